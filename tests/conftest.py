@@ -1,0 +1,63 @@
+"""What every test may use: the `needs` marker and ports that nobody listens on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+# Debian renames programs that others ship under their upstream names.
+OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
+
+
+def find_program(name: str) -> str | None:
+    """The path of an installed program by its upstream name, or None."""
+    return shutil.which(name) or shutil.which(OTHER_NAMES.get(name, name))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    wanted = dict.fromkeys(name for marker in item.iter_markers("needs") for name in marker.args)
+    missing = [name for name in wanted if find_program(name) is None]
+    if not missing:
+        return
+    reason = f"not installed: {', '.join(missing)}"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        # A skipped test in CI is a test that nobody runs.
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def program() -> Callable[[str], str]:
+    """Path of a program that the test `needs`, whatever the distribution calls it."""
+
+    def path(name: str) -> str:
+        found = find_program(name)
+        assert found is not None, f'mark the test with @pytest.mark.needs("{name}")'
+        return found
+
+    return path
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """Several different TCP ports on loopback: `web, smtp = free_ports(2)`."""
+
+    def ports(count: int) -> list[int]:
+        with ExitStack() as held:  # all at once, or the kernel may hand out the same one twice
+            sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            return [each.getsockname()[1] for each in sockets]
+
+    return ports
+
+
+@pytest.fixture
+def free_port(free_ports: Callable[[int], list[int]]) -> int:
+    """One TCP port on loopback that nobody listens on."""
+    return free_ports(1)[0]
