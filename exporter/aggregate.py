@@ -1,0 +1,173 @@
+"""Mergeable counts of one version over one block of time, and the blocks a version has.
+
+    binned batch -> fold -> Aggregate of its block -> Timeline -> sum over a window
+
+Adding two aggregates of the same reference gives the aggregate of their rows together, so blocks, windows
+and replicas just add up.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.config import Settings
+from exporter.errors import StoreError
+from exporter.reference import Floats, Ints, Reference
+
+# Upper bounds in seconds of the latency histogram's buckets; one more bucket holds the rest.
+LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+CODEC_VERSION = 1
+_HEADER = struct.Struct("<BIIqd")
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Counts of the rows of one block.
+
+    `counts` (cells,) in the reference's layout, `moments` (columns, 3) the count, sum and sum of squares of
+    standardised, winsorised values (zeros for columns without numbers), `latency` (len(LATENCY_BOUNDS) + 1,) not
+    cumulative. Arrays are never changed in place: readers in other threads hold them.
+    """
+
+    rows: int
+    counts: npt.NDArray[np.uint32]
+    moments: Floats
+    latency: Ints
+    latency_sum: float
+
+    @classmethod
+    def empty(cls, reference: Reference) -> Aggregate:
+        return cls(
+            rows=0,
+            counts=np.zeros(reference.cells, np.uint32),
+            moments=np.zeros((len(reference.columns), 3)),
+            latency=np.zeros(len(LATENCY_BOUNDS) + 1, np.int64),
+            latency_sum=0.0,
+        )
+
+    def __add__(self, other: Aggregate) -> Aggregate:
+        return Aggregate(
+            rows=self.rows + other.rows,
+            counts=self.counts + other.counts,
+            moments=self.moments + other.moments,
+            latency=self.latency + other.latency,
+            latency_sum=self.latency_sum + other.latency_sum,
+        )
+
+    def encode(self) -> bytes:
+        header = _HEADER.pack(
+            CODEC_VERSION, len(self.counts), len(self.moments), self.rows, self.latency_sum
+        )
+        body = (
+            self.counts.astype("<u4").tobytes()
+            + self.moments.astype("<f8").tobytes()
+            + self.latency.astype("<i8").tobytes()
+        )
+        return header + zlib.compress(body, 1)
+
+
+def decode_aggregate(data: bytes) -> Aggregate:
+    """Read what `Aggregate.encode` wrote.
+
+    Raises:
+        StoreError: cut short, or written by another version of the codec.
+    """
+    try:
+        codec, cells, columns, rows, latency_sum = _HEADER.unpack_from(data)
+        if codec != CODEC_VERSION:
+            raise StoreError(f"stored aggregate has format {codec}, this is {CODEC_VERSION}")
+        body = zlib.decompress(data[_HEADER.size :])
+        counts = np.frombuffer(body, "<u4", cells)
+        moments = np.frombuffer(body, "<f8", 3 * columns, offset=4 * cells).reshape(columns, 3)
+        latency = np.frombuffer(body, "<i8", len(LATENCY_BOUNDS) + 1, offset=4 * cells + 24 * columns)
+    except (struct.error, zlib.error, ValueError) as error:
+        raise StoreError(f"stored aggregate cannot be read: {error}") from error
+    return Aggregate(rows, counts.astype(np.uint32), moments.astype(np.float64), latency.astype(np.int64), latency_sum)
+
+
+@dataclass(frozen=True)
+class WindowSum:
+    """The sum of the blocks of a window: `counts` (cells,) int64, `moments` (columns, 3)."""
+
+    rows: int
+    counts: Ints
+    moments: Floats
+
+
+class Timeline:
+    """The blocks of one version: fine ones for the last day, coarse ones before.
+
+    A block is named by its start in seconds since the epoch. Blocks hold immutable aggregates; one thread
+    writes, others read a `snapshot`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        fine: dict[int, Aggregate] | None = None,
+        coarse: dict[int, Aggregate] | None = None,
+    ) -> None:
+        self._settings = settings
+        self.fine = fine if fine is not None else {}
+        self.coarse = coarse if coarse is not None else {}
+
+    def snapshot(self) -> Timeline:
+        """A copy that later writes do not touch."""
+        return Timeline(self._settings, dict(self.fine), dict(self.coarse))
+
+    def horizon(self, now: float) -> int:
+        """Start of the oldest fine block; everything before it lies in coarse blocks."""
+        coarse = self._settings.coarse_seconds
+        return int((now - self._settings.fine_retention_seconds) // coarse + 1) * coarse
+
+    def block_starts(self, timestamps: Floats, now: float) -> Ints:
+        """(rows,) start of the block that each time falls into; fine or coarse follows from the horizon."""
+        fine, coarse = self._settings.block_seconds, self._settings.coarse_seconds
+        starts = np.floor_divide(timestamps, fine).astype(np.int64) * fine
+        old = starts < self.horizon(now)
+        if old.any():
+            starts[old] = starts[old] // coarse * coarse
+        return starts
+
+    def sum(self, cells: int, columns: int, start: float, end: float) -> WindowSum:
+        """Sum of the blocks of a window; it holds whole blocks, so that adjacent windows are disjoint.
+
+        A block that straddles `start` is in, one that straddles `end` is not; for a window up to now let
+        `end` be infinity.
+        """
+        blocks = self._between(start, end)
+        if not blocks:
+            return WindowSum(0, np.zeros(cells, np.int64), np.zeros((columns, 3)))
+        return WindowSum(
+            rows=sum(block.rows for block in blocks),
+            counts=np.sum([block.counts for block in blocks], axis=0, dtype=np.int64),
+            moments=np.sum([block.moments for block in blocks], axis=0),
+        )
+
+    def fine_counts(self, start: float, end: float) -> tuple[Ints, npt.NDArray[np.uint32]]:
+        """Fine blocks of a window, as in `sum`, in order of time: starts (blocks,) and counts (blocks, cells)."""
+        length = self._settings.block_seconds
+        starts = sorted(s for s in self.fine if start < s + length <= end)
+        if not starts:
+            return np.empty(0, np.int64), np.empty((0, 0), np.uint32)
+        return np.array(starts, np.int64), np.stack([self.fine[s].counts for s in starts])
+
+    def _between(self, start: float, end: float) -> list[Aggregate]:
+        fine, coarse = self._settings.block_seconds, self._settings.coarse_seconds
+        chosen = [block for s, block in self.fine.items() if start < s + fine <= end]
+        chosen += [block for s, block in self.coarse.items() if start < s + coarse <= end]
+        return chosen
+
+
+def merge(blocks: Iterable[Aggregate], reference: Reference) -> Aggregate:
+    """The sum of several blocks."""
+    total = Aggregate.empty(reference)
+    for block in blocks:
+        total = total + block
+    return total

@@ -1,0 +1,169 @@
+"""Settings: frozen, from `EXPORTER_*` variables and command-line flags, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from exporter.errors import ConfigError
+
+DISTANCES = ("jensen_shannon", "total_variation", "ks", "mean_shift")
+FINE_BLOCKS = 312  # 26 hours of 5-minute blocks: a day's window and the rows that come late to it
+FINE_PER_COARSE = 12
+COARSE_BLOCKS = 1080  # 45 days of hours
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A stretch of time up to now over which measures are taken; `name` is the value of the label."""
+
+    seconds: int
+    name: str
+
+
+def parse_window(text: str) -> Window:
+    """Read a Prometheus duration with one unit, such as `1h`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,6})([smhdw])", text.strip())
+    if match is None:
+        raise ConfigError(f"{text.strip()!r} is not a duration such as 30m, 24h or 7d")
+    return Window(seconds=int(match[1]) * _UNITS[match[2]], name=text.strip())
+
+
+def _windows(text: str) -> tuple[Window, ...]:
+    return tuple(sorted({parse_window(part) for part in text.split(",")}))
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "1", "yes", "on"):
+        return True
+    if text.lower() in ("false", "0", "no", "off"):
+        return False
+    raise ConfigError(f"{text!r} is neither true nor false")
+
+
+def _distances(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if name not in DISTANCES:
+            raise ConfigError(f"unknown distance {name!r}, known are {', '.join(DISTANCES)}")
+    return names
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of the service. The variable of `block_seconds` is `EXPORTER_BLOCK_SECONDS`, and so on."""
+
+    host: str = "127.0.0.1"
+    port: int = 19464
+    store: str = "sqlite:///exporter.db"
+    api_token_file: str = ""
+    log_level: str = "info"
+
+    evaluation_interval_seconds: float = 30.0
+    mlflow_poll_interval_seconds: float = 30.0
+    mlflow_timeout_seconds: float = 10.0
+    windows: tuple[Window, ...] = field(default_factory=lambda: _windows("1h,24h,7d"))
+    block_seconds: int = 300
+    retire_after_seconds: float = 86400.0
+
+    drift_threshold: float = 0.1
+    drift_distances: tuple[str, ...] = ()
+    reference_live_rows: int = 0  # 0: a version without a reference stays without one
+    reference_max_rows: int = 1_000_000
+    bin_names: bool = True  # false: series show a bin's index only
+
+    max_body_bytes: int = 32 * 2**20
+    max_rows_per_request: int = 100_000
+    max_queue_rows: int = 200_000
+    max_columns: int = 500
+    max_id_length: int = 256
+    max_versions: int = 200
+    max_series: int = 1_000_000
+    max_future_seconds: float = 300.0
+    prediction_retention_days: int = 30
+    store_limit_bytes: int = 20 * 2**30
+
+    @property
+    def coarse_seconds(self) -> int:
+        """Length of a block once it is too old for fine ones."""
+        return self.block_seconds * FINE_PER_COARSE
+
+    @property
+    def fine_retention_seconds(self) -> int:
+        return self.block_seconds * FINE_BLOCKS
+
+    @property
+    def retention_seconds(self) -> int:
+        return self.coarse_seconds * COARSE_BLOCKS
+
+
+_PARSERS: dict[str, Callable[[str], object]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": _boolean,
+    "tuple[Window, ...]": _windows,
+    "tuple[str, ...]": _distances,
+}
+# What has to be above zero; the others may be zero, none may be negative.
+_POSITIVE = {
+    "evaluation_interval_seconds", "mlflow_poll_interval_seconds", "mlflow_timeout_seconds", "block_seconds",
+    "drift_threshold", "reference_max_rows", "max_body_bytes", "max_rows_per_request", "max_queue_rows",
+    "max_columns", "max_id_length", "max_versions", "max_series", "prediction_retention_days",
+    "store_limit_bytes",
+}  # fmt: skip
+
+
+def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
+    """Settings from the environment, overridden by the flags that are not None.
+
+    An empty variable counts as unset, since compose files cannot leave one out.
+
+    Raises:
+        ConfigError: a variable or flag is unknown or cannot be used; the message names it.
+    """
+    known = {f"EXPORTER_{f.name.upper()}": f for f in fields(Settings)}
+    values: dict[str, object] = {}
+    for variable, text in environment.items():
+        if not variable.startswith("EXPORTER_") or text == "":
+            continue
+        if variable not in known:
+            raise ConfigError(f"unknown setting {variable}, known are {', '.join(sorted(known))}")
+        setting = known[variable]
+        try:
+            values[setting.name] = _PARSERS[str(setting.type)](text)
+        except (ValueError, ConfigError) as error:
+            raise ConfigError(f"{variable}={text!r}: {error}") from None
+    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    settings = replace(Settings(), **values)  # type: ignore[arg-type] # each value came through its parser
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    for item in fields(Settings):
+        value = getattr(settings, item.name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            lowest = "above 0" if item.name in _POSITIVE else "0 or more"
+            if not math.isfinite(value) or value < 0 or (item.name in _POSITIVE and value == 0):
+                raise ConfigError(f"{item.name} is {value}, it must be {lowest}")
+    if not settings.windows:
+        raise ConfigError("windows is empty, at least one is needed")
+    if len(settings.windows) > 5:
+        raise ConfigError(f"{len(settings.windows)} windows, at most 5 are taken")
+    for window in settings.windows:
+        if window.seconds < settings.block_seconds:
+            raise ConfigError(f"window {window.name} is shorter than a block of {settings.block_seconds} s")
+        if 2 * window.seconds > settings.retention_seconds:
+            raise ConfigError(f"window {window.name} is longer than half of what is kept")
+    if settings.api_token_file and not Path(settings.api_token_file).is_file():
+        raise ConfigError(f"api_token_file {settings.api_token_file} is not a file")

@@ -1,0 +1,104 @@
+"""The exception tree.
+
+    ExporterError
+    ├── ConfigError                 a setting that cannot be used; the message names it
+    ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
+    ├── RegistryError               MLflow did not answer as it should
+    │   ├── RegistryUnreachableError
+    │   └── RegistryAuthError
+    ├── ReferenceError              a version's reference cannot be used
+    │   ├── ReferenceNotFoundError  there is none in any of the places where one may be
+    │   └── ReferenceInvalidError   there is one, and it is broken, empty or unusable
+    └── RequestError                a request is refused; carries the HTTP status of the answer
+        ├── UnauthorizedError 401
+        ├── UnknownModelError 404
+        ├── TooLargeError     413
+        ├── MalformedError    422
+        ├── OverloadedError   429
+        └── UnavailableError  503
+"""
+
+from __future__ import annotations
+
+
+class ExporterError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class ConfigError(ExporterError):
+    """A setting that cannot be used."""
+
+
+class StoreError(ExporterError):
+    """The durable store failed."""
+
+
+class RegistryError(ExporterError):
+    """MLflow did not answer as it should."""
+
+
+class RegistryUnreachableError(RegistryError):
+    """MLflow is down, too slow or answers with a server error."""
+
+
+class RegistryAuthError(RegistryError):
+    """MLflow refuses our credentials."""
+
+
+class ReferenceError(ExporterError):  # noqa: A001 - the field's word; the builtin concerns weakrefs only
+    """A version's reference cannot be used."""
+
+
+class ReferenceNotFoundError(ReferenceError):
+    """No reference in any of the places where one may be."""
+
+
+class ReferenceInvalidError(ReferenceError):
+    """A reference is there and cannot be used."""
+
+
+class RequestError(ExporterError):
+    """A request is refused.
+
+    `detail` says what is wrong for the person who reads the answer; `where` is the place in the body
+    (`predictions[3].features`), empty where the whole request is meant.
+    """
+
+    status = 400
+    title = "Bad request"
+
+    def __init__(self, detail: str, where: str = "", *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.where = where
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnauthorizedError(RequestError):
+    status = 401
+    title = "Unauthorized"
+
+
+class UnknownModelError(RequestError):
+    status = 404
+    title = "Not monitored"
+
+
+class TooLargeError(RequestError):
+    status = 413
+    title = "Too large"
+
+
+class MalformedError(RequestError):
+    status = 422
+    title = "Malformed"
+
+
+class OverloadedError(RequestError):
+    status = 429
+    title = "Overloaded"
+
+
+class UnavailableError(RequestError):
+    status = 503
+    title = "Unavailable"

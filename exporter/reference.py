@@ -1,0 +1,217 @@
+"""What a version is compared with: its columns, their frozen bins, and the reference's own counts in them.
+
+All counts of a version live in one flat vector, the *layout*: column after column, each with its *cells*.
+A value falls into exactly one cell, so a column's cells always add up to its rows:
+
+    number, time       bins by `edges`: the first is below the reference's range, the last above it
+    category, boolean  one bin per category, then `(other)`, then `(unseen)`
+    every kind         then `(missing)` and `(mismatch)`, which stay out of drift
+
+With the layout every window is one vector, and every measure is array arithmetic over it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.errors import ReferenceInvalidError
+
+Role = Literal["feature", "prediction", "score"]
+Kind = Literal["number", "category", "boolean", "time"]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+MISSING, MISMATCH = "(missing)", "(mismatch)"
+OTHER, UNSEEN = "(other)", "(unseen)"
+CODEC_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column and its frozen bins.
+
+    `edges` (number, time; strictly increasing) make `len(edges) + 1` bins, edge k being the first value of
+    bin k + 1. `categories` are canonical texts. `known` holds sorted 64-bit hashes of the reference's rarer
+    categories: a value that is neither in `categories` nor there is unseen. `center`, `scale`, `low` and
+    `high` standardise and winsorise the moments. `unjudged` says why drift is not judged, empty where it is.
+    """
+
+    name: str
+    role: Role
+    kind: Kind
+    edges: Floats = field(default_factory=lambda: np.empty(0))
+    categories: tuple[str, ...] = ()
+    known: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    center: float = 0.0
+    scale: float = 1.0
+    low: float = -np.inf
+    high: float = np.inf
+    unjudged: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("number", "time")
+
+    @property
+    def bins(self) -> int:
+        """Cells that take part in drift: all but missing and mismatch."""
+        return len(self.edges) + 1 if self.numeric else len(self.categories) + 2
+
+    @property
+    def cells(self) -> int:
+        return self.bins + 2
+
+    @cached_property
+    def cell_names(self) -> tuple[str, ...]:
+        """Text of each cell, index first so that text sorts as the bins do and nothing collides."""
+        if self.numeric:
+            names = _interval_names(self.edges)
+        else:
+            shown = self.categories
+            if self.kind == "boolean":
+                shown = tuple({"0": "false", "1": "true"}[text] for text in shown)
+            names = [text if len(text) <= 40 else text[:39] + "…" for text in shown] + [OTHER, UNSEEN]
+        return tuple(f"{index:02d} {name}" for index, name in enumerate([*names, MISSING, MISMATCH]))
+
+
+def _interval_names(edges: Floats) -> list[str]:
+    for digits in (4, 6, 9, 17):  # the shortest that keeps neighbours apart
+        texts = [f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(texts):
+            break
+    if not texts:
+        return ["(any)"]
+    inner = [f"[{low}, {high})" for low, high in zip(texts, texts[1:], strict=False)]
+    return [f"< {texts[0]}", *inner, f">= {texts[-1]}"]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How much the reference varies from one chunk as long as a window to the next (statistics: natural variation).
+
+    `drift` (columns,): mean signed leave-one-out excess PSI of the chunks, times 4.6, within [0, 0.5].
+    `missing`, `unseen`, `out_of_range`, `type_mismatch` are 4.6 x the chunks' mean absolute deviation of the
+    share, each (columns,). `chunks` is how many there were.
+    """
+
+    chunks: int
+    drift: Floats
+    missing: Floats
+    unseen: Floats
+    out_of_range: Floats
+    type_mismatch: Floats
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A version's reference profile.
+
+    `counts` (cells,) are the reference's own, `moments` (columns, 3) are count, sum and sum of squares of
+    the standardised values, `variation` is by window length in seconds; a window without an entry gets a
+    provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
+    """
+
+    columns: tuple[Column, ...]
+    counts: Ints
+    moments: Floats
+    rows: int
+    task: str
+    source: str
+    split: str = ""
+    target: str = ""
+    variation: dict[int, Variation] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def offsets(self) -> Ints:
+        """(columns + 1,): column i has the cells offsets[i] to offsets[i + 1]."""
+        return np.concatenate([[0], np.cumsum([column.cells for column in self.columns])]).astype(np.int64)
+
+    @property
+    def cells(self) -> int:
+        return int(self.offsets[-1])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all that decides where a value is counted and what it is compared with."""
+        return hashlib.sha256(self._payload()).hexdigest()
+
+    @property
+    def provisional(self) -> bool:
+        return not self.variation
+
+    def _payload(self) -> bytes:
+        state = {
+            "columns": [
+                {
+                    "name": c.name, "role": c.role, "kind": c.kind, "edges": c.edges.tolist(),
+                    "categories": list(c.categories), "known": c.known.tolist(), "center": c.center,
+                    "scale": c.scale, "low": c.low, "high": c.high, "unjudged": c.unjudged,
+                }
+                for c in self.columns
+            ],
+            "counts": self.counts.tolist(), "moments": self.moments.tolist(), "rows": self.rows,
+            "task": self.task, "source": self.source, "split": self.split, "target": self.target,
+            "variation": {
+                str(seconds): {
+                    "chunks": v.chunks, "drift": v.drift.tolist(), "missing": v.missing.tolist(),
+                    "unseen": v.unseen.tolist(), "out_of_range": v.out_of_range.tolist(),
+                    "type_mismatch": v.type_mismatch.tolist(),
+                }
+                for seconds, v in sorted(self.variation.items())
+            },
+            "notes": list(self.notes),
+        }  # fmt: skip
+        return json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+
+    def encode(self) -> bytes:
+        """Bytes for the store; `decode_reference` gives an equal reference with the same digest."""
+        return bytes([CODEC_VERSION]) + zlib.compress(self._payload(), 6)
+
+
+def decode_reference(data: bytes) -> Reference:
+    """Read what `Reference.encode` wrote.
+
+    Raises:
+        ReferenceInvalidError: written by another version of the codec.
+    """
+    if data[:1] != bytes([CODEC_VERSION]):
+        raise ReferenceInvalidError(f"stored reference has format {data[:1].hex()}, this is {CODEC_VERSION}")
+    state: dict[str, Any] = json.loads(zlib.decompress(data[1:]))
+    columns = tuple(
+        Column(
+            **{
+                **c,
+                "edges": np.array(c["edges"], np.float64),
+                "categories": tuple(c["categories"]),
+                "known": np.array(c["known"], np.uint64),
+            }
+        )
+        for c in state["columns"]
+    )
+    variation = {
+        int(seconds): Variation(
+            chunks=v.pop("chunks"), **{name: np.array(values, np.float64) for name, values in v.items()}
+        )
+        for seconds, v in state["variation"].items()
+    }
+    return Reference(
+        columns=columns,
+        counts=np.array(state["counts"], np.int64),
+        moments=np.array(state["moments"], np.float64).reshape(len(columns), 3),
+        rows=state["rows"],
+        task=state["task"],
+        source=state["source"],
+        split=state["split"],
+        target=state["target"],
+        variation=variation,
+        notes=tuple(state["notes"]),
+    )
