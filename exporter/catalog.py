@@ -1,0 +1,248 @@
+"""Every metric once: name, type, help, labels. What exports, documents or queries is held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["gauge", "counter", "histogram"]
+Group = Literal["core", "bins", "runs", "process"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric. `name` is the family's name in the text format, `_total` of a counter included.
+
+    `labels` are those of every series, in the order in which they are shown; a histogram's `le` is not among
+    them. `group` is the value of `collect[]` that asks for it.
+    """
+
+    name: str
+    type: Type
+    help: str
+    labels: tuple[str, ...] = ()
+    group: Group = "core"
+
+    @property
+    def series_names(self) -> tuple[str, ...]:
+        """Names that a query can use: three of a histogram, else the metric's own."""
+        if self.type == "histogram":
+            return tuple(f"{self.name}{suffix}" for suffix in ("_bucket", "_sum", "_count"))
+        return (self.name,)
+
+
+_VERSION = ("model", "model_version")
+_COLUMN = (*_VERSION, "column", "role")
+_COLUMN_WINDOW = (*_COLUMN, "window")
+_COLUMN_CHECK = (*_COLUMN, "check")
+
+CATALOG: tuple[Metric, ...] = (
+    Metric(
+        "mlflow_model_version_info",
+        "gauge",
+        "Always 1: a monitored version, its source run, its task and the reference it is compared with; "
+        'variation="none" says that drift verdicts are provisional.',
+        (*_VERSION, "run_id", "task", "reference_source", "reference_digest", "variation"),
+    ),
+    Metric(
+        "mlflow_model_alias_info",
+        "gauge",
+        "Always 1: an alias of a version and the team that owns the model.",
+        (*_VERSION, "alias", "team"),
+    ),
+    Metric(
+        "mlflow_model_alias_version",
+        "gauge",
+        "Number of the version that an alias points to.",
+        ("model", "alias"),
+    ),
+    Metric(
+        "mlflow_model_version_metric",
+        "gauge",
+        "Last value of a metric that the version's source run logged, in the unit of the run.",
+        (*_VERSION, "metric"),
+    ),
+    Metric(
+        "mlflow_model_predictions_total",
+        "counter",
+        "Predictions taken by this process since it started.",
+        _VERSION,
+    ),
+    Metric(
+        "mlflow_model_last_prediction_timestamp_seconds",
+        "gauge",
+        "Time of the newest prediction, in seconds since the epoch.",
+        _VERSION,
+    ),
+    Metric(
+        "mlflow_model_latency_seconds",
+        "histogram",
+        "Time the model took for a prediction, in seconds, of the predictions that say so.",
+        _VERSION,
+    ),
+    Metric(
+        "mlflow_model_values_total",
+        "counter",
+        "Values of a column that fell into a bin, taken by this process since it started.",
+        (*_COLUMN, "bin"),
+        "bins",
+    ),
+    Metric(
+        "mlflow_model_reference_ratio",
+        "gauge",
+        "Share of the reference's rows in a bin of a column, from 0 to 1.",
+        (*_COLUMN, "bin"),
+        "bins",
+    ),
+    Metric(
+        "mlflow_model_window_rows",
+        "gauge",
+        "Predictions within a window.",
+        (*_VERSION, "window"),
+    ),
+    Metric(
+        "mlflow_model_drift_score",
+        "gauge",
+        "Population stability index of a column within a window against the reference; 0 is no difference.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
+        "mlflow_model_drift_limit",
+        "gauge",
+        "Drift score above which a column may count as drifted: threshold, sampling floor and "
+        "natural variation added up.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
+        "mlflow_model_drift_significance",
+        "gauge",
+        "Adjusted -log10 of the p-value of no drift, at most 300; 3 is one in a thousand.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
+        "mlflow_model_drift_detected",
+        "gauge",
+        "1 where a column has drifted, 0 where it has not, absent where there are too few rows to tell.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
+        "mlflow_model_drift_distance",
+        "gauge",
+        "A further distance of a column from the reference, by method; shown where asked for, never judged.",
+        (*_COLUMN_WINDOW, "method"),
+    ),
+    Metric(
+        "mlflow_model_columns",
+        "gauge",
+        "Columns of a role by verdict within a window; undecided ones have too few rows.",
+        (*_VERSION, "role", "window", "verdict"),
+    ),
+    Metric(
+        "mlflow_model_data_quality_ratio",
+        "gauge",
+        "Share of a column's rows in the shortest window that fail a check, from 0 to 1.",
+        _COLUMN_CHECK,
+    ),
+    Metric(
+        "mlflow_model_data_quality_reference_ratio",
+        "gauge",
+        "Share of a column's rows in the reference that fail a check, from 0 to 1.",
+        _COLUMN_CHECK,
+    ),
+    Metric(
+        "mlflow_model_data_quality_degraded",
+        "gauge",
+        "1 where a check fails clearly more often than in the reference, 0 where not, absent where "
+        "there are too few rows to tell.",
+        _COLUMN_CHECK,
+    ),
+    Metric("mlflow_up", "gauge", "1 if MLflow answered the last poll, else 0."),
+    Metric(
+        "mlflow_last_success_timestamp_seconds",
+        "gauge",
+        "Time of the last poll that MLflow answered, in seconds since the epoch.",
+    ),
+    Metric(
+        "mlflow_exporter_build_info",
+        "gauge",
+        "Always 1: the version of the exporter.",
+        ("version",),
+    ),
+    Metric(
+        "mlflow_exporter_last_evaluation_timestamp_seconds",
+        "gauge",
+        "Time of the last evaluation of a version, in seconds since the epoch.",
+        _VERSION,
+    ),
+    Metric(
+        "mlflow_exporter_evaluation_duration_seconds",
+        "histogram",
+        "Time it took to evaluate one version, in seconds.",
+    ),
+    Metric(
+        "mlflow_exporter_ingest_duration_seconds",
+        "histogram",
+        "Time from the receipt of a batch to its durable commit, in seconds.",
+    ),
+    Metric(
+        "mlflow_exporter_evaluation_errors_total",
+        "counter",
+        "Failures while a version was prepared or evaluated, by stage.",
+        (*_VERSION, "stage"),
+    ),
+    Metric(
+        "mlflow_exporter_ingest_rows_total",
+        "counter",
+        "Rows received, by kind and by what became of them.",
+        ("kind", "outcome"),
+    ),
+    Metric("mlflow_exporter_queue_rows", "gauge", "Rows that wait for their commit."),
+    Metric("mlflow_exporter_store_bytes", "gauge", "Size of the durable store, in bytes."),
+    Metric(
+        "mlflow_exporter_store_limit_bytes",
+        "gauge",
+        "Size of the durable store above which nothing more is taken, in bytes.",
+    ),
+    Metric("mlflow_exporter_series", "gauge", "Series of monitored versions on this page."),
+    Metric(
+        "mlflow_exporter_dropped_series",
+        "gauge",
+        "Series of bins that are left out because of the limit on series.",
+    ),
+    Metric(
+        "mlflow_exporter_dropped_rows_total",
+        "counter",
+        "Rows that were received and not counted, by reason.",
+        ("reason",),
+    ),
+    Metric("process_virtual_memory_bytes", "gauge", "Virtual memory, in bytes.", group="process"),
+    Metric("process_resident_memory_bytes", "gauge", "Resident memory, in bytes.", group="process"),
+    Metric(
+        "process_start_time_seconds",
+        "gauge",
+        "Time at which the process started, in seconds since the epoch.",
+        group="process",
+    ),
+    Metric("process_cpu_seconds_total", "counter", "User and system CPU time, in seconds.", group="process"),
+    Metric("process_open_fds", "gauge", "Open file descriptors.", group="process"),
+    Metric("process_max_fds", "gauge", "Most file descriptors that may be open.", group="process"),
+    Metric(
+        "python_info",
+        "gauge",
+        "Always 1: the Python that runs the exporter.",
+        ("implementation", "major", "minor", "patchlevel", "version"),
+        "process",
+    ),
+)
+
+BY_NAME = {metric.name: metric for metric in CATALOG}
+
+
+def metrics_table(metrics: Iterable[Metric] = CATALOG) -> str:
+    """The README's table of metrics, in Markdown."""
+    lines = ["| Metric | Type | Labels | `collect[]` | Meaning |", "| --- | --- | --- | --- | --- |"]
+    for metric in metrics:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.type} | {labels} | `{metric.group}` | {metric.help} |")
+    return "\n".join(lines) + "\n"
