@@ -1,0 +1,74 @@
+"""Natural variation: how far the reference itself moves from one stretch as long as a window to the next.
+
+An hour or a day is not a sample of the months that a model was trained on: weather, weekdays and seasons make
+it differ from them without anything being wrong. So the reference is cut, by its timestamps, into chunks as
+long as the window, and what the chunks do is allowed to every window later.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.arrays import Floats
+from exporter.measures.layout import Layout
+from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
+from exporter.measures.quality import CHECKS, applicable, hits, ratio
+
+# The .99 quantile of an exponential distribution is ln(100) = 4.6 times its mean. From the mean, since the
+# .99 quantile of a few dozen chunks is the worst of them: two blizzard days would blind a column for good.
+TAIL = 4.6
+MAXIMUM_DRIFT = 0.5
+MINIMUM_CHUNKS = 14
+# With fewer, the half pseudo-count pulls the excess further than 0.01 below zero, where 4.6 times it would
+# hide half of the threshold's worth of real variation; and the mean of 14 noisier chunks would itself vary by
+# more than 0.05.
+MINIMUM_CHUNK_ROWS = 100
+MAXIMUM_CHUNKS = 1000  # more would cost memory and not make the mean better
+
+
+def natural_variation(
+    chunks: npt.NDArray[np.integer], layout: Layout
+) -> tuple[int, dict[str, Floats]] | None:
+    """What the chunks of a reference allow to a window of their length.
+
+    Drift is 4.6 x the mean signed excess (PSI - sampling floor) of each chunk against all the others
+    together, within [0, 0.5]; the quality checks are 4.6 x the mean absolute deviation of a chunk's share
+    from the whole's. Signed, so that sampling noise averages out; leave-one-out, so that a chunk is not
+    compared with itself.
+
+    Args:
+        chunks: (chunks, cells) counts of each chunk, cut by time, never by the order of rows.
+        layout: of the cells.
+
+    Returns:
+        How many chunks were used and, by the names `drift`, `missing`, `type_mismatch`, `unseen`,
+        `out_of_range`, arrays (columns,). None with fewer than 14 chunks of at least 100 rows. A column that
+        has values in fewer than 14 of them gets the maximum of 0.5: of what is not known, most is allowed.
+    """
+    rows = layout.rows(chunks).max(axis=-1, initial=0)  # every column counts every row
+    chunks = chunks[rows >= MINIMUM_CHUNK_ROWS]
+    if len(chunks) < MINIMUM_CHUNKS:
+        return None
+    whole = layout.pad(chunks.sum(axis=0))
+    chunks = chunks[:: -(-len(chunks) // MAXIMUM_CHUNKS)]
+
+    counts = layout.pad(chunks)
+    rest = whole - counts
+    pooled = pool_rare(counts, rest, layout.mask)
+    n, m = counts.sum(-1), rest.sum(-1)
+    score = psi(shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask))
+    excess = score - sampling_floor(pooled.mask.sum(-1), n, m)
+    usable = (n >= MINIMUM_CHUNK_ROWS) & (m > 0)
+    mean = np.where(usable, excess, 0.0).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
+    allowed = np.clip(TAIL * mean, 0.0, MAXIMUM_DRIFT)
+    variation = {"drift": np.where(usable.sum(axis=0) >= MINIMUM_CHUNKS, allowed, MAXIMUM_DRIFT)}
+
+    found, of = hits(chunks, layout)
+    for check in CHECKS:
+        overall = ratio(found[check].sum(axis=0), of[check].sum(axis=0))
+        deviation = np.abs(ratio(found[check], of[check]) - overall)
+        known = np.isfinite(deviation)
+        mean = np.where(known, deviation, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        variation[check] = np.where(applicable(layout)[check], TAIL * mean, 0.0)
+    return len(chunks), variation
