@@ -14,7 +14,7 @@ BOTH_DIRECTIONS = ("missing",)  # a feed that fills its gaps overnight is as sus
 LIMIT = 0.05
 SIGNIFICANCE = 0.001
 # Below it there is no verdict: two odd values among a dozen are a sixth of the window and mean nothing.
-MINIMUM_ROWS = 30
+MIN_ROWS = 30
 
 
 def applicable(layout: Layout) -> dict[str, Bools]:
@@ -99,5 +99,5 @@ def degraded(
         change = np.abs(change)
     effective = rows / design_effect
     p = change_p_value(found / design_effect, effective, reference_found, reference_rows)
-    known = (effective >= MINIMUM_ROWS) & (reference_rows > 0)
+    known = (effective >= MIN_ROWS) & (reference_rows > 0)
     return known & (change > LIMIT + allowance) & (p < SIGNIFICANCE), known

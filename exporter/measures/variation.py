@@ -18,13 +18,13 @@ from exporter.measures.quality import CHECKS, applicable, hits, ratio
 # The .99 quantile of an exponential distribution is ln(100) = 4.6 times its mean. From the mean, since the
 # .99 quantile of a few dozen chunks is the worst of them: two blizzard days would blind a column for good.
 TAIL = 4.6
-MAXIMUM_DRIFT = 0.5
-MINIMUM_CHUNKS = 14
+MAX_DRIFT = 0.5
+MIN_CHUNKS = 14
 # With fewer, the half pseudo-count pulls the excess further than 0.01 below zero, where 4.6 times it would
 # hide half of the threshold's worth of real variation; and the mean of 14 noisier chunks would itself vary by
 # more than 0.05.
-MINIMUM_CHUNK_ROWS = 100
-MAXIMUM_CHUNKS = 1000  # more would cost memory and not make the mean better
+MIN_CHUNK_ROWS = 100
+MAX_CHUNKS = 1000  # more would cost memory and not make the mean better
 
 
 def natural_variation(
@@ -47,11 +47,11 @@ def natural_variation(
         has values in fewer than 14 of them gets the maximum of 0.5: of what is not known, most is allowed.
     """
     rows = layout.rows(chunks).max(axis=-1, initial=0)  # every column counts every row
-    chunks = chunks[rows >= MINIMUM_CHUNK_ROWS]
-    if len(chunks) < MINIMUM_CHUNKS:
+    chunks = chunks[rows >= MIN_CHUNK_ROWS]
+    if len(chunks) < MIN_CHUNKS:
         return None
     whole = layout.pad(chunks.sum(axis=0))
-    chunks = chunks[:: -(-len(chunks) // MAXIMUM_CHUNKS)]
+    chunks = chunks[:: -(-len(chunks) // MAX_CHUNKS)]
 
     counts = layout.pad(chunks)
     rest = whole - counts
@@ -59,10 +59,10 @@ def natural_variation(
     n, m = counts.sum(-1), rest.sum(-1)
     score = psi(shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask))
     excess = score - sampling_floor(pooled.mask.sum(-1), n, m)
-    usable = (n >= MINIMUM_CHUNK_ROWS) & (m > 0)
+    usable = (n >= MIN_CHUNK_ROWS) & (m > 0)
     mean = np.where(usable, excess, 0.0).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
-    allowed = np.clip(TAIL * mean, 0.0, MAXIMUM_DRIFT)
-    variation = {"drift": np.where(usable.sum(axis=0) >= MINIMUM_CHUNKS, allowed, MAXIMUM_DRIFT)}
+    allowed = np.clip(TAIL * mean, 0.0, MAX_DRIFT)
+    variation = {"drift": np.where(usable.sum(axis=0) >= MIN_CHUNKS, allowed, MAX_DRIFT)}
 
     found, of = hits(chunks, layout)
     for check in CHECKS:
