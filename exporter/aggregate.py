@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from exporter.arrays import Bools, Floats, Ints
+from exporter.binning import Binned
 from exporter.config import Settings
 from exporter.errors import StoreError
-from exporter.reference import Floats, Ints, Reference
+from exporter.reference import Reference
 
 # Upper bounds in seconds of the latency histogram's buckets; one more bucket holds the rest.
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -31,8 +33,8 @@ class Aggregate:
     """Counts of the rows of one block.
 
     `counts` (cells,) in the reference's layout, `moments` (columns, 3) the count, sum and sum of squares of
-    standardised, winsorised values (zeros for columns without numbers), `latency` (len(LATENCY_BOUNDS) + 1,) not
-    cumulative. Arrays are never changed in place: readers in other threads hold them.
+    standardised, winsorised values (zeros for columns without numbers), `latency` (buckets,) not cumulative.
+    Arrays are never changed in place: readers in other threads hold them.
     """
 
     rows: int
@@ -61,9 +63,7 @@ class Aggregate:
         )
 
     def encode(self) -> bytes:
-        header = _HEADER.pack(
-            CODEC_VERSION, len(self.counts), len(self.moments), self.rows, self.latency_sum
-        )
+        header = _HEADER.pack(CODEC_VERSION, len(self.counts), len(self.moments), self.rows, self.latency_sum)
         body = (
             self.counts.astype("<u4").tobytes()
             + self.moments.astype("<f8").tobytes()
@@ -88,7 +88,61 @@ def decode_aggregate(data: bytes) -> Aggregate:
         latency = np.frombuffer(body, "<i8", len(LATENCY_BOUNDS) + 1, offset=4 * cells + 24 * columns)
     except (struct.error, zlib.error, ValueError) as error:
         raise StoreError(f"stored aggregate cannot be read: {error}") from error
-    return Aggregate(rows, counts.astype(np.uint32), moments.astype(np.float64), latency.astype(np.int64), latency_sum)
+    return Aggregate(
+        rows, counts.astype(np.uint32), moments.astype(np.float64), latency.astype(np.int64), latency_sum
+    )
+
+
+def fold(
+    reference: Reference,
+    binned: Binned,
+    starts: Ints,
+    latency: Floats | None,
+    keep: Bools | None = None,
+) -> dict[int, Aggregate]:
+    """Aggregate the rows by block.
+
+    Args:
+        reference: whose layout `binned` is in.
+        binned: the batch.
+        starts: (rows,) the block of each row.
+        latency: (rows,) seconds, NaN where there is none; None where no row has one.
+        keep: (rows,) rows that count; None for all.
+    """
+    if keep is not None and not keep.all():
+        rows = np.flatnonzero(keep)
+        binned, starts = binned.take(rows), starts[rows]
+        latency = latency[rows] if latency is not None else None
+    if not len(starts):
+        return {}
+    if (starts == starts[0]).all():  # the usual case: a batch of one moment
+        return {int(starts[0]): _fold_block(reference, binned, latency)}
+    order = np.argsort(starts, kind="stable")
+    unique, first = np.unique(starts[order], return_index=True)
+    folded = {}
+    for start, rows in zip(unique.tolist(), np.split(order, first[1:]), strict=True):
+        chosen = latency[rows] if latency is not None else None
+        folded[start] = _fold_block(reference, binned.take(rows), chosen)
+    return folded
+
+
+def _fold_block(reference: Reference, binned: Binned, latency: Floats | None) -> Aggregate:
+    counts = np.bincount(binned.cells.ravel(), minlength=reference.cells).astype(np.uint32)
+    moments = np.zeros((len(reference.columns), 3))
+    moments[reference.numeric] = np.stack(
+        [
+            binned.present.sum(axis=1),
+            binned.standard.sum(axis=1),
+            np.einsum("cr,cr->c", binned.standard, binned.standard),
+        ],
+        axis=1,
+    )
+    buckets, latency_sum = np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0
+    if latency is not None:
+        known = latency[~np.isnan(latency)]
+        buckets = np.bincount(np.searchsorted(LATENCY_BOUNDS, known), minlength=len(buckets))
+        latency_sum = float(known.sum())
+    return Aggregate(binned.cells.shape[1], counts, moments, buckets, latency_sum)
 
 
 @dataclass(frozen=True)
@@ -151,7 +205,7 @@ class Timeline:
         )
 
     def fine_counts(self, start: float, end: float) -> tuple[Ints, npt.NDArray[np.uint32]]:
-        """Fine blocks of a window, as in `sum`, in order of time: starts (blocks,) and counts (blocks, cells)."""
+        """Fine blocks of a window in order of time: starts (blocks,) and counts (blocks, cells)."""
         length = self._settings.block_seconds
         starts = sorted(s for s in self.fine if start < s + length <= end)
         if not starts:

@@ -1,21 +1,22 @@
 """The exception tree.
 
-    ExporterError
-    ├── ConfigError                 a setting that cannot be used; the message names it
-    ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
-    ├── RegistryError               MLflow did not answer as it should
-    │   ├── RegistryUnreachableError
-    │   └── RegistryAuthError
-    ├── ReferenceError              a version's reference cannot be used
-    │   ├── ReferenceNotFoundError  there is none in any of the places where one may be
-    │   └── ReferenceInvalidError   there is one, and it is broken, empty or unusable
-    └── RequestError                a request is refused; carries the HTTP status of the answer
-        ├── UnauthorizedError 401
-        ├── UnknownModelError 404
-        ├── TooLargeError     413
-        ├── MalformedError    422
-        ├── OverloadedError   429
-        └── UnavailableError  503
+ExporterError
+├── ConfigError                 a setting that cannot be used; the message names it
+├── StoreError                  the durable store failed; nothing of the batch was acknowledged
+├── RegistryError               MLflow did not answer as it should
+│   ├── RegistryUnreachableError
+│   └── RegistryAuthError
+├── ReferenceError              a version's reference cannot be used
+│   ├── ReferenceNotFoundError  there is none in any of the places where one may be
+│   └── ReferenceInvalidError   there is one, and it is broken, empty or unusable
+└── RequestError                a request is refused; carries the HTTP status of the answer
+    ├── UnauthorizedError 401
+    ├── UnknownModelError 404
+    ├── TooLargeError     413
+    ├── UnsupportedError  415
+    ├── MalformedError    422
+    ├── OverloadedError   429
+    └── UnavailableError  503
 """
 
 from __future__ import annotations
@@ -87,6 +88,11 @@ class UnknownModelError(RequestError):
 class TooLargeError(RequestError):
     status = 413
     title = "Too large"
+
+
+class UnsupportedError(RequestError):
+    status = 415
+    title = "Unsupported media type"
 
 
 class MalformedError(RequestError):

@@ -17,17 +17,18 @@ import json
 import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from exporter.arrays import Floats, Ints
 from exporter.errors import ReferenceInvalidError
+from exporter.measures.layout import Layout
 
 Role = Literal["feature", "prediction", "score"]
 Kind = Literal["number", "category", "boolean", "time"]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 MISSING, MISMATCH = "(missing)", "(mismatch)"
 OTHER, UNSEEN = "(other)", "(unseen)"
@@ -40,7 +41,8 @@ class Column:
 
     `edges` (number, time; strictly increasing) make `len(edges) + 1` bins, edge k being the first value of
     bin k + 1. `categories` are canonical texts. `known` holds sorted 64-bit hashes of the reference's rarer
-    categories: a value that is neither in `categories` nor there is unseen. `center`, `scale`, `low` and
+    categories: a value that is neither in `categories` nor there is unseen (where the set is not
+    complete, since there were too many, nothing is). `center`, `scale`, `low` and
     `high` standardise and winsorise the moments. `unjudged` says why drift is not judged, empty where it is.
     """
 
@@ -50,6 +52,7 @@ class Column:
     edges: Floats = field(default_factory=lambda: np.empty(0))
     categories: tuple[str, ...] = ()
     known: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    known_complete: bool = True
     center: float = 0.0
     scale: float = 1.0
     low: float = -np.inf
@@ -89,13 +92,13 @@ def _interval_names(edges: Floats) -> list[str]:
             break
     if not texts:
         return ["(any)"]
-    inner = [f"[{low}, {high})" for low, high in zip(texts, texts[1:], strict=False)]
+    inner = [f"[{low}, {high})" for low, high in pairwise(texts)]
     return [f"< {texts[0]}", *inner, f">= {texts[-1]}"]
 
 
 @dataclass(frozen=True)
 class Variation:
-    """How much the reference varies from one chunk as long as a window to the next (statistics: natural variation).
+    """How much the reference itself varies from one chunk, as long as a window, to the next.
 
     `drift` (columns,): mean signed leave-one-out excess PSI of the chunks, times 4.6, within [0, 0.5].
     `missing`, `unseen`, `out_of_range`, `type_mismatch` are 4.6 x the chunks' mean absolute deviation of the
@@ -140,9 +143,19 @@ class Reference:
         return int(self.offsets[-1])
 
     @cached_property
+    def numeric(self) -> Ints:
+        """Indices of the columns that have moments."""
+        return np.flatnonzero([column.numeric for column in self.columns])
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over all that decides where a value is counted and what it is compared with."""
         return hashlib.sha256(self._payload()).hexdigest()
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the measures find each column's cells."""
+        return Layout.of(self.offsets, [column.kind for column in self.columns])
 
     @property
     def provisional(self) -> bool:
@@ -153,7 +166,8 @@ class Reference:
             "columns": [
                 {
                     "name": c.name, "role": c.role, "kind": c.kind, "edges": c.edges.tolist(),
-                    "categories": list(c.categories), "known": c.known.tolist(), "center": c.center,
+                    "categories": list(c.categories), "known": c.known.tolist(),
+                    "known_complete": c.known_complete, "center": c.center,
                     "scale": c.scale, "low": c.low, "high": c.high, "unjudged": c.unjudged,
                 }
                 for c in self.columns
