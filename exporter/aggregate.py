@@ -137,12 +137,16 @@ def _fold_block(reference: Reference, binned: Binned, latency: Floats | None) ->
         ],
         axis=1,
     )
-    buckets, latency_sum = np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0
-    if latency is not None:
-        known = latency[~np.isnan(latency)]
-        buckets = np.bincount(np.searchsorted(LATENCY_BOUNDS, known), minlength=len(buckets))
-        latency_sum = float(known.sum())
-    return Aggregate(binned.cells.shape[1], counts, moments, buckets, latency_sum)
+    return Aggregate(binned.cells.shape[1], counts, moments, *latency_histogram(latency))
+
+
+def latency_histogram(latency: Floats | None) -> tuple[Ints, float]:
+    """(buckets,) counts by `LATENCY_BOUNDS`, not cumulative, and the sum in seconds; NaN is left out."""
+    if latency is None:
+        return np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0
+    known = latency[~np.isnan(latency)]
+    places = np.searchsorted(LATENCY_BOUNDS, known)
+    return np.bincount(places, minlength=len(LATENCY_BOUNDS) + 1), float(known.sum())
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,10 @@ class Timeline:
         self._settings = settings
         self.fine = fine if fine is not None else {}
         self.coarse = coarse if coarse is not None else {}
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
 
     def snapshot(self) -> Timeline:
         """A copy that later writes do not touch."""

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from exporter.aggregate import Timeline, WindowSum
+from exporter.arrays import Bools, Floats, Ints
 from exporter.config import Window
-from exporter.reference import Floats, Ints, Reference
+from exporter.measures import distances as distance
+from exporter.measures import quality
+from exporter.measures.effective import design_effect
+from exporter.measures.psi import noise, pool_rare, psi, sampling_floor, shares, standard_error
+from exporter.measures.significance import adjusted_significance, chi_square, p_value
+from exporter.reference import Reference, Variation
 
 DRIFTED, STABLE, UNDECIDED = 1, 0, -1
+
+SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
+GROSS = 3  # times the limit: drift that one window is enough for
+STANDARD_ERRORS = 3  # above the limit, for a verdict on few rows
+# Rows 1/(1/n + 1/M) below which there is no verdict at all: a dozen rows never fire.
+MIN_ROWS = 20
+# Rows 1/(1/n + 1/M) for the ordinary verdict, by the square root of B - 1.
+MIN_ORDINARY_ROWS = ((9**0.5, 400.0), (31**0.5, 650.0))
 
 
 @dataclass(frozen=True)
@@ -25,9 +41,9 @@ class Thresholds:
 class WindowEvaluation:
     """One window. All arrays are (columns,), in the reference's order; NaN where there is no figure.
 
-    `rows_by_column` are the rows with a value (neither missing nor mismatched), `effective_rows` those divided by the
-    design effect. `drift_limit` is threshold + sampling floor + natural variation. `verdict` is DRIFTED, STABLE or UNDECIDED.
-    `distances` by method, only those asked for.
+    `rows_by_column` are the rows with a value (neither missing nor mismatched), `effective_rows` those
+    divided by the design effect. `drift_limit` is threshold + sampling floor + natural variation. `verdict`
+    is DRIFTED, STABLE or UNDECIDED. `distances` by method, only those asked for.
     """
 
     window: Window
@@ -43,7 +59,10 @@ class WindowEvaluation:
 
 @dataclass(frozen=True)
 class QualityCheck:
-    """A data-quality share of the shortest window against the reference's own. `degraded` is None without a verdict."""
+    """A data-quality share of the shortest window against the reference's own.
+
+    `reference_ratio` is NaN where the reference has no value, `degraded` None without a verdict.
+    """
 
     column: int
     check: str
@@ -60,3 +79,222 @@ class Evaluation:
     reference: Reference
     windows: tuple[WindowEvaluation, ...]
     checks: tuple[QualityCheck, ...]
+
+
+def evaluate(
+    reference: Reference,
+    timeline: Timeline,
+    windows: tuple[Window, ...],
+    thresholds: Thresholds,
+    distances: tuple[str, ...],
+    now: float,
+) -> Evaluation:
+    """Measure and judge every column in every window that ends at `now` (seconds since the epoch).
+
+    A window is compared with the reference, and so is the one before it, of the same length, which has to
+    confirm what is not gross. All windows go through the measures at once. The work depends on the number of
+    columns, bins and blocks, not on traffic.
+
+    Args:
+        reference: the version's.
+        timeline: its blocks, a snapshot that nobody writes to.
+        windows: to evaluate; the data-quality checks are for the shortest.
+        thresholds: of the version's owner.
+        distances: optional ones to compute, by name.
+        now: the end of the windows.
+    """
+    windows = tuple(sorted(windows))
+    size = (reference.cells, len(reference.columns))
+    current = [timeline.sum(*size, now - w.seconds, float("inf")) for w in windows]
+    previous = [timeline.sum(*size, now - 2 * w.seconds, now - w.seconds) for w in windows]
+    effects = _design_effects(reference, timeline, windows, now)
+    threshold = np.array(
+        [thresholds.drift_by_column.get(c.name, thresholds.drift) for c in reference.columns]
+    )
+    natural = np.stack([_natural_floor(reference, window) for window in windows])
+
+    judged = np.array([not column.unjudged for column in reference.columns])
+    now_drift = _drift(reference, current, effects)
+    then_drift = _drift(reference, previous, effects)
+    significance = adjusted_significance(np.where(judged, now_drift.p, np.nan))
+    limit = threshold + natural
+    verdict = _verdict(now_drift, then_drift, limit, significance)
+    verdict[:, ~judged] = UNDECIDED
+
+    evaluations = tuple(
+        WindowEvaluation(
+            window=window,
+            rows=current[i].rows,
+            rows_by_column=now_drift.rows[i].astype(np.int64),
+            effective_rows=now_drift.effective[i],
+            drift_score=now_drift.score[i],
+            drift_limit=limit[i] + now_drift.floor[i],
+            drift_significance=significance[i],
+            verdict=verdict[i],
+            distances=_distances(reference, current[i], distances),
+        )
+        for i, window in enumerate(windows)
+    )
+    checks = _quality_checks(reference, current[0], effects[0], windows[0])
+    return Evaluation(at=now, reference=reference, windows=evaluations, checks=checks)
+
+
+# -- drift --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Drift:
+    """Drift of one window each of several lengths, (windows, columns) throughout.
+
+    `size` is 1/(1/n_eff + 1/M), `bins` what is left after pooling, `p` not adjusted.
+    """
+
+    rows: Floats
+    effective: Floats
+    size: Floats
+    bins: Ints
+    score: Floats
+    floor: Floats
+    error: Floats
+    p: Floats
+
+    @property
+    def excess(self) -> Floats:
+        return self.score - self.floor
+
+
+def _drift(reference: Reference, sums: list[WindowSum], effects: Floats) -> _Drift:
+    layout = reference.layout
+    counts = layout.pad(np.stack([window.counts for window in sums]))
+    base = layout.pad(reference.counts)
+    rows, base_rows = counts.sum(-1), base.sum(-1)
+    effective = rows / effects
+    pooled = pool_rare(counts, np.broadcast_to(base, counts.shape), layout.mask, effective)
+    q, p = shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask)
+    bins = pooled.mask.sum(-1)
+    return _Drift(
+        rows=rows,
+        effective=effective,
+        size=1 / noise(effective, base_rows),
+        bins=bins,
+        score=psi(q, p),
+        floor=sampling_floor(bins, effective, base_rows),
+        error=standard_error(q, p, effective, base_rows),
+        p=p_value(chi_square(pooled.counts, pooled.reference, pooled.mask, effective), bins),
+    )
+
+
+def _verdict(now: _Drift, then: _Drift, limit: Floats, significance: Floats) -> npt.NDArray[np.int8]:
+    """DRIFTED, STABLE or UNDECIDED, (windows, columns).
+
+    With enough rows, drift is an excess (PSI - sampling floor) beyond three times the limit, or beyond the
+    limit in this window and the one before, and significant. What the window before is too small to confirm
+    is undecided. With few rows, drift is an excess that is beyond the limit by three standard errors, and
+    nothing else can be told. Without a limit, nothing can.
+    """
+    enough, before_enough = _has_enough_rows(now), _has_enough_rows(then)
+    beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, limit, before_enough)
+    significant = significance > SIGNIFICANCE
+    gross = now.excess > GROSS * limit
+    drifted = significant & beyond & (~enough | gross | before_beyond)
+    unconfirmed = significant & beyond & ~drifted & ~before_enough
+    stable = enough & ~drifted & ~unconfirmed & np.isfinite(limit)
+    return np.where(drifted, DRIFTED, np.where(stable, STABLE, UNDECIDED)).astype(np.int8)
+
+
+def _has_enough_rows(drift: _Drift) -> Bools:
+    """For the ordinary verdict: 400 rows at 10 bins, 650 at 32.
+
+    Without drift the PSI's standard deviation is sqrt(2 (B - 1)) / rows, so in between, and beyond, the rows
+    go with the square root of B - 1, which keeps the same distance between noise and limit.
+    """
+    (low, low_rows), (high, high_rows) = MIN_ORDINARY_ROWS
+    slope = (high_rows - low_rows) / (high - low)
+    enough: Bools = drift.size >= low_rows + slope * (np.sqrt(np.maximum(drift.bins - 1, 1)) - low)
+    return enough
+
+
+def _is_beyond(drift: _Drift, limit: Floats, enough: Bools) -> Bools:
+    surely = (drift.excess - STANDARD_ERRORS * drift.error > limit) & (drift.size >= MIN_ROWS)
+    return np.where(enough, drift.excess > limit, surely)
+
+
+def _design_effects(
+    reference: Reference, timeline: Timeline, windows: tuple[Window, ...], now: float
+) -> Floats:
+    """(windows, columns), from each window's fine blocks. Longer windows than those reach back take the
+    last."""
+    hour = timeline.settings.coarse_seconds
+    effects: list[Floats] = []
+    for window in windows:
+        if effects and window.seconds > timeline.settings.fine_retention_seconds:
+            effects.append(effects[-1])
+            continue
+        starts, counts = timeline.fine_counts(now - window.seconds, float("inf"))
+        effects.append(design_effect(counts, starts // hour, reference.layout))
+    return np.stack(effects)
+
+
+def _variation_for(reference: Reference, window: Window) -> Variation | None:
+    """The entry of the window, or else of the next shorter one that has one: shorter stretches vary more."""
+    shorter = [seconds for seconds in reference.variation if seconds <= window.seconds]
+    return reference.variation[max(shorter)] if shorter else None
+
+
+def _natural_floor(reference: Reference, window: Window) -> Floats:
+    """(columns,), zero for a provisional reference, NaN where it is unknown: then there is no verdict."""
+    if reference.provisional:
+        return np.zeros(len(reference.columns))
+    variation = _variation_for(reference, window)
+    return variation.drift if variation is not None else np.full(len(reference.columns), np.nan)
+
+
+def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) -> dict[str, Floats]:
+    if not names:
+        return {}
+    layout = reference.layout
+    q = shares(layout.pad(window.counts), layout.mask, pseudo_count=0.0)
+    p = shares(layout.pad(reference.counts), layout.mask, pseudo_count=0.0)
+    measures: dict[str, Callable[[], Floats]] = {
+        "jensen_shannon": lambda: distance.jensen_shannon(q, p),
+        "total_variation": lambda: distance.total_variation(q, p),
+        "ks": lambda: distance.ks(q, p, layout.ordered),
+        "mean_shift": lambda: distance.mean_shift(window.moments, reference.moments),
+    }
+    return {name: measures[name]() for name in names}
+
+
+# -- data quality -------------------------------------------------------------------------------------------
+
+
+def _quality_checks(
+    reference: Reference, window: WindowSum, effect: Floats, length: Window
+) -> tuple[QualityCheck, ...]:
+    layout = reference.layout
+    found, rows = quality.hits(window.counts, layout)
+    base_found, base_rows = quality.hits(reference.counts, layout)
+    variation = _variation_for(reference, length)
+    unjudged = np.array([bool(column.unjudged) for column in reference.columns])
+    checks = []
+    for check, applies in quality.applicable(layout).items():
+        allowance: Floats = np.zeros(len(reference.columns))
+        if not reference.provisional:
+            allowance = getattr(variation, check) if variation is not None else allowance + np.nan
+        degraded, known = quality.degraded(
+            check, found[check], rows[check], base_found[check], base_rows[check], allowance, effect
+        )
+        if check in ("unseen", "out_of_range"):
+            known = known & ~unjudged  # ids and clocks have new values by nature
+        ratio = quality.ratio(found[check], rows[check])
+        base_ratio = quality.ratio(base_found[check], base_rows[check])
+        checks += [
+            QualityCheck(
+                column=int(column),
+                check=check,
+                ratio=float(ratio[column]),
+                reference_ratio=float(base_ratio[column]),
+                degraded=bool(degraded[column]) if known[column] else None,
+            )
+            for column in np.flatnonzero(applies & (rows[check] > 0))
+        ]
+    return tuple(checks)

@@ -39,39 +39,41 @@ def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout)
         (columns,), 1 where nothing can be told.
     """
     occupied = counts.any(axis=1)
-    values = counts[occupied].astype(np.float32)
-    if len(values) < 2:
+    counts, groups = counts[occupied], groups[occupied]
+    if len(counts) < 2:
         return np.ones(len(layout.mask))
-    values[:, layout.offsets[1:] - 2] = 0
-    values[:, layout.offsets[1:] - 1] = 0
-    effect, freedom = _dispersion(values, groups[occupied], layout)
+    hours = np.split(counts, np.flatnonzero(np.diff(groups)) + 1)
+    effect, freedom = _dispersion(hours, layout)
     sparse = freedom < MIN_FREEDOM
     if sparse.any():
-        across, _ = _dispersion(values, np.zeros(len(values), np.int64), layout)
+        across, _ = _dispersion([counts], layout)
         effect = np.where(sparse, across, effect)
     return np.maximum(effect, 1.0)
 
 
-def _dispersion(values: npt.NDArray[np.float32], groups: Ints, layout: Layout) -> tuple[Floats, Ints]:
+def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[Floats, Floats]:
     """Observed over expected variance, (columns,), 1 where unknown, and its degrees of freedom per bin."""
-    firsts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
-    group = np.cumsum(np.diff(groups, prepend=groups[0]) != 0)
     starts = layout.offsets[:-1]
     column = np.repeat(np.arange(len(starts)), np.diff(layout.offsets))
-
-    rows = np.add.reduceat(values, starts, axis=1)
-    total = np.add.reduceat(rows, firsts, axis=0)
-    share = np.add.reduceat(values, firsts, axis=0) / np.maximum(total, 1)[:, column]
-    residual = values - rows[:, column] * share[group]
-    np.square(residual, out=residual)
-    observed = np.add.reduceat(residual.sum(axis=0, dtype=np.float64), starts)
-
-    squares = np.add.reduceat(rows.astype(np.float64) ** 2, firsts, axis=0)
-    one_less = np.maximum(total - 1, 1)
-    unlike = 1 - np.add.reduceat(np.square(share, dtype=np.float64), starts, axis=1)
-    expected = ((total - squares / np.maximum(total, 1)) * unlike * total / one_less).sum(axis=0)
-    freedom = (rows > 0).sum(axis=0) - (total > 0).sum(axis=0)
-    # A constant column varies by rounding errors alone.
-    known = expected > 1e-3
-    effect = np.divide(observed, expected, out=np.ones(len(starts)), where=known)
+    observed = np.zeros(len(column))
+    expected, freedom = np.zeros(len(starts)), np.zeros(len(starts))
+    # An hour at a time: arrays that stay in the processor's cache are several times faster than whole days.
+    for counts in groups:
+        values = counts.astype(np.float32)
+        values[:, layout.offsets[1:] - 2] = 0  # missing
+        values[:, layout.offsets[1:] - 1] = 0  # mismatch
+        rows = np.add.reduceat(values, starts, axis=1)
+        total = rows.sum(axis=0, dtype=np.float64)
+        known = np.maximum(total, 1)
+        share = values.sum(axis=0) / known[column]
+        values -= rows[:, column] * share.astype(np.float32)
+        observed += np.einsum("bc,bc->c", values, values)
+        within = total - np.einsum("bc,bc->c", rows, rows, dtype=np.float64) / known
+        unlike = 1 - np.add.reduceat(share**2, starts)
+        expected += within * unlike * total / np.maximum(total - 1, 1)
+        freedom += (rows > 0).sum(axis=0) - (total > 0)
+    # What is left of a constant column is rounding errors.
+    effect = np.divide(
+        np.add.reduceat(observed, starts), expected, out=np.ones(len(starts)), where=expected > 1e-3
+    )
     return effect, freedom

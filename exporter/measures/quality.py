@@ -91,7 +91,7 @@ def degraded(
         check: one of `CHECKS`; for `missing` a fall counts as much as a rise.
         found, rows: (..., columns) what the check found in the window, of so many rows.
         reference_found, reference_rows: (columns,) the same in the reference.
-        allowance: (columns,) 4.6 x mean deviation of the reference's chunks, 0 where unknown.
+        allowance: (columns,) 4.6 x mean deviation of the reference's chunks; NaN gives no verdict.
         design_effect: (..., columns) rows per independent row, at least 1.
     """
     change = ratio(found, rows) - ratio(reference_found, reference_rows)
@@ -99,5 +99,5 @@ def degraded(
         change = np.abs(change)
     effective = rows / design_effect
     p = change_p_value(found / design_effect, effective, reference_found, reference_rows)
-    known = (effective >= MIN_ROWS) & (reference_rows > 0)
+    known = (effective >= MIN_ROWS) & (reference_rows > 0) & np.isfinite(allowance)
     return known & (change > LIMIT + allowance) & (p < SIGNIFICANCE), known

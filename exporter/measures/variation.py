@@ -13,17 +13,19 @@ import numpy.typing as npt
 from exporter.arrays import Floats
 from exporter.measures.layout import Layout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
-from exporter.measures.quality import CHECKS, applicable, hits, ratio
+from exporter.measures.quality import CHECKS, MIN_ROWS, applicable, hits, ratio
 
 # The .99 quantile of an exponential distribution is ln(100) = 4.6 times its mean. From the mean, since the
 # .99 quantile of a few dozen chunks is the worst of them: two blizzard days would blind a column for good.
 TAIL = 4.6
 MAX_DRIFT = 0.5
 MIN_CHUNKS = 14
+# Of a chunk, as of a window, before its shares of odd values say anything.
+MIN_CHUNK_ROWS = MIN_ROWS
 # With fewer, the half pseudo-count pulls the excess further than 0.01 below zero, where 4.6 times it would
 # hide half of the threshold's worth of real variation; and the mean of 14 noisier chunks would itself vary by
 # more than 0.05.
-MIN_CHUNK_ROWS = 100
+MIN_DRIFT_ROWS = 100
 MAX_CHUNKS = 1000  # more would cost memory and not make the mean better
 
 
@@ -41,10 +43,10 @@ def natural_variation(
         chunks: (chunks, cells) counts of each chunk, cut by time, never by the order of rows.
         layout: of the cells.
 
-    Returns:
-        How many chunks were used and, by the names `drift`, `missing`, `type_mismatch`, `unseen`,
-        `out_of_range`, arrays (columns,). None with fewer than 14 chunks of at least 100 rows. A column that
-        has values in fewer than 14 of them gets the maximum of 0.5: of what is not known, most is allowed.
+    Returns: How many chunks were used and, by the names `drift`, `missing`, `type_mismatch`, `unseen`,
+        `out_of_range`, arrays (columns,). None with fewer than 14 chunks of at least 30 rows. Drift takes
+        only chunks in which the column has 100 values; with fewer than 14 of those it is the maximum of 0.5,
+        which leaves gross drift to be seen in windows too short for more.
     """
     rows = layout.rows(chunks).max(axis=-1, initial=0)  # every column counts every row
     chunks = chunks[rows >= MIN_CHUNK_ROWS]
@@ -59,7 +61,7 @@ def natural_variation(
     n, m = counts.sum(-1), rest.sum(-1)
     score = psi(shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask))
     excess = score - sampling_floor(pooled.mask.sum(-1), n, m)
-    usable = (n >= MIN_CHUNK_ROWS) & (m > 0)
+    usable = (n >= MIN_DRIFT_ROWS) & (m > 0)
     mean = np.where(usable, excess, 0.0).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
     allowed = np.clip(TAIL * mean, 0.0, MAX_DRIFT)
     variation = {"drift": np.where(usable.sum(axis=0) >= MIN_CHUNKS, allowed, MAX_DRIFT)}
