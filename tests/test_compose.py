@@ -1,0 +1,159 @@
+"""The compose stack as written, and as Compose resolves it for the demo and for an MLflow of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.config import Settings, load_settings
+from exporter.demo.pace import Pace
+
+ROOT = Path(__file__).parent.parent
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+DOCKERFILE = (ROOT / "exporter" / "Dockerfile").read_text()
+WATCHING = {"exporter", "prometheus", "alertmanager", "grafana"}
+DEMO = {"mlflow", "mailpit", "demo"}
+
+Resolve = Callable[..., dict[str, Any]]
+
+each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+
+
+@each_service
+def test_an_image_is_pinned_or_built_here(service: dict[str, Any]) -> None:
+    tag = service["image"].rpartition(":")[2]
+    assert tag == "local" if "build" in service else re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
+
+
+@each_service
+def test_ports_are_published_on_loopback_only(service: dict[str, Any]) -> None:
+    assert all(port.startswith("127.0.0.1:${") for port in service.get("ports", []))
+
+
+@each_service
+def test_a_service_cannot_take_the_machine_down(service: dict[str, Any]) -> None:
+    assert {"mem_limit", "cpus", "pids_limit", "restart"} <= service.keys()
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+@each_service
+def test_a_service_gains_no_privileges(service: dict[str, Any]) -> None:
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@each_service
+def test_a_service_tells_whether_it_is_healthy(service: dict[str, Any]) -> None:
+    assert "healthcheck" in service
+
+
+@each_service
+def test_what_is_mounted_is_there_and_read_only(service: dict[str, Any]) -> None:
+    mounts = [mount for mount in service.get("volumes", []) if mount.startswith(".")]
+    for mount in mounts:
+        source, _, options = mount.split(":")
+        assert (ROOT / source).exists()
+        assert options == "ro"
+
+
+def test_prometheus_scrapes_and_alerts_services_of_the_stack() -> None:
+    config = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+    groups = [group for job in config["scrape_configs"] for group in job["static_configs"]]
+    groups += [g for manager in config["alerting"]["alertmanagers"] for g in manager["static_configs"]]
+    hosts = {target.partition(":")[0] for group in groups for target in group["targets"]}
+    assert hosts - {"localhost"} <= WATCHING
+
+
+def test_the_image_is_not_root_and_gets_its_signals() -> None:
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.M)[-1] == "10001:10001"
+    assert 'ENTRYPOINT ["' in DOCKERFILE  # a shell between would keep SIGTERM to itself
+
+
+def test_the_image_of_python_is_pinned() -> None:
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.M))
+    images = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)) - stages
+    assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", image) for image in images)
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-demo.lock"])
+def test_an_image_holds_the_versions_that_are_tested(lock: str) -> None:
+    pin = re.compile(r"^\S+==\S+", re.M)
+    tested = set(pin.findall((ROOT / "requirements.lock").read_text()))
+    pinned = set(pin.findall((ROOT / "exporter" / lock).read_text()))
+    assert pinned
+    assert pinned <= tested
+
+
+@pytest.fixture(scope="session")
+def resolve() -> Resolve:
+    """`resolve(COMPOSE_PROFILES="")`: what Compose makes of the file with these variables in the shell."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+    def config(**variables: str) -> dict[str, Any]:
+        command = ["docker", "compose", "--file", str(ROOT / "docker-compose.yml"), "config", "--format=json"]
+        done = subprocess.run(command, env=kept | variables, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise ValueError(done.stderr)
+        services: dict[str, Any] = json.loads(done.stdout)["services"]
+        return services
+
+    version = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=60)
+    if version.returncode != 0:
+        pytest.skip("docker has no compose here")
+    return config
+
+
+def exporter_settings(services: dict[str, Any]) -> Settings:
+    return load_settings({k: v for k, v in services["exporter"]["environment"].items() if v is not None})
+
+
+@pytest.mark.needs("docker")
+def test_the_demo_is_what_comes_up_by_itself(resolve: Resolve) -> None:
+    assert resolve().keys() == WATCHING | DEMO
+
+
+@pytest.mark.needs("docker")
+def test_the_demo_runs_at_the_pace_of_its_traffic(resolve: Resolve) -> None:
+    assert exporter_settings(resolve()) == load_settings(Pace().settings)
+
+
+@pytest.mark.needs("docker")
+def test_the_demo_has_an_mlflow_of_its_own_whatever_the_shell_names(resolve: Resolve) -> None:
+    services = resolve(MLFLOW_TRACKING_URI="https://mlflow.example.org")
+    assert services["exporter"]["environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    assert services["demo"]["environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+
+
+@pytest.mark.needs("docker")
+def test_without_the_demo_it_watches_your_mlflow_with_production_settings(resolve: Resolve) -> None:
+    services = resolve(
+        COMPOSE_PROFILES="",
+        MLFLOW_TRACKING_URI="https://mlflow.example.org",
+        MLFLOW_TRACKING_TOKEN="secret",
+    )
+    assert services.keys() == WATCHING
+    assert services["exporter"]["environment"]["MLFLOW_TRACKING_URI"] == "https://mlflow.example.org"
+    assert services["exporter"]["environment"]["MLFLOW_TRACKING_TOKEN"] == "secret"
+    assert exporter_settings(services) == Settings()
+
+
+@pytest.mark.needs("docker")
+def test_without_the_demo_and_without_an_mlflow_it_says_what_is_missing(resolve: Resolve) -> None:
+    with pytest.raises(ValueError, match="set MLFLOW_TRACKING_URI to your MLflow"):
+        resolve(COMPOSE_PROFILES="")
+
+
+@pytest.mark.needs("docker")
+def test_ports_move_together_with_the_links_to_them(resolve: Resolve) -> None:
+    services = resolve(PROMETHEUS_PORT="19090", GRAFANA_PORT="13000")
+    assert services["prometheus"]["ports"][0]["published"] == "19090"
+    assert "--web.external-url=http://localhost:19090" in services["prometheus"]["command"]
+    assert services["grafana"]["environment"]["GF_SERVER_ROOT_URL"] == "http://localhost:13000"
