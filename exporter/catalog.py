@@ -135,7 +135,7 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_columns",
         "gauge",
-        "Columns of a role by verdict within a window; undecided ones have too few rows.",
+        "Judged columns of a role by verdict within a window; undecided ones have too few rows.",
         (*_VERSION, "role", "window", "verdict"),
     ),
     Metric(
@@ -202,9 +202,9 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_exporter_store_limit_bytes",
         "gauge",
-        "Size of the durable store above which nothing more is taken, in bytes.",
+        "Configured limit of the durable store's size, in bytes.",
     ),
-    Metric("mlflow_exporter_series", "gauge", "Series of monitored versions on this page."),
+    Metric("mlflow_exporter_series", "gauge", "Series of this page, before any filter."),
     Metric(
         "mlflow_exporter_dropped_series",
         "gauge",

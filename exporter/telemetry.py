@@ -1,0 +1,152 @@
+"""What the exporter says about itself: counters and histograms of its own work, and the process it runs in.
+
+    mlflow_exporter_ingest_rows_total{kind="prediction",outcome="accepted"} 1204
+    mlflow_exporter_dropped_rows_total{reason="too_old"} 0
+
+Every known combination of labels is there from 0, or `increase()` would miss the first event.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import product
+from threading import Lock
+from typing import Literal, get_args
+
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from exporter import __version__
+from exporter.aggregate import LATENCY_BOUNDS
+from exporter.catalog import BY_NAME
+from exporter.exposition import Family, histogram_prefixes, histogram_values, render_prefix
+
+Kind = Literal["prediction"]
+Outcome = Literal["accepted", "duplicate", "conflict", "rejected"]
+DropReason = Literal["too_old", "future", "retired", "spool_full"]
+# reference: find, read and profile it; evaluation: a column's or a version's; store: keep or read the result.
+Stage = Literal["reference", "evaluation", "store"]
+
+
+class _Histogram:
+    """Counts of durations by bucket, with the bounds of `LATENCY_BOUNDS`; its owner locks."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENCY_BOUNDS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+
+class Telemetry:
+    """The exporter's own figures. Methods may be called from any thread.
+
+    The public attributes are gauges, each assigned by the one who knows; None is not known yet and gives no
+    series. `mlflow_last_success` is in seconds since the epoch.
+    """
+
+    def __init__(self) -> None:
+        self.mlflow_up: bool | None = None
+        self.mlflow_last_success: float | None = None
+        self.queue_rows = 0
+        self.store_bytes: int | None = None
+        self.store_limit_bytes: int | None = None
+
+        self._lock = Lock()
+        self._ingest_rows = dict.fromkeys(product(get_args(Kind), get_args(Outcome)), 0)
+        self._dropped_rows = dict.fromkeys(get_args(DropReason), 0)
+        self._evaluation_errors: dict[tuple[str, str, str], int] = {}
+        self._evaluation_duration = _Histogram()
+        self._ingest_duration = _Histogram()
+        self._process = ProcessCollector(registry=None)
+        self._platform = PlatformCollector(registry=None)
+
+    def count_rows(self, kind: Kind, outcome: Outcome, rows: int = 1) -> None:
+        """Count rows received by what became of them."""
+        with self._lock:
+            self._ingest_rows[kind, outcome] += rows
+
+    def count_dropped_rows(self, reason: DropReason, rows: int = 1) -> None:
+        """Count rows that were received and are in no aggregate."""
+        with self._lock:
+            self._dropped_rows[reason] += rows
+
+    def count_evaluation_error(self, model: str, version: str, stage: Stage) -> None:
+        """Count a failure of one version."""
+        with self._lock:
+            key = (model, version, stage)
+            self._evaluation_errors[key] = self._evaluation_errors.get(key, 0) + 1
+
+    def forget_version(self, model: str, version: str) -> None:
+        """Drop the counters of a version that is not monitored any more."""
+        with self._lock:
+            for stage in get_args(Stage):
+                self._evaluation_errors.pop((model, version, stage), None)
+
+    def observe_evaluation(self, seconds: float) -> None:
+        """Record how long one version's evaluation took."""
+        with self._lock:
+            self._evaluation_duration.observe(seconds)
+
+    def observe_ingest(self, seconds: float) -> None:
+        """Record the time from a batch's receipt to its commit."""
+        with self._lock:
+            self._ingest_duration.observe(seconds)
+
+    def families(self, versions: Iterable[tuple[str, str]]) -> list[Family]:
+        """All of it. `versions` are the (model, version) that are shown, with 0 where they had no errors."""
+        stages = get_args(Stage)
+        with self._lock:
+            errors = {(*version, stage): 0 for version in versions for stage in stages}
+            errors |= self._evaluation_errors
+            families = [
+                _family("mlflow_exporter_build_info", [((__version__,), 1)]),
+                _family("mlflow_exporter_evaluation_errors_total", errors.items()),
+                _family("mlflow_exporter_ingest_rows_total", self._ingest_rows.items()),
+                _family(
+                    "mlflow_exporter_dropped_rows_total",
+                    [((reason,), rows) for reason, rows in self._dropped_rows.items()],
+                ),
+                _histogram_family("mlflow_exporter_evaluation_duration_seconds", self._evaluation_duration),
+                _histogram_family("mlflow_exporter_ingest_duration_seconds", self._ingest_duration),
+            ]
+        gauges = {
+            "mlflow_up": self.mlflow_up,
+            "mlflow_last_success_timestamp_seconds": self.mlflow_last_success,
+            "mlflow_exporter_queue_rows": self.queue_rows,
+            "mlflow_exporter_store_bytes": self.store_bytes,
+            "mlflow_exporter_store_limit_bytes": self.store_limit_bytes,
+        }
+        families += [_family(name, [((), value)]) for name, value in gauges.items() if value is not None]
+        return families + self._process_families()
+
+    def _process_families(self) -> list[Family]:
+        try:
+            process = list(self._process.collect())
+        except ValueError:  # an unlimited number of file descriptors is no number to it
+            process = []
+        samples = [sample for found in (*process, *self._platform.collect()) for sample in found.samples]
+        families = []
+        for sample in samples:
+            metric = BY_NAME.get(sample.name)
+            if metric is not None:  # another release of the client may have others, which nobody documents
+                labels = tuple(sample.labels[label] for label in metric.labels)
+                families.append(_family(metric.name, [(labels, sample.value)]))
+        return families
+
+
+def _family(name: str, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
+    """A family from pairs of label values and value."""
+    metric = BY_NAME[name]
+    pairs = list(samples)
+    prefixes = [render_prefix(metric, labels) for labels, _ in pairs]
+    return Family(metric, prefixes, [value for _, value in pairs])
+
+
+def _histogram_family(name: str, histogram: _Histogram) -> Family:
+    metric = BY_NAME[name]
+    prefixes = histogram_prefixes(metric, (), LATENCY_BOUNDS)
+    return Family(metric, prefixes, histogram_values(histogram.counts, histogram.sum))

@@ -1,0 +1,105 @@
+"""The exporter's figures about itself."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from exporter.exposition import Format, render
+from exporter.telemetry import Telemetry
+
+
+def lines(telemetry: Telemetry, versions: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
+    page = render(telemetry.families(versions), Format.TEXT).decode()
+    return dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+
+
+def test_every_known_combination_is_there_from_zero() -> None:
+    found = lines(Telemetry(), (("fraud", "3"),))
+    for outcome in ("accepted", "duplicate", "conflict", "rejected"):
+        assert found[f'mlflow_exporter_ingest_rows_total{{kind="prediction",outcome="{outcome}"}}'] == "0"
+    for reason in ("too_old", "future", "retired", "spool_full"):
+        assert found[f'mlflow_exporter_dropped_rows_total{{reason="{reason}"}}'] == "0"
+    for stage in ("reference", "evaluation", "store"):
+        labels = f'{{model="fraud",model_version="3",stage="{stage}"}}'
+        assert found[f"mlflow_exporter_evaluation_errors_total{labels}"] == "0"
+    assert found["mlflow_exporter_ingest_duration_seconds_count"] == "0"
+    assert found["mlflow_exporter_queue_rows"] == "0"
+
+
+def test_what_is_not_known_yet_is_absent() -> None:
+    telemetry = Telemetry()
+    unknown = {"mlflow_up", "mlflow_last_success_timestamp_seconds", "mlflow_exporter_store_bytes"}
+    assert not unknown & lines(telemetry).keys()
+    telemetry.mlflow_up = False
+    telemetry.store_bytes = 0
+    assert lines(telemetry)["mlflow_up"] == "0"
+    assert lines(telemetry)["mlflow_exporter_store_bytes"] == "0"
+    assert "mlflow_last_success_timestamp_seconds" not in lines(telemetry)
+
+
+def test_what_happens_is_counted() -> None:
+    telemetry = Telemetry()
+    telemetry.count_rows("prediction", "accepted", 500)
+    telemetry.count_rows("prediction", "accepted")
+    telemetry.count_dropped_rows("future", 2)
+    telemetry.count_evaluation_error("fraud", "3", "store")
+    found = lines(telemetry)
+    assert found['mlflow_exporter_ingest_rows_total{kind="prediction",outcome="accepted"}'] == "501"
+    assert found['mlflow_exporter_dropped_rows_total{reason="future"}'] == "2"
+    labels = '{model="fraud",model_version="3",stage="store"}'
+    assert found[f"mlflow_exporter_evaluation_errors_total{labels}"] == "1"
+
+
+def test_a_version_that_is_gone_takes_its_errors_along() -> None:
+    telemetry = Telemetry()
+    telemetry.count_evaluation_error("fraud", "3", "store")
+    telemetry.count_evaluation_error("fraud", "4", "store")
+    telemetry.forget_version("fraud", "3")
+    assert [line for line in lines(telemetry) if "evaluation_errors" in line] == [
+        'mlflow_exporter_evaluation_errors_total{model="fraud",model_version="4",stage="store"}'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first_bucket"), [(0.0, "0.001"), (0.5, "0.5"), (0.51, "1.0"), (60, "+Inf")]
+)
+def test_a_duration_is_in_the_bucket_that_it_does_not_exceed(seconds: float, first_bucket: str) -> None:
+    telemetry = Telemetry()
+    telemetry.observe_evaluation(seconds)
+    name = "mlflow_exporter_evaluation_duration_seconds"
+    found = lines(telemetry)
+    filled = [line for line in found if line.startswith(f"{name}_bucket") and found[line] == "1"]
+    assert filled[0] == f'{name}_bucket{{le="{first_bucket}"}}'
+    assert float(found[f"{name}_sum"]) == seconds
+    assert found[f"{name}_count"] == "1"
+
+
+def test_counts_from_many_threads_add_up() -> None:
+    telemetry = Telemetry()
+
+    def work(_: int) -> None:
+        for _ in range(500):
+            telemetry.count_rows("prediction", "duplicate", 2)
+            telemetry.observe_ingest(0.01)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    found = lines(telemetry)
+    assert found['mlflow_exporter_ingest_rows_total{kind="prediction",outcome="duplicate"}'] == "8000"
+    assert found["mlflow_exporter_ingest_duration_seconds_count"] == "4000"
+
+
+def test_an_unlimited_number_of_file_descriptors_does_not_break_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telemetry = Telemetry()
+
+    def collect() -> None:
+        float("unlimited")
+
+    monkeypatch.setattr(telemetry._process, "collect", collect)
+    found = lines(telemetry)
+    assert any(line.startswith("python_info{") for line in found)
+    assert not any(line.startswith("process_") for line in found)

@@ -1,0 +1,128 @@
+"""Small monitored versions with every kind of figure, for the tests of what they show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from exporter.arrays import Floats
+from exporter.config import Window
+from exporter.evaluation import DRIFTED, STABLE, UNDECIDED, Evaluation, QualityCheck, WindowEvaluation
+from exporter.reference import Column, Reference, Variation
+from exporter.series import VersionView
+from exporter.telemetry import Telemetry
+
+NOW = 1_800_000_000.0
+HOUR, DAY = Window(3600, "1h"), Window(86400, "24h")
+
+
+def make_reference(source: str = "extra_files/reference.parquet", **changes: Any) -> Reference:
+    """Five columns: a number, a category, one that is not judged, the prediction and its score."""
+    columns = (
+        Column("age", "feature", "number", edges=np.array([18.0, 25.5])),
+        Column("country", "feature", "category", categories=("DE", 'say "hi"\\\n')),
+        Column("user_id", "feature", "category", unjudged="as many values as rows"),
+        Column("prediction", "prediction", "boolean", categories=("0", "1")),
+        Column("score", "score", "number", edges=np.array([0.5])),
+    )
+    counts = [
+        [10, 50, 30, 10, 0],
+        [70, 20, 10, 0, 0, 0],
+        [100, 0, 0, 0],
+        [90, 10, 0, 0, 0, 0],
+        [0, 0, 0, 0],  # a column that came later: no share of nothing
+    ]
+    none = np.zeros(len(columns))
+    return Reference(
+        columns=columns,
+        counts=np.array([count for column in counts for count in column], np.int64),
+        moments=np.zeros((len(columns), 3)),
+        rows=100,
+        task="binary",
+        source=source,
+        **{"variation": {3600: Variation(14, none, none, none, none, none)}, **changes},
+    )
+
+
+def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
+    """In the hour the first column has drifted, the second is stable; of the day nothing is known."""
+    nan = np.nan
+    columns = len(reference.columns)
+
+    def first(*figures: float) -> Floats:
+        return np.array(figures)[:columns]
+
+    hour = WindowEvaluation(
+        window=HOUR,
+        rows=1204,
+        rows_by_column=np.full(columns, 1204, np.int64),
+        effective_rows=np.full(columns, 1000.0),
+        drift_score=first(0.31, 0.002, nan, 0.01, nan),
+        drift_limit=first(0.112, 0.12, nan, 0.11, nan),
+        drift_significance=first(300.0, 0.25, nan, nan, nan),
+        verdict=first(DRIFTED, STABLE, UNDECIDED, UNDECIDED, UNDECIDED).astype(np.int8),
+        distances={"ks": first(0.2, nan, nan, nan, nan)},
+    )
+    day = WindowEvaluation(
+        window=DAY,
+        rows=0,
+        rows_by_column=np.zeros(columns, np.int64),
+        effective_rows=np.zeros(columns),
+        drift_score=np.full(columns, nan),
+        drift_limit=np.full(columns, nan),
+        drift_significance=np.full(columns, nan),
+        verdict=np.full(columns, UNDECIDED, np.int8),
+        distances={"ks": np.full(columns, nan)},
+    )
+    checks = (
+        QualityCheck(0, "missing", 0.3, 0.1, True),
+        QualityCheck(0, "out_of_range", 0.0, 0.0, False),
+        QualityCheck(1, "unseen", 0.5, nan, None),
+    )
+    known = tuple(check for check in checks if check.column < columns)
+    return Evaluation(at=at, reference=reference, windows=(hour, day), checks=known)
+
+
+def make_view(reference: Reference | None = None, **changes: Any) -> VersionView:
+    """Version 3 of `fraud`, with everything that a version can have."""
+    reference = reference if reference is not None else make_reference()
+    state: dict[str, Any] = {
+        "model": "fraud",
+        "version": "3",
+        "aliases": ("champion", "shadow"),
+        "team": "risk",
+        "run_id": "a1b2",
+        "task": "binary",
+        "reference": reference,
+        "reference_source": reference.source,
+        "evaluation": make_evaluation(reference),
+        "run_metrics": {"val/f1 score": 0.91},
+        "predictions_total": 1204,
+        "values": np.arange(reference.cells, dtype=np.int64),
+        "latency": np.array([0, 0, 0, 1000, 200] + [0] * 8 + [4], np.int64),
+        "latency_sum": 61.5,
+        "last_prediction": NOW - 2.5,
+    }
+    return VersionView(**{**state, **changes})
+
+
+def make_bare_view(model: str = 'odd "näme"\\', version: str = "1") -> VersionView:
+    """A version without a reference that nothing was sent to yet."""
+    return VersionView(model=model, version=version, aliases=("champion",))
+
+
+def make_telemetry() -> Telemetry:
+    """With every figure known."""
+    telemetry = Telemetry()
+    telemetry.mlflow_up = True
+    telemetry.mlflow_last_success = NOW - 12
+    telemetry.queue_rows = 7
+    telemetry.store_bytes = 4096
+    telemetry.store_limit_bytes = 20 * 2**30
+    telemetry.count_rows("prediction", "accepted", 1204)
+    telemetry.count_dropped_rows("too_old", 3)
+    telemetry.count_evaluation_error("fraud", "3", "reference")
+    telemetry.observe_evaluation(0.004)
+    telemetry.observe_ingest(0.5)
+    return telemetry
