@@ -143,6 +143,10 @@ class Reference:
         return int(self.offsets[-1])
 
     @cached_property
+    def feature_names(self) -> frozenset[str]:
+        return frozenset(column.name for column in self.columns if column.role == "feature")
+
+    @cached_property
     def numeric(self) -> Ints:
         """Indices of the columns that have moments."""
         return np.flatnonzero([column.numeric for column in self.columns])

@@ -75,7 +75,6 @@ _batches = sa.Table(
     _metadata,
     sa.Column("key", sa.LargeBinary(16), primary_key=True),
     sa.Column("at", sa.Float, nullable=False, index=True),
-    sa.Column("answer", sa.String, nullable=False),
 )
 _spool = sa.Table(
     "spool",
@@ -221,13 +220,12 @@ class Transaction:
         update = sa.update(_versions).where(_versions.c.id == version_id)
         self._connection.execute(update.values(last_prediction=at))
 
-    def find_answer(self, key: bytes) -> dict[str, Any] | None:
-        """The answer that a batch with this idempotency key got."""
-        answer = self._connection.execute(sa.select(_batches.c.answer).where(_batches.c.key == key)).scalar()
-        return None if answer is None else dict(json.loads(answer))
+    def has_key(self, key: bytes) -> bool:
+        """Whether a batch with this idempotency key was committed."""
+        return self._connection.scalar(sa.select(_batches.c.key).where(_batches.c.key == key)) is not None
 
-    def remember_answer(self, key: bytes, answer: Mapping[str, Any], at: float) -> None:
-        self._connection.execute(_batches.insert(), {"key": key, "at": at, "answer": json.dumps(answer)})
+    def remember_key(self, key: bytes, at: float) -> None:
+        self._connection.execute(_batches.insert(), {"key": key, "at": at})
 
     def add_spooled(self, version_id: int, request: SpooledRequest) -> None:
         self._connection.execute(
@@ -262,7 +260,7 @@ class Transaction:
         return int(key[0])
 
     def forget(self, before: float, prediction_days_before: int) -> None:
-        """Drop batches' answers older than `before` and the days of predictions before the given one."""
+        """Drop idempotency keys older than `before` and the days of predictions before the given one."""
         self._connection.execute(sa.delete(_batches).where(_batches.c.at < before))
         for name in sa.inspect(self._connection).get_table_names():
             day = name.removeprefix(_PREDICTIONS)

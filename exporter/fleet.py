@@ -1,0 +1,178 @@
+"""The monitored versions and their live state, shared by requests, the writer and the monitor.
+
+Every piece of state has one writing thread; the others read. The writer thread owns what samples change (the
+timeline, the totals), the monitor what the registry and evaluations change. What is shared is replaced, never
+changed in place, so a reader needs no lock.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Lock
+
+import numpy as np
+
+from exporter.aggregate import LATENCY_BOUNDS, Timeline
+from exporter.arrays import Floats, Ints
+from exporter.config import Settings
+from exporter.errors import UnknownModelError
+from exporter.evaluation import Evaluation, Thresholds
+from exporter.reference import Reference
+from exporter.samples import Target
+from exporter.store import AliasMove
+
+MAX_UNKNOWN_COLUMNS = 20
+
+
+class Status(StrEnum):
+    """What is the matter with a version's reference."""
+
+    PENDING = "pending"  # not looked for yet, or MLflow does not answer: rows wait
+    READY = "ready"
+    NO_REFERENCE = "no reference"  # there is none: rows are counted, nothing is compared
+    COLLECTING = "collecting"  # there is none, and the first live rows are becoming it
+    BROKEN = "broken reference"  # there is one, and it cannot be used
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counters of this process since its start; `values` (cells,) in the layout of the reference."""
+
+    predictions: int = 0
+    values: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    latency: Ints = field(default_factory=lambda: np.zeros(len(LATENCY_BOUNDS) + 1, np.int64))
+    latency_sum: float = 0.0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            predictions=self.predictions + other.predictions,
+            values=self.values + other.values,
+            latency=self.latency + other.latency,
+            latency_sum=self.latency_sum + other.latency_sum,
+        )
+
+
+@dataclass(frozen=True)
+class Binning:
+    """A reference and the blocks counted in its bins."""
+
+    reference_id: int
+    reference: Reference
+    timeline: Timeline
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the registry says of a version."""
+
+    run_id: str = ""
+    team: str = ""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    run_metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Version:
+    """One monitored version."""
+
+    def __init__(self, key: int, model: str, version: str) -> None:
+        self.key = key
+        self.model = model
+        self.version = version
+        # set by the monitor
+        self.facts = Facts()
+        self.aliases: tuple[str, ...] = ()
+        self.unaliased_since: float | None = None
+        self.status = Status.PENDING
+        self.detail = ""
+        self.evaluation: Evaluation | None = None
+        # set by the writer
+        self.binning: Binning | None = None
+        self.totals = Totals()
+        self.last_prediction: float | None = None
+        self.spooled_rows = 0
+        self.unknown_columns: frozenset[str] = frozenset()
+
+
+class Fleet:
+    """All monitored versions, and to whom an alias pointed when."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = Lock()
+        self.versions: dict[tuple[str, str], Version] = {}
+        self.known: Mapping[str, frozenset[str]] = {}  # all versions of each monitored model
+        self._moves: dict[tuple[str, str], list[AliasMove]] = {}
+        self.wanted: frozenset[tuple[str, str]] = frozenset()  # named by traffic, not monitored yet
+
+    def add(self, version: Version) -> None:
+        with self._lock:
+            self.versions = {**self.versions, (version.model, version.version): version}
+            self.wanted -= {(version.model, version.version)}
+
+    def remove(self, keys: Iterable[tuple[str, str]]) -> None:
+        gone = set(keys)
+        with self._lock:
+            self.versions = {key: version for key, version in self.versions.items() if key not in gone}
+
+    def record(self, moves: Iterable[AliasMove]) -> None:
+        """Append to the aliases' history."""
+        with self._lock:
+            for move in moves:
+                key = (move.model, move.alias)
+                self._moves = {**self._moves, key: [*self._moves.get(key, []), move]}
+
+    def current_aliases(self) -> dict[tuple[str, str], str]:
+        """The version that each (model, alias) points to."""
+        return {key: moves[-1].version for key, moves in self._moves.items() if moves[-1].version}
+
+    def resolve(self, target: Target, times: Floats) -> dict[str, Ints]:
+        """Which version each row is for: row numbers by version.
+
+        An alias is resolved at each row's own time; rows from before its first move go to its first version.
+
+        Raises:
+            UnknownModelError: the model, version or alias is not monitored; says what is.
+        """
+        if target.alias:
+            return self._resolve_alias(target, times)
+        if (target.model, target.version) not in self.versions:
+            if target.version not in self.known.get(target.model, ()):
+                raise UnknownModelError(self._hint(target))
+            with (
+                self._lock
+            ):  # a version of a monitored model, without an alias: a shadow, or ahead of its alias
+                if len(self.versions) + len(self.wanted) < self._settings.max_versions:
+                    self.wanted |= {(target.model, target.version)}
+        return {target.version: np.arange(len(times))}
+
+    def _resolve_alias(self, target: Target, times: Floats) -> dict[str, Ints]:
+        moves = self._moves.get((target.model, target.alias))
+        if not moves:
+            raise UnknownModelError(self._hint(target))
+        since = [move.since for move in moves]
+        if times.min() >= since[-1]:
+            found = {moves[-1].version: np.arange(len(times))}
+        else:
+            places = np.array([max(bisect_right(since, time) - 1, 0) for time in times.tolist()])
+            named = np.array([move.version for move in moves])[places]
+            found = {str(version): np.flatnonzero(named == version) for version in np.unique(named)}
+        for version in found:
+            if (target.model, version) not in self.versions:
+                raise UnknownModelError(self._hint(target))
+        return found
+
+    def _hint(self, target: Target) -> str:
+        models = sorted({model for model, _ in self.versions})
+        if target.model not in models:
+            shown = ", ".join(models[:10]) + (", ..." if len(models) > 10 else "")
+            return f"model {target.model!r} is not monitored; monitored are: {shown or 'none yet'}"
+        versions = sorted(version for model, version in self.versions if model == target.model)
+        aliases = sorted(alias for model, alias in self.current_aliases() if model == target.model)
+        named = f"alias {target.alias!r}" if target.alias else f"version {target.version!r}"
+        return (
+            f"{named} of model {target.model!r} is not monitored; its versions are {', '.join(versions)}, "
+            f"its aliases {', '.join(aliases) or 'none'}"
+        )

@@ -1,0 +1,207 @@
+"""From a decoded batch to what the writer commits: which version, which time, which cell, which identity.
+
+All of it is computed by the request that brings the batch, so that the one writer has little to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporter.arrays import Bools, Floats, Ints
+from exporter.binning import Binned, bin_batch, canonical_text
+from exporter.config import Settings
+from exporter.errors import UnavailableError
+from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
+from exporter.identity import id_hash, payload_hashes
+from exporter.reference import Reference
+from exporter.samples import Batch, Values, decode_predictions
+from exporter.store import PredictionRow, SpooledRequest
+from exporter.telemetry import DropReason
+
+MAX_PREDICTION_LENGTH = 256
+MAX_SPOOLED_ROWS = 100_000  # of one version, while its reference is being loaded
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came: what has to be kept if its version's reference is not there yet."""
+
+    content_type: str
+    query: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of a request that are for one version.
+
+    `times` (rows,) resolved, in seconds since the epoch. `binned` is in the bins of `binning`; both are None
+    where the version had no reference. `predictions` are the rows with an id, `prediction_rows` their
+    numbers. `timed` (rows,) tells rows that brought their time from those that got that of their receipt.
+    """
+
+    version: Version
+    request: Request
+    row_numbers: Ints
+    times: Floats
+    timed: Bools
+    latency: Floats | None
+    binning: Binning | None
+    binned: Binned | None
+    predictions: list[PredictionRow]
+    prediction_rows: Ints
+    unknown_columns: frozenset[str]
+
+    @property
+    def rows(self) -> int:
+        return len(self.times)
+
+    def spooled(self, keep: Bools) -> SpooledRequest:
+        """The rows that count, in the form in which they wait for a reference."""
+        request = self.request
+        rows, times = self.row_numbers[keep], self.times[keep]
+        return SpooledRequest(request.content_type, request.query, request.body, rows, times)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, ready to be committed.
+
+    `dropped` counts by reason the rows that cannot count. `key` is the hash of the `Idempotency-Key`.
+    """
+
+    parts: list[Part]
+    rows: int
+    dropped: dict[DropReason, int]
+    naive_timestamps: int
+    key: bytes | None
+
+
+def prepare(
+    request: Request, batch: Batch, fleet: Fleet, settings: Settings, now: float, idempotency_key: str = ""
+) -> Prepared:
+    """Resolve times and versions, bin and hash.
+
+    Raises:
+        UnknownModelError: nobody monitors what the batch names.
+        UnavailableError: the version was just discovered; it is ready within one poll of MLflow.
+    """
+    timed = ~np.isnan(batch.timestamps)
+    times = np.where(timed, batch.timestamps, now)
+    future = times > now + settings.max_future_seconds
+    old = times < now - settings.retention_seconds
+    times = np.minimum(times, now)
+    usable = np.flatnonzero(~(future | old))
+    reasons: dict[DropReason, Bools] = {"future": future, "too_old": old}
+    dropped = {reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()}
+    payloads = payload_hashes(batch).view(np.int64) if batch.ids is not None else None
+    parts = []
+    for name, chosen in fleet.resolve(batch.target, times[usable] if len(usable) else times).items():
+        version = fleet.versions.get((batch.target.model, name))
+        if version is None:
+            detail = f"version {name} of {batch.target.model!r} was not monitored yet and will be in a moment"
+            raise UnavailableError(detail, retry_after_seconds=2)
+        if version.status is Status.PENDING and version.spooled_rows >= MAX_SPOOLED_ROWS:
+            detail = f"the reference of version {name} of {batch.target.model!r} is still being loaded"
+            raise UnavailableError(detail, retry_after_seconds=10)
+        if len(usable):
+            rows = usable[chosen]
+            parts.append(_part(request, batch, version, rows, times[rows], timed[rows], payloads))
+    key = hashlib.blake2b(idempotency_key.encode(), digest_size=16).digest() if idempotency_key else None
+    return Prepared(parts, batch.rows, dropped, batch.naive_timestamps, key)
+
+
+def _part(
+    request: Request,
+    batch: Batch,
+    version: Version,
+    rows: Ints,
+    times: Floats,
+    timed: Bools,
+    payloads: Ints | None,
+) -> Part:
+    binning = version.binning
+    whole = len(rows) == batch.rows
+    binned = None
+    unknown: frozenset[str] = frozenset()
+    if binning is not None:
+        all_times = times if whole else _scatter(times, rows, batch.rows)
+        binned = bin_batch(binning.reference, batch, all_times)
+        binned = binned if whole else binned.take(rows)
+        unknown = unknown_columns(binning.reference, batch)
+    predictions: list[PredictionRow] = []
+    prediction_rows: list[int] = []
+    if batch.ids is not None and payloads is not None:
+        texts, scores = _texts(batch.prediction), _scores(batch.score, batch.rows)
+        for place, (row, at) in enumerate(zip(rows.tolist(), times.tolist(), strict=True)):
+            row_id = batch.ids[row]
+            if row_id is not None:
+                predictions.append(
+                    PredictionRow(
+                        id_hash(version.model, row_id),
+                        version.key,
+                        int(payloads[row]),
+                        at,
+                        texts[row],
+                        scores[row],
+                    )
+                )
+                prediction_rows.append(place)
+    return Part(
+        version=version,
+        request=request,
+        row_numbers=rows,
+        times=times,
+        timed=timed,
+        latency=batch.latency[rows] if batch.latency is not None else None,
+        binning=binning,
+        binned=binned,
+        predictions=predictions,
+        prediction_rows=np.array(prediction_rows, np.int64),
+        unknown_columns=unknown,
+    )
+
+
+def bin_spooled(
+    spooled: SpooledRequest, reference: Reference, settings: Settings
+) -> tuple[Binned, Floats | None]:
+    """Bin a request that waited, with its latencies."""
+    batch = decode_predictions(spooled.body, spooled.content_type, spooled.query, settings)
+    times = _scatter(spooled.times, spooled.row_numbers, batch.rows)
+    latency = batch.latency[spooled.row_numbers] if batch.latency is not None else None
+    return bin_batch(reference, batch, times).take(spooled.row_numbers), latency
+
+
+def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:
+    """The columns of a batch that the reference does not have, so many that a person gets the idea."""
+    unknown = batch.features.keys() - reference.feature_names
+    return frozenset(sorted(unknown)[:MAX_UNKNOWN_COLUMNS])
+
+
+def _scatter(times: Floats, rows: Ints, length: int) -> Floats:
+    scattered = np.full(length, np.nan)
+    scattered[rows] = times
+    return scattered
+
+
+def _texts(values: Values) -> list[str | None]:
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    if not isinstance(listed, list):
+        listed = listed.to_pylist()
+    return [None if value is None else _storable(canonical_text(value)) for value in listed]
+
+
+def _storable(text: str | None) -> str | None:
+    """A text that every database takes: no NUL, no lone surrogates, of bounded length."""
+    if text is None:
+        return None
+    return text[:MAX_PREDICTION_LENGTH].replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _scores(values: Values | None, rows: int) -> list[float | None]:
+    if not isinstance(values, np.ndarray):
+        return [None] * rows
+    return [None if value != value else value for value in values.tolist()]
