@@ -6,6 +6,7 @@ import os
 import subprocess
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,14 @@ def test_labels_are_rendered_once_and_forgotten_with_their_version(monkeypatch: 
     assert count(both) == 0
     assert count(both[:1]) == 0
     assert count(both) > 0
+
+
+def test_scrapes_at_the_same_time_see_the_same_page() -> None:
+    collector = SeriesCollector(Settings(), Telemetry())
+    views = [make_view(version=str(number)) for number in range(1, 20)]
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(lambda _: "\n".join(version_series(collector.collect(views, NOW))), range(12)))
+    assert len(set(pages)) == 1
 
 
 def test_another_reference_of_a_version_has_labels_of_its_own() -> None:

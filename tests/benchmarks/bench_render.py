@@ -1,0 +1,87 @@
+"""Render 100,000 samples of 20 versions, beside prometheus-client's `generate_latest` of the same samples.
+
+python tests/benchmarks/bench_render.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from exporter.config import Settings
+from exporter.exposition import Format, compress_page, render, select_families
+from exporter.reference import Column, Reference
+from exporter.series import SeriesCollector, VersionView
+from exporter.telemetry import Telemetry
+
+VERSIONS, COLUMNS, EDGES = 20, 100, 22
+REPEATS = 7
+
+
+class Fixed(Collector):
+    """Samples that are known beforehand, so that only their rendering is measured."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def make_views() -> list[VersionView]:
+    """Versions of 100 columns with 25 cells each: 2,500 counters and as many shares of the reference."""
+    random = np.random.default_rng(7)
+    columns = tuple(
+        Column(f"column_{index}", "feature", "number", edges=np.arange(EDGES, dtype=np.float64))
+        for index in range(COLUMNS)
+    )
+    views = []
+    for index in range(VERSIONS):
+        counts = random.integers(0, 100_000, COLUMNS * (EDGES + 3))
+        reference = Reference(
+            columns, counts, np.zeros((COLUMNS, 3)), int(counts.sum()), "regression", "bench"
+        )
+        values = random.integers(0, 10_000_000, len(counts))
+        views.append(VersionView(f"model_{index}", "3", reference=reference, values=values))
+    return views
+
+
+def best_seconds(work: Callable[[], object]) -> float:
+    """CPU time of the fastest of several runs: wall time measures the machine's other work as well."""
+    durations = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        work()
+        durations.append(time.process_time() - start)
+    return min(durations)
+
+
+def main() -> None:
+    collector = SeriesCollector(Settings(), Telemetry())
+    views = make_views()
+
+    def collect_and_render() -> bytes:
+        return render(collector.collect(views, now=0.0).families, Format.TEXT)
+
+    families = select_families(collector.collect(views, now=0.0).families, groups=["bins"])
+    samples = sum(len(family.prefixes) for family in families)
+    page = render(families, Format.TEXT)
+    registry = CollectorRegistry()
+    registry.register(Fixed(text_string_to_metric_families(page.decode())))
+
+    ours = best_seconds(lambda: render(families, Format.TEXT))
+    theirs = best_seconds(lambda: generate_latest(registry))
+    print(f"{samples:,} samples, {len(page) / 1e6:.1f} MB, seconds of CPU")
+    print(f"  render                            {ours:8.3f} s")
+    print(f"  prometheus-client generate_latest {theirs:8.3f} s   {theirs / ours:.1f} x")
+    print(f"  collect and render, the whole page{best_seconds(collect_and_render):8.3f} s")
+    print(f"  gzip                              {best_seconds(lambda: compress_page(page)):8.3f} s")
+
+
+if __name__ == "__main__":
+    main()
