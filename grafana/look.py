@@ -1,0 +1,217 @@
+"""How the dashboards look: one meaning per colour, one place for what panels of a kind have in common."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from grafana_foundation_sdk.builders import barchart, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import prometheus as prometheus_builders
+from grafana_foundation_sdk.models import common, dashboard, prometheus
+
+# A score in multiples of its limit.
+TIMES = "suffix: x"
+# States. Red is kept for a verdict: a score beyond its limit alone is orange.
+GOOD, NEAR, BEYOND, BAD, UNKNOWN = "green", "yellow", "orange", "red", "#8e8e8e"
+# What is compared: the reference is grey and what is live is blue, wherever they are drawn.
+REFERENCE, LIVE, OTHER, LIMIT = "#9aa3ad", "#5794f2", "purple", "orange"
+PLAIN = "text"
+
+DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Steps = builders.ThresholdsConfig
+Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
+P = TypeVar("P", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+
+
+def place(panel: P, title: str, description: str, *, unit: str, width: int, height: int) -> P:
+    """What every panel has. `width` is in 24ths of the page, `height` in rows of the grid."""
+    return (
+        panel.title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .span(width)
+        .height(height)
+    )
+
+
+def query(expression: str, legend: str = "", ref: str = "A") -> prometheus_builders.Dataquery:
+    """A query over the dashboard's time range."""
+    target = prometheus_builders.Dataquery().datasource(DATASOURCE).expr(expression).ref_id(ref)
+    return target.range().legend_format(legend or "__auto")
+
+
+def now(expression: str, legend: str = "", ref: str = "A") -> prometheus_builders.Dataquery:
+    """A query at the end of the dashboard's time range."""
+    return query(expression, legend, ref).instant()
+
+
+def rows(expression: str, ref: str) -> prometheus_builders.Dataquery:
+    """A query at the end of the time range whose series become the rows of a table."""
+    return now(expression, ref=ref).format(prometheus.PromQueryFormat.TABLE)
+
+
+def steps(base: str, *others: tuple[float, str]) -> builders.ThresholdsConfig:
+    """Colours by value: `base`, then from each of the values in `others` on its colour."""
+    pairs: list[tuple[float | None, str]] = [(None, base), *others]
+    return (
+        builders.ThresholdsConfig()
+        .mode(dashboard.ThresholdsMode.ABSOLUTE)
+        .steps([dashboard.Threshold(value=value, color=color) for value, color in pairs])
+    )
+
+
+def texts(by_value: dict[int, tuple[str, str]]) -> list[dashboard.ValueMapping]:
+    """Words and a colour in place of a number."""
+    return [
+        dashboard.ValueMap(
+            options={
+                str(value): dashboard.ValueMappingResult(text=text, color=color, index=index)
+                for index, (value, (text, color)) in enumerate(by_value.items())
+            }
+        )
+    ]
+
+
+def by_threshold() -> builders.FieldColor:
+    return builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
+
+
+def fixed(color: str) -> builders.FieldColor:
+    return builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color)
+
+
+def painted(color: str) -> dashboard.DynamicConfigValue:
+    """The property of an override that gives a series its colour."""
+    return dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
+
+
+def dashed() -> dashboard.DynamicConfigValue:
+    return dashboard.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [6, 6]})
+
+
+def unfilled() -> dashboard.DynamicConfigValue:
+    return dashboard.DynamicConfigValue(id_val="custom.fillOpacity", value=0)
+
+
+def of_field(property_name: str, value: object) -> dashboard.DynamicConfigValue:
+    return dashboard.DynamicConfigValue(id_val=property_name, value=value)
+
+
+def transformation(name: str, **options: object) -> dashboard.DataTransformerConfig:
+    return dashboard.DataTransformerConfig(id_val=name, options=options)
+
+
+def arranged(titles: dict[str, str], *hidden: str) -> dashboard.DataTransformerConfig:
+    """Columns of a table: keys of `titles` are labels or `Value #ref`, in the order of the table."""
+    return transformation(
+        "organize",
+        excludeByName=dict.fromkeys(hidden, True),
+        indexByName={name: index for index, name in enumerate(titles)},
+        renameByName=titles,
+    )
+
+
+def sorted_by(field: str, *, descending: bool = False) -> dashboard.DataTransformerConfig:
+    return transformation("sortBy", sort=[{"field": field, "desc": descending}])
+
+
+def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
+    """Cells of a table that show words in their colour."""
+    return [
+        of_field("mappings", texts(by_value)),
+        of_field("custom.cellOptions", {"type": "color-text"}),
+        of_field("custom.width", 95),
+    ]
+
+
+def number(title: str, description: str, *, unit: str, width: int, height: int = 4) -> stat.Panel:
+    """One figure, large, on a plain ground."""
+    panel = place(stat.Panel(), title, description, unit=unit, width=width, height=height)
+    return (
+        panel.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .color_mode(common.BigValueColorMode.VALUE)
+        .color_scheme(fixed(PLAIN))
+        .justify_mode(common.BigValueJustifyMode.CENTER)
+        .text_mode(common.BigValueTextMode.VALUE)
+        .no_value("-")
+    )
+
+
+def statement(title: str, description: str, *, unit: str, width: int, height: int = 4) -> stat.Panel:
+    """A verdict: words on a coloured ground."""
+    panel = number(title, description, unit=unit, width=width, height=height)
+    return panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID).color_scheme(by_threshold())
+
+
+def lines(title: str, description: str, *, unit: str, width: int, height: int) -> timeseries.Panel:
+    """Series over time, with their last values below."""
+    panel = place(timeseries.Panel(), title, description, unit=unit, width=width, height=height)
+    return (
+        panel.line_width(2)
+        .fill_opacity(6)
+        .show_points(common.VisibilityMode.NEVER)
+        .axis_soft_min(0)
+        .axis_border_show(False)
+        .legend(_legend().calcs(["lastNotNull"]))
+        .tooltip(
+            common_builders.VizTooltipOptions()
+            .mode(common.TooltipDisplayMode.MULTI)
+            .sort(common.SortOrder.DESCENDING)
+        )
+    )
+
+
+def timeline(title: str, description: str, *, unit: str, width: int, height: int) -> statetimeline.Panel:
+    """One row for each series, coloured by state over time."""
+    panel = place(statetimeline.Panel(), title, description, unit=unit, width=width, height=height)
+    return (
+        panel.show_value(common.VisibilityMode.NEVER)
+        .row_height(0.86)
+        .line_width(0)
+        .fill_opacity(85)
+        .merge_values(True)
+        .legend(_legend())
+        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
+    )
+
+
+def bars(title: str, description: str, *, unit: str, width: int, height: int) -> barchart.Panel:
+    """Two bars for each category: the reference's and the live one."""
+    panel = place(barchart.Panel(), title, description, unit=unit, width=width, height=height)
+    return (
+        panel.orientation(common.VizOrientation.VERTICAL)
+        .show_value(common.VisibilityMode.NEVER)
+        .group_width(0.8)
+        .bar_width(0.95)
+        .bar_radius(0.1)
+        .fill_opacity(85)
+        .line_width(0)
+        .min(0)
+        .x_tick_label_rotation(-45)
+        .x_tick_label_max_length(14)
+        .x_tick_label_spacing(20)
+        .axis_border_show(False)
+        .legend(_legend())
+        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
+    )
+
+
+def listing(title: str, description: str, *, unit: str, width: int, height: int) -> table.Panel:
+    """A table of figures."""
+    panel = place(table.Panel(), title, description, unit=unit, width=width, height=height)
+    return (
+        panel.cell_height(common.TableCellHeight.SM).align(common.FieldTextAlignment.AUTO).filterable(False)
+    )
+
+
+def _legend() -> common_builders.VizLegendOptions:
+    return (
+        common_builders.VizLegendOptions()
+        .display_mode(common.LegendDisplayMode.LIST)
+        .placement(common.LegendPlacement.BOTTOM)
+        .show_legend(True)
+    )

@@ -1,0 +1,229 @@
+"""The ten-second answer: is anything wrong, in which columns, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import look
+from grafana_foundation_sdk.models import common, dashboard
+
+from model import queries as q
+
+_WORDS = {1: ("drifted", look.BAD), 0: ("stable", look.GOOD), -1: ("undecided", look.UNKNOWN)}
+_NO_SCORE = "No column has a score in this window yet."
+
+
+def column_link() -> list[dashboard.DynamicConfigValue]:
+    """Makes the name of a column in a table choose that column."""
+    url = (
+        "/d/mlflow-model?${datasource:queryparam}&${model:queryparam}&${model_version:queryparam}"
+        "&${window:queryparam}&var-column=${__value.text:percentencode}&${__url_time_range}"
+    )
+    return [look.of_field("links", [{"title": "Show this column", "url": url}])]
+
+
+def verdicts() -> Iterator[look.Panel]:
+    """Two lines of five: what was judged, and what the judgement rests on."""
+    yield (
+        look.number(
+            "Version $model_version serves as",
+            "Aliases of this version in MLflow, by which deployments name it. A version without an alias is "
+            "not served any more; it is kept for a day, so that a rollback can be judged.",
+            unit="none",
+            width=4,
+        )
+        .text_mode(common.BigValueTextMode.NAME)
+        .with_target(look.now(q.ALIASES, "{{alias}}"))
+    )
+    yield (
+        look.statement(
+            "Drift, $window",
+            "Columns, prediction and score included, that differ from the reference: beyond their limit, "
+            "significantly and persistently. Grey: too few rows to tell, which is not a no.",
+            unit="suffix: drifted",
+            width=5,
+        )
+        .mappings(look.texts({0: ("Nothing drifts", look.GOOD), -1: ("No verdict yet", look.UNKNOWN)}))
+        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
+        .no_value("Not evaluated")
+        .with_target(look.now(q.COLUMNS_DRIFTED))
+    )
+    yield (
+        look.number(
+            "Columns by verdict",
+            "Every column of the version has one of three verdicts; undecided ones have too few rows.",
+            unit="none",
+            width=6,
+        )
+        .text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+        .override_by_name("drifted", [look.painted(look.BAD)])
+        .override_by_name("stable", [look.painted(look.GOOD)])
+        .override_by_name("undecided", [look.painted(look.UNKNOWN)])
+        .with_target(look.now(q.COLUMNS_BY_VERDICT, "{{verdict}}"))
+    )
+    yield (
+        look.statement(
+            "Data quality, shortest window",
+            "Checks that fail clearly more often than in the reference: values that are missing, unseen, out "
+            "of range or of another type. The section on data quality lists them.",
+            unit="suffix: degraded",
+            width=5,
+        )
+        .mappings(look.texts({0: ("Data is fine", look.GOOD)}))
+        .thresholds(look.steps(look.GOOD, (1, look.BAD)))
+        .no_value("No verdict yet")
+        .with_target(look.now(q.CHECKS_DEGRADED))
+    )
+    yield (
+        look.statement(
+            "Alerts",
+            "Alerts in Prometheus that fire for this version, for its model, or for the exporter itself.",
+            unit="suffix: firing",
+            width=4,
+        )
+        .mappings(look.texts({0: ("None firing", look.GOOD)}))
+        .thresholds(look.steps(look.GOOD, (1, look.BAD)))
+        .with_target(look.now(q.ALERTS_FIRING))
+    )
+    yield look.number(
+        "Last prediction",
+        "Age of the newest prediction. If it is old, nothing here says how the model does now.",
+        unit="s",
+        width=4,
+        height=3,
+    ).with_target(look.now(q.SINCE_PREDICTION))
+    yield (
+        look.number(
+            "Predictions",
+            "Predictions taken per second, all replicas together.",
+            unit="rowsps",
+            width=5,
+            height=3,
+        )
+        .graph_mode(common.BigValueGraphMode.AREA)
+        .color_scheme(look.fixed(look.LIVE))
+        .with_target(look.query(q.rate("mlflow_model_predictions_total", q.VERSION)))
+    )
+    yield look.number(
+        "Rows in window $window",
+        "Predictions that the verdicts rest on. Below some hundreds only a gross change can be told.",
+        unit="short",
+        width=6,
+        height=3,
+    ).with_target(look.now(q.gauge("mlflow_model_window_rows", q.WINDOW)))
+    yield (
+        look.number(
+            "Reference",
+            "What live data is compared with. Provisional: the reference has no timestamps, so how much it "
+            "varies by nature is unknown; its drift is shown, but no alert fires.",
+            unit="none",
+            width=5,
+            height=3,
+        )
+        .mappings(
+            look.texts(
+                {
+                    1: ("Complete", look.GOOD),
+                    0: ("Provisional", look.NEAR),
+                    -1: ("No reference", look.BEYOND),
+                }
+            )
+        )
+        .with_target(look.now(q.REFERENCE_STATE))
+    )
+    yield look.number(
+        "Last evaluation",
+        "Age of the last evaluation of this version, which happens every 30 seconds by default. If it grows, "
+        "the figures on this page are old.",
+        unit="s",
+        width=4,
+        height=3,
+    ).with_target(look.now(q.SINCE_EVALUATION))
+
+
+def columns() -> Iterator[look.Panel]:
+    """Which columns, and since when."""
+    yield (
+        look.listing(
+            "Columns by drift, $window",
+            "Score: population stability index against the reference. Limit: threshold, sampling noise and "
+            "natural variation of this very column; at 1 x the score is at its limit. Significance: -log10 "
+            "p, above 3 is beyond chance. Drifted needs all of it, for long enough. Click a column to see "
+            "its distribution below.",
+            unit="none",
+            width=13,
+            height=11,
+        )
+        .with_target(look.rows(q.DRIFT_RATIO, "ratio"))
+        .with_target(look.rows(q.DRIFT_VERDICT, "verdict"))
+        .with_target(look.rows(q.DRIFT_SCORE, "score"))
+        .with_target(look.rows(q.DRIFT_LIMIT, "limit"))
+        .with_target(look.rows(q.DRIFT_SIGNIFICANCE, "significance"))
+        .with_transformation(look.transformation("merge"))
+        .with_transformation(
+            look.arranged(
+                {
+                    "column": "Column",
+                    "role": "Role",
+                    "Value #verdict": "Verdict",
+                    "Value #ratio": "Score / limit",
+                    "Value #score": "Score",
+                    "Value #limit": "Limit",
+                    "Value #significance": "Significance",
+                },
+                "Time",
+            )
+        )
+        .with_transformation(look.sorted_by("Score / limit", descending=True))
+        .no_value(_NO_SCORE)
+        .override_by_name("Column", column_link())
+        .override_by_name("Role", [look.of_field("custom.width", 95)])
+        .override_by_name("Verdict", look.worded(_WORDS))
+        .override_by_name(
+            "Score / limit",
+            [
+                look.of_field("unit", look.TIMES),
+                look.of_field("decimals", 2),
+                look.of_field("min", 0),
+                look.of_field("max", 3),
+                look.of_field("thresholds", _near_limit().build()),
+                look.of_field("custom.minWidth", 170),
+                look.of_field(
+                    "custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+                ),
+            ],
+        )
+        .override_by_name("Score", [look.of_field("decimals", 3), look.of_field("custom.width", 80)])
+        .override_by_name("Limit", [look.of_field("decimals", 3), look.of_field("custom.width", 80)])
+        .override_by_name("Significance", [look.of_field("decimals", 1), look.of_field("custom.width", 110)])
+    )
+    yield (
+        look.timeline(
+            "Score in multiples of the limit, $window",
+            "Each row is a column, its colour the score divided by the column's own limit: when drift began, "
+            "how fast it grew, what moved together.",
+            unit=look.TIMES,
+            width=11,
+            height=11,
+        )
+        .per_page(20)
+        .merge_values(False)
+        .color_scheme(look.by_threshold())
+        .thresholds(
+            look.steps(
+                "dark-green",
+                (0.5, look.GOOD),
+                (0.75, look.NEAR),
+                (1, look.BEYOND),
+                (2, look.BAD),
+                (4, "dark-red"),
+            )
+        )
+        .decimals(2)
+        .no_value(_NO_SCORE)
+        .with_target(look.query(q.DRIFT_RATIO, "{{column}}"))
+    )
+
+
+def _near_limit() -> look.Steps:
+    return look.steps(look.GOOD, (0.75, look.NEAR), (1, look.BEYOND))

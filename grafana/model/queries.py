@@ -1,0 +1,132 @@
+"""The PromQL of the model dashboard.
+
+Replicas serve the same gauges from the store they share, so a gauge is their maximum; a counter is each
+replica's own, so its rates are summed.
+"""
+
+from __future__ import annotations
+
+VERSION = 'model="$model", model_version="$model_version"'
+WINDOW = f'{VERSION}, window="$window"'
+# An alert about a whole model has no label `model_version`.
+ALERT = 'model="$model", model_version=~"|$model_version"'
+
+
+def gauge(metric: str, selector: str = "", by: str = "") -> str:
+    """The gauge of any replica, one series for each value of the labels in `by`."""
+    grouping = f"max by ({by})" if by else "max"
+    return f"{grouping} ({metric}{{{selector}}})" if selector else f"{grouping} ({metric})"
+
+
+def rate(counter: str, selector: str, by: str = "") -> str:
+    """Growth per second over all replicas."""
+    grouping = f"sum by ({by})" if by else "sum"
+    series = f"{counter}{{{selector}}}" if selector else counter
+    return f"{grouping} (rate({series}[$__rate_interval]))"
+
+
+def quantile(q: float, histogram: str, selector: str = "") -> str:
+    """A quantile over all replicas; no series where nothing was observed."""
+    return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', selector, 'le')}) >= 0"
+
+
+# Drift
+
+DRIFT_SCORE = gauge("mlflow_model_drift_score", WINDOW, "column, role")
+DRIFT_LIMIT = gauge("mlflow_model_drift_limit", WINDOW, "column, role")
+DRIFT_SIGNIFICANCE = gauge("mlflow_model_drift_significance", WINDOW, "column, role")
+DRIFT_RATIO = f"{DRIFT_SCORE} / {DRIFT_LIMIT}"
+# 1 drifted, 0 stable, -1 where there is a score but not enough rows for a verdict.
+DRIFT_VERDICT = f"{gauge('mlflow_model_drift_detected', WINDOW, 'column, role')} or (0 * {DRIFT_SCORE} - 1)"
+COLUMNS_BY_VERDICT = f"sum by (verdict) ({gauge('mlflow_model_columns', WINDOW, 'role, verdict')})"
+_DRIFTED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict="drifted"', "role")})"""
+_JUDGED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict!="undecided"', "role, verdict")})"""
+# -1 where no column has a verdict: that is not the same as none has drifted.
+COLUMNS_DRIFTED = f"({_DRIFTED} and {_JUDGED} > 0) or (0 * {_DRIFTED} - 1)"
+
+
+def column_gauge(metric: str) -> str:
+    """A drift figure of the chosen column."""
+    return gauge(metric, f'{WINDOW}, column="$column"')
+
+
+def output_ratio(role: str) -> str:
+    """Score over limit of what the model puts out."""
+    selector = f'{WINDOW}, role="{role}"'
+    score = gauge("mlflow_model_drift_score", selector, "column")
+    return f"{score} / {gauge('mlflow_model_drift_limit', selector, 'column')}"
+
+
+# Distributions
+
+
+def reference_shares(column: str) -> str:
+    """Share of the reference in each bin of the column that the selector names."""
+    return gauge("mlflow_model_reference_ratio", f"{VERSION}, {column}", "bin")
+
+
+def live_shares(column: str) -> str:
+    """Share of the window's live rows in each bin, over all replicas; nothing where there were no rows."""
+    increase = f"increase(mlflow_model_values_total{{{VERSION}, {column}}}[$window])"
+    return f"sum by (bin) ({increase}) / on () group_left () (sum ({increase}) > 0)"
+
+
+# Data quality
+
+_CHECK = "column, role, check"
+QUALITY_RATIO = gauge("mlflow_model_data_quality_ratio", VERSION, _CHECK)
+QUALITY_REFERENCE = gauge("mlflow_model_data_quality_reference_ratio", VERSION, _CHECK)
+QUALITY_VERDICT = (
+    f"{gauge('mlflow_model_data_quality_degraded', VERSION, _CHECK)} or (0 * {QUALITY_RATIO} - 1)"
+)
+CHECKS_DEGRADED = f"sum ({gauge('mlflow_model_data_quality_degraded', VERSION, _CHECK)})"
+_OCCURRING = f"({QUALITY_RATIO} > 0 or {QUALITY_REFERENCE} > 0)"
+
+
+def occurring(figure: str) -> str:
+    """Only the checks that fail on a row at all, live or in the reference."""
+    return f"({figure}) and on ({_CHECK}) {_OCCURRING}"
+
+
+def most_changed(count: int) -> str:
+    """Growth over the reference of the checks that grew most, judged at the end of the time range."""
+    at_end = " - ".join(
+        f"max by ({_CHECK}) ({metric}{{{VERSION}}} @ end())"
+        for metric in ("mlflow_model_data_quality_ratio", "mlflow_model_data_quality_reference_ratio")
+    )
+    return f"({QUALITY_RATIO} - {QUALITY_REFERENCE}) and on ({_CHECK}) topk({count}, {at_end})"
+
+
+# Version, aliases, alerts
+
+_VERSION_EXISTS = gauge("mlflow_model_version_info", VERSION)
+ALIASES = (
+    f"{gauge('mlflow_model_alias_info', VERSION, 'alias')}"
+    f' or on () label_replace({_VERSION_EXISTS}, "alias", "no alias", "", "")'
+)
+# 1 where the natural variation of the reference is known, 0 where it is not, -1 where there is no reference.
+REFERENCE_STATE = (
+    f"""max (mlflow_model_version_info{{{VERSION}, variation!="none"}}) """
+    f"""or 0 * max (mlflow_model_version_info{{{VERSION}, reference_digest!=""}}) """
+    f"or 0 * {_VERSION_EXISTS} - 1"
+)
+VERSION_INFO = gauge(
+    "mlflow_model_version_info", VERSION, "run_id, task, reference_source, reference_digest, variation"
+)
+SINCE_PREDICTION = f"time() - {gauge('mlflow_model_last_prediction_timestamp_seconds', VERSION)}"
+SINCE_EVALUATION = f"time() - {gauge('mlflow_exporter_last_evaluation_timestamp_seconds', VERSION)}"
+
+
+def _alerts(state: str) -> str:
+    """Alerts of this version, of the whole model, and of the exporter itself, which have no model."""
+    own = f"""ALERTS{{{ALERT}, alertstate="{state}"}}"""
+    return f"""({own} or ALERTS{{model="", alertname=~"MLflow.+", alertstate="{state}"}})"""
+
+
+ALERTS_FIRING = f"count (group by (alertname, column, check) {_alerts('firing')}) or vector(0)"
+# 2 firing, 1 pending.
+ALERTS_OVER_TIME = f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')})"
+ALIAS_VERSIONS = gauge("mlflow_model_alias_version", 'model="$model"', "alias")
+_ALIAS_BEFORE = 'max by (alias) (mlflow_model_alias_version{model="$model"} offset $__interval)'
+# A series at the one step at which an alias has moved; its label `to` is the new version.
+ALIAS_MOVES = f'count_values by (alias) ("to", {ALIAS_VERSIONS} != {_ALIAS_BEFORE})'
