@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Floats
+from exporter.arrays import Bools, Floats, Ints
 from exporter.measures.layout import Layout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
 from exporter.measures.quality import CHECKS, MIN_ROWS, applicable, hits, ratio
@@ -43,10 +43,13 @@ def natural_variation(
         chunks: (chunks, cells) counts of each chunk, cut by time, never by the order of rows.
         layout: of the cells.
 
-    Returns: How many chunks were used and, by the names `drift`, `missing`, `type_mismatch`, `unseen`,
+    Returns:
+        How many chunks were used and, by the names `drift`, `missing`, `type_mismatch`, `unseen`,
         `out_of_range`, arrays (columns,). None with fewer than 14 chunks of at least 30 rows. Drift takes
         only chunks in which the column has 100 values; with fewer than 14 of those it is the maximum of 0.5,
-        which leaves gross drift to be seen in windows too short for more.
+        which leaves gross drift to be seen in windows too short for more. It is NaN where an average chunk is
+        beyond that maximum: the hour of the day in a window of an hour, the weekday in one of a day. Nobody
+        can tell drift from that.
     """
     rows = layout.rows(chunks).max(axis=-1, initial=0)  # every column counts every row
     chunks = chunks[rows >= MIN_CHUNK_ROWS]
@@ -61,16 +64,21 @@ def natural_variation(
     n, m = counts.sum(-1), rest.sum(-1)
     score = psi(shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask))
     excess = score - sampling_floor(pooled.mask.sum(-1), n, m)
-    usable = (n >= MIN_DRIFT_ROWS) & (m > 0)
-    mean = np.where(usable, excess, 0.0).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
-    allowed = np.clip(TAIL * mean, 0.0, MAX_DRIFT)
-    variation = {"drift": np.where(usable.sum(axis=0) >= MIN_CHUNKS, allowed, MAX_DRIFT)}
+    mean, used = _mean(excess, (n >= MIN_DRIFT_ROWS) & (m > 0))
+    allowed = np.where(used >= MIN_CHUNKS, np.clip(TAIL * mean, 0.0, MAX_DRIFT), MAX_DRIFT)
+    rough, _ = _mean(excess, (n >= MIN_CHUNK_ROWS) & (m > 0))
+    variation = {"drift": np.where(rough > MAX_DRIFT, np.nan, allowed)}
 
     found, of = hits(chunks, layout)
     for check in CHECKS:
         overall = ratio(found[check].sum(axis=0), of[check].sum(axis=0))
         deviation = np.abs(ratio(found[check], of[check]) - overall)
-        known = np.isfinite(deviation)
-        mean = np.where(known, deviation, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        mean, _ = _mean(deviation, np.isfinite(deviation))
         variation[check] = np.where(applicable(layout)[check], TAIL * mean, 0.0)
     return len(chunks), variation
+
+
+def _mean(values: Floats, where: Bools) -> tuple[Floats, Ints]:
+    """Mean over the chunks, 0 without any, and how many they are."""
+    count = where.sum(axis=0)
+    return np.where(where, values, 0.0).sum(axis=0) / np.maximum(count, 1), count
