@@ -1,0 +1,223 @@
+"""The places where a version's reference may be, first hit wins.
+
+    tag            version tag monitoring.reference_uri
+    extra_files    extra_files/reference.parquet of the logged model
+    model          reference.parquet at its root
+    run_artifact   monitoring/reference.parquet of the source run
+    dataset        a dataset of the run tagged monitoring.reference=true, then one with context `training`
+    table          reference_table.json of the run, as mlflow.log_table writes it
+
+What is named on purpose has to be readable, or it is an error. A training dataset is only a guess: it is
+passed over where it cannot be read. The model is never loaded, and its input example is never a reference.
+
+Whoever may tag a version may name a place, so two are not read: files on the exporter's own disk, and MLflow
+artifacts on another host. HTTP is asked without MLflow's credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import yaml
+
+from exporter.connection import HTTP_SCHEMES, Connection, MissingError, first_line, redact
+from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError
+from exporter.profile import ReferenceData
+from exporter.tables import check_size, max_bytes, read_table
+from exporter.versions import RegisteredVersion
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Run
+
+MAX_MLMODEL_BYTES = 2**20
+CHUNK_BYTES = 2**20
+# Fields of `ReferenceData`, and how they are called in the model's metadata and in tags.
+SETTINGS = {"target": "target", "task": "task", "split": "reference_split"}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where to look, `name` for people.
+
+    `promised`: somebody named it as the reference. `guessed`: nobody did, but it may well serve as one.
+    `assumed` are settings that hold where nobody says otherwise.
+    """
+
+    source: str
+    name: str
+    uri: str
+    promised: bool = False
+    guessed: bool = False
+    assumed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def named(self) -> bool:
+        """Whether the URI came with a tag or dataset: others than MLflow chose it."""
+        return self.promised or self.guessed
+
+
+def load_reference(mlflow: Connection, version: RegisteredVersion, max_rows: int) -> ReferenceData:
+    """Find a version's reference and read at most `max_rows` of it.
+
+    Raises:
+        ReferenceNotFoundError: there is none; the message names the places.
+        ReferenceInvalidError: there is one, and it cannot be read; the message says which and why.
+        RegistryError: MLflow did not answer as it should.
+    """
+    root = mlflow.locate_version(version.model, version.version)
+    looked_at = []
+    for place in _places(mlflow, version, root):
+        try:
+            found = _read(mlflow, place, max_rows)
+        except ReferenceInvalidError as error:
+            if place.guessed:
+                looked_at.append(f"{place.name} ({error})")
+                continue
+            raise ReferenceInvalidError(f"{place.name}: {error}") from error
+        if found is None:
+            looked_at.append(place.name)
+            continue
+        table, notes = found
+        settings = {**place.assumed, **_settings(mlflow, version, root)}
+        return ReferenceData(table=table, source=place.source, notes=tuple(notes), **settings)
+    raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}")
+
+
+# -- places -------------------------------------------------------------------------------------------------
+
+
+def _places(mlflow: Connection, version: RegisteredVersion, root: str) -> Iterator[_Place]:
+    """One after the other, since each may cost a call."""
+    tagged = version.tags.get("monitoring.reference_uri", "").strip()
+    if tagged:
+        yield _Place("tag", f"tag monitoring.reference_uri, {_shown(tagged)}", tagged, promised=True)
+    yield _Place(
+        "extra_files", "extra_files/reference.parquet of the model", f"{root}/extra_files/reference.parquet"
+    )
+    yield _Place("model", "reference.parquet of the model", f"{root}/reference.parquet")
+    run = mlflow.find_run(version.run_id)
+    if run is None:
+        return
+    files = run.info.artifact_uri
+    yield _Place(
+        "run_artifact", "monitoring/reference.parquet of the run", f"{files}/monitoring/reference.parquet"
+    )
+    yield from _datasets(run)
+    yield _Place("table", "reference_table.json of the run", f"{files}/reference_table.json")
+
+
+def _datasets(run: Run) -> Iterator[_Place]:
+    datasets = run.inputs.dataset_inputs if run.inputs else []
+    inputs = [(item, {tag.key: tag.value for tag in item.tags}) for item in datasets]
+    for item, tags in inputs:
+        if tags.get("monitoring.reference", "").lower() == "true":
+            name = f"dataset {item.dataset.name!r} tagged monitoring.reference"
+            yield _Place("dataset", name, _dataset_uri(item), promised=True)
+    for item, tags in inputs:
+        if tags.get("mlflow.data.context") in ("training", "train"):  # the second is autologging's
+            name = f"training dataset {item.dataset.name!r}"
+            yield _Place("dataset", name, _dataset_uri(item), guessed=True, assumed={"split": "train"})
+
+
+def _dataset_uri(item: DatasetInput) -> str:
+    """Where a dataset came from, empty where that is no file: `code` and tables of databases are not."""
+    try:
+        source = json.loads(item.dataset.source)
+    except ValueError:
+        return ""
+    if not isinstance(source, dict):
+        return ""
+    return str(source.get("uri") or source.get("url") or "")
+
+
+# -- reading ------------------------------------------------------------------------------------------------
+
+
+def _read(mlflow: Connection, place: _Place, max_rows: int) -> tuple[pa.Table, list[str]] | None:
+    """Table and notes, None where nothing is there."""
+    if place.named and not place.uri:
+        raise ReferenceInvalidError("it does not say which file it came from")
+    try:
+        uri = mlflow.locate(place.uri)
+        if place.named:
+            _check_named(uri)
+        with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
+            if place.named and urlsplit(uri).scheme in HTTP_SCHEMES:
+                return read_table(_fetch(uri, Path(directory), mlflow.timeout_seconds), max_rows)
+            file = mlflow.find_file(uri)
+            if file is not None:
+                check_size(_shown(uri), file.size_bytes or 0)
+                return read_table(mlflow.download(file, Path(directory)), max_rows)
+    except MissingError:
+        pass
+    if place.promised:
+        raise ReferenceInvalidError("there is no such file")
+    return None
+
+
+def _check_named(uri: str) -> None:
+    """
+    Raises:
+        ReferenceInvalidError: a file that a tag or a dataset led to is not for us to read.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file"):
+        raise ReferenceInvalidError(f"{_shown(uri)} is on somebody's disk: log the file to MLflow")
+    max_bytes(parts.path if parts.scheme in HTTP_SCHEMES else uri)
+
+
+def _fetch(url: str, directory: Path, timeout_seconds: float) -> Path:
+    path = directory / PurePosixPath(unquote(urlsplit(url).path)).name
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=timeout_seconds) as answer,  # noqa: S310 - the caller saw the scheme
+            path.open("wb") as file,
+        ):
+            check_size(path.name, int(answer.headers.get("Content-Length") or 0))
+            received = 0
+            while chunk := answer.read(CHUNK_BYTES):
+                received += len(chunk)
+                check_size(path.name, received)
+                file.write(chunk)
+    except (OSError, ValueError, HTTPException) as error:
+        raise ReferenceInvalidError(f"{_shown(url)} cannot be read: {first_line(error)}") from error
+    return path
+
+
+def _settings(mlflow: Connection, version: RegisteredVersion, root: str) -> dict[str, str]:
+    """Task, target and split as far as somebody says: tags, else the model's metadata."""
+    settings = {name: version.setting(key) for name, key in SETTINGS.items()}
+    if not all(settings.values()):
+        metadata = _metadata(mlflow, f"{root}/MLmodel")
+        settings = {name: settings[name] or str(metadata.get(key) or "") for name, key in SETTINGS.items()}
+    return {name: value for name, value in settings.items() if value}
+
+
+def _metadata(mlflow: Connection, uri: str) -> Mapping[str, object]:
+    """What a model's `log_model(metadata={"monitoring": ...})` said."""
+    file = mlflow.find_file(uri)
+    if file is None or (file.size_bytes or 0) > MAX_MLMODEL_BYTES:
+        return {}
+    with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
+        text = mlflow.download(file, Path(directory)).read_bytes()
+    try:
+        metadata = yaml.safe_load(text)["metadata"]["monitoring"]
+    except (KeyError, TypeError):
+        return {}
+    except yaml.YAMLError as error:
+        raise ReferenceInvalidError(f"the model's MLmodel cannot be read: {first_line(error)}") from error
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _shown(uri: str) -> str:
+    """A URI for messages: without passwords, and without the query, where URLs carry their signature."""
+    return redact(uri.partition("?")[0])

@@ -1,0 +1,59 @@
+"""What MLflow's registry says of the monitored models: one immutable view, plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+OFF = ("false", "0", "no", "off")
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of a monitored model.
+
+    `aliases` are those that point to it, often none: traffic may name any version of a monitored model.
+    `run_id`, `source` and `model_id` are empty where MLflow knows none. `created_at` has a zone.
+    """
+
+    model: str
+    version: str
+    aliases: frozenset[str]
+    run_id: str
+    source: str
+    model_id: str
+    tags: Mapping[str, str]
+    model_tags: Mapping[str, str]
+    created_at: datetime
+
+    @property
+    def team(self) -> str:
+        """Who is responsible, empty where nobody said."""
+        return self.setting("team")
+
+    def setting(self, name: str) -> str:
+        """The tag `monitoring.<name>` of the version, else of the model, else empty."""
+        key = f"monitoring.{name}"
+        return (self.tags.get(key) or self.model_tags.get(key) or "").strip()
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A monitored model: `aliases` give the version they point to, `versions` are all that it has."""
+
+    name: str
+    aliases: Mapping[str, str]
+    versions: Mapping[str, RegisteredVersion]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The monitored models by name, as they were at one poll."""
+
+    models: Mapping[str, RegisteredModel]
+
+
+def is_switched_off(tags: Mapping[str, str]) -> bool:
+    """Whether a model or version opted out with `monitoring.enabled=false`."""
+    return tags.get("monitoring.enabled", "").strip().lower() in OFF
