@@ -74,6 +74,14 @@ class Facts:
     run_metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Live:
+    """What samples made of a version, in one piece: the totals are always in the layout of the binning."""
+
+    binning: Binning | None = None
+    totals: Totals = field(default_factory=Totals)
+
+
 class Version:
     """One monitored version."""
 
@@ -89,11 +97,15 @@ class Version:
         self.detail = ""
         self.evaluation: Evaluation | None = None
         # set by the writer
-        self.binning: Binning | None = None
-        self.totals = Totals()
+        self.live = Live()
         self.last_prediction: float | None = None
         self.spooled_rows = 0
         self.unknown_columns: frozenset[str] = frozenset()
+
+    @property
+    def binning(self) -> Binning | None:
+        """The reference and its blocks; None as long as there is no reference."""
+        return self.live.binning
 
 
 class Fleet:

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from exporter.arrays import Bools, Floats, Ints
 from exporter.binning import Binned, bin_batch, canonical_text
@@ -188,10 +189,12 @@ def _scatter(times: Floats, rows: Ints, length: int) -> Floats:
 
 
 def _texts(values: Values) -> list[str | None]:
+    if isinstance(values, pa.Array):
+        encoded = values.dictionary_encode()
+        distinct = [_storable(canonical_text(value)) for value in encoded.dictionary.to_pylist()]
+        return [None if place is None else distinct[place] for place in encoded.indices.to_pylist()]
     listed = values.tolist() if isinstance(values, np.ndarray) else values
-    if not isinstance(listed, list):
-        listed = listed.to_pylist()
-    return [None if value is None else _storable(canonical_text(value)) for value in listed]
+    return [_storable(canonical_text(value)) for value in listed]
 
 
 def _storable(text: str | None) -> str | None:

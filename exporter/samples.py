@@ -30,7 +30,11 @@ ARROW_TYPE = "application/vnd.apache.arrow.stream"
 PARQUET_TYPE = "application/vnd.apache.parquet"
 OWN_FIELDS = ("id", "timestamp", "prediction", "score", "latency_seconds")
 MAX_NAME_LENGTH = 256
+MAX_VALUES = 5_000_000  # rows x columns of one request
 _EXACT_IN_FLOAT = 2**53
+
+_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3  # MessageHeader in Arrow's Message.fbs
+OPAQUE = object()  # stands for a value that is no scalar
 
 # A column: float64 where all are numbers or missing (NaN), an Arrow array of strings or times, else a list.
 Values: TypeAlias = Floats | pa.Array | list[object]
@@ -215,6 +219,12 @@ def _column(values: list[object]) -> Values:
 
 def _read_arrow(body: bytes, settings: Settings) -> pa.Table:
     try:
+        for message in pa.ipc.MessageReader.open_stream(pa.BufferReader(body)):
+            if _is_compressed(message.metadata.to_pybytes()):
+                # A compressed buffer says how large it wants to become, and nothing bounds it before it is.
+                raise MalformedError(
+                    "compressed Arrow streams are not taken; send it uncompressed or as Parquet"
+                )
         with pa.ipc.open_stream(pa.BufferReader(body)) as reader:
             _check_columns(len(reader.schema), settings, "schema")
             batches, rows = [], 0
@@ -228,15 +238,47 @@ def _read_arrow(body: bytes, settings: Settings) -> pa.Table:
         raise MalformedError(f"not an Arrow IPC stream: {_first_line(error)}") from None
 
 
+def _is_compressed(metadata: bytes) -> bool:
+    """Whether an Arrow IPC message holds a record batch with `BodyCompression` (Arrow's Message.fbs).
+
+    pyarrow does not tell without decompressing, so this reads the flatbuffer: a table starts with the
+    distance to its vtable, which holds the place of each field, 0 where it is absent.
+    """
+
+    def field(table: int, number: int) -> int:
+        vtable = table - int.from_bytes(metadata[table : table + 4], "little", signed=True)
+        size = int.from_bytes(metadata[vtable : vtable + 2], "little")
+        entry = 4 + 2 * number
+        offset = (
+            int.from_bytes(metadata[vtable + entry : vtable + entry + 2], "little") if entry < size else 0
+        )
+        return table + offset if offset else 0
+
+    def follow(place: int) -> int:
+        return place + int.from_bytes(metadata[place : place + 4], "little") if place else 0
+
+    message = int.from_bytes(metadata[:4], "little")
+    kind, header = field(message, 1), follow(field(message, 2))
+    if not kind or not header:
+        return False
+    if metadata[kind] == _DICTIONARY_BATCH:
+        header = follow(field(header, 1))
+        return bool(header and field(header, 3))
+    return metadata[kind] == _RECORD_BATCH and field(header, 3) != 0
+
+
 def _read_parquet(body: bytes, settings: Settings) -> pa.Table:
     try:
-        file = pq.ParquetFile(pa.BufferReader(body))
-        _check_columns(len(file.schema_arrow), settings, "schema")
-        _check_rows(file.metadata.num_rows, settings)
-        size = sum(file.metadata.row_group(k).total_byte_size for k in range(file.metadata.num_row_groups))
+        plain = pq.ParquetFile(pa.BufferReader(body))
+        _check_columns(len(plain.schema_arrow), settings, "schema")
+        _check_rows(plain.metadata.num_rows, settings)
+        size = sum(plain.metadata.row_group(k).total_byte_size for k in range(plain.metadata.num_row_groups))
         if size > 8 * settings.max_body_bytes:
             raise TooLargeError(f"unpacks to {size} bytes, at most {8 * settings.max_body_bytes} are taken")
-        table = file.read()
+        # Texts stay dictionaries: one long text that every row refers to would be as many long texts.
+        texts = [column.path for column in map(plain.schema.column, range(len(plain.schema)))
+                 if column.physical_type == "BYTE_ARRAY"]  # fmt: skip
+        table = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts).read()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise MalformedError(f"not Parquet: {_first_line(error)}") from None
@@ -281,6 +323,8 @@ def from_arrow(array: pa.Array) -> Values:
     """Numbers and booleans of Arrow to float64, strings and times as they are, the rest to a list."""
     kind = array.type
     if pa.types.is_dictionary(kind):
+        if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
+            return array
         array = array.dictionary_decode()
         kind = array.type
     if pa.types.is_null(kind):
@@ -294,11 +338,12 @@ def from_arrow(array: pa.Array) -> Values:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return np.asarray(numbers, np.float64)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return array.cast(pa.large_string()) if not pa.types.is_string(kind) else array
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return array
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return array
-    return list(array.to_pylist())
+    # Lists, structures, binary: not looked into, a value of none of our kinds or missing.
+    return [OPAQUE if valid else None for valid in array.is_valid().to_pylist()]
 
 
 # -- both ---------------------------------------------------------------------------------------------------
@@ -313,6 +358,8 @@ def _batch(
     where: str,
 ) -> Batch:
     _check_columns(len(features), settings, "features")
+    if rows * len(features) > MAX_VALUES:
+        raise TooLargeError(f"{rows} rows of {len(features)} columns, at most {MAX_VALUES} values are taken")
     if not features:
         raise MalformedError("rows without features cannot be monitored", "features")
     for name in features:

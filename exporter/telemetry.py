@@ -24,7 +24,7 @@ from exporter.exposition import Family, histogram_prefixes, histogram_values, re
 
 Kind = Literal["prediction"]
 Outcome = Literal["accepted", "duplicate", "conflict", "rejected"]
-DropReason = Literal["too_old", "future", "retired", "spool_full"]
+DropReason = Literal["too_old", "future"]
 # reference: find, read and profile it; evaluation: a column's or a version's; store: keep or read the result.
 Stage = Literal["reference", "evaluation", "store"]
 

@@ -21,7 +21,7 @@ from exporter.aggregate import Aggregate, Timeline, fold, latency_histogram
 from exporter.arrays import Bools
 from exporter.config import Settings
 from exporter.errors import ExporterError, OverloadedError, RequestError, UnavailableError
-from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Totals, Version
+from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Live, Status, Totals, Version
 from exporter.ingest import Part, Prepared, bin_spooled
 from exporter.reference import Reference
 from exporter.store import COARSE, DAY_SECONDS, FINE, PredictionRow, Store, Transaction
@@ -106,6 +106,10 @@ class Writer:
             self._closed = True
             self._wake.notify()
         self._thread.join()
+
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def submit(self, prepared: Prepared) -> Future[Answer]:
         """Queue a request; the future is done when it is committed, or fails with a `RequestError`.
@@ -284,11 +288,10 @@ class Writer:
             _write(transaction, commit)
             transaction.delete_spooled(version.key)
         # Traffic was counted as it came; the bins count from here.
-        version.totals = replace(version.totals, values=waited)
         version.spooled_rows = 0
         for (_, family, start), (block, _) in commit.blocks.items():
             _family(binning.timeline, family)[start] = block
-        version.binning = binning
+        version.live = Live(binning, replace(version.live.totals, values=waited))
         version.status, version.detail = Status.READY, ""
 
     def discard_spooled(self, version: Version) -> None:
@@ -414,7 +417,7 @@ def _apply(commit: _Commit) -> None:
         assert version.binning is not None
         _family(version.binning.timeline, family)[start] = block
     for version, totals in commit.totals.items():
-        version.totals = version.totals + totals
+        version.live = Live(version.binning, version.live.totals + totals)
     for version, at in commit.last.items():
         version.last_prediction = max(version.last_prediction or 0.0, at)
     for version, rows in commit.spooled.items():

@@ -1,0 +1,1 @@
+"""HTTP: routes, wire models, errors to status codes."""

@@ -1,0 +1,50 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exporter import __version__
+from exporter.api.problems import on_any_error, on_http_error, on_request_error, problem
+from exporter.api.routes import operations_router, v1_router
+from exporter.errors import RequestError
+from exporter.service import Service
+
+DESCRIPTION = """Live predictions of models in MLflow in; drift and data quality as Prometheus metrics out.
+
+What is answered with 202 is on disk. Errors are JSON problems that say where in the body they are."""
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application around a service, which starts and stops with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await anyio.to_thread.run_sync(service.start)
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(service.stop)
+
+    app = FastAPI(title="mlflow-exporter", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app.include_router(v1_router(service))
+    app.include_router(operations_router(service))
+    app.add_exception_handler(RequestError, on_request_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(Exception, on_any_error)
+    return app
+
+
+async def _on_validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return problem(422, "Malformed", first["msg"], ".".join(map(str, first["loc"])))

@@ -1,0 +1,48 @@
+"""Reading request bodies within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+
+from exporter.errors import OverloadedError, TooLargeError, UnsupportedError
+
+IN_FLIGHT_BODIES = 8  # how many of the largest bodies may be in memory at once
+
+
+class BodyReader:
+    """Reads bodies; what is in memory at once is bounded over all requests."""
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._free_bytes = IN_FLIGHT_BODIES * max_body_bytes
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """The body, counted as in memory until the block ends.
+
+        Raises:
+            TooLargeError: larger than one body may be.
+            OverloadedError: too much is in memory already.
+            UnsupportedError: it is compressed.
+        """
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedError("compressed bodies are not taken; Parquet is compressed in itself")
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._max_body_bytes:
+            raise TooLargeError(f"{announced} bytes, at most {self._max_body_bytes} are taken")
+        size, chunks = 0, []
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                self._free_bytes -= len(chunk)
+                if size > self._max_body_bytes:
+                    raise TooLargeError(f"more than the {self._max_body_bytes} bytes that are taken")
+                if self._free_bytes < 0:
+                    raise OverloadedError("too many large requests at once", retry_after_seconds=1)
+                chunks.append(chunk)
+            yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        finally:
+            self._free_bytes += size

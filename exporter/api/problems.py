@@ -1,0 +1,46 @@
+"""Errors -> JSON problems (RFC 9457): `type`, `title`, `status`, `detail`, and `where` in the body."""
+
+from __future__ import annotations
+
+import http
+import logging
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exporter.errors import RequestError
+
+log = logging.getLogger(__name__)
+
+
+def problem(
+    status: int, title: str, detail: str, where: str = "", headers: dict[str, str] | None = None
+) -> Response:
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if where:
+        content["where"] = where
+    return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")
+
+
+async def on_request_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(error.status, error.title, error.detail, error.where, headers)
+
+
+async def on_http_error(_: Request, error: Exception) -> Response:
+    """What the framework refuses: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    title = http.HTTPStatus(error.status_code).phrase
+    return problem(error.status_code, title, str(error.detail), headers=dict(error.headers or {}))
+
+
+async def on_any_error(_: Request, error: Exception) -> Response:
+    log.error("internal error", exc_info=error)
+    return problem(500, "Internal error", f"{type(error).__name__}; the log says more")

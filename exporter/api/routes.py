@@ -1,0 +1,175 @@
+"""The routes."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from exporter.api import wire
+from exporter.api.bodies import BodyReader
+from exporter.api.views import models_view, version_detail
+from exporter.errors import RequestError, UnauthorizedError, UnknownModelError
+from exporter.exposition import accepts_gzip, choose_format, compress_page
+from exporter.ingest import Prepared, prepare
+from exporter.ingest import Request as IngestRequest
+from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, decode_predictions
+from exporter.service import Service
+
+# Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
+INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
+DECODING_THREADS = 2
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": wire.Problem, "description": text}
+    for status, text in {
+        401: "No or a wrong token, where one is set.",
+        404: "The model, version or alias is not monitored; the answer says what is.",
+        413: "The body or the batch is too large.",
+        415: "An unknown content type, or a compressed body.",
+        422: "Malformed; `where` says at which place. Nothing of it was taken.",
+        429: "Too much is waiting; try again after `Retry-After`.",
+        503: "The version or the store is not ready; try again after `Retry-After`.",
+    }.items()
+}
+_PREDICTION_BODY = {
+    "required": True,
+    "content": {
+        JSON_TYPE: {
+            "schema": wire.PredictionBatch.model_json_schema(ref_template="#/components/schemas/{model}"),
+            "examples": wire.PREDICTION_EXAMPLES,
+        },
+        ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
+        PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+def _authorizer(service: Service) -> Any:
+    path = service.settings.api_token_file
+    token = Path(path).read_text().strip().encode() if path else b""
+
+    def authorize(request: Request) -> None:
+        given = request.headers.get("authorization", "").encode()
+        if token and not hmac.compare_digest(given, b"Bearer " + token):
+            raise UnauthorizedError("send `Authorization: Bearer <token>`")
+
+    return authorize
+
+
+def v1_router(service: Service) -> APIRouter:
+    """Samples in, evaluations out."""
+    router = APIRouter(prefix="/v1", dependencies=[Depends(_authorizer(service))])
+    bodies = BodyReader(service.settings.max_body_bytes)
+    threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
+
+    def decode(request: IngestRequest, key: str) -> Prepared:
+        batch = decode_predictions(request.body, request.content_type, request.query, service.settings)
+        try:
+            return prepare(request, batch, service.fleet, service.settings, time.time(), key)
+        except RequestError:
+            service.telemetry.count_rows("prediction", "rejected", batch.rows)
+            raise
+
+    @router.post(
+        "/predictions",
+        status_code=202,
+        response_model=wire.Accepted,
+        responses=_REFUSALS,
+        openapi_extra={
+            "requestBody": _PREDICTION_BODY,
+            "parameters": [
+                {
+                    "name": name,
+                    "in": "query",
+                    "schema": {"type": "string"},
+                    "description": "For Arrow and Parquet.",
+                }
+                for name in ("model", "version", "alias")
+            ]
+            + [
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "schema": {"type": "string"},
+                    "description": "A batch with a key that was committed in the last 24 hours counts once.",
+                }
+            ],
+        },
+    )
+    async def post_predictions(request: Request) -> Response:
+        """Take predictions; the answer comes when they are on disk. A row with an id counts once."""
+        started = time.monotonic()
+        async with bodies.read(request) as body:
+            content_type = request.headers.get("content-type", JSON_TYPE)
+            sample = IngestRequest(content_type, dict(request.query_params), body)
+            key = request.headers.get("idempotency-key", "")
+            if len(body) <= INLINE_BYTES.get(content_type, 0):
+                prepared = decode(sample, key)
+            else:
+                prepared = await asyncio.get_running_loop().run_in_executor(threads, decode, sample, key)
+            answer = await asyncio.wrap_future(service.writer.submit(prepared))
+        service.telemetry.observe_ingest(time.monotonic() - started)
+        return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)
+
+    @router.get("/models", responses={401: _REFUSALS[401]})
+    def get_models() -> wire.Models:
+        """What is monitored, and how MLflow answered last."""
+        up = service.telemetry.mlflow_up is True
+        return models_view(service.fleet, up=up, error=service.monitor.registry_error)
+
+    @router.get("/models/{model:path}/versions/{version}", responses={k: _REFUSALS[k] for k in (401, 404)})
+    def get_version(model: str, version: str) -> wire.VersionDetail:
+        """A version's reference and latest evaluation."""
+        found = service.fleet.versions.get((model, version))
+        if found is None:
+            raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
+        return version_detail(found)
+
+    return router
+
+
+def operations_router(service: Service) -> APIRouter:
+    """Metrics and health, by the conventions of Prometheus."""
+    router = APIRouter()
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    def get_metrics(
+        request: Request,
+        names: Annotated[list[str] | None, Query(alias="name[]", description="Only these metrics.")] = None,
+        groups: Annotated[
+            list[str] | None,
+            Query(alias="collect[]", description="Only `core`, `bins`, `runs` or `process`."),
+        ] = None,
+    ) -> Response:
+        """The exposition, as text or OpenMetrics by `Accept`."""
+        form = choose_format(request.headers.get("accept", ""))
+        page, headers = service.scrape(form, names or (), groups or ()), {"Vary": "Accept, Accept-Encoding"}
+        if accepts_gzip(request.headers.get("accept-encoding", "")):
+            page, headers["Content-Encoding"] = compress_page(page), "gzip"
+        return Response(page, headers=headers | {"Content-Type": form.value})
+
+    @router.get("/-/healthy", response_class=PlainTextResponse)
+    async def get_healthy() -> Response:
+        """Whether the process works: its threads are alive."""
+        alive = service.writer.alive() and service.monitor.alive()
+        return PlainTextResponse("healthy\n" if alive else "a thread has died\n", 200 if alive else 503)
+
+    @router.get("/-/ready", response_class=PlainTextResponse)
+    async def get_ready() -> Response:
+        """Whether the stored evaluations are served."""
+        ready = service.monitor.ready.is_set()
+        return PlainTextResponse("ready\n" if ready else "starting\n", 200 if ready else 503)
+
+    @router.get("/", include_in_schema=False)
+    async def get_root() -> Response:
+        return RedirectResponse("/docs")
+
+    return router

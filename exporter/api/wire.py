@@ -1,0 +1,195 @@
+"""The JSON that goes over the wire, as pydantic models: for OpenAPI, and for what we answer.
+
+Predictions are decoded by `exporter.samples`, column by column: a validated object per row would cost
+ten times as much. The models of requests here are their documentation, and tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+Scalar = float | int | bool | str | None
+
+
+class PredictionRow(BaseModel):
+    """One prediction. Only `features` and `prediction` are required."""
+
+    id: str | int | None = Field(
+        None, description="At most 256 characters. Needed for labels; a retry with the same id counts once."
+    )
+    timestamp: datetime | float | None = Field(
+        None, description="When it was made; without a zone: UTC; left out: now."
+    )
+    features: dict[str, Scalar]
+    prediction: Scalar
+    score: float | None = Field(None, description="The probability of the positive class.")
+    latency_seconds: float | None = None
+
+
+class PredictionColumns(BaseModel):
+    """The same, column by column; all of one length."""
+
+    id: list[str | int | None] | None = None
+    timestamp: list[datetime | float | None] | None = None
+    features: dict[str, list[Scalar]]
+    prediction: list[Scalar]
+    score: list[float | None] | None = None
+    latency_seconds: list[float | None] | None = None
+
+
+class PredictionBatch(BaseModel):
+    """Exactly one of `version` and `alias`, exactly one of `predictions` and `columns`."""
+
+    model: str
+    version: str | int | None = Field(None, description="The version that was loaded: better than `alias`.")
+    alias: str | None = Field(None, description="Resolved at each row's own time.")
+    predictions: list[PredictionRow] | None = None
+    columns: PredictionColumns | None = None
+
+
+PREDICTION_EXAMPLES: dict[str, Any] = {
+    "rows": {
+        "summary": "Rows",
+        "value": {
+            "model": "fraud",
+            "version": "3",
+            "predictions": [
+                {
+                    "id": "a1",
+                    "timestamp": "2026-11-23T10:00:00Z",
+                    "features": {"age": 41, "country": "DE"},
+                    "prediction": 1,
+                    "score": 0.93,
+                    "latency_seconds": 0.012,
+                }
+            ],
+        },
+    },
+    "columns": {
+        "summary": "Columns",
+        "value": {
+            "model": "fraud",
+            "version": "3",
+            "columns": {
+                "id": ["a1", "a2"],
+                "features": {"age": [41, 27], "country": ["DE", "FR"]},
+                "prediction": [1, 0],
+            },
+        },
+    },
+    "scoring server": {
+        "summary": "A request to MLflow's scoring server together with its answer",
+        "value": {
+            "model": "fraud",
+            "alias": "champion",
+            "dataframe_split": {"columns": ["age", "country"], "data": [[41, "DE"]]},
+            "predictions": [1],
+        },
+    },
+}
+
+
+class Accepted(BaseModel):
+    """What became of the rows, which are on disk now."""
+
+    accepted: Annotated[int, Field(description="Rows that count from now on.", examples=[1])]
+    duplicates: Annotated[
+        int, Field(description="Rows whose id came before with the same payload.", examples=[0])
+    ]
+    conflicts: Annotated[
+        int, Field(description="Rows whose id came with another payload; they count.", examples=[0])
+    ]
+    dropped: Annotated[
+        dict[str, int] | None, Field(description="Rows that cannot count, by reason: `too_old`, `future`.")
+    ] = None
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    where: Annotated[str | None, Field(examples=["predictions[3].features"])] = None
+
+
+class VersionSummary(BaseModel):
+    """A monitored version; `status` tells whether it has a reference, `detail` why not."""
+
+    version: str
+    aliases: list[str]
+    status: str
+    detail: str
+    predictions_total: int = Field(description="Since this process started.")
+    last_prediction: datetime | None
+    evaluated_at: datetime | None
+    drifted: list[str] = Field(description="Columns that drift in any window.")
+
+
+class ModelSummary(BaseModel):
+    model: str
+    versions: list[VersionSummary]
+
+
+class RegistryState(BaseModel):
+    """How MLflow answered last."""
+
+    up: bool
+    error: str
+
+
+class Models(BaseModel):
+    registry: RegistryState
+    models: list[ModelSummary]
+
+
+class ColumnWindow(BaseModel):
+    """A column in a window. `verdict` is `drifted`, `stable` or `undecided`; null figures are not known."""
+
+    window: str
+    rows: int
+    effective_rows: float | None
+    drift_score: float | None
+    drift_limit: float | None
+    drift_significance: float | None
+    verdict: str
+    distances: dict[str, float | None]
+
+
+class Check(BaseModel):
+    check: str
+    ratio: float
+    reference_ratio: float
+    degraded: bool | None
+
+
+class ColumnDetail(BaseModel):
+    column: str
+    role: str
+    kind: str
+    unjudged: str = Field(description="Why drift is not judged, empty where it is.")
+    windows: list[ColumnWindow]
+    checks: list[Check]
+
+
+class ReferenceDetail(BaseModel):
+    source: str
+    digest: str
+    rows: int
+    split: str
+    task: str
+    target: str
+    provisional: bool = Field(description="Without timestamps in the reference verdicts never page.")
+    notes: list[str]
+
+
+class VersionDetail(VersionSummary):
+    model: str
+    reference: ReferenceDetail | None
+    unknown_columns: list[str] = Field(description="Columns of live rows that the reference does not have.")
+    window_rows: dict[str, int]
+    columns: list[ColumnDetail]
