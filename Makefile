@@ -1,0 +1,55 @@
+# `make demo` and `make test` do all the set-up themselves on Debian or Ubuntu with Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+DEMO_PROGRAMS := prometheus prometheus-alertmanager
+TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
+
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(INSTALLED) ## the virtual environment .venv, from the lock file
+
+# uv: pip needs minutes for what it does in seconds.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/packages python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup ## watch a real model drift, an alert fire and a mail arrive
+	@.ci/packages $(DEMO_PROGRAMS)
+	@$(BIN)/mlflow-exporter demo $(DEMO_FLAGS)
+
+test: setup ## the checks and all tests
+	@.ci/packages $(TEST_PROGRAMS)
+	$(MAKE) --no-print-directory check
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+check: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup ## speed and memory, beside what they are compared with
+	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+dashboards: setup ## grafana/dashboards from the Python beside it
+	$(BIN)/python grafana/build.py
+
+# The image has locks of its own, with the versions of the first.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --no-header
+lock: setup ## the newest versions of everything into the lock files
+	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements.lock
+
+clean: ## remove what was made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+.PHONY: help setup demo test check bench dashboards lock clean

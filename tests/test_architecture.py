@@ -1,0 +1,84 @@
+"""Imports go one way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "exporter"
+
+# Each layer may import from those above it and from itself.
+LAYERS = [
+    {"__init__", "errors", "arrays"},
+    {"config"},
+    {"samples", "measures"},
+    {"reference", "versions"},
+    {"binning"},
+    {"aggregate", "identity"},
+    {"profile", "evaluation"},
+    {"catalog", "exposition"},
+    {"telemetry", "series"},
+    {"store", "tables", "connection", "sources", "registry"},
+    {"fleet", "live_reference"},
+    {"ingest"},
+    {"writer"},
+    {"monitor"},
+    {"service"},
+    {"api"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+# Where MLflow's client may be named at all.
+MLFLOW_USERS = {"connection", "registry", "sources", "demo"}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__pycache__")
+
+
+def unit(path: Path) -> str:
+    """`exporter/api/app.py` -> `api`, `exporter/store.py` -> `store`."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found.add(str(node.module))
+            found |= {f"{node.module}.{name.name}" for name in node.names if node.module == "exporter"}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_imports_only_from_its_own_layer_and_above(path: Path) -> None:
+    for module in imported_modules(path):
+        parts = module.split(".")
+        if parts[0] == "exporter" and len(parts) > 1 and parts[1] in RANK:
+            assert RANK[parts[1]] <= RANK[unit(path)], f"{unit(path)} must not import {parts[1]}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_registry_and_the_demo_name_mlflow(path: Path) -> None:
+    uses = any(module.split(".")[0] == "mlflow" for module in imported_modules(path))
+    assert not uses or unit(path) in MLFLOW_USERS
+
+
+def test_every_module_has_its_place() -> None:
+    assert {unit(path) for path in FILES} == set(RANK)
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert not {path.stem for path in FILES} & {
+        "utils",
+        "util",
+        "helpers",
+        "common",
+        "manager",
+        "misc",
+        "base",
+    }
