@@ -269,15 +269,16 @@ class Writer:
     def activate(self, version: Version, reference: Reference, reference_id: int | None) -> None:
         """Give a version its reference, stored already or not, and count what waited for it."""
         now = time.time()
+        # Read before the transaction begins: SQLite would let another connection wait for its end.
         spooled = self._store.load_spooled(version.key)
+        fine, coarse = dict[int, Aggregate](), dict[int, Aggregate]()
+        if reference_id is not None:
+            fine, coarse = self._store.load_blocks(reference_id)
         waited = np.zeros(reference.cells, np.int64)
         commit = _Commit()
         with self._store.begin() as transaction:
             if reference_id is None:
                 reference_id = transaction.save_reference(version.key, reference, now)
-                fine, coarse = dict[int, Aggregate](), dict[int, Aggregate]()
-            else:
-                fine, coarse = self._store.load_blocks(reference_id)
             binning = Binning(reference_id, reference, Timeline(self._settings, fine, coarse))
             for waiting in spooled:
                 binned, latency = bin_spooled(waiting, reference, self._settings)
