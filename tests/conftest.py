@@ -10,6 +10,8 @@ from contextlib import ExitStack
 
 import pytest
 
+pytest_plugins = ["tests.mlflow_server", "tests.mlflow_world", "tests.web_server"]
+
 # Debian renames programs that others ship under their upstream names.
 OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
 
@@ -31,7 +33,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
     """Path of a program that the test `needs`, whatever the distribution calls it."""
 
@@ -43,7 +45,7 @@ def program() -> Callable[[str], str]:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
     """Several different TCP ports on loopback: `web, smtp = free_ports(2)`."""
 

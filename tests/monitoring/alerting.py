@@ -1,0 +1,42 @@
+"""The alerting files of the repository, as the tests of this directory read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROMETHEUS = Path(__file__).parents[2] / "prometheus"
+RULE_FILES = sorted((PROMETHEUS / "rules").glob("*.yml"))
+RUNBOOKS = sorted((PROMETHEUS / "runbooks").glob("*.md"))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One alerting rule; two rules may share an alert's name and differ in severity."""
+
+    alert: str
+    expr: str
+    severity: str
+    annotations: dict[str, str]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def _rules() -> tuple[Rule, ...]:
+    groups = [group for path in RULE_FILES for group in read_yaml(path)["groups"]]
+    return tuple(
+        Rule(rule["alert"], rule["expr"], rule["labels"]["severity"], rule["annotations"])
+        for group in groups
+        for rule in group["rules"]
+    )
+
+
+RULES = _rules()
+ALERTS = sorted({rule.alert for rule in RULES})

@@ -1,0 +1,215 @@
+"""What the mails say, rendered by Alertmanager's own tool from alerts as Alertmanager hands them over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from tests.monitoring.alerting import PROMETHEUS
+
+pytestmark = pytest.mark.needs("amtool")
+
+Alert = dict[str, Any]
+Render = Callable[[str, Sequence[Alert]], str]
+
+GROUP_BY = ("alertname", "namespace", "model", "model_version")
+RUNBOOK = "https://example.org/runbook.md"
+
+
+def alert(column: str = "", *, resolved: bool = False, **labels: str) -> Alert:
+    """Feature drift of one column, unless the labels say otherwise."""
+    all_labels = {
+        "alertname": "ModelFeatureDrift", "severity": "warning", "model": "flights", "model_version": "3",
+        "column": column, **labels,
+    }  # fmt: skip
+    return {
+        "status": "resolved" if resolved else "firing",
+        "labels": {name: value for name, value in all_labels.items() if value},
+        "annotations": {
+            "summary": f"Summary of {all_labels['model']} v{all_labels['model_version']} {column}.",
+            "description": "What to do.",
+            "observed": "PSI 0.412",
+            "expected": "at most 0.153 over 24h",
+            "aliases": "champion, shadow",
+            "runbook_url": RUNBOOK,
+            "dashboard_url": f"http://localhost:3000/d/mlflow-model?var-model=flights&var-column={column}",
+        },
+        "startsAt": "2026-11-23T10:04:05Z",
+        "endsAt": "2026-11-23T11:30:00Z" if resolved else "0001-01-01T00:00:00Z",
+    }
+
+
+def shared(maps: Sequence[dict[str, str]]) -> dict[str, str]:
+    return dict(set.intersection(*(set(each.items()) for each in maps)))
+
+
+@pytest.fixture
+def render(program: Callable[[str], str], tmp_path: Path) -> Render:
+    """Renders a template for a group of alerts: "subject", "text" or "html"."""
+
+    def rendered(template: str, alerts: Sequence[Alert]) -> str:
+        labels = shared([each["labels"] for each in alerts])
+        data = {
+            "receiver": "oncall",
+            "status": "firing" if any(each["status"] == "firing" for each in alerts) else "resolved",
+            "alerts": alerts,
+            "groupLabels": {name: value for name, value in labels.items() if name in GROUP_BY},
+            "commonLabels": labels,
+            "commonAnnotations": shared([each["annotations"] for each in alerts]),
+            "externalURL": "http://localhost:9093",
+        }
+        path = tmp_path / "data.json"
+        path.write_text(json.dumps(data))
+        command = [
+            program("amtool"), "template", "render",
+            f"--template.glob={PROMETHEUS / 'templates' / '*.tmpl'}",
+            f"--template.data={path}",
+            f"--template.type={'html' if template == 'html' else 'text'}",
+            f'--template.text={{{{ template "mlflow.{template}" . }}}}',
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.rstrip("\n")
+
+    return rendered
+
+
+class Page(HTMLParser):
+    """Texts and link targets of an HTML document, as a reader gets them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.links: list[str] = []
+        self.feed(html)
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append(data.strip())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for name, value in attrs if name == "href" and value]
+
+
+def test_subject_names_severity_alert_version_and_columns(render: Render) -> None:
+    subject = render("subject", [alert("carrier"), alert("dep_delay")])
+    assert subject == "[warning] ModelFeatureDrift in flights v3: carrier, dep_delay"
+
+
+def test_subject_names_three_columns_at_most(render: Render) -> None:
+    subject = render("subject", [alert(column) for column in "abcde"])
+    assert subject == "[warning] ModelFeatureDrift in flights v3: a, b, c, and more"
+
+
+def test_subject_names_the_check_that_values_fail(render: Render) -> None:
+    broken = alert(
+        "air_time", check="out_of_range", alertname="ModelDataQualityDegraded", severity="critical"
+    )
+    assert (
+        render("subject", [broken])
+        == "[critical] ModelDataQualityDegraded in flights v3: air_time out of range"
+    )
+
+
+def test_subject_names_the_namespace_where_there_is_one(render: Render) -> None:
+    subject = render("subject", [alert("carrier", namespace="prod")])
+    assert subject == "[warning] ModelFeatureDrift in flights v3 (prod): carrier"
+
+
+def test_subject_tells_resolved_from_firing(render: Render) -> None:
+    gone = [alert("carrier", resolved=True), alert("dep_delay", resolved=True)]
+    assert render("subject", gone) == "[resolved] ModelFeatureDrift in flights v3: carrier, dep_delay"
+
+
+def test_subject_leaves_out_what_is_resolved_while_something_fires(render: Render) -> None:
+    subject = render("subject", [alert("carrier", resolved=True), alert("dep_delay")])
+    assert subject == "[warning] ModelFeatureDrift in flights v3: dep_delay"
+
+
+def test_subject_counts_versions_where_a_mail_is_on_several(render: Render) -> None:
+    stale = [alert(alertname="MLflowExporterEvaluationStale", model=model) for model in ("a", "b")]
+    assert render("subject", stale) == "[warning] MLflowExporterEvaluationStale: 2 model versions"
+
+
+def test_subject_of_an_alert_without_a_version_is_its_name(render: Render) -> None:
+    down = alert(alertname="MLflowExporterDown", severity="critical", model="", model_version="")
+    assert render("subject", [down]) == "[critical] MLflowExporterDown"
+
+
+def test_subject_of_an_alert_without_severity_is_whole(render: Render) -> None:
+    assert render("subject", [alert("carrier", severity="")]).startswith("[firing] ModelFeatureDrift")
+
+
+def test_text_has_every_summary_its_time_its_link_and_what_to_do(render: Render) -> None:
+    assert render("text", [alert("carrier"), alert("dep_delay")]).splitlines() == [
+        "Model Feature Drift [warning]",
+        "flights v3, serving as champion, shadow",
+        "",
+        "- Summary of flights v3 carrier.",
+        "  since 23 Nov 10:04 UTC",
+        "  http://localhost:3000/d/mlflow-model?var-model=flights&var-column=carrier",
+        "- Summary of flights v3 dep_delay.",
+        "  since 23 Nov 10:04 UTC",
+        "  http://localhost:3000/d/mlflow-model?var-model=flights&var-column=dep_delay",
+        "",
+        "What to do.",
+        "",
+        f"Runbook: {RUNBOOK}",
+        "Silence: http://localhost:9093/#/silences/new?filter=%7Balertname%3D%22ModelFeatureDrift%22"
+        "%2C%20model%3D%22flights%22%2C%20model_version%3D%223%22%7D",
+    ]
+
+
+def test_text_of_the_end_says_how_long_it_took_and_asks_for_nothing(render: Render) -> None:
+    text = render("text", [alert("carrier", resolved=True)])
+    assert "from 23 Nov 10:04 to 23 Nov 11:30 UTC" in text
+    assert "What to do." not in text
+
+
+def test_text_sets_apart_what_is_resolved(render: Render) -> None:
+    lines = render("text", [alert("carrier", resolved=True), alert("dep_delay")]).splitlines()
+    assert (
+        lines.index("- Summary of flights v3 dep_delay.")
+        < lines.index("Resolved")
+        < lines.index("- Summary of flights v3 carrier.")
+    )
+
+
+def test_html_is_a_table_of_columns_with_their_figures(render: Render) -> None:
+    texts = Page(render("html", [alert("carrier"), alert("dep_delay")])).texts
+    start = texts.index("Column")
+    assert texts[start : start + 12] == [
+        "Column", "Observed", "Expected", "Since",
+        "carrier", "PSI 0.412", "at most 0.153 over 24h", "23 Nov 10:04 UTC",
+        "dep_delay", "PSI 0.412", "at most 0.153 over 24h", "23 Nov 10:04 UTC",
+    ]  # fmt: skip
+    assert {"Model Feature Drift", "champion, shadow", "What to do."} <= set(texts)
+
+
+def test_html_without_columns_is_a_list_of_summaries(render: Render) -> None:
+    stale = [alert(alertname="MLflowExporterEvaluationStale", model=model) for model in ("a", "b")]
+    texts = Page(render("html", stale)).texts
+    assert {"Summary of a v3 .", "Summary of b v3 ."} <= set(texts)
+    assert "Column" not in texts
+
+
+def test_html_links_to_each_column_the_dashboard_the_runbook_and_a_silence(render: Render) -> None:
+    links = Page(render("html", [alert("carrier"), alert("dep_delay")])).links
+    dashboard = "http://localhost:3000/d/mlflow-model?var-model=flights&var-column="
+    silence = '{alertname="ModelFeatureDrift", model="flights", model_version="3"}'
+    assert links[:4] == [f"{dashboard}carrier", f"{dashboard}dep_delay", f"{dashboard}carrier", RUNBOOK]
+    assert unquote(links[4]) == f"http://localhost:9093/#/silences/new?filter={silence}"
+
+
+def test_html_takes_names_as_text(render: Render) -> None:
+    page = Page(render("html", [alert("<b>&amp;", model="a & <i>b</i>")]))
+    assert "<b>&amp;" in page.texts
+    assert "a & <i>b</i> v3, serving as" in page.texts
+    assert 'model="a & <i>b</i>"' in unquote(page.links[-1])

@@ -1,0 +1,87 @@
+"""Every metric, label and alert that the alerting files name exists: a misspelt one is silent for ever."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.catalog import CATALOG
+from tests.monitoring.alerting import ALERTS, PROMETHEUS, RULE_FILES, RUNBOOKS, read_yaml
+
+METRICS = {name: set(metric.labels) for metric in CATALOG for name in metric.series_names}
+TARGET_LABELS = {"instance", "job", "namespace", "pod"}  # from Prometheus, not from the exporter
+ALERT_LABELS = {"alertname", "severity", "cluster"}
+LABELS = set().union(*METRICS.values(), TARGET_LABELS, {"le"})
+
+QUERIED = [*RULE_FILES, *RUNBOOKS]
+each_file = pytest.mark.parametrize("path", QUERIED, ids=lambda path: path.stem)
+
+
+def listed(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+def selectors(text: str) -> Iterator[tuple[str, set[str]]]:
+    for name, matchers in re.findall(r"\b((?:mlflow|process|python)_\w+)\{([^{}]*)\}", text):
+        yield name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
+
+
+def matchers_in(tree: Any) -> Iterator[tuple[str, str, str]]:
+    """(label, operator, value) of every matcher in Alertmanager's configuration."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key.endswith("matchers"):
+                for matcher in value:
+                    label, operator, text = re.fullmatch(r'(\w+)\s*(=~|!~|!=|=)\s*"(.*)"', matcher).groups()
+                    yield label, operator, text
+            else:
+                yield from matchers_in(value)
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from matchers_in(item)
+
+
+@each_file
+def test_metrics_are_in_the_catalogue(path: Path) -> None:
+    named = set(re.findall(r"\b(?:mlflow|process|python)_\w+", path.read_text()))
+    assert named - METRICS.keys() == set()
+
+
+@each_file
+def test_labels_of_selectors_are_those_of_the_metric(path: Path) -> None:
+    for name, labels in selectors(path.read_text()):
+        assert labels - METRICS[name] - TARGET_LABELS == set(), name
+
+
+@each_file
+def test_labels_of_aggregations_and_joins_exist(path: Path) -> None:
+    text = path.read_text()
+    for names in re.findall(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)", text):
+        assert listed(names) - LABELS == set()
+    assert set(re.findall(r"\$labels\.(\w+)", text)) - LABELS == set()
+
+
+def test_labels_in_alertmanagers_configuration_exist() -> None:
+    text = (PROMETHEUS / "alertmanager.yml").read_text()
+    named = {
+        label for names in re.findall(r"(?:group_by|equal): \[([^\]]*)\]", text) for label in listed(names)
+    }
+    named |= {label for label, _, _ in matchers_in(read_yaml(PROMETHEUS / "alertmanager.yml"))}
+    assert named >= {"model", "alertname", "check"}
+    assert named - LABELS - ALERT_LABELS == set()
+
+
+def test_alerts_in_alertmanagers_configuration_exist() -> None:
+    patterns = [
+        alternative
+        for label, _, value in matchers_in(read_yaml(PROMETHEUS / "alertmanager.yml"))
+        if label == "alertname"
+        for alternative in value.split("|")
+    ]
+    assert patterns
+    for pattern in patterns:
+        assert any(re.fullmatch(pattern, alert) for alert in ALERTS), pattern

@@ -1,0 +1,71 @@
+"""The alert rules: well-formed, complete, and held to the specifications in `rules/<AlertName>.yml`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.monitoring.alerting import ALERTS, PROMETHEUS, RULE_FILES, RULES, Rule, read_yaml
+
+SPECIFICATIONS = sorted((Path(__file__).parent / "rules").glob("*.yml"))
+RUNBOOK_URL = "https://github.com/mlflow-exporter/mlflow-exporter/blob/main/prometheus/runbooks/{}.md"
+DASHBOARD_URL = "http://localhost:3000/d/mlflow-model"
+
+each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.alert}-{rule.severity}")
+
+
+def run(*command: object) -> None:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.needs("promtool")
+def test_prometheus_takes_the_configuration(program: Callable[[str], str]) -> None:
+    run(program("promtool"), "check", "config", PROMETHEUS / "prometheus.yml")
+
+
+@pytest.mark.needs("promtool")
+def test_prometheus_finds_nothing_to_criticise_in_the_rules(program: Callable[[str], str]) -> None:
+    run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("specification", SPECIFICATIONS, ids=lambda path: path.stem)
+def test_alert_behaves_as_specified(specification: Path, program: Callable[[str], str]) -> None:
+    run(program("promtool"), "test", "rules", specification)
+
+
+def test_every_alert_has_its_specification_and_every_specification_its_alert() -> None:
+    assert [path.stem for path in SPECIFICATIONS] == ALERTS
+
+
+@each_rule
+def test_severity_is_one_that_alertmanager_routes(rule: Rule) -> None:
+    assert rule.severity in {"critical", "warning", "info", "none"}
+
+
+@each_rule
+def test_annotations_say_what_happens_what_to_do_and_where_to_look(rule: Rule) -> None:
+    assert rule.annotations["summary"].endswith(".")
+    assert rule.annotations["description"].endswith(".")
+    assert rule.annotations["runbook_url"] == RUNBOOK_URL.format(rule.alert)
+    assert rule.annotations["dashboard_url"].startswith(DASHBOARD_URL)
+
+
+@each_rule
+def test_dashboard_variables_are_escaped(rule: Rule) -> None:
+    url = rule.annotations["dashboard_url"]
+    variables = re.findall(r"var-(\w+)=\{\{ \$labels\.(\w+) \| urlquery \}\}", url)
+    assert len(variables) == url.count("{{")
+    assert all(variable == label for variable, label in variables)
+
+
+def test_the_job_that_the_rules_name_is_scraped() -> None:
+    named = {job for rule in RULES for job in re.findall(r'job="([^"]+)"', rule.expr)}
+    scraped = {job["job_name"] for job in read_yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]}
+    assert named == {"mlflow-exporter"}
+    assert named <= scraped
