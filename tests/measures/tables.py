@@ -1,0 +1,23 @@
+"""Counts for the tests of the measures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exporter.arrays import Bools, Floats
+from exporter.measures.layout import Layout
+
+
+def every(counts: Floats) -> Bools:
+    """A mask for counts of columns that all have as many bins."""
+    return np.ones(counts.shape[-2:] if counts.ndim > 1 else counts.shape, np.bool_)
+
+
+def layout_of(kinds: list[str], bins: int) -> Layout:
+    """Columns with as many bins each, and their missing and mismatch cells."""
+    return Layout.of(np.arange(len(kinds) + 1) * (bins + 2), kinds)
+
+
+def columns(*cells: list[float]) -> Floats:
+    """One flat vector of several columns' cells."""
+    return np.concatenate([np.array(column, np.float64) for column in cells])
