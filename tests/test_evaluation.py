@@ -1,0 +1,421 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from exporter.aggregate import Timeline
+from exporter.arrays import Floats, Ints
+from exporter.config import DISTANCES, Window
+from exporter.evaluation import (
+    DRIFTED,
+    STABLE,
+    UNDECIDED,
+    Evaluation,
+    QualityCheck,
+    Thresholds,
+    WindowEvaluation,
+    evaluate,
+)
+from exporter.measures.psi import sampling_floor
+from exporter.reference import Kind, Reference, Variation
+from tests.traffic import (
+    DAY,
+    EVEN,
+    HOUR,
+    NOW,
+    WEEK,
+    cells_of,
+    make_column,
+    make_reference,
+    make_timeline,
+)
+
+# PSI against even shares: about 0.18 and 0.75
+MODERATE = np.array([0.03, 0.04, 0.08, 0.1, 0.1, 0.1, 0.1, 0.12, 0.15, 0.18])
+GROSS = np.array([0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.14, 0.2, 0.25])
+BROKEN = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1.0])
+AGE = make_column("age")
+
+
+def judge(
+    reference: Reference,
+    timeline: Timeline,
+    windows: tuple[Window, ...] = (DAY,),
+    thresholds: Thresholds | None = None,
+    distances: tuple[str, ...] = (),
+) -> Evaluation:
+    return evaluate(reference, timeline, windows, thresholds or Thresholds(), distances, NOW)
+
+
+def day_of(
+    reference: Reference, days: Mapping[int, Ints], thresholds: Thresholds | None = None
+) -> WindowEvaluation:
+    return judge(reference, make_timeline(reference, days), thresholds=thresholds).windows[0]
+
+
+def verdict_of(
+    today: Sequence[float] | Floats,
+    yesterday: Sequence[float] | Floats | None = None,
+    rows: int = 2000,
+    yesterday_rows: int = 2000,
+    reference_rows: int = 100_000,
+) -> int:
+    """Of one column whose reference is even."""
+    reference = make_reference([AGE], [EVEN], reference_rows)
+    days = {0: cells_of([today], rows)}
+    if yesterday is not None:
+        days[1] = cells_of([yesterday], yesterday_rows)
+    return int(day_of(reference, days).verdict[0])
+
+
+def variation_of(drift: float, columns: int = 1, share: float = 0.0) -> Variation:
+    shares = np.full(columns, share)
+    return Variation(30, np.full(columns, drift), shares, shares, shares, shares)
+
+
+# -- the verdict --------------------------------------------------------------------------------------------
+
+
+def test_a_window_like_the_reference_is_stable() -> None:
+    assert verdict_of(EVEN, EVEN) == STABLE
+
+
+def test_moderate_drift_in_two_adjacent_windows_is_drift() -> None:
+    assert verdict_of(MODERATE, MODERATE) == DRIFTED
+
+
+def test_moderate_drift_in_one_window_is_not_yet() -> None:
+    assert verdict_of(MODERATE, EVEN) == STABLE
+
+
+def test_moderate_drift_that_is_over_is_stable() -> None:
+    assert verdict_of(EVEN, MODERATE) == STABLE
+
+
+@pytest.mark.parametrize("yesterday", [None, EVEN])
+def test_gross_drift_needs_no_second_window(yesterday: Floats | None) -> None:
+    assert verdict_of(GROSS, yesterday) == DRIFTED
+
+
+def test_moderate_drift_without_a_window_before_is_undecided() -> None:
+    assert verdict_of(MODERATE) == UNDECIDED
+    assert verdict_of(MODERATE, MODERATE, yesterday_rows=50) == UNDECIDED
+
+
+def test_drift_below_the_threshold_is_stable_however_significant() -> None:
+    slight = EVEN + np.array([-0.02, 0.02] * 5)
+
+    reference = make_reference([AGE], [EVEN], 1_000_000)
+    today = day_of(reference, {0: cells_of([slight], 100_000), 1: cells_of([slight], 100_000)})
+
+    assert today.drift_significance[0] == 300
+    assert today.verdict[0] == STABLE
+
+
+@pytest.mark.parametrize(("bins", "rows"), [(10, 400), (32, 650)])
+def test_the_ordinary_verdict_needs_enough_rows_for_its_bins(bins: int, rows: int) -> None:
+    share = np.full(bins, 1 / bins)
+    reference = make_reference([make_column("city", bins)], [share], 100_000_000)
+
+    few, enough = (day_of(reference, {0: cells_of([share], n)}) for n in (rows - 16, rows + 40))
+
+    assert few.verdict[0] == UNDECIDED
+    assert enough.verdict[0] == STABLE
+
+
+def test_a_unit_change_is_seen_at_thirty_rows() -> None:
+    assert verdict_of(BROKEN, rows=30) == DRIFTED
+
+
+def test_twelve_rows_never_fire() -> None:
+    assert verdict_of(BROKEN, BROKEN, rows=12) == UNDECIDED
+
+
+def test_a_hundred_rows_do_not_tell_moderate_drift() -> None:
+    assert verdict_of(MODERATE, MODERATE, rows=100) == UNDECIDED
+
+
+def test_a_small_reference_never_gets_the_ordinary_verdict() -> None:
+    assert verdict_of(MODERATE, MODERATE, rows=100_000, reference_rows=200) == UNDECIDED
+    assert verdict_of(EVEN, EVEN, rows=100_000, reference_rows=200) == UNDECIDED
+
+
+def test_a_reference_of_one_row_tells_nothing() -> None:
+    reference = make_reference([AGE], [BROKEN], rows=1)
+
+    today = day_of(reference, {0: cells_of([EVEN], 5000), 1: cells_of([EVEN], 5000)})
+
+    assert today.verdict[0] == UNDECIDED
+    assert np.isfinite(today.drift_score[0])
+
+
+def test_rows_in_bursts_of_ten_count_once_each() -> None:
+    reference = make_reference([AGE], [EVEN])
+    unlucky = np.array([0.04, 0.05, 0.07, 0.09, 0.1, 0.1, 0.11, 0.13, 0.15, 0.16])
+    timeline = make_timeline(reference, {ago: cells_of([unlucky], 100) for ago in (0, 1)})
+    for blocks in (timeline.fine, timeline.coarse):
+        for start, block in blocks.items():
+            blocks[start] = sum([block] * 9, start=block)
+
+    today = judge(reference, timeline).windows[0]
+
+    assert today.rows == 1000
+    assert today.effective_rows[0] == pytest.approx(100, rel=0.25)
+    assert today.verdict[0] == UNDECIDED
+
+
+# -- natural variation and thresholds -----------------------------------------------------------------------
+
+
+def test_the_limit_is_threshold_and_natural_variation_and_sampling_floor() -> None:
+    reference = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.2)})
+
+    today = day_of(reference, {0: cells_of([EVEN], 2000)})
+
+    floor = sampling_floor(np.array(10), today.effective_rows[0], np.array(100_000))
+    assert today.drift_limit[0] == pytest.approx(0.1 + 0.2 + floor)
+
+
+def test_natural_variation_is_not_drift() -> None:
+    reference = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.2)})
+
+    today = day_of(reference, {0: cells_of([MODERATE], 2000), 1: cells_of([MODERATE], 2000)})
+
+    assert today.verdict[0] == STABLE
+
+
+def test_a_provisional_reference_gets_verdicts_without_it() -> None:
+    reference = make_reference([AGE], [EVEN])
+
+    today = day_of(reference, {0: cells_of([MODERATE], 2000), 1: cells_of([MODERATE], 2000)})
+
+    assert reference.provisional
+    assert today.verdict[0] == DRIFTED
+
+
+def test_a_window_that_the_reference_is_too_short_for_takes_the_next_shorter_ones_variation() -> None:
+    variation = {HOUR.seconds: variation_of(0.4), DAY.seconds: variation_of(0.2)}
+    reference = make_reference([AGE], [EVEN], variation=variation)
+    timeline = make_timeline(reference, {0: cells_of([EVEN], 2000)})
+
+    day, week = judge(reference, timeline, (DAY, WEEK)).windows
+
+    assert week.verdict[0] == STABLE
+    assert week.drift_limit[0] == day.drift_limit[0]
+
+
+def test_a_window_shorter_than_all_that_is_known_is_undecided() -> None:
+    reference = make_reference([AGE], [EVEN], variation={WEEK.seconds: variation_of(0.2)})
+
+    today = day_of(reference, {0: cells_of([BROKEN], 2000), 1: cells_of([BROKEN], 2000)})
+
+    assert today.verdict[0] == UNDECIDED
+    assert np.isnan(today.drift_limit[0])
+    assert today.drift_score[0] > 1
+
+
+def test_a_column_that_cannot_be_told_from_drift_is_undecided() -> None:
+    reference = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(np.nan)})
+
+    today = day_of(reference, {0: cells_of([BROKEN], 2000), 1: cells_of([BROKEN], 2000)})
+
+    assert today.verdict[0] == UNDECIDED
+
+
+def test_a_column_may_have_a_threshold_of_its_own() -> None:
+    reference = make_reference([AGE, make_column("income")], [EVEN, EVEN])
+    days = {ago: cells_of([MODERATE, MODERATE], 2000) for ago in (0, 1)}
+
+    today = day_of(reference, days, Thresholds(drift=0.5, drift_by_column={"income": 0.05}))
+
+    assert today.verdict.tolist() == [STABLE, DRIFTED]
+
+
+# -- columns and windows ------------------------------------------------------------------------------------
+
+
+def test_a_column_that_is_not_judged_has_a_score_and_nothing_else() -> None:
+    clock = make_column("clock", unjudged="looks like a clock")
+    reference = make_reference([AGE, clock], [EVEN, EVEN])
+
+    today = day_of(reference, {ago: cells_of([EVEN, BROKEN], 2000) for ago in (0, 1)})
+
+    assert today.drift_score[1] > 1
+    assert today.verdict.tolist() == [STABLE, UNDECIDED]
+    assert np.isnan(today.drift_significance).tolist() == [False, True]
+
+
+def test_a_column_that_is_not_judged_does_not_weaken_the_others() -> None:
+    columns = [AGE, *(make_column(f"id{k}", unjudged="looks like an id") for k in range(9))]
+    slight = EVEN + np.array([-0.02, 0.02] * 5)
+    many, alone = make_reference(columns, [EVEN] * 10), make_reference([AGE], [EVEN])
+
+    among_ids = day_of(many, {0: cells_of([slight] + [EVEN] * 9, 1000)})
+    by_itself = day_of(alone, {0: cells_of([slight], 1000)})
+
+    assert among_ids.drift_significance[0] == pytest.approx(by_itself.drift_significance[0])
+
+
+def test_no_rows_are_no_figures_and_no_verdict() -> None:
+    reference = make_reference([AGE], [EVEN])
+
+    evaluation = judge(reference, make_timeline(reference, {}), (HOUR, DAY, WEEK), distances=DISTANCES)
+
+    for window in evaluation.windows:
+        assert window.rows == 0
+        assert window.verdict.tolist() == [UNDECIDED]
+        assert np.isnan(window.drift_score).all()
+        assert np.isnan(window.drift_limit).all()
+        assert np.isnan(window.drift_significance).all()
+        assert all(np.isnan(figures).all() for figures in window.distances.values())
+    assert evaluation.checks == ()
+
+
+def test_a_column_that_went_missing_does_not_disturb_the_others() -> None:
+    reference = make_reference([AGE, make_column("income")], [EVEN, EVEN])
+
+    today = day_of(reference, {0: cells_of([0 * EVEN, EVEN], 2000)})
+
+    assert today.rows_by_column.tolist() == [0, 2000]
+    assert today.verdict.tolist() == [UNDECIDED, STABLE]
+    assert np.isnan(today.drift_score).tolist() == [True, False]
+
+
+def test_a_column_without_values_in_the_reference_is_undecided() -> None:
+    reference = make_reference([AGE], [0 * EVEN])
+
+    assert day_of(reference, {0: cells_of([EVEN], 2000)}).verdict[0] == UNDECIDED
+
+
+def test_a_constant_column_is_stable_until_it_changes() -> None:
+    reference = make_reference([make_column("version", 3)], [[0, 1, 0]])
+
+    same = day_of(reference, {0: cells_of([[0, 1, 0]], 2000)})
+    other = day_of(reference, {0: cells_of([[0, 0, 1]], 2000)})
+
+    assert (same.verdict[0], same.drift_score[0]) == (STABLE, 0)
+    assert other.verdict[0] == DRIFTED
+
+
+def test_a_column_with_one_bin_cannot_drift() -> None:
+    reference = make_reference([make_column("nothing", 1)], [[1.0]])
+
+    today = day_of(reference, {0: cells_of([[1.0]], 2000)})
+
+    assert (today.verdict[0], today.drift_score[0], today.drift_significance[0]) == (STABLE, 0, 0)
+
+
+def test_each_window_is_measured_on_its_own_rows() -> None:
+    reference = make_reference([AGE], [EVEN])
+    days = {0: cells_of([EVEN], 1000), 3: cells_of([BROKEN], 1000)}
+
+    day, week = judge(reference, make_timeline(reference, days), (WEEK, DAY)).windows
+
+    assert (day.window, day.rows, day.verdict[0]) == (DAY, 1000, STABLE)
+    assert (week.window, week.rows, week.verdict[0]) == (WEEK, 2000, DRIFTED)
+
+
+def test_only_the_distances_asked_for_are_taken() -> None:
+    reference = make_reference([AGE, make_column("city", kind="category")], [EVEN, EVEN])
+    timeline = make_timeline(reference, {0: cells_of([BROKEN, BROKEN], 1000)})
+
+    distances = judge(reference, timeline, distances=("total_variation", "ks")).windows[0].distances
+
+    assert set(distances) == {"total_variation", "ks"}
+    assert distances["total_variation"] == pytest.approx([0.9, 0.9])
+    assert distances["ks"] == pytest.approx([0.9, np.nan], nan_ok=True)
+
+
+def test_every_distance_that_can_be_configured_is_known() -> None:
+    reference = make_reference([AGE], [EVEN])
+
+    today = judge(reference, make_timeline(reference, {}), distances=DISTANCES).windows[0]
+
+    assert tuple(today.distances) == DISTANCES
+
+
+# -- data quality -------------------------------------------------------------------------------------------
+
+
+def checks_of(reference: Reference, cells: Ints) -> dict[tuple[str, str], QualityCheck]:
+    """Checks of a day by column name and check."""
+    checks = judge(reference, make_timeline(reference, {0: cells})).checks
+    return {(reference.columns[check.column].name, check.check): check for check in checks}
+
+
+def test_each_kind_of_column_has_the_checks_that_apply() -> None:
+    kinds: tuple[Kind, ...] = ("number", "time", "category", "boolean")
+    reference = make_reference([make_column(kind, 4, kind) for kind in kinds], [[0.25] * 4] * 4)
+
+    checks = checks_of(reference, cells_of([[0.25] * 4] * 4, 1000))
+
+    assert sorted(checks) == sorted(
+        [(kind, check) for kind in kinds for check in ("missing", "type_mismatch")]
+        + [("number", "out_of_range"), ("category", "unseen"), ("boolean", "unseen")]
+    )
+
+
+def test_checks_are_of_the_shortest_window() -> None:
+    reference = make_reference([AGE], [EVEN])
+    days = {0: cells_of([EVEN], 1000), 3: cells_of([0 * EVEN], 1000)}
+
+    checks = judge(reference, make_timeline(reference, days), (WEEK, DAY)).checks
+
+    assert [check.ratio for check in checks if check.check == "missing"] == [0]
+
+
+def test_nulls_degrade_a_column_without_drift() -> None:
+    reference = make_reference([AGE], [EVEN])
+
+    timeline = make_timeline(reference, {ago: cells_of([0.7 * EVEN], 1000) for ago in (0, 1)})
+    evaluation = judge(reference, timeline)
+
+    missing = next(check for check in evaluation.checks if check.check == "missing")
+    assert (missing.ratio, missing.reference_ratio, missing.degraded) == (0.3, 0, True)
+    assert evaluation.windows[0].verdict[0] == STABLE
+
+
+def test_unseen_categories_and_values_out_of_range_degrade() -> None:
+    columns = [make_column("city", 4, "category"), make_column("price", 4)]
+    reference = make_reference(columns, [[0.5, 0.5, 0, 0], [0, 0.5, 0.5, 0]])
+
+    checks = checks_of(reference, cells_of([[0.4, 0.4, 0, 0.2], [0.1, 0.4, 0.4, 0.1]], 1000))
+
+    assert checks["city", "unseen"].degraded
+    assert checks["city", "unseen"].ratio == pytest.approx(0.2)
+    assert checks["price", "out_of_range"].degraded
+    assert checks["price", "out_of_range"].ratio == pytest.approx(0.2)
+
+
+def test_ids_and_clocks_may_have_new_values_but_not_go_missing() -> None:
+    reference = make_reference(
+        [make_column("id", 4, "category", unjudged="looks like an id")], [[0.1, 0.1, 0.8, 0]]
+    )
+
+    checks = checks_of(reference, cells_of([[0, 0, 0, 0.5]], 1000))
+
+    assert checks["id", "unseen"].degraded is None
+    assert checks["id", "missing"].degraded is True
+
+
+def test_a_share_that_varies_in_the_reference_may_vary() -> None:
+    steady = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.0)})
+    patchy = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.0, share=0.4)})
+    unknown = make_reference([AGE], [EVEN], variation={WEEK.seconds: variation_of(0.0)})
+
+    verdicts = [
+        checks_of(reference, cells_of([0.7 * EVEN], 1000))["age", "missing"].degraded
+        for reference in (steady, patchy, unknown)
+    ]
+
+    assert verdicts == [True, False, None]
+
+
+def test_a_share_of_few_rows_has_no_verdict() -> None:
+    reference = make_reference([AGE], [EVEN])
+
+    check = checks_of(reference, cells_of([0 * EVEN], 12))["age", "missing"]
+
+    assert (check.ratio, check.degraded) == (1.0, None)
