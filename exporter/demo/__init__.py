@@ -1,0 +1,1 @@
+"""The demo: a real model on real flights, watched while its input breaks."""

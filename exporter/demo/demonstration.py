@@ -1,0 +1,101 @@
+"""The demo at a person's machine: starts the stack and the traffic, and shows what happens until it ends."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from exporter.demo.errors import DemoError
+from exporter.demo.mailbox import Mail, Mailbox
+from exporter.demo.observation import fetch, read_alerts, read_findings
+from exporter.demo.pace import Pace
+from exporter.demo.processes import Processes
+from exporter.demo.screen import View, open_screen
+from exporter.demo.stack import Addresses, Programs, Stack, choose_addresses, find_programs
+
+LOOK_SECONDS = 1.0
+MAIL_LIMIT_SECONDS = 300.0
+DRIFT_ALERT = "ModelFeatureDrift"
+PHASES = ("training", "healthy", "incident", "recovery")
+NOT_INSTALLED = (
+    "Prometheus and Alertmanager are not both installed: there will be no alerts and no mails.\n"
+    "On Debian or Ubuntu: apt-get install prometheus prometheus-alertmanager"
+)
+
+
+def demonstrate(pace: Pace, until_mail: bool) -> None:
+    """Run the demo until it is interrupted or, with `until_mail`, until the mail of the drift has come.
+
+    Raises:
+        DemoError: something does not run as it should, or the mail did not come in time.
+    """
+    began = time.monotonic()
+    programs = find_programs()
+    if until_mail and not programs.complete:
+        raise DemoError(NOT_INSTALLED)
+    addresses = choose_addresses()
+    incident = False
+    with open_screen() as screen, Mailbox(addresses.mail) as mailbox, Processes() as processes:
+        screen.say(introduction(programs, addresses))
+        stack = Stack(processes, programs, addresses, pace)
+        while True:
+            processes.check()
+            stack.advance()
+            view = look(processes, programs, addresses, mailbox)
+            screen.show(view)
+            incident = incident or view.phase == "incident"
+            waited = time.monotonic() - began
+            if until_mail and any(tells_of_drift(mail) for mail in view.mails):
+                if not incident:
+                    raise DemoError("the mail came before anything was broken")
+                screen.say(f"The mail came {waited:.0f} seconds after the start.")
+                return
+            if until_mail and waited > MAIL_LIMIT_SECONDS:
+                raise DemoError(f"no mail of the drift within {MAIL_LIMIT_SECONDS:.0f} seconds")
+            time.sleep(LOOK_SECONDS)
+
+
+def introduction(programs: Programs, addresses: Addresses) -> str:
+    """What this is, and where to look."""
+    places = [
+        ("MLflow", addresses.url("mlflow")),
+        ("Metrics", addresses.url("exporter") + "/metrics"),
+        ("HTTP API", addresses.url("exporter") + "/docs"),
+    ]
+    if programs.complete:
+        places += [
+            ("Prometheus", addresses.url("prometheus") + "/alerts"),
+            ("Alertmanager", addresses.url("alertmanager")),
+        ]
+    lines = [
+        "A model that predicts which flights from New York arrive late, trained on January to March 2013,",
+        "scores those that followed, a day in a few seconds. First all is well, then its input breaks.",
+        "",
+        *(f"  {name:<13} {url}" for name, url in places),
+    ]
+    return "\n".join(lines if programs.complete else [*lines, "", NOT_INSTALLED])
+
+
+def look(processes: Processes, programs: Programs, addresses: Addresses, mailbox: Mailbox) -> View:
+    """What there is to see now; empty where nobody answers yet."""
+    phase, story = read_phase(processes.output("traffic"))
+    metrics = fetch(addresses.url("exporter") + "/metrics?collect[]=core")
+    alerts = fetch(addresses.url("prometheus") + "/api/v1/alerts") if programs.complete else None
+    return View(
+        phase=phase,
+        story=story,
+        findings=read_findings(metrics) if metrics else (),
+        alerts=read_alerts(alerts) if alerts else (),
+        mails=mailbox.mails,
+    )
+
+
+def read_phase(output: str) -> tuple[str, str]:
+    """The phase that the traffic announced last, among whatever else it wrote, and its story."""
+    announced = re.findall(rf"^({'|'.join(PHASES)}): (.+)$", output, flags=re.MULTILINE)
+    return announced[-1] if announced else ("starting", "MLflow, the exporter and the traffic")
+
+
+def tells_of_drift(mail: Mail) -> bool:
+    """Whether it is the mail that the demo is about; one that says that all is well again is not."""
+    return DRIFT_ALERT in mail.subject and not mail.subject.startswith("[resolved]")

@@ -1,0 +1,235 @@
+"""What the person in front of the demo sees: a live table at a terminal, lines on changes everywhere else."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from exporter.demo.mailbox import Mail
+from exporter.demo.observation import Alert, Finding
+
+TEXT_WIDTH = 90
+STYLES = {"healthy": "green", "recovery": "green", "incident": "bold red"}
+
+
+@dataclass(frozen=True)
+class View:
+    """All that is shown at a moment: the phase and its story, what drifts, what fires, the mails so far."""
+
+    phase: str
+    story: str
+    findings: Sequence[Finding] = ()
+    alerts: Sequence[Alert] = ()
+    mails: Sequence[Mail] = ()
+
+
+class Screen(Protocol):
+    """Shows views; `say` prints something that stays."""
+
+    def __enter__(self) -> Screen: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def show(self, view: View) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def open_screen() -> Screen:
+    """A live table where there is a terminal, plain lines where there is none."""
+    console = Console(highlight=False)
+    return LiveScreen(console) if console.is_terminal else PlainScreen(console)
+
+
+# -- at a terminal ------------------------------------------------------------------------------------------
+
+
+class LiveScreen:
+    """A table that changes in place; mails and messages stay above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._started = time.monotonic()
+        self._mails_shown = 0
+
+    def __enter__(self) -> LiveScreen:
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def show(self, view: View) -> None:
+        for mail in view.mails[self._mails_shown :]:
+            self._console.print(mail_panel(mail))
+        self._mails_shown = len(view.mails)
+        self._live.update(render(view, time.monotonic() - self._started), refresh=True)
+
+
+def mail_panel(mail: Mail) -> Panel:
+    return Panel(
+        Text(wrap(mail.text)),
+        title=Text(f"✉ {mail.subject}", style="bold"),
+        title_align="left",
+        border_style="yellow",
+        subtitle=f"{mail.received:%H:%M:%S} UTC",
+        padding=(1, 2),
+    )
+
+
+def render(view: View, elapsed_seconds: float) -> RenderableType:
+    """The part of the screen that changes in place."""
+    head = Text.assemble(
+        (f"{int(elapsed_seconds) // 60}:{int(elapsed_seconds) % 60:02}  ", "dim"),
+        (view.phase, STYLES.get(view.phase, "bold cyan")),
+        f"  {view.story}",
+    )
+    parts: list[RenderableType] = [Text(), head]
+    if view.findings:
+        parts += [Text(), _findings_table(view.findings)]
+    if view.alerts:
+        parts += [Text(), _alerts_table(view.alerts)]
+    if view.mails:
+        parts += [Text(), Text("mails", style="dim")]
+        parts += [Text(f"  {mail.received:%H:%M:%S}  {mail.subject}") for mail in view.mails]
+    return Group(*parts, Text(), Text("Ctrl-C ends everything", style="dim"))
+
+
+def _findings_table(findings: Sequence[Finding]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("column", "measure"):
+        table.add_column(heading)
+    for heading in ("measured", "limit"):
+        table.add_column(heading, justify="right")
+    table.add_column("over", justify="right")
+    table.add_column("verdict")
+    for finding in findings:
+        if finding.measure != "PSI" and not finding.verdict:
+            continue  # of the checks, which are many, only those that fail
+        style = "bold red" if finding.verdict else ""
+        table.add_row(
+            finding.column,
+            finding.measure,
+            *_figures(finding),
+            finding.over,
+            Text(_verdict(finding)),
+            style=style,
+        )
+    return table
+
+
+def _alerts_table(alerts: Sequence[Alert]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("alert", "about", "state"):
+        table.add_column(heading)
+    for alert in alerts:
+        style = "bold red" if alert.state == "firing" else "yellow"
+        table.add_row(alert.name, alert.subject, Text(alert.state, style=style))
+    return table
+
+
+def wrap(text: str) -> str:
+    """Paragraphs in lines short enough to read; lines with an address stay in one piece."""
+    return "\n".join(
+        line if "://" in line else textwrap.fill(line, TEXT_WIDTH, subsequent_indent=_indent(line))
+        for line in text.splitlines()
+    )
+
+
+def _indent(line: str) -> str:
+    return " " * (len(line) - len(line.lstrip(" -")))
+
+
+# -- everywhere else ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class PlainScreen:
+    """A line for every change, with the seconds since the start."""
+
+    console: Console
+    _started: float = field(default_factory=time.monotonic)
+    _before: View = field(default_factory=lambda: View("", ""))
+
+    def __enter__(self) -> PlainScreen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def show(self, view: View) -> None:
+        view = settle(self._before, view)
+        for line in changes(self._before, view):
+            self.say(f"{int(time.monotonic() - self._started):4} s  {line}")
+        for mail in view.mails[len(self._before.mails) :]:
+            self.say(f"\n{textwrap.indent(wrap(mail.text), '    ')}\n")
+        self._before = view
+
+
+def settle(before: View, now: View) -> View:
+    """The view in which what cannot be judged now, as windows fill, keeps its last verdict."""
+    verdicts = {(finding.column, finding.measure): finding.verdict for finding in before.findings}
+    findings = [
+        replace(finding, verdict=verdicts.get((finding.column, finding.measure)))
+        if finding.verdict is None
+        else finding
+        for finding in now.findings
+    ]
+    return replace(now, findings=findings)
+
+
+def changes(before: View, now: View) -> list[str]:
+    """What is new, one line each."""
+    lines = []
+    if (before.phase, before.story) != (now.phase, now.story):
+        lines.append(f"{now.phase}: {now.story}")
+    drifted_before = {(f.column, f.measure) for f in before.findings if f.verdict}
+    drifted_now = {(f.column, f.measure): f for f in now.findings if f.verdict}
+    for key, finding in drifted_now.items():
+        if key not in drifted_before:
+            measured, limit = _figures(finding)
+            over = f" over {finding.over}" if finding.over else ""
+            lines.append(
+                f"{finding.column}: {_verdict(finding)}, {finding.measure} {measured}{over}, limit {limit}"
+            )
+    lines += [
+        f"{column}: {measure} is normal again"
+        for column, measure in sorted(drifted_before - drifted_now.keys())
+    ]
+    lines += [f"{_about(alert)} {alert.state}" for alert in now.alerts if alert not in before.alerts]
+    still = {(alert.name, alert.subject) for alert in now.alerts}
+    lines += [f"{_about(alert)} over" for alert in before.alerts if (alert.name, alert.subject) not in still]
+    lines += [f"mail: {mail.subject}" for mail in now.mails[len(before.mails) :]]
+    return lines
+
+
+def _about(alert: Alert) -> str:
+    return " ".join(part for part in ("alert", alert.name, alert.subject) if part) + ":"
+
+
+def _figures(finding: Finding) -> tuple[str, str]:
+    if finding.measure == "PSI":
+        return f"{finding.measured:.3f}", f"{finding.limit:.3f}"
+    return f"{finding.measured:.0%}", f"{finding.limit:.0%} in the reference"
+
+
+def _verdict(finding: Finding) -> str:
+    if finding.measure != "PSI":
+        return "degraded"
+    return "too few rows" if finding.verdict is None else "drifted" if finding.verdict else "stable"
