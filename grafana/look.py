@@ -11,16 +11,17 @@ from grafana_foundation_sdk.builders import prometheus as prometheus_builders
 from grafana_foundation_sdk.models import common, dashboard, prometheus
 
 # A score in multiples of its limit.
-TIMES = "suffix: x"
+TIMES = "suffix: \u00d7"
 # States. Red is kept for a verdict: a score beyond its limit alone is orange.
 GOOD, NEAR, BEYOND, BAD, UNKNOWN = "green", "yellow", "orange", "red", "#8e8e8e"
+# All is well over long stretches of time: less loud than a state's green.
+CALM = "#4a6b58"
 # What is compared: the reference is grey and what is live is blue, wherever they are drawn.
 REFERENCE, LIVE, OTHER, LIMIT = "#9aa3ad", "#5794f2", "purple", "orange"
 PLAIN = "text"
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-Steps = builders.ThresholdsConfig
 Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 P = TypeVar("P", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
@@ -88,6 +89,16 @@ def painted(color: str) -> dashboard.DynamicConfigValue:
     return dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
 
 
+def shaded(color: str) -> dashboard.DynamicConfigValue:
+    """The same for several series: lighter and darker shades of one colour."""
+    return of_field("color", {"mode": "shades", "fixedColor": color})
+
+
+def stepped(thresholds: builders.ThresholdsConfig) -> dashboard.DynamicConfigValue:
+    """The property of an override that gives a series thresholds of its own."""
+    return of_field("thresholds", thresholds.build())
+
+
 def dashed() -> dashboard.DynamicConfigValue:
     return dashboard.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [6, 6]})
 
@@ -123,6 +134,7 @@ def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfig
     return [
         of_field("mappings", texts(by_value)),
         of_field("custom.cellOptions", {"type": "color-text"}),
+        of_field("custom.align", "left"),
         of_field("custom.width", 95),
     ]
 
@@ -137,6 +149,7 @@ def number(title: str, description: str, *, unit: str, width: int, height: int =
         .color_scheme(fixed(PLAIN))
         .justify_mode(common.BigValueJustifyMode.CENTER)
         .text_mode(common.BigValueTextMode.VALUE)
+        .text(common_builders.VizTextDisplayOptions().value_size(30))
         .no_value("-")
     )
 
@@ -144,7 +157,11 @@ def number(title: str, description: str, *, unit: str, width: int, height: int =
 def statement(title: str, description: str, *, unit: str, width: int, height: int = 4) -> stat.Panel:
     """A verdict: words on a coloured ground."""
     panel = number(title, description, unit=unit, width=width, height=height)
-    return panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID).color_scheme(by_threshold())
+    return (
+        panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
+        .color_scheme(by_threshold())
+        .text(common_builders.VizTextDisplayOptions().value_size(38))
+    )
 
 
 def lines(title: str, description: str, *, unit: str, width: int, height: int) -> timeseries.Panel:
@@ -171,6 +188,7 @@ def timeline(title: str, description: str, *, unit: str, width: int, height: int
     return (
         panel.show_value(common.VisibilityMode.NEVER)
         .row_height(0.86)
+        .disable_pagination()
         .line_width(0)
         .fill_opacity(85)
         .merge_values(True)

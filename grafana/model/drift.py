@@ -51,6 +51,7 @@ def outputs() -> Iterator[look.Panel]:
             height=8,
         )
         .decimals(2)
+        .axis_soft_max(1.2)
         .thresholds(look.steps("transparent", (1, look.LIMIT)))
         .thresholds_style(
             common_builders.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)

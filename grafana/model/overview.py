@@ -56,21 +56,23 @@ def verdicts() -> Iterator[look.Panel]:
             width=6,
         )
         .text_mode(common.BigValueTextMode.VALUE_AND_NAME)
-        .override_by_name("drifted", [look.painted(look.BAD)])
-        .override_by_name("stable", [look.painted(look.GOOD)])
-        .override_by_name("undecided", [look.painted(look.UNKNOWN)])
+        .color_scheme(look.by_threshold())
+        .thresholds(look.steps(look.UNKNOWN))
+        .override_by_name("drifted", [look.stepped(look.steps(look.UNKNOWN, (1, look.BAD)))])
+        .override_by_name("stable", [look.stepped(look.steps(look.UNKNOWN, (1, look.GOOD)))])
         .with_target(look.now(q.COLUMNS_BY_VERDICT, "{{verdict}}"))
     )
     yield (
         look.statement(
-            "Data quality, shortest window",
-            "Checks that fail clearly more often than in the reference: values that are missing, unseen, out "
-            "of range or of another type. The section on data quality lists them.",
+            "Data quality",
+            "Checks that fail clearly more often in the shortest window than in the reference: values that "
+            "are missing, unseen, out of range or of another type. The section on data quality lists them. "
+            "Grey: too few rows to tell.",
             unit="suffix: degraded",
             width=5,
         )
         .mappings(look.texts({0: ("Data is fine", look.GOOD)}))
-        .thresholds(look.steps(look.GOOD, (1, look.BAD)))
+        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
         .no_value("No verdict yet")
         .with_target(look.now(q.CHECKS_DEGRADED))
     )
@@ -99,10 +101,7 @@ def verdicts() -> Iterator[look.Panel]:
             unit="rowsps",
             width=5,
             height=3,
-        )
-        .graph_mode(common.BigValueGraphMode.AREA)
-        .color_scheme(look.fixed(look.LIVE))
-        .with_target(look.query(q.rate("mlflow_model_predictions_total", q.VERSION)))
+        ).with_target(look.now(q.rate("mlflow_model_predictions_total", q.VERSION)))
     )
     yield look.number(
         "Rows in window $window",
@@ -147,7 +146,7 @@ def columns() -> Iterator[look.Panel]:
         look.listing(
             "Columns by drift, $window",
             "Score: population stability index against the reference. Limit: threshold, sampling noise and "
-            "natural variation of this very column; at 1 x the score is at its limit. Significance: -log10 "
+            "natural variation of this very column; at 1 the score is at its limit. Significance: -log10 "
             "p, above 3 is beyond chance. Drifted needs all of it, for long enough. Click a column to see "
             "its distribution below.",
             unit="none",
@@ -164,7 +163,6 @@ def columns() -> Iterator[look.Panel]:
             look.arranged(
                 {
                     "column": "Column",
-                    "role": "Role",
                     "Value #verdict": "Verdict",
                     "Value #ratio": "Score / limit",
                     "Value #score": "Score",
@@ -172,12 +170,12 @@ def columns() -> Iterator[look.Panel]:
                     "Value #significance": "Significance",
                 },
                 "Time",
+                "role",
             )
         )
         .with_transformation(look.sorted_by("Score / limit", descending=True))
         .no_value(_NO_SCORE)
         .override_by_name("Column", column_link())
-        .override_by_name("Role", [look.of_field("custom.width", 95)])
         .override_by_name("Verdict", look.worded(_WORDS))
         .override_by_name(
             "Score / limit",
@@ -186,7 +184,7 @@ def columns() -> Iterator[look.Panel]:
                 look.of_field("decimals", 2),
                 look.of_field("min", 0),
                 look.of_field("max", 3),
-                look.of_field("thresholds", _near_limit().build()),
+                look.stepped(look.steps(look.GOOD, (0.75, look.NEAR), (1, look.BEYOND))),
                 look.of_field("custom.minWidth", 170),
                 look.of_field(
                     "custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
@@ -195,23 +193,22 @@ def columns() -> Iterator[look.Panel]:
         )
         .override_by_name("Score", [look.of_field("decimals", 3), look.of_field("custom.width", 80)])
         .override_by_name("Limit", [look.of_field("decimals", 3), look.of_field("custom.width", 80)])
-        .override_by_name("Significance", [look.of_field("decimals", 1), look.of_field("custom.width", 110)])
+        .override_by_name("Significance", [look.of_field("decimals", 0), look.of_field("custom.width", 110)])
     )
     yield (
         look.timeline(
-            "Score in multiples of the limit, $window",
+            "Score in multiples of the limit, $window, worst 20",
             "Each row is a column, its colour the score divided by the column's own limit: when drift began, "
             "how fast it grew, what moved together.",
             unit=look.TIMES,
             width=11,
             height=11,
         )
-        .per_page(20)
         .merge_values(False)
         .color_scheme(look.by_threshold())
         .thresholds(
             look.steps(
-                "dark-green",
+                look.CALM,
                 (0.5, look.GOOD),
                 (0.75, look.NEAR),
                 (1, look.BEYOND),
@@ -221,9 +218,5 @@ def columns() -> Iterator[look.Panel]:
         )
         .decimals(2)
         .no_value(_NO_SCORE)
-        .with_target(look.query(q.DRIFT_RATIO, "{{column}}"))
+        .with_target(look.query(q.worst(20), "{{column}}"))
     )
-
-
-def _near_limit() -> look.Steps:
-    return look.steps(look.GOOD, (0.75, look.NEAR), (1, look.BEYOND))

@@ -16,17 +16,17 @@ def checks() -> Iterator[look.Panel]:
     yield (
         look.listing(
             "Checks by change, shortest window",
-            "Share of rows that fail a check, now and in the reference, and the difference. Only checks that "
-            "fail on some row are listed; degraded means clearly more often than in the reference.",
+            "Share of rows that fail a check, now and in the reference, and the difference; degraded means "
+            "clearly more often than in the reference. Click a column to see its distribution above.",
             unit="percentunit",
             width=13,
             height=8,
         )
         .decimals(1)
-        .with_target(look.rows(q.occurring(f"{q.QUALITY_RATIO} - {q.QUALITY_REFERENCE}"), "change"))
-        .with_target(look.rows(q.occurring(q.QUALITY_VERDICT), "verdict"))
-        .with_target(look.rows(q.occurring(q.QUALITY_RATIO), "live"))
-        .with_target(look.rows(q.occurring(q.QUALITY_REFERENCE), "reference"))
+        .with_target(look.rows(f"{q.QUALITY_RATIO} - {q.QUALITY_REFERENCE}", "change"))
+        .with_target(look.rows(q.QUALITY_VERDICT, "verdict"))
+        .with_target(look.rows(q.QUALITY_RATIO, "live"))
+        .with_target(look.rows(q.QUALITY_REFERENCE, "reference"))
         .with_transformation(look.transformation("merge"))
         .with_transformation(
             look.arranged(
@@ -43,7 +43,7 @@ def checks() -> Iterator[look.Panel]:
             )
         )
         .with_transformation(look.sorted_by("Change", descending=True))
-        .no_value("Every row passes every check.")
+        .no_value("No check has a figure yet.")
         .override_by_name("Column", column_link())
         .override_by_name("Verdict", look.worded(_WORDS))
         .override_by_name("Change", [look.of_field("custom.width", 100)])

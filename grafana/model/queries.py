@@ -7,15 +7,18 @@ replica's own, so its rates are summed.
 from __future__ import annotations
 
 VERSION = 'model="$model", model_version="$model_version"'
+OTHER_VERSIONS = 'model="$model", model_version!="$model_version"'
+_AT_END = " @ end()"
 WINDOW = f'{VERSION}, window="$window"'
 # An alert about a whole model has no label `model_version`.
 ALERT = 'model="$model", model_version=~"|$model_version"'
 
 
-def gauge(metric: str, selector: str = "", by: str = "") -> str:
-    """The gauge of any replica, one series for each value of the labels in `by`."""
+def gauge(metric: str, selector: str = "", by: str = "", at: str = "") -> str:
+    """The gauge of any replica, one series per value of the labels in `by`; `at` is a modifier of time."""
     grouping = f"max by ({by})" if by else "max"
-    return f"{grouping} ({metric}{{{selector}}})" if selector else f"{grouping} ({metric})"
+    series = f"{metric}{{{selector}}}" if selector else metric
+    return f"{grouping} ({series}{at})"
 
 
 def rate(counter: str, selector: str, by: str = "") -> str:
@@ -32,17 +35,27 @@ def quantile(q: float, histogram: str, selector: str = "") -> str:
 
 # Drift
 
-DRIFT_SCORE = gauge("mlflow_model_drift_score", WINDOW, "column, role")
-DRIFT_LIMIT = gauge("mlflow_model_drift_limit", WINDOW, "column, role")
-DRIFT_SIGNIFICANCE = gauge("mlflow_model_drift_significance", WINDOW, "column, role")
+_COLUMN = "column, role"
+DRIFT_SCORE = gauge("mlflow_model_drift_score", WINDOW, _COLUMN)
+DRIFT_LIMIT = gauge("mlflow_model_drift_limit", WINDOW, _COLUMN)
+DRIFT_SIGNIFICANCE = gauge("mlflow_model_drift_significance", WINDOW, _COLUMN)
 DRIFT_RATIO = f"{DRIFT_SCORE} / {DRIFT_LIMIT}"
 # 1 drifted, 0 stable, -1 where there is a score but not enough rows for a verdict.
-DRIFT_VERDICT = f"{gauge('mlflow_model_drift_detected', WINDOW, 'column, role')} or (0 * {DRIFT_SCORE} - 1)"
+DRIFT_VERDICT = f"{gauge('mlflow_model_drift_detected', WINDOW, _COLUMN)} or (0 * {DRIFT_SCORE} - 1)"
 COLUMNS_BY_VERDICT = f"sum by (verdict) ({gauge('mlflow_model_columns', WINDOW, 'role, verdict')})"
 _DRIFTED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict="drifted"', "role")})"""
 _JUDGED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict!="undecided"', "role, verdict")})"""
 # -1 where no column has a verdict: that is not the same as none has drifted.
 COLUMNS_DRIFTED = f"({_DRIFTED} and {_JUDGED} > 0) or (0 * {_DRIFTED} - 1)"
+
+
+def worst(count: int) -> str:
+    """Score over limit of the columns where it is largest at the end of the time range."""
+    at_end = " / ".join(
+        gauge(metric, WINDOW, _COLUMN, _AT_END)
+        for metric in ("mlflow_model_drift_score", "mlflow_model_drift_limit")
+    )
+    return f"({DRIFT_RATIO}) and on ({_COLUMN}) topk ({count}, {at_end})"
 
 
 def column_gauge(metric: str) -> str:
@@ -80,21 +93,15 @@ QUALITY_VERDICT = (
     f"{gauge('mlflow_model_data_quality_degraded', VERSION, _CHECK)} or (0 * {QUALITY_RATIO} - 1)"
 )
 CHECKS_DEGRADED = f"sum ({gauge('mlflow_model_data_quality_degraded', VERSION, _CHECK)})"
-_OCCURRING = f"({QUALITY_RATIO} > 0 or {QUALITY_REFERENCE} > 0)"
-
-
-def occurring(figure: str) -> str:
-    """Only the checks that fail on a row at all, live or in the reference."""
-    return f"({figure}) and on ({_CHECK}) {_OCCURRING}"
 
 
 def most_changed(count: int) -> str:
     """Growth over the reference of the checks that grew most, judged at the end of the time range."""
     at_end = " - ".join(
-        f"max by ({_CHECK}) ({metric}{{{VERSION}}} @ end())"
+        gauge(metric, VERSION, _CHECK, _AT_END)
         for metric in ("mlflow_model_data_quality_ratio", "mlflow_model_data_quality_reference_ratio")
     )
-    return f"({QUALITY_RATIO} - {QUALITY_REFERENCE}) and on ({_CHECK}) topk({count}, {at_end})"
+    return f"({QUALITY_RATIO} - {QUALITY_REFERENCE}) and on ({_CHECK}) topk ({count}, {at_end})"
 
 
 # Version, aliases, alerts
@@ -124,8 +131,11 @@ def _alerts(state: str) -> str:
 
 
 ALERTS_FIRING = f"count (group by (alertname, column, check) {_alerts('firing')}) or vector(0)"
-# 2 firing, 1 pending.
-ALERTS_OVER_TIME = f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')})"
+# 2 firing, 1 pending, and 0 of a series that says so where there is no alert.
+ALERTS_OVER_TIME = (
+    f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')}) "
+    'or on () label_replace(vector(0), "alertname", "no alert", "", "")'
+)
 ALIAS_VERSIONS = gauge("mlflow_model_alias_version", 'model="$model"', "alias")
 _ALIAS_BEFORE = 'max by (alias) (mlflow_model_alias_version{model="$model"} offset $__interval)'
 # A series at the one step at which an alias has moved; its label `to` is the new version.

@@ -12,11 +12,12 @@ from model import queries as q
 
 
 def traffic() -> Iterator[look.Panel]:
+    predictions, name = "mlflow_model_predictions_total", "version {{model_version}}"
     yield (
         look.lines(
             "Predictions by version",
-            "Predictions taken per second, all replicas together, stacked by version: a roll-out, a shadow, "
-            "or silence.",
+            "Predictions taken per second, all replicas together: this version in blue, the model's others "
+            "stacked above in grey.",
             unit="rowsps",
             width=12,
             height=8,
@@ -24,13 +25,11 @@ def traffic() -> Iterator[look.Panel]:
         .stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
         .fill_opacity(25)
         .line_width(1)
+        .color_scheme(look.fixed(look.LIVE))
+        .override_by_query("others", [look.shaded(look.REFERENCE)])
         .no_value("No predictions were taken.")
-        .with_target(
-            look.query(
-                q.rate("mlflow_model_predictions_total", 'model="$model"', "model_version"),
-                "version {{model_version}}",
-            )
-        )
+        .with_target(look.query(q.rate(predictions, q.VERSION, "model_version"), name, "chosen"))
+        .with_target(look.query(q.rate(predictions, q.OTHER_VERSIONS, "model_version"), name, "others"))
     )
     latency = look.lines(
         "Latency of the model",
@@ -56,7 +55,7 @@ def alerts_and_aliases() -> Iterator[look.Panel]:
             width=13,
             height=7,
         )
-        .mappings(look.texts({2: ("firing", look.BAD), 1: ("pending", look.NEAR)}))
+        .mappings(look.texts({2: ("firing", look.BAD), 1: ("pending", look.NEAR), 0: ("none", look.CALM)}))
         .no_value("No alert was pending or firing.")
         .with_target(look.query(q.ALERTS_OVER_TIME, "{{alertname}} {{column}}"))
     )
@@ -82,7 +81,7 @@ def alerts_and_aliases() -> Iterator[look.Panel]:
 def exporter() -> Iterator[look.Panel]:
     """Six figures on the exporter's own health, and two charts of its work."""
     yield (
-        look.statement(
+        look.number(
             "MLflow",
             "Whether MLflow answered the last poll of every replica. While it does not, known versions are "
             "evaluated as before.",
@@ -99,10 +98,7 @@ def exporter() -> Iterator[look.Panel]:
             "Rows that wait for their commit, all replicas together. While it is full, callers get 429.",
             unit="short",
             width=4,
-        )
-        .graph_mode(common.BigValueGraphMode.AREA)
-        .color_scheme(look.fixed(look.LIVE))
-        .with_target(look.query("sum (mlflow_exporter_queue_rows)"))
+        ).with_target(look.now("sum (mlflow_exporter_queue_rows)"))
     )
     used = f"{q.gauge('mlflow_exporter_store_bytes')} / {q.gauge('mlflow_exporter_store_limit_bytes')}"
     yield (
@@ -132,7 +128,7 @@ def exporter() -> Iterator[look.Panel]:
         )
         .mappings(look.texts({0: ("None", look.GOOD)}))
         .color_scheme(look.by_threshold())
-        .thresholds(look.steps(look.GOOD, (1, look.NEAR)))
+        .thresholds(look.steps(look.PLAIN, (1, look.NEAR)))
         .with_target(look.now(q.gauge("mlflow_exporter_dropped_series")))
     )
     errors = f"sum (increase(mlflow_exporter_evaluation_errors_total{{{q.VERSION}}}[$__range]))"
@@ -146,7 +142,7 @@ def exporter() -> Iterator[look.Panel]:
         .decimals(0)
         .mappings(look.texts({0: ("None", look.GOOD)}))
         .color_scheme(look.by_threshold())
-        .thresholds(look.steps(look.GOOD, (0.5, look.BAD)))
+        .thresholds(look.steps(look.PLAIN, (0.5, look.BAD)))
         .with_target(look.now(errors))
     )
     ingested = q.rate("mlflow_exporter_ingest_rows_total", "", "kind, outcome")
@@ -161,6 +157,11 @@ def exporter() -> Iterator[look.Panel]:
             height=7,
         )
         .no_value("No rows were received.")
+        .override_by_regexp(".*accepted", [look.painted(look.LIVE)])
+        .override_by_regexp(".*duplicate", [look.painted(look.REFERENCE)])
+        .override_by_regexp(".*conflict", [look.painted(look.NEAR)])
+        .override_by_regexp(".*rejected", [look.painted(look.BEYOND)])
+        .override_by_regexp("dropped .*", [look.painted(look.BAD)])
         .with_target(look.query(ingested, "{{kind}} {{outcome}}", "outcome"))
         .with_target(look.query(dropped, "dropped {{reason}}", "dropped"))
     )
@@ -208,6 +209,10 @@ def version() -> Iterator[look.Panel]:
                 "Value",
             )
         )
+        .override_by_name("Task", [look.of_field("custom.width", 110)])
+        .override_by_name("Run", [look.of_field("custom.width", 290)])
+        .override_by_name("Reference", [look.of_field("custom.width", 120)])
+        .override_by_name("Variation", [look.of_field("custom.width", 100)])
     )
     yield (
         look.listing(
