@@ -15,6 +15,8 @@ from exporter.measures.layout import Layout
 
 # Below so many blocks to compare within their hours, blocks are compared across the whole window.
 MIN_FREEDOM = 5
+# How much of the typical column's effect goes into each, in rows' worth of expected variance.
+PRIOR_ROWS = 100.0
 
 
 def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout) -> Floats:
@@ -30,6 +32,10 @@ def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout)
     Traffic so sparse that few hours have two blocks with rows is measured around the window's shares instead.
     A single block (a daily batch) tells nothing: its rows are taken as independent.
 
+    A column that hardly varies in the window, such as a flag that nobody happened to set, tells little about
+    its own effect. So the effect of the typical column is mixed into each, with the weight of a hundred rows:
+    what comes in bursts is whole rows.
+
     Args:
         counts: (blocks, cells) in order of time.
         groups: (blocks,) the hour of each block, in any numbering.
@@ -43,16 +49,28 @@ def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout)
     if len(counts) < 2:
         return np.ones(len(layout.mask))
     hours = np.split(counts, np.flatnonzero(np.diff(groups)) + 1)
-    effect, freedom = _dispersion(hours, layout)
+    observed, expected, freedom = _dispersion(hours, layout)
     sparse = freedom < MIN_FREEDOM
     if sparse.any():
-        across, _ = _dispersion([counts], layout)
-        effect = np.where(sparse, across, effect)
+        across_observed, across_expected, _ = _dispersion([counts], layout)
+        observed = np.where(sparse, across_observed, observed)
+        expected = np.where(sparse, across_expected, expected)
+    typical = _typical_effect(observed, expected)
+    effect: Floats = (observed + PRIOR_ROWS * typical) / (expected + PRIOR_ROWS)
     return np.maximum(effect, 1.0)
 
 
-def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[Floats, Floats]:
-    """Observed over expected variance, (columns,), 1 where unknown, and its degrees of freedom per bin."""
+def _typical_effect(observed: Floats, expected: Floats) -> float:
+    """The median of the columns that tell enough, or else of all of them together."""
+    telling = expected >= PRIOR_ROWS
+    if telling.any():
+        return float(np.median(observed[telling] / expected[telling]))
+    return float(observed.sum() / expected.sum()) if expected.sum() >= 1 else 1.0
+
+
+def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[Floats, Floats, Floats]:
+    """Observed and expected variance, summed over groups and bins, and its degrees of freedom per bin, each
+    (columns,)."""
     starts = layout.offsets[:-1]
     column = np.repeat(np.arange(len(starts)), np.diff(layout.offsets))
     observed = np.zeros(len(column))
@@ -72,8 +90,4 @@ def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[
         unlike = 1 - np.add.reduceat(share**2, starts)
         expected += within * unlike * total / np.maximum(total - 1, 1)
         freedom += (rows > 0).sum(axis=0) - (total > 0)
-    # What is left of a constant column is rounding errors.
-    effect = np.divide(
-        np.add.reduceat(observed, starts), expected, out=np.ones(len(starts)), where=expected > 1e-3
-    )
-    return effect, freedom
+    return np.add.reduceat(observed, starts), expected, freedom

@@ -60,6 +60,17 @@ def test_busy_blocks_keep_their_precision() -> None:
     assert design_effect(counts, HOURS, LAYOUT) == pytest.approx(np.ones(2), abs=0.15)
 
 
+def test_a_flag_that_nobody_set_is_worth_what_the_other_columns_are() -> None:
+    counts = day(100, 10)
+    flag = slice(LAYOUT.offsets[1], LAYOUT.offsets[2])
+    counts[:, flag] = counts[:, flag].sum(axis=1, keepdims=True) * (np.arange(12) == 0)
+
+    effect = design_effect(counts, HOURS, LAYOUT)
+
+    assert effect[1] == pytest.approx(effect[0], rel=0.1)
+    assert effect[1] > 9
+
+
 def test_missing_and_mismatched_rows_are_left_out() -> None:
     counts = day(1000, 1)
     counts[5, LAYOUT.offsets[1:] - 2] = 10_000
