@@ -20,7 +20,7 @@ def checks() -> Iterator[look.Panel]:
             "clearly more often than in the reference. Click a column to see its distribution above.",
             unit="percentunit",
             width=13,
-            height=8,
+            height=9,
         )
         .decimals(1)
         .with_target(look.rows(f"{q.QUALITY_RATIO} - {q.QUALITY_REFERENCE}", "change"))
@@ -53,12 +53,12 @@ def checks() -> Iterator[look.Panel]:
     yield (
         look.lines(
             "Failing rows beyond the reference, shortest window",
-            "The eight checks that grew most: share of rows that fail minus the share in the reference. At "
+            "The five checks that grew most: share of rows that fail minus the share in the reference. At "
             "zero the data is as it was.",
             unit="percentunit",
             width=11,
-            height=8,
+            height=9,
         )
         .no_value("No check has a figure yet.")
-        .with_target(look.query(q.most_changed(8), "{{column}} {{check}}"))
+        .with_target(look.query(q.most_changed(5), "{{column}} {{check}}"))
     )

@@ -79,9 +79,16 @@ def reference_shares(column: str) -> str:
 
 
 def live_shares(column: str) -> str:
-    """Share of the window's live rows in each bin, over all replicas; nothing where there were no rows."""
-    increase = f"increase(mlflow_model_values_total{{{VERSION}, {column}}}[$window])"
-    return f"sum by (bin) ({increase}) / on () group_left () (sum ({increase}) > 0)"
+    """Share of the window's live rows in each bin, over all replicas; nothing where there were no rows.
+
+    A window hardly longer than the scrape interval, as in a demonstration, holds too few samples for an increase:
+    the shortest range that holds enough takes its place.
+    """
+    counter = f"mlflow_model_values_total{{{VERSION}, {column}}}"
+    rows = " or ".join(
+        f"sum by (bin) (increase({counter}[{time}]))" for time in ("$window", "$__rate_interval")
+    )
+    return f"({rows}) / on () group_left () (sum ({rows}) > 0)"
 
 
 # Data quality

@@ -25,8 +25,14 @@ def datasources() -> dict[str, dict[str, Any]]:
     return {source["uid"]: source for source in entries("datasources", "datasources")}
 
 
-def test_only_folders_that_grafana_reads_are_there() -> None:
-    assert {path.name for path in PROVISIONING.iterdir()} == {"dashboards", "datasources"}
+def test_every_folder_that_grafana_reads_is_there() -> None:
+    # Grafana logs an error at every start for one that is missing, also for those with nothing in them.
+    assert {path.name for path in PROVISIONING.iterdir()} == {
+        "alerting",
+        "dashboards",
+        "datasources",
+        "plugins",
+    }
 
 
 def test_data_sources_have_fixed_uids_and_one_is_the_default() -> None:
