@@ -81,8 +81,8 @@ def reference_shares(column: str) -> str:
 def live_shares(column: str) -> str:
     """Share of the window's live rows in each bin, over all replicas; nothing where there were no rows.
 
-    A window hardly longer than the scrape interval, as in a demonstration, holds too few samples for an increase:
-    the shortest range that holds enough takes its place.
+    A window hardly longer than the scrape interval, as in a demonstration, holds too few samples for an
+    increase: the shortest range that holds enough takes its place.
     """
     counter = f"mlflow_model_values_total{{{VERSION}, {column}}}"
     rows = " or ".join(
