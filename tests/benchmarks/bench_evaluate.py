@@ -1,0 +1,95 @@
+"""Evaluate one version of 50 columns, with little traffic and with much.
+
+python tests/benchmarks/bench_evaluate.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from exporter.aggregate import LATENCY_BOUNDS, Aggregate, Timeline
+from exporter.config import Settings, Window
+from exporter.evaluation import Thresholds, evaluate
+from exporter.reference import Column, Reference, Variation
+
+COLUMNS, BINS = 50, 18
+NOW = 1_800_000_000.0
+HOUR, DAY, WEEK = Window(3600, "1h"), Window(86400, "24h"), Window(604800, "7d")
+REPEATS = 25
+
+
+def make_reference() -> Reference:
+    columns = tuple(
+        Column(f"column_{index}", "feature", "number", edges=np.arange(BINS - 1, dtype=np.float64))
+        for index in range(COLUMNS)
+    )
+    share = np.full(COLUMNS, 0.05)
+    variation = Variation(90, share, share, share, share, share)
+    return Reference(
+        columns=columns,
+        counts=np.tile(np.array([0, *[10_000] * (BINS - 2), 0, 0, 0]), COLUMNS),
+        moments=np.tile([160_000.0, 0.0, 160_000.0], (COLUMNS, 1)),
+        rows=160_000,
+        task="regression",
+        source="bench",
+        variation={window.seconds: variation for window in (HOUR, DAY, WEEK)},
+    )
+
+
+def make_timeline(rows_per_day: int) -> Timeline:
+    """Fine blocks for the last 25 hours, coarse ones for two weeks before."""
+    random = np.random.default_rng(7)
+    settings = Settings()
+    horizon = Timeline(settings).horizon(NOW)
+    even = np.full(BINS - 2, 1 / (BINS - 2))
+
+    def blocks(start: int, end: int, length: int) -> dict[int, Aggregate]:
+        rows = rows_per_day * length // 86400
+        found = {}
+        for block in range(start, end, length):
+            counts = np.pad(random.multinomial(rows, even, size=COLUMNS), ((0, 0), (1, 3)))
+            found[block] = Aggregate(
+                rows=rows,
+                counts=counts.ravel().astype(np.uint32),
+                moments=np.tile([rows, 0.0, rows], (COLUMNS, 1)),
+                latency=np.zeros(len(LATENCY_BOUNDS) + 1, np.int64),
+                latency_sum=0.0,
+            )
+        return found
+
+    fine = blocks(horizon, int(NOW), settings.block_seconds)
+    return Timeline(settings, fine, blocks(horizon - 2 * WEEK.seconds, horizon, settings.coarse_seconds))
+
+
+def best_milliseconds(work: Callable[[], object]) -> float:
+    """CPU time of the fastest of several runs: wall time measures the machine's other work as well."""
+    durations = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        work()
+        durations.append(time.process_time() - start)
+    return 1000 * min(durations)
+
+
+def main() -> None:
+    reference = make_reference()
+    print(f"evaluate one version of {COLUMNS} columns, {BINS} bins each, milliseconds of CPU")
+    for rows in (2_880, 288_000, 288_000_000):
+        timeline = make_timeline(rows)
+
+        def evaluate_windows(*windows: Window, blocks: Timeline = timeline) -> object:
+            # a fresh reference has nothing cached
+            return evaluate(replace(reference), blocks, windows, Thresholds(), (), NOW)
+
+        print(
+            f"  {rows:11,} rows a day: 24h {best_milliseconds(lambda: evaluate_windows(DAY)):6.1f} ms,"
+            f" 1h, 24h and 7d {best_milliseconds(lambda: evaluate_windows(HOUR, DAY, WEEK)):6.1f} ms"
+        )
+
+
+if __name__ == "__main__":
+    main()
