@@ -100,9 +100,10 @@ def _interval_names(edges: Floats) -> list[str]:
 class Variation:
     """How much the reference itself varies from one chunk, as long as a window, to the next.
 
-    `drift` (columns,): mean signed leave-one-out excess PSI of the chunks, times 4.6, within [0, 0.5].
-    `missing`, `unseen`, `out_of_range`, `type_mismatch` are 4.6 x the chunks' mean absolute deviation of the
-    share, each (columns,). `chunks` is how many there were.
+    `drift` (columns,): mean signed leave-one-out excess PSI of the chunks, times 4.6, within [0, 0.5]; NaN
+    where an average chunk is beyond that, so that there is no verdict. `missing`, `unseen`, `out_of_range`,
+    `type_mismatch` are 4.6 x the chunks' mean absolute deviation of the share, each (columns,). `chunks` is
+    how many there were.
     """
 
     chunks: int
@@ -117,9 +118,10 @@ class Variation:
 class Reference:
     """A version's reference profile.
 
-    `counts` (cells,) are the reference's own, `moments` (columns, 3) are count, sum and sum of squares of
-    the standardised values, `variation` is by window length in seconds; a window without an entry gets a
-    provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
+    `counts` (cells,) are the reference's own, `moments` (columns, 3) are count, sum and sum of squares of the
+    standardised values, `variation` is by window length in seconds; a window without an entry takes the next
+    shorter one's; without any, verdicts are provisional. `rows` is the number of reference rows. `source`
+    says where it came from.
     """
 
     columns: tuple[Column, ...]
