@@ -222,8 +222,7 @@ def _is_beyond(drift: _Drift, limit: Floats, enough: Bools) -> Bools:
 def _design_effects(
     reference: Reference, timeline: Timeline, windows: tuple[Window, ...], now: float
 ) -> Floats:
-    """(windows, columns), from each window's fine blocks. Longer windows than those reach back take the
-    last."""
+    """(windows, columns), from each window's fine blocks; longer windows than those take the last."""
     hour = timeline.settings.coarse_seconds
     effects: list[Floats] = []
     for window in windows:

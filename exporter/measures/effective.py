@@ -69,8 +69,7 @@ def _typical_effect(observed: Floats, expected: Floats) -> float:
 
 
 def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[Floats, Floats, Floats]:
-    """Observed and expected variance, summed over groups and bins, and its degrees of freedom per bin, each
-    (columns,)."""
+    """Observed and expected variance over groups and bins, and degrees of freedom per bin, all (columns,)."""
     starts = layout.offsets[:-1]
     column = np.repeat(np.arange(len(starts)), np.diff(layout.offsets))
     observed = np.zeros(len(column))
