@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from exporter.catalog import CATALOG
-from tests.monitoring.alerting import ALERTS, PROMETHEUS, RULE_FILES, RUNBOOKS, read_yaml
+from tests.monitoring.alerting import ALERTS, PROMETHEUS, RULE_FILES, RULES, RUNBOOKS, read_yaml
 
+DASHBOARDS = PROMETHEUS.parent / "grafana" / "dashboards"
 METRICS = {name: set(metric.labels) for metric in CATALOG for name in metric.series_names}
 TARGET_LABELS = {"instance", "job", "namespace", "pod"}  # from Prometheus, not from the exporter
 ALERT_LABELS = {"alertname", "severity", "cluster"}
@@ -85,3 +87,13 @@ def test_alerts_in_alertmanagers_configuration_exist() -> None:
     assert patterns
     for pattern in patterns:
         assert any(re.fullmatch(pattern, alert) for alert in ALERTS), pattern
+
+
+def test_dashboards_and_variables_that_alerts_link_to_exist() -> None:
+    for rule in RULES:
+        url = rule.annotations["dashboard_url"]
+        (uid,) = re.findall(r"/d/([\w-]+)", url)
+        dashboard = json.loads((DASHBOARDS / f"{uid}.json").read_text())
+        assert dashboard["uid"] == uid
+        variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+        assert set(re.findall(r"var-(\w+)=", url)) <= variables
