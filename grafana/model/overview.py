@@ -26,7 +26,7 @@ def verdicts() -> Iterator[look.Panel]:
     """Two lines of five: what was judged, and what the judgement rests on."""
     yield (
         look.number(
-            "Version $model_version serves as",
+            "Version $model_version",
             "Aliases of this version in MLflow, by which deployments name it. A version without an alias is "
             "not served any more; it is kept for a day, so that a rollback can be judged.",
             unit="none",
@@ -84,7 +84,8 @@ def verdicts() -> Iterator[look.Panel]:
             width=4,
         )
         .mappings(look.texts({0: ("None firing", look.GOOD)}))
-        .thresholds(look.steps(look.GOOD, (1, look.BAD)))
+        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
+        .no_value("Unknown")
         .with_target(look.now(q.ALERTS_FIRING))
     )
     yield look.number(
