@@ -30,6 +30,7 @@ DRIFT = {
     "model": "m", "model_version": "1", "column": "x", "role": "feature",
 }  # fmt: skip
 QUALITY = {**DRIFT, "alertname": "ModelDataQualityDegraded", "check": "missing"}
+UNREACHABLE = {"alertname": "MLflowUnreachable", "severity": "warning"}
 NO_TRAFFIC = {
     "alertname": "ModelNoTraffic", "severity": "warning", "model": "m", "model_version": "1",
 }  # fmt: skip
@@ -139,11 +140,14 @@ de, fr = {"namespace": "de"}, {"namespace": "fr"}
 @pytest.mark.parametrize(
     ("case", "speaks", "is_silent"),
     [
-        ("no exporter, no drift", DOWN, DRIFT),
-        ("no exporter, no traffic", DOWN, NO_TRAFFIC),
-        ("no exporter, no evaluation", DOWN, STALE),
-        ("no exporter in the namespace", DOWN | de, DRIFT | de),
-        ("no exporter in any namespace", DOWN, DRIFT | de),
+        ("no exporter, no drift", DOWN | de, DRIFT | de),
+        ("no exporter, no traffic", DOWN | de, NO_TRAFFIC | de),
+        ("no exporter, no evaluation", DOWN | de, STALE | de),
+        ("no exporter, nobody to reach MLflow", DOWN | de, UNREACHABLE | de),
+        ("no exporter anywhere, no drift", DOWN, DRIFT | de),
+        ("no exporter anywhere, no traffic", DOWN, NO_TRAFFIC | de),
+        ("no exporter anywhere, no evaluation", DOWN, STALE | de),
+        ("no exporter anywhere, nobody to reach MLflow", DOWN, UNREACHABLE | de),
         ("no evaluation, no news of the version", STALE, DRIFT),
         ("critical silences warning", QUALITY | critical, QUALITY),
         ("critical silences warning of another kind", QUALITY | critical, DRIFT),
