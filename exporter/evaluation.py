@@ -59,7 +59,7 @@ class WindowEvaluation:
 
 @dataclass(frozen=True)
 class QualityCheck:
-    """A data-quality share of the shortest window against the reference's own.
+    """A data-quality share of a window, the shortest as a rule, against the reference's own.
 
     `reference_ratio` is NaN where the reference has no value, `degraded` None without a verdict.
     """
@@ -98,7 +98,8 @@ def evaluate(
     Args:
         reference: the version's.
         timeline: its blocks, a snapshot that nobody writes to.
-        windows: to evaluate; the data-quality checks are for the shortest.
+        windows: to evaluate; the data-quality checks are for the shortest that the reference is dense
+            enough for.
         thresholds: of the version's owner.
         distances: optional ones to compute, by name.
         now: the end of the windows.
@@ -135,7 +136,8 @@ def evaluate(
         )
         for i, window in enumerate(windows)
     )
-    checks = _quality_checks(reference, current[0], effects[0], windows[0])
+    checked = _quality_window(reference, windows)
+    checks = _quality_checks(reference, current[checked], effects[checked], windows[checked])
     return Evaluation(at=now, reference=reference, windows=evaluations, checks=checks)
 
 
@@ -264,6 +266,16 @@ def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) 
 
 
 # -- data quality -------------------------------------------------------------------------------------------
+
+
+def _quality_window(reference: Reference, windows: tuple[Window, ...]) -> int:
+    """The shortest window whose natural variation is known.
+
+    A reference is often a sample, too thin to be cut into hours: a feed that goes null is then found in a
+    day's window, and not never.
+    """
+    known = (i for i, window in enumerate(windows) if window.seconds in reference.variation)
+    return next(known, 0)
 
 
 def _quality_checks(

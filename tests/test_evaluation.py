@@ -366,6 +366,16 @@ def test_checks_are_of_the_shortest_window() -> None:
     assert [check.ratio for check in checks if check.check == "missing"] == [0]
 
 
+def test_checks_are_of_the_shortest_window_whose_variation_the_reference_tells() -> None:
+    thin = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.0)})
+    days = {0: cells_of([0.7 * EVEN], 1000)}
+
+    checks = judge(thin, make_timeline(thin, days), (HOUR, DAY, WEEK)).checks
+
+    missing = next(check for check in checks if check.check == "missing")
+    assert (missing.ratio, missing.degraded) == (0.3, True)
+
+
 def test_nulls_degrade_a_column_without_drift() -> None:
     reference = make_reference([AGE], [EVEN])
 
