@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from exporter.errors import (
     ConfigError,
+    ExporterError,
     ReferenceInvalidError,
     RegistryAuthError,
     RegistryError,
@@ -36,6 +37,7 @@ VERSIONS_PER_PAGE = 1000  # 0.4 s on a small server: a page stays well within th
 ATTEMPTS = 2  # the second for a pooled connection that the server closed meanwhile
 HTTP_SCHEMES = ("http", "https")
 MAX_HOPS = 3
+UNCLASSIFIED = 500  # the status of MLflow's errors that were given none
 
 
 class MissingError(RegistryError):
@@ -66,17 +68,17 @@ class Connection:
         )
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # Here, not at the top: the import takes seconds and 30 MB, and reads the environment.
-        from mlflow import MlflowClient, artifacts
+        from mlflow import MlflowClient, artifacts, get_tracking_uri
 
-        self._client = MlflowClient(tracking_uri, registry_uri)
-        self._artifacts = artifacts
-        self.uri = str(self._client.tracking_uri)
+        self.uri = tracking_uri or get_tracking_uri()
         self.shown_uri = redact(self.uri)
         if urlsplit(self.uri).scheme not in HTTP_SCHEMES:
             raise ConfigError(
                 "MLFLOW_TRACKING_URI has to be the URL of an MLflow server, such as http://localhost:5000; "
                 f"MLflow's client takes it as {self.shown_uri}"
             )
+        self._client = MlflowClient(self.uri, registry_uri)
+        self._artifacts = artifacts
 
     # -- the registry ---------------------------------------------------------------------------------------
 
@@ -189,11 +191,13 @@ class Connection:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        from mlflow.exceptions import MlflowException
-
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except ExporterError:
+            raise
+        except (
+            Exception
+        ) as error:  # MLflow's own, those of requests, and of parsing what is not MLflow's answer
             raise self._translate(error) from error
 
     @contextmanager
@@ -214,7 +218,7 @@ class Connection:
     def _translate(self, error: BaseException) -> RegistryError:
         where = f"MLflow at {self.shown_uri}"
         chain = _chain(error)
-        text = first_line(error)
+        text = first_line(error).rpartition("Response body: ")[2]  # the server's own words where it has some
         status = _http_status(chain)
         if "Invalid Host header" in str(error):
             return RegistryAuthError(
@@ -234,8 +238,10 @@ class Connection:
                 return RegistryUnreachableError(
                     f"{where} cannot be reached: {link.strerror or first_line(link)}"
                 )
-        if status is not None and status >= 500:
-            return RegistryUnreachableError(f"{where} is in trouble (HTTP {status}): {text}")
+        if status is not None and (status >= 500 or status == 429):
+            return RegistryUnreachableError(f"{where} is in trouble (HTTP {status})")
+        if status is not None and status >= 400:
+            return RegistryError(f"{where} refuses the request (HTTP {status}): {text}")
         return RegistryError(f"{where} does not answer as MLflow should: {text}")
 
 
@@ -258,8 +264,9 @@ def _http_status(chain: list[BaseException]) -> int | None:
         told = re.search(r"failed with error code (\d{3})|too many (\d{3}) error responses", str(link))
         if told:
             return int(told[1] or told[2])
-        if type(link).__name__ == "RestException":
-            return int(link.get_http_status_code())  # type: ignore[attr-defined] # MLflow's, not imported up here
+        code = getattr(link, "get_http_status_code", None)  # of MLflow's errors
+        if code is not None and code() != UNCLASSIFIED:
+            return int(code())
     return None
 
 

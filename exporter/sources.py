@@ -10,8 +10,8 @@
 What is named on purpose has to be readable, or it is an error. A training dataset is only a guess: it is
 passed over where it cannot be read. The model is never loaded, and its input example is never a reference.
 
-Whoever may tag a version may name a place, so two are not read: files on the exporter's own disk, and MLflow
-artifacts on another host. HTTP is asked without MLflow's credentials.
+Whoever may tag a version may name a place. So no file on the exporter's own disk is read, nothing from stores
+that would get credentials at a host of the tagger's choice, and the web is asked without any.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ import pyarrow as pa
 import yaml
 
 from exporter.connection import HTTP_SCHEMES, Connection, MissingError, first_line, redact
-from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError
+from exporter.errors import (
+    ReferenceInvalidError,
+    ReferenceNotFoundError,
+    RegistryAuthError,
+    RegistryError,
+    RegistryUnreachableError,
+)
 from exporter.profile import ReferenceData
 from exporter.tables import check_size, max_bytes, read_table
 from exporter.versions import RegisteredVersion
@@ -40,6 +46,8 @@ if TYPE_CHECKING:
 
 MAX_MLMODEL_BYTES = 2**20
 CHUNK_BYTES = 2**20
+# Where a file may be that a tag or a dataset names; `runs:/` and `models:/` lead to one of these.
+NAMED_SCHEMES = ("mlflow-artifacts", "s3", "gs", "wasbs", *HTTP_SCHEMES)
 # Fields of `ReferenceData`, and how they are called in the model's metadata and in tags.
 SETTINGS = {"target": "target", "task": "task", "split": "reference_split"}
 
@@ -89,7 +97,8 @@ def load_reference(mlflow: Connection, version: RegisteredVersion, max_rows: int
         table, notes = found
         settings = {**place.assumed, **_settings(mlflow, version, root)}
         return ReferenceData(table=table, source=place.source, notes=tuple(notes), **settings)
-    raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}")
+    without = "" if version.run_id else " (the version has no source run)"
+    raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}{without}")
 
 
 # -- places -------------------------------------------------------------------------------------------------
@@ -159,6 +168,10 @@ def _read(mlflow: Connection, place: _Place, max_rows: int) -> tuple[pa.Table, l
                 return read_table(mlflow.download(file, Path(directory)), max_rows)
     except MissingError:
         pass
+    except (RegistryUnreachableError, RegistryAuthError):
+        raise
+    except RegistryError as error:  # a name that MLflow does not even look for
+        raise ReferenceInvalidError(str(error)) from error
     if place.promised:
         raise ReferenceInvalidError("there is no such file")
     return None
@@ -170,8 +183,10 @@ def _check_named(uri: str) -> None:
         ReferenceInvalidError: a file that a tag or a dataset led to is not for us to read.
     """
     parts = urlsplit(uri)
-    if parts.scheme in ("", "file"):
-        raise ReferenceInvalidError(f"{_shown(uri)} is on somebody's disk: log the file to MLflow")
+    if parts.scheme not in NAMED_SCHEMES:
+        raise ReferenceInvalidError(
+            f"{_shown(uri)} is not read, only {', '.join(NAMED_SCHEMES)} are: log the file to MLflow"
+        )
     max_bytes(parts.path if parts.scheme in HTTP_SCHEMES else uri)
 
 

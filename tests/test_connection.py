@@ -1,0 +1,126 @@
+"""What a person reads when MLflow is not there, slow, unwilling, or something else altogether."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from exporter.errors import ConfigError, RegistryAuthError, RegistryError, RegistryUnreachableError
+from exporter.registry import Registry
+from tests.web_server import Answer, WebServer
+
+pytestmark = pytest.mark.usefixtures("mlflow_environment")
+
+NOT_AUTHENTICATED = (
+    b"You are not authenticated. Please see https://www.mlflow.org/docs/latest/auth/index.html"
+)
+
+
+def poll(uri: str, timeout_seconds: float = 2) -> None:
+    Registry(uri, None, timeout_seconds).poll()
+
+
+def seconds_to_fail(uri: str, timeout_seconds: float, message: str) -> float:
+    """How long a poll takes to say that MLflow cannot be reached, once MLflow's client is imported."""
+    registry = Registry(uri, None, timeout_seconds)
+    started = time.monotonic()
+    with pytest.raises(RegistryUnreachableError, match=message):
+        registry.poll()
+    return time.monotonic() - started
+
+
+def test_a_server_that_is_down_is_told_at_once(free_port: int) -> None:
+    uri = f"http://127.0.0.1:{free_port}"
+    assert seconds_to_fail(uri, 10, f"{uri} cannot be reached: Connection refused") < 5
+
+
+def test_a_host_that_does_not_exist_is_named() -> None:
+    with pytest.raises(
+        RegistryUnreachableError, match=r"http://mlflow.invalid:5000 cannot be reached: .*[Nn]ame"
+    ):
+        poll("http://mlflow.invalid:5000")
+
+
+def test_a_server_that_never_answers_costs_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert 2 <= seconds_to_fail(uri, 2, "did not answer within 2 s") < 5
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_a_server_in_trouble_is_not_waited_for(
+    web_server: Callable[[Answer], WebServer], status: int
+) -> None:
+    server = web_server(Answer(status, b"oh no", {"Retry-After": "3600"}))
+    assert seconds_to_fail(server.uri, 10, rf"in trouble \(HTTP {status}\)") < 5
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(401, NOT_AUTHENTICATED),
+        Answer(403, b"Permission denied"),
+        Answer(403, b'{"error_code": "PERMISSION_DENIED", "message": "no"}'),
+    ],
+)
+def test_wrong_credentials_name_the_variables(
+    web_server: Callable[[Answer], WebServer], answer: Answer
+) -> None:
+    with pytest.raises(RegistryAuthError, match=rf"HTTP {answer.status}.*MLFLOW_TRACKING_PASSWORD"):
+        poll(web_server(answer).uri)
+
+
+def test_a_host_name_that_the_server_does_not_allow(web_server: Callable[[Answer], WebServer]) -> None:
+    server = web_server(Answer(403, b"Invalid Host header - possible DNS rebinding attack detected"))
+    with pytest.raises(RegistryAuthError, match="--allowed-hosts"):
+        poll(server.uri)
+
+
+def test_an_address_that_is_not_mlflows(web_server: Callable[[Answer], WebServer]) -> None:
+    with pytest.raises(RegistryError, match="has no such thing: '<html>Not here</html>'"):
+        poll(web_server(Answer(404, b"<html>Not here</html>")).uri)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>Sign in</html>", b'{"registered_models": 3}', b'{"registered_models": [{"name": {}}]}']
+)
+def test_something_else_that_listens_there(web_server: Callable[[Answer], WebServer], body: bytes) -> None:
+    with pytest.raises(RegistryError, match="does not answer as MLflow should"):
+        poll(web_server(Answer(200, body)).uri)
+
+
+def test_credentials_go_to_the_server_and_not_into_messages(
+    web_server: Callable[[Answer], WebServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "exporter")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    server = web_server(Answer(401, NOT_AUTHENTICATED))
+    with pytest.raises(RegistryAuthError) as refused:
+        poll(server.uri.replace("://", "://user:hidden@"))
+    assert server.headers[0]["Authorization"].startswith("Basic ")
+    assert "hidden" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_server_is_found_in_the_environment(
+    web_server: Callable[[Answer], WebServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = web_server(Answer(200, b'{"registered_models": []}'))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    assert Registry(None, None, 2).poll().models == {}
+
+
+def test_the_registry_may_be_another_server(
+    web_server: Callable[[Answer], WebServer], free_port: int
+) -> None:
+    server = web_server(Answer(200, b'{"registered_models": []}'))
+    assert Registry(f"http://127.0.0.1:{free_port}", server.uri, 2).poll().models == {}
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "./mlruns"])
+def test_without_a_server_the_variable_is_named(uri: str) -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI has to be the URL of an MLflow server"):
+        Registry(uri, None, 2)

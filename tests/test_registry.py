@@ -1,0 +1,190 @@
+"""Which versions are monitored, as a real MLflow server says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import exporter.connection
+import exporter.registry
+from exporter.registry import Registry
+from tests.mlflow_world import World
+
+ODD_NAMES = (
+    "it's",
+    'say "hi"',
+    "both ' and \"",
+    "ünï 漢字 🎉",
+    " two  spaces ",
+    "100%_a",
+    "a#b?c&d=e",
+    "back\\slash",
+)
+
+
+def test_a_model_without_an_alias_is_not_monitored(registry: Registry, world: World) -> None:
+    name = world.add_model()
+    assert name not in registry.poll().models
+
+
+def test_a_version_with_an_alias_is_monitored_until_the_alias_goes(registry: Registry, world: World) -> None:
+    name = world.add_model(versions=2)
+    world.client.set_registered_model_alias(name, "champion", "1")
+    assert registry.poll().models[name].aliases == {"champion": "1"}
+    world.client.set_registered_model_alias(name, "champion", "2")
+    assert registry.poll().models[name].aliases == {"champion": "2"}
+    world.client.delete_registered_model_alias(name, "champion")
+    assert name not in registry.poll().models
+
+
+def test_all_versions_of_a_monitored_model_are_known_with_their_aliases(
+    registry: Registry, world: World
+) -> None:
+    name = world.add_model(versions=3)
+    for alias, version in (("champion", "3"), ("eu", "3"), ("challenger", "1")):
+        world.client.set_registered_model_alias(name, alias, version)
+    versions = registry.poll().models[name].versions
+    assert {number: set(version.aliases) for number, version in versions.items()} == {
+        "1": {"challenger"},
+        "2": set(),
+        "3": {"champion", "eu"},
+    }
+
+
+def test_a_version_tells_where_it_came_from(registry: Registry, world: World) -> None:
+    run_id = world.add_run()
+    name = world.log_version(run_id=run_id, tags={"stage": "b"})
+    version = registry.poll().models[name].versions["1"]
+    assert (version.model, version.version, version.run_id) == (name, "1", run_id)
+    assert version.model_id.startswith("m-")
+    assert version.source == f"models:/{version.model_id}"
+    assert version.tags == {"stage": "b"}
+    assert datetime.now(UTC) - version.created_at < timedelta(minutes=10)
+
+
+def test_a_version_of_unknown_origin_has_empty_fields(registry: Registry, world: World) -> None:
+    name = world.add_model()
+    world.client.set_registered_model_alias(name, "champion", "1")
+    version = registry.poll().models[name].versions["1"]
+    assert (version.run_id, version.model_id) == ("", "")
+
+
+def test_what_a_poll_found_does_not_change(registry: Registry, world: World) -> None:
+    name = world.add_model(versions=2)
+    world.client.set_registered_model_alias(name, "champion", "1")
+    before, unchanged = registry.poll(), registry.poll()
+    world.client.set_registered_model_alias(name, "champion", "2")
+    assert before == unchanged
+    assert before != registry.poll()
+    with pytest.raises(TypeError):
+        before.models[name].aliases["champion"] = "2"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("value", ["false", "False", " FALSE ", "no"])
+def test_a_model_can_opt_out(registry: Registry, world: World, value: str) -> None:
+    name = world.add_model(tags={"monitoring.enabled": value})
+    world.client.set_registered_model_alias(name, "champion", "1")
+    assert name not in registry.poll().models
+
+
+def test_a_version_can_opt_out_without_its_siblings(registry: Registry, world: World) -> None:
+    name = world.add_model(versions=2)
+    world.client.set_registered_model_alias(name, "champion", "1")
+    world.client.set_registered_model_alias(name, "challenger", "2")
+    world.client.set_model_version_tag(name, "2", "monitoring.enabled", "False")
+    model = registry.poll().models[name]
+    assert model.aliases == {"champion": "1"}
+    assert set(model.versions) == {"1"}
+
+
+def test_a_model_whose_only_aliased_version_opted_out_is_not_monitored(
+    registry: Registry, world: World
+) -> None:
+    name = world.add_model(versions=2)
+    world.client.set_registered_model_alias(name, "champion", "1")
+    world.client.set_model_version_tag(name, "1", "monitoring.enabled", "false")
+    assert name not in registry.poll().models
+
+
+def test_a_deleted_version_is_gone_and_hurts_nobody(registry: Registry, world: World) -> None:
+    name, other = world.add_model(versions=2), world.add_model()
+    world.client.set_registered_model_alias(name, "champion", "2")
+    world.client.set_registered_model_alias(name, "challenger", "1")
+    world.client.set_registered_model_alias(other, "champion", "1")
+    world.client.delete_model_version(name, "2")
+    models = registry.poll().models
+    assert models[name].aliases == {"challenger": "1"}
+    assert models[other].aliases == {"champion": "1"}
+
+
+def test_an_alias_to_a_version_deleted_during_the_poll_is_skipped(
+    registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = world.add_model(versions=2)
+    world.client.set_registered_model_alias(name, "champion", "2")
+    world.client.set_registered_model_alias(name, "challenger", "1")
+    connection = registry._mlflow
+    list_models = connection.list_models
+
+    def list_models_then_delete() -> object:
+        models = list_models()
+        world.client.delete_model_version(name, "2")
+        return models
+
+    monkeypatch.setattr(connection, "list_models", list_models_then_delete)
+    assert registry.poll().models[name].aliases == {"challenger": "1"}
+
+
+def test_a_tag_of_the_version_wins_over_one_of_the_model(registry: Registry, world: World) -> None:
+    name = world.add_model(versions=2, tags={"monitoring.team": "risk"})
+    world.client.set_registered_model_alias(name, "champion", "1")
+    world.client.set_model_version_tag(name, "2", "monitoring.team", "fraud")
+    versions = registry.poll().models[name].versions
+    assert (versions["1"].team, versions["2"].team) == ("risk", "fraud")
+
+
+@pytest.mark.parametrize("ask", ["at once", "by name"])
+def test_any_name_works(registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
+    # one call for all versions, or one for each model where that is less work for MLflow
+    monkeypatch.setattr(exporter.registry, "VERSIONS_PER_CALL", 1000 if ask == "at once" else 0)
+    names = {f"{name} {ask}" for name in ODD_NAMES}
+    for name in names:
+        world.add_model(name)
+        world.client.set_registered_model_alias(name, "champion", "1")
+    models = registry.poll().models
+    assert {name for name in models if name.endswith(ask)} == names
+    assert all(set(models[name].versions) == {"1"} for name in names)
+
+
+def test_names_that_look_like_patterns_are_told_apart(
+    registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter.registry, "VERSIONS_PER_CALL", 0)
+    for name, versions in (("a'c", 1), ("a%c", 2), ("abc", 3)):
+        world.add_model(name, versions)
+        world.client.set_registered_model_alias(name, "champion", "1")
+    models = registry.poll().models
+    assert [len(models[name].versions) for name in ("a'c", "a%c", "abc")] == [1, 2, 3]
+
+
+def test_more_models_and_versions_than_a_page_holds(
+    registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {world.add_model(versions=3) for _ in range(3)}
+    for name in names:
+        world.client.set_registered_model_alias(name, "champion", "3")
+    whole = registry.poll()
+    monkeypatch.setattr(exporter.connection, "MODELS_PER_PAGE", 2)
+    monkeypatch.setattr(exporter.connection, "VERSIONS_PER_PAGE", 2)
+    assert registry.poll() == whole
+    assert names <= whole.models.keys()
+
+
+def test_the_metrics_of_the_source_run(registry: Registry, world: World) -> None:
+    run_id = world.add_run()
+    world.client.log_metric(run_id, "roc_auc", 0.75)
+    name, without = world.log_version(run_id=run_id), world.log_version()
+    models = registry.poll().models
+    assert registry.load_run_metrics(models[name].versions["1"]) == {"roc_auc": 0.75}
+    assert registry.load_run_metrics(models[without].versions["1"]) == {}

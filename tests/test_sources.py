@@ -1,0 +1,358 @@
+"""Where a reference is found, in which order, and what is said where it is not: with a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import exporter.tables
+from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
+from exporter.profile import ReferenceData
+from exporter.registry import Registry
+from tests.mlflow_server import MlflowServer
+from tests.mlflow_world import NOWHERE, World
+from tests.web_server import Answer, WebServer
+
+
+def parquet(**columns: list[object]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def reference(mark: str) -> bytes:
+    """A file that can be told from the others."""
+    return parquet(mark=[mark], x=[1.5])
+
+
+def load(registry: Registry, model: str) -> ReferenceData:
+    return registry.load_reference(registry.poll().models[model].versions["1"])
+
+
+def mark(data: ReferenceData) -> str:
+    return str(data.table.column("mark")[0])
+
+
+TABLE = json.dumps({"columns": ["mark", "x"], "data": [["table", 1.5]]}).encode()
+
+
+# -- the order ----------------------------------------------------------------------------------------------
+
+
+def test_the_first_place_with_a_reference_wins(
+    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
+) -> None:
+    """Every place has one; taken away one by one, each shows which is next."""
+    shared = world.add_run({"shared/r.parquet": reference("tag")})
+    tagged = web_server(Answer(200, b"mark,x\ndataset,1.5\n"))
+    training = web_server(Answer(200, b"mark,x\ntraining,1.5\n"))
+    in_model = {
+        "extra_files/reference.parquet": reference("extra_files"),
+        "reference.parquet": reference("model"),
+    }
+    in_run = {"monitoring/reference.parquet": reference("run_artifact"), "reference_table.json": TABLE}
+
+    def add(model: Mapping[str, bytes], run: Mapping[str, bytes], datasets: int, tag: bool) -> str:
+        run_id = world.add_run(run)
+        if datasets > 0:
+            source = json.dumps({"url": f"{training.uri}/train.csv"})
+            world.add_dataset(run_id, source, {"mlflow.data.context": "training"})
+        if datasets > 1:
+            source = json.dumps({"url": f"{tagged.uri}/reference.csv"})
+            world.add_dataset(run_id, source, {"monitoring.reference": "true"}, name="tagged")
+        tags = {"monitoring.reference_uri": f"runs:/{shared}/shared/r.parquet"} if tag else {}
+        return world.log_version(model, run_id=run_id, tags=tags)
+
+    at_root = {"reference.parquet": in_model["reference.parquet"]}
+    only_table = {"reference_table.json": TABLE}
+    models = [
+        add(in_model, in_run, 2, True),
+        add(in_model, in_run, 2, False),
+        add(at_root, in_run, 2, False),
+        add({}, in_run, 2, False),
+        add({}, only_table, 2, False),
+        add({}, only_table, 1, False),
+        add({}, only_table, 0, False),
+    ]
+    found = [load(registry, model) for model in models]
+    order = ["tag", "extra_files", "model", "run_artifact", "dataset", "dataset", "table"]
+    assert [data.source for data in found] == order
+    assert [mark(data) for data in found] == [*order[:5], "training", "table"]
+
+
+def test_without_any_the_places_are_named(registry: Registry, world: World) -> None:
+    run_id = world.add_run({"other.txt": b"x"})
+    with pytest.raises(ReferenceNotFoundError) as none:
+        load(registry, world.log_version({"input_example.json": TABLE}, run_id=run_id))
+    assert str(none.value) == (
+        "no reference found, looked at: extra_files/reference.parquet of the model, "
+        "reference.parquet of the model, monitoring/reference.parquet of the run, "
+        "reference_table.json of the run"
+    )
+
+
+def test_a_version_without_a_run(registry: Registry, world: World) -> None:
+    with pytest.raises(ReferenceNotFoundError, match=r"of the model \(the version has no source run\)$"):
+        load(registry, world.log_version())
+
+
+def test_a_deleted_run_still_has_its_artifacts(registry: Registry, world: World) -> None:
+    run_id = world.add_run({"monitoring/reference.parquet": reference("run_artifact")})
+    model = world.log_version(run_id=run_id)
+    world.client.delete_run(run_id)
+    assert load(registry, model).source == "run_artifact"
+
+
+# -- what is said of the reference --------------------------------------------------------------------------
+
+
+MLMODEL = b"metadata: {monitoring: {target: late, task: binary, reference_split: test}}\n"
+
+
+def test_the_models_metadata_tells_target_task_and_split(registry: Registry, world: World) -> None:
+    model = world.log_version({"reference.parquet": reference("model"), "MLmodel": MLMODEL})
+    data = load(registry, model)
+    assert (data.target, data.task, data.split) == ("late", "binary", "test")
+
+
+def test_tags_win_over_metadata(registry: Registry, world: World) -> None:
+    tags = {"monitoring.target": "delay", "monitoring.task": "regression"}
+    model = world.log_version({"reference.parquet": reference("model"), "MLmodel": MLMODEL}, tags=tags)
+    data = load(registry, model)
+    assert (data.target, data.task, data.split) == ("delay", "regression", "test")
+
+
+@pytest.mark.parametrize("mlmodel", [b"", b"[]", b"metadata: 3", b"metadata: {monitoring: [target]}"])
+def test_without_metadata_nothing_is_known(registry: Registry, world: World, mlmodel: bytes) -> None:
+    data = load(registry, world.log_version({"reference.parquet": reference("model"), "MLmodel": mlmodel}))
+    assert (data.target, data.task, data.split) == ("", "", "")
+
+
+def test_metadata_that_cannot_be_read_is_an_error(registry: Registry, world: World) -> None:
+    """The bins are frozen: better none than with the target among the features."""
+    model = world.log_version({"reference.parquet": reference("model"), "MLmodel": b"a: [b"})
+    with pytest.raises(ReferenceInvalidError, match="the model's MLmodel cannot be read"):
+        load(registry, model)
+
+
+def test_a_training_dataset_is_known_to_be_training_data(
+    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
+) -> None:
+    source = json.dumps({"url": web_server(Answer(200, b"x\n1\n")).uri + "/train.csv"})
+    run_id = world.add_run()
+    world.add_dataset(run_id, source, {"mlflow.data.context": "training"})
+    assert load(registry, world.log_version(run_id=run_id)).split == "train"
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, on logging a model
+def test_a_model_logged_with_mlflow(
+    registry: Registry, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import mlflow
+    from sklearn.dummy import DummyClassifier
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
+    pq.write_table(pa.table({"x": [1.5, 2.5], "late": [0, 1]}), tmp_path / "reference.parquet")
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            DummyClassifier().fit([[0], [1]], [0, 1]),
+            name="model",
+            extra_files=[str(tmp_path / "reference.parquet")],
+            metadata={"monitoring": {"target": "late", "task": "binary", "reference_split": "test"}},
+            serialization_format="cloudpickle",
+            pip_requirements=["scikit-learn"],
+            registered_model_name="logged-with-mlflow",
+        )
+        mlflow.log_table({"x": [1]}, "reference_table.json")
+    mlflow.MlflowClient().set_registered_model_alias("logged-with-mlflow", "champion", "1")
+    data = load(registry, "logged-with-mlflow")
+    assert (data.source, data.target, data.task, data.split) == ("extra_files", "late", "binary", "test")
+    assert data.table.to_pydict() == {"x": [1.5, 2.5], "late": [0, 1]}
+
+
+# -- what is broken -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not parquet", "cannot be read as parquet"),
+        (parquet(x=[]), "has no rows"),
+        (parquet(), "has no columns"),
+    ],
+)
+def test_a_broken_reference_is_an_error_and_not_passed_over(
+    registry: Registry, world: World, content: bytes, message: str
+) -> None:
+    run_id = world.add_run({"reference_table.json": TABLE})
+    model = world.log_version({"extra_files/reference.parquet": content}, run_id=run_id)
+    with pytest.raises(
+        ReferenceInvalidError, match=rf"^extra_files/reference.parquet of the model: .*{message}"
+    ):
+        load(registry, model)
+
+
+def test_one_row_is_read(registry: Registry, world: World) -> None:
+    assert load(registry, world.log_version({"reference.parquet": reference("model")})).table.num_rows == 1
+
+
+def test_more_rows_than_wanted_are_sampled(
+    mlflow_environment: None, mlflow_server: MlflowServer, world: World
+) -> None:
+    registry = Registry(mlflow_server.uri, None, 20, reference_max_rows=10)
+    data = load(registry, world.log_version({"reference.parquet": parquet(x=list(range(100)))}))
+    assert data.table.num_rows == 10
+    assert data.notes == ("a uniform sample of 10 of 100 rows",)
+
+
+def test_a_huge_file_is_not_downloaded(
+    registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(exporter.tables.MAX_BYTES, ".parquet", 100)
+    model = world.log_version({"reference.parquet": reference("model")})
+    monkeypatch.setattr(registry._mlflow, "download", lambda *_: pytest.fail("downloaded"))
+    with pytest.raises(ReferenceInvalidError, match="are not read; a sample of the rows"):
+        load(registry, model)
+
+
+def test_nothing_stays_on_disk(
+    registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    good = world.log_version({"reference.parquet": reference("model"), "MLmodel": MLMODEL})
+    broken = world.log_version({"reference.parquet": b"not parquet"})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    load(registry, good)
+    with pytest.raises(ReferenceInvalidError):
+        load(registry, broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_cannot_be_read_is_named(registry: Registry, world: World) -> None:
+    model = world.add_model()
+    world.client.set_registered_model_alias(model, "champion", "1")
+    with pytest.raises(ReferenceInvalidError, match=rf"{NOWHERE}/extra_files cannot be read"):
+        load(registry, model)
+
+
+def test_mlflow_going_down_is_not_taken_for_a_missing_reference(
+    registry: Registry, world: World, free_port: int
+) -> None:
+    model = world.log_version()
+    version = registry.poll().models[model].versions["1"]
+    with pytest.raises(RegistryUnreachableError):
+        Registry(f"http://127.0.0.1:{free_port}", None, 2).load_reference(version)
+
+
+# -- places that a person named -----------------------------------------------------------------------------
+
+
+def test_a_tag_may_name_a_file_of_another_version(registry: Registry, world: World) -> None:
+    shared = world.log_version({"extra_files/reference.parquet": reference("shared")})
+    uri = f"models:/{shared}/1/extra_files/reference.parquet"
+    assert mark(load(registry, world.log_version(tags={"monitoring.reference_uri": uri}))) == "shared"
+
+
+def test_a_tag_may_name_a_file_on_the_web_which_gets_no_credentials(
+    registry: Registry,
+    world: World,
+    web_server: Callable[[Answer], WebServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "exporter")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    web = web_server(Answer(200, reference("web")))
+    tags = {"monitoring.reference_uri": f"{web.uri}/r.parquet?signature=abc"}
+    assert mark(load(registry, world.log_version(tags=tags))) == "web"
+    assert web.paths == ["/r.parquet?signature=abc"]
+    assert "Authorization" not in web.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("/etc/reference.csv", "is not read, only mlflow-artifacts, s3"),
+        ("file:///etc/reference.csv", "is not read, only mlflow-artifacts, s3"),
+        ("runs:/0123456789abcdef0123456789abcdef/r.csv", "there is no such file"),
+        ("runs:/no run/r.csv", "refuses the request .*Invalid value"),
+        ("models:/no-such-model/1/r.csv", "there is no such file"),
+        ("mlflow-artifacts:/../../etc/r.csv", "Invalid path"),
+        ("mlflow-artifacts:/r.csv", "there is no such file"),
+        ("models:/name@champion/r.csv", "has to be as models:/name/1/file"),
+        ("mlflow-artifacts:/none/r.csv", "there is no such file"),
+        ("https://example.invalid/r.csv?secret=1", r"https://example.invalid/r.csv cannot be read"),
+        ("s3://bucket/r.xlsx", "does not end in .parquet"),
+        ("ftp://host/r.csv", "is not read"),
+    ],
+)
+def test_a_tag_that_leads_nowhere_is_an_error(
+    registry: Registry, world: World, uri: str, message: str
+) -> None:
+    model = world.log_version(
+        {"reference.parquet": reference("model")}, tags={"monitoring.reference_uri": uri}
+    )
+    with pytest.raises(ReferenceInvalidError, match=rf"^tag monitoring.reference_uri, .*{message}") as error:
+        load(registry, model)
+    assert "secret" not in str(error.value)
+
+
+def test_mlflows_credentials_go_to_no_other_host(
+    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
+) -> None:
+    other = web_server(Answer(200, b'{"files": []}'))
+    uri = f"{other.uri.replace('http', 'mlflow-artifacts')}/r.parquet"
+    with pytest.raises(ReferenceInvalidError, match="is on another host than MLflow"):
+        load(registry, world.log_version(tags={"monitoring.reference_uri": uri}))
+    assert other.paths == []
+
+
+def test_a_huge_file_on_the_web_is_not_read(
+    registry: Registry,
+    world: World,
+    web_server: Callable[[Answer], WebServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(exporter.tables.MAX_BYTES, ".csv", 100)
+    web = web_server(Answer(200, b"x" * 101))
+    model = world.log_version(tags={"monitoring.reference_uri": f"{web.uri}/r.csv"})
+    with pytest.raises(ReferenceInvalidError, match="are not read; a sample of the rows"):
+        load(registry, model)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ('{"tags": {"mlflow.source.type": "LOCAL"}}', "it does not say which file it came from"),
+        ("no json", "it does not say which file it came from"),
+        ('{"uri": "/home/ada/train.csv"}', "/home/ada/train.csv is not read, only mlflow-artifacts, s3"),
+        ('{"url": "https://example.invalid/train.csv"}', "https://example.invalid/train.csv cannot be read"),
+    ],
+)
+def test_a_training_dataset_that_cannot_be_read_is_passed_over(
+    registry: Registry, world: World, source: str, reason: str
+) -> None:
+    run_id = world.add_run()
+    world.add_dataset(run_id, source, {"mlflow.data.context": "training"})
+    with pytest.raises(ReferenceNotFoundError, match=rf"training dataset 'flights' \({reason}"):
+        load(registry, world.log_version(run_id=run_id))
+
+
+def test_a_dataset_tagged_as_the_reference_has_to_be_readable(registry: Registry, world: World) -> None:
+    run_id = world.add_run({"reference_table.json": TABLE})
+    world.add_dataset(run_id, '{"uri": "/home/ada/train.csv"}', {"monitoring.reference": "true"})
+    with pytest.raises(
+        ReferenceInvalidError, match=r"^dataset 'flights' tagged monitoring.reference: .* is not read"
+    ):
+        load(registry, world.log_version(run_id=run_id))
+
+
+def test_a_dataset_for_evaluation_is_none(registry: Registry, world: World) -> None:
+    run_id = world.add_run()
+    world.add_dataset(run_id, '{"uri": "/x.csv"}', {"mlflow.data.context": "evaluation"})
+    with pytest.raises(ReferenceNotFoundError, match=r"^((?!dataset).)*$"):
+        load(registry, world.log_version(run_id=run_id))

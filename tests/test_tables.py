@@ -1,0 +1,175 @@
+"""Reference files become tables: three formats, of bounded size, and clear words for what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import exporter.tables
+from exporter.errors import ReferenceInvalidError
+from exporter.tables import BATCH_ROWS, read_table
+
+ROWS = [{"age": 41, "country": "DE"}, {"age": None, "country": "FR"}, {"age": 7, "country": None}]
+
+
+def write(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def write_numbers(path: Path, rows: int) -> Path:
+    pq.write_table(pa.table({"n": np.arange(rows)}), path)
+    return path
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return read_table(path, 1000)[0].to_pylist()  # type: ignore[no-any-return]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "r.parquet")
+    assert read_rows(tmp_path / "r.parquet") == ROWS
+
+
+def test_csv_with_an_empty_field_for_a_missing_value(tmp_path: Path) -> None:
+    assert read_rows(write(tmp_path / "r.csv", "age,country\n41,DE\n,FR\n7,\n")) == ROWS
+
+
+def test_na_in_a_text_column_of_csv_is_a_text(tmp_path: Path) -> None:
+    rows = read_rows(write(tmp_path / "r.csv", "country,n\nNA,1\nDE,NA\n"))  # Namibia
+    assert rows == [{"country": "NA", "n": 1}, {"country": "DE", "n": None}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ROWS,
+        {"columns": ["age", "country"], "data": [[41, "DE"], [None, "FR"], [7, None]]},
+        {"age": [41, None, 7], "country": ["DE", "FR", None]},
+        "\n".join(json.dumps(row) for row in ROWS),
+        '[{"age": 41, "country": "DE"}, {"age": NaN, "country": "FR"}, {"age": 7}]',
+    ],
+    ids=["rows", "log_table", "columns", "lines", "NaN and an absent key"],
+)
+def test_json(tmp_path: Path, content: Any) -> None:
+    assert read_rows(write(tmp_path / "r.json", content)) == ROWS
+
+
+def test_one_row(tmp_path: Path) -> None:
+    assert read_rows(write_numbers(tmp_path / "r.parquet", 1)) == [{"n": 0}]
+
+
+def test_pandas_row_numbers_are_left_out(tmp_path: Path) -> None:
+    table = pa.table({"a": [1, 2], "__index_level_0__": [7, 9]})
+    pq.write_table(table, tmp_path / "r.parquet")
+    write(tmp_path / "r.csv", ",a\n7,1\n9,2\n")
+    for name in ("r.parquet", "r.csv"):
+        found, notes = read_table(tmp_path / name, 1000)
+        assert found.column_names == ["a"]
+        assert notes == ["row numbers left out (a column without a name)"]
+
+
+def test_a_sample_is_uniform_and_keeps_the_order(tmp_path: Path) -> None:
+    rows = 3 * BATCH_ROWS + 17
+    table, notes = read_table(write_numbers(tmp_path / "r.parquet", rows), 3000)
+    numbers = table.column("n").to_numpy()
+    assert len(numbers) == 3000
+    assert (np.diff(numbers) > 0).all()
+    assert abs(numbers.mean() / rows - 0.5) < 0.02  # 4 standard errors
+    assert abs((numbers < BATCH_ROWS).mean() - BATCH_ROWS / rows) < 0.035
+    assert notes == ["a uniform sample of 3,000 of 196,625 rows"]
+
+
+def test_the_same_file_gives_the_same_sample(tmp_path: Path) -> None:
+    path = write_numbers(tmp_path / "r.parquet", 10_000)
+    assert read_table(path, 100)[0] == read_table(path, 100)[0]
+
+
+@given(rows=st.integers(1, 300), wanted=st.integers(1, 300))
+def test_a_sample_has_the_wanted_rows(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, wanted: int
+) -> None:
+    path = write_numbers(tmp_path_factory.mktemp("sample") / "r.parquet", rows)
+    table, _ = read_table(path, wanted)
+    assert table.num_rows == min(rows, wanted)
+    assert len(set(table.column("n").to_pylist())) == table.num_rows
+
+
+def test_many_columns_take_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter.tables, "MAX_CELLS", 100)
+    pq.write_table(pa.table({str(n): np.arange(30) for n in range(10)}), tmp_path / "r.parquet")
+    table, notes = read_table(tmp_path / "r.parquet", 1000)
+    assert table.num_rows == 10
+    assert notes == ["a uniform sample of 10 of 30 rows"]
+
+
+def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(exporter.tables.MAX_BYTES, ".csv", 2**20)
+    with pytest.raises(
+        ReferenceInvalidError, match=r"'r.csv' has 3 MB, more than 1 MB are not read; a sample"
+    ):
+        read_table(write(tmp_path / "r.csv", "x" * 3 * 2**20), 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("r.parquet", "no parquet at all", "cannot be read as parquet: .*magic bytes"),
+        ("r.parquet", "", "cannot be read as parquet"),
+        ("r.csv", "", "cannot be read as csv: Empty CSV file"),
+        ("r.csv", "a,b\n1,2\n3\n", "cannot be read as csv: .*Expected 2 columns, got 1"),
+        ("r.csv", "a,b\n", "has no rows"),
+        ("r.csv", "a,a\n1,2\n", "several columns named 'a'"),
+        ("r.csv", ",\n1,2\n", "several columns named ''"),
+        ("r.json", "{", "cannot be read as json"),
+        ("r.json", "[1, 2]", "neither rows nor columns"),
+        ("r.json", "[]", "has no columns"),
+        ("r.json", '{"columns": ["a", "a"], "data": [[1, 2]]}', "a name is twice in 'columns'"),
+        ("r.json", '{"columns": ["a"], "data": [[1, 2]]}', "is not a list of rows"),
+        ("r.json", '{"a": [1, "x"]}', "column 'a' mixes types"),
+        ("r.json", '{"a": [1, 2], "b": [1]}', "cannot be read as json: .*length"),
+        ("r.json", '{"a": [1e400, 99999999999999999999999]}', "column 'a' mixes types"),
+        ("r.json", "[" * 100_000, "cannot be read as json"),
+        ("r.xlsx", "PK", r"'r.xlsx' does not end in .parquet, .csv, .json, .jsonl"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: str, message: str) -> None:
+    with pytest.raises(ReferenceInvalidError, match=message):
+        read_table(write(tmp_path / name, content), 1000)
+
+
+def test_a_cut_off_parquet_file(tmp_path: Path) -> None:
+    path = write_numbers(tmp_path / "r.parquet", 1000)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ReferenceInvalidError, match=r"'r.parquet' cannot be read as parquet"):
+        read_table(path, 1000)
+
+
+def test_a_parquet_file_with_a_broken_page(tmp_path: Path) -> None:
+    path = write_numbers(tmp_path / "r.parquet", 100_000)
+    content = bytearray(path.read_bytes())
+    content[1000:20_000] = bytes(19_000)
+    path.write_bytes(content)
+    with pytest.raises(ReferenceInvalidError, match=r"'r.parquet' cannot be read as parquet"):
+        read_table(path, 1000)
+
+
+def test_a_parquet_file_without_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({}), tmp_path / "r.parquet")
+    with pytest.raises(ReferenceInvalidError, match="has no columns"):
+        read_table(tmp_path / "r.parquet", 1000)
+
+
+def test_pandas_categories_stay_categories(tmp_path: Path) -> None:
+    table = pa.table({"c": pa.array(["x", "y", "x"]).dictionary_encode()})
+    pq.write_table(table, tmp_path / "r.parquet")
+    assert read_table(tmp_path / "r.parquet", 1000)[0].column("c").to_pylist() == ["x", "y", "x"]
