@@ -51,8 +51,8 @@ def test_a_service_gains_no_privileges(service: dict[str, Any]) -> None:
 
 
 @each_service
-def test_a_service_tells_whether_it_is_healthy(service: dict[str, Any]) -> None:
-    assert "healthcheck" in service
+def test_a_service_that_others_use_tells_whether_it_is_healthy(service: dict[str, Any]) -> None:
+    assert ("healthcheck" in service) == ("ports" in service)
 
 
 @each_service
@@ -70,6 +70,13 @@ def test_prometheus_scrapes_and_alerts_services_of_the_stack() -> None:
     groups += [g for manager in config["alerting"]["alertmanagers"] for g in manager["static_configs"]]
     hosts = {target.partition(":")[0] for group in groups for target in group["targets"]}
     assert hosts - {"localhost"} <= WATCHING
+
+
+def test_grafana_opens_on_a_dashboard() -> None:
+    grafana = SERVICES["grafana"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    sources = {mount.split(":")[1]: mount.split(":")[0] for mount in grafana["volumes"]}
+    assert (ROOT / sources[str(Path(home).parent)] / Path(home).name).is_file()
 
 
 def test_the_image_is_not_root_and_gets_its_signals() -> None:
@@ -102,8 +109,8 @@ def resolve() -> Resolve:
         done = subprocess.run(command, env=kept | variables, capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise ValueError(done.stderr)
-        services: dict[str, Any] = json.loads(done.stdout)["services"]
-        return services
+        resolved: dict[str, Any] = json.loads(done.stdout)
+        return resolved
 
     version = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=60)
     if version.returncode != 0:
@@ -111,38 +118,42 @@ def resolve() -> Resolve:
     return config
 
 
-def exporter_settings(services: dict[str, Any]) -> Settings:
-    return load_settings({k: v for k, v in services["exporter"]["environment"].items() if v is not None})
+def exporter_environment(resolved: dict[str, Any]) -> dict[str, str]:
+    environment = resolved["services"]["exporter"]["environment"]
+    return {name: value for name, value in environment.items() if value is not None}
 
 
 @pytest.mark.needs("docker")
 def test_the_demo_is_what_comes_up_by_itself(resolve: Resolve) -> None:
-    assert resolve().keys() == WATCHING | DEMO
+    assert resolve()["services"].keys() == WATCHING | DEMO
 
 
 @pytest.mark.needs("docker")
 def test_the_demo_runs_at_the_pace_of_its_traffic(resolve: Resolve) -> None:
-    assert exporter_settings(resolve()) == load_settings(Pace().settings)
+    assert load_settings(exporter_environment(resolve())) == load_settings(Pace().settings)
+
+
+@pytest.mark.needs("docker")
+def test_the_demo_and_yours_share_no_volume(resolve: Resolve) -> None:
+    demo = {volume["name"] for volume in resolve()["volumes"].values()}
+    own = resolve(COMPOSE_PROFILES="", MLFLOW_TRACKING_URI="https://mlflow.example.org")
+    assert demo.isdisjoint(volume["name"] for volume in own["volumes"].values())
 
 
 @pytest.mark.needs("docker")
 def test_the_demo_has_an_mlflow_of_its_own_whatever_the_shell_names(resolve: Resolve) -> None:
-    services = resolve(MLFLOW_TRACKING_URI="https://mlflow.example.org")
-    assert services["exporter"]["environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
-    assert services["demo"]["environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    services = resolve(MLFLOW_TRACKING_URI="https://mlflow.example.org")["services"]
+    for name in ("exporter", "demo"):
+        assert services[name]["environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
 
 
 @pytest.mark.needs("docker")
 def test_without_the_demo_it_watches_your_mlflow_with_production_settings(resolve: Resolve) -> None:
-    services = resolve(
-        COMPOSE_PROFILES="",
-        MLFLOW_TRACKING_URI="https://mlflow.example.org",
-        MLFLOW_TRACKING_TOKEN="secret",
-    )
-    assert services.keys() == WATCHING
-    assert services["exporter"]["environment"]["MLFLOW_TRACKING_URI"] == "https://mlflow.example.org"
-    assert services["exporter"]["environment"]["MLFLOW_TRACKING_TOKEN"] == "secret"
-    assert exporter_settings(services) == Settings()
+    yours = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org", "MLFLOW_TRACKING_TOKEN": "secret"}
+    resolved = resolve(COMPOSE_PROFILES="", **yours)
+    assert resolved["services"].keys() == WATCHING
+    assert yours.items() <= exporter_environment(resolved).items()
+    assert load_settings(exporter_environment(resolved)) == Settings()
 
 
 @pytest.mark.needs("docker")
@@ -153,7 +164,7 @@ def test_without_the_demo_and_without_an_mlflow_it_says_what_is_missing(resolve:
 
 @pytest.mark.needs("docker")
 def test_ports_move_together_with_the_links_to_them(resolve: Resolve) -> None:
-    services = resolve(PROMETHEUS_PORT="19090", GRAFANA_PORT="13000")
+    services = resolve(PROMETHEUS_PORT="19090", GRAFANA_PORT="13000")["services"]
     assert services["prometheus"]["ports"][0]["published"] == "19090"
     assert "--web.external-url=http://localhost:19090" in services["prometheus"]["command"]
     assert services["grafana"]["environment"]["GF_SERVER_ROOT_URL"] == "http://localhost:13000"
