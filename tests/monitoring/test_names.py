@@ -38,8 +38,9 @@ def matchers_in(tree: Any) -> Iterator[tuple[str, str, str]]:
         for key, value in tree.items():
             if key.endswith("matchers"):
                 for matcher in value:
-                    label, operator, text = re.fullmatch(r'(\w+)\s*(=~|!~|!=|=)\s*"(.*)"', matcher).groups()
-                    yield label, operator, text
+                    parts = re.fullmatch(r'(\w+)\s*(=~|!~|!=|=)\s*"(.*)"', matcher)
+                    assert parts is not None, matcher
+                    yield parts[1], parts[2], parts[3]
             else:
                 yield from matchers_in(value)
     elif isinstance(tree, list):
