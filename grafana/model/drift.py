@@ -30,7 +30,6 @@ def column() -> Iterator[look.Panel]:
             width=10,
             height=9,
         )
-        .decimals(3)
         .override_by_name("Score", [look.painted(look.LIVE)])
         .override_by_name("Limit", [look.painted(look.LIMIT), look.dashed(), look.unfilled()])
         .no_value("This column has no score in this window yet.")

@@ -148,8 +148,8 @@ def columns() -> Iterator[look.Panel]:
             "Columns by drift, $window",
             "Score: population stability index against the reference. Limit: threshold, sampling noise and "
             "natural variation of this very column; at 1 the score is at its limit. Significance: -log10 "
-            "p, above 3 is beyond chance. Drifted needs all of it, for long enough. Click a column to see "
-            "its distribution below.",
+            "p, above 3 is beyond chance. Drifted needs all of it, for long enough. A column without "
+            "a value in the window has no score. Click one to see its distribution below.",
             unit="none",
             width=13,
             height=11,
