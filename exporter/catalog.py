@@ -216,6 +216,11 @@ CATALOG: tuple[Metric, ...] = (
         "Rows that were received and not counted, by reason.",
         ("reason",),
     ),
+    Metric(
+        "mlflow_exporter_naive_timestamps_total",
+        "counter",
+        "Rows whose time came without a zone and was taken as UTC.",
+    ),
     Metric("process_virtual_memory_bytes", "gauge", "Virtual memory, in bytes.", group="process"),
     Metric("process_resident_memory_bytes", "gauge", "Resident memory, in bytes.", group="process"),
     Metric(

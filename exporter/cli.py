@@ -60,14 +60,16 @@ def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
     from exporter.api.app import create_app
+    from exporter.registry import Registry
     from exporter.service import Service
 
     flags = {"host": options.host, "port": options.port, "store": options.store}
     settings = load_settings(os.environ, flags)
     logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(Service(settings)),
+            create_app(Service(settings, registry)),
             host=settings.host,
             port=settings.port,
             log_config=None,

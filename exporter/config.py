@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -156,6 +157,10 @@ def _check(settings: Settings) -> None:
             lowest = "above 0" if item.name in _POSITIVE else "0 or more"
             if not math.isfinite(value) or value < 0 or (item.name in _POSITIVE and value == 0):
                 raise ConfigError(f"{item.name} is {value}, it must be {lowest}")
+    if settings.port > 65535:
+        raise ConfigError(f"port is {settings.port}, the highest is 65535")
+    if settings.log_level.upper() not in logging.getLevelNamesMapping():
+        raise ConfigError(f"log_level is {settings.log_level!r}, it must be debug, info, warning or error")
     if not settings.windows:
         raise ConfigError("windows is empty, at least one is needed")
     if len(settings.windows) > 5:

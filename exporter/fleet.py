@@ -7,6 +7,7 @@ changed in place, so a reader needs no lock.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +19,11 @@ import numpy as np
 from exporter.aggregate import LATENCY_BOUNDS, Timeline
 from exporter.arrays import Floats, Ints
 from exporter.config import Settings
-from exporter.errors import UnknownModelError
+from exporter.errors import UnavailableError, UnknownModelError
 from exporter.evaluation import Evaluation, Thresholds
 from exporter.reference import Reference
 from exporter.samples import Target
-from exporter.store import AliasMove
+from exporter.schema import AliasMove, StoredVersion
 
 MAX_UNKNOWN_COLUMNS = 20
 
@@ -71,7 +72,6 @@ class Facts:
     run_id: str = ""
     team: str = ""
     thresholds: Thresholds = field(default_factory=Thresholds)
-    run_metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,24 +83,31 @@ class Live:
 
 
 class Version:
-    """One monitored version."""
+    """One monitored version, as the store knows it (`stored`), and what became of it since."""
 
-    def __init__(self, key: int, model: str, version: str) -> None:
-        self.key = key
-        self.model = model
-        self.version = version
+    def __init__(self, stored: StoredVersion) -> None:
+        self.key = stored.key
+        self.model = stored.model
+        self.version = stored.version
+        self.created_ms = stored.created_ms
         # set by the monitor
         self.facts = Facts()
+        self.run_metrics: Mapping[str, float] = {}
         self.aliases: tuple[str, ...] = ()
         self.unaliased_since: float | None = None
-        self.status = Status.PENDING
+        self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""
         self.evaluation: Evaluation | None = None
         # set by the writer
         self.live = Live()
-        self.last_prediction: float | None = None
-        self.spooled_rows = 0
+        self.last_prediction = stored.last_prediction
+        self.spooled_rows = stored.spooled_rows
         self.unknown_columns: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Model and version."""
+        return self.model, self.version
 
     @property
     def binning(self) -> Binning | None:
@@ -115,19 +122,25 @@ class Fleet:
         self._settings = settings
         self._lock = Lock()
         self.versions: dict[tuple[str, str], Version] = {}
-        self.known: Mapping[str, frozenset[str]] = {}  # all versions of each monitored model
+        # All versions of each monitored model; None as long as the registry was not asked.
+        self.known: Mapping[str, frozenset[str]] | None = None
         self._moves: dict[tuple[str, str], list[AliasMove]] = {}
-        self.wanted: frozenset[tuple[str, str]] = frozenset()  # named by traffic, not monitored yet
+        self._wanted: frozenset[tuple[str, str]] = frozenset()  # named by traffic, not monitored yet
 
     def add(self, version: Version) -> None:
         with self._lock:
-            self.versions = {**self.versions, (version.model, version.version): version}
-            self.wanted -= {(version.model, version.version)}
+            self.versions = {**self.versions, version.names: version}
 
     def remove(self, keys: Iterable[tuple[str, str]]) -> None:
         gone = set(keys)
         with self._lock:
             self.versions = {key: version for key, version in self.versions.items() if key not in gone}
+
+    def take_wanted(self) -> frozenset[tuple[str, str]]:
+        """The versions that traffic named since this was asked last, by model and version."""
+        with self._lock:
+            wanted, self._wanted = self._wanted, frozenset()
+        return wanted
 
     def record(self, moves: Iterable[AliasMove]) -> None:
         """Append to the aliases' history."""
@@ -140,41 +153,53 @@ class Fleet:
         """The version that each (model, alias) points to."""
         return {key: moves[-1].version for key, moves in self._moves.items() if moves[-1].version}
 
-    def resolve(self, target: Target, times: Floats) -> dict[str, Ints]:
+    def resolve(self, target: Target, times: Floats) -> dict[Version, Ints]:
         """Which version each row is for: row numbers by version.
 
         An alias is resolved at each row's own time; rows from before its first move go to its first version.
 
         Raises:
             UnknownModelError: the model, version or alias is not monitored; says what is.
+            UnavailableError: it will be, or may be, after the next poll of MLflow.
         """
-        if target.alias:
-            return self._resolve_alias(target, times)
-        if (target.model, target.version) not in self.versions:
-            if target.version not in self.known.get(target.model, ()):
-                raise UnknownModelError(self._hint(target))
-            with (
-                self._lock
-            ):  # a version of a monitored model, without an alias: a shadow, or ahead of its alias
-                if len(self.versions) + len(self.wanted) < self._settings.max_versions:
-                    self.wanted |= {(target.model, target.version)}
-        return {target.version: np.arange(len(times))}
+        named = (
+            self._resolve_alias(target, times) if target.alias else {target.version: np.arange(len(times))}
+        )
+        return {self._version(target, number): rows for number, rows in named.items()}
 
     def _resolve_alias(self, target: Target, times: Floats) -> dict[str, Ints]:
         moves = self._moves.get((target.model, target.alias))
         if not moves:
-            raise UnknownModelError(self._hint(target))
+            raise self._unknown(target)
         since = [move.since for move in moves]
         if times.min() >= since[-1]:
-            found = {moves[-1].version: np.arange(len(times))}
-        else:
-            places = np.array([max(bisect_right(since, time) - 1, 0) for time in times.tolist()])
-            named = np.array([move.version for move in moves])[places]
-            found = {str(version): np.flatnonzero(named == version) for version in np.unique(named)}
-        for version in found:
-            if (target.model, version) not in self.versions:
-                raise UnknownModelError(self._hint(target))
-        return found
+            return {moves[-1].version: np.arange(len(times))}
+        places = np.array([max(bisect_right(since, time) - 1, 0) for time in times.tolist()])
+        named = np.array([move.version for move in moves])[places]
+        return {str(number): np.flatnonzero(named == number) for number in np.unique(named)}
+
+    def _version(self, target: Target, number: str) -> Version:
+        names = (target.model, number)
+        version = self.versions.get(names)
+        if version is not None:
+            return version
+        if self.known is None or number not in self.known.get(target.model, ()):
+            raise self._unknown(target)
+        # A version of a monitored model, without an alias: a shadow, ahead of its alias, or retired.
+        with self._lock:
+            if len(self.versions) + len(self._wanted) < self._settings.max_versions:
+                self._wanted |= {names}
+        raise self._unavailable(f"version {number} of {target.model!r} was not monitored yet and will be")
+
+    def _unknown(self, target: Target) -> UnknownModelError | UnavailableError:
+        if self.known is None:
+            return self._unavailable(f"{self._hint(target)}; MLflow has not answered since the start")
+        return UnknownModelError(self._hint(target))
+
+    def _unavailable(self, detail: str) -> UnavailableError:
+        return UnavailableError(
+            detail, retry_after_seconds=math.ceil(self._settings.mlflow_poll_interval_seconds)
+        )
 
     def _hint(self, target: Target) -> str:
         models = sorted({model for model, _ in self.versions})

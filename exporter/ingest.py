@@ -6,6 +6,7 @@ All of it is computed by the request that brings the batch, so that the one writ
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
 from exporter.identity import id_hash, payload_hashes
 from exporter.reference import Reference
 from exporter.samples import Batch, Values, decode_predictions
-from exporter.store import PredictionRow, SpooledRequest
+from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
 from exporter.telemetry import DropReason
 
 MAX_PREDICTION_LENGTH = 256
@@ -41,14 +42,15 @@ class Part:
 
     `times` (rows,) resolved, in seconds since the epoch. `binned` is in the bins of `binning`; both are None
     where the version had no reference. `predictions` are the rows with an id, `prediction_rows` their
-    numbers. `timed` (rows,) tells rows that brought their time from those that got that of their receipt.
+    numbers. `exact` (rows,) tells rows that have the time they brought from those that got that of their
+    receipt, which another try would not get.
     """
 
     version: Version
     request: Request
     row_numbers: Ints
     times: Floats
-    timed: Bools
+    exact: Bools
     latency: Floats | None
     binning: Binning | None
     binned: Binned | None
@@ -71,7 +73,8 @@ class Part:
 class Prepared:
     """A request, ready to be committed.
 
-    `dropped` counts by reason the rows that cannot count. `key` is the hash of the `Idempotency-Key`.
+    `dropped` counts by reason the rows that cannot count. `key` and `body` are hashes of the
+    `Idempotency-Key` with the model, and of the body that came with it.
     """
 
     parts: list[Part]
@@ -79,6 +82,7 @@ class Prepared:
     dropped: dict[DropReason, int]
     naive_timestamps: int
     key: bytes | None
+    body: bytes
 
 
 def prepare(
@@ -88,31 +92,40 @@ def prepare(
 
     Raises:
         UnknownModelError: nobody monitors what the batch names.
-        UnavailableError: the version was just discovered; it is ready within one poll of MLflow.
+        UnavailableError: the version was just discovered, or its reference takes long.
     """
-    timed = ~np.isnan(batch.timestamps)
-    times = np.where(timed, batch.timestamps, now)
+    times = np.where(np.isnan(batch.timestamps), now, batch.timestamps)
     future = times > now + settings.max_future_seconds
-    old = times < now - settings.retention_seconds
+    # Beyond what identities are kept for, a row that is sent again would count again.
+    old = times < now - min(settings.retention_seconds, settings.prediction_retention_days * DAY_SECONDS)
     times = np.minimum(times, now)
+    exact = times == batch.timestamps
     usable = np.flatnonzero(~(future | old))
     reasons: dict[DropReason, Bools] = {"future": future, "too_old": old}
     dropped = {reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()}
     payloads = payload_hashes(batch).view(np.int64) if batch.ids is not None else None
     parts = []
-    for name, chosen in fleet.resolve(batch.target, times[usable] if len(usable) else times).items():
-        version = fleet.versions.get((batch.target.model, name))
-        if version is None:
-            detail = f"version {name} of {batch.target.model!r} was not monitored yet and will be in a moment"
-            raise UnavailableError(detail, retry_after_seconds=2)
-        if version.status is Status.PENDING and version.spooled_rows >= MAX_SPOOLED_ROWS:
-            detail = f"the reference of version {name} of {batch.target.model!r} is still being loaded"
+    for version, chosen in fleet.resolve(batch.target, times[usable] if len(usable) else times).items():
+        if version.spooled_rows >= _max_spooled_rows(version, settings):
+            detail = f"the reference of version {version.version} of {version.model!r} is still being made"
             raise UnavailableError(detail, retry_after_seconds=10)
         if len(usable):
             rows = usable[chosen]
-            parts.append(_part(request, batch, version, rows, times[rows], timed[rows], payloads))
-    key = hashlib.blake2b(idempotency_key.encode(), digest_size=16).digest() if idempotency_key else None
-    return Prepared(parts, batch.rows, dropped, batch.naive_timestamps, key)
+            parts.append(_part(request, batch, version, rows, times[rows], exact[rows], payloads))
+    key, body = None, b""
+    if idempotency_key:
+        scoped = f"{batch.target.model}\0{idempotency_key}".encode("utf-8", "surrogatepass")
+        key = hashlib.blake2b(scoped, digest_size=16).digest()
+        body = hashlib.blake2b(request.body, digest_size=16).digest()
+    return Prepared(parts, batch.rows, dropped, batch.naive_timestamps, key, body)
+
+
+def _max_spooled_rows(version: Version, settings: Settings) -> float:
+    if version.status is Status.PENDING:
+        return MAX_SPOOLED_ROWS
+    if version.status is Status.COLLECTING:
+        return settings.reference_live_rows + MAX_SPOOLED_ROWS
+    return math.inf
 
 
 def _part(
@@ -121,7 +134,7 @@ def _part(
     version: Version,
     rows: Ints,
     times: Floats,
-    timed: Bools,
+    exact: Bools,
     payloads: Ints | None,
 ) -> Part:
     binning = version.binning
@@ -156,7 +169,7 @@ def _part(
         request=request,
         row_numbers=rows,
         times=times,
-        timed=timed,
+        exact=exact,
         latency=batch.latency[rows] if batch.latency is not None else None,
         binning=binning,
         binned=binned,

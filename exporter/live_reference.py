@@ -12,7 +12,7 @@ from exporter.binning import MISMATCHED, canonical_text
 from exporter.config import Settings
 from exporter.profile import ReferenceData
 from exporter.samples import Values, decode_predictions
-from exporter.store import SpooledRequest
+from exporter.schema import SpooledRequest
 
 
 def live_reference(spooled: Sequence[SpooledRequest], rows: int, settings: Settings) -> ReferenceData:

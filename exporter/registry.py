@@ -59,7 +59,16 @@ class Registry:
         for version in found:
             by_model[version.name].append(version)
         views = (_model_view(model, by_model[model.name]) for model in models)
-        return Registered(MappingProxyType({view.name: view for view in views if view.aliases}))
+        return Registered(
+            models=MappingProxyType({view.name: view for view in views if view.aliases}),
+            models_off=frozenset(model.name for model in listed if is_switched_off(model.tags)),
+            versions_off=frozenset(
+                (version.name, str(version.version))
+                for versions in by_model.values()
+                for version in versions
+                if is_switched_off(version.tags)
+            ),
+        )
 
     def load_reference(self, version: RegisteredVersion) -> ReferenceData:
         """Find and read what a version is compared with; where it may be is told in `exporter.sources`.

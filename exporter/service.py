@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from exporter.config import Settings
 from exporter.exposition import Format, render, select_families
 from exporter.fleet import Fleet, Version
 from exporter.monitor import Monitor
 from exporter.registry import Registry
+from exporter.series import Collection as SeriesCollection
 from exporter.series import CutBins, SeriesCollector, VersionView
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -22,14 +23,16 @@ log = logging.getLogger(__name__)
 class Service:
     """All parts of a running exporter. `start` and `stop` are called once each."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, clock: Callable[[], float] = time.time
+    ) -> None:
         self.settings = settings
+        self.clock = clock
         self.telemetry = Telemetry()
         self.fleet = Fleet(settings)
         self.store = Store(settings.store)
-        self.writer = Writer(self.store, self.fleet, settings, self.telemetry)
-        self.registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
-        self.monitor = Monitor(settings, self.store, self.fleet, self.writer, self.telemetry, self.registry)
+        self.writer = Writer(self.store, settings, self.telemetry, clock)
+        self.monitor = Monitor(settings, self.store, self.fleet, self.writer, self.telemetry, registry, clock)
         self._collector = SeriesCollector(settings, self.telemetry)
         self._cut: tuple[CutBins, ...] = ()
 
@@ -45,9 +48,7 @@ class Service:
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
         """The exposition: no I/O, and no arithmetic beyond formatting."""
-        collection = self._collector.collect(
-            [version_view(version) for version in self.fleet.versions.values()], time.time()
-        )
+        collection = self._collect(self.clock())
         if collection.cut != self._cut:
             self._cut = collection.cut
             for cut in collection.cut:
@@ -56,6 +57,24 @@ class Service:
                     cut.model, cut.version, len(cut.columns), self.settings.max_series,
                 )  # fmt: skip
         return render(select_families(collection.families, names, groups), form)
+
+    def _collect(self, now: float) -> SeriesCollection:
+        versions = self.fleet.versions.values()
+        try:
+            return self._collector.collect([version_view(version) for version in versions], now)
+        except Exception:
+            log.exception("one version's figures do not fit together; it must not take the others along")
+        return self._collector.collect([view for v in versions if (view := self._shown(v, now))], now)
+
+    def _shown(self, version: Version, now: float) -> VersionView | None:
+        try:
+            view = version_view(version)
+            self._collector.collect([view], now)
+        except Exception:
+            log.exception("%s version %s is left out", *version.names)
+            self.telemetry.count_evaluation_error(*version.names, "evaluation")
+            return None
+        return view
 
 
 def version_view(version: Version) -> VersionView:
@@ -71,7 +90,7 @@ def version_view(version: Version) -> VersionView:
         reference=reference,
         reference_source=reference.source if reference is not None else "none",
         evaluation=version.evaluation,
-        run_metrics=version.facts.run_metrics,
+        run_metrics=version.run_metrics,
         predictions_total=live.totals.predictions,
         values=live.totals.values,
         latency=live.totals.latency,

@@ -9,263 +9,24 @@ from __future__ import annotations
 import fcntl
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
+from exporter import schema
 from exporter.aggregate import Aggregate, decode_aggregate
-from exporter.arrays import Floats, Ints
 from exporter.errors import ConfigError, StoreError
 from exporter.reference import Reference, decode_reference
+from exporter.schema import SCHEMA_VERSION, AliasMove, SpooledRequest, StoredVersion
+from exporter.transaction import Transaction, upsert
 
-SCHEMA_VERSION = 1
-FINE, COARSE = 0, 1
-DAY_SECONDS = 86400
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
-_PREDICTIONS = "predictions_"
-
-_metadata = sa.MetaData()
-_meta = sa.Table(
-    "meta", _metadata, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.String)
-)
-_versions = sa.Table(
-    "versions",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("model", sa.String, nullable=False),
-    sa.Column("version", sa.String, nullable=False),
-    sa.Column("last_prediction", sa.Float),
-    sa.UniqueConstraint("model", "version"),
-)
-_references = sa.Table(
-    "reference_profiles",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("version_id", sa.Integer, nullable=False, index=True),
-    sa.Column("digest", sa.String, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("payload", sa.LargeBinary, nullable=False),
-)
-_aggregates = sa.Table(
-    "aggregates",
-    _metadata,
-    sa.Column("reference_id", sa.Integer, primary_key=True),
-    sa.Column("family", sa.SmallInteger, primary_key=True),
-    sa.Column("start", sa.BigInteger, primary_key=True),
-    sa.Column("payload", sa.LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
-)
-_aliases = sa.Table(
-    "alias_history",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("model", sa.String, nullable=False),
-    sa.Column("alias", sa.String, nullable=False),
-    sa.Column("version", sa.String, nullable=False),  # empty: the alias was removed
-    sa.Column("since", sa.Float, nullable=False),
-)
-_batches = sa.Table(
-    "batches",
-    _metadata,
-    sa.Column("key", sa.LargeBinary(16), primary_key=True),
-    sa.Column("at", sa.Float, nullable=False, index=True),
-)
-_spool = sa.Table(
-    "spool",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("version_id", sa.Integer, nullable=False, index=True),
-    sa.Column("content_type", sa.String, nullable=False),
-    sa.Column("query", sa.String, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("row_numbers", sa.LargeBinary, nullable=False),
-    sa.Column("times", sa.LargeBinary, nullable=False),
-)
-
-
-def _prediction_table(day: int, metadata: sa.MetaData) -> sa.Table:
-    """Predictions of one UTC day, numbered from 1970.
-
-    A table a day keeps the tree that random ids are inserted into small, and makes forgetting a day cheap.
-    """
-    return sa.Table(
-        f"{_PREDICTIONS}{day}",
-        metadata,
-        sa.Column("id_hash", sa.LargeBinary(16), primary_key=True),
-        sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("payload", sa.BigInteger, nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("prediction", sa.String),
-        sa.Column("score", sa.Float),
-        sqlite_with_rowid=False,
-    )
-
-
-@dataclass(frozen=True)
-class PredictionRow:
-    """What is kept of a prediction with an id: what a label will need."""
-
-    id_hash: bytes
-    version_id: int
-    payload: int
-    at: float
-    prediction: str | None
-    score: float | None
-
-
-@dataclass(frozen=True)
-class SpooledRequest:
-    """A request that waits for its version's reference: its body, which of its rows, and their times."""
-
-    content_type: str
-    query: dict[str, str]
-    body: bytes
-    row_numbers: Ints
-    times: Floats
-
-
-@dataclass(frozen=True)
-class AliasMove:
-    """From `since` on the alias points to `version`; empty where it was removed."""
-
-    model: str
-    alias: str
-    version: str
-    since: float
-
-
-class Transaction:
-    """The writes of one commit. Nothing of it is visible before the store's `begin` block ends."""
-
-    def __init__(self, store: Store, connection: sa.Connection) -> None:
-        self._store = store
-        self._connection = connection
-
-    def insert_predictions(self, day: int, rows: Sequence[PredictionRow]) -> dict[tuple[bytes, int], int]:
-        """Remember rows with distinct (id_hash, version_id); those that are there already are left alone.
-
-        Returns:
-            The stored payload hash of each row that was there already, by (id_hash, version_id).
-        """
-        table = self._store.prediction_table(day, self._connection)
-        insert = self._store.insert_ignore(table)
-        values = [
-            {
-                "id_hash": row.id_hash,
-                "version_id": row.version_id,
-                "payload": row.payload,
-                "at": row.at,
-                "prediction": row.prediction,
-                "score": row.score,
-            }
-            for row in rows
-        ]
-        with self._connection.begin_nested() as savepoint:
-            if self._connection.execute(insert, values).rowcount == len(rows):
-                return {}  # all new, as nearly always: no look-up was needed
-            savepoint.rollback()
-        known = self.find_predictions(day, [row.id_hash for row in rows])
-        fresh = [value for value in values if (value["id_hash"], value["version_id"]) not in known]
-        if fresh:
-            self._connection.execute(insert, fresh)
-        return {(row.id_hash, row.version_id): known[row.id_hash, row.version_id] for row in rows
-                if (row.id_hash, row.version_id) in known}  # fmt: skip
-
-    def find_predictions(self, day: int, hashes: Sequence[bytes]) -> dict[tuple[bytes, int], int]:
-        """Payload hash by (id_hash, version_id) of what is stored for the given ids on that day."""
-        table = self._store.prediction_table(day, self._connection)
-        query = sa.select(table.c.id_hash, table.c.version_id, table.c.payload)
-        found = {}
-        for start in range(0, len(hashes), 500):  # bounded: SQLite limits the variables of a statement
-            part = query.where(table.c.id_hash.in_(hashes[start : start + 500]))
-            for id_hash, version_id, payload in self._connection.execute(part):
-                found[bytes(id_hash), version_id] = payload
-        return found
-
-    def replace_predictions(self, day: int, rows: Sequence[PredictionRow]) -> None:
-        """Overwrite rows whose id came again with another payload: labels join the latest."""
-        table = self._store.prediction_table(day, self._connection)
-        for row in rows:
-            self._connection.execute(
-                sa.update(table)
-                .where(table.c.id_hash == row.id_hash, table.c.version_id == row.version_id)
-                .values(payload=row.payload, at=row.at, prediction=row.prediction, score=row.score)
-            )
-
-    def put_aggregates(self, reference_id: int, family: int, blocks: Mapping[int, Aggregate]) -> None:
-        values = [
-            {"reference_id": reference_id, "family": family, "start": start, "payload": block.encode()}
-            for start, block in blocks.items()
-        ]
-        if values:
-            self._connection.execute(self._store.upsert(_aggregates, "payload"), values)
-
-    def delete_aggregates(self, reference_id: int, family: int, starts: Sequence[int]) -> None:
-        for start in starts:
-            self._connection.execute(
-                sa.delete(_aggregates).where(
-                    _aggregates.c.reference_id == reference_id,
-                    _aggregates.c.family == family,
-                    _aggregates.c.start == start,
-                )
-            )
-
-    def set_last_prediction(self, version_id: int, at: float) -> None:
-        update = sa.update(_versions).where(_versions.c.id == version_id)
-        self._connection.execute(update.values(last_prediction=at))
-
-    def has_key(self, key: bytes) -> bool:
-        """Whether a batch with this idempotency key was committed."""
-        return self._connection.scalar(sa.select(_batches.c.key).where(_batches.c.key == key)) is not None
-
-    def remember_key(self, key: bytes, at: float) -> None:
-        self._connection.execute(_batches.insert(), {"key": key, "at": at})
-
-    def add_spooled(self, version_id: int, request: SpooledRequest) -> None:
-        self._connection.execute(
-            _spool.insert(),
-            {
-                "version_id": version_id,
-                "content_type": request.content_type,
-                "query": json.dumps(request.query),
-                "body": zlib.compress(request.body, 1),
-                "row_numbers": request.row_numbers.astype("<i8").tobytes(),
-                "times": request.times.astype("<f8").tobytes(),
-            },
-        )
-
-    def delete_spooled(self, version_id: int) -> None:
-        self._connection.execute(sa.delete(_spool).where(_spool.c.version_id == version_id))
-
-    def save_reference(self, version_id: int, reference: Reference, at: float) -> int:
-        """Store a version's reference and make it the current one.
-
-        Returns:
-            Its id, under which aggregates are kept: other bins never meet.
-        """
-        values = {
-            "version_id": version_id,
-            "digest": reference.digest,
-            "created_at": at,
-            "payload": reference.encode(),
-        }
-        key = self._connection.execute(_references.insert(), values).inserted_primary_key
-        assert key is not None
-        return int(key[0])
-
-    def forget(self, before: float, prediction_days_before: int) -> None:
-        """Drop idempotency keys older than `before` and the days of predictions before the given one."""
-        self._connection.execute(sa.delete(_batches).where(_batches.c.at < before))
-        for name in sa.inspect(self._connection).get_table_names():
-            day = name.removeprefix(_PREDICTIONS)
-            if name.startswith(_PREDICTIONS) and day.isdigit() and int(day) < prediction_days_before:
-                self._store.drop_prediction_table(int(day), self._connection)
 
 
 class Store:
@@ -274,37 +35,46 @@ class Store:
     Raises:
         ConfigError: the URI cannot be used.
         StoreError: the database fails, or another exporter is using it; raised by every method.
+        sqlalchemy.exc.DBAPIError: the database does not take a value; what it means is up to the caller.
     """
 
     def __init__(self, uri: str) -> None:
         try:
             url = sa.make_url(uri)
-            if url.get_backend_name() == "postgresql" and url.drivername == "postgresql":
-                url = url.set(drivername="postgresql+psycopg")
+        except SQLAlchemyError:
+            raise ConfigError(
+                "store is no URI such as sqlite:///exporter.db or postgresql://host/name"
+            ) from None
+        shown = url.render_as_string(hide_password=True)
+        self._sqlite = url.get_backend_name() == "sqlite"
+        if not self._sqlite and url.get_backend_name() != "postgresql":
+            raise ConfigError(f"store {shown}: taken are sqlite and postgresql")
+        if self._sqlite and url.database in (None, "", ":memory:"):
+            raise ConfigError(f"store {shown}: a store in memory would lose what was acknowledged")
+        if url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")
+        try:
             self._engine = sa.create_engine(url, pool_size=2, max_overflow=2)
         except (SQLAlchemyError, ImportError) as error:
-            raise ConfigError(f"store {uri!r}: {error}") from error
-        self._sqlite = url.get_backend_name() == "sqlite"
-        self._path = Path(url.database) if self._sqlite and url.database else None
-        if not self._sqlite and url.get_backend_name() != "postgresql":
-            raise ConfigError(f"store {uri!r}: taken are sqlite and postgresql")
-        if self._sqlite and self._path is None:
-            raise ConfigError(f"store {uri!r}: a store in memory would lose what was acknowledged")
+            raise ConfigError(f"store {shown}: {error}") from error
+        self._path = Path(str(url.database)) if self._sqlite else None
         self._lock_file: IO[str] | None = None
         self._lock_connection: sa.Connection | None = None
-        self._prediction_tables: dict[int, sa.Table] = {}
+        self._owner = uuid4().hex
+        self._closed = False
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_immediate)
         try:
             self._lock()
-            with self.begin() as transaction:
-                self._create(transaction._connection)
+            with self._writing() as connection:
+                self._create(connection)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
+        """Let go of the store; what comes later is refused."""
+        self._closed = True
         self._engine.dispose()
         if self._lock_connection is not None:
             self._lock_connection.close()
@@ -314,47 +84,49 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A transaction: committed and on disk when the block ends, undone when it raises."""
-        try:
-            with self._engine.begin() as connection:
-                yield Transaction(self, connection)
-        except SQLAlchemyError as error:
-            self._prediction_tables.clear()  # one of them may have been undone with the rest
-            raise StoreError(f"the store failed: {_cause(error)}") from error
+        with self._writing() as connection:
+            # An advisory lock ends with its session, which a restart of PostgreSQL ends without our notice.
+            owner = connection.scalar(
+                sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
+            )
+            if owner != self._owner:
+                raise StoreError("another exporter took over this database")
+            yield Transaction(connection)
 
     def size_bytes(self) -> int:
-        """Bytes on disk."""
-        if self._path is not None:
-            files = (self._path, Path(f"{self._path}-wal"))
-            return sum(file.stat().st_size for file in files if file.exists())
+        """Bytes in use. A file of SQLite's keeps its size when something is deleted, and fills the gaps."""
         with self._reading() as connection:
-            return int(connection.scalar(sa.text("select pg_database_size(current_database())")) or 0)
-
-    def version_id(self, model: str, version: str) -> int:
-        """The small number by which a version is known here, made at first sight."""
-        query = sa.select(_versions.c.id).where(_versions.c.model == model, _versions.c.version == version)
-        with self.begin() as transaction:
-            connection = transaction._connection
-            found = connection.scalar(query)
-            if found is None:
-                result = connection.execute(_versions.insert(), {"model": model, "version": version})
-                assert result.inserted_primary_key is not None
-                found = result.inserted_primary_key[0]
-        return int(found)
-
-    def last_prediction(self, version_id: int) -> float | None:
-        """Time of the version's latest prediction, in seconds since the epoch."""
-        with self._reading() as connection:
-            found = connection.scalar(
-                sa.select(_versions.c.last_prediction).where(_versions.c.id == version_id)
+            if not self._sqlite:
+                return int(connection.scalar(sa.text("select pg_database_size(current_database())")) or 0)
+            pages, free, size = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("page_count", "freelist_count", "page_size")
             )
-        return None if found is None else float(found)
+            return (pages - free) * size
+
+    def ensure_version(self, model: str, version: str, created_ms: int) -> StoredVersion:
+        """A version as it is kept, from now on if it was not before."""
+        names = {"model": model, "version": version, "created_ms": created_ms}
+        query = _select_versions().filter_by(**names)
+        with self.begin() as transaction:
+            found = transaction.connection.execute(query).first()
+            if found is None:
+                transaction.connection.execute(schema.versions.insert(), names)
+                found = transaction.connection.execute(query).one()
+        return StoredVersion(**found._mapping)
+
+    def load_versions(self) -> list[StoredVersion]:
+        """All versions that were ever monitored, in the order in which they were first seen."""
+        with self._reading() as connection:
+            rows = connection.execute(_select_versions().order_by(schema.versions.c.id))
+            return [StoredVersion(**row._mapping) for row in rows]
 
     def load_reference(self, version_id: int) -> tuple[int, Reference] | None:
         """The version's current reference with its id."""
         query = (
-            sa.select(_references.c.id, _references.c.payload)
-            .where(_references.c.version_id == version_id)
-            .order_by(_references.c.id.desc())
+            sa.select(schema.references.c.id, schema.references.c.payload)
+            .where(schema.references.c.version_id == version_id)
+            .order_by(schema.references.c.id.desc())
             .limit(1)
         )
         with self._reading() as connection:
@@ -364,7 +136,7 @@ class Store:
     def load_blocks(self, reference_id: int) -> tuple[dict[int, Aggregate], dict[int, Aggregate]]:
         """The fine and the coarse blocks that were counted in a reference's bins, by their start."""
         families: tuple[dict[int, Aggregate], dict[int, Aggregate]] = ({}, {})
-        query = sa.select(_aggregates).where(_aggregates.c.reference_id == reference_id)
+        query = sa.select(schema.aggregates).where(schema.aggregates.c.reference_id == reference_id)
         with self._reading() as connection:
             for row in connection.execute(query):
                 families[row.family][row.start] = decode_aggregate(bytes(row.payload))
@@ -372,7 +144,9 @@ class Store:
 
     def load_spooled(self, version_id: int) -> list[SpooledRequest]:
         """What waits for a version's reference, in order of arrival."""
-        query = sa.select(_spool).where(_spool.c.version_id == version_id).order_by(_spool.c.id)
+        query = (
+            sa.select(schema.spool).where(schema.spool.c.version_id == version_id).order_by(schema.spool.c.id)
+        )
         with self._reading() as connection:
             return [
                 SpooledRequest(
@@ -388,51 +162,38 @@ class Store:
     def load_alias_moves(self) -> list[AliasMove]:
         """The history of all aliases, oldest first."""
         with self._reading() as connection:
-            rows = connection.execute(sa.select(_aliases).order_by(_aliases.c.since, _aliases.c.id))
+            rows = connection.execute(
+                sa.select(schema.aliases).order_by(schema.aliases.c.since, schema.aliases.c.id)
+            )
             return [AliasMove(row.model, row.alias, row.version, row.since) for row in rows]
 
     def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
         with self.begin() as transaction:
-            transaction._connection.execute(_aliases.insert(), [vars(move) for move in moves])
-
-    # -- for Transaction ------------------------------------------------------------------------------------
-
-    def prediction_table(self, day: int, connection: sa.Connection) -> sa.Table:
-        """The table of a day, created at first use."""
-        table = self._prediction_tables.get(day)
-        if table is None:
-            table = _prediction_table(day, sa.MetaData())
-            table.create(connection, checkfirst=True)
-            self._prediction_tables[day] = table
-        return table
-
-    def drop_prediction_table(self, day: int, connection: sa.Connection) -> None:
-        self._prediction_tables.pop(day, None)
-        _prediction_table(day, sa.MetaData()).drop(connection)
-
-    def insert_ignore(self, table: sa.Table) -> Any:
-        return self._insert(table).on_conflict_do_nothing()
-
-    def upsert(self, table: sa.Table, column: str) -> Any:
-        statement = self._insert(table)
-        return statement.on_conflict_do_update(
-            index_elements=list(table.primary_key), set_={column: statement.excluded[column]}
-        )
-
-    def _insert(self, table: sa.Table) -> Any:
-        if self._sqlite:
-            from sqlalchemy.dialects.sqlite import insert
-        else:
-            from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-        return insert(table)
+            transaction.connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
 
     # -- opening --------------------------------------------------------------------------------------------
 
     @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._translating(), self._engine.begin() as connection:
+            if self._sqlite:
+                # One that reads first and then writes fails, without waiting, if another wrote meanwhile.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
+        with self._translating(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreError("the store is closed")
         try:
-            with self._engine.connect() as connection:
-                yield connection
+            yield
+        except (DataError, IntegrityError, ProgrammingError):
+            raise  # what was to be written is at fault, not the store
         except SQLAlchemyError as error:
             raise StoreError(f"the store failed: {_cause(error)}") from error
 
@@ -455,18 +216,34 @@ class Store:
             raise StoreError(f"the store cannot be opened: {_cause(error)}") from error
 
     def _create(self, connection: sa.Connection) -> None:
-        _metadata.create_all(connection)
-        query = sa.select(_meta.c.value).where(_meta.c.key == "schema_version")
+        schema.metadata.create_all(connection)
+        query = sa.select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")
         found = connection.scalar(query)
         if found is None:
             values = {"key": "schema_version", "value": str(SCHEMA_VERSION)}
-            connection.execute(_meta.insert(), values)
+            connection.execute(schema.meta.insert(), values)
         elif found != str(SCHEMA_VERSION):
             raise StoreError(f"the store has schema {found}, this exporter needs {SCHEMA_VERSION}")
+        connection.execute(upsert(schema.meta, "value", connection), {"key": "owner", "value": self._owner})
+
+
+def _select_versions() -> sa.Select[Any]:
+    """The fields of `StoredVersion`."""
+    versions, spool = schema.versions.c, schema.spool.c
+    rows = sa.func.coalesce(sa.func.sum(spool.rows), 0)
+    return sa.select(
+        versions.id.label("key"),
+        versions.model,
+        versions.version,
+        versions.created_ms,
+        versions.last_prediction,
+        versions.status,
+        sa.select(rows).where(spool.version_id == versions.id).scalar_subquery().label("spooled_rows"),
+    )
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see _begin_immediate
+    connection.isolation_level = None  # we begin transactions ourselves, see Store._writing
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",  # a commit survives a power cut, not only a crash of ours
@@ -475,11 +252,6 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    # A transaction that reads and then writes fails at once, without waiting, when another wrote meanwhile.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _cause(error: SQLAlchemyError) -> str:

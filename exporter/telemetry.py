@@ -25,7 +25,7 @@ from exporter.exposition import Family, histogram_prefixes, histogram_values, re
 Kind = Literal["prediction"]
 Outcome = Literal["accepted", "duplicate", "conflict", "rejected"]
 DropReason = Literal["too_old", "future"]
-# reference: find, read and profile it; evaluation: a column's or a version's; store: keep or read the result.
+# reference: find, read and profile it; evaluation: the version's; store: keep or read the reference.
 Stage = Literal["reference", "evaluation", "store"]
 
 
@@ -58,6 +58,7 @@ class Telemetry:
         self._lock = Lock()
         self._ingest_rows = dict.fromkeys(product(get_args(Kind), get_args(Outcome)), 0)
         self._dropped_rows = dict.fromkeys(get_args(DropReason), 0)
+        self._naive_timestamps = 0
         self._evaluation_errors: dict[tuple[str, str, str], int] = {}
         self._evaluation_duration = _Histogram()
         self._ingest_duration = _Histogram()
@@ -73,6 +74,11 @@ class Telemetry:
         """Count rows that were received and are in no aggregate."""
         with self._lock:
             self._dropped_rows[reason] += rows
+
+    def count_naive_timestamps(self, rows: int) -> None:
+        """Count rows whose time came without a zone."""
+        with self._lock:
+            self._naive_timestamps += rows
 
     def count_evaluation_error(self, model: str, version: str, stage: Stage) -> None:
         """Count a failure of one version."""
@@ -110,6 +116,7 @@ class Telemetry:
                     "mlflow_exporter_dropped_rows_total",
                     [((reason,), rows) for reason, rows in self._dropped_rows.items()],
                 ),
+                _family("mlflow_exporter_naive_timestamps_total", [((), self._naive_timestamps)]),
                 _histogram_family("mlflow_exporter_evaluation_duration_seconds", self._evaluation_duration),
                 _histogram_family("mlflow_exporter_ingest_duration_seconds", self._ingest_duration),
             ]

@@ -49,9 +49,18 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Registered:
-    """The monitored models by name, as they were at one poll."""
+    """The monitored models by name, as they were at one poll.
+
+    `models_off` and `versions_off` opted out: what is known of them is to go.
+    """
 
     models: Mapping[str, RegisteredModel]
+    models_off: frozenset[str] = frozenset()
+    versions_off: frozenset[tuple[str, str]] = frozenset()
+
+    def is_off(self, model: str, version: str) -> bool:
+        """Whether a version, or its model, opted out."""
+        return model in self.models_off or (model, version) in self.versions_off
 
 
 def is_switched_off(tags: Mapping[str, str]) -> bool:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from exporter import __version__
-from exporter.api.problems import on_any_error, on_http_error, on_request_error, problem
+from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.routes import operations_router, v1_router
+from exporter.api.wire import request_schemas
 from exporter.errors import RequestError
 from exporter.service import Service
 
@@ -40,7 +42,16 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_any_error)
+    document = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        described = document()
+        described["components"]["schemas"].update(request_schemas())
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app
 
 

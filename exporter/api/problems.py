@@ -14,6 +14,8 @@ from exporter.errors import RequestError
 
 log = logging.getLogger(__name__)
 
+PROBLEM_TYPE = "application/problem+json"
+
 
 def problem(
     status: int, title: str, detail: str, where: str = "", headers: dict[str, str] | None = None
@@ -21,7 +23,7 @@ def problem(
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if where:
         content["where"] = where
-    return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")
+    return Response(orjson.dumps(content), status, headers, media_type=PROBLEM_TYPE)
 
 
 async def on_request_error(_: Request, error: Exception) -> Response:
@@ -39,6 +41,11 @@ async def on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     title = http.HTTPStatus(error.status_code).phrase
     return problem(error.status_code, title, str(error.detail), headers=dict(error.headers or {}))
+
+
+async def on_disconnect(_: Request, __: Exception) -> Response:
+    """The client hung up before its body was complete: nobody reads the answer."""
+    return problem(400, "Incomplete", "the body is incomplete")
 
 
 async def on_any_error(_: Request, error: Exception) -> Response:

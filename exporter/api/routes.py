@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from exporter.api import wire
 from exporter.api.bodies import BodyReader
 from exporter.api.views import models_view, version_detail
-from exporter.errors import RequestError, UnauthorizedError, UnknownModelError
+from exporter.errors import ConfigError, RequestError, UnauthorizedError, UnknownModelError
 from exporter.exposition import accepts_gzip, choose_format, compress_page
 from exporter.ingest import Prepared, prepare
 from exporter.ingest import Request as IngestRequest
@@ -43,7 +43,7 @@ _PREDICTION_BODY = {
     "required": True,
     "content": {
         JSON_TYPE: {
-            "schema": wire.PredictionBatch.model_json_schema(ref_template="#/components/schemas/{model}"),
+            "schema": {"$ref": f"#/components/schemas/{wire.PredictionBatch.__name__}"},
             "examples": wire.PREDICTION_EXAMPLES,
         },
         ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
@@ -53,15 +53,31 @@ _PREDICTION_BODY = {
 
 
 def _authorizer(service: Service) -> Any:
-    path = service.settings.api_token_file
-    token = Path(path).read_text().strip().encode() if path else b""
+    token = read_token(service.settings.api_token_file)
 
-    def authorize(request: Request) -> None:
+    async def authorize(request: Request) -> None:  # async, or it would run in a thread
         given = request.headers.get("authorization", "").encode()
         if token and not hmac.compare_digest(given, b"Bearer " + token):
             raise UnauthorizedError("send `Authorization: Bearer <token>`")
 
     return authorize
+
+
+def read_token(path: str) -> bytes:
+    """The token that clients have to send, empty where no file is set.
+
+    Raises:
+        ConfigError: the file cannot be read, or nothing is in it.
+    """
+    if not path:
+        return b""
+    try:
+        token = Path(path).read_text().strip().encode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"api_token_file {path}: {error}") from error
+    if not token:
+        raise ConfigError(f"api_token_file {path} is empty: anybody would be let in")
+    return token
 
 
 def v1_router(service: Service) -> APIRouter:
@@ -73,7 +89,7 @@ def v1_router(service: Service) -> APIRouter:
     def decode(request: IngestRequest, key: str) -> Prepared:
         batch = decode_predictions(request.body, request.content_type, request.query, service.settings)
         try:
-            return prepare(request, batch, service.fleet, service.settings, time.time(), key)
+            return prepare(request, batch, service.fleet, service.settings, service.clock(), key)
         except RequestError:
             service.telemetry.count_rows("prediction", "rejected", batch.rows)
             raise
@@ -108,10 +124,10 @@ def v1_router(service: Service) -> APIRouter:
         """Take predictions; the answer comes when they are on disk. A row with an id counts once."""
         started = time.monotonic()
         async with bodies.read(request) as body:
-            content_type = request.headers.get("content-type", JSON_TYPE)
-            sample = IngestRequest(content_type, dict(request.query_params), body)
+            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            sample = IngestRequest(content_type or JSON_TYPE, dict(request.query_params), body)
             key = request.headers.get("idempotency-key", "")
-            if len(body) <= INLINE_BYTES.get(content_type, 0):
+            if len(body) <= INLINE_BYTES.get(sample.content_type, 0):
                 prepared = decode(sample, key)
             else:
                 prepared = await asyncio.get_running_loop().run_in_executor(threads, decode, sample, key)
@@ -140,6 +156,7 @@ def operations_router(service: Service) -> APIRouter:
     """Metrics and health, by the conventions of Prometheus."""
     router = APIRouter()
 
+    @router.head("/metrics", include_in_schema=False)
     @router.get("/metrics", response_class=PlainTextResponse)
     def get_metrics(
         request: Request,
@@ -156,12 +173,14 @@ def operations_router(service: Service) -> APIRouter:
             page, headers["Content-Encoding"] = compress_page(page), "gzip"
         return Response(page, headers=headers | {"Content-Type": form.value})
 
+    @router.head("/-/healthy", include_in_schema=False)
     @router.get("/-/healthy", response_class=PlainTextResponse)
     async def get_healthy() -> Response:
         """Whether the process works: its threads are alive."""
         alive = service.writer.alive() and service.monitor.alive()
         return PlainTextResponse("healthy\n" if alive else "a thread has died\n", 200 if alive else 503)
 
+    @router.head("/-/ready", include_in_schema=False)
     @router.get("/-/ready", response_class=PlainTextResponse)
     async def get_ready() -> Response:
         """Whether the stored evaluations are served."""

@@ -80,7 +80,7 @@ def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
             wire.Check(
                 check=check.check,
                 ratio=check.ratio,
-                reference_ratio=check.reference_ratio,
+                reference_ratio=_figure(check.reference_ratio),
                 degraded=check.degraded,
             )
         )

@@ -50,6 +50,12 @@ class PredictionBatch(BaseModel):
     columns: PredictionColumns | None = None
 
 
+def request_schemas() -> dict[str, Any]:
+    """JSON schemas of what is posted, by name, for OpenAPI: FastAPI sees only raw bodies."""
+    schema = PredictionBatch.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), PredictionBatch.__name__: schema}
+
+
 PREDICTION_EXAMPLES: dict[str, Any] = {
     "rows": {
         "summary": "Rows",
@@ -95,12 +101,13 @@ PREDICTION_EXAMPLES: dict[str, Any] = {
 class Accepted(BaseModel):
     """What became of the rows, which are on disk now."""
 
-    accepted: Annotated[int, Field(description="Rows that count from now on.", examples=[1])]
+    accepted: Annotated[int, Field(description="Rows that are new and count from now on.", examples=[1])]
     duplicates: Annotated[
         int, Field(description="Rows whose id came before with the same payload.", examples=[0])
     ]
     conflicts: Annotated[
-        int, Field(description="Rows whose id came with another payload; they count.", examples=[0])
+        int,
+        Field(description="Rows whose id came before with another payload; they count too.", examples=[0]),
     ]
     dropped: Annotated[
         dict[str, int] | None, Field(description="Rows that cannot count, by reason: `too_old`, `future`.")
@@ -163,7 +170,7 @@ class ColumnWindow(BaseModel):
 class Check(BaseModel):
     check: str
     ratio: float
-    reference_ratio: float
+    reference_ratio: float | None = Field(description="Null where the reference has no value.")
     degraded: bool | None
 
 

@@ -1,0 +1,67 @@
+"""What a transaction is about to make true of the versions' live state; applied to memory once it is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from exporter.aggregate import Aggregate, Timeline
+from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Live, Totals, Version
+from exporter.schema import COARSE, FINE
+from exporter.transaction import Transaction
+
+
+@dataclass
+class Commit:
+    """Changes of one transaction. Nobody but the writer's thread makes one."""
+
+    # The whole block after this commit, by version, family and start.
+    blocks: dict[tuple[Version, int, int], Aggregate] = field(default_factory=dict)
+    reference_ids: dict[Version, int] = field(default_factory=dict)
+    totals: dict[Version, Totals] = field(default_factory=dict)
+    last: dict[Version, float] = field(default_factory=dict)
+    spooled: dict[Version, int] = field(default_factory=dict)
+    unknown: dict[Version, frozenset[str]] = field(default_factory=dict)
+
+    def add_block(self, version: Version, binning: Binning, start: int, block: Aggregate, now: float) -> None:
+        """Add counts to a block of a version whose binning is, or is about to be, the given one."""
+        family = COARSE if start < binning.timeline.horizon(now) else FINE
+        key = (version, family, start)
+        before = self.blocks.get(key) or family_of(binning.timeline, family).get(start)
+        self.blocks[key] = before + block if before is not None else block
+        self.reference_ids[version] = binning.reference_id
+
+    def add_totals(self, version: Version, totals: Totals) -> None:
+        before = self.totals.get(version)
+        self.totals[version] = before + totals if before is not None else totals
+
+    def write(self, transaction: Transaction) -> None:
+        """Make the store say it."""
+        together: dict[tuple[Version, int], dict[int, Aggregate]] = defaultdict(dict)
+        for (version, family, start), block in self.blocks.items():
+            together[version, family][start] = block
+        for (version, family), blocks in together.items():
+            transaction.put_aggregates(self.reference_ids[version], family, blocks)
+        for version, at in self.last.items():
+            if version.last_prediction is None or at > version.last_prediction:
+                transaction.set_last_prediction(version.key, at)
+
+    def apply(self) -> None:
+        """Make memory say what the store says now."""
+        for (version, family, start), block in self.blocks.items():
+            assert version.binning is not None
+            family_of(version.binning.timeline, family)[start] = block
+        for version, totals in self.totals.items():
+            version.live = Live(version.binning, version.live.totals + totals)
+        for version, at in self.last.items():
+            version.last_prediction = max(version.last_prediction or 0.0, at)
+        for version, rows in self.spooled.items():
+            version.spooled_rows += rows
+        for version, names in self.unknown.items():
+            if not names <= version.unknown_columns:
+                together = sorted(version.unknown_columns | names)
+                version.unknown_columns = frozenset(together[:MAX_UNKNOWN_COLUMNS])
+
+
+def family_of(timeline: Timeline, family: int) -> dict[int, Aggregate]:
+    return timeline.fine if family == FINE else timeline.coarse

@@ -1,0 +1,143 @@
+"""The tables of the store, and the values that go in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from exporter.arrays import Floats, Ints
+
+SCHEMA_VERSION = 1
+FINE, COARSE = 0, 1  # families of aggregates
+DAY_SECONDS = 86400
+PREDICTIONS = "predictions_"  # and the day
+
+metadata = sa.MetaData()
+meta = sa.Table(
+    "meta", metadata, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.String)
+)
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("version", sa.String, nullable=False),
+    # A model that was deleted and registered again has the same names, and nothing else in common.
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("last_prediction", sa.Float),
+    sa.Column("status", sa.String, nullable=False, server_default=""),
+    sa.UniqueConstraint("model", "version", "created_ms"),
+)
+references = sa.Table(
+    "reference_profiles",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("version_id", sa.Integer, nullable=False, index=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+)
+aggregates = sa.Table(
+    "aggregates",
+    metadata,
+    sa.Column("reference_id", sa.Integer, primary_key=True),
+    sa.Column("family", sa.SmallInteger, primary_key=True),
+    sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+aliases = sa.Table(
+    "alias_history",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("alias", sa.String, nullable=False),
+    sa.Column("version", sa.String, nullable=False),  # empty: the alias was removed
+    sa.Column("since", sa.Float, nullable=False),
+)
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("key", sa.LargeBinary(16), primary_key=True),
+    sa.Column("body", sa.LargeBinary(16), nullable=False),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+)
+spool = sa.Table(
+    "spool",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("version_id", sa.Integer, nullable=False, index=True),
+    sa.Column("content_type", sa.String, nullable=False),
+    sa.Column("query", sa.String, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("row_numbers", sa.LargeBinary, nullable=False),
+    sa.Column("times", sa.LargeBinary, nullable=False),
+)
+
+
+@lru_cache(maxsize=64)
+def prediction_table(day: int) -> sa.Table:
+    """Predictions of one UTC day, numbered from 1970.
+
+    A table a day keeps the tree that random ids are inserted into small, and makes forgetting a day cheap.
+    """
+    return sa.Table(
+        f"{PREDICTIONS}{day}",
+        sa.MetaData(),
+        sa.Column("id_hash", sa.LargeBinary(16), primary_key=True),
+        sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("payload", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("prediction", sa.String),
+        sa.Column("score", sa.Float),
+        sqlite_with_rowid=False,
+    )
+
+
+class PredictionRow(NamedTuple):
+    """What is kept of a prediction with an id: what a label will need. The fields are the table's columns."""
+
+    id_hash: bytes
+    version_id: int
+    payload: int
+    at: float
+    prediction: str | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class SpooledRequest:
+    """A request that waits for its version's reference: its body, which of its rows, and their times."""
+
+    content_type: str
+    query: dict[str, str]
+    body: bytes
+    row_numbers: Ints
+    times: Floats
+
+
+@dataclass(frozen=True)
+class AliasMove:
+    """From `since` on the alias points to `version`; empty where it was removed."""
+
+    model: str
+    alias: str
+    version: str
+    since: float
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """What is kept of a version: `status` as `set_status` left it, empty before; `spooled_rows` wait."""
+
+    key: int
+    model: str
+    version: str
+    created_ms: int
+    last_prediction: float | None
+    status: str
+    spooled_rows: int

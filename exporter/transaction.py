@@ -1,0 +1,179 @@
+"""What a commit may write."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from exporter import schema
+from exporter.aggregate import Aggregate
+from exporter.reference import Reference
+from exporter.schema import COARSE, FINE, PREDICTIONS, PredictionRow, SpooledRequest, prediction_table
+
+
+class Transaction:
+    """The writes of one commit. Nothing of it is visible before the store's `begin` block ends."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self._days: set[int] = set()
+
+    def insert_predictions(self, day: int, rows: Sequence[PredictionRow]) -> dict[tuple[bytes, int], int]:
+        """Remember rows with distinct (id_hash, version_id); those that are there already are left alone.
+
+        Returns:
+            The stored payload hash of each row that was there already, by (id_hash, version_id).
+        """
+        if not rows:
+            return {}
+        table = self._prediction_table(day)
+        insert = self._insert_tuples(table) + " ON CONFLICT DO NOTHING"
+        with self.connection.begin_nested() as savepoint:
+            if self.connection.exec_driver_sql(insert, list(rows)).rowcount == len(rows):
+                return {}  # all new, as nearly always: no look-up was needed
+            savepoint.rollback()
+        known = self.find_predictions(day, [row.id_hash for row in rows])
+        fresh = [row for row in rows if (row.id_hash, row.version_id) not in known]
+        if fresh:
+            self.connection.exec_driver_sql(insert, fresh)
+        return {(row.id_hash, row.version_id): known[row.id_hash, row.version_id] for row in rows
+                if (row.id_hash, row.version_id) in known}  # fmt: skip
+
+    def find_predictions(self, day: int, hashes: Sequence[bytes]) -> dict[tuple[bytes, int], int]:
+        """Payload hash by (id_hash, version_id) of what is stored for the given ids on that day."""
+        table = self._prediction_table(day)
+        query = sa.select(table.c.id_hash, table.c.version_id, table.c.payload)
+        found = {}
+        for start in range(0, len(hashes), 500):  # bounded: SQLite limits the variables of a statement
+            part = query.where(table.c.id_hash.in_(hashes[start : start + 500]))
+            for id_hash, version_id, payload in self.connection.execute(part):
+                found[bytes(id_hash), version_id] = payload
+        return found
+
+    def replace_predictions(self, day: int, rows: Sequence[PredictionRow]) -> None:
+        """Store rows whose id came again with another payload in place of the earlier ones: labels join the
+        latest."""
+        if not rows:
+            return
+        table = self._prediction_table(day)
+        upsert = self._insert_tuples(table) + (
+            " ON CONFLICT (id_hash, version_id) DO UPDATE SET payload = excluded.payload, at = excluded.at,"
+            " prediction = excluded.prediction, score = excluded.score"
+        )
+        self.connection.exec_driver_sql(upsert, list(rows))
+
+    def put_aggregates(self, reference_id: int, family: int, blocks: Mapping[int, Aggregate]) -> None:
+        values = [
+            {"reference_id": reference_id, "family": family, "start": start, "payload": block.encode()}
+            for start, block in blocks.items()
+        ]
+        if values:
+            self.connection.execute(upsert(schema.aggregates, "payload", self.connection), values)
+
+    def delete_aggregates(self, reference_id: int, family: int, starts: Sequence[int]) -> None:
+        for start in starts:
+            self.connection.execute(
+                sa.delete(schema.aggregates).where(
+                    schema.aggregates.c.reference_id == reference_id,
+                    schema.aggregates.c.family == family,
+                    schema.aggregates.c.start == start,
+                )
+            )
+
+    def set_last_prediction(self, version_id: int, at: float) -> None:
+        update = sa.update(schema.versions).where(schema.versions.c.id == version_id)
+        self.connection.execute(update.values(last_prediction=at))
+
+    def set_status(self, version_id: int, status: str) -> None:
+        self.connection.execute(
+            sa.update(schema.versions).where(schema.versions.c.id == version_id).values(status=status)
+        )
+
+    def find_key(self, key: bytes) -> bytes | None:
+        """The hash of the body that was committed with an idempotency key, None where none was."""
+        found = self.connection.scalar(sa.select(schema.batches.c.body).where(schema.batches.c.key == key))
+        return None if found is None else bytes(found)
+
+    def remember_key(self, key: bytes, body: bytes, at: float) -> None:
+        self.connection.execute(schema.batches.insert(), {"key": key, "body": body, "at": at})
+
+    def add_spooled(self, version_id: int, request: SpooledRequest) -> None:
+        self.connection.execute(
+            schema.spool.insert(),
+            {
+                "version_id": version_id,
+                "content_type": request.content_type,
+                "query": json.dumps(request.query),
+                "body": zlib.compress(request.body, 1),
+                "rows": len(request.times),
+                "row_numbers": request.row_numbers.astype("<i8").tobytes(),
+                "times": request.times.astype("<f8").tobytes(),
+            },
+        )
+
+    def delete_spooled(self, version_id: int) -> None:
+        self.connection.execute(sa.delete(schema.spool).where(schema.spool.c.version_id == version_id))
+
+    def save_reference(self, version_id: int, reference: Reference, at: float) -> int:
+        """Store a version's reference and make it the current one.
+
+        Returns:
+            Its id, under which aggregates are kept: other bins never meet.
+        """
+        values = {
+            "version_id": version_id,
+            "digest": reference.digest,
+            "created_at": at,
+            "payload": reference.encode(),
+        }
+        key = self.connection.execute(schema.references.insert(), values).inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    def forget(self, keys_before: float, blocks_before: float, prediction_days_before: int) -> None:
+        """Drop idempotency keys, blocks and days of predictions that are older than the given."""
+        self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.at < keys_before))
+        for reference_id in self.connection.scalars(sa.select(schema.references.c.id)).all():
+            for family in (FINE, COARSE):  # each a stretch of the primary key: no scan of all blocks
+                self.connection.execute(
+                    sa.delete(schema.aggregates).where(
+                        schema.aggregates.c.reference_id == reference_id,
+                        schema.aggregates.c.family == family,
+                        schema.aggregates.c.start < int(blocks_before),
+                    )
+                )
+        for name in sa.inspect(self.connection).get_table_names():
+            day = name.removeprefix(PREDICTIONS)
+            if name.startswith(PREDICTIONS) and day.isdigit() and int(day) < prediction_days_before:
+                prediction_table(int(day)).drop(self.connection)
+
+    def _prediction_table(self, day: int) -> sa.Table:
+        """The table of a day, created where it is not there."""
+        table = prediction_table(day)
+        if day not in self._days:
+            self.connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            self._days.add(day)
+        return table
+
+    def _insert_tuples(self, table: sa.Table) -> str:
+        """SQL for rows that are tuples of all columns.
+
+        SQLAlchemy's own insert takes as long again as the database.
+        """
+        place = "?" if self.connection.dialect.name == "sqlite" else "%s"
+        places = ", ".join([place] * len(table.columns))
+        return f"INSERT INTO {table.name} VALUES ({places})"  # noqa: S608 - the name is our own
+
+
+def upsert(table: sa.Table, column: str, connection: sa.Connection) -> Any:
+    """Insert rows, or set `column` of those whose primary key is there."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_={column: statement.excluded[column]}
+    )

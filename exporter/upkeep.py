@@ -1,0 +1,115 @@
+"""Jobs for the writer's thread besides taking rows: give a version its reference, keep the store tidy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from exporter.aggregate import Aggregate, Timeline, fold
+from exporter.commit import Commit, family_of
+from exporter.config import Settings
+from exporter.errors import RequestError
+from exporter.fleet import Binning, Live, Status, Version
+from exporter.ingest import bin_spooled
+from exporter.reference import Reference
+from exporter.schema import COARSE, DAY_SECONDS, FINE
+from exporter.store import Store
+
+KEY_RETENTION_SECONDS = 86400.0
+
+log = logging.getLogger(__name__)
+
+
+def activate(
+    store: Store,
+    settings: Settings,
+    version: Version,
+    reference: Reference,
+    reference_id: int | None,
+    now: float,
+) -> None:
+    """Give a version its reference, stored already under an id or not, and count what waited for it."""
+    fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
+    spooled = store.load_spooled(version.key)
+    waited = np.zeros(reference.cells, np.int64)
+    commit = Commit()
+    with store.begin() as transaction:
+        if reference_id is None:
+            reference_id = transaction.save_reference(version.key, reference, now)
+        binning = Binning(reference_id, reference, Timeline(settings, fine, coarse))
+        for waiting in spooled:
+            try:
+                binned, latency = bin_spooled(waiting, reference, settings)
+            except RequestError as error:  # it was taken under other limits
+                log.error(
+                    "%s version %s: %d rows cannot be read any more: %s",
+                    *(*version.names, len(waiting.times), error),
+                )
+                continue
+            starts = binning.timeline.block_starts(waiting.times, now)
+            for start, block in fold(reference, binned, starts, latency).items():
+                commit.add_block(version, binning, start, block, now)
+                waited += block.counts
+        commit.write(transaction)
+        transaction.delete_spooled(version.key)
+        transaction.set_status(version.key, "")
+    for (_, family, start), block in commit.blocks.items():
+        family_of(binning.timeline, family)[start] = block
+    # Traffic was counted as it came; the bins count from here.
+    version.live = Live(binning, replace(version.live.totals, values=waited))
+    version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
+
+
+def do_without(store: Store, version: Version, status: Status, detail: str) -> None:
+    """Say why a version has no reference; unless its rows are becoming one, forget what waited for it."""
+    collecting = status is Status.COLLECTING
+    with store.begin() as transaction:
+        transaction.set_status(version.key, status)
+        if not collecting:
+            transaction.delete_spooled(version.key)
+    version.status, version.detail = status, detail
+    version.spooled_rows = version.spooled_rows if collecting else 0
+
+
+def discard_spooled(store: Store, version: Version) -> None:
+    """Forget what waits for the reference of a version that is not monitored any more."""
+    with store.begin() as transaction:
+        transaction.delete_spooled(version.key)
+    version.spooled_rows = 0
+
+
+def tidy(store: Store, settings: Settings, versions: Iterable[Version], now: float) -> None:
+    """Merge blocks that are too old to be fine, forget what is past its retention."""
+    for version in versions:
+        if version.binning is not None:
+            _compact(store, settings, version, version.binning, now)
+    with store.begin() as transaction:
+        transaction.forget(
+            keys_before=now - KEY_RETENTION_SECONDS,
+            blocks_before=now - settings.retention_seconds,
+            prediction_days_before=int(now // DAY_SECONDS) - settings.prediction_retention_days,
+        )
+
+
+def _compact(store: Store, settings: Settings, version: Version, binning: Binning, now: float) -> None:
+    timeline = binning.timeline
+    horizon, oldest = timeline.horizon(now), now - settings.retention_seconds
+    old = sorted(start for start in timeline.fine if start < horizon)
+    expired = [start for start in timeline.coarse if start < oldest]
+    if not old and not expired:
+        return
+    merged: dict[int, Aggregate] = {}
+    for start in old:
+        coarse = start // settings.coarse_seconds * settings.coarse_seconds
+        block = merged.get(coarse) or timeline.coarse.get(coarse)
+        merged[coarse] = block + timeline.fine[start] if block is not None else timeline.fine[start]
+    with store.begin() as transaction:
+        transaction.put_aggregates(binning.reference_id, COARSE, merged)
+        transaction.delete_aggregates(binning.reference_id, FINE, old)
+    fine = {start: block for start, block in timeline.fine.items() if start >= horizon}
+    coarser = {start: block for start, block in (timeline.coarse | merged).items() if start >= oldest}
+    # A new timeline: who evaluates the old one must not see a block twice, or not at all.
+    version.live = replace(version.live, binning=replace(binning, timeline=Timeline(settings, fine, coarser)))

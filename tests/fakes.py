@@ -1,0 +1,158 @@
+"""Fakes of what lies outside of the process, with the rules of the real thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from types import MappingProxyType
+
+import pyarrow as pa
+
+from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
+from exporter.profile import ReferenceData
+from exporter.registry import Registry
+from exporter.versions import Registered, RegisteredModel, RegisteredVersion, is_switched_off
+
+TIMEOUT_SECONDS = 20
+CREATED = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class Clock:
+    """Stands still unless it is set."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class _Version:
+    created_at: datetime
+    reference: pa.Table | Exception | None
+    run_metrics: dict[str, float]
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Model:
+    tags: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, _Version] = field(default_factory=dict)
+
+
+class FakeRegistry(Registry):
+    """MLflow's registry in memory.
+
+    `failure` is raised by every call while it is set. While `loading` is cleared, references take long.
+    """
+
+    def __init__(self) -> None:
+        self.failure: RegistryError | None = None
+        self.loading = Event()
+        self.loading.set()
+        self._models: dict[str, _Model] = {}
+        self._registered = 0
+
+    # -- what people do in MLflow ---------------------------------------------------------------------------
+
+    def register(
+        self,
+        model: str,
+        reference: pa.Table | Exception | None = None,
+        *,
+        alias: str = "",
+        run_metrics: dict[str, float] | None = None,
+    ) -> str:
+        """A new version, and its number. A `reference` that is an error is raised on loading."""
+        found = self._models.setdefault(model, _Model())
+        number = str(max(map(int, found.versions), default=0) + 1)
+        self._registered += 1
+        created_at = CREATED + timedelta(seconds=self._registered)
+        found.versions[number] = _Version(created_at, reference, run_metrics or {})
+        if alias:
+            self.set_alias(model, alias, number)
+        return number
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        assert version in self._models[model].versions
+        self._models[model].aliases[alias] = version
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        del self._models[model].aliases[alias]
+
+    def set_reference(self, model: str, version: str, reference: pa.Table | Exception | None) -> None:
+        self._models[model].versions[version].reference = reference
+
+    def tag(self, model: str, version: str | None = None, **tags: str) -> None:
+        """Set tags `monitoring.…` of a version, or of the model."""
+        found = self._models[model]
+        named = {f"monitoring.{name}": value for name, value in tags.items()}
+        (found if version is None else found.versions[version]).tags.update(named)
+
+    def delete(self, model: str) -> None:
+        del self._models[model]
+
+    # -- what the exporter asks -----------------------------------------------------------------------------
+
+    def poll(self) -> Registered:
+        self._check()
+        models, versions_off = {}, set()
+        for name, model in self._models.items():
+            if is_switched_off(model.tags):
+                continue
+            off = {number for number, version in model.versions.items() if is_switched_off(version.tags)}
+            aliases = {alias: number for alias, number in model.aliases.items() if number not in off}
+            if model.aliases:
+                versions_off |= {(name, number) for number in off}
+            if aliases:
+                enabled = model.versions.keys() - off
+                models[name] = RegisteredModel(
+                    name,
+                    MappingProxyType(aliases),
+                    MappingProxyType({number: self._view(name, number, aliases) for number in enabled}),
+                )
+        models_off = {name for name, model in self._models.items() if is_switched_off(model.tags)}
+        return Registered(MappingProxyType(models), frozenset(models_off), frozenset(versions_off))
+
+    def _view(self, name: str, number: str, aliases: dict[str, str]) -> RegisteredVersion:
+        model = self._models[name]
+        version = model.versions[number]
+        return RegisteredVersion(
+            model=name,
+            version=number,
+            aliases=frozenset(alias for alias, target in aliases.items() if target == number),
+            run_id=f"run-{name}-{number}",
+            source=f"models:/m-{name}-{number}",
+            model_id=f"m-{name}-{number}",
+            tags=MappingProxyType(dict(version.tags)),
+            model_tags=MappingProxyType(dict(model.tags)),
+            created_at=version.created_at,
+        )
+
+    def load_reference(self, version: RegisteredVersion) -> ReferenceData:
+        assert self.loading.wait(TIMEOUT_SECONDS)
+        self._check()
+        reference = self._models[version.model].versions[version.version].reference
+        if reference is None:
+            raise ReferenceNotFoundError("no reference found, looked at: everything")
+        if isinstance(reference, Exception):
+            raise reference
+        settings = {name: version.setting(name) for name in ("task", "target")}
+        return replace(ReferenceData(reference, source="extra_files"), **settings)
+
+    def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
+        self._check()
+        return dict(self._models[version.model].versions[version.version].run_metrics)
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+BROKEN = ReferenceInvalidError("extra_files/reference.parquet of the model: not Parquet")
