@@ -75,9 +75,9 @@ class Store:
     def close(self) -> None:
         """Let go of the store; what comes later is refused."""
         self._closed = True
-        self._engine.dispose()
         if self._lock_connection is not None:
             self._lock_connection.close()
+        self._engine.dispose()
         if self._lock_file is not None:
             self._lock_file.close()
 

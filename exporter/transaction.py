@@ -33,10 +33,12 @@ class Transaction:
             return {}
         table = self._prediction_table(day)
         insert = self._insert_tuples(table) + " ON CONFLICT DO NOTHING"
-        with self.connection.begin_nested() as savepoint:
-            if self.connection.exec_driver_sql(insert, list(rows)).rowcount == len(rows):
-                return {}  # all new, as nearly always: no look-up was needed
-            savepoint.rollback()
+        # No context manager: when the disk is full SQLite undoes everything, and the savepoint is gone as well.
+        savepoint = self.connection.begin_nested()
+        if self.connection.exec_driver_sql(insert, list(rows)).rowcount == len(rows):
+            savepoint.commit()
+            return {}  # all new, as nearly always: no look-up was needed
+        savepoint.rollback()
         known = self.find_predictions(day, [row.id_hash for row in rows])
         fresh = [row for row in rows if (row.id_hash, row.version_id) not in known]
         if fresh:

@@ -61,7 +61,7 @@ def eventually(condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS
         time.sleep(0.005)
 
 
-class World:
+class Rig:
     """A service that polls the registry at its start, then polls and evaluates when a test says so."""
 
     def __init__(
@@ -81,10 +81,10 @@ class World:
         self.service.writer.stop()
         self.service.store.close()
 
-    def restart(self, **settings: Any) -> World:
+    def restart(self, **settings: Any) -> Rig:
         """Stop, and start again on the same store with the same registry."""
         self.stop()
-        return World(self.settings.store, self.registry, self.clock, **settings)
+        return Rig(self.settings.store, self.registry, self.clock, **settings)
 
     def poll(self) -> None:
         """One poll of MLflow, and all that it sets going."""

@@ -1,0 +1,443 @@
+"""The store, the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from exporter.aggregate import LATENCY_BOUNDS, Aggregate
+from exporter.config import Settings
+from exporter.errors import ConfigError, StoreError
+from exporter.profile import ReferenceData, build_reference
+from exporter.reference import Reference
+from exporter.schema import COARSE, FINE, AliasMove, PredictionRow, SpooledRequest
+from exporter.store import Store
+from tests.postgres import PostgresServer
+from tests.rig import make_table
+
+DAY = 20_500
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("initdb", "pg_ctl"))],
+)
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_uri"))
+    return f"sqlite:///{tmp_path}/exporter.db"
+
+
+@pytest.fixture
+def open_store() -> Iterator[Callable[[str], Store]]:
+    """Stores that are closed after the test, if they were not before."""
+    with ExitStack() as opened:
+
+        def open_one(uri: str) -> Store:
+            store = Store(uri)
+            opened.callback(store.close)
+            return store
+
+        yield open_one
+
+
+@pytest.fixture
+def store(uri: str, open_store: Callable[[str], Store]) -> Store:
+    return open_store(uri)
+
+
+def make_reference() -> Reference:
+    return build_reference(ReferenceData(make_table(200), "test"), Settings().windows, 500)
+
+
+def make_aggregate(reference: Reference, rows: int) -> Aggregate:
+    return Aggregate(
+        rows=rows,
+        counts=np.arange(reference.cells, dtype=np.uint32),
+        moments=np.full((len(reference.columns), 3), 0.1 * rows),
+        latency=np.arange(len(LATENCY_BOUNDS) + 1, dtype=np.int64),
+        latency_sum=1.5,
+    )
+
+
+def make_prediction(number: int, payload: int = 1, version_id: int = 1, at: float = 0.0) -> PredictionRow:
+    return PredictionRow(number.to_bytes(16, "big"), version_id, payload, at, "1", 0.5)
+
+
+def make_spooled(rows: int, body: bytes = b"{}") -> SpooledRequest:
+    numbers = np.arange(rows, dtype=np.int64)
+    return SpooledRequest("application/json", {"model": "fraud"}, body, numbers, numbers + 0.5)
+
+
+def insert(store: Store, *rows: PredictionRow, day: int = DAY) -> dict[tuple[bytes, int], int]:
+    with store.begin() as transaction:
+        return transaction.insert_predictions(day, rows)
+
+
+def day_tables(store: Store) -> list[str]:
+    with store.begin() as transaction:
+        names = sa.inspect(transaction.connection).get_table_names()
+    return sorted(name for name in names if name.startswith("predictions_"))
+
+
+# -- opening ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("exporter.db", "no URI"),
+        ("mysql://user:secret@host/db", "taken are sqlite and postgresql"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:////nowhere/at/all/exporter.db", "No such file or directory"),
+        ("postgresql+pg8000://user:secret@host/db", "pg8000"),
+    ],
+)
+def test_a_uri_that_cannot_be_used_is_refused_without_its_password(uri: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        Store(uri)
+    assert "secret" not in str(error.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "exporter.db").write_text("something else, and more than a page of it " * 200)
+    with pytest.raises(StoreError, match="file is not a database"):
+        Store(f"sqlite:///{tmp_path}/exporter.db")
+
+
+def test_a_database_that_is_down_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(f"postgresql://exporter@/exporter?host={tmp_path}")
+
+
+def test_a_store_with_another_schema_is_refused(uri: str, open_store: Callable[[str], Store]) -> None:
+    store = open_store(uri)
+    with store.begin() as transaction:
+        transaction.connection.execute(sa.text("UPDATE meta SET value = '99' WHERE key = 'schema_version'"))
+    store.close()
+    with pytest.raises(StoreError, match="schema 99"):
+        Store(uri)
+
+
+def test_a_second_exporter_is_refused_and_does_not_disturb_the_first(uri: str, store: Store) -> None:
+    with pytest.raises(StoreError, match="another exporter uses"):
+        Store(uri)
+    assert insert(store, make_prediction(1)) == {}
+
+
+def test_after_a_close_the_next_one_opens(uri: str) -> None:
+    Store(uri).close()
+    Store(uri).close()
+
+
+def test_a_lock_ends_with_its_process(uri: str) -> None:
+    program = f"from exporter.store import Store; s = Store({uri!r}); print('open', flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"open\n"
+            with pytest.raises(StoreError, match="another exporter uses"):
+                Store(uri)
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+    Store(uri).close()
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_who_lost_the_database_to_another_exporter_writes_no_more(
+    postgres_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    first = open_store(postgres_uri)
+    with first.begin() as transaction:  # as after a restart of the server: the session with the lock is gone
+        transaction.connection.execute(
+            sa.text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        )
+    second = open_store(postgres_uri)
+    with pytest.raises(StoreError, match="took over"):
+        insert(first, make_prediction(1))
+    assert insert(second, make_prediction(1)) == {}
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_it_recovers_when_the_server_was_restarted(
+    postgres_server: PostgresServer, postgres_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(postgres_uri)
+    insert(store, make_prediction(1))
+    postgres_server.stop()
+    with pytest.raises(StoreError):
+        insert(store, make_prediction(2))
+    postgres_server.start()
+    assert insert(store, make_prediction(1), make_prediction(2)) == {(make_prediction(1).id_hash, 1): 1}
+
+
+def test_a_closed_store_takes_and_gives_nothing(store: Store) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        insert(store, make_prediction(1))
+    with pytest.raises(StoreError, match="closed"):
+        store.load_versions()
+
+
+# -- transactions -------------------------------------------------------------------------------------------
+
+
+def test_what_is_committed_is_there_after_reopening(uri: str, open_store: Callable[[str], Store]) -> None:
+    store, reference = open_store(uri), make_reference()
+    version = store.ensure_version("fraud", "1", 0)
+    with store.begin() as transaction:
+        reference_id = transaction.save_reference(version.key, reference, at=1.0)
+        transaction.put_aggregates(reference_id, FINE, {300: make_aggregate(reference, 3)})
+        transaction.add_spooled(version.key, make_spooled(2, b"waits"))
+        transaction.set_last_prediction(version.key, 12.5)
+    store.close()
+
+    store = open_store(uri)
+    (stored,) = store.load_versions()
+    assert (stored.last_prediction, stored.spooled_rows) == (12.5, 2)
+    loaded = store.load_reference(stored.key)
+    assert loaded is not None
+    assert loaded[0] == reference_id
+    assert loaded[1].digest == reference.digest
+    assert list(store.load_blocks(reference_id)[0]) == [300]
+    assert [spooled.body for spooled in store.load_spooled(stored.key)] == [b"waits"]
+
+
+def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
+    with suppress(ZeroDivisionError), store.begin() as transaction:
+        transaction.insert_predictions(DAY, [make_prediction(1)])
+        transaction.remember_key(b"k" * 16, b"b" * 16, 1.0)
+        raise ZeroDivisionError
+    assert insert(store, make_prediction(1)) == {}, "the day's table was undone as well, and comes again"
+    with store.begin() as transaction:
+        assert transaction.find_key(b"k" * 16) is None
+
+
+def test_it_can_be_read_within_a_transaction(store: Store) -> None:
+    version = store.ensure_version("fraud", "1", 0)
+    with store.begin() as transaction:
+        transaction.set_status(version.key, "broken reference")
+        assert store.load_versions()[0].status == "", "what is not committed yet is not seen"
+    assert store.load_versions()[0].status == "broken reference"
+
+
+def test_a_value_that_the_database_does_not_take_is_no_failure_of_the_store(store: Store) -> None:
+    row = make_prediction(1)._replace(payload="text \ud800")
+    with pytest.raises((sa.exc.DBAPIError, UnicodeEncodeError)):
+        insert(store, row)
+    assert insert(store, make_prediction(1)) == {}
+
+
+# -- versions, references, blocks ---------------------------------------------------------------------------
+
+
+def test_a_version_keeps_its_number(store: Store) -> None:
+    first = store.ensure_version("fraud", "1", 0)
+    other = store.ensure_version("fraud", "2", 0)
+    assert store.ensure_version("fraud", "1", 0) == first
+    assert first.key != other.key
+    assert [version.version for version in store.load_versions()] == ["1", "2"]
+
+
+def test_a_version_that_was_registered_again_is_another_one(store: Store) -> None:
+    before, after = store.ensure_version("fraud", "1", 1000), store.ensure_version("fraud", "1", 2000)
+    assert before.key != after.key
+    assert store.load_versions()[-1] == after
+
+
+def test_the_latest_reference_is_the_current_one(store: Store) -> None:
+    reference = make_reference()
+    with store.begin() as transaction:
+        transaction.save_reference(1, reference, at=1.0)
+        latest = transaction.save_reference(1, reference, at=2.0)
+        transaction.save_reference(2, reference, at=3.0)
+    loaded = store.load_reference(1)
+    assert loaded is not None
+    assert loaded[0] == latest
+    assert store.load_reference(3) is None
+
+
+def test_blocks_come_back_by_family_and_the_last_one_put_counts(store: Store) -> None:
+    reference = make_reference()
+    with store.begin() as transaction:
+        transaction.put_aggregates(
+            1, FINE, {0: make_aggregate(reference, 1), 300: make_aggregate(reference, 2)}
+        )
+        transaction.put_aggregates(1, FINE, {300: make_aggregate(reference, 5)})
+        transaction.put_aggregates(1, COARSE, {0: make_aggregate(reference, 7)})
+        transaction.put_aggregates(2, FINE, {0: make_aggregate(reference, 9)})
+        transaction.put_aggregates(2, COARSE, {})
+    fine, coarse = store.load_blocks(1)
+    assert {start: block.rows for start, block in fine.items()} == {0: 1, 300: 5}
+    assert {start: block.rows for start, block in coarse.items()} == {0: 7}
+    kept, put = fine[300], make_aggregate(reference, 5)
+    assert np.array_equal(kept.counts, put.counts)
+    assert np.array_equal(kept.moments, put.moments)
+    assert np.array_equal(kept.latency, put.latency)
+    assert kept.latency_sum == put.latency_sum
+
+
+def test_blocks_can_be_deleted_one_by_one(store: Store) -> None:
+    reference = make_reference()
+    blocks = {start: make_aggregate(reference, 1) for start in (0, 300, 600)}
+    with store.begin() as transaction:
+        transaction.put_aggregates(1, FINE, blocks)
+        transaction.put_aggregates(1, COARSE, blocks)
+        transaction.delete_aggregates(1, FINE, [0, 600])
+    fine, coarse = store.load_blocks(1)
+    assert list(fine) == [300]
+    assert list(coarse) == [0, 300, 600]
+
+
+def test_alias_moves_come_back_in_order(store: Store) -> None:
+    moves = [AliasMove("fraud", "champion", version, since) for version, since in (("1", 1.0), ("", 3.0))]
+    store.add_alias_moves(moves[1:])
+    store.add_alias_moves(moves[:1])
+    assert store.load_alias_moves() == moves
+
+
+# -- predictions --------------------------------------------------------------------------------------------
+
+
+def test_rows_that_are_new_are_inserted(store: Store) -> None:
+    assert insert(store, make_prediction(1), make_prediction(2)) == {}
+    assert insert(store) == {}
+
+
+def test_rows_that_are_there_are_told_with_their_payload_and_left_alone(store: Store) -> None:
+    insert(store, make_prediction(1, payload=-7))
+    known = insert(store, make_prediction(1, payload=8), make_prediction(2))
+    assert known == {(make_prediction(1).id_hash, 1): -7}
+    assert insert(store, make_prediction(1), make_prediction(2)) == {
+        (make_prediction(1).id_hash, 1): -7,
+        (make_prediction(2).id_hash, 1): 1,
+    }
+
+
+def test_the_same_id_of_another_version_or_day_is_new(store: Store) -> None:
+    insert(store, make_prediction(1))
+    assert insert(store, make_prediction(1, version_id=2)) == {}
+    assert insert(store, make_prediction(1), day=DAY + 1) == {}
+
+
+def test_ids_are_found_however_many_are_asked_for(store: Store) -> None:
+    rows = [make_prediction(number, payload=number) for number in range(1200)]
+    insert(store, *rows)
+    with store.begin() as transaction:
+        found = transaction.find_predictions(DAY, [row.id_hash for row in rows])
+        assert found == {(row.id_hash, 1): row.payload for row in rows}
+        assert transaction.find_predictions(DAY - 1, [row.id_hash for row in rows]) == {}
+
+
+def test_a_replaced_row_is_the_one_that_is_kept(store: Store) -> None:
+    insert(store, make_prediction(1))
+    with store.begin() as transaction:
+        transaction.replace_predictions(DAY, [make_prediction(1, payload=2), make_prediction(2, payload=3)])
+        transaction.replace_predictions(DAY, [])
+    assert insert(store, make_prediction(1), make_prediction(2)) == {
+        (make_prediction(1).id_hash, 1): 2,
+        (make_prediction(2).id_hash, 1): 3,
+    }
+
+
+def test_every_64_bit_payload_and_odd_texts_are_kept(store: Store) -> None:
+    odd = [
+        make_prediction(number, payload)._replace(prediction=text, score=score)
+        for number, (payload, text, score) in enumerate(
+            [(2**63 - 1, "", 0.0), (-(2**63), "é\n'\";--", 1e308), (0, None, None)]
+        )
+    ]
+    insert(store, *odd)
+    assert insert(store, *odd) == {(row.id_hash, 1): row.payload for row in odd}
+
+
+# -- idempotency keys, spool, forgetting --------------------------------------------------------------------
+
+
+def test_a_key_is_found_with_the_body_it_came_with(store: Store) -> None:
+    with store.begin() as transaction:
+        transaction.remember_key(b"k" * 16, b"b" * 16, 1.0)
+        assert transaction.find_key(b"k" * 16) == b"b" * 16
+        assert transaction.find_key(b"x" * 16) is None
+
+
+def test_what_waits_comes_back_in_order_of_arrival(store: Store) -> None:
+    version = store.ensure_version("fraud", "1", 0)
+    with store.begin() as transaction:
+        for number in range(3):
+            transaction.add_spooled(version.key, make_spooled(number + 1, b"body %d" % number))
+    spooled = store.load_spooled(version.key)
+    assert [each.body for each in spooled] == [b"body 0", b"body 1", b"body 2"]
+    assert spooled[2].query == {"model": "fraud"}
+    assert spooled[2].row_numbers.tolist() == [0, 1, 2]
+    assert spooled[2].times.tolist() == [0.5, 1.5, 2.5]
+    assert store.load_versions()[0].spooled_rows == 6
+    with store.begin() as transaction:
+        transaction.delete_spooled(version.key)
+    assert store.load_spooled(version.key) == []
+
+
+def test_what_is_past_its_retention_is_forgotten(store: Store) -> None:
+    reference = make_reference()
+    with store.begin() as transaction:
+        transaction.remember_key(b"old".ljust(16), b"b" * 16, 99.0)
+        transaction.remember_key(b"new".ljust(16), b"b" * 16, 100.0)
+        for day in (9, 10):
+            transaction.insert_predictions(day, [make_prediction(1)])
+        reference_id = transaction.save_reference(1, reference, at=1.0)
+        blocks = {start: make_aggregate(reference, 1) for start in (600, 900)}
+        transaction.put_aggregates(reference_id, COARSE, blocks)
+    with store.begin() as transaction:
+        transaction.forget(keys_before=100.0, blocks_before=900.0, prediction_days_before=10)
+    with store.begin() as transaction:
+        assert transaction.find_key(b"old".ljust(16)) is None
+        assert transaction.find_key(b"new".ljust(16)) is not None
+    assert day_tables(store) == ["predictions_10"]
+    assert list(store.load_blocks(reference_id)[1]) == [900]
+    assert insert(store, make_prediction(1), day=9) == {}, "the table of a forgotten day comes again"
+
+
+def test_its_size_shrinks_when_something_is_forgotten(store: Store) -> None:
+    empty = store.size_bytes()
+    insert(store, *(make_prediction(number) for number in range(5000)))
+    full = store.size_bytes()
+    with store.begin() as transaction:
+        transaction.forget(0.0, 0.0, DAY + 1)
+    assert full > empty + 5000 * 16
+    assert store.size_bytes() < (empty + full) / 2
+
+
+# -- failing ------------------------------------------------------------------------------------------------
+
+
+def limit_pages(store: Store, pages: int) -> None:
+    """Let a disk have no more than so many pages, for all connections of a store."""
+
+    def limit(connection: Any, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}").close()
+
+    sa.event.listen(store._engine, "checkout", limit)
+
+
+def test_a_full_disk_is_an_error_that_undoes_everything(
+    tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/exporter.db")
+    insert(store, make_prediction(0))
+    limit_pages(store, 40)
+    with pytest.raises(StoreError, match="database or disk is full"):
+        insert(store, *(make_prediction(number) for number in range(1, 50_000)))
+    limit_pages(store, 100_000)
+    known = insert(store, *(make_prediction(number) for number in range(10)))
+    assert known == {(make_prediction(0).id_hash, 1): 1}
