@@ -48,6 +48,9 @@ dashboards: setup ## grafana/dashboards from the Python beside it
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --no-header
 lock: setup ## the newest versions of everything into the lock files
 	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements.lock
+	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml -o exporter/requirements.lock
+	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra demo -o exporter/requirements-demo.lock
+	echo 'hatchling>=1.27' | $(COMPILE) --upgrade --constraints requirements.lock --python-version 3.11 - -o exporter/requirements-build.lock
 
 clean: ## remove what was made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
