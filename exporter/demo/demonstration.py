@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 
 from exporter.demo.errors import DemoError
 from exporter.demo.mailbox import Mail, Mailbox
@@ -34,25 +35,24 @@ def demonstrate(pace: Pace, until_mail: bool) -> None:
     if until_mail and not programs.complete:
         raise DemoError(NOT_INSTALLED)
     addresses = choose_addresses()
-    incident = False
     with open_screen() as screen, Mailbox(addresses.mail) as mailbox, Processes() as processes:
         screen.say(introduction(programs, addresses))
         stack = Stack(processes, programs, addresses, pace)
-        while True:
-            processes.check()
-            stack.advance()
-            view = look(processes, programs, addresses, mailbox)
-            screen.show(view)
-            incident = incident or view.phase == "incident"
-            waited = time.monotonic() - began
-            if until_mail and any(tells_of_drift(mail) for mail in view.mails):
-                if not incident:
-                    raise DemoError("the mail came before anything was broken")
-                screen.say(f"The mail came {waited:.0f} seconds after the start.")
-                return
-            if until_mail and waited > MAIL_LIMIT_SECONDS:
-                raise DemoError(f"no mail of the drift within {MAIL_LIMIT_SECONDS:.0f} seconds")
-            time.sleep(LOOK_SECONDS)
+        try:
+            while True:
+                processes.check()
+                stack.advance()
+                screen.show(look(processes, programs, addresses, mailbox))
+                waited = time.monotonic() - began
+                if until_mail and has_come(mailbox.mails, processes.output("traffic")):
+                    screen.say(f"The mail came {waited:.0f} seconds after the start.")
+                    return
+                if until_mail and waited > MAIL_LIMIT_SECONDS:
+                    raise DemoError(f"no mail of the drift within {MAIL_LIMIT_SECONDS:.0f} seconds")
+                time.sleep(LOOK_SECONDS)
+        except KeyboardInterrupt:
+            screen.say("Ending everything.")
+            raise
 
 
 def introduction(programs: Programs, addresses: Addresses) -> str:
@@ -96,6 +96,14 @@ def read_phase(output: str) -> tuple[str, str]:
     return announced[-1] if announced else ("starting", "MLflow, the exporter and the traffic")
 
 
-def tells_of_drift(mail: Mail) -> bool:
-    """Whether it is the mail that the demo is about; one that says that all is well again is not."""
-    return DRIFT_ALERT in mail.subject and not mail.subject.startswith("[resolved]")
+def has_come(mails: Sequence[Mail], traffic_output: str) -> bool:
+    """Whether the mail of the drift is there; one that says that all is well again is not it.
+
+    Raises:
+        DemoError: it was sent before anything was broken.
+    """
+    if not any(DRIFT_ALERT in mail.subject and not mail.subject.startswith("[resolved]") for mail in mails):
+        return False
+    if "\nincident: " not in traffic_output:
+        raise DemoError("a drift was reported before anything was broken")
+    return True

@@ -44,7 +44,7 @@ class Alert:
 
 
 def read_findings(metrics: str) -> list[Finding]:
-    """Per column its drift, in the window that is furthest beyond its limit, then all data-quality checks."""
+    """Per column its drift, in the window that says most about it, then all data-quality checks."""
     series: dict[str, dict[tuple[str, str], float]] = {}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
@@ -68,8 +68,8 @@ def read_findings(metrics: str) -> list[Finding]:
     return [*worst.values(), *checks]
 
 
-def _urgency(finding: Finding) -> tuple[bool, float]:
-    return finding.verdict is True, finding.measured / finding.limit
+def _urgency(finding: Finding) -> tuple[bool, bool, float]:
+    return finding.verdict is True, finding.verdict is not None, finding.measured / finding.limit
 
 
 def read_alerts(answer: str) -> list[Alert]:

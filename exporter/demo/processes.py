@@ -20,7 +20,7 @@ class Processes:
     """Processes that end with the block, however it ends, and a directory that goes with them.
 
     Each is the leader of a process group of its own: Ctrl-C at the terminal reaches the demo alone, which
-    then ends them all. Their output goes to `<name>.log` in the directory.
+    then ends them all. Their output goes to `<name>.log` in the directory, and so do their temporary files.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Processes:
         with self._log(name).open("wb") as log:
             process = subprocess.Popen(
                 command,
-                env=dict(environment),
+                env={**environment, "TMPDIR": str(self.directory)},
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -63,6 +63,8 @@ class Processes:
         Raises:
             ProcessDiedError: one has ended; the message has the last lines of its log.
         """
+        if self._keeper.poll() is not None:
+            raise ProcessDiedError("the process that cleans up after the demo ended by itself")
         for name, process in self._running.items():
             if process.poll() is not None:
                 lines = self.output(name).splitlines()[-LOG_LINES:] or ["(it wrote nothing)"]
@@ -80,9 +82,8 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._keeper.stdin is not None
-        if self._keeper.poll() is None:
-            self._keeper.stdin.close()
-        else:  # somebody killed it
+        self._keeper.stdin.close()
+        if self._keeper.poll() is not None:  # it cannot do it any more
             keeper.clean_up([process.pid for process in self._running.values()], self.directory)
         # Reaped one by one, or the keeper would see them as zombies and wait for nothing.
         for process in self._running.values():

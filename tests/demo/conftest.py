@@ -1,0 +1,37 @@
+"""The real flights, and what the demo makes of them: each takes a second or two, once."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+# As the demo does, and for its reason: see `exporter.demo.app.run`.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from exporter.demo.flights import load_flights, split_flights
+from exporter.demo.pace import Pace
+from exporter.demo.training import TrainedModel, train
+
+PACE = Pace()
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def flights() -> pd.DataFrame:
+    return load_flights()
+
+
+@pytest.fixture(scope="session")
+def later_flights(flights: pd.DataFrame) -> pd.DataFrame:
+    """Those that are replayed."""
+    return split_flights(flights)[2]
+
+
+@pytest.fixture(scope="session")
+def model(flights: pd.DataFrame) -> TrainedModel:
+    """The model of the demo, whose reference ends at NOW."""
+    training, held_out, _ = split_flights(flights)
+    return train(training, held_out, PACE, NOW)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.demo import app
+from exporter.demo.demonstration import has_come, read_phase
+from exporter.demo.errors import DemoError
+from exporter.demo.mailbox import Mail
+
+
+def run(*flags: str) -> int:
+    parser = argparse.ArgumentParser()
+    app.add_arguments(parser)
+    return app.run(parser.parse_args(flags))
+
+
+@pytest.fixture(autouse=True)
+def same_process_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command changes its own process, which here is that of the tests."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_without_prometheus_it_says_what_to_install_and_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run("--until-mail") == 1
+    assert "apt-get install prometheus prometheus-alertmanager" in capsys.readouterr().err
+
+
+def test_an_error_is_a_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--speed", "3") == 1
+    assert capsys.readouterr().err == "mlflow-exporter demo: --speed 3 is not above 0 and at most 1\n"
+
+
+@pytest.mark.parametrize(("flags", "status"), [((), 0), (("--until-mail",), 130)])
+def test_ctrl_c_is_how_the_demo_ends_unless_the_mail_was_wanted(
+    flags: tuple[str, ...], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)  # which has to do as Ctrl-C does
+        signal.pause()
+
+    monkeypatch.setattr("exporter.demo.demonstration.demonstrate", interrupted)
+    assert run(*flags) == status
+
+
+def test_a_missing_library_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "exporter.demo.demonstration", None)
+    assert run() == 1
+    assert "pip install 'mlflow-exporter[demo]'" in capsys.readouterr().err
+
+
+def test_the_command_line_does_not_import_what_only_the_demo_needs() -> None:
+    heavy = "mlflow", "sklearn", "pandas", "rich", "aiosmtpd", "yaml"
+    script = f"import sys, exporter.cli; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or 0)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_the_phase_is_what_the_traffic_announced_last() -> None:
+    output = "noise: x\ntraining: a model\nWARNING whatever\nhealthy: as ever\nnoise: y\n"
+    assert read_phase(output) == ("healthy", "as ever")
+
+
+def test_before_it_announced_anything_the_demo_starts() -> None:
+    assert read_phase("2026 INFO mlflow: hello\n")[0] == "starting"
+
+
+@pytest.mark.parametrize(
+    ("subject", "drift"),
+    [
+        ("[warning] ModelFeatureDrift in flight-delays v1: distance", True),
+        ("[resolved] ModelFeatureDrift in flight-delays v1: distance", False),
+        ("[critical] ModelDataQualityDegraded in flight-delays v1: seats missing", False),
+    ],
+)
+def test_only_the_mail_of_a_drift_is_waited_for(subject: str, drift: bool) -> None:
+    assert has_come([mail(subject)], "healthy: as ever\nincident: in km\n") is drift
+
+
+def test_a_mail_before_anything_is_broken_is_a_failure() -> None:
+    with pytest.raises(DemoError, match="before anything was broken"):
+        has_come([mail("[warning] ModelFeatureDrift in flight-delays v1: seats")], "healthy: as ever\n")
+
+
+def mail(subject: str) -> Mail:
+    return Mail(datetime(2026, 1, 1, tzinfo=UTC), subject, "")

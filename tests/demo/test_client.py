@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from exporter.demo.client import Client
+from exporter.demo.errors import DemoError
+
+QUICK = (0.0, 0.0, 0.0)
+
+
+@dataclass
+class Exporter:
+    """Answers with the given statuses in turn, the last one for ever, and keeps what it was sent."""
+
+    statuses: Sequence[int] = (202,)
+    headers: dict[str, str] = field(default_factory=dict)
+    received: list[tuple[str, bytes]] = field(default_factory=list)
+    url: str = ""
+
+    @contextmanager
+    def listening(self, port: int = 0) -> Iterator[Exporter]:
+        exporter = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                turn = min(len(exporter.received), len(exporter.statuses) - 1)
+                exporter.received.append((self.path, body))
+                answer = json.dumps({"detail": "because"}).encode()
+                self.send_response(exporter.statuses[turn])
+                for name, value in {**exporter.headers, "Content-Length": str(len(answer))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST  # noqa: N815 - the name is the base class's
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            self.url = f"http://127.0.0.1:{server.server_port}"
+            try:
+                yield self
+            finally:
+                server.shutdown()
+                thread.join()
+
+
+def test_a_batch_is_posted_once() -> None:
+    with Exporter().listening() as exporter:
+        Client(exporter.url, QUICK).post_predictions({"model": "m"})
+    assert exporter.received == [("/v1/predictions", b'{"model": "m"}')]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_overloaded_exporter_is_asked_again(status: int) -> None:
+    with Exporter((status, status, 202)).listening() as exporter:
+        Client(exporter.url, QUICK).post_predictions({"model": "m"})
+    assert len(exporter.received) == 3
+
+
+def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    with Exporter((429, 429, 202), {"Retry-After": "7"}).listening() as exporter:
+        Client(exporter.url, (1.0, 10.0)).post_predictions({"model": "m"})
+    assert waited == [7.0, 10.0]
+
+
+def test_an_exporter_that_comes_back_gets_the_batch(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    exporter = Exporter()
+    coming = exporter.listening(free_port)
+    monkeypatch.setattr("time.sleep", lambda seconds: coming.__enter__() if seconds == 2.0 else None)
+    try:
+        Client(f"http://127.0.0.1:{free_port}", (1.0, 2.0)).post_predictions({"model": "m"})
+    finally:
+        coming.__exit__(None, None, None)
+    assert len(exporter.received) == 1
+
+
+def test_it_gives_up_at_last() -> None:
+    with (
+        Exporter((503,)).listening() as exporter,
+        pytest.raises(DemoError, match="503 because"),
+    ):
+        Client(exporter.url, QUICK).post_predictions({"model": "m"})
+    assert len(exporter.received) == 1 + len(QUICK)
+
+
+def test_nobody_there_is_an_error_with_the_address(free_port: int) -> None:
+    with pytest.raises(DemoError, match=rf"http://127\.0\.0\.1:{free_port} does not take .*refused"):
+        Client(f"http://127.0.0.1:{free_port}", QUICK).post_predictions({"model": "m"})
+
+
+def test_an_exporter_that_hangs_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        calls: list[float] = []
+
+        def hang_up_once() -> None:
+            listener.accept()[0].close()
+
+        thread = Thread(target=hang_up_once)
+        thread.start()
+        port = listener.getsockname()[1]
+
+        def replaced(seconds: float) -> None:
+            calls.append(seconds)
+            thread.join()
+
+        monkeypatch.setattr("exporter.demo.client.TIMEOUT_SECONDS", 0.2)
+        monkeypatch.setattr("time.sleep", replaced)
+        with pytest.raises(DemoError, match="timed out"):
+            Client(f"http://127.0.0.1:{port}", (1.0,)).post_predictions({"model": "m"})
+    assert calls == [1.0]
+
+
+@pytest.mark.parametrize("status", [401, 404, 413, 422])
+def test_a_refused_batch_is_not_sent_again(status: int) -> None:
+    with (
+        Exporter((status,)).listening() as exporter,
+        pytest.raises(DemoError, match=f"refused /v1/predictions: {status} because"),
+    ):
+        Client(exporter.url, QUICK).post_predictions({"model": "m"})
+    assert len(exporter.received) == 1
+
+
+@pytest.mark.parametrize(("status", "monitored"), [(200, True), (404, False)])
+def test_whether_a_version_is_monitored(status: int, monitored: bool) -> None:
+    with Exporter((status,)).listening() as exporter:
+        assert Client(exporter.url, QUICK).is_monitored("m", "3") is monitored
+    assert exporter.received[0][0] == "/v1/models/m/versions/3"
+
+
+@pytest.mark.parametrize("url", ["", "exporter:19464", "file:///etc/passwd"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(DemoError, match="is not the address of an exporter"):
+        Client(url)

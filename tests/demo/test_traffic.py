@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from exporter.demo.client import Client
+from exporter.demo.errors import DemoError
+from exporter.demo.flights import FEATURES, REPLAY_START
+from exporter.demo.pace import WARM_UP_DAYS
+from exporter.demo.scenario import Phase, Scenario, miles_to_kilometres
+from exporter.demo.traffic import Replay, ServedModel, Traffic, await_monitored, encode_batch
+from exporter.demo.training import TrainedModel, score_flights
+from tests.demo.conftest import NOW, PACE
+from tests.demo.test_client import QUICK, Exporter
+
+DAY = PACE.seconds_per_day
+SCENARIO = Scenario((Phase("healthy", 2, "as ever"), Phase("incident", 2, "in km", (miles_to_kilometres,))))
+
+
+class RecordingClient(Client):
+    """Keeps the batches."""
+
+    def __init__(self) -> None:
+        super().__init__("http://nowhere.invalid")
+        self.batches: list[dict[str, Any]] = []
+
+    def post_predictions(self, batch: dict[str, Any]) -> None:
+        self.batches.append(batch)
+
+
+@pytest.fixture
+def client() -> RecordingClient:
+    return RecordingClient()
+
+
+@pytest.fixture
+def phases() -> list[Phase]:
+    return []
+
+
+@pytest.fixture
+def traffic(
+    client: RecordingClient, phases: list[Phase], model: TrainedModel, later_flights: pd.DataFrame
+) -> Traffic:
+    replay = Replay(later_flights, PACE, NOW)
+    return Traffic(replay, ServedModel(model.pipeline, "7"), client, SCENARIO, phases.append, PACE)
+
+
+# -- the replay ---------------------------------------------------------------------------------------------
+
+
+def test_a_day_of_flights_leaves_in_a_few_seconds(later_flights: pd.DataFrame) -> None:
+    flights = Replay(later_flights, PACE, NOW).between(0, DAY)
+    first_day = later_flights["departure"] < REPLAY_START + pd.Timedelta(days=1)
+    assert len(flights) == first_day.sum() > 500
+    assert flights["timestamp"].between(NOW, NOW + timedelta(seconds=DAY)).all()
+
+
+def test_stretches_that_follow_each_other_have_every_flight_once(later_flights: pd.DataFrame) -> None:
+    replay = Replay(later_flights, PACE, NOW)
+    parts = pd.concat([replay.between(start / 2, (start + 1) / 2) for start in range(6 * DAY)])
+    whole = replay.between(0, 3 * DAY)
+    pd.testing.assert_frame_equal(parts.reset_index(drop=True), whole, check_dtype=False)
+
+
+def test_after_the_last_flight_the_first_come_again_with_other_ids(later_flights: pd.DataFrame) -> None:
+    days = 10
+    few = later_flights[later_flights["departure"] < REPLAY_START + pd.Timedelta(days=days)]
+    twice = Replay(few, PACE, NOW).between(0, 2 * days * DAY)
+    assert len(twice) == 2 * len(few)
+    assert twice["id"].is_unique
+    assert twice["timestamp"].is_monotonic_increasing
+    assert twice["distance"].tolist() == 2 * few["distance"].tolist()
+
+
+def test_another_replay_has_other_ids(later_flights: pd.DataFrame) -> None:
+    first, second = (
+        Replay(later_flights, PACE, NOW + timedelta(seconds=late)).between(0, DAY)["id"] for late in (0, 60)
+    )
+    assert not set(first) & set(second)
+
+
+# -- what is sent -------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_what_the_api_takes(model: TrainedModel, later_flights: pd.DataFrame) -> None:
+    flights = Replay(later_flights, PACE, NOW).between(0, DAY)
+    batch = encode_batch(score_flights(model.pipeline, flights), "7", latency_seconds=0.02)
+    assert (batch["model"], batch["version"]) == ("flight-delays", "7")
+    columns = batch["columns"]
+    assert Counter(columns["latency_seconds"]) == {0.02: len(flights)}
+    assert list(columns["features"]) == list(FEATURES)
+    lengths = {len(column) for name, column in columns.items() if name != "features"}
+    assert lengths | {len(column) for column in columns["features"].values()} == {len(flights)}
+    assert datetime.fromisoformat(columns["timestamp"][0]).utcoffset() == timedelta(0)
+    assert set(columns["prediction"]) == {0, 1}
+
+
+def test_what_is_missing_is_null(model: TrainedModel, later_flights: pd.DataFrame) -> None:
+    flights = Replay(later_flights, PACE, NOW).between(0, DAY)
+    batch = encode_batch(score_flights(model.pipeline, flights), "7", latency_seconds=0.02)
+    seats = json.loads(json.dumps(batch, allow_nan=False))["columns"]["features"]["seats"]
+    assert seats.count(None) == flights["seats"].isna().sum() > 0
+
+
+def test_the_warm_up_comes_in_one_batch_with_times_in_the_past(
+    traffic: Traffic, client: RecordingClient
+) -> None:
+    traffic.advance(WARM_UP_DAYS * DAY)
+    (batch,) = client.batches
+    times = [datetime.fromisoformat(text) for text in batch["columns"]["timestamp"]]
+    assert NOW <= min(times) < NOW + timedelta(seconds=DAY)
+    assert max(times) < NOW + timedelta(seconds=WARM_UP_DAYS * DAY)
+
+
+def test_phases_are_announced_and_break_what_they_say(
+    traffic: Traffic, client: RecordingClient, phases: list[Phase], later_flights: pd.DataFrame
+) -> None:
+    known = set(later_flights["distance"])
+    start = WARM_UP_DAYS * DAY
+    for seconds in (start, start + 1.9 * DAY, start + 2.1 * DAY, start + 3 * DAY):
+        traffic.advance(seconds)
+    assert [phase.name for phase in phases] == ["healthy", "incident"]
+    in_miles = [set(batch["columns"]["features"]["distance"]) <= known for batch in client.batches]
+    assert in_miles == [True, True, False, False]
+
+
+def test_nothing_is_sent_twice(traffic: Traffic, client: RecordingClient) -> None:
+    for seconds in range(3 * DAY):
+        traffic.advance(float(seconds))
+    ids = [name for batch in client.batches for name in batch["columns"]["id"]]
+    assert len(ids) == len(set(ids)) > 0
+
+
+def test_a_quiet_hour_sends_no_empty_batch(traffic: Traffic, client: RecordingClient) -> None:
+    traffic.advance(0.1)  # at night
+    assert client.batches == []
+
+
+# -- waiting for the exporter -------------------------------------------------------------------------------
+
+
+def test_traffic_waits_until_the_version_is_monitored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with Exporter((404, 404, 200)).listening() as exporter:
+        await_monitored(Client(exporter.url, QUICK), "7")
+    assert len(exporter.received) == 3
+
+
+def test_a_version_that_is_never_monitored_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.demo.traffic.MONITORED_WITHIN_SECONDS", 0.05)
+    with (
+        Exporter((404,)).listening() as exporter,
+        pytest.raises(DemoError, match="does not find flight-delays version 7"),
+    ):
+        await_monitored(Client(exporter.url, QUICK), "7")

@@ -1,0 +1,54 @@
+"""The demo as a newcomer runs it: real flights, MLflow, exporter, Prometheus, Alertmanager, mail."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIMIT_SECONDS = 330  # the demo's own limit is 300
+
+
+@pytest.mark.needs("prometheus", "alertmanager")
+@pytest.mark.timeout(LIMIT_SECONDS + 10)
+def test_the_demo_ends_with_the_mail_of_the_drift_and_leaves_nothing(tmp_path: Path) -> None:
+    demo = subprocess.run(
+        [sys.executable, "-m", "exporter", "demo", "--until-mail"],
+        env={**os.environ, "TMPDIR": str(tmp_path), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        process_group=0,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+
+    healthy, incident = demo.stdout.split("incident: ", maxsplit=1)
+    assert "healthy: " in healthy
+    assert not re.search("drifted|degraded|pending|firing|mail:", healthy.partition("healthy: ")[2]), healthy
+    for line in (
+        "distance: drifted",
+        "alert ModelFeatureDrift distance: pending",
+        "alert ModelFeatureDrift distance: firing",
+        "mail: [warning] ModelFeatureDrift in flight-delays v1: distance",
+        "Feature distance of flight-delays v1 has drifted",
+    ):
+        assert line in incident
+
+    assert list(tmp_path.iterdir()) == []
+    assert left_running(tmp_path) == []
+
+
+def left_running(directory: Path) -> list[str]:
+    """Command lines of processes that work in the directory, where all of the demo's do."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(process.joinpath("cwd").readlink()).startswith(str(directory)):
+                found.append(process.joinpath("cmdline").read_text().replace("\0", " "))
+        except OSError:  # ended meanwhile
+            continue
+    return found
