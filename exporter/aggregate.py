@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,72 +25,76 @@ from exporter.reference import Reference
 # Upper bounds in seconds of the latency histogram's buckets; one more bucket holds the rest.
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CODEC_VERSION = 1
-_HEADER = struct.Struct("<BIIqd")
+_HEADER = struct.Struct("<IIqd")
+
+Counts: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True)
 class Aggregate:
     """Counts of the rows of one block.
 
-    `counts` (cells,) in the reference's layout, `moments` (columns, 3) the count, sum and sum of squares of
-    standardised, winsorised values (zeros for columns without numbers), `latency` (buckets,) not cumulative.
+    `counts` (cells,) in the reference's layout, 64 bits wide where there are 2^32 rows or more; `moments`
+    (columns, 3) the count, sum and sum of squares of standardised, winsorised values (zeros for columns
+    without numbers), `latency` (buckets,) not cumulative.
     Arrays are never changed in place: readers in other threads hold them.
     """
 
     rows: int
-    counts: npt.NDArray[np.uint32]
+    counts: Counts
     moments: Floats
     latency: Ints
     latency_sum: float
 
-    @classmethod
-    def empty(cls, reference: Reference) -> Aggregate:
-        return cls(
-            rows=0,
-            counts=np.zeros(reference.cells, np.uint32),
-            moments=np.zeros((len(reference.columns), 3)),
-            latency=np.zeros(len(LATENCY_BOUNDS) + 1, np.int64),
-            latency_sum=0.0,
-        )
-
     def __add__(self, other: Aggregate) -> Aggregate:
+        rows = self.rows + other.rows
         return Aggregate(
-            rows=self.rows + other.rows,
-            counts=self.counts + other.counts,
+            rows=rows,
+            counts=np.add(self.counts, other.counts, dtype=_count_type(rows)),
             moments=self.moments + other.moments,
             latency=self.latency + other.latency,
             latency_sum=self.latency_sum + other.latency_sum,
         )
 
     def encode(self) -> bytes:
-        header = _HEADER.pack(CODEC_VERSION, len(self.counts), len(self.moments), self.rows, self.latency_sum)
-        body = (
-            self.counts.astype("<u4").tobytes()
-            + self.moments.astype("<f8").tobytes()
-            + self.latency.astype("<i8").tobytes()
+        """Bytes for the store, with a checksum over all of them (zlib's)."""
+        parts = (
+            _HEADER.pack(len(self.counts), len(self.moments), self.rows, self.latency_sum),
+            self.counts.astype(_count_type(self.rows), copy=False).tobytes(),
+            self.moments.astype("<f8", copy=False).tobytes(),
+            self.latency.astype("<i8", copy=False).tobytes(),
         )
-        return header + zlib.compress(body, 1)
+        return bytes([CODEC_VERSION]) + zlib.compress(b"".join(parts), 1)
+
+
+def _count_type(rows: int) -> np.dtype[Any]:
+    """No cell holds more than all rows, so 4 bytes are enough for an hour of a million rows a second."""
+    return np.dtype("<u4") if rows < 2**32 else np.dtype("<u8")
 
 
 def decode_aggregate(data: bytes) -> Aggregate:
     """Read what `Aggregate.encode` wrote.
 
     Raises:
-        StoreError: cut short, or written by another version of the codec.
+        StoreError: broken, or written by another version of the codec.
     """
+    if data[:1] != bytes([CODEC_VERSION]):
+        raise StoreError(f"a stored aggregate has format {data[:1].hex()}, this is {CODEC_VERSION:02x}")
     try:
-        codec, cells, columns, rows, latency_sum = _HEADER.unpack_from(data)
-        if codec != CODEC_VERSION:
-            raise StoreError(f"stored aggregate has format {codec}, this is {CODEC_VERSION}")
-        body = zlib.decompress(data[_HEADER.size :])
-        counts = np.frombuffer(body, "<u4", cells)
-        moments = np.frombuffer(body, "<f8", 3 * columns, offset=4 * cells).reshape(columns, 3)
-        latency = np.frombuffer(body, "<i8", len(LATENCY_BOUNDS) + 1, offset=4 * cells + 24 * columns)
+        body = memoryview(zlib.decompress(data[1:]))
+        cells, columns, rows, latency_sum = _HEADER.unpack_from(body)
+        width = _count_type(rows)
+        moments_start = _HEADER.size + cells * width.itemsize
+        latency_start = moments_start + columns * 24
+        return Aggregate(
+            rows=rows,
+            counts=np.frombuffer(body[_HEADER.size : moments_start], width).copy(),
+            moments=np.frombuffer(body[moments_start:latency_start], "<f8").reshape(columns, 3).copy(),
+            latency=np.frombuffer(body[latency_start:], "<i8").reshape(len(LATENCY_BOUNDS) + 1).copy(),
+            latency_sum=latency_sum,
+        )
     except (struct.error, zlib.error, ValueError) as error:
-        raise StoreError(f"stored aggregate cannot be read: {error}") from error
-    return Aggregate(
-        rows, counts.astype(np.uint32), moments.astype(np.float64), latency.astype(np.int64), latency_sum
-    )
+        raise StoreError(f"a stored aggregate cannot be read: {error}") from error
 
 
 def fold(
@@ -212,7 +216,7 @@ class Timeline:
             moments=np.sum([block.moments for block in blocks], axis=0),
         )
 
-    def fine_counts(self, start: float, end: float) -> tuple[Ints, npt.NDArray[np.uint32]]:
+    def fine_counts(self, start: float, end: float) -> tuple[Ints, Counts]:
         """Fine blocks of a window in order of time: starts (blocks,) and counts (blocks, cells)."""
         length = self._settings.block_seconds
         starts = sorted(s for s in self.fine if start < s + length <= end)
@@ -225,11 +229,3 @@ class Timeline:
         chosen = [block for s, block in self.fine.items() if start < s + fine <= end]
         chosen += [block for s, block in self.coarse.items() if start < s + coarse <= end]
         return chosen
-
-
-def merge(blocks: Iterable[Aggregate], reference: Reference) -> Aggregate:
-    """The sum of several blocks."""
-    total = Aggregate.empty(reference)
-    for block in blocks:
-        total = total + block
-    return total

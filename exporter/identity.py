@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from exporter.binning import canonical_text, text_hash
-from exporter.samples import Batch, Values
+from exporter.binning import text_hash
+from exporter.columns import EXACT_IN_FLOAT, Texts, Times, Values
+from exporter.samples import Batch
 
 Hashes = npt.NDArray[np.uint64]
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio, as in Fibonacci hashing
 _SHIFT = np.uint64(32)
+_FLOAT, _BITS = struct.Struct("=d"), struct.Struct("=Q")
+_OPAQUE_HASH = text_hash("(opaque)")
 
 
 def id_hash(model: str, row_id: str) -> bytes:
@@ -25,7 +28,8 @@ def id_hash(model: str, row_id: str) -> bytes:
 def payload_hashes(batch: Batch) -> Hashes:
     """(rows,) hash of what each row says: features, prediction and score, not its time.
 
-    A retry says the same and gets the same hash, in whatever order its columns come.
+    A retry says the same and gets the same hash, whatever the format, the order of its columns and the rows
+    that it comes with. A value that is missing says nothing, whether it is null, NaN or left out.
     """
     total = np.zeros(batch.rows, np.uint64)
     named = [(f"f:{name}", values) for name, values in batch.features.items()]
@@ -33,7 +37,10 @@ def payload_hashes(batch: Batch) -> Hashes:
     if batch.score is not None:
         named.append(("score", batch.score))
     for name, values in named:
-        total += _mix(_value_hashes(values) ^ np.uint64(text_hash(name)))
+        hashes, missing = _value_hashes(values)
+        mixed = _mix(hashes ^ np.uint64(text_hash(name)))
+        mixed[missing] = 0
+        total += mixed
     return total
 
 
@@ -45,20 +52,30 @@ def _mix(values: Hashes) -> Hashes:
     return mixed
 
 
-def _value_hashes(values: Values) -> Hashes:
+def _value_hashes(values: Values) -> tuple[Hashes, npt.NDArray[np.bool_]]:
+    """(rows,) hash of each value, and which are missing. A number's are its bits, in every column."""
+    if isinstance(values, Times):
+        values = values.seconds
     if isinstance(values, np.ndarray):
-        return (values + 0.0).view(np.uint64)  # + 0.0: minus zero is zero
-    if isinstance(values, pa.Array):
-        encoded = values.dictionary_encode()
-        distinct = [_scalar_hash(value) for value in encoded.dictionary.to_pylist()]
-        indices = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-        hashes: Hashes = np.array([*distinct, 0], np.uint64)[indices]
-        return hashes
-    return np.fromiter((_scalar_hash(value) for value in values), np.uint64, len(values))
+        return (values + 0.0).view(np.uint64), np.isnan(values)  # + 0.0: minus zero is zero
+    if isinstance(values, Texts):
+        hashes = np.array([*map(text_hash, values.texts), 0], np.uint64)  # -1, a missing text, is the last
+        return hashes[values.codes], values.codes < 0
+    hashes = np.fromiter(map(_scalar_hash, values), np.uint64, len(values))
+    # not equal to itself: NaN
+    return hashes, np.fromiter((v is None or v != v for v in values), np.bool_, len(values))
 
 
 def _scalar_hash(value: object) -> int:
-    text = canonical_text(value)
-    if text is None:
-        return 0
-    return text_hash(text if isinstance(value, str | int | float) else repr(value))
+    if isinstance(value, str):
+        return text_hash(value)
+    if isinstance(value, float):
+        return _float_bits(value)
+    if isinstance(value, int):
+        return _float_bits(float(value)) if abs(value) <= EXACT_IN_FLOAT else text_hash(str(value))
+    return _OPAQUE_HASH
+
+
+def _float_bits(value: float) -> int:
+    bits: int = _BITS.unpack(_FLOAT.pack(value + 0.0))[0]
+    return bits

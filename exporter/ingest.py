@@ -10,16 +10,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import Binned, bin_batch, canonical_text
+from exporter.binning import Binned, bin_batch, category_texts
+from exporter.columns import Values
 from exporter.config import Settings
 from exporter.errors import UnavailableError
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
 from exporter.identity import id_hash, payload_hashes
 from exporter.reference import Reference
-from exporter.samples import Batch, Values, decode_predictions
+from exporter.samples import Batch, decode_predictions
 from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
 from exporter.telemetry import DropReason
 
@@ -202,12 +202,9 @@ def _scatter(times: Floats, rows: Ints, length: int) -> Floats:
 
 
 def _texts(values: Values) -> list[str | None]:
-    if isinstance(values, pa.Array):
-        encoded = values.dictionary_encode()
-        distinct = [_storable(canonical_text(value)) for value in encoded.dictionary.to_pylist()]
-        return [None if place is None else distinct[place] for place in encoded.indices.to_pylist()]
-    listed = values.tolist() if isinstance(values, np.ndarray) else values
-    return [_storable(canonical_text(value)) for value in listed]
+    texts = category_texts(values)
+    storable = {text: _storable(text) for text in set(texts)}
+    return [storable[text] for text in texts]
 
 
 def _storable(text: str | None) -> str | None:

@@ -7,45 +7,55 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from exporter.arrays import Ints
-from exporter.binning import MISMATCHED, canonical_text
+from exporter.binning import category_texts
+from exporter.columns import Times, Values, encode_texts, take_rows
 from exporter.config import Settings
-from exporter.profile import ReferenceData
-from exporter.samples import Values, decode_predictions
+from exporter.profile import MAX_SECONDS, ReferenceData
+from exporter.samples import decode_predictions
 from exporter.schema import SpooledRequest
 
 
 def live_reference(spooled: Sequence[SpooledRequest], rows: int, settings: Settings) -> ReferenceData:
     """The first `rows` of the requests that waited, as reference data with their times.
 
-    A column that is not all numbers in every request is taken as text.
+    A column that is not all numbers, or all times, in every request is taken as text.
     """
-    tables = []
+    parts: list[dict[str, Values]] = []
+    wanted = rows
     for request in spooled:
         batch = decode_predictions(request.body, request.content_type, request.query, settings)
-        columns = dict(batch.features)
-        columns["prediction"] = batch.prediction
+        columns = {**batch.features, "prediction": batch.prediction}
         if batch.score is not None:
             columns["score"] = batch.score
-        arrays = {name: _array(values, request.row_numbers) for name, values in columns.items()}
-        micros = (request.times * 1e6).astype(np.int64)
-        arrays["timestamp"] = pa.array(micros).cast(pa.timestamp("us", tz="UTC"))
-        tables.append(pa.table(arrays))
-    texts = {name for table in tables for name in table.column_names if pa.types.is_string(table[name].type)}
-    tables = [
-        table.cast(pa.schema([(f.name, pa.string() if f.name in texts else f.type) for f in table.schema]))
-        for table in tables
-    ]
-    table = pa.concat_tables(tables, promote_options="default").slice(0, rows)
+        chosen = request.row_numbers[:wanted]
+        part = {name: take_rows(values, chosen) for name, values in columns.items()}
+        part["timestamp"] = Times(request.times[:wanted])
+        parts.append(part)
+        wanted -= len(chosen)
+        if not wanted:
+            break
+    table = pa.table(
+        {
+            name: _join([part.get(name, np.full(len(part["timestamp"]), np.nan)) for part in parts])
+            for name in dict.fromkeys(name for part in parts for name in part)
+        }
+    )
     note = f"built from the first {table.num_rows} live rows: what was wrong with them is taken as normal"
     return ReferenceData(table, source="live", split="live", notes=(note,))
 
 
-def _array(values: Values, rows: Ints) -> pa.Array:
-    if isinstance(values, np.ndarray):
-        return pa.array(values[rows], from_pandas=True)
-    if isinstance(values, pa.Array):
-        array = values.take(pa.array(rows))
-        return array.cast(pa.string()) if not pa.types.is_timestamp(array.type) else array
-    texts = [canonical_text(values[row]) for row in rows.tolist()]
-    return pa.array([None if text is MISMATCHED else text for text in texts], pa.string())
+def _join(parts: list[Values]) -> pa.Array:
+    known = [part for part in parts if not (isinstance(part, np.ndarray) and np.isnan(part).all())]
+    if all(isinstance(part, np.ndarray) for part in known):
+        return pa.array(
+            np.concatenate([part for part in parts if isinstance(part, np.ndarray)]), from_pandas=True
+        )
+    if all(isinstance(part, Times) for part in known):
+        seconds = np.concatenate([part.seconds if isinstance(part, Times) else part for part in parts])
+        missing = np.isnan(seconds)
+        micros = np.clip(np.where(missing, 0.0, seconds), -MAX_SECONDS, MAX_SECONDS) * 1e6
+        return pa.array(micros.astype(np.int64), mask=missing).cast(pa.timestamp("us", tz="UTC"))
+    texts = encode_texts([text for part in parts for text in category_texts(part)])
+    # JSON can escape half a surrogate pair, which is no text that Arrow or a label of a metric could hold.
+    shown = [text.encode("utf-8", "replace").decode() for text in texts.texts]
+    return pa.DictionaryArray.from_arrays(pa.array(texts.codes, mask=texts.codes < 0), pa.array(shown))

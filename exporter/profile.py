@@ -8,29 +8,37 @@ that float32 and float64 of one value share a bin. Categories get the 30 most fr
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from exporter.aggregate import fold
-from exporter.arrays import Floats
+from exporter.aggregate import Aggregate, fold
+from exporter.arrays import Floats, Ints
 from exporter.binning import MISMATCHED, Binned, bin_columns, canonical_text, text_hash
+from exporter.columns import Texts, Times, Values, from_arrow, read_times, take_rows
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
-from exporter.measures.layout import Layout
-from exporter.measures.variation import MIN_CHUNKS, natural_variation
+from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.reference import Column, Kind, Reference, Role, Variation
-from exporter.samples import Values, epoch_seconds, from_arrow, parse_time
 
 QUANTILE_BINS = 10
 TAIL_QUANTILES = (0.001, 0.01, 0.05, 0.95, 0.99, 0.999)
 MAX_CATEGORIES = 30
 MAX_KNOWN_CATEGORIES = 50_000
-MAX_CHUNKS = 1000  # of a short window in a long reference: evenly spread ones tell as much as all
 MIN_ROWS_TO_RECOGNISE = 100  # below, an id cannot be told from a measurement
 MAX_CLASSES = 20
+TASKS = ("binary", "multiclass", "regression")
+# In samples these columns are the row's own, so a feature of the same name would always be missing.
+ROW_FIELDS = ("id", "latency_seconds")
+MAX_SECONDS = 1e11  # the year 5138; what is beyond is in milliseconds or finer
+MAX_MOMENT = 1e150  # squares of larger numbers overflow
+SLICE_VALUES = 2_000_000  # binned at once: a large reference would take several times its size otherwise
+MAX_CHUNK_CELLS = 4_000_000
+_LARGEST = np.finfo(np.float64).max
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,8 @@ class ReferenceData:
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
     """Profile reference data.
 
-    Columns `prediction`, `score` and `timestamp` have their meaning, the target is left out, all others are
-    features.
+    Columns `prediction`, `score` and `timestamp` have their meaning, the target and ids are left out, all
+    others are features, of which `max_columns` are taken.
 
     Raises:
         ReferenceInvalidError: no rows, or no usable columns.
@@ -65,25 +73,39 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     target = data.target or next((name for name in ("label", "target") if name in table.column_names), "")
     timestamps = _timestamps(table, notes)
     raw = {
-        name: _values(table.column(name)) for name in table.column_names if name not in ("timestamp", target)
+        name: from_arrow(table.column(name).combine_chunks())
+        for name in table.column_names
+        if name not in ("timestamp", target, *ROW_FIELDS)
     }
-    task = data.task or _infer_task(raw)
+    notes += [
+        f"column {name} is no feature: in samples it is the row's own"
+        for name in ROW_FIELDS
+        if name in table.column_names
+    ]
+    if data.task and data.task not in TASKS:
+        notes.append(f"task {data.task!r} is none of {', '.join(TASKS)}: inferred")
+    task = data.task if data.task in TASKS else _infer_task(raw.get("prediction"))
     columns: list[Column] = []
     values: dict[tuple[str, str], Values] = {}
+    features = 0
     for name, column_values in raw.items():
         role: Role = "prediction" if name == "prediction" else "score" if name == "score" else "feature"
-        kind = _kind(table.schema.field(name).type, column_values, role, task)
+        arrow_type = table.schema.field(name).type
+        kind = _kind(arrow_type, column_values, role, task)
         if kind is None:
-            notes.append(f"column {name} holds lists or structures, which are not monitored")
+            notes.append(f"column {name} is not monitored: its type is {arrow_type}")
             continue
-        if len(columns) == max_columns:
-            notes.append(f"columns from {name} on are left out: at most {max_columns} are monitored")
-            break
+        if role == "feature":
+            features += 1
+            if features > max_columns:
+                continue
         columns.append(_column(name, role, kind, column_values, timestamps))
         values[role, name if role == "feature" else ""] = column_values
-    if not any(column.role == "feature" for column in columns):
+    if not features:
         raise ReferenceInvalidError("the reference has no feature columns")
-    skeleton = Reference(
+    if features > max_columns:
+        notes.append(f"{features - max_columns} columns are left out: at most {max_columns} are monitored")
+    reference = Reference(
         columns=tuple(columns),
         counts=np.zeros(1, np.int64),
         moments=np.zeros((len(columns), 3)),
@@ -94,47 +116,33 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         target=target,
         notes=tuple(notes),
     )
-    times = timestamps if timestamps is not None else np.full(table.num_rows, np.nan)
-    binned = bin_columns(skeleton, values, table.num_rows, times)
-    whole = fold(skeleton, binned, np.zeros(table.num_rows, np.int64), None)[0]
-    return replace(
-        skeleton,
-        counts=whole.counts.astype(np.int64),
-        moments=whole.moments,
-        variation=_variation(skeleton, binned, timestamps, windows),
-    )
+    return _count(reference, values, timestamps, windows)
 
 
 # -- reading ------------------------------------------------------------------------------------------------
-
-
-def _values(column: pa.ChunkedArray) -> Values:
-    return from_arrow(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
 
 
 def _timestamps(table: pa.Table, notes: list[str]) -> Floats | None:
     """(rows,) seconds since the epoch, or None where the reference has no usable `timestamp`."""
     if "timestamp" not in table.column_names:
         return None
-    column = table.column("timestamp").combine_chunks()
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        times = epoch_seconds(column)
-    else:
-        try:
-            times = np.array([parse_time(value)[0] for value in column.to_pylist()], np.float64)
-        except (ValueError, TypeError, OverflowError):
-            notes.append("column timestamp holds no times: no natural variation, verdicts are provisional")
-            return None
-    if np.isnan(times).any():
-        notes.append("column timestamp has gaps: no natural variation, verdicts are provisional")
+    moments = read_times(from_arrow(table.column("timestamp").combine_chunks()))
+    problem = ""
+    if len(moments.wrong):
+        problem = "holds no times"
+    elif not np.isfinite(moments.seconds).all():
+        problem = "has gaps"
+    elif np.abs(moments.seconds).max() > MAX_SECONDS:
+        problem = "is not in seconds"
+    if problem:
+        notes.append(f"column timestamp {problem}: no natural variation, verdicts are provisional")
         return None
-    return times
+    return moments.seconds
 
 
-def _infer_task(raw: dict[str, Values]) -> str:
-    """`binary`, `multiclass` or `regression`, from the predictions; empty where there are none."""
-    prediction = raw.get("prediction")
-    if prediction is None:
+def _infer_task(prediction: Values | None) -> str:
+    """One of `TASKS` from the predictions; empty where there are none."""
+    if prediction is None or isinstance(prediction, Times):
         return ""
     if isinstance(prediction, np.ndarray):
         known = prediction[~np.isnan(prediction)]
@@ -142,25 +150,23 @@ def _infer_task(raw: dict[str, Values]) -> str:
         if classes > MAX_CLASSES or (known != np.floor(known)).any():
             return "regression"
     else:
-        listed = prediction.to_pylist() if isinstance(prediction, pa.Array) else prediction
-        classes = len({canonical_text(value) for value in listed} - {None})
+        classes = len(_category_counts(prediction))
     return "binary" if classes <= 2 else "multiclass"
 
 
 def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kind | None:
+    """How a column is binned, None where it is neither numbers nor texts nor dates."""
+    if isinstance(values, Times):
+        return "time" if role == "feature" else None
+    if isinstance(values, list):  # integers beyond 2^53 are names, not amounts
+        return "category" if pa.types.is_integer(arrow_type) else None
     if role == "prediction" and task in ("binary", "multiclass"):
         return "category"
     if pa.types.is_boolean(arrow_type):
         return "boolean"
-    if isinstance(values, np.ndarray):
-        return "category" if pa.types.is_null(arrow_type) else "number"
-    if isinstance(values, pa.Array):
-        return (
-            "category" if pa.types.is_string(values.type) or pa.types.is_large_string(values.type) else "time"
-        )
-    if pa.types.is_integer(arrow_type):  # beyond 2^53: names, not amounts
+    if isinstance(values, Texts) or pa.types.is_null(arrow_type):
         return "category"
-    return None
+    return "number"
 
 
 # -- columns ------------------------------------------------------------------------------------------------
@@ -169,12 +175,11 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
 def _column(name: str, role: Role, kind: Kind, values: Values, timestamps: Floats | None) -> Column:
     if kind in ("category", "boolean"):
         return _category_column(name, role, kind, values)
-    if kind == "time":
-        assert isinstance(values, pa.Array)
+    if isinstance(values, Times):
         if timestamps is None:
             unjudged = "a date is judged by its age, and the reference has no timestamp to take it from"
-            return Column(name, role, kind, unjudged=unjudged)
-        numbers = timestamps - epoch_seconds(values)
+            return Column(name, role, kind, low=0.0, high=0.0, unjudged=unjudged)
+        numbers = timestamps - values.seconds
     else:
         assert isinstance(values, np.ndarray)
         numbers = values
@@ -188,10 +193,10 @@ def number_column(name: str, role: Role, kind: Kind, numbers: Floats) -> Column:
     """A numeric column with bins frozen from (rows,) values; NaN is missing, infinities are out of range."""
     finite = np.sort(numbers[np.isfinite(numbers)])
     if not len(finite):
-        return Column(name, role, kind, unjudged="the reference has no value in it")
-    low, high = np.quantile(finite, [0.001, 0.999])
-    spread = high / 2 - low / 2  # halves: the difference of two huge values overflows
-    inside = np.clip(finite, low - spread, high + spread)
+        return Column(name, role, kind, low=0.0, high=0.0, unjudged="the reference has no value in it")
+    low, high = np.clip(np.quantile(finite, [0.001, 0.999]), -MAX_MOMENT, MAX_MOMENT)
+    low, high = low - (high - low), high + (high - low)
+    inside = np.clip(finite, low, high)
     scale = float(inside.std())
     return Column(
         name,
@@ -199,16 +204,17 @@ def number_column(name: str, role: Role, kind: Kind, numbers: Floats) -> Column:
         kind,
         edges=_edges(finite),
         center=float(inside.mean()),
-        scale=scale if scale > 0 and np.isfinite(scale) else 1.0,
-        low=float(low - spread),
-        high=float(high + spread),
+        scale=scale if scale > 0 else 1.0,
+        low=float(low),
+        high=float(high),
     )
 
 
 def _edges(finite: Floats) -> Floats:
     """Bin edges from sorted finite values: the range, atoms, quantiles and tails of the rest."""
     distinct, counts = np.unique(finite, return_counts=True)
-    middle = distinct[:-1] / 2 + distinct[1:] / 2
+    # Halves, since the sum of two huge values overflows; the upper of two neighbours with nothing in between.
+    middle = np.maximum(distinct[:-1] / 2 + distinct[1:] / 2, np.nextafter(distinct[:-1], np.inf))
     atoms = np.flatnonzero(counts / len(finite) >= 1 / (2 * QUANTILE_BINS))
     cuts = {int(k) for atom in atoms for k in (atom - 1, atom) if 0 <= k < len(middle)}
     rest = counts.astype(np.float64)
@@ -218,20 +224,20 @@ def _edges(finite: Floats) -> Floats:
         quantiles = (*(k / QUANTILE_BINS for k in range(1, QUANTILE_BINS)), *TAIL_QUANTILES)
         found = np.searchsorted(shares, np.array(quantiles) - 1e-12)
         cuts.update(int(k) for k in found if k < len(middle))
-    # A value that another type or a round trip moved by a rounding error is not out of range.
-    slack = 1e-6 * np.abs(distinct[[0, -1]])
-    ends = [distinct[0] - slack[0], np.nextafter(distinct[-1] + slack[1], np.inf)]
-    return np.unique(np.array([ends[0], *middle[sorted(cuts)], ends[1]], np.float64))
+    # What a round trip through float32 moved is not out of range.
+    slack = np.minimum(np.finfo(np.float32).eps * np.abs(distinct[[0, -1]]), MAX_MOMENT)
+    low = max(distinct[0] - slack[0], -_LARGEST)
+    high = np.nextafter(min(distinct[-1] + slack[1], _LARGEST), np.inf)
+    return np.unique(np.array([low, *middle[sorted(cuts)], high], np.float64))
 
 
 def _nature(numbers: Floats, timestamps: Floats | None) -> str:
     """Why a numeric feature is not judged: it counts, or tells the time. Empty where it measures."""
-    known = ~np.isnan(numbers)
+    known = np.isfinite(numbers)
     values = numbers[known]
     if len(values) < MIN_ROWS_TO_RECOGNISE:
         return ""
-    steps = np.diff(values)
-    if (steps > 0).all() or (steps < 0).all():
+    if (values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all():
         return "looks like a running number: every row's is beyond the one before"
     if timestamps is not None:
         moments, group = np.unique(timestamps[known], return_inverse=True)
@@ -248,37 +254,38 @@ def _nature(numbers: Floats, timestamps: Floats | None) -> str:
 def _category_column(name: str, role: Role, kind: Kind, values: Values) -> Column:
     counts = _category_counts(values)
     rows = sum(counts.values())
+    unjudged = "" if rows else "the reference has no value in it"
     if kind == "boolean":
-        return Column(name, role, kind, categories=("0", "1"))
-    ranked = sorted(counts, key=lambda text: (-counts[text], text))
-    rarer = ranked[MAX_CATEGORIES:]
+        return Column(name, role, kind, categories=("0", "1"), unjudged=unjudged)
+    listed = heapq.nsmallest(MAX_CATEGORIES, counts, key=lambda text: (-counts[text], text))
+    rarer = counts.keys() - set(listed)
     complete = len(rarer) <= MAX_KNOWN_CATEGORIES
-    known = np.array(sorted(map(text_hash, rarer)) if complete else [], np.uint64)
-    unjudged = ""
-    if not rows:
-        unjudged = "the reference has no value in it"
-    elif role == "feature" and rows >= MIN_ROWS_TO_RECOGNISE and len(counts) > rows / 2:
+    if role == "feature" and rows >= MIN_ROWS_TO_RECOGNISE and len(counts) > rows / 2:
         unjudged = f"looks like an id: {len(counts)} different values in {rows} rows"
     return Column(
         name,
         role,
         kind,
-        categories=tuple(ranked[:MAX_CATEGORIES]),
-        known=known,
+        categories=tuple(listed),
+        known=np.array(sorted(map(text_hash, rarer)) if complete else [], np.uint64),
         known_complete=complete,
         unjudged=unjudged,
     )
 
 
 def _category_counts(values: Values) -> Counter[str]:
-    pairs: list[tuple[object, int]]
+    """Rows by canonical text."""
+    pairs: Iterable[tuple[object, int]]
     if isinstance(values, np.ndarray):
         distinct, counts = np.unique(values, return_counts=True)
-        pairs = list(zip(distinct.tolist(), counts.tolist(), strict=True))
-    elif isinstance(values, pa.Array):
-        pairs = [(item["values"], item["counts"]) for item in values.value_counts().to_pylist()]
+        pairs = zip(distinct.tolist(), counts.tolist(), strict=True)
+    elif isinstance(values, Texts):
+        counts = np.bincount(values.codes[values.codes >= 0], minlength=len(values.texts))
+        pairs = ((text, count) for text, count in zip(values.texts, counts.tolist(), strict=True) if count)
+    elif isinstance(values, Times):
+        pairs = ()
     else:
-        pairs = [(value, 1) for value in values]
+        pairs = ((value, 1) for value in values)
     totals: Counter[str] = Counter()
     for value, count in pairs:
         text = canonical_text(value)
@@ -287,30 +294,68 @@ def _category_counts(values: Values) -> Counter[str]:
     return totals
 
 
-# -- natural variation --------------------------------------------------------------------------------------
+# -- counting -----------------------------------------------------------------------------------------------
 
 
-def _variation(
-    reference: Reference, binned: Binned, timestamps: Floats | None, windows: tuple[Window, ...]
-) -> dict[int, Variation]:
-    """Variation by window length, for the windows that the reference is long enough for."""
-    if timestamps is None:
-        return {}
-    found = {}
-    layout = Layout.of(reference.offsets, [column.kind for column in reference.columns])
-    start = timestamps.min()
-    for window in windows:
-        chunk = np.floor((timestamps - start) / window.seconds).astype(np.int64)
-        chunks = np.unique(chunk)
-        if len(chunks) < MIN_CHUNKS:
-            continue
-        if len(chunks) > MAX_CHUNKS:
-            chunks = chunks[np.linspace(0, len(chunks) - 1, MAX_CHUNKS).astype(np.int64)]
-        place = np.searchsorted(chunks, chunk)
-        inside = (place < len(chunks)) & (chunks[np.minimum(place, len(chunks) - 1)] == chunk)
-        flat = binned.cells[:, inside] + (place[inside] * reference.cells)[np.newaxis, :]
-        counts = np.bincount(flat.ravel(), minlength=len(chunks) * reference.cells)
-        usable = natural_variation(counts.reshape(len(chunks), reference.cells), layout)
-        if usable is not None:
-            found[window.seconds] = Variation(chunks=usable[0], **usable[1])
-    return found
+def _count(
+    reference: Reference,
+    values: Mapping[tuple[str, str], Values],
+    timestamps: Floats | None,
+    windows: tuple[Window, ...],
+) -> Reference:
+    """The reference with its own counts and moments, and its natural variation in windows of each length."""
+    whole: Aggregate | None = None
+    cuts = {}
+    if timestamps is not None:
+        limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // reference.cells))
+        cuts = {window.seconds: _cut(timestamps, window.seconds, limit) for window in windows}
+    counts = {
+        seconds: np.zeros(cut.count * reference.cells, np.int64)
+        for seconds, cut in cuts.items()
+        if cut.count >= MIN_CHUNKS
+    }
+    times = timestamps if timestamps is not None else np.zeros(reference.rows)
+    step = max(1, SLICE_VALUES // len(reference.columns))
+    for start in range(0, reference.rows, step):
+        rows = np.arange(start, min(start + step, reference.rows))
+        part = {key: take_rows(column, rows) for key, column in values.items()}
+        binned = bin_columns(reference, part, len(rows), times[rows])
+        block = fold(reference, binned, np.zeros(len(rows), np.int64), None)[0]
+        whole = block if whole is None else whole + block
+        for seconds, count in counts.items():
+            count += _count_chunks(binned, cuts[seconds].place[rows], reference.cells, len(count))
+    assert whole is not None
+    variation = {}
+    for seconds, count in counts.items():
+        found = natural_variation(count.reshape(-1, reference.cells), reference.layout)
+        if found is not None:
+            variation[seconds] = Variation(chunks=found[0], **found[1])
+    return replace(
+        reference, counts=whole.counts.astype(np.int64), moments=whole.moments, variation=variation
+    )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A reference cut into stretches of time: `place` (rows,) the chunk of each row, -1 for one not used."""
+
+    count: int
+    place: Ints
+
+
+def _cut(timestamps: Floats, seconds: int, limit: int) -> _Cut:
+    """Chunks as long as a window; evenly spread ones where there are more than the limit."""
+    chunk = np.floor((timestamps - timestamps.min()) / seconds).astype(np.int64)
+    chunks = np.unique(chunk)
+    if len(chunks) > limit:
+        chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
+    place = np.minimum(np.searchsorted(chunks, chunk), len(chunks) - 1)
+    place[chunks[place] != chunk] = -1
+    return _Cut(len(chunks), place)
+
+
+def _count_chunks(binned: Binned, place: Ints, cells: int, length: int) -> Ints:
+    """(chunks * cells,) counts of a part of the rows by chunk."""
+    inside = place >= 0
+    flat = binned.cells[:, inside] + place[inside] * cells
+    return np.bincount(flat.ravel(), minlength=length)

@@ -73,6 +73,11 @@ class Column:
         return self.bins + 2
 
     @cached_property
+    def category_cells(self) -> dict[str, int]:
+        """The cell of each listed category, counted within the column."""
+        return {text: cell for cell, text in enumerate(self.categories)}
+
+    @cached_property
     def cell_names(self) -> tuple[str, ...]:
         """Text of each cell, index first so that text sorts as the bins do and nothing collides."""
         if self.numeric:
@@ -97,13 +102,53 @@ def _interval_names(edges: Floats) -> list[str]:
 
 
 @dataclass(frozen=True)
+class NumericBins:
+    """The numeric columns of a reference side by side, to bin their values all at once.
+
+    `columns` (numeric,) their indices. `edges` (edges, numeric, 1), NaN where a column has fewer. `offsets`
+    (numeric, 1) the first cell of each, `missing` (numeric, 1) the one of missing values. `low`, `high`,
+    `center` and `scale` (numeric, 1) as in `Column`.
+    """
+
+    columns: Ints
+    edges: Floats
+    offsets: Ints
+    missing: Ints
+    low: Floats
+    high: Floats
+    center: Floats
+    scale: Floats
+
+    @classmethod
+    def of(cls, reference: Reference) -> NumericBins:
+        columns = [column for column in reference.columns if column.numeric]
+        edges = np.full((max((len(c.edges) for c in columns), default=0), len(columns), 1), np.nan)
+        for place, column in enumerate(columns):
+            edges[: len(column.edges), place, 0] = column.edges
+        offsets = reference.offsets[reference.numeric]
+
+        def upright(values: list[float]) -> Floats:
+            return np.array(values, np.float64).reshape(-1, 1)
+
+        return cls(
+            columns=reference.numeric,
+            edges=edges,
+            offsets=offsets.reshape(-1, 1),
+            missing=(offsets + np.array([c.bins for c in columns], np.int64)).reshape(-1, 1),
+            low=upright([column.low for column in columns]),
+            high=upright([column.high for column in columns]),
+            center=upright([column.center for column in columns]),
+            scale=upright([column.scale for column in columns]),
+        )
+
+
+@dataclass(frozen=True)
 class Variation:
     """How much the reference itself varies from one chunk, as long as a window, to the next.
 
-    `drift` (columns,): mean signed leave-one-out excess PSI of the chunks, times 4.6, within [0, 0.5]; NaN
-    where an average chunk is beyond that, so that there is no verdict. `missing`, `unseen`, `out_of_range`,
-    `type_mismatch` are 4.6 x the chunks' mean absolute deviation of the share, each (columns,). `chunks` is
-    how many there were.
+    `drift` (columns,): mean signed leave-one-out excess PSI of the chunks, times 4.6, within [0, 0.5].
+    `missing`, `unseen`, `out_of_range`, `type_mismatch` are 4.6 x the chunks' mean absolute deviation of the
+    share, each (columns,). `chunks` is how many there were.
     """
 
     chunks: int
@@ -118,10 +163,9 @@ class Variation:
 class Reference:
     """A version's reference profile.
 
-    `counts` (cells,) are the reference's own, `moments` (columns, 3) are count, sum and sum of squares of the
-    standardised values, `variation` is by window length in seconds; a window without an entry takes the next
-    shorter one's; without any, verdicts are provisional. `rows` is the number of reference rows. `source`
-    says where it came from.
+    `counts` (cells,) are the reference's own, `moments` (columns, 3) are count, sum and sum of squares of
+    the standardised values, `variation` is by window length in seconds; a window without an entry gets a
+    provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
     """
 
     columns: tuple[Column, ...]
@@ -152,6 +196,10 @@ class Reference:
     def numeric(self) -> Ints:
         """Indices of the columns that have moments."""
         return np.flatnonzero([column.numeric for column in self.columns])
+
+    @cached_property
+    def numeric_bins(self) -> NumericBins:
+        return NumericBins.of(self)
 
     @cached_property
     def digest(self) -> str:

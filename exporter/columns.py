@@ -1,0 +1,245 @@
+"""A column of raw values in one of four normal forms, whatever format it came in.
+
+What is a number in any notation becomes float64, so that 1, 1.0 and true are one value from here on, whether
+JSON, Arrow or Parquet said it. Odd values are kept: they are what we monitor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from exporter.arrays import Floats, Ints
+
+EXACT_IN_FLOAT = 2**53  # the integers up to which float64 has all of them
+_NUMBERS = {float, int, bool, type(None)}
+_TEXTS = {str, type(None)}
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e6}  # nanoseconds are cut to microseconds first
+
+OPAQUE = object()  # stands for a value that is no scalar
+
+
+@dataclass(frozen=True)
+class Times:
+    """`seconds` (rows,) since the epoch, NaN where there is none; `naive`: they had no zone, and are UTC."""
+
+    seconds: Floats
+    naive: bool = False
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Row i has `texts[codes[i]]`, or none where the code is -1. A text may be there twice, or unused."""
+
+    codes: Ints
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def rows(self) -> list[str | None]:
+        """One text a row."""
+        either = [*self.texts, None]  # -1 is the last
+        return [either[code] for code in self.codes.tolist()]
+
+
+# Numbers are float64 with NaN for what is missing; a list holds what is neither all numbers nor all texts.
+Values: TypeAlias = Floats | Times | Texts | list[object]
+
+
+def from_python(values: Sequence[object]) -> Values:
+    """The normal form of JSON's values; None is missing."""
+    types = set(map(type, values))
+    if types <= _NUMBERS:
+        try:
+            numbers = np.array(values, np.float64)
+        except OverflowError:  # an integer beyond 1e308
+            return list(values)
+        large = int in types and (np.abs(numbers) >= EXACT_IN_FLOAT).any()
+        if large and any(type(value) is int and abs(value) > EXACT_IN_FLOAT for value in values):
+            return list(values)  # float64 would merge neighbours among 64-bit ids
+        return numbers
+    if types <= _TEXTS:
+        return encode_texts(values)  # type: ignore[arg-type] # texts and None, as just seen
+    return list(values)
+
+
+def encode_texts(values: Sequence[str | None]) -> Texts:
+    """Texts by their distinct values, so that what is done with a text is done once."""
+    texts = [text for text in dict.fromkeys(values) if text is not None]
+    code_of: dict[str | None, int] = {text: code for code, text in enumerate(texts)}
+    code_of[None] = -1
+    return Texts(np.fromiter(map(code_of.__getitem__, values), np.int64, len(values)), texts)
+
+
+def from_arrow(array: pa.Array) -> Values:
+    """The normal form of an Arrow array; lists, structures and binary are not looked into.
+
+    Raises:
+        pa.ArrowException, UnicodeDecodeError: its contents are broken.
+    """
+    kind = array.type
+    if pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
+        return _numbers(array)
+    if pa.types.is_integer(kind):
+        if kind.bit_width == 64 and len(array):
+            low, high = pc.min_max(array).as_py().values()
+            if low is not None and (low < -EXACT_IN_FLOAT or high > EXACT_IN_FLOAT):
+                return list(array.to_pylist())
+        return _numbers(array)
+    if _is_text(kind):
+        return _from_dictionary(array.dictionary_encode())
+    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
+        return _from_dictionary(array)
+    if pa.types.is_dictionary(kind) and pa.types.is_primitive(kind.value_type):
+        return from_arrow(array.dictionary_decode())
+    if pa.types.is_timestamp(kind):
+        whole = array.cast(pa.int64())
+        if kind.unit == "ns":
+            whole = pc.divide(whole, 1000)
+        return Times(_numbers(whole) / _PER_SECOND[kind.unit], naive=kind.tz is None)
+    if pa.types.is_date32(kind):
+        return Times(_numbers(array.cast(pa.int32())) * 86400.0, naive=True)
+    if pa.types.is_date64(kind):
+        return Times(_numbers(array.cast(pa.int64())) / 1e3, naive=True)
+    if pa.types.is_null(kind):
+        return np.full(len(array), np.nan)
+    return [OPAQUE if valid else None for valid in array.is_valid().to_pylist()]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _numbers(array: pa.Array) -> Floats:
+    if not pa.types.is_float64(array.type):
+        array = array.cast(pa.float64(), safe=False)
+    return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _from_dictionary(array: pa.DictionaryArray) -> Texts:
+    codes: Ints = array.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    dictionary = array.dictionary
+    if len(dictionary) > len(codes):  # of something larger that this is a part of
+        used, codes = np.unique(codes, return_inverse=True)
+        missing = int(used[:1].sum() == -1)
+        dictionary, codes = dictionary.take(pa.array(used[missing:])), codes - missing
+    texts = dictionary.to_pylist()
+    if dictionary.null_count:  # a dictionary may say missing as well
+        none = np.array([text is None for text in texts] + [True])
+        codes, texts = np.where(none[codes], -1, codes), [text or "" for text in texts]
+    return Texts(codes, texts)
+
+
+def text_bytes(array: pa.Array) -> int:
+    """Bytes of the texts of an array, each as often as it is referred to: what copies of them would take."""
+    kind = array.type
+    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
+        lengths = _lengths(array.dictionary)
+        return int(lengths.sum() + lengths[array.indices.drop_null().to_numpy()].sum())
+    return int(_lengths(array).sum()) if _is_text(kind) else 0
+
+
+def _lengths(texts: pa.Array) -> Ints:
+    """(rows,) bytes of each text, 0 for nulls."""
+    if not pa.types.is_string_view(texts.type):
+        return np.asarray(pc.binary_length(texts).fill_null(0).to_numpy(), np.int64)
+    views = texts.buffers()[1]  # of 16 bytes each, the first four of which are the length
+    lengths = np.frombuffer(views, "<i4", 4 * len(texts), 16 * texts.offset)[::4]
+    return np.where(texts.is_valid().to_numpy(zero_copy_only=False), lengths, 0).astype(np.int64)
+
+
+def take_rows(values: Values, rows: Ints) -> Values:
+    """The given rows, of texts with those that are in use."""
+    if isinstance(values, Times):
+        return Times(values.seconds[rows], values.naive)
+    if isinstance(values, Texts):
+        used, codes = np.unique(values.codes[rows], return_inverse=True)
+        missing = int(used[:1].sum() == -1)
+        return Texts(codes - missing, [values.texts[code] for code in used[missing:].tolist()])
+    if isinstance(values, np.ndarray):
+        return values[rows]
+    return [values[row] for row in rows.tolist()]
+
+
+def read_numbers(values: Values) -> tuple[Floats, Ints]:
+    """(rows,) numbers, NaN where there is none, and the rows whose value is something else than a number."""
+    if isinstance(values, np.ndarray):
+        return values, np.empty(0, np.int64)
+    if isinstance(values, Texts):
+        return np.full(len(values), np.nan), np.flatnonzero(values.codes >= 0)
+    if isinstance(values, Times):
+        return np.full(len(values), np.nan), np.flatnonzero(~np.isnan(values.seconds))
+    numbers, wrong = np.full(len(values), np.nan), []
+    for index, value in enumerate(values):
+        if isinstance(value, int | float):
+            try:
+                numbers[index] = value
+            except OverflowError:  # an integer beyond 1e308
+                numbers[index] = np.inf if value > 0 else -np.inf
+        elif value is not None:
+            wrong.append(index)
+    return numbers, np.array(wrong, np.int64)
+
+
+# -- times --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Times read from a column: `seconds` (rows,) since the epoch, NaN where there is none.
+
+    `naive` is how many had no zone, `wrong` the rows whose value is no time.
+    """
+
+    seconds: Floats
+    naive: int
+    wrong: Ints
+
+
+def read_times(values: Values) -> Moments:
+    """Times from ISO 8601 texts, from numbers of seconds since the epoch, or from what are times already."""
+    none = np.empty(0, np.int64)
+    if isinstance(values, Times):
+        return Moments(values.seconds, int(np.isfinite(values.seconds).sum()) if values.naive else 0, none)
+    if isinstance(values, np.ndarray):
+        return Moments(values, 0, none)
+    # the last one is what -1, a missing text, stands for
+    listed: list[object] = [*values.texts, None] if isinstance(values, Texts) else values
+    seconds, naive, wrong = (
+        np.empty(len(listed)),
+        np.zeros(len(listed), np.bool_),
+        np.zeros(len(listed), np.bool_),
+    )
+    for index, value in enumerate(listed):
+        try:
+            seconds[index], naive[index] = _parse_time(value)
+        except (ValueError, TypeError, OverflowError):
+            seconds[index], wrong[index] = math.nan, True
+    if isinstance(values, Texts):
+        seconds, naive, wrong = seconds[values.codes], naive[values.codes], wrong[values.codes]
+    return Moments(seconds, int(naive.sum()), np.flatnonzero(wrong))
+
+
+def _parse_time(value: object) -> tuple[float, bool]:
+    """Seconds since the epoch, and whether the zone was missing (then it is UTC). None gives NaN."""
+    if value is None:
+        return math.nan, False
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC).timestamp(), True
+        return moment.timestamp(), False
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value), False
+    raise TypeError("neither text nor number")

@@ -1,0 +1,87 @@
+"""The same predictions in every wire format."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exporter.config import Settings
+from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
+
+QUERY = {"model": "fraud", "version": "3"}
+FORMATS = ("rows", "columns", "split", "arrow", "nested arrow", "parquet")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Columns of values as Python has them; `own` are id, timestamp, score and latency_seconds."""
+
+    features: dict[str, list[Any]]
+    prediction: list[Any]
+    own: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return len(self.prediction)
+
+
+def decode(
+    document: object, settings: Settings | None = None, content_type: str = JSON_TYPE, **query: str
+) -> Batch:
+    """Decode a JSON document, or a body as it is."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return decode_predictions(body, content_type, query, settings or Settings())
+
+
+def decode_as(form: str, predictions: Predictions) -> Batch:
+    content_type = {"arrow": ARROW_TYPE, "nested arrow": ARROW_TYPE, "parquet": PARQUET_TYPE}.get(
+        form, JSON_TYPE
+    )
+    query = {} if content_type == JSON_TYPE else QUERY
+    return decode(encode(form, predictions), None, content_type, **query)
+
+
+def encode(form: str, predictions: Predictions) -> bytes:
+    """The body of a request in one of `FORMATS`."""
+    features, prediction, own = predictions.features, predictions.prediction, predictions.own
+    if form == "rows":
+        rows = [
+            {
+                # what is missing may be left out as well as null, though not from every row
+                "features": {name: v[k] for name, v in features.items() if k % 2 == 0 or v[k] is not None},
+                "prediction": prediction[k],
+                **{name: values[k] for name, values in own.items()},
+            }
+            for k in range(predictions.rows)
+        ]
+        return json.dumps({**QUERY, "predictions": rows}).encode()
+    if form == "columns":
+        columns = {"features": features, "prediction": prediction, **own}
+        return json.dumps({**QUERY, "columns": columns}).encode()
+    if form == "split":
+        data = [list(row) for row in zip(*features.values(), strict=True)]
+        split = {"columns": list(features), "data": data}
+        return json.dumps({**QUERY, "dataframe_split": split, "predictions": prediction, **own}).encode()
+    arrays = {name: pa.array(values) for name, values in features.items()}
+    if form == "nested arrow":
+        arrays = {"features": pa.StructArray.from_arrays(list(arrays.values()), list(arrays))}
+    arrays |= {name: pa.array(values) for name, values in {"prediction": prediction, **own}.items()}
+    return to_parquet(pa.table(arrays)) if form == "parquet" else to_stream(pa.table(arrays))
+
+
+def to_stream(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def to_parquet(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **options)
+    return sink.getvalue()
