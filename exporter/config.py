@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from exporter.errors import ConfigError
@@ -15,6 +15,9 @@ DISTANCES = ("jensen_shannon", "total_variation", "ks", "mean_shift")
 FINE_BLOCKS = 312  # 26 hours of 5-minute blocks: a day's window and the rows that come late to it
 FINE_PER_COARSE = 12
 COARSE_BLOCKS = 1080  # 45 days of hours
+MAX_WINDOWS = 5
+
+Patterns = tuple[str, ...]  # such as `val_*`; none lets everything through
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -59,6 +62,10 @@ def _distances(text: str) -> tuple[str, ...]:
     return names
 
 
+def _patterns(text: str) -> Patterns:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings of the service. The variable of `block_seconds` is `EXPORTER_BLOCK_SECONDS`, and so on."""
@@ -82,6 +89,9 @@ class Settings:
     reference_max_rows: int = 1_000_000
     bin_names: bool = True  # false: series show a bin's index only
 
+    runs: bool = True  # false: MLflow's own experiments and runs are not shown
+    run_metrics: Patterns = ()
+
     max_body_bytes: int = 32 * 2**20
     max_rows_per_request: int = 100_000
     max_queue_rows: int = 200_000
@@ -89,6 +99,9 @@ class Settings:
     max_id_length: int = 256
     max_versions: int = 200
     max_series: int = 1_000_000
+    max_experiments: int = 100
+    max_runs: int = 20_000  # read; MLflow takes a millisecond for each
+    max_run_series: int = 20_000
     max_future_seconds: float = 300.0
     prediction_retention_days: int = 30
     store_limit_bytes: int = 20 * 2**30
@@ -114,13 +127,14 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "bool": _boolean,
     "tuple[Window, ...]": _windows,
     "tuple[str, ...]": _distances,
+    "Patterns": _patterns,
 }
 # What has to be above zero; the others may be zero, none may be negative.
 _POSITIVE = {
     "evaluation_interval_seconds", "mlflow_poll_interval_seconds", "mlflow_timeout_seconds", "block_seconds",
     "drift_threshold", "reference_max_rows", "max_body_bytes", "max_rows_per_request", "max_queue_rows",
-    "max_columns", "max_id_length", "max_versions", "max_series", "prediction_retention_days",
-    "store_limit_bytes",
+    "max_columns", "max_id_length", "max_versions", "max_series", "max_experiments", "max_runs",
+    "max_run_series", "prediction_retention_days", "store_limit_bytes",
 }  # fmt: skip
 
 
@@ -134,8 +148,9 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
     """
     known = {f"EXPORTER_{f.name.upper()}": f for f in fields(Settings)}
     values: dict[str, object] = {}
-    for variable, text in environment.items():
-        if not variable.startswith("EXPORTER_") or text == "":
+    for variable, given in environment.items():
+        text = given.strip()
+        if not variable.startswith("EXPORTER_") or not text:
             continue
         if variable not in known:
             raise ConfigError(f"unknown setting {variable}, known are {', '.join(sorted(known))}")
@@ -145,7 +160,10 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
         except (ValueError, ConfigError) as error:
             raise ConfigError(f"{variable}={text!r}: {error}") from None
     values.update({name: value for name, value in (flags or {}).items() if value is not None})
-    settings = replace(Settings(), **values)  # type: ignore[arg-type] # each value came through its parser
+    unknown = values.keys() - {item.name for item in fields(Settings)}
+    if unknown:
+        raise ConfigError(f"unknown setting {min(unknown)}")
+    settings = Settings(**values)  # type: ignore[arg-type] # each value came through its parser
     _check(settings)
     return settings
 
@@ -161,14 +179,27 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f"port is {settings.port}, the highest is 65535")
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
         raise ConfigError(f"log_level is {settings.log_level!r}, it must be debug, info, warning or error")
-    if not settings.windows:
-        raise ConfigError("windows is empty, at least one is needed")
-    if len(settings.windows) > 5:
-        raise ConfigError(f"{len(settings.windows)} windows, at most 5 are taken")
+    _check_windows(settings)
+    if settings.api_token_file:
+        try:
+            token = Path(settings.api_token_file).read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"api_token_file {settings.api_token_file} cannot be read: {error}") from None
+        if not token:  # would let everybody in
+            raise ConfigError(f"api_token_file {settings.api_token_file} is empty")
+
+
+def _check_windows(settings: Settings) -> None:
+    lengths = {window.seconds for window in settings.windows}
+    if not 1 <= len(settings.windows) <= MAX_WINDOWS:
+        raise ConfigError(f"windows are {len(settings.windows)}, they must be 1 to {MAX_WINDOWS}")
+    if len(lengths) < len(settings.windows):
+        raise ConfigError("windows: two of them have the same length")
     for window in settings.windows:
         if window.seconds < settings.block_seconds:
-            raise ConfigError(f"window {window.name} is shorter than a block of {settings.block_seconds} s")
+            raise ConfigError(
+                f"windows: {window.name} is less than block_seconds, which is {settings.block_seconds}"
+            )
         if 2 * window.seconds > settings.retention_seconds:
-            raise ConfigError(f"window {window.name} is longer than half of what is kept")
-    if settings.api_token_file and not Path(settings.api_token_file).is_file():
-        raise ConfigError(f"api_token_file {settings.api_token_file} is not a file")
+            days = settings.retention_seconds / 86400
+            raise ConfigError(f"windows: {window.name} is more than half of the {days:g} days that are kept")

@@ -1,0 +1,146 @@
+"""Settings come from the environment and from flags, and every mistake in them says which one it is."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from exporter.config import Settings, Window, load_settings, parse_window
+from exporter.errors import ConfigError
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert load_settings({}) == Settings()
+
+
+def test_a_variable_sets_the_setting_of_its_name() -> None:
+    settings = load_settings(
+        {
+            "EXPORTER_PORT": "9000",
+            "EXPORTER_DRIFT_THRESHOLD": "0.25",
+            "EXPORTER_STORE": "sqlite:////data/exporter.db",
+            "EXPORTER_BIN_NAMES": "no",
+            "EXPORTER_DRIFT_DISTANCES": "ks, jensen_shannon",
+            "EXPORTER_WINDOWS": "24h,30m",
+        }
+    )
+
+    assert settings.port == 9000
+    assert settings.drift_threshold == 0.25
+    assert settings.store == "sqlite:////data/exporter.db"
+    assert settings.bin_names is False
+    assert settings.drift_distances == ("ks", "jensen_shannon")
+    assert settings.windows == (Window(1800, "30m"), Window(86400, "24h"))
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n"])
+@pytest.mark.parametrize("name", [item.name for item in fields(Settings)])
+def test_an_empty_variable_is_as_good_as_none(name: str, empty: str) -> None:
+    assert load_settings({f"EXPORTER_{name.upper()}": empty}) == Settings()
+
+
+def test_space_around_a_value_is_not_part_of_it() -> None:
+    assert load_settings({"EXPORTER_BIN_NAMES": " false\n", "EXPORTER_PORT": " 80 "}).port == 80
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    assert load_settings({"MLFLOW_TRACKING_URI": "http://mlflow", "EXPORT": "1"}) == Settings()
+
+
+def test_a_flag_wins_over_a_variable_and_counts_only_where_it_is_given() -> None:
+    settings = load_settings({"EXPORTER_PORT": "9000", "EXPORTER_HOST": "::"}, {"port": 9001, "host": None})
+
+    assert (settings.port, settings.host) == (9001, "::")
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "yes", "ON"])
+def test_a_switch_is_on(text: str) -> None:
+    assert load_settings({"EXPORTER_BIN_NAMES": text}).bin_names is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "reason"),
+    [
+        ("EXPORTER_PORT", "http", "invalid literal"),
+        ("EXPORTER_PORT", "19464.0", "invalid literal"),
+        ("EXPORTER_PORT", "9" * 5000, "4300"),
+        ("EXPORTER_PORT", "65536", "the highest is 65535"),
+        ("EXPORTER_PORT", "-1", "0 or more"),
+        ("EXPORTER_MAX_COLUMNS", "0", "above 0"),
+        ("EXPORTER_BLOCK_SECONDS", "0", "above 0"),
+        ("EXPORTER_DRIFT_THRESHOLD", "nan", "above 0"),
+        ("EXPORTER_DRIFT_THRESHOLD", "a tenth", "could not convert"),
+        ("EXPORTER_EVALUATION_INTERVAL_SECONDS", "inf", "above 0"),
+        ("EXPORTER_MAX_FUTURE_SECONDS", "-0.5", "0 or more"),
+        ("EXPORTER_BIN_NAMES", "maybe", "neither true nor false"),
+        ("EXPORTER_LOG_LEVEL", "loud", "debug, info, warning or error"),
+        ("EXPORTER_DRIFT_DISTANCES", "ks,wasserstein", "unknown distance 'wasserstein'"),
+        ("EXPORTER_WINDOWS", "1h,tomorrow", "'tomorrow' is not a duration"),
+        ("EXPORTER_WINDOWS", "1h,", "'' is not a duration"),
+        ("EXPORTER_WINDOWS", "1h30m", "is not a duration"),
+        ("EXPORTER_WINDOWS", "0h", "is not a duration"),
+        ("EXPORTER_WINDOWS", "60m,1h", "the same length"),
+        ("EXPORTER_WINDOWS", "1h,2h,3h,4h,5h,6h", "1 to 5"),
+        ("EXPORTER_WINDOWS", "299s", "less than block_seconds, which is 300"),
+        ("EXPORTER_WINDOWS", "23d", "more than half of the 45 days"),
+        ("EXPORTER_API_TOKEN_FILE", "/no/such/file", "cannot be read"),
+        ("EXPORTER_API_TOKEN_FILE", "/", "cannot be read"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(
+    variable: str, text: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason) as error:
+        load_settings({variable: text})
+
+    assert variable.removeprefix("EXPORTER_").lower() in str(error.value).lower()
+
+
+def test_an_unknown_variable_is_an_error_that_names_it_and_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"EXPORTER_DRIFT_TRESHOLD.*EXPORTER_DRIFT_THRESHOLD"):
+        load_settings({"EXPORTER_DRIFT_TRESHOLD": "0.2"})
+
+
+def test_an_unknown_flag_is_an_error_that_names_it() -> None:
+    with pytest.raises(ConfigError, match="colour"):
+        load_settings({}, {"colour": "blue"})
+
+
+def test_a_flag_is_checked_like_a_variable() -> None:
+    with pytest.raises(ConfigError, match="port"):
+        load_settings({}, {"port": 70000})
+
+
+def test_a_token_file_needs_a_token(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("\n")
+    with pytest.raises(ConfigError, match="is empty"):
+        load_settings({"EXPORTER_API_TOKEN_FILE": str(file)})
+
+    file.write_text("secret\n")
+    assert load_settings({"EXPORTER_API_TOKEN_FILE": str(file)}).api_token_file == str(file)
+
+
+def test_windows_are_sorted_by_length_and_keep_the_name_they_were_given() -> None:
+    assert [window.name for window in load_settings({"EXPORTER_WINDOWS": "1d,90m,7d"}).windows] == [
+        "90m",
+        "1d",
+        "7d",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("5m", 300), ("24h", 86400), ("7d", 604800), ("2w", 1209600)]
+)
+def test_a_window_has_one_unit(text: str, seconds: int) -> None:
+    assert parse_window(text) == Window(seconds, text)
+
+
+def test_retention_follows_from_the_length_of_a_block() -> None:
+    settings = Settings(block_seconds=300)
+
+    assert settings.coarse_seconds == 3600
+    assert settings.fine_retention_seconds == 26 * 3600
+    assert settings.retention_seconds == 45 * 86400
