@@ -57,6 +57,8 @@ def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings
         for _, _, row in rows:
             first.setdefault((row.id_hash, row.version_id), row)
         known = _find_yesterdays(transaction, day, rows, parts, settings)
+        if known:  # some came again today already
+            known |= transaction.find_predictions(day, [id_hash for id_hash, _ in known])
         known |= transaction.insert_predictions(day, [row for key, row in first.items() if key not in known])
         changed = {}
         for number, place, row in rows:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-pytest_plugins = ["tests.mlflow_server", "tests.mlflow_world", "tests.postgres", "tests.web_server"]
+pytest_plugins = ["tests.mlflow_server", "tests.mlflow_world", "tests.postgres", "tests.rig", "tests.web_server"]
 
 # Debian renames programs that others ship under their upstream names.
 OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}

@@ -80,3 +80,11 @@ _databases = count()
 def postgres_uri(postgres_server: PostgresServer) -> str:
     """An empty database."""
     return postgres_server.create(f"test_{next(_databases)}")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("initdb", "pg_ctl"))])
+def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new store: the test runs once on each of the databases."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_uri"))
+    return f"sqlite:///{tmp_path}/exporter.db"

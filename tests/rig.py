@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pytest
 
 from exporter.config import Settings
 from exporter.exposition import Format
@@ -65,26 +67,33 @@ class Rig:
     """A service that polls the registry at its start, then polls and evaluates when a test says so."""
 
     def __init__(
-        self, store: str, registry: FakeRegistry | None = None, clock: Clock | None = None, **settings: Any
+        self,
+        store: str,
+        registry: FakeRegistry,
+        clock: Clock | None = None,
+        *,
+        settle: bool = True,
+        **settings: Any,
     ) -> None:
-        self.registry = registry if registry is not None else FakeRegistry()
+        self.registry = registry
         self.clock = clock if clock is not None else Clock(NOON)
         self.settings = Settings(store=store, **settings)
         self.service = Service(self.settings, self.registry, self.clock)
+        self._running = True
         self.service.writer.start()
         self.service.monitor.loader.start()
         self.service.monitor.restore()
-        self.poll()
+        self.service.monitor.poll()
+        if settle:
+            self.settle()
 
     def stop(self) -> None:
+        if not self._running:
+            return
+        self._running = False
         self.service.monitor.loader.stop()
         self.service.writer.stop()
         self.service.store.close()
-
-    def restart(self, **settings: Any) -> Rig:
-        """Stop, and start again on the same store with the same registry."""
-        self.stop()
-        return Rig(self.settings.store, self.registry, self.clock, **settings)
 
     def poll(self) -> None:
         """One poll of MLflow, and all that it sets going."""
@@ -152,3 +161,29 @@ class Rig:
         self.evaluate()
         labels = f'{{model="{model}",model_version="{version}",window="{window}"}}'
         return self.sample(f"mlflow_model_window_rows{labels}")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    """Start a rig: on a new SQLite store, unless `store` is given, with version 1 of `fraud` in its registry,
+    unless `registry` is."""
+    started: list[Rig] = []
+
+    def start_one(**options: Any) -> Rig:
+        registry = options.pop("registry", None)
+        if registry is None:
+            registry = FakeRegistry()
+            registry.register("fraud", make_table(), alias="champion")
+        rig = Rig(options.pop("store", f"sqlite:///{tmp_path}/exporter.db"), registry, **options)
+        started.append(rig)
+        return rig
+
+    yield start_one
+    for rig in started:
+        rig.stop()
+
+
+@pytest.fixture
+def rig(start: Callable[..., Rig]) -> Rig:
+    """One with version 1 of `fraud`, which has a reference."""
+    return start()

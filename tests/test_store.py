@@ -28,15 +28,6 @@ from tests.rig import make_table
 DAY = 20_500
 
 
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("initdb", "pg_ctl"))],
-)
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_uri"))
-    return f"sqlite:///{tmp_path}/exporter.db"
-
-
 @pytest.fixture
 def open_store() -> Iterator[Callable[[str], Store]]:
     """Stores that are closed after the test, if they were not before."""
@@ -51,8 +42,8 @@ def open_store() -> Iterator[Callable[[str], Store]]:
 
 
 @pytest.fixture
-def store(uri: str, open_store: Callable[[str], Store]) -> Store:
-    return open_store(uri)
+def store(store_uri: str, open_store: Callable[[str], Store]) -> Store:
+    return open_store(store_uri)
 
 
 def make_reference() -> Reference:
@@ -120,38 +111,40 @@ def test_a_database_that_is_down_is_refused(tmp_path: Path) -> None:
         Store(f"postgresql://exporter@/exporter?host={tmp_path}")
 
 
-def test_a_store_with_another_schema_is_refused(uri: str, open_store: Callable[[str], Store]) -> None:
-    store = open_store(uri)
+def test_a_store_with_another_schema_is_refused(store_uri: str, open_store: Callable[[str], Store]) -> None:
+    store = open_store(store_uri)
     with store.begin() as transaction:
         transaction.connection.execute(sa.text("UPDATE meta SET value = '99' WHERE key = 'schema_version'"))
     store.close()
     with pytest.raises(StoreError, match="schema 99"):
-        Store(uri)
+        Store(store_uri)
 
 
-def test_a_second_exporter_is_refused_and_does_not_disturb_the_first(uri: str, store: Store) -> None:
+def test_a_second_exporter_is_refused_and_does_not_disturb_the_first(store_uri: str, store: Store) -> None:
     with pytest.raises(StoreError, match="another exporter uses"):
-        Store(uri)
+        Store(store_uri)
     assert insert(store, make_prediction(1)) == {}
 
 
-def test_after_a_close_the_next_one_opens(uri: str) -> None:
-    Store(uri).close()
-    Store(uri).close()
+def test_after_a_close_the_next_one_opens(store_uri: str) -> None:
+    Store(store_uri).close()
+    Store(store_uri).close()
 
 
-def test_a_lock_ends_with_its_process(uri: str) -> None:
-    program = f"from exporter.store import Store; s = Store({uri!r}); print('open', flush=True); input()"
+def test_a_lock_ends_with_its_process(store_uri: str) -> None:
+    program = (
+        f"from exporter.store import Store; s = Store({store_uri!r}); print('open', flush=True); input()"
+    )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == b"open\n"
             with pytest.raises(StoreError, match="another exporter uses"):
-                Store(uri)
+                Store(store_uri)
         finally:
             os.kill(process.pid, signal.SIGKILL)
-    Store(uri).close()
+    Store(store_uri).close()
 
 
 @pytest.mark.needs("initdb", "pg_ctl")
@@ -193,8 +186,10 @@ def test_a_closed_store_takes_and_gives_nothing(store: Store) -> None:
 # -- transactions -------------------------------------------------------------------------------------------
 
 
-def test_what_is_committed_is_there_after_reopening(uri: str, open_store: Callable[[str], Store]) -> None:
-    store, reference = open_store(uri), make_reference()
+def test_what_is_committed_is_there_after_reopening(
+    store_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    store, reference = open_store(store_uri), make_reference()
     version = store.ensure_version("fraud", "1", 0)
     with store.begin() as transaction:
         reference_id = transaction.save_reference(version.key, reference, at=1.0)
@@ -203,7 +198,7 @@ def test_what_is_committed_is_there_after_reopening(uri: str, open_store: Callab
         transaction.set_last_prediction(version.key, 12.5)
     store.close()
 
-    store = open_store(uri)
+    store = open_store(store_uri)
     (stored,) = store.load_versions()
     assert (stored.last_prediction, stored.spooled_rows) == (12.5, 2)
     loaded = store.load_reference(stored.key)

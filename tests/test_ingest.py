@@ -1,0 +1,259 @@
+"""What a request is made into before it is committed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pytest
+
+from exporter.aggregate import Timeline
+from exporter.config import Settings
+from exporter.errors import UnavailableError
+from exporter.fleet import Binning, Fleet, Live, Status, Totals
+from exporter.identity import id_hash
+from exporter.ingest import MAX_SPOOLED_ROWS, Part, Prepared, Request, bin_spooled, prepare
+from exporter.profile import ReferenceData, build_reference
+from exporter.reference import Reference
+from exporter.samples import ARROW_TYPE, JSON_TYPE, decode_predictions
+from exporter.schema import AliasMove, PredictionRow
+from tests.rig import NOON, make_document, make_rows, make_table
+from tests.test_fleet import make_fleet, make_version
+
+DAY = 86400.0
+
+
+def give_reference(fleet: Fleet, version: str = "1") -> Reference:
+    reference = build_reference(ReferenceData(make_table(500), "test"), Settings().windows, 500)
+    found = fleet.versions["fraud", version]
+    totals = Totals(values=np.zeros(reference.cells, np.int64))
+    found.live = Live(Binning(1, reference, Timeline(Settings())), totals)
+    found.status = Status.READY
+    return reference
+
+
+def prepare_document(
+    document: dict[str, Any], fleet: Fleet | None = None, now: float = NOON, key: str = "", **settings: Any
+) -> Prepared:
+    body = orjson.dumps(document)
+    request = Request(JSON_TYPE, {}, body)
+    configured = Settings(**settings)
+    batch = decode_predictions(body, JSON_TYPE, {}, configured)
+    return prepare(request, batch, fleet or make_fleet("1"), configured, now, key)
+
+
+def prepare_rows(rows: list[dict[str, Any]], fleet: Fleet | None = None, **options: Any) -> Prepared:
+    return prepare_document(make_document(rows), fleet, **options)
+
+
+def only_part(prepared: Prepared) -> Part:
+    (part,) = prepared.parts
+    return part
+
+
+def row_at(timestamp: object, row_id: str = "a") -> dict[str, Any]:
+    return {"id": row_id, "timestamp": timestamp, "features": {"age": 30}, "prediction": 1}
+
+
+# -- times --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_without_a_time_gets_that_of_its_receipt() -> None:
+    part = only_part(prepare_rows([row_at(None), row_at(NOON - 60)]))
+    assert part.times.tolist() == [NOON, NOON - 60]
+    assert part.exact.tolist() == [False, True]
+
+
+def test_a_time_a_little_ahead_is_now() -> None:
+    part = only_part(prepare_rows([row_at(NOON + 299)]))
+    assert part.times.tolist() == [NOON]
+    assert part.exact.tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "reason"),
+    [
+        (NOON + 301, "future"),
+        (NOON * 1000, "future"),  # milliseconds
+        (NOON - 30 * DAY - 1, "too_old"),
+        (-1e300, "too_old"),
+    ],
+)
+def test_rows_that_cannot_count_are_counted_by_reason(timestamp: float, reason: str) -> None:
+    prepared = prepare_rows([row_at(timestamp), row_at(NOON), row_at(timestamp)])
+    assert prepared.dropped == {reason: 2}
+    assert (prepared.rows, only_part(prepared).row_numbers.tolist()) == (3, [1])
+
+
+def test_a_batch_of_which_nothing_counts_has_no_parts() -> None:
+    prepared = prepare_rows([row_at(NOON + 1000), row_at(0)])
+    assert prepared.parts == []
+    assert prepared.dropped == {"future": 1, "too_old": 1}
+
+
+def test_infinite_times_are_no_times() -> None:
+    body = json.dumps(make_document([row_at(float("inf"))])).encode()
+    batch = decode_predictions(body, JSON_TYPE, {}, Settings())
+    prepared = prepare(Request(JSON_TYPE, {}, body), batch, make_fleet("1"), Settings(), NOON)
+    assert prepared.dropped == {"future": 1}
+
+
+def test_a_row_is_too_old_where_the_blocks_do_not_reach_back() -> None:
+    assert prepare_rows([row_at(NOON - DAY)], block_seconds=5).dropped == {"too_old": 1}
+
+
+def test_times_without_a_zone_are_counted() -> None:
+    prepared = prepare_rows([row_at("2026-02-16T11:00:00"), row_at("2026-02-16T11:00:00Z")])
+    assert prepared.naive_timestamps == 1
+
+
+# -- versions -----------------------------------------------------------------------------------------------
+
+
+def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:
+    fleet = make_fleet("1", "2")
+    give_reference(fleet, "2")
+    fleet.record([AliasMove("fraud", "champion", "1", 0), AliasMove("fraud", "champion", "2", NOON - 10)])
+    rows = [row_at(NOON - 20, "a"), row_at(NOON, "b"), row_at(NOON - 5, "c")]
+    prepared = prepare_document(make_document(rows, alias="champion"), fleet)
+    old, new = prepared.parts
+    assert (old.version.version, old.row_numbers.tolist()) == ("1", [0])
+    assert (new.version.version, new.row_numbers.tolist()) == ("2", [1, 2])
+    assert old.binned is None
+    assert new.binned is not None
+    assert new.binned.cells.shape[1] == 2
+    assert [row.id_hash for row in new.predictions] == [id_hash("fraud", "b"), id_hash("fraud", "c")]
+
+
+def test_a_version_whose_reference_takes_long_asks_for_patience() -> None:
+    fleet = make_fleet("1")
+    version = fleet.versions["fraud", "1"]
+    version.spooled_rows = MAX_SPOOLED_ROWS - 1
+    prepare_rows(make_rows(3), fleet)
+    version.spooled_rows = MAX_SPOOLED_ROWS
+    with pytest.raises(UnavailableError, match="still being made") as error:
+        prepare_rows(make_rows(3), fleet)
+    assert error.value.retry_after_seconds == 10
+    version.status = Status.COLLECTING
+    prepare_rows(make_rows(3), fleet, reference_live_rows=10)
+    version.status, version.spooled_rows = Status.NO_REFERENCE, 10**9
+    prepare_rows(make_rows(3), fleet)
+
+
+# -- identity -----------------------------------------------------------------------------------------------
+
+
+def test_only_rows_with_an_id_are_kept_for_labels() -> None:
+    rows = make_rows(3)
+    rows[1]["id"] = "b"
+    part = only_part(prepare_rows(rows))
+    assert part.prediction_rows.tolist() == [1]
+    (row,) = part.predictions
+    assert (row.id_hash, row.version_id, row.at) == (id_hash("fraud", "b"), 1, NOON)
+    assert (row.prediction, row.score) == (str(rows[1]["prediction"]), rows[1]["score"])
+
+
+def test_the_same_row_is_the_same_in_every_format() -> None:
+    rows = make_rows(20, prefix="r")
+    by_row = only_part(prepare_rows(rows)).predictions
+    columns = {
+        "id": [row["id"] for row in rows],
+        "prediction": [row["prediction"] for row in rows],
+        "score": [row["score"] for row in rows],
+        "features": {name: [row["features"][name] for row in rows] for name in rows[0]["features"]},
+    }
+    document = {"model": "fraud", "version": "1", "columns": columns}
+    assert only_part(prepare_document(document)).predictions == by_row
+
+    table = pa.table({name: values for name, values in columns.items() if name != "features"})
+    for name, values in columns["features"].items():
+        table = table.append_column(name, pa.array(values))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    query, body = {"model": "fraud", "version": "1"}, sink.getvalue().to_pybytes()
+    batch = decode_predictions(body, ARROW_TYPE, query, Settings())
+    prepared = prepare(Request(ARROW_TYPE, query, body), batch, make_fleet("1"), Settings(), NOON)
+    assert only_part(prepared).predictions == by_row
+
+
+@pytest.mark.parametrize(
+    ("prediction", "kept"),
+    [
+        (1, "1"),
+        (1.0, "1"),
+        (True, "1"),
+        ("1", "1"),
+        ("01", "01"),
+        (None, None),
+        (0.25, "0.25"),
+        ("no\0de", "node"),
+        ("é" * 300, "é" * 256),
+    ],
+)
+def test_a_prediction_is_kept_as_text_that_every_database_takes(prediction: object, kept: str | None) -> None:
+    row = {"id": "a", "features": {"age": 1}, "prediction": prediction}
+    document = json.dumps(make_document([row])).encode()
+    batch = decode_predictions(document, JSON_TYPE, {}, Settings())
+    prepared = prepare(Request(JSON_TYPE, {}, document), batch, make_fleet("1"), Settings(), NOON)
+    assert only_part(prepared).predictions[0].prediction == kept
+
+
+def test_half_a_character_and_a_structure_do_no_harm() -> None:
+    rows = [
+        {"id": "\ud800", "features": {"age": 1}, "prediction": "\ud800"},
+        {"id": "b", "features": {"age": {"x": 1}}, "prediction": [1], "score": "high"},
+    ]
+    body = json.dumps(make_document(rows)).encode()
+    batch = decode_predictions(body, JSON_TYPE, {}, Settings())
+    part = only_part(prepare(Request(JSON_TYPE, {}, body), batch, make_fleet("1"), Settings(), NOON))
+    assert part.predictions[0].prediction == "?"
+    assert all(row.score is None for row in part.predictions)
+    assert all(isinstance(row, PredictionRow) for row in part.predictions)
+
+
+def test_an_idempotency_key_belongs_to_its_model_and_comes_with_its_body() -> None:
+    fleet = make_fleet("1")
+    fleet.add(make_version("1", "spam"))
+    first = prepare_rows(make_rows(1), fleet, key="k")
+    assert first.key is not None
+    assert len(first.key) == len(first.body) == 16
+    assert prepare_rows(make_rows(1), fleet).key is None
+    again = prepare_rows(make_rows(1), fleet, key="k")
+    assert (again.key, again.body) == (first.key, first.body)
+    changed = prepare_rows(make_rows(2), fleet, key="k")
+    assert changed.key == first.key
+    assert changed.body != first.body
+    assert prepare_document(make_document(make_rows(1), "spam"), fleet, key="k").key != first.key
+
+
+# -- waiting for a reference --------------------------------------------------------------------------------
+
+
+def test_what_waited_is_binned_as_if_it_had_not() -> None:
+    fleet = make_fleet("1")
+    rows = make_rows(50, latency_seconds=0.02)
+    waiting = only_part(prepare_rows(rows, fleet))
+    reference = give_reference(fleet)
+    ready = only_part(prepare_rows(rows, fleet))
+    keep = np.arange(50) % 2 == 0
+    binned, latency = bin_spooled(waiting.spooled(keep), reference, Settings())
+    assert ready.binned is not None
+    expected = ready.binned.take(np.flatnonzero(keep))
+    assert np.array_equal(binned.cells, expected.cells)
+    assert np.array_equal(binned.standard, expected.standard)
+    assert latency is not None
+    assert latency.tolist() == [0.02] * 25
+
+
+def test_columns_that_the_reference_does_not_have_are_named() -> None:
+    fleet = make_fleet("1")
+    give_reference(fleet)
+    rows = [{"features": {"age": 3, **{f"new{k}": 1 for k in range(30)}}, "prediction": 1}]
+    part = only_part(prepare_rows(rows, fleet))
+    assert len(part.unknown_columns) == 20
+    assert "new0" in part.unknown_columns
+    assert "age" not in part.unknown_columns
