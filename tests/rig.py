@@ -158,7 +158,11 @@ class Rig:
         return self.series().get(sample)
 
     def window_rows(self, window: str = "24h", version: str = "1", model: str = "fraud") -> float | None:
+        """Rows of a window in a fresh evaluation."""
         self.evaluate()
+        return self.shown_rows(window, version, model)
+
+    def shown_rows(self, window: str = "24h", version: str = "1", model: str = "fraud") -> float | None:
         labels = f'{{model="{model}",model_version="{version}",window="{window}"}}'
         return self.sample(f"mlflow_model_window_rows{labels}")
 
