@@ -16,7 +16,7 @@ from exporter.demo.flights import load_flights, split_flights
 from exporter.demo.pace import Pace
 from exporter.demo.scenario import SCENARIO
 from exporter.demo.traffic import TICK_SECONDS, Replay, ServedModel, Traffic, await_monitored
-from exporter.demo.training import ALIAS, MODEL, find_registered, register, train
+from exporter.demo.training import MODEL, find_registered, register, train
 
 MLFLOW_WITHIN_SECONDS = 120.0
 # Of each call: with MLflow's own settings, one on a server that is not there yet takes four minutes to fail.
@@ -51,7 +51,7 @@ def run_scorer(exporter_url: str, pace: Pace) -> None:
             f"a model on {len(training):,} flights, with {len(held_out):,} others as its reference",
         )
         version = register(train(training, held_out, pace, _now()), pace)
-    model = ServedModel(mlflow.sklearn.load_model(f"models:/{MODEL}@{ALIAS}"), version)
+    model = ServedModel(mlflow.sklearn.load_model(f"models:/{MODEL}/{version}"), version)
     announce("training", f"{MODEL} version {version} is registered; waiting for the exporter to find it")
     await_monitored(client, version)
 
