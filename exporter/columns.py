@@ -130,6 +130,8 @@ def _numbers(array: pa.Array) -> Floats:
 def _from_dictionary(array: pa.DictionaryArray) -> Texts:
     codes: Ints = array.indices.cast(pa.int64()).fill_null(-1).to_numpy()
     dictionary = array.dictionary
+    if pa.types.is_string_view(dictionary.type):  # of which pyarrow cannot take some
+        dictionary = dictionary.cast(pa.large_string())
     if len(dictionary) > len(codes):  # of something larger that this is a part of
         used, codes = np.unique(codes, return_inverse=True)
         missing = int(used[:1].sum() == -1)

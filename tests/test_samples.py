@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.binning import bin_batch
-from exporter.columns import Texts, Values
+from exporter.columns import Texts, Times, Values
+from exporter.config import Settings
+from exporter.errors import MalformedError, RequestError, UnsupportedError
 from exporter.identity import payload_hashes
 from exporter.reference import Column, Kind, Reference
-from exporter.samples import ARROW_TYPE, PARQUET_TYPE, Batch, Target
-from tests.wire import FORMATS, QUERY, Predictions, decode, decode_as, to_parquet, to_stream
+from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, Target, decode_predictions
+from tests.wire import FORMATS, QUERY, Predictions, decode, decode_as, encode, to_parquet, to_stream, type_of
 
 ROW = {"features": {"age": 41}, "prediction": 1}
 
@@ -263,3 +266,457 @@ def test_every_format_falls_into_the_same_cells_and_has_the_same_identity(
         np.testing.assert_array_equal(cells.standard, binned[0].standard)
         np.testing.assert_array_equal(cells.present, binned[0].present)
         np.testing.assert_array_equal(payload, hashes[0])
+
+
+def test_a_row_has_one_identity_whatever_rows_it_comes_with() -> None:
+    row = {"features": {"x": 1.5, "y": None}, "prediction": 7}
+    others = {"features": {"x": "text", "y": 2**60, "z": [1]}, "prediction": "7"}
+
+    alone = payload_hashes(decode(rows(row)))
+    among_others = payload_hashes(decode(rows(others, row, others)))
+
+    assert among_others[1] == alone[0]
+    assert among_others[0] == among_others[2] != alone[0]
+
+
+# -- Arrow's types ------------------------------------------------------------------------------------------
+
+INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+DECIMALS = [pa.decimal32(5, 2), pa.decimal64(10, 2), pa.decimal128(20, 2), pa.decimal256(50, 2)]
+
+
+@pytest.mark.parametrize("kind", [*INTEGERS, *DECIMALS, pa.float16(), pa.float32(), pa.float64()], ids=str)
+def test_numbers_of_any_width_are_numbers(kind: pa.DataType) -> None:
+    sevens = (
+        pa.array([Decimal(7), None], kind) if pa.types.is_decimal(kind) else pa.array([7, None]).cast(kind)
+    )
+    batch = decode_table(table_with(x=sevens))
+
+    assert listed(batch.features["x"]) == [7.0, None]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_texts_in_any_layout_are_texts(kind: pa.DataType) -> None:
+    texts = pa.array(["a", None]).cast(kind)
+    words = pa.array(["unused", None, "a", "b"]).cast(kind)
+    encoded = pa.DictionaryArray.from_arrays(pa.array([2, 1], pa.uint8()), words)
+    batch = decode_table(table_with(x=texts, y=encoded))
+
+    assert listed(batch.features["x"]) == ["a", None]
+    assert listed(batch.features["y"]) == ["a", None]
+
+
+def test_a_dictionary_of_numbers_is_numbers() -> None:
+    numbers = pa.DictionaryArray.from_arrays(pa.array([1, None]), pa.array([2.5, 7.5]))
+
+    assert listed(decode_table(table_with(x=numbers)).features["x"]) == [7.5, None]
+
+
+def test_a_column_of_nulls_is_missing_everywhere() -> None:
+    assert listed(decode_table(table_with(x=pa.nulls(2))).features["x"]) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([[1], None]),
+        pa.array([{"a": 1}, None]),
+        pa.array([b"bytes", None]),
+        pa.array([b"four", None], pa.binary(4)),
+        pa.array([b"bytes", None], pa.binary_view()),
+        pa.array([[(1, 2)], None], pa.map_(pa.int8(), pa.int8())),
+        pa.array([1, None], pa.duration("s")),
+        pa.array([1, None], pa.time32("s")),
+        pa.array([[1], None], pa.list_view(pa.int8())),
+        pa.DictionaryArray.from_arrays(pa.array([0, None]), pa.array([b"bytes"])),
+    ],
+    ids=lambda array: str(array.type),
+)
+@pytest.mark.parametrize("content_type", [ARROW_TYPE, PARQUET_TYPE])
+def test_what_is_neither_number_nor_text_nor_date_is_not_looked_into(
+    array: pa.Array, content_type: str
+) -> None:
+    if content_type == PARQUET_TYPE and pa.types.is_list_view(array.type):
+        pytest.skip("Parquet cannot hold it")
+    values = decode_table(table_with(x=array), content_type).features["x"]
+
+    assert isinstance(values, list)
+    assert values[1] is None
+    assert not isinstance(values[0], str | float | int | bytes | None)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York", "Mars/Olympus"])
+def test_times_of_any_unit_and_zone_are_times(unit: str, zone: str | None) -> None:
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    half = 1_800_000_000 * per_second + per_second // 2
+    times = pa.array([half, None], pa.timestamp(unit, zone))
+    batch = decode_table(table_with(seen=times, timestamp=times))
+
+    seen = batch.features["seen"]
+    assert isinstance(seen, Times)
+    fraction = 0.0 if unit == "s" else 0.5
+    for seconds in (seen.seconds, batch.timestamps):
+        assert seconds[0] == 1_800_000_000 + fraction
+        assert math.isnan(seconds[1])
+    assert batch.naive_timestamps == (zone is None)
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.date64()], ids=str)
+def test_a_date_is_its_midnight(kind: pa.DataType) -> None:
+    batch = decode_table(table_with(timestamp=pa.array([date(2026, 11, 23), None], kind)))
+
+    assert batch.timestamps[0] == datetime(2026, 11, 23, tzinfo=UTC).timestamp()
+    assert batch.naive_timestamps == 1
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_as_far_as_arrow_goes_are_times(unit: str) -> None:
+    batch = decode_table(table_with(timestamp=pa.array([2**63 - 1, -(2**63) + 1], pa.timestamp(unit))))
+
+    assert (np.sign(batch.timestamps) == [1, -1]).all()
+
+
+def test_parts_of_a_stream_may_have_dictionaries_of_their_own() -> None:
+    parts = [table_with(x=pa.array(words).dictionary_encode()) for words in (["a", "b"], ["b", "c"])]
+    batch = decode_table(pa.concat_tables(parts))
+
+    assert listed(batch.features["x"]) == ["a", "b", "b", "c"]
+
+
+def test_ids_may_be_integers_or_a_dictionary() -> None:
+    words = pa.array(["a", "b"]).dictionary_encode()
+
+    assert decode_table(table_with(id=pa.array([2**63 - 1, None]))).ids == [str(2**63 - 1), None]
+    assert decode_table(table_with(id=words)).ids == ["a", "b"]
+    assert decode_table(table_with(id=pa.nulls(2))).ids is None
+
+
+# -- times --------------------------------------------------------------------------------------------------
+
+MOMENT = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds", "naive"),
+    [
+        ("2026-11-23T10:00:00Z", MOMENT, 0),
+        ("2026-11-23T11:00:00+01:00", MOMENT, 0),
+        ("2026-11-23 10:00:00.123456789+00:00", MOMENT + 0.123456, 0),
+        ("2026-11-23T10:00:00", MOMENT, 1),
+        ("2026-11-23", MOMENT - 36000, 1),
+        (MOMENT, MOMENT, 0),
+        (int(MOMENT), MOMENT, 0),
+        (None, math.nan, 0),
+        (math.nan, math.nan, 0),
+    ],
+)
+def test_a_timestamp_is_iso_text_or_seconds_since_the_epoch(
+    value: object, seconds: float, naive: int
+) -> None:
+    batch = decode(columns(features={"x": [1, 2]}, prediction=[1, 1], timestamp=[value, "2026-11-23T10:00Z"]))
+
+    assert batch.timestamps[0] == pytest.approx(seconds, abs=1e-6, nan_ok=True)
+    assert batch.naive_timestamps == naive
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "soon",
+        "2026-13-01",
+        "2026-11-23T10:00:60Z",
+        "10:00",
+        "1795428000",
+        [],
+        {},
+        "\ud800",
+        "\0",
+        "9" * 5000,
+    ],
+    ids=ascii,
+)
+def test_what_is_no_time_is_refused_with_its_place(value: object) -> None:
+    def refusal(document: dict[str, Any]) -> RequestError:
+        with pytest.raises(MalformedError, match="ISO 8601") as error:
+            decode(document)
+        return error.value
+
+    assert refusal(rows(ROW, ROW | {"timestamp": value})).where == "predictions[1].timestamp"
+    features = {"x": [1, 2, 3]}
+    mixed = columns(features=features, prediction=[1, 1, 1], timestamp=[None, MOMENT, value])
+    assert refusal(mixed).where == "columns.timestamp[2]"
+    assert refusal(split(timestamp=["2026-11-23T10:00Z", value])).where == "timestamp[1]"
+
+
+# -- what is refused, and where -----------------------------------------------------------------------------
+
+
+def refuse(document: object, content_type: str = JSON_TYPE, **settings: Any) -> tuple[int, str]:
+    """Status and place of the refusal."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    query = QUERY if content_type != JSON_TYPE else {}
+    with pytest.raises(RequestError) as error:
+        decode_predictions(body, content_type, query, Settings(**settings))
+    assert len(error.value.detail) < 400
+    json.dumps([error.value.detail, error.value.where], ensure_ascii=False).encode()  # it can be sent
+    return error.value.status, error.value.where
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b'"text"',
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"model": "fraud",}',
+        b'{"model": "fraud", "version": "3", "predictions": [' + b"1" * 5000 + b"]}",
+        b"[" * 100_000,
+        b"[" * 2000 + b"]" * 2000,
+        b'{"a":' * 100_000,
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    assert refuse(body) == (422, "")
+
+
+def test_a_value_may_be_nested_as_deeply_as_json_can_be_read() -> None:
+    body = b'{"model": "fraud", "version": "3", "columns": {"prediction": [1, 2], "features": {"x": [1, '
+    batch = decode(body + b"[" * 900 + b"]" * 900 + b"]}}}")
+
+    cells = bin_batch(reference_of({"x": "category"}), batch, np.zeros(2)).cells
+    assert cells[0].tolist() == [1, 7]
+    assert len(payload_hashes(batch)) == 2
+
+
+NO_VERSION = {"model": "fraud", "predictions": [ROW]}
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        ({"version": "3", "predictions": [ROW]}, "model"),
+        (rows(ROW, model=7), "model"),
+        (rows(ROW, model=""), "model"),
+        (rows(ROW, model="m" * 257), "model"),
+        (rows(ROW, model="\ud800"), "model"),
+        (NO_VERSION, "version"),
+        (NO_VERSION | {"version": None}, "version"),
+        (rows(ROW, alias="champion"), "version"),
+        (rows(ROW, version=True), "version"),
+        (rows(ROW, version=3.0), "version"),
+        (rows(ROW, version=""), "version"),
+        (rows(ROW, version="\udfff"), "version"),
+        (NO_VERSION | {"alias": ["champion"]}, "alias"),
+        (NO_VERSION | {"alias": "a" * 257}, "alias"),
+    ],
+    ids=str,
+)
+def test_a_batch_is_for_one_model_and_one_version_or_alias(document: dict[str, Any], where: str) -> None:
+    assert refuse(document) == (422, where)
+
+
+def test_a_binary_body_says_in_the_query_whom_it_is_for() -> None:
+    body = encode("arrow", Predictions({"x": [1]}, [1]))
+    for query, where in (({}, "query.model"), ({"model": "fraud"}, "query.version")):
+        with pytest.raises(MalformedError) as error:
+            decode_predictions(body, ARROW_TYPE, query, Settings())
+        assert error.value.where == where
+    assert decode(body, None, ARROW_TYPE, model="fraud", alias="champion").target.alias == "champion"
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        ({"model": "fraud", "version": "3"}, ""),
+        (rows(ROW) | columns(features={"x": [1]}, prediction=[1]), ""),
+        (rows(), "predictions"),
+        (rows() | {"predictions": {"features": {}}}, "predictions"),
+        (rows() | {"predictions": None}, "predictions"),
+        (rows(ROW, 7), "predictions[1]"),
+        (rows(ROW, None), "predictions[1]"),
+        (rows(ROW, []), "predictions[1]"),
+        (rows(ROW, {"prediction": 1}), "predictions[1].features"),
+        (rows({"features": [1], "prediction": 1}), "predictions[0].features"),
+        (rows({"features": None, "prediction": 1}), "predictions[0].features"),
+        (rows({"features": {}, "prediction": 1}), "predictions[0].features"),
+        (rows(ROW, {"features": {"age": 1}}), "predictions[1].prediction"),
+        (rows(ROW, ROW | {"id": ""}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": "x" * 257}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": int("9" * 257)}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": 1.5}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": True}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": ["a"]}), "predictions[1].id"),
+        (rows(ROW, ROW, ROW | {"latency_seconds": "fast"}), "predictions[2].latency_seconds"),
+        (rows(ROW | {"latency_seconds": 1}, ROW | {"latency_seconds": []}), "predictions[1].latency_seconds"),
+        (rows({"features": {"\ud800": 1}, "prediction": 1}), "predictions[0].features"),
+        (rows(ROW, {"features": {"a" * 257: 1}, "prediction": 1}), "predictions[1].features"),
+    ],
+    ids=str,
+)
+def test_rows_of_the_wrong_shape_are_refused_with_the_place(document: dict[str, Any], where: str) -> None:
+    assert refuse(document) == (422, where)
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ({"prediction": [1]}, "columns.features"),
+        ({"features": [], "prediction": [1]}, "columns.features"),
+        ({"features": {}, "prediction": [1]}, "columns.features"),
+        ({"features": {"x": [1]}}, "columns.prediction"),
+        ({"features": {"x": [1]}, "prediction": None}, "columns.prediction"),
+        ({"features": {"x": [1]}, "prediction": 1}, "columns.prediction"),
+        ({"features": {"x": []}, "prediction": []}, "columns.prediction"),
+        ({"features": {"x": [1], "y": 2}, "prediction": [1]}, "columns.features.y"),
+        ({"features": {"x": [1], "y": {"0": 2}}, "prediction": [1]}, "columns.features.y"),
+        ({"features": {"x": [1], "\ud800": 2}, "prediction": [1]}, "columns.features"),
+        ({"features": {"x": [1], "y" * 1000: 2}, "prediction": [1]}, "columns.features"),
+        ({"features": {"x": [1, 2]}, "prediction": [1]}, "columns"),
+        ({"features": {"x": [1]}, "prediction": [1], "id": ["a", "b"]}, "columns"),
+        ({"features": {"x": [1]}, "prediction": [1], "score": 0.5}, "columns.score"),
+        ({"features": {"x": [1, 1]}, "prediction": [1, 1], "id": ["a", ""]}, "columns.id[1]"),
+        (
+            {"features": {"x": [1, 1]}, "prediction": [1, 1], "latency_seconds": [1, {}]},
+            "columns.latency_seconds[1]",
+        ),
+    ],
+    ids=str,
+)
+def test_columns_of_the_wrong_shape_are_refused_with_the_place(given: dict[str, Any], where: str) -> None:
+    assert refuse(columns(**given)) == (422, where)
+
+
+@pytest.mark.parametrize(
+    ("more", "where"),
+    [
+        ({"dataframe_split": None}, "dataframe_split"),
+        ({"dataframe_split": {"columns": ["age"]}}, "dataframe_split"),
+        ({"dataframe_split": {"columns": "age", "data": [[1], [2]]}}, "dataframe_split"),
+        ({"dataframe_split": {"columns": [7], "data": [[1], [2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": [[]], "data": [[1], [2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": [], "data": [[], []]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": ["a", "a"], "data": [[1, 1], [2, 2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": ["a"], "data": []}}, "dataframe_split.data"),
+        ({"dataframe_split": {"columns": ["a"], "data": [[1], 2]}}, "dataframe_split.data[1]"),
+        ({"dataframe_split": {"columns": ["a"], "data": [[1], [1, 2]]}}, "dataframe_split.data[1]"),
+        ({"predictions": None}, "predictions"),
+        ({"predictions": [1]}, "predictions"),
+        ({"predictions": {"predictions": [1, 0]}}, "predictions"),
+        ({"score": [0.5]}, "score"),
+        ({"id": "a"}, "id"),
+        ({"id": ["a", False]}, "id[1]"),
+        ({"columns": {}}, ""),
+    ],
+    ids=str,
+)
+def test_a_split_of_the_wrong_shape_is_refused_with_the_place(more: dict[str, Any], where: str) -> None:
+    assert refuse(split(**more)) == (422, where)
+
+
+@pytest.mark.parametrize("content_type", [ARROW_TYPE, PARQUET_TYPE])
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        (pa.table({"x": [1]}), "schema"),
+        (pa.table({"prediction": [1]}), "schema"),
+        (pa.table({"prediction": [1], "id": ["a"]}), "schema"),
+        (pa.table({"x": [1], "prediction": [1]}).slice(1), ""),
+        (pa.Table.from_arrays([pa.array([1])] * 3, ["x", "x", "prediction"]), "schema"),
+        (pa.table({"x" * 257: [1], "prediction": [1]}), "schema"),
+        (pa.table({"features": pa.array([{}], pa.struct([])), "prediction": [1]}), "schema.features"),
+        (table_with(id=pa.array(["a", ""])), "id[1]"),
+        (table_with(id=pa.array(["a" * 257, None])), "id[0]"),
+        (table_with(id=pa.array([1.0, 2.0])), "id[0]"),
+        (table_with(id=pa.array([[1], [2]])), "id[0]"),
+        (table_with(timestamp=pa.array([None, "soon"])), "timestamp[1]"),
+        (table_with(timestamp=pa.array([[1], [2]])), "timestamp[0]"),
+        (table_with(latency_seconds=pa.array([None, "1"])), "latency_seconds[1]"),
+        (table_with(latency_seconds=pa.array([None, 1], pa.timestamp("s"))), "latency_seconds[1]"),
+    ],
+    ids=lambda value: str(value.schema).replace("\n", ", ")[:60] if isinstance(value, pa.Table) else value,
+)
+def test_tables_of_the_wrong_shape_are_refused_with_the_place(
+    content_type: str, table: pa.Table, where: str
+) -> None:
+    if content_type == PARQUET_TYPE and where == "schema.features":
+        pytest.skip("Parquet has no structure without fields")
+    body = to_parquet(table) if content_type == PARQUET_TYPE else to_stream(table)
+
+    assert refuse(body, content_type) == (422, where)
+
+
+@pytest.mark.parametrize("content_type", [ARROW_TYPE, PARQUET_TYPE])
+def test_two_features_of_a_structure_cannot_have_one_name(content_type: str) -> None:
+    twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["x", "x"])
+    table = pa.table({"features": twice, "prediction": [1]})
+    body = to_parquet(table) if content_type == PARQUET_TYPE else to_stream(table)
+
+    assert refuse(body, content_type) == (422, "schema.features")
+
+
+@pytest.mark.parametrize(
+    ("form", "where"),
+    [
+        ("rows", "predictions[0].features"),
+        ("columns", "columns.features"),
+        ("split", "dataframe_split.columns"),
+        ("arrow", "schema"),
+        ("nested arrow", "schema.features"),
+        ("parquet", "schema"),
+    ],
+)
+def test_ten_thousand_columns_are_refused(form: str, where: str) -> None:
+    body = encode(form, Predictions({f"x{k}": [1] for k in range(10_000)}, [1]))
+    content_type = type_of(form)
+
+    status, place = refuse(body, content_type)
+
+    # of Parquet pyarrow itself takes no more than this service has a use for
+    assert (status, place) == (422, where) or form == "parquet"
+
+
+def test_ten_thousand_columns_in_different_rows_are_refused_before_they_become_a_table() -> None:
+    many = [{"features": {f"x{k}": 1}, "prediction": 1} for k in range(10_000)]
+
+    assert refuse(rows(*many)) == (422, "predictions[500].features")
+    assert refuse(rows(*many), max_columns=10_000) == (413, "predictions[500].features")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_more_rows_than_are_taken_at_once_are_too_large(form: str) -> None:
+    body = encode(form, Predictions({"x": [1, 2, 3]}, [1, 1, 1]))
+    content_type = type_of(form)
+
+    assert refuse(body, content_type, max_rows_per_request=2)[0] == 413
+
+
+def test_rows_that_take_no_space_are_bounded_as_well() -> None:
+    wide = pa.table({f"x{k}": pa.nulls(100_000) for k in range(500)} | {"prediction": pa.nulls(100_000)})
+
+    assert refuse(to_stream(wide), ARROW_TYPE) == (413, "schema")
+    nothing = pa.Array.from_buffers(pa.null(), 2**31 - 1, [None])
+    endless = pa.Table.from_batches([pa.RecordBatch.from_arrays([nothing, nothing], ["x", "prediction"])])
+    assert refuse(to_stream(endless), ARROW_TYPE) == (413, "")
+
+
+def test_an_unknown_content_type_is_not_supported() -> None:
+    with pytest.raises(UnsupportedError, match="application/json"):
+        decode(b"a,b\n1,2", content_type="text/csv")
+
+
+# -- latency ------------------------------------------------------------------------------------------------
+
+
+def test_a_latency_that_nobody_can_have_measured_is_none() -> None:
+    given = [0.0, 1.5, -1.0, math.inf, -math.inf, math.nan, 1e300, None, True]
+    batch = decode(columns(features={"x": [1] * 9}, prediction=[1] * 9, latency_seconds=given))
+
+    assert batch.latency is not None
+    assert listed(batch.latency) == [0.0, 1.5, None, None, None, None, None, None, 1.0]

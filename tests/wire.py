@@ -38,12 +38,16 @@ def decode(
     return decode_predictions(body, content_type, query, settings or Settings())
 
 
+def type_of(form: str) -> str:
+    """The content type of one of `FORMATS`."""
+    if form == "parquet":
+        return PARQUET_TYPE
+    return ARROW_TYPE if "arrow" in form else JSON_TYPE
+
+
 def decode_as(form: str, predictions: Predictions) -> Batch:
-    content_type = {"arrow": ARROW_TYPE, "nested arrow": ARROW_TYPE, "parquet": PARQUET_TYPE}.get(
-        form, JSON_TYPE
-    )
-    query = {} if content_type == JSON_TYPE else QUERY
-    return decode(encode(form, predictions), None, content_type, **query)
+    query = {} if type_of(form) == JSON_TYPE else QUERY
+    return decode(encode(form, predictions), None, type_of(form), **query)
 
 
 def encode(form: str, predictions: Predictions) -> bytes:
