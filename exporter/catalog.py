@@ -164,6 +164,27 @@ CATALOG: tuple[Metric, ...] = (
         "Time of the last poll that MLflow answered, in seconds since the epoch.",
     ),
     Metric(
+        "mlflow_experiment_runs",
+        "gauge",
+        "Runs of an experiment by status, without the deleted ones.",
+        ("experiment", "status"),
+        "runs",
+    ),
+    Metric(
+        "mlflow_experiment_last_run_timestamp_seconds",
+        "gauge",
+        "Time at which the newest run of an experiment started, in seconds since the epoch.",
+        ("experiment",),
+        "runs",
+    ),
+    Metric(
+        "mlflow_run_metric",
+        "gauge",
+        "Last value of a metric of a run, of the newest 20 of each experiment, in the unit of the run.",
+        ("experiment", "run_id", "run_name", "metric"),
+        "runs",
+    ),
+    Metric(
         "mlflow_exporter_build_info",
         "gauge",
         "Always 1: the version of the exporter.",
@@ -209,6 +230,12 @@ CATALOG: tuple[Metric, ...] = (
         "mlflow_exporter_dropped_series",
         "gauge",
         "Series of bins that are left out because of the limit on series.",
+    ),
+    Metric(
+        "mlflow_exporter_dropped_run_series",
+        "gauge",
+        "Series of experiments and runs that are left out because of the limits on them.",
+        group="runs",
     ),
     Metric(
         "mlflow_exporter_dropped_rows_total",

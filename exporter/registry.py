@@ -6,17 +6,22 @@ version, opts out.
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exporter.config import Settings
 from exporter.connection import Connection
+from exporter.experiments import Run
 from exporter.profile import ReferenceData
 from exporter.sources import load_reference
 from exporter.versions import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
     from mlflow.entities import model_registry as entities
 
 # A call takes as long as listing this many versions: 25 ms against 0.4 ms each.
@@ -82,7 +87,55 @@ class Registry:
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         """The metrics of a version's source run, none where the run is unknown or gone."""
         run = self._mlflow.find_run(version.run_id)
-        return {} if run is None else dict(run.data.metrics)
+        return {} if run is None else _metrics(run)
+
+    def list_experiments(self) -> dict[str, str]:
+        """The names of all experiments, by id."""
+        return {
+            str(experiment.experiment_id): str(experiment.name)
+            for experiment in self._mlflow.list_experiments()
+        }
+
+    def list_runs(self, experiment_ids: Collection[str]) -> Iterator[list[Run]]:
+        """All runs of these experiments, page by page, the last started first."""
+        return self._pages(experiment_ids, "")
+
+    def list_runs_since(self, experiment_ids: Collection[str], time: float) -> Iterator[list[Run]]:
+        """The runs that started or ended at `time`, in seconds since the epoch, or later; some come twice."""
+        for attribute in ("start_time", "end_time"):
+            condition = f"attributes.{attribute} >= {math.floor(time * 1000)}"
+            yield from self._pages(experiment_ids, condition)
+
+    def find_runs(self, experiment_ids: Collection[str], run_ids: Collection[str]) -> list[Run]:
+        """Those of the runs that there are, in one call."""
+        if not run_ids:
+            return []
+        condition = "attributes.run_id IN ({})".format(", ".join(f"'{run_id}'" for run_id in run_ids))
+        return [run for page in self._pages(experiment_ids, condition) for run in page]
+
+    def _pages(self, experiment_ids: Collection[str], condition: str) -> Iterator[list[Run]]:
+        for page in self._mlflow.list_runs(experiment_ids, condition):
+            yield [_run(found) for found in page]
+
+
+def _run(found: MlflowRun) -> Run:
+    return Run(
+        run_id=found.info.run_id,
+        experiment_id=found.info.experiment_id,
+        name=found.info.run_name or "",
+        status=found.info.status,
+        started_at=(found.info.start_time or 0) / 1000,
+        metrics=_metrics(found),
+    )
+
+
+def _metrics(run: MlflowRun) -> dict[str, float]:
+    """The last values of a run's metrics."""
+    # MLflow's databases have no infinity: it stores the largest number there is instead.
+    return {
+        name: math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
+        for name, value in run.data.metrics.items()
+    }
 
 
 def _model_view(model: entities.RegisteredModel, versions: list[entities.ModelVersion]) -> RegisteredModel:

@@ -104,8 +104,12 @@ class SeriesCollector:
         self._telemetry = telemetry
         self._prefixes: dict[tuple[str, str, str], _VersionPrefixes] = {}
 
-    def collect(self, views: Sequence[VersionView], now: float) -> Collection:
+    def collect(
+        self, views: Sequence[VersionView], now: float, runs: Sequence[Family] | None = None
+    ) -> Collection:
         """Everything that is shown at `now` (seconds since the epoch). Several threads may call it.
+
+        `runs` are the families of MLflow's own runs, None where they are switched off.
 
         Measures of an evaluation that is more than five intervals old are left out: a hung monitor must not
         freeze them. Above `max_series` bins are left out, of whole columns, the last features first, so that
@@ -114,7 +118,11 @@ class SeriesCollector:
         used: dict[tuple[str, str, str], _VersionPrefixes] = {}
         own = self._telemetry.families((view.model, view.version) for view in views)
         prefixes = [self._prefixes_of(view, view.reference, used) for view in views]
-        shown = self._count_shown_columns(views, prefixes, sum(len(family.prefixes) for family in own))
+        set_aside = sum(len(family.prefixes) for family in own)
+        if runs is not None:  # whatever they show now: bins must not come and go with them
+            set_aside += self._settings.max_run_series + 1
+            own += runs
+        shown = self._count_shown_columns(views, prefixes, set_aside)
         oldest = now - _MISSED_EVALUATIONS * self._settings.evaluation_interval_seconds
 
         samples = _Samples()

@@ -11,6 +11,7 @@ from exporter.exposition import Format, render, select_families
 from exporter.fleet import Fleet, Version
 from exporter.monitor import Monitor
 from exporter.registry import Registry
+from exporter.runs import RunWatcher
 from exporter.series import Collection as SeriesCollection
 from exporter.series import CutBins, SeriesCollector, VersionView
 from exporter.store import Store
@@ -33,15 +34,20 @@ class Service:
         self.store = Store(settings.store)
         self.writer = Writer(self.store, settings, self.telemetry, clock)
         self.monitor = Monitor(settings, self.store, self.fleet, self.writer, self.telemetry, registry, clock)
+        self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)
         self._cut: tuple[CutBins, ...] = ()
 
     def start(self) -> None:
         self.writer.start()
         self.monitor.start()
+        if self.runs is not None:
+            self.runs.start()
 
     def stop(self) -> None:
         """Commit what was taken and let go of the store."""
+        if self.runs is not None:
+            self.runs.stop()
         self.monitor.stop()
         self.writer.stop()
         self.store.close()
@@ -60,11 +66,12 @@ class Service:
 
     def _collect(self, now: float) -> SeriesCollection:
         versions = self.fleet.versions.values()
+        runs = self.runs.families(now) if self.runs is not None else None
         try:
-            return self._collector.collect([version_view(version) for version in versions], now)
+            return self._collector.collect([version_view(version) for version in versions], now, runs)
         except Exception:
             log.exception("one version's figures do not fit together; it must not take the others along")
-        return self._collector.collect([view for v in versions if (view := self._shown(v, now))], now)
+        return self._collector.collect([view for v in versions if (view := self._shown(v, now))], now, runs)
 
     def _shown(self, version: Version, now: float) -> VersionView | None:
         try:

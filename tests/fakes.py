@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -10,6 +11,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
+from exporter.experiments import Run
 from exporter.profile import ReferenceData
 from exporter.registry import Registry
 from exporter.versions import Registered, RegisteredModel, RegisteredVersion, is_switched_off
@@ -149,6 +151,21 @@ class FakeRegistry(Registry):
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         self._check()
         return dict(self._models[version.model].versions[version.version].run_metrics)
+
+    def list_experiments(self) -> dict[str, str]:
+        self._check()
+        return {}
+
+    def list_runs(self, experiment_ids: Collection[str]) -> Iterator[list[Run]]:
+        assert not experiment_ids
+        return iter([])
+
+    def list_runs_since(self, experiment_ids: Collection[str], time: float) -> Iterator[list[Run]]:
+        return self.list_runs(experiment_ids)
+
+    def find_runs(self, experiment_ids: Collection[str], run_ids: Collection[str]) -> list[Run]:
+        assert not run_ids
+        return []
 
     def _check(self) -> None:
         if self.failure is not None:

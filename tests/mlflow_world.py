@@ -27,6 +27,26 @@ class World:
     client: MlflowClient
     experiment_id: str
 
+    def add_experiment(self, name: str = "") -> str:
+        """An experiment of its own; its id."""
+        return str(self.client.create_experiment(name or f"experiment-{uuid4().hex[:8]}"))
+
+    def add_finished_run(
+        self,
+        experiment_id: str,
+        metrics: Mapping[str, float] | None = None,
+        *,
+        status: str = "FINISHED",
+        name: str | None = None,
+        started_ms: int | None = None,
+    ) -> str:
+        """A run that logged metrics and ended; its id."""
+        run = self.client.create_run(experiment_id, start_time=started_ms, run_name=name)
+        for metric, value in (metrics or {}).items():
+            self.client.log_metric(run.info.run_id, metric, value)
+        self.client.set_terminated(run.info.run_id, status)
+        return str(run.info.run_id)
+
     def add_model(self, name: str = "", versions: int = 1, tags: Mapping[str, str] | None = None) -> str:
         """A registered model whose versions have no files; its name, a new one where none is given."""
         name = name or f"model-{uuid4().hex[:8]}"

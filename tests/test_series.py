@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+import exporter.experiments
 import exporter.series
 from exporter.catalog import CATALOG, Metric
 from exporter.config import Settings
@@ -23,13 +25,22 @@ from exporter.exposition import Format, render, render_prefix, select_families
 from exporter.reference import Column, Reference
 from exporter.series import Collection, SeriesCollector, VersionView
 from exporter.telemetry import Telemetry
-from tests.views import NOW, make_bare_view, make_evaluation, make_reference, make_telemetry, make_view
+from tests.views import (
+    NOW,
+    make_bare_view,
+    make_evaluation,
+    make_reference,
+    make_runs,
+    make_telemetry,
+    make_view,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def collect(views: Sequence[VersionView], **settings: Any) -> Collection:
-    return SeriesCollector(Settings(**settings), make_telemetry()).collect(views, NOW)
+    settings = {"max_run_series": 20, **settings}
+    return SeriesCollector(Settings(**settings), make_telemetry()).collect(views, NOW, make_runs())
 
 
 def text(collection: Collection) -> str:
@@ -61,17 +72,20 @@ def count_series(collection: Collection) -> int:
 def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a wanted change: `UPDATE_GOLDEN=1 pytest tests/test_series.py`, and read the difference."""
     monkeypatch.setattr("exporter.telemetry.__version__", "1.2.3")
-    families = select_families(collect([make_view(), make_bare_view()]).families, groups=["core", "bins"])
+    families = select_families(
+        collect([make_view(), make_bare_view()]).families, groups=["core", "bins", "runs"]
+    )
     golden = GOLDEN / {Format.TEXT: "metrics.txt", Format.OPENMETRICS: "metrics.openmetrics.txt"}[form]
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_bytes(render(families, form))
     assert render(families, form).decode() == golden.read_text(encoding="utf-8")
 
 
-def test_the_excerpt_in_the_docstring_is_on_the_golden_page() -> None:
-    documented = str(exporter.series.__doc__).splitlines()
+@pytest.mark.parametrize(("module", "count"), [(exporter.series, 4), (exporter.experiments, 2)])
+def test_the_excerpt_in_a_docstring_is_on_the_golden_page(module: ModuleType, count: int) -> None:
+    documented = str(module.__doc__).splitlines()
     excerpt = [line.strip() for line in documented if line.startswith("    mlflow_")]
-    assert len(excerpt) == 4
+    assert len(excerpt) == count
     assert set(excerpt) <= set((GOLDEN / "metrics.txt").read_text(encoding="utf-8").splitlines())
 
 
@@ -279,6 +293,28 @@ def test_counters_must_have_the_layout_of_the_reference() -> None:
         make_view(values=np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="fraud 3: values"):
         make_view(latency=np.zeros(3, np.int64))
+
+
+# MLflow's own runs
+
+
+def test_bins_do_not_come_and_go_with_runs() -> None:
+    limit = smallest_limit_that_shows(3, [make_view()])
+    collector = SeriesCollector(Settings(max_run_series=20, max_series=limit), make_telemetry())
+    for runs in (make_runs(), ()):
+        assert len(shown_columns(collector.collect([make_view()], NOW, runs), "3")) == 3
+    # Where they are switched off, nothing is set aside for them.
+    assert len(shown_columns(collector.collect([make_view()], NOW, None), "3")) > 3
+
+
+def test_runs_are_a_group_of_their_own() -> None:
+    families = select_families(collect([make_view()]).families, groups=["runs"])
+    assert [family.metric.name for family in families] == [
+        "mlflow_experiment_runs",
+        "mlflow_experiment_last_run_timestamp_seconds",
+        "mlflow_run_metric",
+        "mlflow_exporter_dropped_run_series",
+    ]
 
 
 # In the course of time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from exporter.arrays import Floats
 from exporter.config import Window
 from exporter.evaluation import DRIFTED, STABLE, UNDECIDED, Evaluation, QualityCheck, WindowEvaluation
+from exporter.experiments import Experiment, Run, experiment_families
+from exporter.exposition import Family
 from exporter.reference import Column, Reference, Variation
 from exporter.series import VersionView
 from exporter.telemetry import Telemetry
@@ -126,3 +129,10 @@ def make_telemetry() -> Telemetry:
     telemetry.observe_evaluation(0.004)
     telemetry.observe_ingest(0.5)
     return telemetry
+
+
+def make_runs() -> tuple[Family, ...]:
+    """An experiment with a run."""
+    run = Run("a1b2", "1", "bold-owl-7", "FINISHED", NOW - 3600, {"val/f1 score": 0.91, "loss": np.inf})
+    experiment = Experiment("fraud", Counter({"FINISHED": 41, "FAILED": 2}), NOW - 3600, (run,))
+    return experiment_families([experiment], 1, 100)

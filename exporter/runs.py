@@ -1,0 +1,132 @@
+"""Follows MLflow's experiments and runs, in a thread of its own: a long history holds up nothing else.
+
+MLflow cannot tell what has changed, nor count. So everything is read once, which takes it a millisecond for
+each run. After that a poll reads
+
+- runs that started or ended since the last poll, or a while before: a metric may be logged after the end,
+  which does not move it, and clocks differ;
+- some of the runs that are shown, those read longest ago: a metric that came later still, a deletion.
+
+What neither finds, the deletion of an older run or a restored one, is found when everything is read again,
+which is done seldom enough to take a hundredth of MLflow's time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from exporter.config import Settings
+from exporter.errors import RegistryError
+from exporter.experiments import Run, RunLedger, experiment_families
+from exporter.exposition import Family
+from exporter.registry import Registry
+
+OVERLAP_SECONDS = 600.0
+RUNS_READ_AGAIN = 200  # of those that are shown, at every poll: 0.2 s
+FULL_INTERVAL_SECONDS = 600.0
+FULL_SHARE = 0.01
+_MISSED_POLLS = 5
+
+log = logging.getLogger(__name__)
+
+
+class RunWatcher:
+    """Keeps what experiments and runs show. `families` may be called from any thread."""
+
+    def __init__(self, settings: Settings, registry: Registry, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._clock = clock
+        self._ledger = RunLedger(settings.max_experiments)
+        self._next_full = 0.0
+        self._since = 0.0
+        self._shown: tuple[Family, ...] = ()
+        self._shown_until = 0.0
+        self._error = ""
+        self._stopping = threading.Event()
+        # A daemon: a call of MLflow that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._repeat, name="runs", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end after the call of MLflow that it is in."""
+        self._stopping.set()
+
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def families(self, now: float) -> tuple[Family, ...]:
+        """What is shown at `now`; nothing after five missed polls, or it would freeze with a dead MLflow."""
+        return self._shown if now <= self._shown_until else ()
+
+    def poll(self) -> None:
+        """Ask MLflow once, and show what it says."""
+        now = self._clock()
+        try:
+            names = self._registry.list_experiments()
+            if now >= self._next_full:
+                self._read_all(names)
+            else:
+                self._read_new(self._ledger, names)
+                self._read_changes(names)
+        except RegistryError as error:
+            if not self._error:
+                log.warning("runs are not read: %s", error)
+            self._error = str(error)
+            return
+        self._error = ""
+        self._since = now - OVERLAP_SECONDS
+        self._shown = experiment_families(self._ledger.view(names), len(names), self._settings.max_run_series)
+        interval = self._settings.mlflow_poll_interval_seconds
+        self._shown_until = self._clock() + _MISSED_POLLS * interval
+
+    def _read_all(self, names: Mapping[str, str]) -> None:
+        started = time.monotonic()
+        ledger = RunLedger(self._settings.max_experiments)
+        self._read_new(ledger, names)
+        self._ledger = ledger
+        seconds = time.monotonic() - started
+        self._next_full = self._clock() + max(FULL_INTERVAL_SECONDS, seconds / FULL_SHARE)
+
+    def _read_new(self, ledger: RunLedger, names: Mapping[str, str]) -> None:
+        """Follow the experiments that there are, and read those that are new."""
+        new = names.keys() - ledger.experiment_ids
+        ledger.follow(names)
+        try:
+            self._take(ledger, self._registry.list_runs(new))
+        except RegistryError:
+            ledger.follow(names.keys() - new)
+            raise
+
+    def _read_changes(self, names: Mapping[str, str]) -> None:
+        self._take(self._ledger, self._registry.list_runs_since(names, self._since))
+        due = self._ledger.due(RUNS_READ_AGAIN)
+        found = self._registry.find_runs(names, due)
+        self._take(self._ledger, [found])
+        self._ledger.remove(set(due) - {run.run_id for run in found})
+
+    def _take(self, ledger: RunLedger, pages: Iterable[list[Run]]) -> None:
+        taken = 0
+        for page in pages:
+            if taken >= self._settings.max_runs:
+                log.warning("runs older than the newest %d are not counted", taken)
+                break
+            ledger.update([run.choose_metrics(self._settings.run_metrics) for run in page], self._clock())
+            taken += len(page)
+            if self._stopping.is_set():
+                break
+
+    def _repeat(self) -> None:
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            try:
+                self.poll()
+            except Exception:
+                log.exception("the runs loop failed and goes on")
+            elapsed = time.monotonic() - started
+            self._stopping.wait(max(0.0, self._settings.mlflow_poll_interval_seconds - elapsed))
