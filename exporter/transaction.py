@@ -33,7 +33,7 @@ class Transaction:
             return {}
         table = self._prediction_table(day)
         insert = self._insert_tuples(table) + " ON CONFLICT DO NOTHING"
-        # No context manager: when the disk is full SQLite undoes everything, and the savepoint is gone as well.
+        # No context manager: when the disk is full SQLite undoes everything, and the savepoint with it.
         savepoint = self.connection.begin_nested()
         if self.connection.exec_driver_sql(insert, list(rows)).rowcount == len(rows):
             savepoint.commit()

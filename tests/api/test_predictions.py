@@ -1,0 +1,352 @@
+"""`POST /v1/predictions`."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.samples import ARROW_TYPE, JSON_TYPE
+from tests.api.server import Server
+from tests.fakes import TIMEOUT_SECONDS, FakeRegistry
+from tests.rig import eventually, make_document, make_rows, make_table
+from tests.wire import FORMATS, Predictions, encode, type_of
+
+Serve = Callable[..., Server]
+URL = "/v1/predictions"
+
+
+def post(server: Server, document: object, **options: Any) -> httpx.Response:
+    body = document if isinstance(document, bytes) else orjson.dumps(document)
+    headers = {"content-type": JSON_TYPE, **options.pop("headers", {})}
+    return server.client.post(URL, content=body, headers=headers, **options)
+
+
+def assert_problem(answer: httpx.Response, status: int, title: str, detail: str, where: str = "") -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == "about:blank"
+    assert (problem["status"], problem["title"]) == (status, title)
+    assert detail in problem["detail"]
+    assert problem.get("where", "") == where
+
+
+@contextmanager
+def held(server: Server) -> Iterator[None]:
+    """Keep the writer busy."""
+    done: Future[None] = Future()
+    server.service.writer.call(lambda: done.result(TIMEOUT_SECONDS))
+    try:
+        yield
+    finally:
+        done.set_result(None)
+
+
+# -- what is taken ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_is_taken_and_committed_before_the_answer(server: Server, form: str) -> None:
+    values = {"age": [41.0, 27.0], "country": ["DE", None], "new": [True, False]}
+    ids = {"id": [f"{form} a", f"{form} b"]}
+    if form == "split":
+        ids = {}
+    body = encode(form, Predictions(values, [1, 0], ids))
+    query = {} if type_of(form) == JSON_TYPE else {"model": "fraud", "version": "1"}
+    body = body.replace(b'"version": "3"', b'"version": "1"')
+    answer = post(server, body, headers={"content-type": type_of(form)}, params=query)
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 2, "duplicates": 0, "conflicts": 0})
+    if ids:
+        answer = post(server, body, headers={"content-type": type_of(form)}, params=query)
+        assert answer.json() == {"accepted": 0, "duplicates": 2, "conflicts": 0}
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json; charset=utf-8", "Application/JSON"])
+def test_json_is_json_however_it_is_called(server: Server, content_type: str | None) -> None:
+    body = orjson.dumps(make_document(make_rows(1)))
+    headers = {"content-type": content_type} if content_type else {}
+    assert server.client.post(URL, content=body, headers=headers).status_code == 202
+
+
+def test_small_and_large_bodies_are_taken(server: Server) -> None:
+    for rows in (1, 5000):
+        assert post(server, make_document(make_rows(rows))).json()["accepted"] == rows
+
+
+def test_a_chunked_body_is_taken(server: Server) -> None:
+    body = orjson.dumps(make_document(make_rows(50)))
+    pieces = (body[start : start + 100] for start in range(0, len(body), 100))
+    answer = server.client.post(URL, content=pieces, headers={"content-type": JSON_TYPE})
+    assert answer.json()["accepted"] == 50
+
+
+def test_odd_values_are_facts_not_errors(server: Server) -> None:
+    odd = [None, float("nan"), float("inf"), "text", True, 10**30, -0.0, [1, 2], {"a": 1}, "", "\ud800"]
+    rows = [{"features": {"age": value, "new one": value}, "prediction": value} for value in odd]
+    answer = post(server, json.dumps(make_document(rows)).encode())
+    assert (answer.status_code, answer.json()["accepted"]) == (202, len(odd))
+
+
+def test_rows_that_cannot_count_are_said(server: Server) -> None:
+    rows = [*make_rows(1), *make_rows(2, timestamp="2099-01-01"), *make_rows(3, timestamp=0)]
+    assert post(server, make_document(rows)).json() == {
+        "accepted": 1,
+        "duplicates": 0,
+        "conflicts": 0,
+        "dropped": {"future": 2, "too_old": 3},
+    }
+
+
+def test_an_idempotency_key_makes_a_batch_count_once(server: Server) -> None:
+    document, key = make_document(make_rows(3)), {"idempotency-key": "batch 1"}
+    assert post(server, document, headers=key).json()["accepted"] == 3
+    assert post(server, document, headers=key).json() == {"accepted": 0, "duplicates": 3, "conflicts": 0}
+    other = post(server, make_document(make_rows(2)), headers=key)
+    assert_problem(other, 422, "Malformed", "came with another body before", "Idempotency-Key")
+
+
+def test_the_same_key_at_the_same_time_counts_once(server: Server) -> None:
+    document, key = make_document(make_rows(2)), {"idempotency-key": "batch 2"}
+    with ThreadPoolExecutor(8) as pool:
+        answers = [each.json() for each in pool.map(lambda _: post(server, document, headers=key), range(8))]
+    assert sum(answer["accepted"] for answer in answers) == 2
+    assert sum(answer["duplicates"] for answer in answers) == 14
+
+
+def test_fifty_clients_share_commits(server: Server) -> None:
+    engine, counted = server.service.store._engine, []
+
+    def count(connection: object) -> None:
+        counted.append(connection)
+
+    sa.event.listen(engine, "commit", count)
+    with ThreadPoolExecutor(50) as pool:
+        with held(server):
+            answers = [pool.submit(post, server, make_document(make_rows(2))) for _ in range(50)]
+            eventually(lambda: server.service.telemetry.queue_rows == 100)
+            counted.clear()
+        assert all(answer.result(TIMEOUT_SECONDS).status_code == 202 for answer in answers)
+    sa.event.remove(engine, "commit", count)
+    assert len(counted) < 10
+
+
+# -- what is refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "detail", "where"),
+    [
+        (b"", "not JSON", ""),
+        (b"{", "not JSON", ""),
+        (b"[" * 100_000, "not JSON", ""),
+        (b"\xff\xfe", "not JSON", ""),
+        (b"[]", "must be a JSON object", ""),
+        (b'{"version": "1", "predictions": []}', "`model` is required", "model"),
+        (b'{"model": "fraud", "predictions": []}', "either `version` or `alias`", "version"),
+        (b'{"model": "fraud", "version": "1"}', "either `predictions` (rows) or `columns`", ""),
+        (orjson.dumps(make_document([])), "no rows", "predictions"),
+        (
+            orjson.dumps(make_document([{"prediction": 1}])),
+            "`features` is required",
+            "predictions[0].features",
+        ),
+    ],
+)
+def test_malformed_bodies_are_refused_with_the_place(
+    server: Server, body: bytes, detail: str, where: str
+) -> None:
+    assert_problem(post(server, body), 422, "Malformed", detail, where)
+
+
+def test_too_many_columns_and_too_long_an_id_are_refused(server: Server) -> None:
+    wide = [{"features": {f"c{k}": k for k in range(10_000)}, "prediction": 1}]
+    assert_problem(
+        post(server, make_document(wide)), 422, "Malformed", "10000 columns", "predictions[0].features"
+    )
+    long = make_rows(1)
+    long[0]["id"] = "x" * 257
+    assert_problem(post(server, make_document(long)), 422, "Malformed", "this one 257", "predictions[0].id")
+
+
+@pytest.mark.parametrize(
+    ("target", "detail"),
+    [
+        ({"model": "spam", "version": "1"}, "monitored are: fraud"),
+        ({"version": "9"}, "its versions are 1, its aliases champion"),
+        ({"alias": "challenger"}, "its versions are 1, its aliases champion"),
+    ],
+)
+def test_what_is_not_monitored_is_not_found(server: Server, target: dict[str, str], detail: str) -> None:
+    rejected = server.rows("rejected")
+    answer = post(server, make_document(make_rows(4), **target))
+    assert_problem(answer, 404, "Not monitored", detail)
+    assert server.rows("rejected") == rejected + 4
+
+
+def test_unknown_and_compressed_types_are_refused(server: Server) -> None:
+    csv = post(server, b"a,b", headers={"content-type": "text/csv"})
+    assert_problem(csv, 415, "Unsupported media type", "'text/csv', taken are application/json")
+    gzip = post(server, b"", headers={"content-encoding": "gzip"})
+    assert_problem(gzip, 415, "Unsupported media type", "compressed bodies are not taken")
+
+
+def test_too_many_rows_are_refused(serve: Serve) -> None:
+    server = serve(max_rows_per_request=10)
+    answer = post(server, make_document(make_rows(11)))
+    assert_problem(answer, 413, "Too large", "11 rows, at most 10 are taken", "predictions")
+
+
+def test_a_body_that_is_too_large_is_refused_announced_or_not(serve: Serve) -> None:
+    server = serve(max_body_bytes=10_000)
+    body = orjson.dumps(make_document(make_rows(200)))
+    assert_problem(post(server, body), 413, "Too large", f"{len(body)} bytes, at most 10000")
+    pieces = (body[start : start + 1000] for start in range(0, len(body), 1000))
+    answer = server.client.post(URL, content=pieces, headers={"content-type": JSON_TYPE})
+    assert_problem(answer, 413, "Too large", "more than the 10000 bytes")
+    assert post(server, make_document(make_rows(10))).status_code == 202
+
+
+def test_a_full_queue_asks_to_come_again(serve: Serve) -> None:
+    server = serve(max_queue_rows=10)
+    with ThreadPoolExecutor(1) as pool, held(server):
+        first = pool.submit(post, server, make_document(make_rows(8)))
+        eventually(lambda: server.service.telemetry.queue_rows == 8)
+        refused = post(server, make_document(make_rows(3)))
+    assert_problem(refused, 429, "Overloaded", "8 rows are waiting")
+    assert refused.headers["retry-after"] == "1"
+    assert server.rows("rejected") == 3
+    assert first.result(TIMEOUT_SECONDS).status_code == 202
+
+
+def test_large_bodies_at_once_are_bounded_and_hang_ups_give_their_share_back(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(max_body_bytes=10_000, max_queue_rows=10_000)
+    document = make_document(make_rows(100))
+    assert 9_000 < len(orjson.dumps(document)) <= 10_000
+    for _ in range(20):
+        with server.connect() as connection:
+            connection.sendall(head(9_000) + b"x" * 8_000)
+    assert post(server, document).status_code == 202
+    with ThreadPoolExecutor(8) as pool:
+        with held(server):
+            waiting = [pool.submit(post, server, document) for _ in range(8)]
+            eventually(lambda: server.service.telemetry.queue_rows == 8 * 100)
+            refused = post(server, document)
+        assert all(answer.result(TIMEOUT_SECONDS).status_code == 202 for answer in waiting)
+    assert_problem(refused, 429, "Overloaded", "too many large requests at once")
+    assert refused.headers["retry-after"] == "1"
+    assert "Traceback" not in caplog.text
+    assert post(server, document).status_code == 202
+
+
+def head(length: int) -> bytes:
+    lines = ("POST /v1/predictions HTTP/1.1", "Host: exporter", f"Content-Type: {JSON_TYPE}")
+    return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
+
+
+def test_a_client_that_hangs_up_during_the_commit_is_counted(serve: Serve) -> None:
+    server = serve()
+    body = orjson.dumps(make_document(make_rows(6, prefix="r")))
+    with held(server):
+        with server.connect() as connection:
+            connection.sendall(head(len(body)) + body)
+            eventually(lambda: server.service.telemetry.queue_rows == 6)
+            connection.shutdown(socket.SHUT_RDWR)
+        assert server.client.get("/-/healthy").status_code == 200
+    eventually(lambda: server.rows("accepted") == 6)
+    assert post(server, body).json() == {"accepted": 0, "duplicates": 6, "conflicts": 0}
+
+
+def test_a_store_that_fails_is_unavailable_until_it_recovers(serve: Serve) -> None:
+    server = serve()
+    limits = [1, 1_000_000]
+    sa.event.listen(
+        server.service.store._engine,
+        "checkout",
+        lambda connection, *_: connection.execute(f"PRAGMA max_page_count={limits[0]}").close(),
+    )
+    refused = post(server, make_document(make_rows(3000, prefix="r")))
+    assert_problem(refused, 503, "Unavailable", "database or disk is full")
+    assert refused.headers["retry-after"] == "5"
+    assert server.rows("rejected") == 3000
+    limits.pop(0)
+    assert post(server, make_document(make_rows(3000, prefix="r"))).json()["accepted"] == 3000
+
+
+def test_a_version_that_traffic_names_is_taken_within_a_poll(serve: Serve) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", make_table(), alias="champion")
+    registry.register("fraud", make_table())
+    server = serve(registry)
+    server.await_ready()
+    document = make_document(make_rows(3), version="2")
+    refused = post(server, document)
+    assert_problem(refused, 503, "Unavailable", "was not monitored yet and will be")
+    assert refused.headers["retry-after"] == "1"
+    eventually(lambda: post(server, document).status_code == 202)
+
+
+def test_a_token_is_asked_for_where_one_is_set(
+    serve: Serve, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("token") / "token"
+    path.write_text("s3cret\n")
+    server = serve(api_token_file=str(path))
+    document = make_document(make_rows(1))
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "s3cret"}):
+        refused = post(server, document, headers=headers)
+        assert_problem(refused, 401, "Unauthorized", "Authorization: Bearer")
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert server.client.get("/v1/models", headers=headers).status_code == 401
+    right = {"authorization": "Bearer s3cret"}
+    assert post(server, document, headers=right).status_code == 202
+    assert server.client.get("/v1/models", headers=right).status_code == 200
+    assert server.client.get("/metrics").status_code == 200
+    assert server.client.get("/-/ready").status_code == 200
+
+
+BODIES = st.one_of(
+    st.binary(max_size=200),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["model", "version", "predictions", "columns", "features", "prediction", "id", "timestamp",
+                 "score", "latency_seconds", "dataframe_split", "data", "age"]
+            ),
+            inner,
+            max_size=5,
+        ),
+    ).map(lambda inner: json.dumps(inner).encode()),
+    st.fixed_dictionaries(
+        {"features": st.dictionaries(st.text(max_size=3), st.floats() | st.text(max_size=3), min_size=1)},
+        optional={
+            name: st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3), st.booleans())
+            for name in ("id", "timestamp", "prediction", "score", "latency_seconds")
+        },
+    ).map(lambda row: json.dumps(make_document([row])).encode()),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(body=BODIES, content_type=st.sampled_from([JSON_TYPE, ARROW_TYPE, "application/vnd.apache.parquet"]))
+def test_no_body_is_an_internal_error(server: Server, body: bytes, content_type: str) -> None:
+    answer = post(
+        server, body, headers={"content-type": content_type}, params={"model": "fraud", "version": "1"}
+    )
+    assert answer.status_code in (202, 404, 413, 422), answer.text
+    if answer.status_code != 202:
+        assert answer.headers["content-type"] == "application/problem+json"
