@@ -16,7 +16,7 @@ from starlette.responses import Response
 from exporter import __version__
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.routes import operations_router, v1_router
-from exporter.api.wire import request_schemas
+from exporter.api.wire import untyped_schemas
 from exporter.errors import RequestError
 from exporter.service import Service
 
@@ -48,7 +48,7 @@ def create_app(service: Service) -> FastAPI:
 
     def openapi() -> dict[str, Any]:
         described = document()
-        described["components"]["schemas"].update(request_schemas())
+        described["components"]["schemas"].update(untyped_schemas())
         return described
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it

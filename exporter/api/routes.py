@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from exporter.api import wire
 from exporter.api.bodies import BodyReader
+from exporter.api.problems import PROBLEM_TYPE
 from exporter.api.views import models_view, version_detail
 from exporter.errors import RequestError, UnauthorizedError, UnknownModelError
 from exporter.exposition import accepts_gzip, choose_format, compress_page
@@ -28,13 +29,16 @@ INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
 DECODING_THREADS = 2
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": wire.Problem, "description": text}
+    status: {
+        "description": text,
+        "content": {PROBLEM_TYPE: {"schema": wire.schema_reference(wire.Problem)}},
+    }
     for status, text in {
         401: "No or a wrong token, where one is set.",
         404: "The model, version or alias is not monitored; the answer says what is.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a compressed body.",
-        422: "Malformed; `where` says at which place. Nothing of it was taken.",
+        422: "Malformed; `where` says at which place. Nothing was taken.",
         429: "Too much is waiting; try again after `Retry-After`.",
         503: "The version or the store is not ready; try again after `Retry-After`.",
     }.items()
@@ -43,7 +47,7 @@ _PREDICTION_BODY = {
     "required": True,
     "content": {
         JSON_TYPE: {
-            "schema": {"$ref": f"#/components/schemas/{wire.PredictionBatch.__name__}"},
+            "schema": wire.schema_reference(wire.PredictionBatch),
             "examples": wire.PREDICTION_EXAMPLES,
         },
         ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
@@ -125,7 +129,9 @@ def v1_router(service: Service) -> APIRouter:
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.monitor.registry_error)
 
-    @router.get("/models/{model:path}/versions/{version}", responses={k: _REFUSALS[k] for k in (401, 404)})
+    @router.get(
+        "/models/{model:path}/versions/{version}", responses={k: _REFUSALS[k] for k in (401, 404, 422)}
+    )
     def get_version(model: str, version: str) -> wire.VersionDetail:
         """A version's reference and latest evaluation."""
         found = service.fleet.versions.get((model, version))
@@ -141,7 +147,7 @@ def operations_router(service: Service) -> APIRouter:
     router = APIRouter()
 
     @router.head("/metrics", include_in_schema=False)
-    @router.get("/metrics", response_class=PlainTextResponse)
+    @router.get("/metrics", response_class=PlainTextResponse, responses={422: _REFUSALS[422]})
     def get_metrics(
         request: Request,
         names: Annotated[list[str] | None, Query(alias="name[]", description="Only these metrics.")] = None,

@@ -40,20 +40,23 @@ class PredictionColumns(BaseModel):
     latency_seconds: list[float | None] | None = None
 
 
+class DataframeSplit(BaseModel):
+    """Features as MLflow's scoring server takes them."""
+
+    columns: list[str]
+    data: list[list[Scalar]]
+
+
 class PredictionBatch(BaseModel):
-    """Exactly one of `version` and `alias`, exactly one of `predictions` and `columns`."""
+    """Exactly one of `version` and `alias`. Rows in `predictions`, or `columns`, or `dataframe_split` and what
+    was predicted in `predictions`."""
 
     model: str
     version: str | int | None = Field(None, description="The version that was loaded: better than `alias`.")
     alias: str | None = Field(None, description="Resolved at each row's own time.")
-    predictions: list[PredictionRow] | None = None
+    predictions: list[PredictionRow] | list[Scalar] | None = None
     columns: PredictionColumns | None = None
-
-
-def request_schemas() -> dict[str, Any]:
-    """JSON schemas of what is posted, by name, for OpenAPI: FastAPI sees only raw bodies."""
-    schema = PredictionBatch.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs"), PredictionBatch.__name__: schema}
+    dataframe_split: DataframeSplit | None = None
 
 
 PREDICTION_EXAMPLES: dict[str, Any] = {
@@ -200,3 +203,16 @@ class VersionDetail(VersionSummary):
     unknown_columns: list[str] = Field(description="Columns of live rows that the reference does not have.")
     window_rows: dict[str, int]
     columns: list[ColumnDetail]
+
+
+def untyped_schemas() -> dict[str, Any]:
+    """JSON schemas, by name, of what FastAPI does not see: raw bodies and problems."""
+    schemas: dict[str, Any] = {}
+    for model in (PredictionBatch, Problem):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
+    return schemas
+
+
+def schema_reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -1,0 +1,125 @@
+"""`GET /metrics`."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.catalog import BY_NAME
+from exporter.exposition import Format, openmetrics_name
+from tests.api.server import Server
+from tests.api.test_predictions import assert_problem, post
+from tests.fakes import BROKEN, FakeRegistry
+from tests.rig import eventually, make_document, make_rows, make_table
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def busy(serve: Serve) -> Server:
+    """Versions in every state, with traffic that has been evaluated."""
+    registry = FakeRegistry()
+    registry.register("fraud", make_table(), alias="champion", run_metrics={"auc": 0.9})
+    registry.register("spam", None, alias="champion")
+    registry.register("team/ham", BROKEN, alias="champion")
+    server = serve(registry, drift_distances=("ks", "jensen_shannon"))
+    server.await_ready()
+    eventually(lambda: len(server.service.fleet.versions) == 3)
+    for model in ("fraud", "spam", "team/ham"):
+        rows = make_rows(600, latency_seconds=0.01)
+        assert post(server, make_document(rows, model, version="1")).status_code == 202
+    eventually(lambda: 'window="1h"} 600' in server.client.get("/metrics").text)
+    return server
+
+
+def names(page: str) -> set[str]:
+    return {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
+
+
+@pytest.mark.needs("promtool")
+def test_promtool_finds_nothing_to_complain_about(busy: Server, program: Callable[[str], str]) -> None:
+    page = busy.client.get("/metrics").content
+    checked = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=page, capture_output=True, timeout=30, check=False
+    )
+    assert (checked.returncode, checked.stdout.decode() + checked.stderr.decode()) == (0, "")
+
+
+def test_it_is_text_unless_openmetrics_is_asked_for(busy: Server) -> None:
+    text = busy.client.get("/metrics")
+    assert text.headers["content-type"] == Format.TEXT.value
+    assert text.headers["vary"] == "Accept, Accept-Encoding"
+    asked = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+    openmetrics = busy.client.get("/metrics", headers={"accept": asked})
+    assert openmetrics.headers["content-type"] == Format.OPENMETRICS.value
+    assert openmetrics.text.endswith("# EOF\n")
+    by_text = {family.name for family in parse_text(text.text)}
+    by_openmetrics = {family.name for family in parse_openmetrics(openmetrics.text)}
+    assert by_text == by_openmetrics
+
+
+def test_all_that_it_has_is_in_the_catalogue(busy: Server) -> None:
+    shown = names(busy.client.get("/metrics").text)
+    assert shown <= BY_NAME.keys()
+    assert {"mlflow_model_drift_score", "mlflow_model_values_total", "mlflow_model_version_metric"} <= shown
+
+
+def test_it_is_compressed_where_that_is_taken(busy: Server) -> None:
+    plain = busy.client.get("/metrics", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    with busy.client.stream("GET", "/metrics", headers={"accept-encoding": "gzip"}) as packed:
+        assert packed.headers["content-encoding"] == "gzip"
+        raw = b"".join(packed.iter_raw())
+    assert len(raw) < len(plain.content) / 4
+    assert names(gzip.decompress(raw).decode()) == names(plain.text)
+
+
+def test_it_is_filtered_by_name_and_group(busy: Server) -> None:
+    wanted = ["mlflow_model_window_rows", "mlflow_up"]
+    assert names(busy.client.get("/metrics", params={"name[]": wanted}).text) == set(wanted)
+    bins = names(busy.client.get("/metrics", params={"collect[]": "bins"}).text)
+    assert bins == {"mlflow_model_values_total", "mlflow_model_reference_ratio"}
+    both = busy.client.get("/metrics", params={"collect[]": ["core", "process"]})
+    assert "process_cpu_seconds_total" in names(both.text)
+    assert not bins & names(both.text)
+    assert busy.client.get("/metrics", params={"name[]": "no_such_metric"}).text == ""
+    unknown = busy.client.get("/metrics", params={"collect[]": "everything"})
+    assert_problem(unknown, 422, "Malformed", "unknown group 'everything'", "collect[]")
+
+
+def test_a_head_has_no_body(busy: Server) -> None:
+    answer = busy.client.head("/metrics")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == Format.TEXT.value
+
+
+def test_before_anything_is_monitored_it_shows_the_exporter_itself(serve: Serve) -> None:
+    page = serve(FakeRegistry()).client.get("/metrics")
+    assert page.status_code == 200
+    assert "mlflow_exporter_build_info" in names(page.text)
+    assert not any(name.startswith("mlflow_model_") for name in names(page.text))
+
+
+def test_while_a_reference_is_loading_it_shows_the_traffic(serve: Serve) -> None:
+    registry = FakeRegistry()
+    registry.loading.clear()
+    registry.register("fraud", make_table(), alias="champion")
+    server = serve(registry)
+    eventually(lambda: ("fraud", "1") in server.service.fleet.versions)
+    post(server, make_document(make_rows(5)))
+    page = server.client.get("/metrics").text
+    assert 'mlflow_model_predictions_total{model="fraud",model_version="1"} 5' in page
+    assert "mlflow_model_drift_score" not in page
+    registry.loading.set()
+    server.await_ready()
+
+
+def test_the_name_of_a_counter_can_be_asked_for_as_in_openmetrics(busy: Server) -> None:
+    name = openmetrics_name(BY_NAME["mlflow_model_predictions_total"])
+    answer = busy.client.get("/metrics", params={"name[]": name})
+    assert names(answer.text) == {"mlflow_model_predictions_total"}

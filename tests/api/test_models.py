@@ -1,0 +1,136 @@
+"""`GET /v1/models` and `GET /v1/models/{model}/versions/{version}`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exporter.errors import RegistryAuthError
+from tests.api.server import Server
+from tests.api.test_predictions import assert_problem, post
+from tests.fakes import BROKEN, FakeRegistry
+from tests.rig import eventually, make_document, make_rows, make_table
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def registry() -> FakeRegistry:
+    registry = FakeRegistry()
+    reference = make_table().drop_columns("score").append_column("score", [[None] * 1000])
+    registry.register("team/fraud model", reference, alias="champion")
+    registry.register("spam", None, alias="champion")
+    registry.register("ham", BROKEN, alias="champion")
+    return registry
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve, registry: FakeRegistry) -> Server:
+    server = serve(registry, drift_distances=("ks",))
+    server.await_ready("team/fraud model")
+    eventually(lambda: len(server.service.fleet.versions) == 3)
+    rows = make_rows(1000)
+    for row in rows:
+        row["features"].update(age=200 + row["features"]["age"], extra=1)
+    assert post(server, make_document(rows, "team/fraud model", alias="champion")).status_code == 202
+    eventually(lambda: detail(server)["window_rows"].get("1h") == 1000)
+    return server
+
+
+def models(server: Server) -> dict[str, Any]:
+    answer = server.client.get("/v1/models")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def detail(server: Server, path: str = "team/fraud%20model/versions/1") -> dict[str, Any]:
+    answer = server.client.get(f"/v1/models/{path}")
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.text, parse_constant=pytest.fail)  # NaN is not JSON
+
+
+def test_it_lists_what_is_monitored_and_in_which_state(server: Server) -> None:
+    shown = models(server)
+    assert shown["registry"] == {"up": True, "error": ""}
+    states = {
+        m["model"]: [(v["version"], v["aliases"], v["status"]) for v in m["versions"]]
+        for m in shown["models"]
+    }
+    assert states == {
+        "ham": [("1", ["champion"], "broken reference")],
+        "spam": [("1", ["champion"], "no reference")],
+        "team/fraud model": [("1", ["champion"], "ready")],
+    }
+    ham, spam, fraud = (model["versions"][0] for model in shown["models"])
+    assert ham["detail"] == str(BROKEN)
+    assert "no reference found" in spam["detail"]
+    assert (fraud["detail"], fraud["drifted"], fraud["predictions_total"]) == ("", ["age"], 1000)
+    assert fraud["evaluated_at"].endswith("Z")
+    assert fraud["last_prediction"].endswith("Z")
+    assert (spam["evaluated_at"], spam["last_prediction"], spam["predictions_total"]) == (None, None, 0)
+
+
+def test_it_says_what_mlflow_answered_last(server: Server, registry: FakeRegistry) -> None:
+    registry.failure = RegistryAuthError("MLflow at http://mlflow refuses us (HTTP 401)")
+    eventually(lambda: not models(server)["registry"]["up"])
+    shown = models(server)
+    assert shown["registry"]["error"] == "MLflow at http://mlflow refuses us (HTTP 401)"
+    assert len(shown["models"]) == 3
+    registry.failure = None
+    eventually(lambda: models(server)["registry"]["up"])
+
+
+@pytest.mark.parametrize("name", ["team/fraud%20model", "team%2Ffraud%20model"])
+def test_a_model_may_have_slashes_in_its_name(server: Server, name: str) -> None:
+    assert detail(server, f"{name}/versions/1")["model"] == "team/fraud model"
+
+
+def test_it_shows_the_latest_evaluation(server: Server) -> None:
+    shown = detail(server)
+    assert shown["reference"] | {"digest": ""} == {
+        "source": "extra_files",
+        "digest": "",
+        "rows": 1000,
+        "split": "",
+        "task": "binary",
+        "target": "",
+        "provisional": True,
+        "notes": shown["reference"]["notes"],
+    }
+    assert shown["unknown_columns"] == ["extra"]
+    assert shown["window_rows"] == {"1h": 1000, "24h": 1000, "7d": 1000}
+    columns = {column["column"]: column for column in shown["columns"]}
+    assert list(columns) == ["age", "country", "new", "prediction", "score"]
+    age = columns["age"]
+    assert (age["role"], age["kind"], age["unjudged"]) == ("feature", "number", "")
+    hour = age["windows"][0]
+    assert (hour["window"], hour["rows"], hour["verdict"]) == ("1h", 1000, "drifted")
+    assert hour["drift_score"] > hour["drift_limit"] > 0
+    assert hour["distances"]["ks"] == pytest.approx(1)
+    assert columns["country"]["windows"][0]["verdict"] == "stable"
+    checks = {check["check"]: check for check in age["checks"]}
+    assert checks["out_of_range"]["ratio"] == 1
+    assert checks["out_of_range"]["degraded"] is True
+
+
+def test_what_is_not_known_is_null(server: Server) -> None:
+    columns = {column["column"]: column for column in detail(server)["columns"]}
+    score = columns["score"]["windows"][0]  # the reference has no value of it
+    assert score["drift_score"] is None or np.isfinite(score["drift_score"])
+    assert score["verdict"] == "undecided"
+
+
+def test_a_version_without_a_reference_has_no_evaluation(server: Server) -> None:
+    shown = detail(server, "spam/versions/1")
+    assert (shown["reference"], shown["columns"], shown["window_rows"]) == (None, [], {})
+
+
+@pytest.mark.parametrize("path", ["spam/versions/9", "eggs/versions/1", "team/fraud%20model"])
+def test_what_is_not_monitored_is_not_found(server: Server, path: str) -> None:
+    answer = server.client.get(f"/v1/models/{path}")
+    title = "Not monitored" if "versions" in path else "Not Found"
+    assert_problem(answer, 404, title, "")

@@ -1,0 +1,55 @@
+"""Health, and what every route has in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+import exporter.api.routes
+from tests.api.server import Server
+from tests.api.test_predictions import assert_problem, post
+from tests.fakes import FakeRegistry
+
+Serve = Callable[..., Server]
+
+
+@pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
+def test_it_is_healthy_and_ready(server: Server, path: str) -> None:
+    assert server.client.get(path).status_code == 200
+    assert server.client.head(path).status_code == 200
+
+
+def test_a_thread_that_died_is_seen(serve: Serve) -> None:
+    server = serve(FakeRegistry())
+    server.service.writer.stop()
+    answer = server.client.get("/-/healthy")
+    assert (answer.status_code, answer.text) == (503, "a thread has died\n")
+
+
+def test_the_root_leads_to_the_documentation(server: Server) -> None:
+    answer = server.client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
+def test_unknown_paths_and_methods_are_problems(server: Server) -> None:
+    assert_problem(server.client.get("/nowhere"), 404, "Not Found", "Not Found")
+    answer = server.client.get("/v1/predictions")
+    assert_problem(answer, 405, "Method Not Allowed", "Method Not Allowed")
+    assert answer.headers["allow"] == "POST"
+    assert_problem(server.client.post("/metrics"), 405, "Method Not Allowed", "Method Not Allowed")
+
+
+def test_a_bug_is_a_problem_without_details_and_logged(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(exporter.api.routes, "decode_predictions", fail)
+    with caplog.at_level(logging.ERROR):
+        answer = post(server, b"{}")
+    assert_problem(answer, 500, "Internal error", "ZeroDivisionError; the log says more")
+    assert "secret" not in answer.text
+    assert "secret" in caplog.text
