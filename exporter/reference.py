@@ -27,7 +27,7 @@ from exporter.arrays import Floats, Ints
 from exporter.errors import ReferenceInvalidError
 from exporter.measures.layout import Layout
 
-Role = Literal["feature", "prediction", "score"]
+Role = Literal["feature", "prediction", "score", "label"]
 Kind = Literal["number", "category", "boolean", "time"]
 
 MISSING, MISMATCH = "(missing)", "(mismatch)"
@@ -166,6 +166,11 @@ class Reference:
     `counts` (cells,) are the reference's own, `moments` (columns, 3) are count, sum and sum of squares of
     the standardised values, `variation` is by window length in seconds; a window without an entry gets a
     provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
+
+    `classes` are canonical texts and `positive_class` one of them, both empty unless the task is to classify.
+    `labels` is the profile of the target, whose one column is no column of this one, since samples do not
+    bring it; `outcomes` is what `Outcomes.encode` wrote of the reference's own predictions and labels. Both
+    are empty where the reference has none.
     """
 
     columns: tuple[Column, ...]
@@ -178,6 +183,10 @@ class Reference:
     target: str = ""
     variation: dict[int, Variation] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    positive_class: str = ""
+    labels: Reference | None = None
+    outcomes: bytes = b""
 
     @cached_property
     def offsets(self) -> Ints:
@@ -216,7 +225,10 @@ class Reference:
         return not self.variation
 
     def _payload(self) -> bytes:
-        state = {
+        return json.dumps(self._state(), sort_keys=True, separators=(",", ":")).encode()
+
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {
             "columns": [
                 {
                     "name": c.name, "role": c.role, "kind": c.kind, "edges": c.edges.tolist(),
@@ -238,7 +250,14 @@ class Reference:
             },
             "notes": list(self.notes),
         }  # fmt: skip
-        return json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+        of_labels = {
+            "classes": list(self.classes),
+            "positive_class": self.positive_class,
+            "labels": self.labels._state() if self.labels is not None else None,
+            "outcomes": self.outcomes.hex(),
+        }
+        # What is empty is left out: the digest of a reference without labels says nothing of labels.
+        return state | {name: value for name, value in of_labels.items() if value}
 
     def encode(self) -> bytes:
         """Bytes for the store; `decode_reference` gives an equal reference with the same digest."""
@@ -253,7 +272,10 @@ def decode_reference(data: bytes) -> Reference:
     """
     if data[:1] != bytes([CODEC_VERSION]):
         raise ReferenceInvalidError(f"stored reference has format {data[:1].hex()}, this is {CODEC_VERSION}")
-    state: dict[str, Any] = json.loads(zlib.decompress(data[1:]))
+    return _restore(json.loads(zlib.decompress(data[1:])))
+
+
+def _restore(state: dict[str, Any]) -> Reference:
     columns = tuple(
         Column(
             **{
@@ -282,4 +304,8 @@ def decode_reference(data: bytes) -> Reference:
         target=state["target"],
         variation=variation,
         notes=tuple(state["notes"]),
+        classes=tuple(state.get("classes", ())),
+        positive_class=state.get("positive_class", ""),
+        labels=_restore(state["labels"]) if "labels" in state else None,
+        outcomes=bytes.fromhex(state.get("outcomes", "")),
     )
