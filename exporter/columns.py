@@ -82,13 +82,18 @@ def encode_texts(values: Sequence[str | None]) -> Texts:
     return Texts(np.fromiter(map(code_of.__getitem__, values), np.int64, len(values)), texts)
 
 
-def from_arrow(array: pa.Array) -> Values:
-    """The normal form of an Arrow array; lists, structures and binary are not looked into.
+def from_arrow(column: pa.Array | pa.ChunkedArray) -> Values:
+    """The normal form of an Arrow column; lists, structures and binary are not looked into.
 
     Raises:
         pa.ArrowException, UnicodeDecodeError: its contents are broken.
     """
-    kind = array.type
+    kind = column.type
+    if kind.num_fields:  # what is nested cannot always be made one array
+        return _opaque(column)
+    array = column
+    if isinstance(column, pa.ChunkedArray):
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
         return _numbers(array)
     if pa.types.is_integer(kind):
@@ -114,7 +119,11 @@ def from_arrow(array: pa.Array) -> Values:
         return Times(_numbers(array.cast(pa.int64())) / 1e3, naive=True)
     if pa.types.is_null(kind):
         return np.full(len(array), np.nan)
-    return [OPAQUE if valid else None for valid in array.is_valid().to_pylist()]
+    return _opaque(array)
+
+
+def _opaque(column: pa.Array | pa.ChunkedArray) -> list[object]:
+    return [OPAQUE if valid else None for valid in column.is_valid().to_pylist()]
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -22,7 +22,10 @@ from exporter.binning import MISMATCHED, Binned, bin_columns, canonical_text, te
 from exporter.columns import Texts, Times, Values, from_arrow, read_times, take_rows
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
+from exporter.labelled_rows import class_scores, mean_scores
 from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
+from exporter.outcome_layout import outcome_layout, with_classes
+from exporter.outcomes import fold_outcomes
 from exporter.reference import Column, Kind, Reference, Role, Variation
 
 QUANTILE_BINS = 10
@@ -45,8 +48,8 @@ _LARGEST = np.finfo(np.float64).max
 class ReferenceData:
     """A reference as it was found: the table, and what its owner says of it.
 
-    `task` and `target` may be empty: the task is then inferred, and columns named `label` or `target` are
-    taken as the target.
+    `task`, `target` and `positive_class` may be empty: the task is then inferred, a column named `label` or
+    `target` is taken as the target, and the positive class is found as `with_classes` says.
     """
 
     table: pa.Table
@@ -55,13 +58,15 @@ class ReferenceData:
     target: str = ""
     split: str = ""
     notes: tuple[str, ...] = ()
+    positive_class: str = ""
 
 
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
     """Profile reference data.
 
-    Columns `prediction`, `score` and `timestamp` have their meaning, the target and ids are left out, all
-    others are features, of which `max_columns` are taken.
+    Columns `prediction`, `score` and `timestamp` have their meaning, ids are left out, all others but the
+    target are features, of which `max_columns` are taken. Where there is a target, it is profiled by itself,
+    and so is what it says of the predictions.
 
     Raises:
         ReferenceInvalidError: no rows, or no usable columns.
@@ -73,7 +78,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     target = data.target or next((name for name in ("label", "target") if name in table.column_names), "")
     timestamps = _timestamps(table, notes)
     raw = {
-        name: from_arrow(table.column(name).combine_chunks())
+        name: from_arrow(table.column(name))
         for name in table.column_names
         if name not in ("timestamp", target, *ROW_FIELDS)
     }
@@ -116,7 +121,10 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         target=target,
         notes=tuple(notes),
     )
-    return _count(reference, values, timestamps, windows)
+    counted = _count(reference, values, timestamps, windows)
+    labels = from_arrow(table.column(target)) if target in table.column_names else None
+    with_profile = counted if labels is None else _with_labels(counted, labels, timestamps, windows)
+    return _with_outcomes(with_profile, table, labels, data.positive_class)
 
 
 # -- reading ------------------------------------------------------------------------------------------------
@@ -126,7 +134,7 @@ def _timestamps(table: pa.Table, notes: list[str]) -> Floats | None:
     """(rows,) seconds since the epoch, or None where the reference has no usable `timestamp`."""
     if "timestamp" not in table.column_names:
         return None
-    moments = read_times(from_arrow(table.column("timestamp").combine_chunks()))
+    moments = read_times(from_arrow(table.column("timestamp")))
     problem = ""
     if len(moments.wrong):
         problem = "holds no times"
@@ -160,7 +168,7 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
         return "time" if role == "feature" else None
     if isinstance(values, list):  # integers beyond 2^53 are names, not amounts
         return "category" if pa.types.is_integer(arrow_type) else None
-    if role == "prediction" and task in ("binary", "multiclass"):
+    if role in ("prediction", "label") and task in ("binary", "multiclass"):
         return "category"
     if pa.types.is_boolean(arrow_type):
         return "boolean"
@@ -333,6 +341,51 @@ def _count(
     return replace(
         reference, counts=whole.counts.astype(np.int64), moments=whole.moments, variation=variation
     )
+
+
+# -- labels -------------------------------------------------------------------------------------------------
+
+
+def _with_labels(
+    reference: Reference, labels: Values, timestamps: Floats | None, windows: tuple[Window, ...]
+) -> Reference:
+    """The reference with the profile of its labels, if they are such as its task has."""
+    classifies = reference.task in ("binary", "multiclass")
+    if isinstance(labels, Times) or not (classifies or isinstance(labels, np.ndarray)):
+        note = f"column {reference.target} holds no labels of a {reference.task or 'known'} task"
+        return replace(reference, notes=(*reference.notes, note))
+    column = _column(reference.target, "label", "category" if classifies else "number", labels, timestamps)
+    profile = Reference(
+        columns=(column,),
+        counts=np.zeros(1, np.int64),
+        moments=np.zeros((1, 3)),
+        rows=reference.rows,
+        task=reference.task,
+        source=reference.source,
+    )
+    return replace(reference, labels=_count(profile, {("label", ""): labels}, timestamps, windows))
+
+
+def _with_outcomes(
+    reference: Reference, table: pa.Table, labels: Values | None, positive_class: str
+) -> Reference:
+    """The reference with its classes, and with what its labels say of its predictions."""
+    if "prediction" not in table.column_names:
+        return reference
+    predictions = from_arrow(table.column("prediction"))
+    raw = table.column("score") if "score" in table.column_names else None
+    scores = from_arrow(raw) if raw is not None else None
+    score = scores if isinstance(scores, np.ndarray) else None
+    means = mean_scores(predictions, score) if score is not None and reference.task == "binary" else {}
+    named = with_classes(reference, positive_class, means)
+    layout = outcome_layout(named)
+    if layout is None or reference.labels is None or labels is None:
+        return named
+    if raw is not None and score is None and reference.task == "multiclass":
+        score = class_scores(raw.to_pylist(), layout.classes)
+    hours = np.zeros(reference.rows, np.int64)
+    outcomes = fold_outcomes(layout, labels, predictions, score, hours)[0]
+    return replace(named, outcomes=outcomes.encode(layout))
 
 
 @dataclass(frozen=True)

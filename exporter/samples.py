@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from exporter.arrays import Floats
 from exporter.arrow_stream import read_arrow_stream
@@ -244,37 +243,34 @@ def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
         raise MalformedError("column names must be distinct", "schema")
     if "prediction" not in fields:
         raise MalformedError("column `prediction` is required", "schema")
-    own = {name: _join(table.column(name)) for name in OWN_FIELDS if name in fields}
+    own = {name: table.column(name) for name in OWN_FIELDS if name in fields}
     if "features" in fields and pa.types.is_struct(table.schema.field("features").type):
-        nested = _join(table.column("features"))
+        nested = table.column("features")
         names = [field.name for field in nested.type]
         if len(set(names)) != len(names):
             raise MalformedError("column names must be distinct", "schema.features")
         check_columns(names, table.num_rows, settings, "schema.features")
-        features = {name: pc.struct_field(nested, [k]) for k, name in enumerate(names)}
+        features = dict(zip(names, nested.flatten(), strict=True))
     else:
         names = [name for name in fields if name not in OWN_FIELDS]
         check_columns(names, table.num_rows, settings, "schema")
-        features = {name: _join(table.column(name)) for name in names}
-    check_expansion(sum(text_bytes(array) for array in [*own.values(), *features.values()]), settings)
+        features = {name: table.column(name) for name in names}
+    given = [*own.values(), *features.values()]
+    check_expansion(sum(text_bytes(array) for column in given for array in column.chunks), settings)
     return _batch(
         target,
         table.num_rows,
-        {name: _own_values(name, array) for name, array in own.items()},
-        {name: from_arrow(array) for name, array in features.items()},
+        {name: _own_values(name, column) for name, column in own.items()},
+        {name: from_arrow(column) for name, column in features.items()},
         settings,
         "{name}[{index}]",
     )
 
 
-def _join(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _own_values(name: str, array: pa.Array) -> Values:
-    if name == "id" and (pa.types.is_integer(array.type) or pa.types.is_null(array.type)):
-        return list(array.to_pylist())
-    return from_arrow(array)
+def _own_values(name: str, column: pa.ChunkedArray) -> Values:
+    if name == "id" and (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        return list(column.to_pylist())
+    return from_arrow(column)
 
 
 # -- both ---------------------------------------------------------------------------------------------------
