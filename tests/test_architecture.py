@@ -18,7 +18,7 @@ LAYERS = [
     {"samples", "measures"},
     {"reference", "versions"},
     {"binning"},
-    {"aggregate", "identity"},
+    {"aggregate", "identity", "model_config"},
     {"profile", "evaluation"},
     {"catalog", "exposition"},
     {"telemetry", "series", "experiments"},

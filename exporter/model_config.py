@@ -1,0 +1,311 @@
+"""What may be said about models: the file `exporter.yml`, and the tags `monitoring.*` that override it.
+
+    defaults:
+      minimums: {labels: 500}
+    models:
+      fraud:
+        target: is_fraud
+        positive_class: 1
+        maturation: 30d
+        tolerances: {recall: 0.05}
+        segments: [country]
+
+A key that nobody knows is an error with its line: a threshold that was misspelt would protect nothing. All
+values are texts, as they were written, until a setting says what it is: a column may be called `no` or `007`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationInfo as Info
+
+from exporter.binning import canonical_text
+from exporter.config import parse_window
+from exporter.errors import ConfigError
+
+MAX_FILE_BYTES = 2**20
+MAX_SEGMENTS = 5  # columns; each of their values has series of its own
+MAX_MATURATION_DAYS = 60  # labels are counted for 90
+TAG_PREFIX = "monitoring."
+
+Task = Literal["binary", "multiclass", "regression"]
+Split = Literal["train", "validation", "test", "live"]
+Metric = Literal[
+    "accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro",
+    "roc_auc", "log_loss", "brier", "calibration_error", "mae", "rmse", "mape", "r2", "bias",
+]  # fmt: skip
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str) or value == "0":
+        return value
+    try:
+        return parse_window(value).seconds
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _location(value: object, info: Info) -> object:
+    """A path is relative to the file that names it."""
+    is_uri = isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value)
+    return (
+        value if is_uri or not value or not info.context else str(Path(info.context["directory"], str(value)))
+    )
+
+
+def _mapping(value: object) -> object:
+    """A section whose lines are all commented out is empty."""
+    return {} if value == "" else value
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a column is named twice")
+    return names
+
+
+def _few(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > MAX_SEGMENTS:
+        raise ValueError(f"{len(names)} columns, at most {MAX_SEGMENTS} are taken")
+    return names
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Threshold = Annotated[float, Field(gt=0, lt=1000)]
+Figure = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Names = Annotated[tuple[Name, ...], AfterValidator(_once)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=MAX_MATURATION_DAYS * 86400)]
+Location = Annotated[str, BeforeValidator(_location), Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(_Section):
+    """Features that are looked at: those of `include`, all where it is empty, without those of `exclude`."""
+
+    include: Names = ()
+    exclude: Names = ()
+
+    def select(self, column: str) -> bool:
+        """Whether a feature is looked at."""
+        return (not self.include or column in self.include) and column not in self.exclude
+
+
+class Minimums(_Section):
+    """Below these there is no verdict on quality."""
+
+    labels: Count = 200
+    positives: Count = 30
+    coverage: Share = 0.8
+
+
+class ModelConfig(_Section):
+    """All that may be said about one model. What is None or empty is found out, or left to its default.
+
+    `positive_class` is the text as it was written, for `match_class`. `reference_uri` comes from the file
+    alone and may be a path of this machine. `maturation` is in seconds: how long to wait for a prediction's
+    label.
+    """
+
+    task: Task | None = None
+    target: Name | None = None
+    positive_class: Name | None = None
+    reference_uri: Location | None = None
+    reference_split: Split | None = None
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    columns: Annotated[Columns, BeforeValidator(_mapping)] = Columns()
+    drift_threshold: Threshold | None = None
+    drift_thresholds: Annotated[dict[Name, Threshold], BeforeValidator(_mapping)] = {}
+    maturation: Seconds = 0.0
+    minimums: Annotated[Minimums, BeforeValidator(_mapping)] = Minimums()
+    baselines: Annotated[dict[Metric, Figure], BeforeValidator(_mapping)] = {}
+    tolerances: Annotated[dict[Metric, Annotated[Figure, Field(ge=0)]], BeforeValidator(_mapping)] = {}
+    segments: Annotated[Names, AfterValidator(_few)] = ()
+
+
+_Entry = Annotated[ModelConfig, BeforeValidator(_mapping)]
+
+
+class ConfigFile(_Section):
+    """The whole file."""
+
+    defaults: _Entry = ModelConfig()
+    models: Annotated[dict[Name, _Entry], BeforeValidator(_mapping)] = {}
+
+    def resolve(self, model: str, tags: Mapping[str, str]) -> tuple[ModelConfig, tuple[str, ...]]:
+        """What holds for a model: its tags, else its entry, else the defaults, setting by setting.
+
+        Returns:
+            The configuration, and what is wrong with the tags; a wrong one counts as absent.
+        """
+        merged = _merge(_said(self.defaults), _said(self.models.get(model, ModelConfig())))
+        problems = []
+        for tag, text in sorted(tags.items()):
+            try:
+                candidate = _merge(merged, _read_tag(tag, text.strip()))
+                ModelConfig.model_validate(candidate)
+            except ValidationError as error:
+                problems.append(f"tag {tag} is {text!r}: {_message(error.errors()[0])}")
+            else:
+                merged = candidate
+        return ModelConfig.model_validate(merged), tuple(problems)
+
+
+def match_class(text: str, classes: Collection[str]) -> str | None:
+    """The class that a text of the configuration means, None where there is none such.
+
+    1, 1.0, true and "1" are one class, but a class that is called `true` or `1.0` itself comes first.
+    """
+    if text in classes:
+        return text
+    try:
+        canonical = canonical_text(float(text))
+    except ValueError:
+        canonical = {"true": "1", "false": "0"}.get(text.lower())
+    return canonical if canonical in classes else None
+
+
+# -- the file -----------------------------------------------------------------------------------------------
+
+
+def load_config_file(path: Path) -> ConfigFile:
+    """Read a file.
+
+    Raises:
+        ConfigError: it cannot be read, or something in it cannot be used; says all that is wrong, with lines.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+        # The base loader leaves every value a text; in YAML `no` is false and 010 is eight.
+        loader = yaml.BaseLoader(path.read_bytes())
+        root = loader.get_single_node()
+        problems = list(_repeated_keys(root))
+        document = loader.construct_document(root) if root is not None else ""
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        config = ConfigFile.model_validate(_mapping(document), context={"directory": path.parent.absolute()})
+    except ValidationError as error:
+        problems += [(_line(root, found["loc"]), _complaint(found)) for found in error.errors()]
+    if problems:
+        raise ConfigError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(problems)))
+    return config
+
+
+def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """YAML takes the last of two values without a word."""
+    nodes, seen = [root], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        children = list(_children(node))
+        nodes += [child for _, _, child in children]
+        keys = [key for key, _, _ in children]
+        yield from (
+            (line, f"{key} is there twice") for n, (key, line, _) in enumerate(children) if key in keys[:n]
+        )
+
+
+def _children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
+    """Key or index, line, and node of what is in a node."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value), key.start_mark.line + 1, value
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield str(index), value.start_mark.line + 1, value
+
+
+def _line(root: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """Line of the innermost part of the location that is in the file."""
+    node, line = root, 1
+    for step in location:
+        found = next((child for child in _children(node) if child[0] == str(step)), None)
+        if found is None:
+            break
+        _, line, node = found
+    return line
+
+
+def _complaint(found: Any) -> str:
+    location = [str(step) for step in found["loc"] if step != "[key]"]
+    return f"{'.'.join(location)}: {_message(found)}" if location else _message(found)
+
+
+_MESSAGES = {
+    "dict_type": "has to be a mapping of keys to values",
+    "model_type": "has to be a mapping of keys to values",
+    "tuple_type": "has to be a list",
+    "string_type": "has to be a single value",
+    "string_too_short": "has no value",
+    "float_type": "has to be a number",
+    "float_parsing": "has to be a number",
+    "int_type": "has to be a whole number",
+    "int_parsing": "has to be a whole number",
+}
+
+
+def _message(found: Any) -> str:
+    if found["type"] == "extra_forbidden":
+        known = {
+            *ConfigFile.model_fields,
+            *ModelConfig.model_fields,
+            *Columns.model_fields,
+            *Minimums.model_fields,
+        }
+        similar = get_close_matches(str(found["loc"][-1]), known, n=1, cutoff=0.75)
+        return "nobody knows this key" + (f", is {similar[0]} meant?" if similar else "")
+    if found["type"] == "value_error":
+        return str(found["ctx"]["error"])
+    return _MESSAGES.get(found["type"], str(found["msg"]).replace("Input should", "has to"))
+
+
+# -- tags ---------------------------------------------------------------------------------------------------
+
+# Tags that are ours and read elsewhere; the last may name other places than the file's `reference_uri`.
+_OTHER_TAGS = {"enabled", "team", "reference_uri"}
+_TABLES = {"drift_threshold": "drift_thresholds", "tolerance": "tolerances", "baseline": "baselines"}
+_LISTS = {"segments", "columns.include", "columns.exclude"}
+
+
+def _read_tag(tag: str, text: str) -> dict[str, Any]:
+    """`monitoring.drift_threshold.age` = 0.3 -> {"drift_thresholds": {"age": "0.3"}}; empty is absent."""
+    name = tag.removeprefix(TAG_PREFIX)
+    if name == tag or name in _OTHER_TAGS or not text:
+        return {}
+    value: object = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
+    setting, _, rest = name.partition(".")
+    if rest and setting in _TABLES:
+        return {_TABLES[setting]: {rest: value}}
+    return {setting: {rest: value}} if rest else {name: value}
+
+
+def _said(config: ModelConfig) -> dict[str, Any]:
+    return config.model_dump(exclude_unset=True)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
