@@ -1,0 +1,174 @@
+"""Which of the predictions have their labels, and what that allows to say. Pure.
+
+Labels often come for some predictions rather than others: what was flagged is looked at, what was not is
+not. Strata are the predicted classes and the bins of the score; where they are covered unlike, figures of the
+labelled rows are not those of all rows. Within a stratum, labels are taken to come regardless of what they
+say (Begg and Greenes 1983).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporter.arrays import Floats, Ints
+from exporter.figures import Tables, binary_tables, class_tables, plain_tables
+from exporter.measures.estimate import rake
+from exporter.measures.intervals import wilson
+from exporter.outcome_layout import OutcomeLayout
+from exporter.outcomes import Tally
+from exporter.reference import Reference
+
+# How far a stratum's coverage may be from that of all before it matters.
+MAX_DIFFERENCE = 0.05
+# Labelled rows that a stratum needs to stand for its rows without a label.
+MIN_STRATUM_LABELS = 10
+# Strata with fewer of the predictions cannot move a figure far.
+SMALL_STRATUM = 0.005
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How the labelled rows stand for all predictions.
+
+    `ratio` is the share of the predictions that have a label, NaN without predictions. `enough`: no stratum
+    is below the minimum. `even`: no stratum is covered otherwise than the others. `tables` are the counts of
+    the labelled rows, weighted by inverse coverage where it is uneven; None where they cannot stand for the
+    others, and `reason` says why.
+    """
+
+    ratio: float
+    enough: bool
+    even: bool
+    tables: Tables | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the cells of a layout's outputs lie among those of the reference: (outputs.cells,) each.
+
+    `place` is the reference's cell, `known` whether it has one: of the label it has none.
+    """
+
+    place: Ints
+    known: Ints
+
+    @classmethod
+    def of(cls, layout: OutcomeLayout, reference: Reference) -> Outputs:
+        starts = {
+            column.role: int(start)
+            for column, start in zip(reference.columns, reference.offsets, strict=False)
+        }
+        place, known = [], []
+        for column in layout.outputs.columns:
+            there = column.role in ("prediction", "score")
+            start = starts[column.role] if there else 0
+            place.append(start + np.arange(column.cells) if there else np.zeros(column.cells, np.int64))
+            known.append(np.full(column.cells, int(there)))
+        return cls(np.concatenate(place), np.concatenate(known))
+
+    def take(self, counts: Ints) -> Ints:
+        """(cells,) of the reference -> (outputs.cells,)."""
+        taken: Ints = counts[self.place] * self.known
+        return taken
+
+
+def measure_coverage(
+    layout: OutcomeLayout, found: Tally, predictions: Ints, minimum: float, effect: float = 1.0
+) -> Coverage:
+    """Compare the labelled rows with all predictions of the same hours.
+
+    Args:
+        layout: of the tally.
+        found: the labelled rows.
+        predictions: (outputs.cells,) of all predictions.
+        minimum: coverage that every stratum needs.
+        effect: rows per independent row.
+    """
+    column = layout.column("prediction")
+    assert column is not None
+    rows = int(_cells(layout, predictions, column).sum())
+    if not rows:
+        return Coverage(np.nan, enough=False, even=True, tables=plain_tables(found), reason="")
+    ratio = min(found.rows / rows, 1.0)
+    labelled, predicted = _strata(layout, found.cells), _strata(layout, predictions)
+    enough, even = True, True
+    for labels, total in zip(labelled.tolist(), predicted.tolist(), strict=True):
+        if total < SMALL_STRATUM * rows:
+            continue
+        stratum = wilson(min(labels / total, 1.0), total / effect)
+        enough = enough and stratum.upper >= minimum
+        apart = stratum.lower > ratio + MAX_DIFFERENCE or stratum.upper < ratio - MAX_DIFFERENCE
+        even = even and not apart
+    if even:
+        return Coverage(ratio, enough, even, plain_tables(found), "")
+    thin = (predicted >= SMALL_STRATUM * rows) & (labelled < MIN_STRATUM_LABELS)
+    if not layout.classifies:
+        reason = "labels come for some predicted values rather than others"
+        return Coverage(ratio, enough, even, None, reason)
+    if thin.any():
+        return Coverage(ratio, enough, even, None, "predictions of some classes or scores have no labels")
+    return Coverage(ratio, enough, even, _weigh(layout, found, predictions), "weighted by inverse coverage")
+
+
+def _cells(layout: OutcomeLayout, cells: Ints, column: int) -> Ints:
+    return cells[layout.outputs.offsets[column] : layout.outputs.offsets[column + 1]]
+
+
+def _strata(layout: OutcomeLayout, cells: Ints) -> Ints:
+    """Rows of every stratum, by prediction and by score."""
+    columns = [layout.column("prediction"), layout.column("score")]
+    return np.concatenate([_cells(layout, cells, column) for column in columns if column is not None])
+
+
+def _weigh(layout: OutcomeLayout, found: Tally, predictions: Ints) -> Tables:
+    """The labelled rows, each for as many predictions as it stands for."""
+    by_class = predictions_by_class(layout, predictions)
+    if layout.task != "binary":
+        labelled = found.confusion.sum(axis=0)
+        return class_tables(
+            found, np.divide(by_class, labelled, out=np.zeros(len(by_class)), where=labelled > 0)
+        )
+    by_side = np.array([by_class.sum() - by_class[layout.positive], by_class[layout.positive]])
+    labelled, by_score, column = _by_score(layout, found, predictions)
+    fitted = rake(labelled, by_side, by_score * by_side.sum() / max(by_score.sum(), 1))
+    weights = np.divide(fitted, labelled, out=np.zeros(fitted.shape), where=labelled > 0)
+    return binary_tables(layout, found, weights[:, column])
+
+
+def predictions_by_class(layout: OutcomeLayout, predictions: Ints) -> Floats:
+    """(classes + 1,) predictions by class, all others and missing ones last."""
+    column = layout.column("prediction")
+    assert column is not None
+    cells = _cells(layout, predictions, column)
+    counts = np.zeros(layout.sides)
+    for text, cell in layout.outputs.columns[column].category_cells.items():
+        counts[layout.class_index.get(text, len(layout.classes))] += cells[cell]
+    counts[-1] += cells.sum() - counts.sum()
+    return counts
+
+
+def _by_score(layout: OutcomeLayout, found: Tally, predictions: Ints) -> tuple[Floats, Floats, Ints]:
+    """Labelled rows (2, strata) by prediction and score, predictions (strata,), and (bins + 1,) strata.
+
+    The last stratum is of rows without a score; it is the only one where the reference has no scores.
+    """
+    scored = found.histogram.sum(axis=0)
+    sides = np.array(
+        [
+            found.confusion.sum() - found.confusion[:, layout.positive].sum(),
+            found.confusion[:, layout.positive].sum(),
+        ]
+    )
+    index = layout.column("score")
+    if index is None or layout.cell_of_bin is None:
+        return sides[:, None].astype(np.float64), np.array([1.0]), np.zeros(layout.bins + 1, np.int64)
+    bins = layout.outputs.columns[index].bins
+    cells = _cells(layout, predictions, index)
+    labelled = np.zeros((2, bins + 1))
+    np.add.at(labelled, (slice(None), layout.cell_of_bin), scored)
+    labelled[:, bins] = sides - scored.sum(axis=1)
+    by_score = np.append(cells[:bins], cells[bins:].sum()).astype(np.float64)
+    return labelled, by_score, np.append(layout.cell_of_bin, bins)

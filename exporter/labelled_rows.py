@@ -1,0 +1,224 @@
+"""Joined rows -> what is counted of each: its places in the layout, and the terms that are summed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from exporter.arrays import Bools, Floats, Ints
+from exporter.binning import bin_columns, canonical_text, category_texts
+from exporter.columns import Texts, Values, encode_texts, read_numbers, take_rows
+from exporter.measures.calibration import brier_terms, log_loss_terms
+from exporter.measures.exact import MAX_EXPONENT
+from exporter.measures.regression import terms
+from exporter.outcome_layout import FACTS, OutcomeLayout
+
+# Fourth powers of numbers up to this, in the target's unit, and squares of ratios can be summed.
+MAX_MAGNITUDE = 2.0 ** ((MAX_EXPONENT - 8) // 4)
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """What is counted of rows, (rows,) each; -1 where a row has no place.
+
+    `cells` are places in the counts, `bins` those of the scores' sums, `scores` what is summed there,
+    `terms` (terms, rows) what else is.
+    """
+
+    cells: list[Ints]
+    bins: Ints
+    scores: Floats
+    terms: Floats
+
+
+def read_rows(
+    layout: OutcomeLayout, labels: Values, predictions: Values, scores: Floats | None
+) -> LabelledRows:
+    """Place rows in a layout; the arguments are those of `fold_outcomes`."""
+    if layout.classifies:
+        return _read_classes(layout, labels, predictions, scores)
+    return _read_numbers(layout, labels, predictions)
+
+
+def _fact(name: str, where: Bools) -> Ints:
+    return np.where(where, FACTS.index(name), -1)
+
+
+def _output_cells(layout: OutcomeLayout, values: dict[str, Values], usable: Bools) -> list[Ints]:
+    binned = bin_columns(
+        layout.outputs,
+        {(role, ""): column for role, column in values.items()},
+        len(usable),
+        np.zeros(len(usable)),
+    )
+    return [np.where(usable, len(FACTS) + cells, -1) for cells in binned.cells]
+
+
+def _read_classes(
+    layout: OutcomeLayout, labels: Values, predictions: Values, scores: Floats | None
+) -> LabelledRows:
+    label_texts, prediction_texts = _texts(labels), _texts(predictions)
+    label, prediction = _classes(layout, label_texts), _classes(layout, prediction_texts)
+    usable = label_texts.codes >= 0
+    matches = usable & (label == prediction)
+    unlisted = np.flatnonzero(matches & (label == len(layout.classes)))
+    if len(unlisted):  # both are some other class, which need not be the same
+        left, right = take_rows(label_texts, unlisted), take_rows(prediction_texts, unlisted)
+        assert isinstance(left, Texts)
+        assert isinstance(right, Texts)
+        matches[unlisted] = [a == b for a, b in zip(left.rows(), right.rows(), strict=True)]
+    if layout.task == "binary":
+        assert scores is None or scores.ndim == 1
+        came_true, predicted = label == layout.positive, prediction == layout.positive
+        score = scores
+    else:
+        came_true, predicted = matches, np.ones(len(matches), np.bool_)
+        score = _of_predicted(scores, prediction)
+    score = _valid(layout, score, len(usable))
+    scored = usable & ~np.isnan(score)
+    bins = np.where(scored, np.searchsorted(layout.score_edges, score, side="right"), -1)
+    quarter = 2 * came_true + predicted
+    losses, lossy = _losses(layout, label, score, scores, scored)
+    values: dict[str, Values] = {"prediction": prediction_texts, "score": score, "label": label_texts}
+    return LabelledRows(
+        cells=[
+            _fact("rows", usable),
+            _fact("unusable", ~usable),
+            _fact("matches", matches),
+            _fact("scored", lossy),
+            *_output_cells(layout, values, usable),
+            np.where(usable, layout.confusion_start + label * layout.sides + prediction, -1),
+            np.where(scored, layout.histogram_start + quarter * layout.bins + bins, -1),
+        ],
+        bins=bins if layout.probabilities else np.full(len(bins), -1),
+        scores=score,
+        terms=losses,
+    )
+
+
+def _losses(
+    layout: OutcomeLayout, label: Ints, score: Floats, scores: Floats | None, scored: Bools
+) -> tuple[Floats, Bools]:
+    """(terms, rows) of the loss terms, 0 for rows without them, and which rows have them."""
+    if not layout.probabilities:
+        return np.zeros((len(layout.terms), len(label))), np.zeros(len(label), np.bool_)
+    if layout.task == "binary":
+        lossy, came_true = scored, label == layout.positive
+        given = np.where(lossy, score, 0.5)
+        loss = log_loss_terms(np.where(came_true, given, 1 - given))
+        brier = brier_terms(given, came_true.astype(np.float64))
+    elif scores is None or scores.ndim == 1:
+        return np.zeros((len(layout.terms), len(label))), np.zeros(len(label), np.bool_)
+    else:
+        # A model gives no probability to a class it does not know; its loss would be a matter of taste.
+        lossy = scored & (label < len(layout.classes)) & ((scores >= 0) & (scores <= 1)).all(axis=1)
+        given = np.where(lossy[:, None], scores, 0.5)
+        one_hot = np.eye(layout.sides)[label][:, : len(layout.classes)]
+        loss = log_loss_terms((given * one_hot).sum(axis=1))
+        brier = brier_terms(given, one_hot)
+    return np.where(lossy, np.stack([loss, loss**2, brier, brier**2]), 0.0), lossy
+
+
+def _of_predicted(scores: Floats | None, prediction: Ints) -> Floats | None:
+    """(rows,) score of the predicted class."""
+    if scores is None or scores.ndim == 1:
+        return scores
+    with_other = np.column_stack([scores, np.full(len(scores), np.nan)])
+    return with_other[np.arange(len(scores)), prediction]
+
+
+def _valid(layout: OutcomeLayout, score: Floats | None, rows: int) -> Floats:
+    """(rows,) scores, NaN where there is none, or none that means what the layout says."""
+    if score is None:
+        return np.full(rows, np.nan)
+    fits = (score >= 0) & (score <= 1) if layout.probabilities else np.isfinite(score)
+    return np.where(fits, score, np.nan)
+
+
+def _texts(values: Values) -> Texts:
+    """By canonical texts."""
+    if isinstance(values, Texts):
+        return values
+    if isinstance(values, np.ndarray):
+        distinct, codes = np.unique(values, return_inverse=True)
+        texts = [canonical_text(value) for value in distinct.tolist()]
+        missing = np.array([text is None for text in texts], np.bool_)
+        return Texts(np.where(missing[codes], -1, codes), [text or "" for text in texts])
+    return encode_texts(category_texts(values))
+
+
+def _classes(layout: OutcomeLayout, texts: Texts) -> Ints:
+    """(rows,) index of each row's class; what is none of the layout's, or missing, is the last."""
+    other = len(layout.classes)
+    index = [layout.class_index.get(text, other) for text in texts.texts]
+    return np.array([*index, other], np.int64)[texts.codes]
+
+
+def _read_numbers(layout: OutcomeLayout, labels: Values, predictions: Values) -> LabelledRows:
+    label, prediction = _parse(labels), _parse(predictions)
+    with np.errstate(invalid="ignore", over="ignore"):
+        y = np.ldexp(label - layout.center, -layout.unit)
+        e = np.ldexp(prediction - label, -layout.unit)
+        usable = (np.abs(y) < MAX_MAGNITUDE) & (np.abs(e) < MAX_MAGNITUDE)
+    y, e = np.where(usable, y, 0.0), np.where(usable, e, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        ratio = (prediction - label) / label
+    nonzero = usable & (np.abs(ratio) < MAX_MAGNITUDE)  # a label that is all but 0 is 0
+    values: dict[str, Values] = {"prediction": prediction, "label": label}
+    return LabelledRows(
+        cells=[
+            _fact("rows", usable),
+            _fact("unusable", ~usable),
+            _fact("matches", usable & (label == prediction)),
+            _fact("zeros", usable & ~nonzero),
+            *_output_cells(layout, values, usable),
+        ],
+        bins=np.full(len(y), -1),
+        scores=np.zeros(len(y)),
+        terms=terms(e, y, np.where(nonzero, ratio, 0.0)),
+    )
+
+
+def _parse(values: Values) -> Floats:
+    """(rows,) numbers, also from their texts; NaN where there is none."""
+    if not isinstance(values, Texts):
+        return read_numbers(values)[0]
+    numbers = [*map(_number, values.texts), np.nan]
+    return np.array(numbers)[values.codes]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def class_scores(values: Sequence[object] | pa.Array, classes: tuple[str, ...]) -> Floats:
+    """(rows, classes) from scores that came as lists, in the order of the classes, or by class name.
+
+    NaN for a class that a row does not name, and for a whole row that has no scores or another number of
+    them.
+    """
+    listed = values.to_pylist() if isinstance(values, pa.Array) else values
+    scores = np.full((len(listed), len(classes)), np.nan)
+    for place, row in enumerate(listed):
+        if isinstance(row, dict):
+            named = {canonical_text(key): value for key, value in row.items()}
+            row = [named.get(text) for text in classes]
+        if isinstance(row, list | tuple) and len(row) == len(classes):
+            numbers = [each if isinstance(each, int | float) else None for each in row]
+            scores[place] = np.array(numbers, np.float64)
+    return scores
+
+
+def mean_scores(predictions: Values, scores: Floats) -> dict[str, float]:
+    """Mean score by canonical text of the prediction, of the rows that have both."""
+    texts = _texts(predictions)
+    known = (texts.codes >= 0) & np.isfinite(scores)
+    rows = np.bincount(texts.codes[known], minlength=len(texts.texts))
+    sums = np.bincount(texts.codes[known], scores[known], minlength=len(texts.texts))
+    return {text: float(sums[code] / rows[code]) for code, text in enumerate(texts.texts) if rows[code]}

@@ -1,0 +1,202 @@
+"""Quality without labels, from calibrated scores (confidence-based performance estimation, CBPE).
+
+The share of positives at each score is learned from the reference, whose labels are known; in a window, where
+they are not, every prediction then counts as that share of a positive row. Expected true positives are the
+sum of it over the rows predicted positive, and so on for every figure that confusion counts or the order of
+scores give (as in NannyML).
+
+It sees what the scores show: that more rows come from where the model is unsure. It cannot see concept drift,
+the same inputs meaning something else than before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from exporter.arrays import Floats, Ints
+from exporter.measures.ranking import roc_auc
+
+MIN_REFERENCE_ROWS = 1000
+MIN_BIN_ROWS = 30
+METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
+_DRAWS = 400
+_SEED = 0  # the same draws for every window: bands do not wobble from one evaluation to the next
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a score means, learned from the reference.
+
+    `shares` (bins,) of positives by score bin. `drawn_shares` (draws, bins): the same learned from other
+    samples of the same size. `figures` and `drawn_figures` (draws,) by metric: the reference's own quality,
+    and that of those samples.
+    """
+
+    shares: Floats
+    drawn_shares: Floats
+    figures: dict[str, float]
+    drawn_figures: dict[str, Floats]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure estimated without labels, and its standard error.
+
+    `shortfall_error` is the standard error of its difference to the reference's own figure. It is not that
+    of two independent figures: the calibration comes from the same rows.
+    """
+
+    value: float
+    error: float
+    shortfall_error: float
+
+
+def calibrate(histogram: Floats) -> Calibration | None:
+    """Learn what scores mean from the reference.
+
+    Neighbouring bins are taken together until each group has 30 rows; shares then rise with the score
+    (isotonic regression, weighted by rows).
+
+    Args:
+        histogram: (2, 2, bins) rows of the reference by label, prediction (0 negative, 1 positive) and rising
+            score; weighted where the true prevalence is another one than the reference's.
+
+    Returns:
+        None with fewer than 1,000 rows, or with rows of one class only.
+    """
+    by_label = histogram.sum(axis=1)
+    rows = by_label.sum(axis=0)
+    if rows.sum() < MIN_REFERENCE_ROWS or not by_label.sum(axis=1).all():
+        return None
+    groups = _group(rows)
+    generator = np.random.default_rng(_SEED)
+    drawn = generator.poisson(histogram, (_DRAWS, *histogram.shape)).astype(np.float64)
+    figures = _figures(histogram[1], histogram[0])
+    drawn_figures = _figures(drawn[:, 1], drawn[:, 0])
+    return Calibration(
+        shares=_learn(histogram, groups),
+        drawn_shares=np.stack([_learn(sample, groups) for sample in drawn]),
+        figures={name: float(figure) for name, figure in figures.items()},
+        drawn_figures=drawn_figures,
+    )
+
+
+def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dict[str, Estimate]:
+    """Expected quality of rows whose labels are not known.
+
+    The standard errors have both parts: the calibration was learned from a sample, and of the rows of one
+    share of positives now more, now fewer are positive.
+
+    Args:
+        calibration: of the reference.
+        rows: (2, bins) rows by prediction and score.
+        effect: rows per independent row, at least 1.
+
+    Returns:
+        By `METRICS`; NaN where a figure has no rows to be a share of.
+    """
+    expected = _figures(rows * calibration.shares, rows * (1 - calibration.shares))
+    shares = calibration.drawn_shares[:, None, :]
+    noise = np.random.default_rng(_SEED + 1).standard_normal((len(shares), *rows.shape))
+    drawn = np.clip(rows * shares + noise * np.sqrt(effect * rows * shares * (1 - shares)), 0.0, rows)
+    figures = _figures(drawn, rows - drawn)
+    return {
+        name: Estimate(
+            value=float(expected[name]),
+            error=_deviation(figures[name]),
+            shortfall_error=_deviation(calibration.drawn_figures[name] - figures[name]),
+        )
+        for name in METRICS
+    }
+
+
+def _figures(positives: Floats, negatives: Floats) -> dict[str, Floats]:
+    """(...) by metric, from (..., 2, bins) rows of either class by prediction and score."""
+    true_positives, false_negatives = positives[..., 1, :].sum(-1), positives[..., 0, :].sum(-1)
+    false_positives, true_negatives = negatives[..., 1, :].sum(-1), negatives[..., 0, :].sum(-1)
+    right, wrong = true_positives + true_negatives, false_positives + false_negatives
+    return {
+        "accuracy": _ratio(right, right + wrong),
+        "precision": _ratio(true_positives, true_positives + false_positives),
+        "recall": _ratio(true_positives, true_positives + false_negatives),
+        "f1": _ratio(2 * true_positives, 2 * true_positives + wrong),
+        "roc_auc": roc_auc(positives.sum(-2), negatives.sum(-2)),
+    }
+
+
+def _deviation(draws: Floats) -> float:
+    known = draws[np.isfinite(draws)]  # a draw without any positive has no recall
+    return float(known.std()) if len(known) > 1 else float("nan")
+
+
+def _ratio(over: Floats, under: Floats) -> Floats:
+    ratio: Floats = np.divide(over, under, out=np.full(np.shape(under), np.nan), where=np.asarray(under) > 0)
+    return ratio
+
+
+def _group(rows: Floats) -> Ints:
+    """(bins,) group of each bin: neighbours together until a group has 30 rows."""
+    groups = np.zeros(len(rows), np.int64)
+    group, gathered = 0, 0.0
+    rest = float(rows.sum())
+    for place, count in enumerate(rows.tolist()):
+        if gathered >= MIN_BIN_ROWS and rest >= MIN_BIN_ROWS:
+            group, gathered = group + 1, 0.0
+        groups[place] = group
+        gathered += count
+        rest -= count
+    return groups
+
+
+def _learn(histogram: Floats, groups: Ints) -> Floats:
+    """(bins,) share of positives, rising."""
+    by_label = histogram.sum(axis=1)
+    positives = np.bincount(groups, by_label[1])
+    rows = np.bincount(groups, by_label.sum(axis=0))
+    share = np.divide(positives, rows, out=np.zeros(len(rows)), where=rows > 0)
+    # A drawn sample may have no row in a group: its share then goes with its neighbours'.
+    rising = isotonic_regression(share, weights=np.maximum(rows, 1e-9)).x
+    shares: Floats = rising[groups]
+    return shares
+
+
+def spread(cells: Floats, reference: Floats, cell_of_bin: Ints) -> Floats:
+    """Rows by coarse cells of the score -> (2, bins) rows by prediction and fine bins.
+
+    Within a cell rows are spread as the reference's are.
+
+    Args:
+        cells: (2, cells) rows by prediction and coarse cell.
+        reference: (2, bins) rows of the reference by prediction and fine bin.
+        cell_of_bin: (bins,) the cell that each bin lies in.
+    """
+    own = np.stack([np.bincount(cell_of_bin, row, minlength=cells.shape[1]) for row in reference])
+    # Where the reference has no row of this prediction, its bins count alike.
+    prior = np.where(own[:, cell_of_bin] > 0, reference, 1.0)
+    whole = np.stack([np.bincount(cell_of_bin, row, minlength=cells.shape[1]) for row in prior])
+    return cells[:, cell_of_bin] * prior / whole[:, cell_of_bin]
+
+
+def rake(table: Floats, rows: Floats, columns: Floats) -> Floats:
+    """The table nearest to the given one that has these sums (iterative proportional fitting, Deming and
+    Stephan 1940).
+
+    Args:
+        table: (rows, columns) counts; a cell without any stays so.
+        rows, columns: the sums to have.
+
+    Returns:
+        (rows, columns) whose columns have their sums; its rows do where that can be.
+    """
+    fitted = table.astype(np.float64)
+    for _ in range(50):
+        fitted *= _ratio_or_zero(rows, fitted.sum(axis=1))[:, None]
+        fitted *= _ratio_or_zero(columns, fitted.sum(axis=0))
+    return fitted
+
+
+def _ratio_or_zero(over: Floats, under: Floats) -> Floats:
+    return np.divide(over, under, out=np.zeros(np.shape(under)), where=under > 0)

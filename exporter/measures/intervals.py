@@ -1,0 +1,160 @@
+"""99 % intervals of the quality figures, from the same counts and sums as the figures.
+
+    accuracy, precision, recall        Wilson's score interval
+    f1                                 Wilson's for the Jaccard index TP / (TP + FP + FN), carried over
+    macro averages                     classes together as independent shares; F1 not narrower than the
+                                       delta method says, since one error lowers two classes
+    roc_auc                            Wilson's with the rows that DeLong's variance is worth
+    log_loss, brier, mae, bias, mape   normal, of a mean
+    rmse                               normal for the mean square, and its root
+    r2                                 normal, with the delta method's variance
+    calibration_error                  bootstrap of the counts: no closed form is honest, since noise alone
+                                       makes it larger
+    difference to the baseline         Newcombe's, from both intervals
+
+Rows are *effective* rows throughout: divided by the design effect, and by Kish's where they are weighted.
+"""
+
+from __future__ import annotations
+
+from math import inf, isfinite, nan, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from exporter.arrays import Bools, Floats
+from exporter.measures import calibration
+
+Z = 2.5758293035489004  # the normal distribution's 99.5 % quantile
+_SEED = 0  # a figure that nothing happened to must not wobble
+_DRAWS = 1000
+
+
+class Interval(NamedTuple):
+    """A figure with its 99 % interval; all NaN where there is no figure."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+NO_FIGURE = Interval(nan, nan, nan)
+
+
+def known(value: float) -> Interval:
+    """A figure without any uncertainty: a promise."""
+    return Interval(value, value, value)
+
+
+def effective_rows(weights: Floats, squares: Floats) -> Floats:
+    """Rows that weighted rows are worth, (sum w)^2 / sum w^2 (Kish 1965), from (...) sums of either."""
+    return np.divide(weights**2, squares, out=np.zeros(np.shape(weights)), where=np.asarray(squares) > 0)
+
+
+def wilson(share: float, rows: float) -> Interval:
+    """Interval of a share (Wilson 1927): right also for few rows, and for a share of 0 or 1.
+
+    >>> [round(x, 4) for x in wilson(0.9, 200)]
+    [0.9, 0.8319, 0.9424]
+    >>> [round(x, 4) for x in wilson(1.0, 200)]
+    [1.0, 0.9679, 1.0]
+    """
+    if not rows > 0 or not isfinite(share):
+        return NO_FIGURE
+    middle = (share + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
+    half = Z / (1 + Z**2 / rows) * sqrt(max(share * (1 - share), 0.0) / rows + Z**2 / (4 * rows**2))
+    # at 0 and at 1 rounding may leave the share just outside
+    return Interval(share, min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
+
+
+def f1(value: float, rows: float) -> Interval:
+    """Of an F1, which is 2 J / (1 + J) with J the share TP of `rows` = TP + FP + FN."""
+    if not rows > 0 or not isfinite(value):
+        return NO_FIGURE
+    _, low, high = wilson(value / (2 - value), rows)
+    return Interval(value, min(2 * low / (1 + low), value), max(2 * high / (1 + high), value))
+
+
+def macro(value: float, shares: list[Interval], classes: int, variance: float = 0.0) -> Interval:
+    """Of the mean over classes, from their intervals (Zou and Donner 2008), as independent.
+
+    Args:
+        value: the mean.
+        shares: of the classes that have one; those without count as 0.
+        classes: how many the mean is over.
+        variance: of the mean by another method, than which the interval is to be no narrower.
+    """
+    if not classes or not isfinite(value):
+        return NO_FIGURE
+    below = sqrt(sum((share.value - share.lower) ** 2 for share in shares)) / classes
+    above = sqrt(sum((share.upper - share.value) ** 2 for share in shares)) / classes
+    least = Z * sqrt(variance)
+    return Interval(value, max(value - max(below, least), 0.0), min(value + max(above, least), 1.0))
+
+
+def roc_auc(area: float, variance: float, fewest: float) -> Interval:
+    """Of an area, as that of a share of so many rows that its variance is the area's.
+
+    A normal interval would leave [0, 1]. Where the classes are all but apart, hardly a pair tells of the
+    variance; so it is at most two rows for each of the rarer class, `fewest`, which is what they are worth
+    by the variance of Hanley and McNeil (1982).
+    """
+    if not isfinite(area) or not fewest > 0:
+        return NO_FIGURE
+    rows = area * (1 - area) / variance if variance > 0 else inf
+    return wilson(area, min(rows, 2 * fewest))
+
+
+def mean(value: float, variance: float, lowest: float = -inf) -> Interval:
+    """Of a mean with a variance, by the central limit theorem."""
+    if not isfinite(value) or not isfinite(variance):
+        return NO_FIGURE
+    half = Z * sqrt(max(variance, 0.0))
+    return Interval(value, max(value - half, lowest), value + half)
+
+
+def root(value: float, variance: float) -> Interval:
+    """Of the root of a mean whose square is `value` squared and has this variance."""
+    square = mean(value**2, variance, lowest=0.0)
+    if not isfinite(square.value):
+        return NO_FIGURE
+    return Interval(value, min(sqrt(square.lower), value), max(sqrt(square.upper), value))
+
+
+def absolute(interval: Interval) -> Interval:
+    """Of the figure's distance from 0."""
+    value, lower, upper = interval
+    nearest = 0.0 if lower <= 0 <= upper else min(abs(lower), abs(upper))
+    return Interval(abs(value), nearest, max(abs(lower), abs(upper)))
+
+
+def calibration_error(positives: Floats, rows: Floats, scores: Floats, effect: float) -> Interval:
+    """Of the expected calibration error of (groups,) sums, by the basic bootstrap.
+
+    Positives are drawn anew within each group. Noise makes the error of every draw larger than the one it
+    is drawn from, as it made that one larger than the true error; reflecting the draws at the figure takes
+    this back (Davison and Hinkley 1997). The figure stays inside.
+    """
+    value = float(calibration.calibration_error(positives, rows, scores))
+    if not isfinite(value):
+        return NO_FIGURE
+    there: Bools = rows > 0
+    positives, rows, scores = positives[there] / effect, rows[there] / effect, scores[there] / effect
+    share = np.clip(positives / rows, 0.0, 1.0)
+    draws = np.random.default_rng(_SEED).standard_normal((_DRAWS, len(rows)))
+    drawn = np.clip(positives + draws * np.sqrt(rows * share * (1 - share)), 0.0, rows)
+    errors = calibration.calibration_error(drawn, np.broadcast_to(rows, drawn.shape), scores)
+    low, high = np.quantile(errors, [0.005, 0.995])
+    return Interval(value, min(max(2 * value - high, 0.0), value), max(2 * value - low, value))
+
+
+def difference(first: Interval, second: Interval) -> Interval:
+    """Of first - second, independent of each other (Newcombe 1998, method 10; Zou and Donner 2008).
+
+    >>> [round(x, 3) for x in difference(wilson(0.8, 500), wilson(0.9, 2000))]
+    [-0.1, -0.152, -0.054]
+    """
+    value = first.value - second.value
+    below = sqrt((first.value - first.lower) ** 2 + (second.upper - second.value) ** 2)
+    above = sqrt((first.upper - first.value) ** 2 + (second.value - second.lower) ** 2)
+    return Interval(value, value - below, value + above)

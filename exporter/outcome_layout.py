@@ -1,0 +1,223 @@
+"""What is counted of labelled rows, and where: classes, bins of scores, units, all frozen with the reference.
+
+Outcomes are two flat vectors, so that adding, storing and taking back are one operation. The layout says
+where in them lies what:
+
+    counts  rows, unusable, matches, scored, zeros
+            cells of the prediction, the score and the label, in the reference's bins
+            confusion (classes + 1, classes + 1): label, prediction; the last one is every other class
+            histogram (2, 2, bins): label positive, prediction positive, score
+    sums    scores by bin (bins,), in units of 2 ** -32
+            limbs (terms, LIMBS) of the exact sums of what is measured row by row
+
+Of several classes the histogram is about a question with two answers, whether the prediction is right: its
+first axis says so, its second is always 1, its score is the one of the predicted class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import frexp
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from exporter.arrays import Floats, Ints
+from exporter.measures.exact import LIMBS
+from exporter.measures.regression import TERMS
+from exporter.reference import Column, Reference
+
+MAX_CLASSES = 30
+# Edges of score bins lie evenly in the logit of the score, from here to minus here: 6e-6 from 0 and 1.
+LOGIT_LIMIT = 12.0
+SCORE_BINS = 128
+FACTS = ("rows", "unusable", "matches", "scored", "zeros")
+LOSS_TERMS = ("log_loss", "log_loss2", "brier", "brier2")
+
+
+@dataclass(frozen=True, eq=False)
+class OutcomeLayout:
+    """Where the outcomes of one version are counted.
+
+    `classes` and the index `positive` are for classification only. `outputs` has the reference's columns of
+    the roles prediction, score and label, as far as there are any. `score_edges` (bins - 1,) hold all edges
+    of the score's own bins, so that each of the fine bins lies within one of those. `probabilities`: scores
+    are from 0 to 1 and mean something there. `center` and `unit` (a power of 2, its exponent) are what
+    numeric labels are measured from and in.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    positive: int
+    outputs: Reference
+    score_edges: Floats
+    probabilities: bool
+    center: float
+    unit: int
+
+    @property
+    def classifies(self) -> bool:
+        return self.task != "regression"
+
+    @property
+    def bins(self) -> int:
+        return len(self.score_edges) + 1 if self.classifies else 0
+
+    @property
+    def sides(self) -> int:
+        """Rows and columns of the confusion matrix."""
+        return len(self.classes) + 1 if self.classifies else 0
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What is summed row by row."""
+        return LOSS_TERMS if self.classifies else TERMS
+
+    @property
+    def confusion_start(self) -> int:
+        return len(FACTS) + self.outputs.cells
+
+    @property
+    def histogram_start(self) -> int:
+        return self.confusion_start + self.sides**2
+
+    @property
+    def counts(self) -> int:
+        """Length of the counts."""
+        return self.histogram_start + 4 * self.bins
+
+    @property
+    def sums(self) -> int:
+        """Length of the sums."""
+        return self.bins + LIMBS * len(self.terms)
+
+    @cached_property
+    def class_index(self) -> dict[str, int]:
+        return {text: index for index, text in enumerate(self.classes)}
+
+    def column(self, role: str) -> int | None:
+        """Index of an output's column, None where the reference has none."""
+        return next((i for i, column in enumerate(self.outputs.columns) if column.role == role), None)
+
+    @cached_property
+    def cell_of_bin(self) -> Ints | None:
+        """(bins,) the score column's cell that each bin lies in, None without such a column."""
+        index = self.column("score")
+        if index is None:
+            return None
+        lowest = np.concatenate([[-np.inf], self.score_edges])
+        return np.searchsorted(self.outputs.columns[index].edges, lowest, side="right").astype(np.int64)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """16 bytes that tell whether outcomes were counted in this layout."""
+        state = [
+            self.task, list(self.classes), self.positive, self.score_edges.tolist(), self.probabilities,
+            self.center, self.unit, self.outputs.digest,
+        ]  # fmt: skip
+        return hashlib.blake2b(json.dumps(state).encode(), digest_size=16).digest()
+
+
+def outcome_layout(reference: Reference) -> OutcomeLayout | None:
+    """The layout that a reference decides; None where it does not say what is predicted.
+
+    That is a reference without predictions, or one of two classes that names one of them only.
+    """
+    columns = [c for c in reference.columns if c.role in ("prediction", "score")]
+    if not any(column.role == "prediction" for column in columns) or not reference.task:
+        return None
+    if reference.task == "binary" and len(reference.classes) < 2:
+        return None
+    score = next((column for column in columns if column.role == "score" and column.kind == "number"), None)
+    columns = [column for column in columns if column.role == "prediction" or column is score]
+    if reference.labels is not None:
+        columns += reference.labels.columns
+    probabilities = score is None or _within_unit(score)
+    target = next((c for c in reversed(columns) if c.role != "score"), columns[0])
+    return OutcomeLayout(
+        task=reference.task,
+        classes=reference.classes,
+        positive=reference.classes.index(reference.positive_class) if reference.positive_class else 0,
+        outputs=Reference(
+            columns=tuple(columns),
+            counts=np.zeros(0, np.int64),
+            moments=np.zeros((0, 3)),
+            rows=0,
+            task=reference.task,
+            source="",
+        ),
+        score_edges=_score_edges(score),
+        probabilities=probabilities,
+        center=target.center,
+        unit=frexp(target.scale)[1],
+    )
+
+
+def _within_unit(score: Column) -> bool:
+    slack = 1e-6  # a column's range is a little wider than its values
+    return not len(score.edges) or bool(score.edges[0] >= -slack and score.edges[-1] <= 1 + slack)
+
+
+def _score_edges(score: Column | None) -> Floats:
+    """Edges evenly in the logit of probabilities, evenly in the range of other scores, and the column's."""
+    if score is None or not len(score.edges):
+        return _logit_edges()
+    fine = (
+        _logit_edges()
+        if _within_unit(score)
+        else np.linspace(score.edges[0], score.edges[-1], SCORE_BINS - 1)
+    )
+    return np.union1d(fine, score.edges)
+
+
+def _logit_edges() -> Floats:
+    edges: Floats = expit(np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, SCORE_BINS - 1))
+    return edges
+
+
+def name_classes(label: Column | None, prediction: Column, positive: str) -> tuple[str, ...]:
+    """The classes that a reference knows, in the order of numbers or of the alphabet; at most 30.
+
+    Labels come first where there are more, then predictions, the frequent ones first. Of 0 and 1, one is
+    enough to know both: a model of rare events may never have predicted a 1.
+    """
+    named = dict.fromkeys([positive] if positive else [])
+    named |= dict.fromkeys(label.categories if label is not None else ())
+    named |= dict.fromkeys(prediction.categories)
+    if named and named.keys() <= {"0", "1"}:
+        return ("0", "1")
+    return tuple(sorted(list(named)[:MAX_CLASSES], key=_order(named)))
+
+
+def _order(texts: Iterable[str]) -> Callable[[str], Any]:
+    try:
+        numbers = {text: float(text) for text in texts}
+    except ValueError:
+        return str
+    return numbers.__getitem__
+
+
+def with_classes(reference: Reference, positive: str, mean_scores: dict[str, float]) -> Reference:
+    """The reference with its classes named, and the positive one.
+
+    Args:
+        reference: with its labels' profile, where it has one.
+        positive: what its owner says, may be empty.
+        mean_scores: mean score by predicted class, of the reference's rows: the class that is predicted
+            where scores are high is the positive one. Without, it is the last one: 1 of 0 and 1.
+    """
+    prediction = next((c for c in reference.columns if c.role == "prediction"), None)
+    if prediction is None or reference.task not in ("binary", "multiclass"):
+        return reference
+    label = reference.labels.columns[0] if reference.labels is not None else None
+    classes = name_classes(label, prediction, positive)
+    if reference.task == "binary" and not positive and len(classes) > 1:
+        means = {text: mean for text, mean in mean_scores.items() if text in classes}
+        telling = len(set(means.values())) > 1
+        positive = max(means, key=means.__getitem__) if telling else classes[-1]
+    return replace(reference, classes=classes, positive_class=positive if positive in classes else "")

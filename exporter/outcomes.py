@@ -1,0 +1,200 @@
+"""Mergeable counts and sums of labelled rows: what came true of what was predicted.
+
+    label batch -> join with the predictions -> fold -> Outcomes of the prediction's hour -> sum over a window
+
+Outcomes are signed: a correction is what the new label says minus what the old one said. All of it are
+integers, so nothing is left of what was taken back, whatever the order.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.arrays import Floats, Ints
+from exporter.columns import Values, take_rows
+from exporter.errors import StoreError
+from exporter.labelled_rows import read_rows
+from exporter.measures.exact import LIMBS, split, total
+from exporter.outcome_layout import FACTS, OutcomeLayout
+
+CODEC_VERSION = 1
+SCORE_UNIT = 2.0**-32
+SLICE_ROWS = 16_384  # folded at once: a large reference would take several times its size otherwise
+_HEADER = struct.Struct("<B16sII")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Of the labelled rows of one hour, or the change that a batch makes to them.
+
+    `counts` (layout.counts,) and `sums` (layout.sums,) as the layout says. Arrays are never changed in place.
+    """
+
+    counts: npt.NDArray[np.int32]
+    sums: Ints
+
+    @classmethod
+    def empty(cls, layout: OutcomeLayout) -> Outcomes:
+        return cls(np.zeros(layout.counts, np.int32), np.zeros(layout.sums, np.int64))
+
+    def __add__(self, other: Outcomes) -> Outcomes:
+        return Outcomes(self.counts + other.counts, self.sums + other.sums)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything in it; an hour whose labels were all taken back has nothing."""
+        return bool(self.counts.any() or self.sums.any())
+
+    def encode(self, layout: OutcomeLayout) -> bytes:
+        """Bytes for the store."""
+        header = _HEADER.pack(CODEC_VERSION, layout.digest, len(self.counts), len(self.sums))
+        body = self.counts.astype("<i4").tobytes() + self.sums.astype("<i8").tobytes()
+        return header + zlib.compress(body, 1)
+
+
+def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
+    """Read what `Outcomes.encode` wrote.
+
+    Raises:
+        StoreError: cut short, written by another version of the codec, or counted in another layout.
+    """
+    try:
+        codec, digest, counts, sums = _HEADER.unpack_from(data)
+        if codec != CODEC_VERSION:
+            raise StoreError(f"stored outcomes have format {codec}, this is {CODEC_VERSION}")
+        if digest != layout.digest:
+            raise StoreError("stored outcomes were counted in another layout")
+        body = zlib.decompress(data[_HEADER.size :])
+        return Outcomes(
+            np.frombuffer(body, "<i4", counts).astype(np.int32),
+            np.frombuffer(body, "<i8", sums, offset=4 * counts).astype(np.int64),
+        )
+    except (struct.error, zlib.error, ValueError) as error:
+        raise StoreError(f"stored outcomes cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Outcomes of a window, taken apart.
+
+    `rows` labelled rows, `unusable` further ones whose label is missing or no number, `matches` those whose
+    label is the prediction, `scored` those with `losses`, `zeros` those whose label is 0. `cells` are in the
+    layout of the outputs. `confusion` and `histogram` as in the layout, `scores` (bins,) sums of the scores.
+    `sums` by the layout's terms.
+    """
+
+    rows: int
+    unusable: int
+    matches: int
+    scored: int
+    zeros: int
+    cells: Ints
+    confusion: Ints
+    histogram: Ints
+    scores: Floats
+    sums: tuple[Fraction, ...]
+
+
+def tally(layout: OutcomeLayout, parts: Iterable[Outcomes]) -> Tally:
+    """The sum of outcomes of one layout."""
+    listed = list(parts) or [Outcomes.empty(layout)]
+    counts: Ints = np.sum([part.counts for part in listed], axis=0, dtype=np.int64)
+    sums: Ints = np.sum([part.sums for part in listed], axis=0)
+    rows, unusable, matches, scored, zeros = counts[: len(FACTS)].tolist()
+    limbs = sums[layout.bins :].reshape(-1, LIMBS)
+    return Tally(
+        rows=rows,
+        unusable=unusable,
+        matches=matches,
+        scored=scored,
+        zeros=zeros,
+        cells=counts[len(FACTS) : layout.confusion_start],
+        confusion=counts[layout.confusion_start : layout.histogram_start].reshape(layout.sides, layout.sides),
+        histogram=counts[layout.histogram_start :].reshape(2, 2, layout.bins),
+        scores=sums[: layout.bins].astype(np.float64) * SCORE_UNIT,
+        sums=tuple(total(term) for term in limbs),
+    )
+
+
+# -- folding ------------------------------------------------------------------------------------------------
+
+
+def fold_outcomes(
+    layout: OutcomeLayout,
+    labels: Values,
+    predictions: Values,
+    scores: Floats | None,
+    hours: Ints,
+    sign: int = 1,
+) -> dict[int, Outcomes]:
+    """Outcomes by hour of rows whose label and prediction were joined.
+
+    Labels and predictions may be as they came or as canonical texts: 1, 1.0, true and "1" are one class, and
+    "12.5" is a number. Rows without a usable label count as `unusable`, and as nothing else.
+
+    Args:
+        layout: of the version that predicted.
+        labels: (rows,) what came true.
+        predictions: (rows,) what was predicted.
+        scores: (rows,) of the positive class, or of the predicted one where there are more than two; or
+            (rows, classes) of each class. NaN where a row has none; None where no row has one.
+        hours: (rows,) start of the hour of each prediction, or of whatever block outcomes are kept in.
+        sign: 1 to count rows, -1 to take them back.
+    """
+    folded: dict[int, Outcomes] = {}
+    for start in range(0, len(hours), SLICE_ROWS):
+        rows = np.arange(start, min(start + SLICE_ROWS, len(hours)))
+        whole = len(rows) == len(hours)
+        part = _fold(
+            layout,
+            labels if whole else take_rows(labels, rows),
+            predictions if whole else take_rows(predictions, rows),
+            scores if scores is None or whole else scores[rows],
+            hours[rows],
+            sign,
+        )
+        for hour, outcomes in part.items():
+            folded[hour] = folded[hour] + outcomes if hour in folded else outcomes
+    return folded
+
+
+def _fold(
+    layout: OutcomeLayout,
+    labels: Values,
+    predictions: Values,
+    scores: Floats | None,
+    hours: Ints,
+    sign: int,
+) -> dict[int, Outcomes]:
+    rows = read_rows(layout, labels, predictions, scores)
+    unique, first, block = _group(hours)
+    count = len(unique)
+    places = np.concatenate([np.where(cell >= 0, block * layout.counts + cell, -1) for cell in rows.cells])
+    counts = np.bincount(places[places >= 0], minlength=count * layout.counts).reshape(count, -1)
+
+    sums = np.zeros((count, layout.sums), np.int64)
+    inside = rows.bins >= 0
+    if inside.any():
+        places = block[inside] * layout.bins + rows.bins[inside]
+        units = np.round(rows.scores[inside] / SCORE_UNIT)
+        sums[:, : layout.bins] = np.bincount(places, units, count * layout.bins).reshape(count, -1)
+    order = np.argsort(block, kind="stable")
+    limbs = np.add.reduceat(split(rows.terms[:, order]), first, axis=2)
+    sums[:, layout.bins :] = limbs.transpose(2, 1, 0).reshape(count, -1)
+    signed, sums = (sign * counts).astype(np.int32), sign * sums
+    # Copies: a part that is kept must not keep all the others.
+    return {
+        hour: Outcomes(signed[place].copy(), sums[place].copy()) for place, hour in enumerate(unique.tolist())
+    }
+
+
+def _group(hours: Ints) -> tuple[Ints, Ints, Ints]:
+    """The distinct hours, where each begins once rows are sorted by hour, and which is each row's."""
+    unique, block, counts = np.unique(hours, return_inverse=True, return_counts=True)
+    return unique, np.cumsum(counts) - counts, block
