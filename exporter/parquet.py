@@ -220,8 +220,6 @@ class _CompactReader:
         Raises:
             ValueError: cut short, too long, or none of what Parquet is made of.
         """
-        if depth > _MAX_DEPTH:
-            raise ValueError("its metadata is nested too deeply")
         fields: dict[int, Any] = {}
         number = 0
         while True:
@@ -247,6 +245,8 @@ class _CompactReader:
         return self._read_integer(32 if shape == _I32 else 64)
 
     def _skip(self, kind: int, depth: int) -> None:
+        if depth > _MAX_DEPTH:
+            raise ValueError("its metadata is nested too deeply")
         if kind == _STRUCT:
             self.read({}, depth + 1)
         elif kind in (_I16, _I32, _I64):
