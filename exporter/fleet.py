@@ -21,6 +21,7 @@ from exporter.arrays import Floats, Ints
 from exporter.config import Settings
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.evaluation import Evaluation, Thresholds
+from exporter.model_config import ModelConfig
 from exporter.reference import Reference
 from exporter.samples import Target
 from exporter.schema import AliasMove, StoredVersion
@@ -67,11 +68,17 @@ class Binning:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the registry says of a version."""
+    """What the registry and the configuration say of a version.
+
+    `tags` are the model's and the version's, `problems` what is wrong with them, for people.
+    """
 
     run_id: str = ""
     team: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    config: ModelConfig = field(default_factory=ModelConfig)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

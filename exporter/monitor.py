@@ -11,12 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from exporter.config import Settings
 from exporter.errors import ExporterError, RegistryError
 from exporter.evaluation import Thresholds, evaluate
 from exporter.fleet import Binning, Facts, Fleet, Version
 from exporter.loader import ReferenceLoader
+from exporter.model_config import ConfigFile
 from exporter.registry import Registry
 from exporter.schema import AliasMove
 from exporter.store import Store
@@ -24,8 +26,6 @@ from exporter.telemetry import Telemetry
 from exporter.upkeep import discard_spooled, tidy
 from exporter.versions import Registered, RegisteredVersion
 from exporter.writer import Writer
-
-_THRESHOLD_TAG = "monitoring.drift_threshold"
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class Monitor:
         self._registry = registry
         self._clock = clock
         self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
+        self._config = ConfigFile()
+        self._facts_lock = threading.Lock()
         self._stopping = threading.Event()
         self._registered: dict[Version, RegisteredVersion] = {}
         self.registry_error = "not asked yet"
@@ -75,6 +77,14 @@ class Monitor:
         self._stopping.set()
         self.loader.stop()
         self._evaluation.join(timeout=10)
+
+    def configure(self, config: ConfigFile) -> None:
+        """Judge by another configuration from the next evaluation on. Any thread may call it."""
+        with self._facts_lock:
+            self._config = config
+            for version in self._fleet.versions.values():
+                version.facts = self._read_facts(version, version.facts)
+                self.loader.renew(version)
 
     def alive(self) -> bool:
         """Whether the background runs."""
@@ -104,6 +114,7 @@ class Monitor:
         found = []
         for names, stored in newest.items():
             version = Version(stored)
+            version.facts = self._read_facts(version, version.facts)
             version.aliases = tuple(sorted(a for (m, a), v in aliases.items() if (m, v) == names))
             if not version.aliases:
                 version.unaliased_since = _last_alias_ended(moves, names)
@@ -182,9 +193,21 @@ class Monitor:
         if found is None:
             self._registered.pop(version, None)
         elif self._registered.get(version) != found:
-            version.facts = _facts(found, self._settings)
+            tags = {**found.model_tags, **found.tags}
+            with self._facts_lock:
+                facts = Facts(run_id=found.run_id, team=found.team, tags=tags)
+                version.facts = self._read_facts(version, facts)
             self._registered[version] = found
             self.loader.renew(version)
+
+    def _read_facts(self, version: Version, said: Facts) -> Facts:
+        """What the configuration makes of the tags."""
+        config, problems = self._config.resolve(version.model, said.tags)
+        for problem in sorted(set(problems) - set(version.facts.problems)):
+            log.warning("%s version %s: %s", *version.names, problem)
+        drift = config.drift_threshold or self._settings.drift_threshold
+        thresholds = Thresholds(drift, dict(config.drift_thresholds))
+        return replace(said, config=config, thresholds=thresholds, problems=problems)
 
     def _record_moves(self, registered: Registered, now: float) -> None:
         before = self._fleet.current_aliases()
@@ -259,21 +282,3 @@ def _last_alias_ended(moves: Sequence[AliasMove], names: tuple[str, str]) -> flo
                 ended = max(ended, move.since)
             current[move.alias] = move.version
     return ended
-
-
-def _facts(found: RegisteredVersion, settings: Settings) -> Facts:
-    default, by_column = settings.drift_threshold, {}
-    for name, text in {**found.model_tags, **found.tags}.items():
-        if name != _THRESHOLD_TAG and not name.startswith(f"{_THRESHOLD_TAG}."):
-            continue
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0.0
-        if not 0 < value < 1000:
-            log.warning("%s version %s: tag %s is %r, no threshold", found.model, found.version, name, text)
-        elif name == _THRESHOLD_TAG:
-            default = value
-        else:
-            by_column[name.removeprefix(f"{_THRESHOLD_TAG}.")] = value
-    return Facts(run_id=found.run_id, team=found.team, thresholds=Thresholds(default, by_column))

@@ -210,9 +210,14 @@ def test_tags_change_thresholds_at_the_next_poll(rig: Rig, caplog: pytest.LogCap
     rig.registry.tag("fraud", "1", **{"drift_threshold.age": "0.5", "drift_threshold.new": "much"})
     with caplog.at_level(logging.WARNING):
         rig.poll()
+        rig.registry.tag("fraud", target="late")
+        rig.poll()
     assert rig.version().facts.thresholds.drift == 0.3
     assert rig.version().facts.thresholds.drift_by_column == {"age": 0.5}
-    assert "'much', no threshold" in caplog.text
+    problem = "tag monitoring.drift_threshold.new is 'much': has to be a number"
+    assert rig.version().facts.problems == (problem,)
+    assert caplog.text.count(problem) == 1
+    assert rig.version().facts.config.target == "late"
     assert alias_series(rig) == {
         'mlflow_model_alias_info{model="fraud",model_version="1",alias="champion",team="risk"}'
     }

@@ -35,10 +35,23 @@ def version_detail(version: Version) -> wire.VersionDetail:
         **_summary(version).model_dump(),
         model=version.model,
         reference=_reference(binning.reference) if binning is not None else None,
-        unknown_columns=sorted(version.unknown_columns),
+        unknown_columns=sorted(filter(version.facts.config.columns.select, version.unknown_columns)),
+        problems=_problems(version),
         window_rows={w.window.name: w.rows for w in evaluation.windows} if evaluation is not None else {},
         columns=_columns(evaluation) if evaluation is not None else [],
     )
+
+
+def _problems(version: Version) -> list[str]:
+    problems, config = list(version.facts.problems), version.facts.config
+    if version.binning is not None:
+        reference = version.binning.reference
+        named = {*config.drift_thresholds, *config.segments, *config.columns.include}
+        unknown = named - {column.name for column in reference.columns}
+        problems += [f"the reference has no column {name!r}" for name in sorted(unknown)]
+        left = [name for name in sorted(reference.feature_names) if not config.columns.select(name)]
+        problems += [f"column {name!r} is left out of the next reference, not of this one" for name in left]
+    return problems
 
 
 def _summary(version: Version) -> wire.VersionSummary:

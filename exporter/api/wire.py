@@ -201,6 +201,7 @@ class VersionDetail(VersionSummary):
     model: str
     reference: ReferenceDetail | None
     unknown_columns: list[str] = Field(description="Columns of live rows that the reference does not have.")
+    problems: list[str] = Field(description="What is said of the model, in tags or the file, to no effect.")
     window_rows: dict[str, int]
     columns: list[ColumnDetail]
 
