@@ -109,6 +109,35 @@ def evaluate(
     current = [timeline.sum(*size, now - w.seconds, float("inf")) for w in windows]
     previous = [timeline.sum(*size, now - 2 * w.seconds, now - w.seconds) for w in windows]
     effects = _design_effects(reference, timeline, windows, now)
+    evaluations = judge_drift(reference, windows, current, previous, effects, thresholds, distances)
+    checked = _quality_window(reference, windows)
+    checks = _quality_checks(reference, current[checked], effects[checked], windows[checked])
+    return Evaluation(at=now, reference=reference, windows=evaluations, checks=checks)
+
+
+# -- drift --------------------------------------------------------------------------------------------------
+
+
+def judge_drift(
+    reference: Reference,
+    windows: tuple[Window, ...],
+    current: list[WindowSum],
+    previous: list[WindowSum],
+    effects: Floats,
+    thresholds: Thresholds,
+    distances: tuple[str, ...] = (),
+) -> tuple[WindowEvaluation, ...]:
+    """Measure and judge what was counted in windows.
+
+    Args:
+        reference: of all columns that are judged together.
+        windows: their lengths.
+        current: what was counted in each.
+        previous: the same of the windows before them, which have to confirm what is not gross.
+        effects: (windows, columns) rows per independent row.
+        thresholds: of the version's owner.
+        distances: optional ones to compute, by name.
+    """
     threshold = np.array(
         [thresholds.drift_by_column.get(c.name, thresholds.drift) for c in reference.columns]
     )
@@ -122,7 +151,7 @@ def evaluate(
     verdict = _verdict(now_drift, then_drift, limit, significance)
     verdict[:, ~judged] = UNDECIDED
 
-    evaluations = tuple(
+    return tuple(
         WindowEvaluation(
             window=window,
             rows=current[i].rows,
@@ -136,12 +165,6 @@ def evaluate(
         )
         for i, window in enumerate(windows)
     )
-    checked = _quality_window(reference, windows)
-    checks = _quality_checks(reference, current[checked], effects[checked], windows[checked])
-    return Evaluation(at=now, reference=reference, windows=evaluations, checks=checks)
-
-
-# -- drift --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
