@@ -48,8 +48,8 @@ class DataframeSplit(BaseModel):
 
 
 class PredictionBatch(BaseModel):
-    """Exactly one of `version` and `alias`. Rows in `predictions`, or `columns`, or `dataframe_split` and what
-    was predicted in `predictions`."""
+    """Exactly one of `version` and `alias`. Rows in `predictions`, or `columns`, or `dataframe_split` with
+    what was predicted in `predictions`."""
 
     model: str
     version: str | int | None = Field(None, description="The version that was loaded: better than `alias`.")

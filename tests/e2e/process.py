@@ -1,0 +1,89 @@
+"""The real command, `mlflow-exporter serve`, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from exporter.config import Settings
+from exporter.profile import ReferenceData, build_reference
+from exporter.schema import AliasMove
+from exporter.store import Store
+from tests.rig import eventually, make_table
+
+START_SECONDS = 60  # 3 s on an idle machine
+STOP_SECONDS = 30
+ROOT = Path(__file__).parents[2]
+
+
+class ExporterProcess:
+    """Started at once; `log` is what it wrote. Without `mlflow` it has none, and starts sooner."""
+
+    def __init__(self, store: str, port: int, directory: Path, mlflow: str = "", **settings: object) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = directory / f"exporter-{port}.log"
+        foreign = ("EXPORTER_", "MLFLOW_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        environment |= {f"EXPORTER_{name.upper()}": str(value) for name, value in settings.items()}
+        environment |= {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+        module = "exporter" if mlflow else "tests.e2e.serve_alone"
+        command = [sys.executable, "-m", module, "serve", "--port", str(port), "--store", store]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=directory,
+                env={**environment, "MLFLOW_TRACKING_URI": mlflow, "MLFLOW_DISABLE_TELEMETRY": "true"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def await_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log
+            try:
+                return httpx.get(f"{self.url}/-/ready", timeout=5).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(ready, START_SECONDS)
+
+    def kill(self) -> None:
+        """As the kernel does when memory runs out."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
+    def terminate(self) -> None:
+        """As an orchestrator does."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(STOP_SECONDS)
+
+    def sample(self, sample: str) -> float | None:
+        """A sample of `/metrics`, by its name and labels as they are written."""
+        for line in httpx.get(f"{self.url}/metrics", timeout=30).text.splitlines():
+            if line.startswith(f"{sample} "):
+                return float(line.rsplit(" ", 1)[1])
+        return None
+
+    def window_rows(self, window: str = "24h", model: str = "fraud", version: str = "1") -> float | None:
+        labels = f'{{model="{model}",model_version="{version}",window="{window}"}}'
+        return self.sample(f"mlflow_model_window_rows{labels}")
+
+
+def make_store(uri: str) -> None:
+    """A store that knows version 1 of `fraud`, so that no MLflow is needed."""
+    store = Store(uri)
+    version = store.ensure_version("fraud", "1", 0)
+    store.add_alias_moves([AliasMove("fraud", "champion", "1", 0.0)])
+    reference = build_reference(ReferenceData(make_table(), "test"), Settings().windows, 500)
+    with store.begin() as transaction:
+        transaction.save_reference(version.key, reference, at=0.0)
+    store.close()

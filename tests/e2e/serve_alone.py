@@ -1,0 +1,20 @@
+"""`mlflow-exporter serve` with an MLflow that is always down, and without its client, whose import takes
+longer than all the rest: `python -m tests.e2e.serve_alone serve ...`."""
+
+from __future__ import annotations
+
+import exporter.registry
+from exporter.cli import main
+from exporter.errors import RegistryUnreachableError
+from tests.fakes import FakeRegistry
+
+
+def make_registry(*_: object) -> FakeRegistry:
+    registry = FakeRegistry()
+    registry.failure = RegistryUnreachableError("there is no MLflow")
+    return registry
+
+
+if __name__ == "__main__":
+    exporter.registry.Registry = make_registry  # type: ignore[assignment, misc]
+    main()

@@ -1,0 +1,146 @@
+"""What was acknowledged survives whatever happens to the process."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.store import Store
+from tests.e2e.process import START_SECONDS, ExporterProcess, make_store
+from tests.rig import eventually, make_document, make_rows
+
+CLIENTS, ROWS = 6, 7
+WINDOW = {"evaluation_interval_seconds": 0.2}
+
+
+class Clients:
+    """Post batches until they are stopped, and each batch until it is acknowledged."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stopping = threading.Event()
+        self.acknowledged = 0
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
+
+    def __enter__(self) -> Clients:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, number: int) -> None:
+        with httpx.Client(base_url=self._url, timeout=20) as client:
+            for batch in itertools.count():
+                if self._stopping.is_set():
+                    return
+                if number % 2:
+                    rows, headers = make_rows(ROWS, prefix=f"{number}-{batch}-"), {}
+                else:
+                    rows, headers = make_rows(ROWS), {"idempotency-key": f"{number}-{batch}"}
+                self._post(client, make_document(rows), headers)
+                with self._lock:
+                    self.acknowledged += ROWS
+
+    def _post(self, client: httpx.Client, document: object, headers: dict[str, str]) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                answer = client.post("/v1/predictions", json=document, headers=headers)
+            except httpx.TransportError:  # it is down, and may or may not have taken the batch
+                time.sleep(0.1)
+            else:
+                assert answer.status_code in (202, 503), answer.text
+                if answer.status_code == 202:
+                    counts = answer.json()
+                    assert (counts["accepted"], counts["duplicates"]) in ((ROWS, 0), (0, ROWS))
+                    return
+            assert time.monotonic() < deadline
+
+    def await_progress(self, rows: int = 1) -> None:
+        """Wait until more rows were acknowledged."""
+        wanted = self.acknowledged + rows
+        eventually(lambda: self.acknowledged >= wanted, START_SECONDS)
+
+
+@pytest.fixture
+def processes() -> Iterator[list[ExporterProcess]]:
+    """Processes that have to end with the test."""
+    started: list[ExporterProcess] = []
+    yield started
+    for each in started:
+        if each.process.poll() is None:
+            each.kill()
+
+
+def test_every_acknowledged_row_is_counted_once_however_often_it_is_killed(
+    store_uri: str, free_port: int, tmp_path: Path, processes: list[ExporterProcess]
+) -> None:
+    make_store(store_uri)
+    moments = random.Random(7)
+
+    def start() -> ExporterProcess:
+        exporter = ExporterProcess(store_uri, free_port, tmp_path, **WINDOW)
+        processes.append(exporter)
+        exporter.await_ready()
+        return exporter
+
+    with Clients(f"http://127.0.0.1:{free_port}") as clients:
+        for _ in range(3 if store_uri.startswith("sqlite") else 1):
+            exporter = start()
+            clients.await_progress()
+            time.sleep(moments.uniform(0, 0.5))  # in the midst of whatever it does then
+            exporter.kill()
+        exporter = start()
+        clients.await_progress(10 * ROWS)
+    eventually(lambda: exporter.window_rows() == clients.acknowledged)
+
+
+def test_sigterm_ends_it_within_seconds_and_loses_nothing(
+    free_port: int, tmp_path: Path, processes: list[ExporterProcess]
+) -> None:
+    store = f"sqlite:///{tmp_path}/exporter.db"
+    make_store(store)
+    with closing(socket.create_server(("127.0.0.1", 0))) as hanging:  # an MLflow that never answers
+        mlflow = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        exporter = ExporterProcess(store, free_port, tmp_path, mlflow, **WINDOW)
+        processes.append(exporter)
+        exporter.await_ready()
+        with Clients(exporter.url) as clients:
+            clients.await_progress(20 * ROWS)
+            started = time.monotonic()
+            exporter.terminate()
+            took = time.monotonic() - started
+            again = ExporterProcess(store, free_port, tmp_path, **WINDOW)
+            processes.append(again)
+            again.await_ready()
+            clients.await_progress()
+    assert took < 5
+    assert exporter.process.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in exporter.log, exporter.log
+    eventually(lambda: again.window_rows() == clients.acknowledged)
+
+
+def test_a_second_exporter_on_the_same_store_says_so_and_ends(
+    tmp_path: Path, processes: list[ExporterProcess]
+) -> None:
+    uri = f"sqlite:///{tmp_path}/exporter.db"
+    with closing(Store(uri)):
+        second = ExporterProcess(uri, 0, tmp_path)
+        processes.append(second)
+        assert second.process.wait(START_SECONDS) == 1
+    assert second.log == f"mlflow-exporter: another exporter uses {tmp_path}/exporter.db\n"
