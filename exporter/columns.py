@@ -251,6 +251,6 @@ def _parse_time(value: object) -> tuple[float, bool]:
         if moment.tzinfo is None:
             return moment.replace(tzinfo=UTC).timestamp(), True
         return moment.timestamp(), False
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float):
         return float(value), False
     raise TypeError("neither text nor number")
