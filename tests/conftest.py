@@ -8,9 +8,20 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
-pytest_plugins = ["tests.mlflow_server", "tests.mlflow_world", "tests.postgres", "tests.rig", "tests.web_server"]
+# A busy machine is no failure; and in CI the same examples every time, so that a change is what breaks it.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("tests")
+
+pytest_plugins = [
+    "tests.mlflow_server",
+    "tests.mlflow_world",
+    "tests.postgres",
+    "tests.rig",
+    "tests.web_server",
+]
 
 # Debian renames programs that others ship under their upstream names.
 OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
