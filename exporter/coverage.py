@@ -14,7 +14,7 @@ import numpy as np
 
 from exporter.arrays import Floats, Ints
 from exporter.figures import Tables, binary_tables, class_tables, plain_tables
-from exporter.measures.estimate import rake
+from exporter.measures.estimate import rake, sum_by_cell
 from exporter.measures.intervals import wilson
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Tally
@@ -89,7 +89,7 @@ def measure_coverage(
     """
     column = layout.column("prediction")
     assert column is not None
-    rows = int(_cells(layout, predictions, column).sum())
+    rows = int(cells_of(layout, predictions, column).sum())
     if not rows:
         return Coverage(np.nan, enough=False, even=True, tables=plain_tables(found), reason="")
     ratio = min(found.rows / rows, 1.0)
@@ -113,14 +113,15 @@ def measure_coverage(
     return Coverage(ratio, enough, even, _weigh(layout, found, predictions), "weighted by inverse coverage")
 
 
-def _cells(layout: OutcomeLayout, cells: Ints, column: int) -> Ints:
+def cells_of(layout: OutcomeLayout, cells: Ints, column: int) -> Ints:
+    """Those of one column of the outputs."""
     return cells[layout.outputs.offsets[column] : layout.outputs.offsets[column + 1]]
 
 
 def _strata(layout: OutcomeLayout, cells: Ints) -> Ints:
     """Rows of every stratum, by prediction and by score."""
     columns = [layout.column("prediction"), layout.column("score")]
-    return np.concatenate([_cells(layout, cells, column) for column in columns if column is not None])
+    return np.concatenate([cells_of(layout, cells, column) for column in columns if column is not None])
 
 
 def _weigh(layout: OutcomeLayout, found: Tally, predictions: Ints) -> Tables:
@@ -142,7 +143,7 @@ def predictions_by_class(layout: OutcomeLayout, predictions: Ints) -> Floats:
     """(classes + 1,) predictions by class, all others and missing ones last."""
     column = layout.column("prediction")
     assert column is not None
-    cells = _cells(layout, predictions, column)
+    cells = cells_of(layout, predictions, column)
     counts = np.zeros(layout.sides)
     for text, cell in layout.outputs.columns[column].category_cells.items():
         counts[layout.class_index.get(text, len(layout.classes))] += cells[cell]
@@ -166,9 +167,9 @@ def _by_score(layout: OutcomeLayout, found: Tally, predictions: Ints) -> tuple[F
     if index is None or layout.cell_of_bin is None:
         return sides[:, None].astype(np.float64), np.array([1.0]), np.zeros(layout.bins + 1, np.int64)
     bins = layout.outputs.columns[index].bins
-    cells = _cells(layout, predictions, index)
+    cells = cells_of(layout, predictions, index)
     labelled = np.zeros((2, bins + 1))
-    np.add.at(labelled, (slice(None), layout.cell_of_bin), scored)
+    labelled[:, :bins] = sum_by_cell(scored.astype(np.float64), layout.cell_of_bin, bins)
     labelled[:, bins] = sides - scored.sum(axis=1)
     by_score = np.append(cells[:bins], cells[bins:].sum()).astype(np.float64)
     return labelled, by_score, np.append(layout.cell_of_bin, bins)

@@ -30,6 +30,7 @@ from scipy.special import expit
 from exporter.arrays import Floats, Ints
 from exporter.measures.exact import LIMBS
 from exporter.measures.regression import TERMS
+from exporter.model_config import match_class
 from exporter.reference import Column, Reference
 
 MAX_CLASSES = 30
@@ -180,13 +181,13 @@ def _logit_edges() -> Floats:
     return edges
 
 
-def name_classes(label: Column | None, prediction: Column, positive: str) -> tuple[str, ...]:
+def name_classes(label: Column | None, prediction: Column, further: str = "") -> tuple[str, ...]:
     """The classes that a reference knows, in the order of numbers or of the alphabet; at most 30.
 
-    Labels come first where there are more, then predictions, the frequent ones first. Of 0 and 1, one is
-    enough to know both: a model of rare events may never have predicted a 1.
+    The `further` one comes first where there are more, then labels, then predictions, the frequent ones
+    first. Of 0 and 1, one is enough to know both: a model of rare events may never have predicted a 1.
     """
-    named = dict.fromkeys([positive] if positive else [])
+    named = dict.fromkeys([further] if further else [])
     named |= dict.fromkeys(label.categories if label is not None else ())
     named |= dict.fromkeys(prediction.categories)
     if named and named.keys() <= {"0", "1"}:
@@ -207,7 +208,7 @@ def with_classes(reference: Reference, positive: str, mean_scores: dict[str, flo
 
     Args:
         reference: with its labels' profile, where it has one.
-        positive: what its owner says, may be empty.
+        positive: what its owner says, may be empty; a class that the reference does not know is one then.
         mean_scores: mean score by predicted class, of the reference's rows: the class that is predicted
             where scores are high is the positive one. Without, it is the last one: 1 of 0 and 1.
     """
@@ -215,9 +216,14 @@ def with_classes(reference: Reference, positive: str, mean_scores: dict[str, flo
     if prediction is None or reference.task not in ("binary", "multiclass"):
         return reference
     label = reference.labels.columns[0] if reference.labels is not None else None
-    classes = name_classes(label, prediction, positive)
-    if reference.task == "binary" and not positive and len(classes) > 1:
+    classes = name_classes(label, prediction)
+    if positive:
+        known = match_class(positive, classes)
+        positive, classes = (
+            (known, classes) if known else (positive, name_classes(label, prediction, positive))
+        )
+    elif reference.task == "binary" and classes:
         means = {text: mean for text, mean in mean_scores.items() if text in classes}
         telling = len(set(means.values())) > 1
         positive = max(means, key=means.__getitem__) if telling else classes[-1]
-    return replace(reference, classes=classes, positive_class=positive if positive in classes else "")
+    return replace(reference, classes=classes, positive_class=positive)

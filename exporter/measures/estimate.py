@@ -173,11 +173,16 @@ def spread(cells: Floats, reference: Floats, cell_of_bin: Ints) -> Floats:
         reference: (2, bins) rows of the reference by prediction and fine bin.
         cell_of_bin: (bins,) the cell that each bin lies in.
     """
-    own = np.stack([np.bincount(cell_of_bin, row, minlength=cells.shape[1]) for row in reference])
+    own = sum_by_cell(reference, cell_of_bin, cells.shape[1])
     # Where the reference has no row of this prediction, its bins count alike.
     prior = np.where(own[:, cell_of_bin] > 0, reference, 1.0)
-    whole = np.stack([np.bincount(cell_of_bin, row, minlength=cells.shape[1]) for row in prior])
+    whole = sum_by_cell(prior, cell_of_bin, cells.shape[1])
     return cells[:, cell_of_bin] * prior / whole[:, cell_of_bin]
+
+
+def sum_by_cell(rows: Floats, cell_of_bin: Ints, cells: int) -> Floats:
+    """(2, bins) -> (2, cells)"""
+    return np.stack([np.bincount(cell_of_bin, side, minlength=cells) for side in rows]).astype(np.float64)
 
 
 def rake(table: Floats, rows: Floats, columns: Floats) -> Floats:

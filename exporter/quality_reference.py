@@ -1,0 +1,113 @@
+"""What the quality of a version is measured with and against: (reference, run, owner) -> baselines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+
+import numpy as np
+
+from exporter.arrays import Floats
+from exporter.baselines import TRAINING_SPLITS, Baseline, choose_baselines, tolerance
+from exporter.coverage import Outputs
+from exporter.errors import StoreError
+from exporter.estimation import Estimator, learn
+from exporter.figures import binary_tables, measure, plain_tables
+from exporter.measures.intervals import Interval
+from exporter.measures.regression import ErrorSums
+from exporter.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.outcomes import Tally, decode_outcomes, tally
+from exporter.reference import Reference
+
+
+@dataclass(frozen=True)
+class QualityRules:
+    """What the owner of a model may say of its quality.
+
+    `maturation_seconds`: how long labels take; 0 counts what has come. There is no verdict on less than
+    `min_labels`, `min_positives` or the coverage `min_coverage`. `tolerances` and `baselines` by metric, in
+    its own unit. `prevalence`: the true share of positives, where the reference was resampled.
+    """
+
+    maturation_seconds: float = 0.0
+    min_labels: int = 200
+    min_positives: int = 30
+    min_coverage: float = 0.8
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    prevalence: float | None = None
+
+
+@dataclass(frozen=True)
+class QualityReference:
+    """What the quality of a version is measured with and against; made once, as long as nothing changes.
+
+    `baselines` and `tolerances` by metric, of the metrics that have a baseline. `estimator` is None where
+    quality without labels cannot be estimated, and `no_estimate` says why.
+    """
+
+    reference: Reference
+    layout: OutcomeLayout
+    outputs: Outputs
+    baselines: Mapping[str, Baseline]
+    tolerances: Mapping[str, float]
+    estimator: Estimator | None
+    no_estimate: str
+
+
+def quality_reference(
+    reference: Reference, rules: QualityRules, run_metrics: Mapping[str, float]
+) -> QualityReference | None:
+    """What a reference, its source run and its owner say of a version's quality.
+
+    Returns:
+        None where the reference does not say what is predicted: see `outcome_layout`.
+    """
+    layout = outcome_layout(reference)
+    if layout is None:
+        return None
+    own = _own_outcomes(reference, layout)
+    figures: dict[str, Interval] = {}
+    estimator, no_estimate = None, "the reference has no labels that the model was not trained on"
+    deviation = 2.0**layout.unit
+    if own is not None:
+        weights = _prevalence_weights(layout, own, rules.prevalence)
+        tables = plain_tables(own) if weights is None else binary_tables(layout, own, weights)
+        figures = measure(layout, own, tables)
+        estimator, no_estimate = learn(layout, tables.histogram)
+        if not layout.classifies:
+            deviation *= sqrt(ErrorSums(own.rows, own.zeros, own.sums).label_variance)
+    baselines = choose_baselines(layout.task, figures, run_metrics, rules.baselines)
+    return QualityReference(
+        reference=reference,
+        layout=layout,
+        outputs=Outputs.of(layout, reference),
+        baselines=baselines,
+        tolerances={
+            metric: rules.tolerances.get(metric, tolerance(metric, baseline.figure.value, deviation))
+            for metric, baseline in baselines.items()
+        },
+        estimator=estimator,
+        no_estimate=no_estimate,
+    )
+
+
+def _own_outcomes(reference: Reference, layout: OutcomeLayout) -> Tally | None:
+    """Of the reference's own rows, if the model was not trained on them."""
+    if not reference.outcomes or reference.split in TRAINING_SPLITS:
+        return None
+    try:
+        own = tally(layout, [decode_outcomes(layout, reference.outcomes)])
+    except StoreError:  # of another version of the codec
+        return None
+    return own if own.rows else None
+
+
+def _prevalence_weights(layout: OutcomeLayout, own: Tally, prevalence: float | None) -> Floats | None:
+    """(2, 1, 1) weights by label that give the rows the declared share of positives."""
+    positives = int(own.confusion[layout.positive].sum()) if layout.task == "binary" else 0
+    if prevalence is None or not 0 < positives < own.rows:
+        return None
+    share = positives / own.rows
+    return np.array([(1 - prevalence) / (1 - share), prevalence / share])[:, None, None]
