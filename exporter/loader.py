@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from queue import Queue
 
@@ -155,11 +156,13 @@ class ReferenceLoader:
 
     def _find(self, version: Version, registered: RegisteredVersion) -> None:
         if not self.load_stored(version):
-            self._activate(version, self._registry.load_reference(registered))
+            self._activate(version, self._registry.load_reference(registered, version.facts.config))
 
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows
-        self._activate(version, live_reference(self._store.load_spooled(version.key), rows, self._settings))
+        data = live_reference(self._store.load_spooled(version.key), rows, self._settings)
+        said = version.facts.config.reference_fields() | {"split": data.split}
+        self._activate(version, replace(data, **said))
 
     def _activate(self, version: Version, data: ReferenceData) -> None:
         reference = build_reference(data, self._settings.windows, self._settings.max_columns)

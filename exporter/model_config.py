@@ -133,6 +133,17 @@ class ModelConfig(_Section):
     tolerances: Annotated[dict[Metric, Annotated[Figure, Field(ge=0)]], BeforeValidator(_mapping)] = {}
     segments: Annotated[Names, AfterValidator(_few)] = ()
 
+    def reference_fields(self) -> dict[str, Any]:
+        """What is said that decides how a reference is built, by field of `ReferenceData`."""
+        fields = {
+            "task": self.task,
+            "target": self.target,
+            "split": self.reference_split,
+            "positive_class": self.positive_class,
+            "columns": self.columns,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
 
 _Entry = Annotated[ModelConfig, BeforeValidator(_mapping)]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.labelled_rows import class_scores, mean_scores
 from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
+from exporter.model_config import Columns
 from exporter.outcome_layout import outcome_layout, with_classes
 from exporter.outcomes import fold_outcomes
 from exporter.reference import Column, Kind, Reference, Role, Variation
@@ -49,7 +50,8 @@ class ReferenceData:
     """A reference as it was found: the table, and what its owner says of it.
 
     `task`, `target` and `positive_class` may be empty: the task is then inferred, a column named `label` or
-    `target` is taken as the target, and the positive class is found as `with_classes` says.
+    `target` is taken as the target, and the positive class is found as `with_classes` says. `columns` says
+    which features are looked at.
     """
 
     table: pa.Table
@@ -59,6 +61,7 @@ class ReferenceData:
     split: str = ""
     notes: tuple[str, ...] = ()
     positive_class: str = ""
+    columns: Columns = field(default_factory=Columns)
 
 
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
@@ -93,8 +96,12 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     columns: list[Column] = []
     values: dict[tuple[str, str], Values] = {}
     features = 0
+    left_out = []
     for name, column_values in raw.items():
         role: Role = "prediction" if name == "prediction" else "score" if name == "score" else "feature"
+        if role == "feature" and not data.columns.select(name):
+            left_out.append(name)
+            continue
         arrow_type = table.schema.field(name).type
         kind = _kind(arrow_type, column_values, role, task)
         if kind is None:
@@ -106,6 +113,8 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
                 continue
         columns.append(_column(name, role, kind, column_values, timestamps))
         values[role, name if role == "feature" else ""] = column_values
+    if left_out:
+        notes.append(f"left out on demand: {', '.join(left_out)}")
     if not features:
         raise ReferenceInvalidError("the reference has no feature columns")
     if features > max_columns:

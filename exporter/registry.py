@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from exporter.config import Settings
 from exporter.connection import Connection
 from exporter.experiments import Run
+from exporter.model_config import ModelConfig
 from exporter.profile import ReferenceData
 from exporter.sources import load_reference
 from exporter.versions import Registered, RegisteredModel, RegisteredVersion, is_switched_off
@@ -75,14 +76,14 @@ class Registry:
             ),
         )
 
-    def load_reference(self, version: RegisteredVersion) -> ReferenceData:
+    def load_reference(self, version: RegisteredVersion, config: ModelConfig) -> ReferenceData:
         """Find and read what a version is compared with; where it may be is told in `exporter.sources`.
 
         Raises:
             ReferenceNotFoundError: there is none; the message names the places.
             ReferenceInvalidError: there is one, and it cannot be used.
         """
-        return load_reference(self._mlflow, version, self._reference_max_rows)
+        return load_reference(self._mlflow, version, config, self._reference_max_rows)
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         """The metrics of a version's source run, none where the run is unknown or gone."""

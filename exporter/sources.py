@@ -1,5 +1,6 @@
 """The places where a version's reference may be, first hit wins.
 
+    config         `reference_uri` of the exporter's own file
     tag            version tag monitoring.reference_uri
     extra_files    extra_files/reference.parquet of the logged model
     model          reference.parquet at its root
@@ -10,8 +11,9 @@
 What is named on purpose has to be readable, or it is an error. A training dataset is only a guess: it is
 passed over where it cannot be read. The model is never loaded, and its input example is never a reference.
 
-Whoever may tag a version may name a place. So no file on the exporter's own disk is read, nothing from stores
-that would get credentials at a host of the tagger's choice, and the web is asked without any.
+Whoever may tag a version may name a place. So no file on the exporter's own disk is read unless its
+configuration names it, nothing from stores that would get credentials at a host of the tagger's choice, and
+the web is asked without any.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import pyarrow as pa
 import yaml
@@ -37,6 +40,7 @@ from exporter.errors import (
     RegistryError,
     RegistryUnreachableError,
 )
+from exporter.model_config import ModelConfig
 from exporter.profile import ReferenceData
 from exporter.tables import check_size, max_bytes, read_table
 from exporter.versions import RegisteredVersion
@@ -48,8 +52,13 @@ MAX_MLMODEL_BYTES = 2**20
 CHUNK_BYTES = 2**20
 # Where a file may be that a tag or a dataset names; `runs:/` and `models:/` lead to one of these.
 NAMED_SCHEMES = ("mlflow-artifacts", "s3", "gs", "wasbs", *HTTP_SCHEMES)
-# Fields of `ReferenceData`, and how they are called in the model's metadata and in tags.
-SETTINGS = {"target": "target", "task": "task", "split": "reference_split"}
+# Fields of `ReferenceData`, and how they are called in the model's metadata.
+SETTINGS = {
+    "target": "target",
+    "task": "task",
+    "split": "reference_split",
+    "positive_class": "positive_class",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class _Place:
     """Where to look, `name` for people.
 
     `promised`: somebody named it as the reference. `guessed`: nobody did, but it may well serve as one.
+    `trusted`: the exporter's own file did, so it may be a path.
     `assumed` are settings that hold where nobody says otherwise.
     """
 
@@ -65,16 +75,19 @@ class _Place:
     uri: str
     promised: bool = False
     guessed: bool = False
+    trusted: bool = False
     assumed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def named(self) -> bool:
-        """Whether the URI came with a tag or dataset: others than MLflow chose it."""
+        """Whether others than MLflow chose the URI."""
         return self.promised or self.guessed
 
 
-def load_reference(mlflow: Connection, version: RegisteredVersion, max_rows: int) -> ReferenceData:
-    """Find a version's reference and read at most `max_rows` of it.
+def load_reference(
+    mlflow: Connection, version: RegisteredVersion, config: ModelConfig, max_rows: int
+) -> ReferenceData:
+    """Find a version's reference and read at most `max_rows` of it. What `config` says wins over metadata.
 
     Raises:
         ReferenceNotFoundError: there is none; the message names the places.
@@ -83,7 +96,7 @@ def load_reference(mlflow: Connection, version: RegisteredVersion, max_rows: int
     """
     root = mlflow.locate_version(version.model, version.version)
     looked_at = []
-    for place in _places(mlflow, version, root):
+    for place in _places(mlflow, version, config, root):
         try:
             found = _read(mlflow, place, max_rows)
         except ReferenceInvalidError as error:
@@ -95,8 +108,8 @@ def load_reference(mlflow: Connection, version: RegisteredVersion, max_rows: int
             looked_at.append(place.name)
             continue
         table, notes = found
-        settings = {**place.assumed, **_settings(mlflow, version, root)}
-        return ReferenceData(table=table, source=place.source, notes=tuple(notes), **settings)
+        said = {**place.assumed, **_metadata(mlflow, f"{root}/MLmodel"), **config.reference_fields()}
+        return ReferenceData(table=table, source=place.source, notes=tuple(notes), **said)
     without = "" if version.run_id else " (the version has no source run)"
     raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}{without}")
 
@@ -104,8 +117,13 @@ def load_reference(mlflow: Connection, version: RegisteredVersion, max_rows: int
 # -- places -------------------------------------------------------------------------------------------------
 
 
-def _places(mlflow: Connection, version: RegisteredVersion, root: str) -> Iterator[_Place]:
+def _places(
+    mlflow: Connection, version: RegisteredVersion, config: ModelConfig, root: str
+) -> Iterator[_Place]:
     """One after the other, since each may cost a call."""
+    if config.reference_uri:
+        name = f"reference_uri of the configuration, {_shown(config.reference_uri)}"
+        yield _Place("config", name, config.reference_uri, promised=True, trusted=True)
     tagged = version.tags.get("monitoring.reference_uri", "").strip()
     if tagged:
         yield _Place("tag", f"tag monitoring.reference_uri, {_shown(tagged)}", tagged, promised=True)
@@ -155,6 +173,8 @@ def _read(mlflow: Connection, place: _Place, max_rows: int) -> tuple[pa.Table, l
     """Table and notes, None where nothing is there."""
     if place.named and not place.uri:
         raise ReferenceInvalidError("it does not say which file it came from")
+    if place.trusted and urlsplit(place.uri).scheme in ("", "file"):
+        return _read_local(place.uri, max_rows)
     try:
         uri = mlflow.locate(place.uri)
         if place.named:
@@ -175,6 +195,14 @@ def _read(mlflow: Connection, place: _Place, max_rows: int) -> tuple[pa.Table, l
     if place.promised:
         raise ReferenceInvalidError("there is no such file")
     return None
+
+
+def _read_local(uri: str, max_rows: int) -> tuple[pa.Table, list[str]]:
+    path = Path(url2pathname(urlsplit(uri).path) if uri.startswith("file:") else uri)
+    try:
+        return read_table(path, max_rows)
+    except OSError as error:
+        raise ReferenceInvalidError(f"it cannot be read: {error.strerror}") from error
 
 
 def _check_named(uri: str) -> None:
@@ -208,17 +236,8 @@ def _fetch(url: str, directory: Path, timeout_seconds: float) -> Path:
     return path
 
 
-def _settings(mlflow: Connection, version: RegisteredVersion, root: str) -> dict[str, str]:
-    """Task, target and split as far as somebody says: tags, else the model's metadata."""
-    settings = {name: version.setting(key) for name, key in SETTINGS.items()}
-    if not all(settings.values()):
-        metadata = _metadata(mlflow, f"{root}/MLmodel")
-        settings = {name: settings[name] or str(metadata.get(key) or "") for name, key in SETTINGS.items()}
-    return {name: value for name, value in settings.items() if value}
-
-
-def _metadata(mlflow: Connection, uri: str) -> Mapping[str, object]:
-    """What a model's `log_model(metadata={"monitoring": ...})` said."""
+def _metadata(mlflow: Connection, uri: str) -> dict[str, str]:
+    """What a model's `log_model(metadata={"monitoring": ...})` said, by field of `ReferenceData`."""
     file = mlflow.find_file(uri)
     if file is None or (file.size_bytes or 0) > MAX_MLMODEL_BYTES:
         return {}
@@ -230,7 +249,11 @@ def _metadata(mlflow: Connection, uri: str) -> Mapping[str, object]:
         return {}
     except yaml.YAMLError as error:
         raise ReferenceInvalidError(f"the model's MLmodel cannot be read: {first_line(error)}") from error
-    return metadata if isinstance(metadata, dict) else {}
+    if not isinstance(metadata, dict):
+        return {}
+    return {
+        field: str(metadata[name]) for field, name in SETTINGS.items() if metadata.get(name) not in (None, "")
+    }
 
 
 def _shown(uri: str) -> str:

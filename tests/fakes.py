@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from types import MappingProxyType
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
 from exporter.experiments import Run
+from exporter.model_config import ModelConfig
 from exporter.profile import ReferenceData
 from exporter.registry import Registry
 from exporter.versions import Registered, RegisteredModel, RegisteredVersion, is_switched_off
@@ -137,7 +138,7 @@ class FakeRegistry(Registry):
             created_at=version.created_at,
         )
 
-    def load_reference(self, version: RegisteredVersion) -> ReferenceData:
+    def load_reference(self, version: RegisteredVersion, config: ModelConfig) -> ReferenceData:
         assert self.loading.wait(TIMEOUT_SECONDS)
         self._check()
         reference = self._models[version.model].versions[version.version].reference
@@ -145,8 +146,7 @@ class FakeRegistry(Registry):
             raise ReferenceNotFoundError("no reference found, looked at: everything")
         if isinstance(reference, Exception):
             raise reference
-        settings = {name: version.setting(name) for name in ("task", "target")}
-        return replace(ReferenceData(reference, source="extra_files"), **settings)
+        return ReferenceData(reference, source="extra_files", **config.reference_fields())
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         self._check()

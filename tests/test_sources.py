@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ import pytest
 
 import exporter.tables
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
+from exporter.model_config import ConfigFile, ModelConfig, match_class
 from exporter.profile import ReferenceData
 from exporter.registry import Registry
 from tests.mlflow_server import MlflowServer
@@ -31,8 +33,12 @@ def reference(mark: str) -> bytes:
     return parquet(mark=[mark], x=[1.5])
 
 
-def load(registry: Registry, model: str) -> ReferenceData:
-    return registry.load_reference(registry.poll().models[model].versions["1"])
+def load(registry: Registry, model: str, **said: Any) -> ReferenceData:
+    """The reference of version 1, with what is `said` of the model in the exporter's file."""
+    version = registry.poll().models[model].versions["1"]
+    file = ConfigFile(models={model: ModelConfig(**said)})
+    config, _ = file.resolve(model, {**version.model_tags, **version.tags})
+    return registry.load_reference(version, config)
 
 
 def mark(data: ReferenceData) -> str:
@@ -109,6 +115,52 @@ def test_a_deleted_run_still_has_its_artifacts(registry: Registry, world: World)
     assert load(registry, model).source == "run_artifact"
 
 
+@pytest.mark.parametrize("as_uri", [False, True])
+def test_the_configuration_may_name_a_file_of_this_machine(
+    registry: Registry, world: World, tmp_path: Path, as_uri: bool
+) -> None:
+    path = tmp_path / "a #1?.csv"
+    path.write_text("mark,x\nlocal,1.5\n")
+    tags = {"monitoring.reference_uri": "runs:/nothing/r.csv"}
+    model = world.log_version({"reference.parquet": reference("model")}, tags=tags)
+    data = load(registry, model, reference_uri=path.as_uri() if as_uri else str(path))
+    assert (mark(data), data.source) == ("local", "config")
+
+
+def test_the_configuration_may_name_what_a_tag_may(registry: Registry, world: World) -> None:
+    run_id = world.add_run({"shared/r.parquet": reference("shared")})
+    data = load(registry, world.log_version(), reference_uri=f"runs:/{run_id}/shared/r.parquet")
+    assert (mark(data), data.source) == ("shared", "config")
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("/nowhere/r.csv", "it cannot be read: No such file or directory"),
+        ("/etc", "'etc' does not end in .parquet, .csv, .json, .jsonl"),
+        ("ftp://host/r.csv", "ftp://host/r.csv is not read"),
+        ("runs:/0123/r.csv", "there is no such file"),
+    ],
+)
+def test_what_the_configuration_names_has_to_be_there(
+    registry: Registry, world: World, uri: str, message: str
+) -> None:
+    model = world.log_version({"reference.parquet": reference("model")})
+    with pytest.raises(ReferenceInvalidError, match=f"^reference_uri of the configuration, {uri}: {message}"):
+        load(registry, model, reference_uri=uri)
+
+
+def test_a_run_that_leads_to_this_machine_is_not_read(
+    registry: Registry, world: World, tmp_path: Path
+) -> None:
+    """Whoever may create an experiment chooses where its artifacts are."""
+    (tmp_path / "r.csv").write_text("mark,x\nlocal,1.5\n")
+    experiment_id = world.client.create_experiment(tmp_path.name, artifact_location=tmp_path.as_uri())
+    run_id = world.client.create_run(experiment_id).info.run_id
+    with pytest.raises(ReferenceInvalidError):
+        load(registry, world.log_version(), reference_uri=f"runs:/{run_id}/r.csv")
+
+
 # -- what is said of the reference --------------------------------------------------------------------------
 
 
@@ -126,6 +178,20 @@ def test_tags_win_over_metadata(registry: Registry, world: World) -> None:
     model = world.log_version({"reference.parquet": reference("model"), "MLmodel": MLMODEL}, tags=tags)
     data = load(registry, model)
     assert (data.target, data.task, data.split) == ("delay", "regression", "test")
+
+
+def test_the_configuration_wins_over_metadata(registry: Registry, world: World) -> None:
+    model = world.log_version({"reference.parquet": reference("model"), "MLmodel": MLMODEL})
+    data = load(registry, model, target="delay", task="regression", columns={"exclude": ["x"]})
+    assert (data.target, data.task, data.split) == ("delay", "regression", "test")
+    assert not data.columns.select("x")
+
+
+@pytest.mark.parametrize("value", ["0", '"0"', "0.0"])
+def test_a_positive_class_may_be_zero(registry: Registry, world: World, value: str) -> None:
+    metadata = f"metadata: {{monitoring: {{positive_class: {value}}}}}".encode()
+    model = world.log_version({"reference.parquet": reference("model"), "MLmodel": metadata})
+    assert match_class(load(registry, model).positive_class, ["0", "1"]) == "0"
 
 
 @pytest.mark.parametrize("mlmodel", [b"", b"[]", b"metadata: 3", b"metadata: {monitoring: [target]}"])
@@ -246,7 +312,7 @@ def test_mlflow_going_down_is_not_taken_for_a_missing_reference(
     model = world.log_version()
     version = registry.poll().models[model].versions["1"]
     with pytest.raises(RegistryUnreachableError):
-        Registry(f"http://127.0.0.1:{free_port}", None, 2).load_reference(version)
+        Registry(f"http://127.0.0.1:{free_port}", None, 2).load_reference(version, ModelConfig())
 
 
 # -- places that a person named -----------------------------------------------------------------------------
