@@ -1,0 +1,97 @@
+"""The command line: what it says and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from exporter.cli import main
+from exporter.store import Store
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(mlflow_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An MLflow that is not there, and a directory for the default store."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+
+
+def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    """Exit status, and what it said on standard error."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return end.value.code, capsys.readouterr().err
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("sing",), ("serve", "--port", "high"), ("serve", "--no-such-flag")]
+)
+def test_commands_and_flags_that_do_not_exist_are_refused(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    status, said = ended(capsys, *arguments)
+    assert status == 2
+    assert "usage: mlflow-exporter" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("EXPORTER_NO_SUCH_SETTING", "1", "unknown setting EXPORTER_NO_SUCH_SETTING"),
+        ("EXPORTER_WINDOWS", "1 hour", "EXPORTER_WINDOWS='1 hour': '1 hour' is not a duration"),
+        ("EXPORTER_API_TOKEN_FILE", "/nowhere", "/nowhere cannot be read"),
+        ("EXPORTER_STORE", "mysql://host/db", "taken are sqlite and postgresql"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_told(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    status, said = ended(capsys, "serve")
+    assert status == 2
+    assert said.startswith("mlflow-exporter: ")
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_flag_wins_over_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPORTER_STORE", "sqlite:///exporter.db")
+    status, said = ended(capsys, "serve", "--store", "mysql://host/db")
+    assert (status, "mysql" in said) == (2, True)
+
+
+def test_a_store_in_use_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/exporter.db"
+    with closing(Store(uri)):
+        status, said = ended(capsys, "serve", "--store", uri)
+    assert status == 1
+    assert said == f"mlflow-exporter: another exporter uses {tmp_path}/exporter.db\n"
+
+
+def test_the_module_is_the_command() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "exporter", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert told.stdout == f"{__version__}\n"
