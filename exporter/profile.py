@@ -1,16 +1,8 @@
-"""Reference data -> Reference: its columns, their frozen bins, and how much the data itself varies.
-
-Bins decide what can be seen for as long as the version lives, so they come from the reference alone. Numbers
-get an *atom* for every value with a share of at least 1 / (2 B) (zeros, price points, small integers), B = 10
-quantile bins for the rest, and edges in the tails; an edge lies midway between adjacent distinct values, so
-that float32 and float64 of one value share a bin. Categories get the 30 most frequent.
-"""
+"""Reference data -> Reference: its columns and their counts, and how much the data itself varies."""
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +10,8 @@ import pyarrow as pa
 
 from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
-from exporter.binning import MISMATCHED, Binned, bin_columns, canonical_text, text_hash
+from exporter.binning import Binned, bin_columns
+from exporter.column_profile import category_counts, profile_column
 from exporter.columns import Texts, Times, Values, from_arrow, read_times, take_rows
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
@@ -29,20 +22,13 @@ from exporter.outcome_layout import outcome_layout, with_classes
 from exporter.outcomes import fold_outcomes
 from exporter.reference import Column, Kind, Reference, Role, Variation
 
-QUANTILE_BINS = 10
-TAIL_QUANTILES = (0.001, 0.01, 0.05, 0.95, 0.99, 0.999)
-MAX_CATEGORIES = 30
-MAX_KNOWN_CATEGORIES = 50_000
-MIN_ROWS_TO_RECOGNISE = 100  # below, an id cannot be told from a measurement
 MAX_CLASSES = 20
 TASKS = ("binary", "multiclass", "regression")
 # In samples these columns are the row's own, so a feature of the same name would always be missing.
 ROW_FIELDS = ("id", "latency_seconds")
 MAX_SECONDS = 1e11  # the year 5138; what is beyond is in milliseconds or finer
-MAX_MOMENT = 1e150  # squares of larger numbers overflow
 SLICE_VALUES = 2_000_000  # binned at once: a large reference would take several times its size otherwise
 MAX_CHUNK_CELLS = 4_000_000
-_LARGEST = np.finfo(np.float64).max
 
 
 @dataclass(frozen=True)
@@ -111,7 +97,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
             features += 1
             if features > max_columns:
                 continue
-        columns.append(_column(name, role, kind, column_values, timestamps))
+        columns.append(profile_column(name, role, kind, column_values, timestamps))
         values[role, name if role == "feature" else ""] = column_values
     if left_out:
         notes.append(f"left out on demand: {', '.join(left_out)}")
@@ -167,7 +153,7 @@ def _infer_task(prediction: Values | None) -> str:
         if classes > MAX_CLASSES or (known != np.floor(known)).any():
             return "regression"
     else:
-        classes = len(_category_counts(prediction))
+        classes = len(category_counts(prediction))
     return "binary" if classes <= 2 else "multiclass"
 
 
@@ -184,131 +170,6 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
     if isinstance(values, Texts) or pa.types.is_null(arrow_type):
         return "category"
     return "number"
-
-
-# -- columns ------------------------------------------------------------------------------------------------
-
-
-def _column(name: str, role: Role, kind: Kind, values: Values, timestamps: Floats | None) -> Column:
-    if kind in ("category", "boolean"):
-        return _category_column(name, role, kind, values)
-    if isinstance(values, Times):
-        if timestamps is None:
-            unjudged = "a date is judged by its age, and the reference has no timestamp to take it from"
-            return Column(name, role, kind, low=0.0, high=0.0, unjudged=unjudged)
-        numbers = timestamps - values.seconds
-    else:
-        assert isinstance(values, np.ndarray)
-        numbers = values
-    column = number_column(name, role, kind, numbers)
-    if role != "feature" or column.unjudged:
-        return column
-    return replace(column, unjudged=_nature(numbers, timestamps))
-
-
-def number_column(name: str, role: Role, kind: Kind, numbers: Floats) -> Column:
-    """A numeric column with bins frozen from (rows,) values; NaN is missing, infinities are out of range."""
-    finite = np.sort(numbers[np.isfinite(numbers)])
-    if not len(finite):
-        return Column(name, role, kind, low=0.0, high=0.0, unjudged="the reference has no value in it")
-    low, high = np.clip(np.quantile(finite, [0.001, 0.999]), -MAX_MOMENT, MAX_MOMENT)
-    low, high = low - (high - low), high + (high - low)
-    inside = np.clip(finite, low, high)
-    scale = float(inside.std())
-    return Column(
-        name,
-        role,
-        kind,
-        edges=_edges(finite),
-        center=float(inside.mean()),
-        scale=scale if scale > 0 else 1.0,
-        low=float(low),
-        high=float(high),
-    )
-
-
-def _edges(finite: Floats) -> Floats:
-    """Bin edges from sorted finite values: the range, atoms, quantiles and tails of the rest."""
-    distinct, counts = np.unique(finite, return_counts=True)
-    # Halves, since the sum of two huge values overflows; the upper of two neighbours with nothing in between.
-    middle = np.maximum(distinct[:-1] / 2 + distinct[1:] / 2, np.nextafter(distinct[:-1], np.inf))
-    atoms = np.flatnonzero(counts / len(finite) >= 1 / (2 * QUANTILE_BINS))
-    cuts = {int(k) for atom in atoms for k in (atom - 1, atom) if 0 <= k < len(middle)}
-    rest = counts.astype(np.float64)
-    rest[atoms] = 0.0
-    if rest.any() and len(middle):
-        shares = np.cumsum(rest) / rest.sum()
-        quantiles = (*(k / QUANTILE_BINS for k in range(1, QUANTILE_BINS)), *TAIL_QUANTILES)
-        found = np.searchsorted(shares, np.array(quantiles) - 1e-12)
-        cuts.update(int(k) for k in found if k < len(middle))
-    # What a round trip through float32 moved is not out of range.
-    slack = np.minimum(np.finfo(np.float32).eps * np.abs(distinct[[0, -1]]), MAX_MOMENT)
-    low = max(distinct[0] - slack[0], -_LARGEST)
-    high = np.nextafter(min(distinct[-1] + slack[1], _LARGEST), np.inf)
-    return np.unique(np.array([low, *middle[sorted(cuts)], high], np.float64))
-
-
-def _nature(numbers: Floats, timestamps: Floats | None) -> str:
-    """Why a numeric feature is not judged: it counts, or tells the time. Empty where it measures."""
-    known = np.isfinite(numbers)
-    values = numbers[known]
-    if len(values) < MIN_ROWS_TO_RECOGNISE:
-        return ""
-    if (values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all():
-        return "looks like a running number: every row's is beyond the one before"
-    if timestamps is not None:
-        moments, group = np.unique(timestamps[known], return_inverse=True)
-        if len(moments) >= 10:
-            with np.errstate(over="ignore", invalid="ignore"):
-                means = np.bincount(group, values) / np.bincount(group)
-                changes = np.diff(means)
-            changes = changes[changes != 0]
-            if len(changes) >= 2 and (changes > 0).mean() >= 0.99:
-                return "looks like a clock: it only grows with the row's time"
-    return ""
-
-
-def _category_column(name: str, role: Role, kind: Kind, values: Values) -> Column:
-    counts = _category_counts(values)
-    rows = sum(counts.values())
-    unjudged = "" if rows else "the reference has no value in it"
-    if kind == "boolean":
-        return Column(name, role, kind, categories=("0", "1"), unjudged=unjudged)
-    listed = heapq.nsmallest(MAX_CATEGORIES, counts, key=lambda text: (-counts[text], text))
-    rarer = counts.keys() - set(listed)
-    complete = len(rarer) <= MAX_KNOWN_CATEGORIES
-    if role == "feature" and rows >= MIN_ROWS_TO_RECOGNISE and len(counts) > rows / 2:
-        unjudged = f"looks like an id: {len(counts)} different values in {rows} rows"
-    return Column(
-        name,
-        role,
-        kind,
-        categories=tuple(listed),
-        known=np.array(sorted(map(text_hash, rarer)) if complete else [], np.uint64),
-        known_complete=complete,
-        unjudged=unjudged,
-    )
-
-
-def _category_counts(values: Values) -> Counter[str]:
-    """Rows by canonical text."""
-    pairs: Iterable[tuple[object, int]]
-    if isinstance(values, np.ndarray):
-        distinct, counts = np.unique(values, return_counts=True)
-        pairs = zip(distinct.tolist(), counts.tolist(), strict=True)
-    elif isinstance(values, Texts):
-        counts = np.bincount(values.codes[values.codes >= 0], minlength=len(values.texts))
-        pairs = ((text, count) for text, count in zip(values.texts, counts.tolist(), strict=True) if count)
-    elif isinstance(values, Times):
-        pairs = ()
-    else:
-        pairs = ((value, 1) for value in values)
-    totals: Counter[str] = Counter()
-    for value, count in pairs:
-        text = canonical_text(value)
-        if text is not None and text is not MISMATCHED:
-            totals[text] += count
-    return totals
 
 
 # -- counting -----------------------------------------------------------------------------------------------
@@ -363,7 +224,9 @@ def _with_labels(
     if isinstance(labels, Times) or not (classifies or isinstance(labels, np.ndarray)):
         note = f"column {reference.target} holds no labels of a {reference.task or 'known'} task"
         return replace(reference, notes=(*reference.notes, note))
-    column = _column(reference.target, "label", "category" if classifies else "number", labels, timestamps)
+    column = profile_column(
+        reference.target, "label", "category" if classifies else "number", labels, timestamps
+    )
     profile = Reference(
         columns=(column,),
         counts=np.zeros(1, np.int64),

@@ -20,7 +20,7 @@ from exporter.binning import (
     text_hash,
 )
 from exporter.columns import OPAQUE, Times, Values, from_python
-from exporter.profile import number_column
+from exporter.column_profile import number_column
 from exporter.reference import Column, Kind, Reference
 from tests.wire import decode
 
