@@ -9,6 +9,7 @@ that float32 and float64 of one value share a bin. Categories get the 30 most fr
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -85,7 +86,7 @@ def _edges(finite: Floats) -> Floats:
     # What a round trip through float32 moved is not out of range.
     slack = np.minimum(np.finfo(np.float32).eps * np.abs(distinct[[0, -1]]), MAX_MOMENT)
     low = max(distinct[0] - slack[0], -_LARGEST)
-    high = np.nextafter(min(distinct[-1] + slack[1], _LARGEST), np.inf)
+    high = math.nextafter(min(distinct[-1] + slack[1], _LARGEST), math.inf)
     return np.unique(np.array([low, *middle[sorted(cuts)], high], np.float64))
 
 
