@@ -1,7 +1,8 @@
 """Quality of predictions whose labels are not there yet: (reference, counts of scores) -> estimates. Pure.
 
-What is known of such rows are counts by predicted class and by the score column's bins. Within a bin, and
-between the classes predicted there, they are taken to lie as the reference's rows do.
+Best from the predictions' own fine histogram. Where that is not there, counts by predicted class and by the
+score column's bins have to do: within a bin, and between the classes predicted there, rows are then taken to
+lie as the reference's do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ import numpy as np
 
 from exporter.arrays import Bools, Floats, Ints
 from exporter.coverage import cells_of, predictions_by_class
-from exporter.measures.estimate import Calibration, Estimate, calibrate, estimate, rake, spread, sum_by_cell
+from exporter.measures.estimate import (
+    METRICS,
+    Calibration,
+    Estimate,
+    calibrate,
+    estimate,
+    rake,
+    spread,
+    sum_by_cell,
+)
 from exporter.outcome_layout import OutcomeLayout
 
 # Share of the predictions that may have no score, or one where the reference has none.
@@ -43,8 +53,6 @@ def learn(layout: OutcomeLayout, histogram: Floats) -> tuple[Estimator | None, s
     """
     if not layout.classifies:
         return None, "numbers have no scores to learn from"
-    if layout.cell_of_bin is None:
-        return None, "the reference has no scores"
     calibration = calibrate(histogram)
     if calibration is None:
         return None, "the reference has too few labelled rows with scores"
@@ -52,41 +60,54 @@ def learn(layout: OutcomeLayout, histogram: Floats) -> tuple[Estimator | None, s
 
 
 def estimate_quality(
-    estimator: Estimator, predictions: Ints, effect: float = 1.0
+    estimator: Estimator, predictions: Ints, traffic: Ints, effect: float = 1.0
 ) -> tuple[dict[str, Estimate], str]:
     """Expected quality of predictions, by metric, or why it cannot be told.
 
     Args:
         estimator: of the reference.
         predictions: (outputs.cells,) counts of them.
+        traffic: (2, bins) their fine histogram, as far as there is one.
         effect: rows per independent row.
     """
     layout = estimator.layout
-    index = layout.column("score")
-    assert index is not None
-    assert layout.cell_of_bin is not None
-    by_class, cells = predictions_by_class(layout, predictions), cells_of(layout, predictions, index)
-    bins = layout.outputs.columns[index].bins
-    by_score, rows = cells[:bins].astype(np.float64), float(by_class.sum())
-    if not rows or not by_score.any():
-        return {}, "there are no predictions with scores"
-    if by_score.sum() < (1 - MAX_UNKNOWN) * rows:
+    by_class = predictions_by_class(layout, predictions)
+    rows = float(by_class.sum())
+    if not rows:
+        return {}, "there are no predictions"
+    reason = ""
+    if traffic.sum() >= (1 - MAX_UNKNOWN) * rows:
+        table = traffic.astype(np.float64)
+    else:
+        table, reason = _spread(estimator, predictions, by_class)
+    if table.sum() < (1 - MAX_UNKNOWN) * rows:
         return {}, "too many predictions have no score"
-    learned = sum_by_cell(estimator.rows, layout.cell_of_bin, bins)
-    known: Bools = learned.sum(axis=0) > 0
-    if by_score[~known].sum() > MAX_OUTSIDE * by_score.sum():
+    learned = np.flatnonzero(estimator.rows.sum(axis=0))
+    inside = table[:, learned[0] : learned[-1] + 1].sum()
+    if inside < (1 - MAX_OUTSIDE) * table.sum():
         return {}, "too many scores lie where the reference has none"
+    found = estimate(estimator.calibration, table, effect)
+    metrics: tuple[str, ...] = METRICS if layout.task == "binary" else MULTICLASS_METRICS
+    if reason:
+        metrics = tuple(metric for metric in metrics if metric == "roc_auc")
+    return {metric: found[metric] for metric in metrics}, reason
 
-    positive = by_class[layout.positive] if layout.task == "binary" else rows
-    sides = np.array([rows - positive, positive]) * by_score.sum() / rows
-    table = rake(learned[:, _nearest(known)], sides, by_score)
-    found = estimate(estimator.calibration, spread(table, estimator.rows, layout.cell_of_bin), effect)
-    if layout.task != "binary":
-        return {metric: found[metric] for metric in MULTICLASS_METRICS}, ""
-    if np.abs(table.sum(axis=1) - sides).sum() / 2 > MAX_UNLIKE * by_score.sum():
-        reason = "predictions do not follow from scores as they do in the reference"
-        return {"roc_auc": found["roc_auc"]}, reason
-    return found, ""
+
+def _spread(estimator: Estimator, predictions: Ints, by_class: Floats) -> tuple[Floats, str]:
+    """Predictions (2, bins) from their coarse counts; says why it cannot be known which were positive."""
+    layout = estimator.layout
+    index = layout.column("score")
+    if index is None or layout.cell_of_bin is None:
+        return np.zeros_like(estimator.rows), ""
+    bins = layout.outputs.columns[index].bins
+    by_score = cells_of(layout, predictions, index)[:bins].astype(np.float64)
+    positive = by_class[layout.positive] if layout.task == "binary" else by_class.sum()
+    sides = np.array([by_class.sum() - positive, positive]) * by_score.sum() / by_class.sum()
+    learned = sum_by_cell(estimator.rows, layout.cell_of_bin, bins)
+    table = rake(learned[:, _nearest(learned.sum(axis=0) > 0)], sides, by_score)
+    unlike = np.abs(table.sum(axis=1) - sides).sum() / 2 > MAX_UNLIKE * by_score.sum()
+    reason = "predictions do not follow from scores as they do in the reference" if unlike else ""
+    return spread(table, estimator.rows, layout.cell_of_bin), reason
 
 
 def _nearest(known: Bools) -> Ints:

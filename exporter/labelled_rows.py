@@ -70,16 +70,10 @@ def _read_classes(
         assert isinstance(left, Texts)
         assert isinstance(right, Texts)
         matches[unlisted] = [a == b for a, b in zip(left.rows(), right.rows(), strict=True)]
-    if layout.task == "binary":
-        assert scores is None or scores.ndim == 1
-        came_true, predicted = label == layout.positive, prediction == layout.positive
-        score = scores
-    else:
-        came_true, predicted = matches, np.ones(len(matches), np.bool_)
-        score = _of_predicted(scores, prediction)
-    score = _valid(layout, score, len(usable))
-    scored = usable & ~np.isnan(score)
-    bins = np.where(scored, np.searchsorted(layout.score_edges, score, side="right"), -1)
+    came_true = label == layout.positive if layout.task == "binary" else matches
+    score, predicted, bins = _read_scores(layout, prediction, scores)
+    scored = usable & (bins >= 0)
+    bins = np.where(scored, bins, -1)
     quarter = 2 * came_true + predicted
     losses, lossy = _losses(layout, label, score, scores, scored)
     values: dict[str, Values] = {"prediction": prediction_texts, "score": score, "label": label_texts}
@@ -97,6 +91,26 @@ def _read_classes(
         scores=score,
         terms=losses,
     )
+
+
+def place_scores(layout: OutcomeLayout, predictions: Values, scores: Floats | None) -> Ints:
+    """(rows,) place of each row in the traffic, -1 for those without a score."""
+    if not layout.classifies or scores is None:
+        return np.full(len(predictions), -1)
+    _, predicted, bins = _read_scores(layout, _classes(layout, _texts(predictions)), scores)
+    return np.where(bins >= 0, predicted * layout.bins + bins, -1)
+
+
+def _read_scores(layout: OutcomeLayout, prediction: Ints, scores: Floats | None) -> tuple[Floats, Ints, Ints]:
+    """(rows,) each: the score that the histogram is of, whether the prediction is positive, the bin or -1."""
+    if layout.task == "binary":
+        assert scores is None or scores.ndim == 1
+        score, predicted = scores, (prediction == layout.positive).astype(np.int64)
+    else:
+        score, predicted = _of_predicted(scores, prediction), np.ones(len(prediction), np.int64)
+    valid = _valid(layout, score, len(prediction))
+    bins = np.searchsorted(layout.score_edges, valid, side="right")
+    return valid, predicted, np.where(np.isnan(valid), -1, bins)
 
 
 def _losses(

@@ -7,6 +7,7 @@ where in them lies what:
             cells of the prediction, the score and the label, in the reference's bins
             confusion (classes + 1, classes + 1): label, prediction; the last one is every other class
             histogram (2, 2, bins): label positive, prediction positive, score
+            traffic (2, bins): prediction positive, score; of all predictions, labelled or not
     sums    scores by bin (bins,), in units of 2 ** -32
             limbs (terms, LIMBS) of the exact sums of what is measured row by row
 
@@ -88,9 +89,13 @@ class OutcomeLayout:
         return self.confusion_start + self.sides**2
 
     @property
+    def traffic_start(self) -> int:
+        return self.histogram_start + 4 * self.bins
+
+    @property
     def counts(self) -> int:
         """Length of the counts."""
-        return self.histogram_start + 4 * self.bins
+        return self.traffic_start + 2 * self.bins
 
     @property
     def sums(self) -> int:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from exporter.arrays import Floats, Ints
 from exporter.columns import Values, take_rows
 from exporter.errors import StoreError
-from exporter.labelled_rows import read_rows
+from exporter.labelled_rows import place_scores, read_rows
 from exporter.measures.exact import LIMBS, split, total
 from exporter.outcome_layout import FACTS, OutcomeLayout
 
@@ -84,9 +84,9 @@ class Tally:
     """Outcomes of a window, taken apart.
 
     `rows` labelled rows, `unusable` further ones whose label is missing or no number, `matches` those whose
-    label is the prediction, `scored` those with `losses`, `zeros` those whose label is 0. `cells` are in the
-    layout of the outputs. `confusion` and `histogram` as in the layout, `scores` (bins,) sums of the scores.
-    `sums` by the layout's terms.
+    label is the prediction, `scored` those with losses, `zeros` those whose label is 0. `cells` are in the
+    layout of the outputs, `confusion`, `histogram` and `traffic` as in the layout, `scores` (bins,) sums of
+    the scores, `sums` by the layout's terms.
     """
 
     rows: int
@@ -97,6 +97,7 @@ class Tally:
     cells: Ints
     confusion: Ints
     histogram: Ints
+    traffic: Ints
     scores: Floats
     sums: tuple[Fraction, ...]
 
@@ -116,7 +117,8 @@ def tally(layout: OutcomeLayout, parts: Iterable[Outcomes]) -> Tally:
         zeros=zeros,
         cells=counts[len(FACTS) : layout.confusion_start],
         confusion=counts[layout.confusion_start : layout.histogram_start].reshape(layout.sides, layout.sides),
-        histogram=counts[layout.histogram_start :].reshape(2, 2, layout.bins),
+        histogram=counts[layout.histogram_start : layout.traffic_start].reshape(2, 2, layout.bins),
+        traffic=counts[layout.traffic_start :].reshape(2, layout.bins),
         scores=sums[: layout.bins].astype(np.float64) * SCORE_UNIT,
         sums=tuple(total(term) for term in limbs),
     )
@@ -161,6 +163,26 @@ def fold_outcomes(
         )
         for hour, outcomes in part.items():
             folded[hour] = folded[hour] + outcomes if hour in folded else outcomes
+    return folded
+
+
+def fold_predictions(
+    layout: OutcomeLayout, predictions: Values, scores: Floats | None, hours: Ints, sign: int = 1
+) -> dict[int, Outcomes]:
+    """The scores of predictions by hour, before anything is known of their labels.
+
+    What has not come true yet is estimated from them. The arguments are those of `fold_outcomes`; nothing is
+    counted of rows without a score.
+    """
+    places = place_scores(layout, predictions, scores)
+    known = places >= 0
+    unique, block = np.unique(hours[known], return_inverse=True)
+    shape = (len(unique), 2 * layout.bins)
+    traffic = np.bincount(block * shape[1] + places[known], minlength=shape[0] * shape[1]).reshape(shape)
+    folded = {}
+    for place, hour in enumerate(unique.tolist()):
+        folded[hour] = Outcomes.empty(layout)
+        folded[hour].counts[layout.traffic_start :] = sign * traffic[place]
     return folded
 
 

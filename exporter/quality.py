@@ -2,9 +2,6 @@
 
 A window is *matured*: it ends where the predictions have had the time that labels take, and holds whole
 hours. What has come later, or was corrected, is in it.
-
-Quality is *degraded* if the 99 % interval of its difference to the baseline lies beyond the tolerance. There
-is no verdict on few labels, few positives, or where some predictions hardly get labels.
 """
 
 from __future__ import annotations
@@ -17,42 +14,17 @@ import numpy as np
 
 from exporter.aggregate import Timeline, WindowSum
 from exporter.arrays import Ints
-from exporter.baselines import shortfall, tolerance
+from exporter.baselines import tolerance
 from exporter.config import Window
 from exporter.coverage import Coverage, measure_coverage
 from exporter.estimation import estimate_quality
 from exporter.evaluation import UNDECIDED, Evaluation, Thresholds, WindowEvaluation, judge_drift
-from exporter.figures import (
-    HIGHER_IS_BETTER,
-    METRICS,
-    SCORE_METRICS,
-    UNWEIGHTABLE,
-    measure,
-    measure_classes,
-    plain_tables,
-)
+from exporter.figures import HIGHER_IS_BETTER, measure_classes
 from exporter.measures.estimate import Estimate
 from exporter.measures.intervals import Interval, Z
-from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, Tally, tally
 from exporter.quality_reference import QualityReference, QualityRules
-
-
-@dataclass(frozen=True)
-class MetricQuality:
-    """One metric in one window: its figure and 99 % interval, against its baseline.
-
-    `baseline`, `tolerance` and `shortfall` (positive is worse, whatever the metric's direction) are NaN
-    without a baseline. `degraded` is None without a verdict, and `undecided` says why.
-    """
-
-    metric: str
-    figure: Interval
-    baseline: float
-    tolerance: float
-    shortfall: float
-    degraded: bool | None
-    undecided: str = ""
+from exporter.verdicts import MetricQuality, judge_quality
 
 
 @dataclass(frozen=True)
@@ -140,47 +112,67 @@ def evaluate_quality(
         thresholds: for label drift, as for drift of features.
         effects: rows per independent row by window length in seconds: see `prediction_effects`.
     """
-    length = timeline.settings.coarse_seconds
-    evaluations = []
-    for window in sorted(windows):
-        effect = max((effects or {}).get(window.seconds, 1.0), 1.0)
-        start, end = matured_window(window, rules.maturation_seconds, length, now)
-        found = tally(against.layout, _between(outcomes, start, end))
-        predictions = _predictions(against, timeline, start, end)
-        rest = rules.maturation_seconds > 0
-        latest = (
-            _predictions(against, timeline, *matured_window(window, 0.0, length, now))
-            if rest
-            else predictions
+    return tuple(
+        _evaluate_window(
+            against,
+            outcomes,
+            timeline,
+            window,
+            rules,
+            now,
+            thresholds or Thresholds(),
+            max((effects or {}).get(window.seconds, 1.0), 1.0),
         )
-        coverage = measure_coverage(against.layout, found, predictions, rules.min_coverage, effect)
-        metrics, suppressed = _judge(against, found, coverage, rules, effect)
-        estimates, no_estimate = _estimate(against, latest, predictions, metrics, rules, effect)
-        before = tally(against.layout, _between(outcomes, start - (end - start), start))
-        tables = coverage.tables
-        evaluations.append(
-            QualityEvaluation(
-                window=window,
-                start=start,
-                end=end,
-                labels=found.rows,
-                unusable_labels=found.unusable,
-                predictions=_rows(against, predictions),
-                coverage=coverage.ratio,
-                weighted=tables is not None and not tables.plain,
-                metrics=metrics,
-                classes=()
-                if tables is None or not against.layout.classifies
-                else tuple(
-                    ClassQuality(*quality) for quality in measure_classes(against.layout, tables, effect)
-                ),
-                suppressed=suppressed,
-                estimates=estimates,
-                no_estimate=no_estimate,
-                label_drift=_label_drift(against, window, found, before, coverage, thresholds, effect),
-            )
-        )
-    return tuple(evaluations)
+        for window in sorted(windows)
+    )
+
+
+def _evaluate_window(
+    against: QualityReference,
+    outcomes: Mapping[int, Outcomes],
+    timeline: Timeline,
+    window: Window,
+    rules: QualityRules,
+    now: float,
+    thresholds: Thresholds,
+    effect: float,
+) -> QualityEvaluation:
+    def labelled(start: int, end: int) -> Tally:
+        return tally(against.layout, [part for hour, part in outcomes.items() if start <= hour < end])
+
+    def read(start: int, end: int) -> _Hours:
+        reference = against.reference
+        sums = timeline.sum(reference.cells, len(reference.columns), start, end)
+        return _Hours(labelled(start, end), against.outputs.take(sums.counts))
+
+    length, classifies = timeline.settings.coarse_seconds, against.layout.classifies
+    start, end = matured_window(window, rules.maturation_seconds, length, now)
+    matured, before = read(start, end), labelled(start - (end - start), start)
+    latest = matured
+    if rules.maturation_seconds > 0:
+        latest = read(*matured_window(window, 0.0, length, now))
+    found = matured.found
+    coverage = measure_coverage(against.layout, found, matured.predictions, rules.min_coverage, effect)
+    tables = coverage.tables
+    metrics, suppressed = judge_quality(against, found, coverage, rules, effect)
+    estimates, no_estimate = _estimate(against, latest, matured, metrics, rules, effect)
+    classes = measure_classes(against.layout, tables, effect) if tables is not None and classifies else []
+    return QualityEvaluation(
+        window=window,
+        start=start,
+        end=end,
+        labels=found.rows,
+        unusable_labels=found.unusable,
+        predictions=_rows(against, matured),
+        coverage=coverage.ratio,
+        weighted=tables is not None and not tables.plain,
+        metrics=metrics,
+        classes=tuple(ClassQuality(*quality) for quality in classes),
+        suppressed=suppressed,
+        estimates=estimates,
+        no_estimate=no_estimate,
+        label_drift=_label_drift(against, window, found, before, coverage, thresholds, effect),
+    )
 
 
 def matured_window(
@@ -198,86 +190,17 @@ def matured_window(
     return int((now - window.seconds) // hour_seconds) * hour_seconds, end
 
 
-def _between(outcomes: Mapping[int, Outcomes], start: int, end: int) -> list[Outcomes]:
-    return [part for hour, part in outcomes.items() if start <= hour < end]
+@dataclass(frozen=True)
+class _Hours:
+    """What is known of some hours: labelled rows, and all predictions (outputs.cells,)."""
+
+    found: Tally
+    predictions: Ints
 
 
-def _predictions(against: QualityReference, timeline: Timeline, start: int, end: int) -> Ints:
-    reference = against.reference
-    return against.outputs.take(timeline.sum(reference.cells, len(reference.columns), start, end).counts)
-
-
-def _rows(against: QualityReference, predictions: Ints) -> int:
+def _rows(against: QualityReference, hours: _Hours) -> int:
     """All predictions: each is in one cell of the first of the outputs."""
-    return int(predictions[: against.layout.outputs.offsets[1]].sum())
-
-
-# -- with labels --------------------------------------------------------------------------------------------
-
-
-def _judge(
-    against: QualityReference, found: Tally, coverage: Coverage, rules: QualityRules, effect: float
-) -> tuple[tuple[MetricQuality, ...], dict[str, str]]:
-    """The metrics that there are, and why there are not the others."""
-    layout = against.layout
-    if not found.rows:
-        return (), dict.fromkeys(METRICS[layout.task], "no labels")
-    suppressed = dict(_suppress(layout, found, coverage, rules))
-    tables = coverage.tables if coverage.tables is not None else plain_tables(found)
-    figures = measure(layout, found, tables, effect)
-    undecided = _undecided(layout, found, coverage, rules)
-    judged = []
-    for metric in METRICS[layout.task]:
-        if metric in suppressed:
-            continue
-        if metric not in figures:
-            suppressed[metric] = "no rows that it could be a share of"
-            continue
-        judged.append(_judge_metric(against, metric, figures[metric], undecided))
-    return tuple(judged), suppressed
-
-
-def _suppress(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: QualityRules) -> dict[str, str]:
-    """Metrics that the labelled rows cannot show, and why."""
-    metrics = METRICS[layout.task]
-    if coverage.tables is None:
-        # What share of the predictions of a class is right does not depend on those of other classes.
-        return {metric: coverage.reason for metric in metrics if metric != "precision"}
-    if not coverage.tables.plain:
-        lost = UNWEIGHTABLE if layout.task == "binary" else SCORE_METRICS
-        reason = "labels come for some predictions rather than others"
-        return {metric: reason for metric in metrics if metric in lost}
-    scored = int(found.histogram.sum())
-    missing = {}
-    if layout.classifies and scored < rules.min_coverage * found.rows:
-        missing = dict.fromkeys(SCORE_METRICS, "too few labelled rows have a score")
-    elif layout.task == "multiclass" and found.scored < rules.min_coverage * found.rows:
-        missing = dict.fromkeys(UNWEIGHTABLE, "too few labelled rows have scores of all classes")
-    if not layout.probabilities:
-        missing |= dict.fromkeys(SCORE_METRICS - {"roc_auc"}, "scores are no probabilities")
-    return {metric: reason for metric, reason in missing.items() if metric in metrics}
-
-
-def _undecided(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: QualityRules) -> str:
-    """Why there is no verdict; empty where there may be one."""
-    if found.rows < rules.min_labels:
-        return f"{found.rows} labels, {rules.min_labels} are needed"
-    if layout.task == "binary":
-        positives = int(found.confusion[layout.positive].sum())
-        if positives < rules.min_positives:
-            return f"{positives} positives, {rules.min_positives} are needed"
-    if not coverage.enough:
-        return f"labels for less than {rules.min_coverage:.0%} of some predictions"
-    return coverage.reason if coverage.tables is None else ""
-
-
-def _judge_metric(against: QualityReference, metric: str, figure: Interval, undecided: str) -> MetricQuality:
-    baseline = against.baselines.get(metric)
-    if baseline is None:
-        return MetricQuality(metric, figure, nan, nan, nan, None, undecided or "no baseline")
-    worse, allowed = shortfall(metric, figure, baseline.figure), against.tolerances[metric]
-    degraded = None if undecided else worse.lower > allowed
-    return MetricQuality(metric, figure, baseline.figure.value, allowed, worse.value, degraded, undecided)
+    return int(hours.predictions[: against.layout.outputs.offsets[1]].sum())
 
 
 def _label_drift(
@@ -286,7 +209,7 @@ def _label_drift(
     found: Tally,
     before: Tally,
     coverage: Coverage,
-    thresholds: Thresholds | None,
+    thresholds: Thresholds,
     effect: float,
 ) -> WindowEvaluation | None:
     """Drift of the labels, judged as that of a feature; undecided where labels do not stand for all rows."""
@@ -295,21 +218,16 @@ def _label_drift(
         return None
     cells = slice(*against.layout.outputs.offsets[index : index + 2].tolist())
     sums = [WindowSum(part.rows, part.cells[cells], np.zeros((1, 3))) for part in (found, before)]
-    drift = judge_drift(
-        labels, (window,), sums[:1], sums[1:], np.array([[effect]]), thresholds or Thresholds()
-    )[0]
+    (drift,) = judge_drift(labels, (window,), sums[:1], sums[1:], np.array([[effect]]), thresholds)
     if coverage.enough and coverage.even:
         return drift
     return replace(drift, verdict=np.full(1, UNDECIDED, np.int8))
 
 
-# -- without labels -----------------------------------------------------------------------------------------
-
-
 def _estimate(
     against: QualityReference,
-    latest: Ints,
-    matured: Ints,
+    latest: _Hours,
+    matured: _Hours,
     metrics: tuple[MetricQuality, ...],
     rules: QualityRules,
     effect: float,
@@ -317,9 +235,10 @@ def _estimate(
     """Estimates of the latest predictions, and why there are not more; errors are of the matured ones."""
     if against.estimator is None:
         return (), against.no_estimate
-    found, reason = estimate_quality(against.estimator, latest, effect)
-    same = latest is matured
-    checked = found if same else estimate_quality(against.estimator, matured, effect)[0]
+    found, reason = estimate_quality(against.estimator, latest.predictions, latest.found.traffic, effect)
+    checked = found
+    if matured is not latest:
+        checked, _ = estimate_quality(against.estimator, matured.predictions, matured.found.traffic, effect)
     real = {quality.metric: quality.figure.value for quality in metrics}
     estimates = []
     for metric, estimated in found.items():

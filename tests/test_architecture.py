@@ -32,6 +32,7 @@ LAYERS = [
     {"baselines", "coverage"},
     {"estimation"},
     {"quality_reference"},
+    {"verdicts"},
     {"quality"},
     {"catalog", "exposition"},
     {"telemetry", "series", "experiments"},
