@@ -268,11 +268,15 @@ def decode_reference(data: bytes) -> Reference:
     """Read what `Reference.encode` wrote.
 
     Raises:
-        ReferenceInvalidError: written by another version of the codec.
+        ReferenceInvalidError: broken, or written by another version of the codec.
     """
     if data[:1] != bytes([CODEC_VERSION]):
-        raise ReferenceInvalidError(f"stored reference has format {data[:1].hex()}, this is {CODEC_VERSION}")
-    return _restore(json.loads(zlib.decompress(data[1:])))
+        detail = f"the stored reference has format {data[:1].hex()}, this is {CODEC_VERSION:02x}"
+        raise ReferenceInvalidError(detail)
+    try:
+        return _restore(json.loads(zlib.decompress(data[1:])))
+    except (zlib.error, ValueError, KeyError, TypeError) as error:
+        raise ReferenceInvalidError(f"the stored reference cannot be read: {error}") from error
 
 
 def _restore(state: dict[str, Any]) -> Reference:

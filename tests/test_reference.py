@@ -1,0 +1,262 @@
+"""A reference is a layout of cells that is frozen, stored, and known by its digest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zlib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import Window
+from exporter.errors import ReferenceInvalidError
+from exporter.profile import ReferenceData, build_reference
+from exporter.reference import Column, NumericBins, Reference, Variation, decode_reference
+
+ROWS = 2000
+
+
+def make_reference() -> Reference:
+    """One with everything in it: every kind, rare categories, natural variation, labels, notes."""
+    draw = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "age": [*draw.normal(40, 10, ROWS - 2), None, float("inf")],
+            "country": [f"country {k}" for k in draw.geometric(0.1, ROWS)],
+            "new": draw.random(ROWS) < 0.5,
+            "seen": pa.array(
+                1_700_000_000 + 86400 * (np.arange(ROWS) // 100 - draw.integers(0, 99, ROWS)),
+                pa.timestamp("s"),
+            ),
+            "empty": pa.nulls(ROWS),
+            "timestamp": 1_700_000_000 + 86400 * (np.arange(ROWS) // 100),
+            "prediction": draw.integers(0, 2, ROWS),
+            "score": draw.random(ROWS),
+            "label": draw.integers(0, 2, ROWS),
+        }
+    )
+    data = ReferenceData(table, "tests", split="test", notes=("a note — with a dash",))
+    return build_reference(data, (Window(86400, "24h"),), 100)
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    return make_reference()
+
+
+# -- layout -------------------------------------------------------------------------------------------------
+
+
+def test_columns_lie_one_after_the_other_without_gaps(reference: Reference) -> None:
+    sizes = [column.cells for column in reference.columns]
+
+    assert reference.offsets.tolist() == [0, *np.cumsum(sizes)]
+    assert reference.cells == len(reference.counts) == sum(sizes)
+    for column in reference.columns:
+        assert len(column.cell_names) == column.cells == column.bins + 2
+        assert list(column.cell_names) == sorted(set(column.cell_names))
+
+
+def test_numbers_have_a_bin_beyond_each_edge_of_their_range() -> None:
+    column = Column("x", "feature", "number", edges=np.array([0.0, 2.5, 1000.0]))
+
+    assert column.cell_names == (
+        "00 < 0",
+        "01 [0, 2.5)",
+        "02 [2.5, 1000)",
+        "03 >= 1000",
+        "04 (missing)",
+        "05 (mismatch)",
+    )
+
+
+def test_neighbouring_edges_are_told_apart() -> None:
+    column = Column("x", "feature", "number", edges=np.array([1.0, 1.00001, 1.0000100001, 1.00001000010001]))
+
+    assert len({name[3:] for name in column.cell_names}) == column.cells
+
+
+def test_a_long_category_is_cut_and_cannot_collide() -> None:
+    column = Column("x", "feature", "category", categories=("a" * 41, "a" * 42, "a" * 40, "(other)"))
+
+    assert column.cell_names[:5] == (
+        "00 " + "a" * 39 + "…",
+        "01 " + "a" * 39 + "…",
+        "02 " + "a" * 40,
+        "03 (other)",
+        "04 (other)",
+    )
+
+
+def test_numeric_columns_lie_side_by_side(reference: Reference) -> None:
+    bins = reference.numeric_bins
+    columns = [reference.columns[index] for index in bins.columns]
+
+    assert [column.name for column in columns] == ["age", "seen", "score"]
+    for place, column in enumerate(columns):
+        edges = bins.edges[:, place, 0]
+        np.testing.assert_array_equal(edges[: len(column.edges)], column.edges)
+        assert np.isnan(edges[len(column.edges) :]).all()
+        assert bins.missing[place, 0] == bins.offsets[place, 0] + column.bins
+
+
+def test_a_reference_without_numbers_has_none_side_by_side() -> None:
+    column = Column("x", "feature", "category", categories=("a",))
+    bins = NumericBins.of(Reference((column,), np.zeros(5, np.int64), np.zeros((1, 3)), 0, "", "tests"))
+
+    assert (len(bins.columns), bins.edges.shape) == (0, (0, 0, 1))
+
+
+# -- store --------------------------------------------------------------------------------------------------
+
+
+def assert_same(one: object, other: object) -> None:
+    """Equal in every field, arrays and NaN included."""
+    assert type(one) is type(other)
+    if isinstance(one, Reference | Column | Variation):
+        for item in fields(one):
+            assert_same(getattr(one, item.name), getattr(other, item.name))
+    elif isinstance(one, np.ndarray):
+        assert isinstance(other, np.ndarray)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    elif isinstance(one, tuple):
+        assert isinstance(other, tuple)
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_same(left, right)
+    elif isinstance(one, dict):
+        assert isinstance(other, dict)
+        assert_same(tuple(one.items()), tuple(other.items()))
+    else:
+        assert one == other
+
+
+def test_a_reference_comes_back_from_its_bytes(reference: Reference) -> None:
+    back = decode_reference(reference.encode())
+
+    assert_same(back, reference)
+    assert back.digest == reference.digest
+    assert back.encode() == reference.encode()
+
+
+FLOATS = st.floats(allow_nan=False)
+
+
+@given(
+    st.lists(FLOATS, unique=True, max_size=5),
+    FLOATS,
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]))),
+)
+def test_any_number_and_any_text_comes_back(edges: list[float], low: float, texts: list[str]) -> None:
+    columns = (
+        Column("x" + "".join(texts), "feature", "number", edges=np.sort(edges), low=low),
+        Column("y", "feature", "category", categories=tuple(texts), known=np.array([2**64 - 1], np.uint64)),
+    )
+    reference = Reference(
+        columns, np.zeros(9, np.int64), np.full((2, 3), np.nan), 1, "", "tests", notes=tuple(texts)
+    )
+
+    assert_same(decode_reference(reference.encode()), reference)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x01", b"\x02{}", b"\x01{}", *(b"\x01" + zlib.compress(b) for b in (b"{}", b"[]", b"\xff"))],
+)
+def test_bytes_of_something_else_are_an_error(data: bytes) -> None:
+    with pytest.raises(ReferenceInvalidError, match="the stored reference"):
+        decode_reference(data)
+
+
+def test_damaged_bytes_are_an_error(reference: Reference) -> None:
+    encoded = reference.encode()
+    draw = np.random.default_rng(1)
+    for place in draw.integers(0, len(encoded), 100):
+        damaged = bytearray(encoded)
+        damaged[place] ^= 1 << int(draw.integers(8))
+        try:
+            assert decode_reference(bytes(damaged)).digest == reference.digest  # a bit that means nothing
+        except ReferenceInvalidError:
+            continue
+
+
+# -- digest -------------------------------------------------------------------------------------------------
+
+
+def test_another_process_finds_the_same_bins(reference: Reference) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from tests.test_reference import make_reference; print(make_reference().digest)",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=Path(__file__).parents[1],
+        env={"PYTHONHASHSEED": "7"},
+    )
+
+    assert done.stdout.strip() == reference.digest
+
+
+def changed(value: Any) -> Any:
+    """Something else of the same type."""
+    if isinstance(value, np.ndarray):
+        return value + 1 if len(value) else np.ones(1, value.dtype)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, float):
+        return 0.5 if value == float("inf") or value == -float("inf") else value + 1
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, str):
+        return value + "x"
+    if isinstance(value, bytes):
+        return value + b"x"
+    if isinstance(value, tuple):
+        return (*value, "x")
+    raise TypeError(type(value))
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(Reference)])
+def test_the_digest_depends_on_everything_that_is_in_a_reference(reference: Reference, name: str) -> None:
+    if name == "columns":
+        other: Any = (*reference.columns[:-1], replace(reference.columns[-1], name="x"))
+    elif name == "variation":
+        other = {3600: reference.variation[86400]}
+    elif name == "labels":
+        other = None
+    else:
+        other = changed(getattr(reference, name))
+
+    assert replace(reference, **{name: other}).digest != reference.digest
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(Column)])
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_digest_depends_on_everything_that_is_in_a_column(
+    reference: Reference, place: int, name: str
+) -> None:
+    column = reference.columns[place]
+    other = replace(column, **{name: changed(getattr(column, name))})
+    columns = (*reference.columns[:place], other, *reference.columns[place + 1 :])
+
+    assert replace(reference, columns=columns).digest != reference.digest
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(Variation)])
+def test_the_digest_depends_on_the_natural_variation(reference: Reference, name: str) -> None:
+    variation = reference.variation[86400]
+    other = replace(variation, **{name: changed(getattr(variation, name))})
+
+    assert replace(reference, variation={86400: other}).digest != reference.digest
