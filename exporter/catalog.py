@@ -218,6 +218,16 @@ CATALOG: tuple[Metric, ...] = (
         "Rows received, by kind and by what became of them.",
         ("kind", "outcome"),
     ),
+    Metric(
+        "mlflow_exporter_config_last_reload_successful",
+        "gauge",
+        "1 if the configuration file was taken when it was last read, else 0; absent without such a file.",
+    ),
+    Metric(
+        "mlflow_exporter_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "Time at which the configuration that is in use was read, in seconds since the epoch.",
+    ),
     Metric("mlflow_exporter_queue_rows", "gauge", "Rows that wait for their commit."),
     Metric("mlflow_exporter_store_bytes", "gauge", "Size of the durable store, in bytes."),
     Metric(

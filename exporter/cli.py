@@ -1,17 +1,24 @@
-"""The command line: `mlflow-exporter serve`, `mlflow-exporter demo`."""
+"""The command line: `mlflow-exporter serve`, `mlflow-exporter check-config`, `mlflow-exporter demo`."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, NoReturn
 
 from exporter import __version__
 from exporter.config import Settings, load_settings
 from exporter.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from exporter.service import Service
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -44,16 +51,28 @@ def _parser() -> argparse.ArgumentParser:
         description="Run the exporter. MLflow is found by MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI, every "
         "other setting is an EXPORTER_* variable.",
     )
+    serve.add_argument("--config", help="file that says what is special about models (default none)")
     serve.add_argument("--host", help=f"address to listen on (default {Settings.host})")
     serve.add_argument("--port", type=int, help=f"port to listen on (default {Settings.port})")
     serve.add_argument("--store", help=f"URI of the store (default {Settings.store})")
     serve.set_defaults(run=_serve)
+    check = commands.add_parser("check-config", help="say what is wrong with a configuration file")
+    check.add_argument("file", type=Path)
+    check.set_defaults(run=_check_config)
     demo = commands.add_parser("demo", help="watch a real model drift, an alert fire and a mail arrive")
     from exporter.demo import app as demo_app
 
     demo_app.add_arguments(demo)
     demo.set_defaults(run=demo_app.run)
     return parser
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from exporter.model_config import load_config_file
+
+    models = ", ".join(load_config_file(options.file).models)
+    print(f"{options.file}: no mistakes; models with an entry: {models or 'none'}")  # noqa: T201 - likewise
+    return 0
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -63,13 +82,15 @@ def _serve(options: argparse.Namespace) -> int:
     from exporter.registry import Registry
     from exporter.service import Service
 
-    flags = {"host": options.host, "port": options.port, "store": options.store}
+    flags = {name: getattr(options, name) for name in ("config", "host", "port", "store")}
     settings = load_settings(os.environ, flags)
     logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
     registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
+    service = Service(settings, registry)
+    signal.signal(signal.SIGHUP, lambda *_: Thread(target=_reload, args=(service,), name="reload").start())
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(Service(settings, registry)),
+            create_app(service),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -80,3 +101,8 @@ def _serve(options: argparse.Namespace) -> int:
     )
     server.run()
     return 0 if server.started else 1
+
+
+def _reload(service: Service) -> None:
+    with suppress(ConfigError):  # it is in the log, and on /metrics
+        service.reload()

@@ -74,6 +74,7 @@ class Settings:
     port: int = 19464
     store: str = "sqlite:///exporter.db"
     api_token_file: str = ""
+    config: str = ""  # the file that says what is special about models
     log_level: str = "info"
 
     evaluation_interval_seconds: float = 30.0

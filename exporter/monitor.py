@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from exporter.config import Settings
@@ -53,6 +53,7 @@ class Monitor:
         self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
         self._config = ConfigFile()
         self._facts_lock = threading.Lock()
+        self._misnamed: list[str] = []  # models of the configuration that are not monitored
         self._stopping = threading.Event()
         self._registered: dict[Version, RegisteredVersion] = {}
         self.registry_error = "not asked yet"
@@ -148,6 +149,7 @@ class Monitor:
     def _follow(self, registered: Registered, now: float) -> None:
         models = registered.models
         self._record_moves(registered, now)
+        self._check_names(models)
         self._fleet.known = {model.name: frozenset(model.versions) for model in models.values()}
         aliased = {(model.name, number) for model in models.values() for number in model.aliases.values()}
         named = {(m, v) for m, v in self._fleet.take_wanted() if m in models and v in models[m].versions}
@@ -208,6 +210,12 @@ class Monitor:
         drift = config.drift_threshold or self._settings.drift_threshold
         thresholds = Thresholds(drift, dict(config.drift_thresholds))
         return replace(said, config=config, thresholds=thresholds, problems=problems)
+
+    def _check_names(self, monitored: Collection[str]) -> None:
+        misnamed = sorted(self._config.models.keys() - set(monitored))
+        if misnamed and misnamed != self._misnamed:
+            log.warning("the configuration speaks of what is not monitored: %s", ", ".join(misnamed))
+        self._misnamed = misnamed
 
     def _record_moves(self, registered: Registered, now: float) -> None:
         before = self._fleet.current_aliases()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from exporter.config import Settings
+from exporter.errors import ConfigError
 from exporter.exposition import Format, render, select_families
 from exporter.fleet import Fleet, Version
+from exporter.model_config import ConfigFile, load_config_file
 from exporter.monitor import Monitor
 from exporter.registry import Registry
 from exporter.runs import RunWatcher
@@ -22,11 +25,16 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """All parts of a running exporter. `start` and `stop` are called once each."""
+    """All parts of a running exporter. `start` and `stop` are called once each.
+
+    Raises:
+        ConfigError: the configuration file cannot be used.
+    """
 
     def __init__(
         self, settings: Settings, registry: Registry, clock: Callable[[], float] = time.time
     ) -> None:
+        config = load_config_file(Path(settings.config)) if settings.config else None
         self.settings = settings
         self.clock = clock
         self.telemetry = Telemetry()
@@ -37,6 +45,8 @@ class Service:
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)
         self._cut: tuple[CutBins, ...] = ()
+        if config is not None:
+            self._use(config)
 
     def start(self) -> None:
         self.writer.start()
@@ -51,6 +61,27 @@ class Service:
         self.monitor.stop()
         self.writer.stop()
         self.store.close()
+
+    def reload(self) -> None:
+        """Take over the configuration file as it is now; nothing where there is none. Any thread may call it.
+
+        Raises:
+            ConfigError: it cannot be used; what held before holds on.
+        """
+        if not self.settings.config:
+            return
+        try:
+            config = load_config_file(Path(self.settings.config))
+        except ConfigError as error:
+            log.error("the configuration is not taken: %s", error)
+            self.telemetry.config_successful = False
+            raise
+        self._use(config)
+        log.info("%s is in use", self.settings.config)
+
+    def _use(self, config: ConfigFile) -> None:
+        self.monitor.configure(config)
+        self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
         """The exposition: no I/O, and no arithmetic beyond formatting."""

@@ -45,12 +45,14 @@ class Telemetry:
     """The exporter's own figures. Methods may be called from any thread.
 
     The public attributes are gauges, each assigned by the one who knows; None is not known yet and gives no
-    series. `mlflow_last_success` is in seconds since the epoch.
+    series. `mlflow_last_success` and `config_last_success` are in seconds since the epoch.
     """
 
     def __init__(self) -> None:
         self.mlflow_up: bool | None = None
         self.mlflow_last_success: float | None = None
+        self.config_successful: bool | None = None
+        self.config_last_success: float | None = None
         self.queue_rows = 0
         self.store_bytes: int | None = None
         self.store_limit_bytes: int | None = None
@@ -123,6 +125,8 @@ class Telemetry:
         gauges = {
             "mlflow_up": self.mlflow_up,
             "mlflow_last_success_timestamp_seconds": self.mlflow_last_success,
+            "mlflow_exporter_config_last_reload_successful": self.config_successful,
+            "mlflow_exporter_config_last_reload_success_timestamp_seconds": self.config_last_success,
             "mlflow_exporter_queue_rows": self.queue_rows,
             "mlflow_exporter_store_bytes": self.store_bytes,
             "mlflow_exporter_store_limit_bytes": self.store_limit_bytes,

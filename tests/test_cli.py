@@ -95,3 +95,25 @@ def test_the_module_is_the_command() -> None:
         check=True,
     )
     assert told.stdout == f"{__version__}\n"
+
+
+def test_a_configuration_is_checked_without_anything_else(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("models: {fraud: {segments: [country]}}\n")
+    with pytest.raises(SystemExit) as end:
+        main(["check-config", str(path)])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"{path}: no mistakes; models with an entry: fraud\n"
+
+
+@pytest.mark.parametrize("command", [("check-config",), ("serve", "--config")])
+def test_a_configuration_that_cannot_be_used_is_told_with_lines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("models:\n  fraud:\n    segment: country\n")
+    status, said = ended(capsys, *command, str(path))
+    assert status == 2
+    assert f"{path}:3: models.fraud.segment: nobody knows this key" in said

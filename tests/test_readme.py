@@ -11,6 +11,7 @@ import yaml
 
 from exporter.catalog import metrics_table
 from exporter.config import Settings
+from exporter.model_config import ModelConfig, load_config_file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -45,6 +46,15 @@ def test_settings_are_all_there_with_their_defaults() -> None:
                 else str(value)
             )
             assert f"`{shown}`" in line, f"{name} is {shown} by default"
+
+
+def test_the_example_of_a_configuration_file_can_be_used_and_shows_every_setting(tmp_path: Path) -> None:
+    found = re.search(r"## Configuration file\n.*?```yaml\n(.*?)```", README, re.S)
+    assert found
+    path = tmp_path / "exporter.yml"
+    path.write_text(found[1])
+    (model,) = load_config_file(path).models.values()
+    assert model.model_fields_set == set(ModelConfig.model_fields)
 
 
 def test_alerts_are_those_of_the_rules() -> None:

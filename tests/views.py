@@ -120,6 +120,8 @@ def make_telemetry() -> Telemetry:
     telemetry = Telemetry()
     telemetry.mlflow_up = True
     telemetry.mlflow_last_success = NOW - 12
+    telemetry.config_successful = True
+    telemetry.config_last_success = NOW - 3600
     telemetry.queue_rows = 7
     telemetry.store_bytes = 4096
     telemetry.store_limit_bytes = 20 * 2**30

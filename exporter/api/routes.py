@@ -15,9 +15,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from exporter.api import wire
 from exporter.api.bodies import BodyReader
-from exporter.api.problems import PROBLEM_TYPE
+from exporter.api.problems import PROBLEM_TYPE, problem
 from exporter.api.views import models_view, version_detail
-from exporter.errors import RequestError, UnauthorizedError, UnknownModelError
+from exporter.errors import ConfigError, RequestError, UnauthorizedError, UnknownModelError
 from exporter.exposition import accepts_gzip, choose_format, compress_page
 from exporter.ingest import Prepared, prepare
 from exporter.ingest import Request as IngestRequest
@@ -28,11 +28,16 @@ from exporter.service import Service
 INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
 DECODING_THREADS = 2
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {
+
+def _refusal(text: str) -> dict[str, Any]:
+    return {
         "description": text,
         "content": {PROBLEM_TYPE: {"schema": wire.schema_reference(wire.Problem)}},
     }
+
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: _refusal(text)
     for status, text in {
         401: "No or a wrong token, where one is set.",
         404: "The model, version or alias is not monitored; the answer says what is.",
@@ -176,6 +181,23 @@ def operations_router(service: Service) -> APIRouter:
         """Whether the stored evaluations are served."""
         ready = service.monitor.ready.is_set()
         return PlainTextResponse("ready\n" if ready else "starting\n", 200 if ready else 503)
+
+    @router.post(
+        "/-/reload",
+        response_class=PlainTextResponse,
+        responses={
+            401: _REFUSALS[401],
+            500: _refusal("The file cannot be used, and what held before holds on; says where and why."),
+        },
+        dependencies=[Depends(_authorizer(service))],
+    )
+    def post_reload() -> Response:
+        """Read the configuration file again; without one there is nothing to do."""
+        try:
+            service.reload()
+        except ConfigError as error:
+            return problem(500, "Configuration not taken", str(error))
+        return PlainTextResponse("reloaded\n")
 
     @router.get("/", include_in_schema=False)
     async def get_root() -> Response:

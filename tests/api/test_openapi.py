@@ -62,6 +62,7 @@ def test_it_describes_every_route(document: dict[str, Any]) -> None:
         ("/metrics", "get"),
         ("/-/healthy", "get"),
         ("/-/ready", "get"),
+        ("/-/reload", "post"),
     }
 
 

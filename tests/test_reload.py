@@ -1,0 +1,141 @@
+"""The configuration file at work: at the start, when it changes, and when it is broken."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ConfigError, RegistryUnreachableError
+from tests.rig import Rig, make_rows, make_table
+
+Start = Callable[..., Rig]
+SUCCESSFUL = "mlflow_exporter_config_last_reload_successful"
+TIMESTAMP = "mlflow_exporter_config_last_reload_success_timestamp_seconds"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "exporter.yml"
+    path.write_text("models: {fraud: {drift_threshold: 0.5}}\n")
+    return path
+
+
+def limit(rig: Rig, column: str = "age") -> float | None:
+    """The drift limit of a column, in a fresh evaluation."""
+    rig.evaluate()
+    labels = f'model="fraud",model_version="1",column="{column}",role="feature",window="1h"'
+    return rig.sample(f"mlflow_model_drift_limit{{{labels}}}")
+
+
+def test_thresholds_hold_from_the_start_and_change_at_the_next_evaluation_after_a_reload(
+    start: Start, file: Path
+) -> None:
+    plain, rig = start(), start(config=str(file), store=f"sqlite:///{file.parent}/other.db")
+    for each in (plain, rig):
+        each.post_rows(make_rows(500))
+    base = limit(plain)
+    assert base is not None
+    assert limit(rig) == pytest.approx(base + 0.4)
+    file.write_text("models: {fraud: {drift_thresholds: {age: 0.3}}}\n")
+    rig.service.reload()
+    assert limit(rig) == pytest.approx(base + 0.2)
+    assert limit(rig, "country") == limit(plain, "country")
+
+
+def test_tags_win(start: Start, file: Path) -> None:
+    rig = start(config=str(file))
+    rig.registry.tag("fraud", drift_threshold="0.7")
+    rig.poll()
+    assert rig.version().facts.thresholds.drift == 0.7
+    rig.service.reload()
+    assert rig.version().facts.thresholds.drift == 0.7
+    rig.registry.tag("fraud", drift_threshold="")
+    rig.poll()
+    assert rig.version().facts.thresholds.drift == 0.5
+
+
+def test_it_holds_after_a_restart_while_mlflow_is_down(start: Start, file: Path) -> None:
+    before = start()
+    before.stop()
+    before.registry.failure = RegistryUnreachableError("MLflow is down")
+    after = start(config=str(file), registry=before.registry)
+    assert after.version().facts.thresholds.drift == 0.5
+
+
+def test_a_broken_file_is_refused_at_the_start(start: Start, file: Path) -> None:
+    file.write_text("models: {fraud: {treshold: 1}}\n")
+    with pytest.raises(ConfigError, match=r"exporter\.yml:1: models\.fraud\.treshold: nobody knows this key"):
+        start(config=str(file))
+
+
+def test_a_broken_file_changes_nothing_later_and_is_seen(
+    start: Start, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = start(config=str(file))
+    read_at = rig.clock()
+    assert (rig.sample(SUCCESSFUL), rig.sample(TIMESTAMP)) == (1, read_at)
+    rig.clock.advance(60)
+    file.write_text("models: {fraud: {drift_threshold: no}}\n")
+    with pytest.raises(ConfigError):
+        rig.service.reload()
+    assert (rig.sample(SUCCESSFUL), rig.sample(TIMESTAMP)) == (0, read_at)
+    assert "drift_threshold: has to be a number" in caplog.text
+    assert rig.version().facts.thresholds.drift == 0.5
+    file.write_text("")
+    rig.service.reload()
+    assert (rig.sample(SUCCESSFUL), rig.sample(TIMESTAMP)) == (1, read_at + 60)
+    assert rig.version().facts.thresholds.drift == 0.1
+
+
+def test_without_a_file_there_is_nothing_to_reload(rig: Rig) -> None:
+    rig.service.reload()
+    assert rig.sample(SUCCESSFUL) is None
+    assert rig.sample(TIMESTAMP) is None
+
+
+def test_a_reload_looks_again_for_a_reference_that_could_not_be_found(start: Start, file: Path) -> None:
+    rig = start(config=str(file))
+    rig.registry.register("spam", alias="champion")
+    rig.poll()
+    rig.registry.set_reference("spam", "1", make_table())
+    rig.poll()
+    assert rig.version(model="spam").binning is None
+    rig.service.reload()
+    rig.poll()
+    assert rig.version(model="spam").binning is not None
+
+
+def test_columns_that_are_left_out_are_not_profiled(start: Start, file: Path) -> None:
+    file.write_text("models: {fraud: {task: regression, columns: {exclude: [age, nothing]}}}\n")
+    rig = start(config=str(file))
+    assert rig.version().binning is not None
+    reference = rig.version().binning.reference
+    assert [column.name for column in reference.columns] == ["country", "new", "prediction", "score"]
+    assert "left out on demand: age" in reference.notes
+    assert reference.task == "regression"
+
+
+def test_live_rows_become_a_reference_by_the_same_configuration(start: Start, file: Path) -> None:
+    file.write_text("models: {spam: {task: multiclass, columns: {include: [age]}}}\n")
+    rig = start(config=str(file), reference_live_rows=20)
+    rig.registry.register("spam", alias="champion")
+    rig.poll()
+    rig.post({"model": "spam", "version": "1", "predictions": make_rows(20)})
+    rig.poll()
+    binning = rig.version(model="spam").binning
+    assert binning is not None
+    assert [column.name for column in binning.reference.columns] == ["age", "prediction", "score"]
+    assert (binning.reference.task, binning.reference.split) == ("multiclass", "live")
+
+
+def test_a_model_that_is_not_monitored_is_told_once(
+    start: Start, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text("models: {fruad: {drift_threshold: 0.5}, fraud: {}}\n")
+    with caplog.at_level(logging.WARNING):
+        rig = start(config=str(file))
+        rig.poll()
+    assert caplog.text.count("the configuration speaks of what is not monitored: fruad") == 1
