@@ -54,6 +54,11 @@ class Service:
         if self.runs is not None:
             self.runs.start()
 
+    def alive(self) -> bool:
+        """Whether all its threads run."""
+        runs = self.runs is None or self.runs.alive()
+        return runs and self.writer.alive() and self.monitor.alive()
+
     def stop(self) -> None:
         """Commit what was taken and let go of the store."""
         if self.runs is not None:
