@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.columns import Texts, Times, Values, read_numbers, read_times
+from exporter.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
 from exporter.reference import Column, Reference
 from exporter.samples import Batch
 
@@ -94,53 +93,35 @@ def bin_columns(
 def _category_cells(column: Column, values: Values) -> Ints:
     """(rows,) cell of each value within the column."""
     missing, mismatch = column.bins, column.bins + 1
-    if isinstance(values, Texts):
-        return np.append(_cells_of(column, values.texts), missing)[values.codes]  # -1 is the last
     if isinstance(values, Times):
         return np.where(np.isnan(values.seconds), missing, mismatch)
+    if isinstance(values, Texts):
+        return np.append(_text_cells(column, values), missing)[values.codes]  # -1 is the last
     if isinstance(values, np.ndarray):
         distinct, inverse = np.unique(values, return_inverse=True)
-        return _cells_of(column, distinct.tolist())[inverse]
-    try:
-        unique = list(dict.fromkeys(values))
-    except TypeError:  # lists and objects among the values
-        return _cells_of(column, values)
-    cell_of = dict(zip(unique, _cells_of(column, unique).tolist(), strict=True))
-    return np.fromiter((cell_of[value] for value in values), np.int64, len(values))
+        return _category_cells(column, encode_texts(category_texts(distinct)))[inverse]
+    texts = list(map(canonical_text, values))
+    mismatched = np.array([text is MISMATCHED for text in texts], np.bool_)
+    return np.where(mismatched, mismatch, _category_cells(column, encode_texts(texts)))
 
 
-def _cells_of(column: Column, values: Sequence[object]) -> Ints:
-    cells = np.empty(len(values), np.int64)
-    unlisted: list[int] = []
-    hashes: list[int] = []
-    for place, value in enumerate(values):
-        text = canonical_text(value)
-        if column.kind == "boolean" and text is not None:
-            text = _BOOLEAN_TEXTS.get(text, text)
-        if text is None:
-            cells[place] = column.bins
-        elif text is MISMATCHED:
-            cells[place] = column.bins + 1
-        elif text in column.category_cells:
-            cells[place] = column.category_cells[text]
-        else:
-            unlisted.append(place)
-            hashes.append(text_hash(text))
-    if unlisted:
-        other = len(column.categories)
-        cells[unlisted] = np.where(_known(column, np.array(hashes, np.uint64)), other, other + 1)
-    return cells
-
-
-def _known(column: Column, hashes: npt.NDArray[np.uint64]) -> Bools:
-    """Which hashes are of categories that the reference has, or may have where its set is not complete."""
+def _text_cells(column: Column, values: Texts) -> Ints:
+    """(texts,) cell of each distinct text."""
+    texts: Iterable[str] = values.texts
+    if column.kind == "boolean":
+        texts = (_BOOLEAN_TEXTS.get(text, text) for text in texts)
+    cells = np.array([column.category_cells.get(text, -1) for text in texts], np.int64)
+    unlisted = np.flatnonzero(cells < 0)
+    other = len(column.categories)
     if not column.known_complete:
-        return np.ones(len(hashes), np.bool_)
-    if not len(column.known):
-        return np.zeros(len(hashes), np.bool_)
-    places = np.searchsorted(column.known, hashes)
-    found: Bools = column.known[np.minimum(places, len(column.known) - 1)] == hashes
-    return found
+        cells[unlisted] = other
+    elif not len(column.known):
+        cells[unlisted] = other + 1
+    elif len(unlisted):
+        hashes = values.hashes[unlisted]
+        places = np.minimum(np.searchsorted(column.known, hashes), len(column.known) - 1)
+        cells[unlisted] = np.where(column.known[places] == hashes, other, other + 1)
+    return cells
 
 
 # Compared by identity. A text that a client sends is never this object, whatever its characters are.
@@ -173,9 +154,3 @@ def category_texts(values: Values) -> list[str | None]:
         return [None] * len(values)
     texts = map(canonical_text, values.tolist() if isinstance(values, np.ndarray) else values)
     return [None if text is MISMATCHED else text for text in texts]
-
-
-def text_hash(text: str) -> int:
-    """64-bit hash, the same in every process."""
-    data = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")

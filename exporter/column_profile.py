@@ -17,8 +17,8 @@ from dataclasses import replace
 import numpy as np
 
 from exporter.arrays import Floats
-from exporter.binning import MISMATCHED, canonical_text, text_hash
-from exporter.columns import Texts, Times, Values
+from exporter.binning import MISMATCHED, canonical_text
+from exporter.columns import Texts, Times, Values, text_hash
 from exporter.reference import Column, Kind, Role
 
 QUANTILE_BINS = 10

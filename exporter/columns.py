@@ -10,9 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import blake2b
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -52,6 +55,11 @@ class Texts:
         either = [*self.texts, None]  # -1 is the last
         return [either[code] for code in self.codes.tolist()]
 
+    @cached_property
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """`text_hash` of each text: bins and identities both need it."""
+        return np.array([text_hash(text) for text in self.texts], np.uint64)
+
 
 # Numbers are float64 with NaN for what is missing; a list holds what is neither all numbers nor all texts.
 Values: TypeAlias = Floats | Times | Texts | list[object]
@@ -80,6 +88,11 @@ def encode_texts(values: Sequence[str | None]) -> Texts:
     code_of: dict[str | None, int] = {text: code for code, text in enumerate(texts)}
     code_of[None] = -1
     return Texts(np.fromiter(map(code_of.__getitem__, values), np.int64, len(values)), texts)
+
+
+def text_hash(text: str) -> int:
+    """64-bit hash, the same in every process."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def from_arrow(column: pa.Array | pa.ChunkedArray) -> Values:

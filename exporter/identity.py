@@ -8,8 +8,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from exporter.binning import text_hash
-from exporter.columns import EXACT_IN_FLOAT, Texts, Times, Values
+from exporter.columns import EXACT_IN_FLOAT, Texts, Times, Values, text_hash
 from exporter.samples import Batch
 
 Hashes = npt.NDArray[np.uint64]
@@ -59,7 +58,7 @@ def _value_hashes(values: Values) -> tuple[Hashes, npt.NDArray[np.bool_]]:
     if isinstance(values, np.ndarray):
         return (values + 0.0).view(np.uint64), np.isnan(values)  # + 0.0: minus zero is zero
     if isinstance(values, Texts):
-        hashes = np.array([*map(text_hash, values.texts), 0], np.uint64)  # -1, a missing text, is the last
+        hashes = np.append(values.hashes, np.uint64(0))  # -1, a missing text, is the last
         return hashes[values.codes], values.codes < 0
     hashes = np.fromiter(map(_scalar_hash, values), np.uint64, len(values))
     # not equal to itself: NaN

@@ -17,10 +17,9 @@ from exporter.binning import (
     bin_columns,
     canonical_text,
     category_texts,
-    text_hash,
 )
-from exporter.columns import OPAQUE, Times, Values, from_python
 from exporter.column_profile import number_column
+from exporter.columns import OPAQUE, Times, Values, from_python, text_hash
 from exporter.reference import Column, Kind, Reference
 from tests.wire import decode
 

@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exporter.arrays import Floats
-from exporter.binning import bin_columns, text_hash
+from exporter.binning import bin_columns
 from exporter.column_profile import number_column, profile_column
-from exporter.columns import Times, Values, from_python
+from exporter.columns import Times, Values, from_python, text_hash
 from exporter.measures.psi import pool_rare, psi, shares
 from exporter.reference import Column, Kind, Reference
 
