@@ -33,6 +33,7 @@ class Metric:
 
 
 _VERSION = ("model", "model_version")
+_QUALITY = (*_VERSION, "metric", "window")
 _COLUMN = (*_VERSION, "column", "role")
 _COLUMN_WINDOW = (*_COLUMN, "window")
 _COLUMN_CHECK = (*_COLUMN, "check")
@@ -68,6 +69,30 @@ CATALOG: tuple[Metric, ...] = (
         "counter",
         "Predictions taken by this process since it started.",
         _VERSION,
+    ),
+    Metric(
+        "mlflow_model_labels_total",
+        "counter",
+        "Labels that met a prediction of the version, since this process started.",
+        _VERSION,
+    ),
+    Metric(
+        "mlflow_model_labels_unmatched_total",
+        "counter",
+        "Labels that met no prediction within a day after the one on which they came.",
+        ("model",),
+    ),
+    Metric(
+        "mlflow_model_label_delay_seconds",
+        "histogram",
+        "Time from a prediction to its label, in seconds.",
+        _VERSION,
+    ),
+    Metric(
+        "mlflow_model_alias_changed_timestamp_seconds",
+        "gauge",
+        "Time at which an alias was seen to point to its version first, in seconds since the epoch.",
+        ("model", "alias"),
     ),
     Metric(
         "mlflow_model_last_prediction_timestamp_seconds",
@@ -156,6 +181,88 @@ CATALOG: tuple[Metric, ...] = (
         "1 where a check fails clearly more often than in the reference, 0 where not, absent where "
         "there are too few rows to tell.",
         _COLUMN_CHECK,
+    ),
+    Metric(
+        "mlflow_model_window_labels",
+        "gauge",
+        "Labelled predictions within a matured window.",
+        (*_VERSION, "window"),
+    ),
+    Metric(
+        "mlflow_model_label_coverage_ratio",
+        "gauge",
+        "Share of the predictions within a matured window that have a label, from 0 to 1.",
+        (*_VERSION, "window"),
+    ),
+    Metric(
+        "mlflow_model_label_maturation_seconds",
+        "gauge",
+        "How long labels may take, in seconds, before windows of quality end; 0 where what has come counts.",
+        _VERSION,
+    ),
+    Metric("mlflow_model_quality", "gauge", "Quality within a matured window, by metric.", _QUALITY),
+    Metric("mlflow_model_quality_lower", "gauge", "Lower end of the 99 % interval of the quality.", _QUALITY),
+    Metric("mlflow_model_quality_upper", "gauge", "Upper end of the 99 % interval of the quality.", _QUALITY),
+    Metric(
+        "mlflow_model_quality_shortfall",
+        "gauge",
+        "How far the quality is from its baseline; positive is worse, whatever the metric's direction.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_quality_degraded",
+        "gauge",
+        "1 where the shortfall is beyond the tolerance for sure, 0 where not, absent where there are too "
+        "few labels to tell.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_quality_baseline",
+        "gauge",
+        "What the version promised: from its reference, its source run or the configuration.",
+        (*_VERSION, "metric"),
+    ),
+    Metric(
+        "mlflow_model_quality_tolerance",
+        "gauge",
+        "How far the quality may be from its baseline.",
+        (*_VERSION, "metric"),
+    ),
+    Metric(
+        "mlflow_model_class_quality",
+        "gauge",
+        "Quality of one class within a matured window, by metric.",
+        (*_VERSION, "class", "metric", "window"),
+    ),
+    Metric(
+        "mlflow_model_estimated_quality",
+        "gauge",
+        "Quality within a window as estimated from scores alone, without labels; blind to concept drift.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_estimated_quality_lower",
+        "gauge",
+        "Lower end of the 99 % band of the estimated quality.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_estimated_quality_upper",
+        "gauge",
+        "Upper end of the 99 % band of the estimated quality.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_estimated_quality_degraded",
+        "gauge",
+        "1 where the estimate is below the baseline by more than the tolerance for sure, 0 where not.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_estimated_quality_error",
+        "gauge",
+        "Estimated minus real quality of the matured window, once there are labels.",
+        _QUALITY,
     ),
     Metric("mlflow_up", "gauge", "1 if MLflow answered the last poll, else 0."),
     Metric(

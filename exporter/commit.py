@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from exporter.aggregate import Aggregate, Timeline
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Live, Totals, Version
+from exporter.outcomes import Outcomes
 from exporter.schema import COARSE, FINE
 from exporter.transaction import Transaction
 
@@ -22,6 +23,9 @@ class Commit:
     last: dict[Version, float] = field(default_factory=dict)
     spooled: dict[Version, int] = field(default_factory=dict)
     unknown: dict[Version, frozenset[str]] = field(default_factory=dict)
+    # The whole outcomes of an hour after this commit, by version and start.
+    outcomes: dict[tuple[Version, int], Outcomes] = field(default_factory=dict)
+    binnings: dict[Version, Binning] = field(default_factory=dict)
 
     def add_block(self, version: Version, binning: Binning, start: int, block: Aggregate, now: float) -> None:
         """Add counts to a block of a version whose binning is, or is about to be, the given one."""
@@ -30,6 +34,13 @@ class Commit:
         before = self.blocks.get(key) or family_of(binning.timeline, family).get(start)
         self.blocks[key] = before + block if before is not None else block
         self.reference_ids[version] = binning.reference_id
+
+    def add_outcomes(self, version: Version, binning: Binning, start: int, outcomes: Outcomes) -> None:
+        """Add outcomes to those of an hour of a version whose binning is, or is about to be, this one."""
+        key = (version, start)
+        before = self.outcomes[key] if key in self.outcomes else binning.outcomes.get(start)
+        self.outcomes[key] = before + outcomes if before is not None else outcomes
+        self.binnings[version] = binning
 
     def add_totals(self, version: Version, totals: Totals) -> None:
         before = self.totals.get(version)
@@ -42,6 +53,13 @@ class Commit:
             together[version, family][start] = block
         for (version, family), blocks in together.items():
             transaction.put_aggregates(self.reference_ids[version], family, blocks)
+        changed: dict[Version, dict[int, Outcomes]] = defaultdict(dict)
+        for (version, start), outcomes in self.outcomes.items():
+            changed[version][start] = outcomes
+        for version, hours in changed.items():
+            binning = self.binnings[version]
+            assert binning.layout is not None
+            transaction.put_outcomes(binning.reference_id, binning.layout, hours)
         for version, at in self.last.items():
             if version.last_prediction is None or at > version.last_prediction:
                 transaction.set_last_prediction(version.key, at)
@@ -51,6 +69,9 @@ class Commit:
         for (version, family, start), block in self.blocks.items():
             assert version.binning is not None
             family_of(version.binning.timeline, family)[start] = block
+        for (version, start), outcomes in self.outcomes.items():
+            assert version.binning is not None
+            version.binning.outcomes[start] = outcomes
         for version, totals in self.totals.items():
             version.live = Live(version.binning, version.live.totals + totals)
         for version, at in self.last.items():

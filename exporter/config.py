@@ -117,6 +117,10 @@ class Settings:
         return self.block_seconds * FINE_BLOCKS
 
     @property
+    def outcome_retention_seconds(self) -> int:
+        return 2 * self.retention_seconds
+
+    @property
     def retention_seconds(self) -> int:
         return self.coarse_seconds * COARSE_BLOCKS
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from exporter.arrays import Bools
 from exporter.config import Settings
-from exporter.ingest import Part, Prepared
+from exporter.ingest import Part
 from exporter.schema import DAY_SECONDS, PredictionRow
 from exporter.transaction import Transaction
 
 # A row that got its time from us and is sent again just after midnight was first in yesterday's table.
 RETRY_SECONDS = 900.0
+
+
+class Keyed(Protocol):
+    """A request that may have an idempotency key; both are hashes."""
+
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def body(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -29,17 +40,17 @@ class Identity:
     conflicts: int
 
 
-def find_repeated(transaction: Transaction, requests: Sequence[Prepared]) -> list[bytes | None]:
+def find_repeated(transaction: Transaction, requests: Sequence[Keyed]) -> list[bytes | None]:
     """For each request the hash of the body that came before with its idempotency key, in an earlier commit
     or further up in this one; None where none did."""
     bodies: dict[bytes, bytes] = {}
     repeated: list[bytes | None] = []
-    for prepared in requests:
-        if prepared.key is None:
+    for request in requests:
+        if request.key is None:
             repeated.append(None)
             continue
-        before = bodies.get(prepared.key) or transaction.find_key(prepared.key)
-        bodies.setdefault(prepared.key, before or prepared.body)
+        before = bodies.get(request.key) or transaction.find_key(request.key)
+        bodies.setdefault(request.key, before or request.body)
         repeated.append(before)
     return repeated
 

@@ -22,6 +22,9 @@ from exporter.config import Settings
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.evaluation import Evaluation, Thresholds
 from exporter.model_config import ModelConfig
+from exporter.outcome_layout import OutcomeLayout
+from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes
+from exporter.quality import QualityEvaluation
 from exporter.reference import Reference
 from exporter.samples import Target
 from exporter.schema import AliasMove, StoredVersion
@@ -47,6 +50,9 @@ class Totals:
     values: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     latency: Ints = field(default_factory=lambda: np.zeros(len(LATENCY_BOUNDS) + 1, np.int64))
     latency_sum: float = 0.0
+    labels: int = 0
+    label_delay: Ints = field(default_factory=lambda: np.zeros(len(LABEL_DELAY_BOUNDS) + 1, np.int64))
+    label_delay_sum: float = 0.0
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(
@@ -54,16 +60,27 @@ class Totals:
             values=self.values + other.values,
             latency=self.latency + other.latency,
             latency_sum=self.latency_sum + other.latency_sum,
+            labels=self.labels + other.labels,
+            label_delay=self.label_delay + other.label_delay,
+            label_delay_sum=self.label_delay_sum + other.label_delay_sum,
         )
 
 
 @dataclass(frozen=True)
 class Binning:
-    """A reference and the blocks counted in its bins."""
+    """A reference and the blocks counted in its bins.
+
+    `outcomes` are those of labelled rows, by the start of the coarse block of their prediction, counted in
+    `layout`; that is None where the reference does not say what is predicted. `maturation_seconds`: labels
+    that came later than this after their prediction do not count; 0: all do.
+    """
 
     reference_id: int
     reference: Reference
     timeline: Timeline
+    layout: OutcomeLayout | None = None
+    outcomes: dict[int, Outcomes] = field(default_factory=dict)
+    maturation_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,7 @@ class Version:
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""
         self.evaluation: Evaluation | None = None
+        self.quality: tuple[QualityEvaluation, ...] = ()
         # set by the writer
         self.live = Live()
         self.last_prediction = stored.last_prediction
@@ -137,6 +155,22 @@ class Fleet:
     def add(self, version: Version) -> None:
         with self._lock:
             self.versions = {**self.versions, version.names: version}
+
+    def alias_changes(self, model: str) -> dict[str, float]:
+        """When each alias of a model moved last, in seconds since the epoch."""
+        return {alias: moves[-1].since for (name, alias), moves in self._moves.items() if name == model}
+
+    def by_key(self, key: int) -> Version | None:
+        """The version that the store knows by this number."""
+        return next((version for version in self.versions.values() if version.key == key), None)
+
+    def require_model(self, model: str) -> None:
+        """
+        Raises:
+            UnknownModelError: no version of it is monitored; says what is.
+        """
+        if not any(name == model for name, _ in self.versions):
+            raise UnknownModelError(self._hint(Target(model)))
 
     def remove(self, keys: Iterable[tuple[str, str]]) -> None:
         gone = set(keys)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from exporter.config import Settings
 from exporter.errors import UnavailableError
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
 from exporter.identity import id_hash, payload_hashes
+from exporter.label_samples import label_texts
 from exporter.reference import Reference
 from exporter.samples import Batch, decode_predictions
 from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
@@ -36,14 +38,22 @@ class Request:
     body: bytes
 
 
+class LabelledRow(NamedTuple):
+    """A row that brought its label: its number in the part; without an id nothing else can ever join it."""
+
+    place: int
+    prediction: PredictionRow
+    label: str
+
+
 @dataclass(frozen=True)
 class Part:
     """The rows of a request that are for one version.
 
     `times` (rows,) resolved, in seconds since the epoch. `binned` is in the bins of `binning`; both are None
     where the version had no reference. `predictions` are the rows with an id, `prediction_rows` their
-    numbers. `exact` (rows,) tells rows that have the time they brought from those that got that of their
-    receipt, which another try would not get.
+    numbers. `labelled` are the rows that brought their label along. `exact` (rows,) tells rows that have the
+    time they brought from those that got that of their receipt, which another try would not get.
     """
 
     version: Version
@@ -56,6 +66,7 @@ class Part:
     binned: Binned | None
     predictions: list[PredictionRow]
     prediction_rows: Ints
+    labelled: list[LabelledRow]
     unknown_columns: frozenset[str]
 
     @property
@@ -148,22 +159,23 @@ def _part(
         unknown = unknown_columns(binning.reference, batch)
     predictions: list[PredictionRow] = []
     prediction_rows: list[int] = []
-    if batch.ids is not None and payloads is not None:
+    labelled: list[LabelledRow] = []
+    ids = batch.ids or [None] * batch.rows
+    labels = label_texts(batch.label) if batch.label is not None else [None] * batch.rows
+    if batch.ids is not None or batch.label is not None:
         texts, scores = _texts(batch.prediction), _scores(batch.score, batch.rows)
         for place, (row, at) in enumerate(zip(rows.tolist(), times.tolist(), strict=True)):
-            row_id = batch.ids[row]
+            row_id, label = ids[row], labels[row]
+            if row_id is None and label is None:
+                continue
+            hashed = id_hash(version.model, row_id) if row_id is not None else b""
+            payload = int(payloads[row]) if payloads is not None else 0
+            prediction = PredictionRow(hashed, version.key, payload, at, texts[row], scores[row])
             if row_id is not None:
-                predictions.append(
-                    PredictionRow(
-                        id_hash(version.model, row_id),
-                        version.key,
-                        int(payloads[row]),
-                        at,
-                        texts[row],
-                        scores[row],
-                    )
-                )
+                predictions.append(prediction)
                 prediction_rows.append(place)
+            if label is not None:
+                labelled.append(LabelledRow(place, prediction, label))
     return Part(
         version=version,
         request=request,
@@ -175,6 +187,7 @@ def _part(
         binned=binned,
         predictions=predictions,
         prediction_rows=np.array(prediction_rows, np.int64),
+        labelled=labelled,
         unknown_columns=unknown,
     )
 

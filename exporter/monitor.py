@@ -19,11 +19,13 @@ from exporter.evaluation import Thresholds, evaluate
 from exporter.fleet import Binning, Facts, Fleet, Version
 from exporter.loader import ReferenceLoader
 from exporter.model_config import ConfigFile
+from exporter.quality import evaluate_quality, prediction_effects
+from exporter.quality_references import QualityReferences, quality_rules
 from exporter.registry import Registry
 from exporter.schema import AliasMove
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import discard_spooled, tidy
+from exporter.upkeep import UnmatchedLabels, discard_spooled, oldest_day, tidy
 from exporter.versions import Registered, RegisteredVersion
 from exporter.writer import Writer
 
@@ -51,6 +53,8 @@ class Monitor:
         self._registry = registry
         self._clock = clock
         self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
+        self._unmatched = UnmatchedLabels(store)
+        self._against = QualityReferences()
         self._config = ConfigFile()
         self._facts_lock = threading.Lock()
         self._misnamed: list[str] = []  # models of the configuration that are not monitored
@@ -252,23 +256,42 @@ class Monitor:
                 log.exception("%s version %s could not be evaluated", *version.names)
                 self._telemetry.count_evaluation_error(*version.names, "evaluation")
             self._telemetry.observe_evaluation(time.monotonic() - started)
+        self._against.keep_only(set(self._fleet.versions.values()))
         try:
             self._writer.call(self._tidy).result()
         except ExporterError as error:
             log.error("tidying up failed: %s", error)
 
     def _evaluate(self, version: Version, binning: Binning) -> None:
+        timeline, now = binning.timeline.snapshot(), self._clock()
         version.evaluation = evaluate(
             binning.reference,
-            binning.timeline.snapshot(),
+            timeline,
             self._settings.windows,
             version.facts.thresholds,
             self._settings.drift_distances,
-            self._clock(),
+            now,
         )
+        against = self._against.find(version, binning)
+        if against is not None:
+            version.quality = evaluate_quality(
+                against,
+                dict(binning.outcomes),
+                timeline,
+                self._settings.windows,
+                quality_rules(version.facts.config),
+                now,
+                thresholds=version.facts.thresholds,
+                effects=prediction_effects(version.evaluation),
+            )
 
     def _tidy(self) -> None:
-        tidy(self._store, self._settings, self._fleet.versions.values(), self._clock())
+        now = self._clock()
+        tidy(self._store, self._settings, self._fleet.versions.values(), now)
+        for days in (self._writer.committer.prediction_days, self._writer.committer.label_days):
+            days.forget(oldest_day(self._settings, now))
+        for model, labels in self._unmatched.sweep(now).items():
+            self._telemetry.count_unmatched_labels(model, labels)
         size, limit = self._store.size_bytes(), self._settings.store_limit_bytes
         self._telemetry.store_bytes, self._telemetry.store_limit_bytes = size, limit
         if self._writer.full != (size >= limit):

@@ -24,6 +24,10 @@ from exporter.labelled_rows import place_scores, read_rows
 from exporter.measures.exact import LIMBS, split, total
 from exporter.outcome_layout import FACTS, OutcomeLayout
 
+# Upper bounds in seconds of the buckets of label delays, a minute to a month; one more holds the rest.
+LABEL_DELAY_BOUNDS = (
+    60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0, 1209600.0, 2592000.0,
+)  # fmt: skip
 CODEC_VERSION = 1
 SCORE_UNIT = 2.0**-32
 SLICE_ROWS = 16_384  # folded at once: a large reference would take several times its size otherwise

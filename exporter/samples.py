@@ -8,7 +8,8 @@ what we monitor. Only a request that cannot be understood is refused, and then a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ from exporter.parquet import read_parquet
 JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 PARQUET_TYPE = "application/vnd.apache.parquet"
-OWN_FIELDS = ("id", "timestamp", "prediction", "score", "latency_seconds")
+OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 MAX_LATENCY_SECONDS = 1e9  # longer than anybody waits; sums of latencies stay exact enough to be averaged
 
 
@@ -65,6 +66,7 @@ class Batch:
     features: dict[str, Values]
     prediction: Values
     score: Values | None
+    label: Values | None
     latency: Floats | None
 
 
@@ -76,9 +78,23 @@ def decode_predictions(body: bytes, content_type: str, query: Mapping[str, str],
         TooLargeError: too many rows or values, or it unpacks to too much.
         UnsupportedError: an unknown content type.
     """
+    table = read_table(body, content_type, settings)
+    if table is None:
+        return _from_json(body, settings)
+    with understanding("a table"):
+        return _from_table(table, _target(query, "query."), settings)
+
+
+def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table | None:
+    """The table of an Arrow or Parquet body; None for JSON.
+
+    Raises:
+        MalformedError: it is not what it says it is.
+        UnsupportedError: an unknown content type.
+    """
     kind = content_type.partition(";")[0].strip().lower() or JSON_TYPE
     if kind == JSON_TYPE:
-        return _from_json(body, settings)
+        return None
     readers = {
         ARROW_TYPE: ("an Arrow IPC stream", read_arrow_stream),
         PARQUET_TYPE: ("Parquet", read_parquet),
@@ -88,18 +104,30 @@ def decode_predictions(body: bytes, content_type: str, query: Mapping[str, str],
         raise UnsupportedError(
             f"content type {kind!r}, taken are {JSON_TYPE}, {ARROW_TYPE} and {PARQUET_TYPE}"
         )
-    target = _target(query, "query.")
     name, read = readers[kind]
+    with understanding(name):
+        return read(body, settings)
+
+
+@contextmanager
+def understanding(name: str) -> Iterator[None]:
+    """What Arrow refuses is malformed."""
     try:
-        return _from_table(read(body, settings), target, settings)
+        yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise MalformedError(f"not {name}: {_first_line(error)}") from None
 
 
-def _target(source: Mapping[str, Any], prefix: str = "") -> Target:
-    model, version, alias = source.get("model"), source.get("version"), source.get("alias")
+def read_model(source: Mapping[str, Any], prefix: str = "") -> str:
+    """The registered model's name."""
+    model = source.get("model")
     if not model or not is_short_text(model):
         raise MalformedError("`model` is required: the registered model's name", f"{prefix}model")
+    return model
+
+
+def _target(source: Mapping[str, Any], prefix: str = "") -> Target:
+    model, version, alias = read_model(source, prefix), source.get("version"), source.get("alias")
     if isinstance(version, int) and not isinstance(version, bool):
         version = str(version)
     if (version is None) == (alias is None):
@@ -115,7 +143,7 @@ def _target(source: Mapping[str, Any], prefix: str = "") -> Target:
 
 
 def _from_json(body: bytes, settings: Settings) -> Batch:
-    document = _parse(body)
+    document = parse_json(body)
     if not isinstance(document, dict):
         raise MalformedError("the body must be a JSON object")
     target = _target(document)
@@ -129,7 +157,7 @@ def _from_json(body: bytes, settings: Settings) -> Batch:
     raise MalformedError("the body needs either `predictions` (rows) or `columns`")
 
 
-def _parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -260,14 +288,14 @@ def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
     return _batch(
         target,
         table.num_rows,
-        {name: _own_values(name, column) for name, column in own.items()},
+        {name: read_own_column(name, column) for name, column in own.items()},
         {name: from_arrow(column) for name, column in features.items()},
         settings,
         "{name}[{index}]",
     )
 
 
-def _own_values(name: str, column: pa.ChunkedArray) -> Values:
+def read_own_column(name: str, column: pa.ChunkedArray) -> Values:
     if name == "id" and (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
         return list(column.to_pylist())
     return from_arrow(column)
@@ -302,17 +330,18 @@ def _batch(
     return Batch(
         target=target,
         rows=rows,
-        ids=_ids(own["id"], settings, where) if "id" in own else None,
+        ids=read_ids(own["id"], settings, where) if "id" in own else None,
         timestamps=timestamps,
         naive_timestamps=naive,
         features=features,
         prediction=own["prediction"],
         score=own.get("score"),
+        label=own.get("label"),
         latency=latency,
     )
 
 
-def _ids(values: Values, settings: Settings, where: str) -> list[str | None] | None:
+def read_ids(values: Values, settings: Settings, where: str) -> list[str | None] | None:
     """One id or None a row; None where no row has one."""
     ids: list[str | None] = []
     listed = values.rows() if isinstance(values, Texts) else values if isinstance(values, list) else [OPAQUE]

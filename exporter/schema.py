@@ -14,6 +14,7 @@ SCHEMA_VERSION = 1
 FINE, COARSE = 0, 1  # families of aggregates
 DAY_SECONDS = 86400
 PREDICTIONS = "predictions_"  # and the day
+LABELS = "labels_"  # and the day
 
 metadata = sa.MetaData()
 meta = sa.Table(
@@ -48,6 +49,20 @@ aggregates = sa.Table(
     sa.Column("start", sa.BigInteger, primary_key=True),
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
+)
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("reference_id", sa.Integer, primary_key=True),
+    sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
 )
 aliases = sa.Table(
     "alias_history",
@@ -94,6 +109,21 @@ def prediction_table(day: int) -> sa.Table:
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("prediction", sa.String),
         sa.Column("score", sa.Float),
+        sqlite_with_rowid=False,
+    )
+
+
+@lru_cache(maxsize=64)
+def label_table(day: int) -> sa.Table:
+    """Labels whose first value came on one UTC day, numbered from 1970."""
+    return sa.Table(
+        f"{LABELS}{day}",
+        sa.MetaData(),
+        sa.Column("id_hash", sa.LargeBinary(16), primary_key=True),
+        sa.Column("model_id", sa.Integer, nullable=False),
+        sa.Column("label", sa.String, nullable=False),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("matched", sa.Boolean, nullable=False),
         sqlite_with_rowid=False,
     )
 

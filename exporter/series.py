@@ -23,6 +23,9 @@ from exporter.catalog import BY_NAME, CATALOG
 from exporter.config import Settings
 from exporter.evaluation import DRIFTED, STABLE, UNDECIDED, Evaluation
 from exporter.exposition import Family, histogram_prefixes, histogram_values, render_prefix
+from exporter.outcomes import LABEL_DELAY_BOUNDS
+from exporter.quality import QualityEvaluation
+from exporter.quality_series import count_quality_series, quality_samples
 from exporter.reference import Column, Reference
 from exporter.telemetry import Telemetry
 
@@ -68,6 +71,12 @@ class VersionView:
     latency: Ints = field(default_factory=_no_latency)
     latency_sum: float = 0.0
     last_prediction: float | None = None
+    quality: tuple[QualityEvaluation, ...] = ()
+    maturation_seconds: float = 0.0
+    labels_total: int = 0
+    label_delay: Ints = field(default_factory=lambda: np.zeros(len(LABEL_DELAY_BOUNDS) + 1, np.int64))
+    label_delay_sum: float = 0.0
+    alias_changes: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         cells = self.reference.cells if self.reference is not None else 0
@@ -133,6 +142,7 @@ class SeriesCollector:
             if view.evaluation is not None and view.evaluation.at >= oldest:
                 evaluated = self._prefixes_of(view, view.evaluation.reference, used)
                 _add_evaluation(samples, view.evaluation, evaluated)
+                _add_quality(samples, view, view.evaluation.reference)
         self._prefixes = used
 
         cut = tuple(known.cut(shown) for known in prefixes if len(known.columns) > shown)
@@ -165,9 +175,12 @@ class SeriesCollector:
         """
         windows, distances = len(self._settings.windows), len(self._settings.drift_distances)
         by_column = windows * (4 + distances) + 3 * _CHECKS_PER_COLUMN
-        by_version = windows * (1 + len(_ROLES) * len(_VERDICTS)) + len(LATENCY_BOUNDS) + 3 + 4
-        budget = self._settings.max_series - own - 2
-        budget -= sum(by_version + 2 * len(view.aliases) + len(view.run_metrics) for view in views)
+        by_version = windows * (1 + len(_ROLES) * len(_VERDICTS)) + 3 + 4
+        by_version += len(LATENCY_BOUNDS) + len(LABEL_DELAY_BOUNDS) + 4
+        classes = (len(view.reference.classes) if view.reference is not None else 0 for view in views)
+        budget_of_quality = sum(count_quality_series(windows, number) for number in classes)
+        budget = self._settings.max_series - own - 2 - budget_of_quality
+        budget -= sum(by_version + 3 * len(view.aliases) + len(view.run_metrics) for view in views)
         budget -= by_column * sum(len(known.columns) for known in prefixes)
 
         costs = np.zeros(max((len(known.columns) for known in prefixes), default=0), np.int64)
@@ -187,6 +200,9 @@ def _add_facts(samples: _Samples, view: VersionView) -> None:
         samples.add_one("mlflow_model_alias_info", (*version, alias, view.team), 1)
         if view.version.isdecimal():
             samples.add_one("mlflow_model_alias_version", (view.model, alias), int(view.version))
+        if alias in view.alias_changes:
+            at = view.alias_changes[alias]
+            samples.add_one("mlflow_model_alias_changed_timestamp_seconds", (view.model, alias), at)
     for name, value in view.run_metrics.items():
         if not np.isnan(value):
             samples.add_one("mlflow_model_version_metric", (*version, name), value)
@@ -203,6 +219,10 @@ def _add_counters(samples: _Samples, view: VersionView, prefixes: _VersionPrefix
     samples.add(name, prefixes.of_version(name), [view.predictions_total])
     values = histogram_values(view.latency.tolist(), view.latency_sum)
     samples.add("mlflow_model_latency_seconds", prefixes.of_latency, values)
+    name = "mlflow_model_labels_total"
+    samples.add(name, prefixes.of_version(name), [view.labels_total])
+    values = histogram_values(view.label_delay.tolist(), view.label_delay_sum)
+    samples.add("mlflow_model_label_delay_seconds", prefixes.of_label_delay, values)
 
 
 def _add_bins(samples: _Samples, view: VersionView, prefixes: _VersionPrefixes, shown: int) -> None:
@@ -244,6 +264,15 @@ def _add_evaluation(samples: _Samples, evaluation: Evaluation, prefixes: _Versio
         ):
             if value is not None and np.isfinite(value):
                 samples.add(name, [prefixes.of_columns(name, check.check)[check.column]], [value])
+
+
+def _add_quality(samples: _Samples, view: VersionView, reference: Reference) -> None:
+    version = (view.model, view.version)
+    label = reference.labels.columns[0] if reference.labels is not None else None
+    for name, labels, value in quality_samples(version, view.quality, label):
+        samples.add_one(name, labels, value)
+    if view.quality:
+        samples.add_one("mlflow_model_label_maturation_seconds", version, view.maturation_seconds)
 
 
 class _Samples:
@@ -312,6 +341,12 @@ class _VersionPrefixes:
     def of_latency(self) -> list[str]:
         """Of the latency histogram."""
         return histogram_prefixes(BY_NAME["mlflow_model_latency_seconds"], self._version, LATENCY_BOUNDS)
+
+    @cached_property
+    def of_label_delay(self) -> list[str]:
+        """Of the histogram of label delays."""
+        name = "mlflow_model_label_delay_seconds"
+        return histogram_prefixes(BY_NAME[name], self._version, LABEL_DELAY_BOUNDS)
 
     @cached_property
     def _bins(self) -> list[tuple[str, ...]]:

@@ -11,6 +11,7 @@ from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.exposition import Format, render, select_families
 from exporter.fleet import Fleet, Version
+from exporter.id_reader import IdReader
 from exporter.model_config import ConfigFile, load_config_file
 from exporter.monitor import Monitor
 from exporter.registry import Registry
@@ -40,7 +41,9 @@ class Service:
         self.telemetry = Telemetry()
         self.fleet = Fleet(settings)
         self.store = Store(settings.store)
-        self.writer = Writer(self.store, settings, self.telemetry, clock)
+        self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
+        committer = self.writer.committer
+        self.ids = IdReader(self.store, committer.prediction_days, committer.label_days)
         self.monitor = Monitor(settings, self.store, self.fleet, self.writer, self.telemetry, registry, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)
@@ -49,6 +52,7 @@ class Service:
             self._use(config)
 
     def start(self) -> None:
+        self.ids.start()
         self.writer.start()
         self.monitor.start()
         if self.runs is not None:
@@ -65,6 +69,7 @@ class Service:
             self.runs.stop()
         self.monitor.stop()
         self.writer.stop()
+        self.ids.stop()
         self.store.close()
 
     def reload(self) -> None:
@@ -104,14 +109,16 @@ class Service:
         versions = self.fleet.versions.values()
         runs = self.runs.families(now) if self.runs is not None else None
         try:
-            return self._collector.collect([version_view(version) for version in versions], now, runs)
+            return self._collector.collect(
+                [version_view(version, self.fleet) for version in versions], now, runs
+            )
         except Exception:
             log.exception("one version's figures do not fit together; it must not take the others along")
         return self._collector.collect([view for v in versions if (view := self._shown(v, now))], now, runs)
 
     def _shown(self, version: Version, now: float) -> VersionView | None:
         try:
-            view = version_view(version)
+            view = version_view(version, self.fleet)
             self._collector.collect([view], now)
         except Exception:
             log.exception("%s version %s is left out", *version.names)
@@ -120,7 +127,7 @@ class Service:
         return view
 
 
-def version_view(version: Version) -> VersionView:
+def version_view(version: Version, fleet: Fleet) -> VersionView:
     """What a version shows at this moment."""
     live, reference = version.live, version.live.binning.reference if version.live.binning else None
     return VersionView(
@@ -139,4 +146,10 @@ def version_view(version: Version) -> VersionView:
         latency=live.totals.latency,
         latency_sum=live.totals.latency_sum,
         last_prediction=version.last_prediction,
+        quality=version.quality,
+        maturation_seconds=version.facts.config.maturation,
+        labels_total=live.totals.labels,
+        label_delay=live.totals.label_delay,
+        label_delay_sum=live.totals.label_delay_sum,
+        alias_changes=fleet.alias_changes(version.model),
     )

@@ -22,10 +22,13 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlche
 from exporter import schema
 from exporter.aggregate import Aggregate, decode_aggregate
 from exporter.errors import ConfigError, StoreError
+from exporter.outcome_layout import OutcomeLayout
+from exporter.outcomes import Outcomes, decode_outcomes
 from exporter.reference import Reference, decode_reference
 from exporter.schema import SCHEMA_VERSION, AliasMove, SpooledRequest, StoredVersion
-from exporter.transaction import Transaction, upsert
+from exporter.transaction import Transaction, stored_days, upsert
 
+IDS_AT_ONCE = 50_000
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
 
 
@@ -141,6 +144,33 @@ class Store:
             for row in connection.execute(query):
                 families[row.family][row.start] = decode_aggregate(bytes(row.payload))
         return families
+
+    def load_outcomes(self, reference_id: int, layout: OutcomeLayout) -> dict[int, Outcomes]:
+        """The outcomes that were counted in a layout, by the start of their hour.
+
+        Raises:
+            StoreError: they were counted in another.
+        """
+        query = sa.select(schema.outcomes).where(schema.outcomes.c.reference_id == reference_id)
+        with self._reading() as connection:
+            return {
+                row.start: decode_outcomes(layout, bytes(row.payload)) for row in connection.execute(query)
+            }
+
+    def load_days(self, prefix: str) -> list[int]:
+        """The days that have a table of this kind, oldest first."""
+        with self._reading() as connection:
+            return stored_days(connection, prefix)
+
+    def load_ids(self, prefix: str, day: int) -> Iterator[list[bytes]]:
+        """The hashes of the ids of a day, some at a time; none where the day is gone."""
+        with self._reading() as connection:
+            if day not in stored_days(connection, prefix):
+                return
+            ids = sa.table(f"{prefix}{day}", sa.column("id_hash"))
+            found = connection.execution_options(stream_results=True).execute(sa.select(ids.c.id_hash))
+            for part in found.partitions(IDS_AT_ONCE):
+                yield [bytes(row[0]) for row in part]
 
     def load_spooled(self, version_id: int) -> list[SpooledRequest]:
         """What waits for a version's reference, in order of arrival."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from itertools import product
 from threading import Lock
 from typing import Literal, get_args
 
@@ -22,8 +21,12 @@ from exporter.aggregate import LATENCY_BOUNDS
 from exporter.catalog import BY_NAME
 from exporter.exposition import Family, histogram_prefixes, histogram_values, render_prefix
 
-Kind = Literal["prediction"]
-Outcome = Literal["accepted", "duplicate", "conflict", "rejected"]
+Kind = Literal["prediction", "label"]
+Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
+OUTCOMES: dict[Kind, tuple[Outcome, ...]] = {
+    "prediction": ("accepted", "duplicate", "conflict", "rejected"),
+    "label": ("accepted", "unmatched", "correction", "duplicate", "rejected"),
+}
 DropReason = Literal["too_old", "future"]
 # reference: find, read and profile it; evaluation: the version's; store: keep or read the reference.
 Stage = Literal["reference", "evaluation", "store"]
@@ -58,9 +61,10 @@ class Telemetry:
         self.store_limit_bytes: int | None = None
 
         self._lock = Lock()
-        self._ingest_rows = dict.fromkeys(product(get_args(Kind), get_args(Outcome)), 0)
+        self._ingest_rows = {(kind, outcome): 0 for kind, found in OUTCOMES.items() for outcome in found}
         self._dropped_rows = dict.fromkeys(get_args(DropReason), 0)
         self._naive_timestamps = 0
+        self._unmatched_labels: dict[str, int] = {}
         self._evaluation_errors: dict[tuple[str, str, str], int] = {}
         self._evaluation_duration = _Histogram()
         self._ingest_duration = _Histogram()
@@ -76,6 +80,11 @@ class Telemetry:
         """Count rows that were received and are in no aggregate."""
         with self._lock:
             self._dropped_rows[reason] += rows
+
+    def count_unmatched_labels(self, model: str, labels: int) -> None:
+        """Count labels that waited for their prediction in vain."""
+        with self._lock:
+            self._unmatched_labels[model] = self._unmatched_labels.get(model, 0) + labels
 
     def count_naive_timestamps(self, rows: int) -> None:
         """Count rows whose time came without a zone."""
@@ -106,13 +115,18 @@ class Telemetry:
 
     def families(self, versions: Iterable[tuple[str, str]]) -> list[Family]:
         """All of it. `versions` are the (model, version) that are shown, with 0 where they had no errors."""
-        stages = get_args(Stage)
+        stages, versions = get_args(Stage), list(versions)
         with self._lock:
+            unmatched = {model: self._unmatched_labels.get(model, 0) for model, _ in versions}
             errors = {(*version, stage): 0 for version in versions for stage in stages}
             errors |= self._evaluation_errors
             families = [
                 _family("mlflow_exporter_build_info", [((__version__,), 1)]),
                 _family("mlflow_exporter_evaluation_errors_total", errors.items()),
+                _family(
+                    "mlflow_model_labels_unmatched_total",
+                    [((model,), labels) for model, labels in unmatched.items()],
+                ),
                 _family("mlflow_exporter_ingest_rows_total", self._ingest_rows.items()),
                 _family(
                     "mlflow_exporter_dropped_rows_total",

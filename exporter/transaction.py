@@ -12,8 +12,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter import schema
 from exporter.aggregate import Aggregate
+from exporter.outcome_layout import OutcomeLayout
+from exporter.outcomes import Outcomes
 from exporter.reference import Reference
-from exporter.schema import COARSE, FINE, PREDICTIONS, PredictionRow, SpooledRequest, prediction_table
+from exporter.schema import (
+    COARSE,
+    FINE,
+    LABELS,
+    PREDICTIONS,
+    PredictionRow,
+    SpooledRequest,
+    label_table,
+    prediction_table,
+)
 
 
 class Transaction:
@@ -87,6 +98,18 @@ class Transaction:
                 )
             )
 
+    def put_outcomes(self, reference_id: int, layout: OutcomeLayout, hours: Mapping[int, Outcomes]) -> None:
+        values = [
+            {"reference_id": reference_id, "start": start, "payload": outcomes.encode(layout)}
+            for start, outcomes in hours.items()
+        ]
+        self.connection.execute(upsert(schema.outcomes, "payload", self.connection), values)
+
+    def delete_outcomes(self, reference_id: int) -> None:
+        self.connection.execute(
+            sa.delete(schema.outcomes).where(schema.outcomes.c.reference_id == reference_id)
+        )
+
     def set_last_prediction(self, version_id: int, at: float) -> None:
         update = sa.update(schema.versions).where(schema.versions.c.id == version_id)
         self.connection.execute(update.values(last_prediction=at))
@@ -137,8 +160,10 @@ class Transaction:
         assert key is not None
         return int(key[0])
 
-    def forget(self, keys_before: float, blocks_before: float, prediction_days_before: int) -> None:
-        """Drop idempotency keys, blocks and days of predictions that are older than the given."""
+    def forget(
+        self, keys_before: float, blocks_before: float, outcomes_before: float, days_before: int
+    ) -> None:
+        """Drop idempotency keys, blocks, outcomes and days of ids that are older than the given."""
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.at < keys_before))
         for reference_id in self.connection.scalars(sa.select(schema.references.c.id)).all():
             for family in (FINE, COARSE):  # each a stretch of the primary key: no scan of all blocks
@@ -149,10 +174,16 @@ class Transaction:
                         schema.aggregates.c.start < int(blocks_before),
                     )
                 )
-        for name in sa.inspect(self.connection).get_table_names():
-            day = name.removeprefix(PREDICTIONS)
-            if name.startswith(PREDICTIONS) and day.isdigit() and int(day) < prediction_days_before:
-                prediction_table(int(day)).drop(self.connection)
+            self.connection.execute(
+                sa.delete(schema.outcomes).where(
+                    schema.outcomes.c.reference_id == reference_id,
+                    schema.outcomes.c.start < int(outcomes_before),
+                )
+            )
+        for prefix, table in ((PREDICTIONS, prediction_table), (LABELS, label_table)):
+            for day in stored_days(self.connection, prefix):
+                if day < days_before:
+                    table(day).drop(self.connection)
 
     def _prediction_table(self, day: int) -> sa.Table:
         """The table of a day, created where it is not there."""
@@ -170,6 +201,13 @@ class Transaction:
         place = "?" if self.connection.dialect.name == "sqlite" else "%s"
         places = ", ".join([place] * len(table.columns))
         return f"INSERT INTO {table.name} VALUES ({places})"  # noqa: S608 - the name is our own
+
+
+def stored_days(connection: sa.Connection, prefix: str) -> list[int]:
+    """The days that have a table of this kind, oldest first."""
+    names = sa.inspect(connection).get_table_names()
+    days = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return sorted(int(day) for day in days if day.isdigit())
 
 
 def upsert(table: sa.Table, column: str, connection: sa.Connection) -> Any:

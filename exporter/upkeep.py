@@ -14,8 +14,10 @@ from exporter.config import Settings
 from exporter.errors import RequestError
 from exporter.fleet import Binning, Live, Status, Version
 from exporter.ingest import bin_spooled
+from exporter.label_tables import count_unmatched
+from exporter.outcome_layout import outcome_layout
 from exporter.reference import Reference
-from exporter.schema import COARSE, DAY_SECONDS, FINE
+from exporter.schema import COARSE, DAY_SECONDS, FINE, LABELS
 from exporter.store import Store
 
 KEY_RETENTION_SECONDS = 86400.0
@@ -33,13 +35,15 @@ def activate(
 ) -> None:
     """Give a version its reference, stored already under an id or not, and count what waited for it."""
     fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
+    layout = outcome_layout(reference)
+    counted = store.load_outcomes(reference_id, layout) if reference_id is not None and layout else {}
     spooled = store.load_spooled(version.key)
     waited = np.zeros(reference.cells, np.int64)
     commit = Commit()
     with store.begin() as transaction:
         if reference_id is None:
             reference_id = transaction.save_reference(version.key, reference, now)
-        binning = Binning(reference_id, reference, Timeline(settings, fine, coarse))
+        binning = Binning(reference_id, reference, Timeline(settings, fine, coarse), layout, counted)
         for waiting in spooled:
             try:
                 binned, latency = bin_spooled(waiting, reference, settings)
@@ -90,8 +94,39 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], now: flo
         transaction.forget(
             keys_before=now - KEY_RETENTION_SECONDS,
             blocks_before=now - settings.retention_seconds,
-            prediction_days_before=int(now // DAY_SECONDS) - settings.prediction_retention_days,
+            outcomes_before=now - settings.outcome_retention_seconds,
+            days_before=oldest_day(settings, now),
         )
+
+
+def oldest_day(settings: Settings, now: float) -> int:
+    """The first day whose ids are kept."""
+    return int(now // DAY_SECONDS) - settings.prediction_retention_days
+
+
+class UnmatchedLabels:
+    """Counts the labels that met no prediction within a day after the one on which they came.
+
+    Days that had passed when this process started were an earlier one's to count.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next: int | None = None
+
+    def sweep(self, now: float) -> dict[str, int]:
+        """Such labels since the last call, by model."""
+        due = int(now // DAY_SECONDS) - 2
+        if self._next is None:
+            self._next = due + 1
+        found: dict[str, int] = {}
+        days = [day for day in self._store.load_days(LABELS) if self._next <= day <= due]
+        with self._store.begin() as transaction:
+            for day in days:
+                for model, labels in count_unmatched(transaction.connection, day).items():
+                    found[model] = found.get(model, 0) + labels
+        self._next = max(self._next, due + 1)
+        return found
 
 
 def _compact(store: Store, settings: Settings, version: Version, binning: Binning, now: float) -> None:

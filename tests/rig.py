@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +14,15 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from exporter.committer import PredictionAnswer
 from exporter.config import Settings
 from exporter.exposition import Format
 from exporter.fleet import Version
 from exporter.ingest import Prepared, Request, prepare
+from exporter.label_samples import decode_labels
+from exporter.labelling import LabelAnswer, prepare_labels
 from exporter.samples import JSON_TYPE, decode_predictions
 from exporter.service import Service
-from exporter.writer import Answer
 from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 
 NOON = 20_500 * 86400.0 + 43200  # of a day in 2026
@@ -80,6 +82,7 @@ class Rig:
         self.settings = Settings(store=store, **settings)
         self.service = Service(self.settings, self.registry, self.clock)
         self._running = True
+        self.service.ids.start()
         self.service.writer.start()
         self.service.monitor.loader.start()
         self.service.monitor.restore()
@@ -93,6 +96,7 @@ class Rig:
         self._running = False
         self.service.monitor.loader.stop()
         self.service.writer.stop()
+        self.service.ids.stop()
         self.service.store.close()
 
     def poll(self) -> None:
@@ -112,17 +116,37 @@ class Rig:
         batch = decode_predictions(body, JSON_TYPE, {}, self.settings)
         return prepare(request, batch, self.service.fleet, self.settings, self.clock(), key)
 
-    def submit(self, document: dict[str, Any], key: str = "") -> Future[Answer]:
+    def submit(self, document: dict[str, Any], key: str = "") -> Future[PredictionAnswer]:
         return self.service.writer.submit(self.prepare(document, key))
 
-    def post(self, document: dict[str, Any], key: str = "") -> Answer:
+    def post(self, document: dict[str, Any], key: str = "") -> PredictionAnswer:
         """What `POST /v1/predictions` does."""
         return self.submit(document, key).result(TIMEOUT_SECONDS)
 
-    def post_rows(self, rows: Sequence[dict[str, Any]], key: str = "", **target: str) -> Answer:
+    def post_rows(self, rows: Sequence[dict[str, Any]], key: str = "", **target: str) -> PredictionAnswer:
         return self.post(make_document(rows, **target), key)
 
-    def together(self, documents: Sequence[dict[str, Any]], keys: Sequence[str] = ()) -> list[Future[Answer]]:
+    def submit_labels(self, document: dict[str, Any], key: str = "") -> Future[LabelAnswer]:
+        body = orjson.dumps(document)
+        batch = decode_labels(body, JSON_TYPE, {}, self.settings)
+        return self.service.writer.submit(prepare_labels(batch, self.service.fleet, self.clock(), body, key))
+
+    def post_labels(
+        self, labels: Mapping[str, Any], key: str = "", model: str = "fraud", **own: Any
+    ) -> LabelAnswer:
+        """What `POST /v1/labels` does; labels by id."""
+        rows = [{"id": row_id, "label": label, **own} for row_id, label in labels.items()]
+        return self.submit_labels({"model": model, "labels": rows}, key).result(TIMEOUT_SECONDS)
+
+    def quality(self, metric: str, window: str = "24h", version: str = "1") -> float | None:
+        """A metric of a fresh evaluation."""
+        self.evaluate()
+        labels = f'{{model="fraud",model_version="{version}",metric="{metric}",window="{window}"}}'
+        return self.sample(f"mlflow_model_quality{labels}")
+
+    def together(
+        self, documents: Sequence[dict[str, Any]], keys: Sequence[str] = ()
+    ) -> list[Future[PredictionAnswer]]:
         """Post documents so that they share a commit."""
         with self.held():
             keys = keys or [""] * len(documents)

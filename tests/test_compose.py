@@ -114,9 +114,10 @@ def resolve() -> Resolve:
         return resolved
 
     # Not `needs`: Debian has no package of Compose v2, so CI may be without it.
-    usable = shutil.which("docker") and not subprocess.run(
-        ["docker", "compose", "version"], capture_output=True, timeout=60
-    ).returncode
+    usable = (
+        shutil.which("docker")
+        and not subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=60).returncode
+    )
     if not usable:
         pytest.skip("docker has no compose here")
     return config

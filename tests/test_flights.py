@@ -18,10 +18,10 @@ import pytest
 from exporter.aggregate import Aggregate, Timeline, fold
 from exporter.arrays import Bools, Floats
 from exporter.binning import bin_columns
+from exporter.columns import from_arrow
 from exporter.evaluation import DRIFTED, Evaluation, Thresholds, evaluate
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
-from exporter.columns import from_arrow
 from tests.traffic import DAY, SETTINGS
 
 COLUMNS = ["dep_delay", "arr_delay", "air_time", "distance", "hour", "carrier", "origin", "dest"]

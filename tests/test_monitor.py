@@ -13,6 +13,7 @@ import pytest
 
 import exporter.monitor
 from exporter.api.views import models_view, version_detail
+from exporter.committer import PredictionAnswer
 from exporter.config import Settings
 from exporter.errors import (
     ReferenceInvalidError,
@@ -27,7 +28,6 @@ from exporter.exposition import Format
 from exporter.fleet import Live, Status, Totals
 from exporter.loader import RETRY_SECONDS
 from exporter.service import Service
-from exporter.writer import Answer
 from tests.fakes import BROKEN, TIMEOUT_SECONDS, FakeRegistry
 from tests.rig import NOON, Rig, eventually, make_rows, make_table
 
@@ -87,8 +87,8 @@ def test_a_version_with_an_alias_is_monitored(rig: Rig) -> None:
     }
     assert rig.sample('mlflow_model_alias_version{model="fraud",alias="champion"}') == 1
     assert state(rig) == ("ready", "")
-    assert rig.post_rows(make_rows(3)) == Answer(3, 0, 0, {})
-    assert rig.post_rows(make_rows(3), alias="champion") == Answer(3, 0, 0, {})
+    assert rig.post_rows(make_rows(3)) == PredictionAnswer(3, 0, 0, {})
+    assert rig.post_rows(make_rows(3), alias="champion") == PredictionAnswer(3, 0, 0, {})
     assert rig.window_rows() == 6
 
 
@@ -201,7 +201,7 @@ def test_a_model_that_is_registered_anew_is_another_one(rig: Rig) -> None:
     assert after.key != before.key
     assert after.binning is not None
     assert after.binning.reference.rows == 300
-    assert rig.post_rows(rows) == Answer(5, 0, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(5, 0, 0, {})
     assert rig.window_rows() == 5
 
 
@@ -341,8 +341,8 @@ def test_rows_that_come_before_the_reference_are_counted_once_it_is_there(start:
     rig = start(registry=registry, settle=False)
     assert state(rig) == ("pending", "")
     rows = make_rows(20, prefix="r", latency_seconds=0.02)
-    assert rig.post_rows(rows) == Answer(20, 0, 0, {})
-    assert rig.post_rows(rows[:5]) == Answer(0, 5, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(20, 0, 0, {})
+    assert rig.post_rows(rows[:5]) == PredictionAnswer(0, 5, 0, {})
     traffic = 'mlflow_model_predictions_total{model="fraud",model_version="1"}'
     assert rig.sample(traffic) == 20
     assert rig.window_rows() is None
@@ -353,7 +353,7 @@ def test_rows_that_come_before_the_reference_are_counted_once_it_is_there(start:
     values = rig.series("mlflow_model_values_total")
     assert sum(values.values()) == 20 * 5
     assert rig.sample('mlflow_model_latency_seconds_count{model="fraud",model_version="1"}') == 20
-    assert rig.post_rows(rows) == Answer(0, 20, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(0, 20, 0, {})
 
 
 def test_they_wait_over_a_restart_too(start: Start) -> None:

@@ -157,12 +157,14 @@ def test_without_a_version_only_the_exporter_shows_itself() -> None:
 
 def test_a_version_without_reference_shows_its_counters_from_zero_and_no_measure() -> None:
     found = version_series(collect([make_bare_view("m")]))
-    assert [line for line in found if "_latency_" not in line] == [
+    assert [line for line in found if "_latency_" not in line and "_delay_" not in line] == [
         'mlflow_model_version_info{model="m",model_version="1",run_id="",task="",reference_source="none",'
         'reference_digest="",variation="none"} 1',
         'mlflow_model_alias_info{model="m",model_version="1",alias="champion",team=""} 1',
         'mlflow_model_alias_version{model="m",alias="champion"} 1',
         'mlflow_model_predictions_total{model="m",model_version="1"} 0',
+        'mlflow_model_labels_total{model="m",model_version="1"} 0',
+        'mlflow_model_labels_unmatched_total{model="m"} 0',
     ]
     assert 'mlflow_model_latency_seconds_count{model="m",model_version="1"} 0' in found
 
@@ -209,7 +211,7 @@ def test_a_metric_of_the_run_that_is_no_number_is_left_out() -> None:
 
 
 def test_measures_without_a_figure_are_left_out() -> None:
-    collection = collect([make_view()])
+    collection = collect([make_view(quality=())])
     age = 'column="age",role="feature",window="1h"'
     country = 'column="country",role="feature",window="1h"'
     prediction = 'column="prediction",role="prediction",window="1h"'
@@ -365,7 +367,7 @@ def test_labels_are_rendered_once_and_forgotten_with_their_version(monkeypatch: 
         return rendered.count("mlflow_model_values_total") + rendered.count("mlflow_model_drift_score")
 
     collector = SeriesCollector(Settings(), Telemetry())
-    both = [make_view(), make_view(version="4")]
+    both = [make_view(quality=()), make_view(version="4", quality=())]
     assert count(both) > 0
     assert count(both) == 0
     assert count(both[:1]) == 0

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.committer import PredictionAnswer
 from exporter.errors import MalformedError, OverloadedError, StoreError, UnavailableError
 from exporter.fleet import Status
 from exporter.transaction import Transaction
-from exporter.writer import Answer
 from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.rig import NOON, Rig, make_document, make_rows, make_table
 
@@ -53,7 +53,7 @@ def predictions_total(rig: Rig) -> float | None:
 
 
 def test_what_is_answered_is_in_the_store(rig: Rig, start: Start) -> None:
-    assert rig.post_rows(make_rows(30)) == Answer(30, 0, 0, {})
+    assert rig.post_rows(make_rows(30)) == PredictionAnswer(30, 0, 0, {})
     rig.service.store.close()  # nothing can be written after the answer
     rig.stop()
     again = start(registry=rig.registry, clock=rig.clock)
@@ -63,7 +63,7 @@ def test_what_is_answered_is_in_the_store(rig: Rig, start: Start) -> None:
 def test_requests_at_the_same_time_share_a_commit(rig: Rig) -> None:
     with commits(rig) as counted:
         answers = rig.together([make_document(make_rows(4, prefix=f"{k}-")) for k in range(50)])
-        assert [answer.result(TIMEOUT_SECONDS) for answer in answers] == [Answer(4, 0, 0, {})] * 50
+        assert [answer.result(TIMEOUT_SECONDS) for answer in answers] == [PredictionAnswer(4, 0, 0, {})] * 50
     assert len(counted) == 1
     assert rig.window_rows() == 200
 
@@ -71,13 +71,13 @@ def test_requests_at_the_same_time_share_a_commit(rig: Rig) -> None:
 def test_requests_from_many_threads_need_fewer_commits_than_there_are(rig: Rig) -> None:
     barrier = threading.Barrier(50)
 
-    def post(number: int) -> Answer:
+    def post(number: int) -> PredictionAnswer:
         barrier.wait(TIMEOUT_SECONDS)
         return rig.post_rows(make_rows(2, prefix=f"{number}-"))
 
     with commits(rig) as counted, ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(post, range(50)))
-    assert answers == [Answer(2, 0, 0, {})] * 50
+    assert answers == [PredictionAnswer(2, 0, 0, {})] * 50
     assert len(counted) < 25
 
 
@@ -97,8 +97,8 @@ def test_a_commit_is_no_larger_than_its_requests_want_to_wait_for(
 def test_the_same_rows_again_are_duplicates(store_uri: str, start: Start) -> None:
     rig = start(store=store_uri)
     rows = make_rows(10, prefix="r")
-    assert rig.post_rows(rows) == Answer(10, 0, 0, {})
-    assert rig.post_rows([*reversed(rows), *make_rows(5, prefix="s")]) == Answer(5, 10, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(10, 0, 0, {})
+    assert rig.post_rows([*reversed(rows), *make_rows(5, prefix="s")]) == PredictionAnswer(5, 10, 0, {})
     assert rig.window_rows() == 15
     assert predictions_total(rig) == 15
     assert outcomes(rig) == {"accepted": 15, "duplicate": 10}
@@ -107,10 +107,10 @@ def test_the_same_rows_again_are_duplicates(store_uri: str, start: Start) -> Non
 def test_another_payload_is_a_conflict_that_counts(store_uri: str, start: Start) -> None:
     rig = start(store=store_uri)
     first, second, third = (make_rows(1, prefix="r", seed=seed) for seed in (1, 2, 3))
-    assert rig.post_rows(first) == Answer(1, 0, 0, {})
-    assert rig.post_rows(second) == Answer(0, 0, 1, {})
-    assert rig.post_rows(second) == Answer(0, 1, 0, {}), "labels join the latest, and so do retries"
-    assert rig.post_rows([*third, *second, *second]) == Answer(0, 1, 2, {})
+    assert rig.post_rows(first) == PredictionAnswer(1, 0, 0, {})
+    assert rig.post_rows(second) == PredictionAnswer(0, 0, 1, {})
+    assert rig.post_rows(second) == PredictionAnswer(0, 1, 0, {}), "labels join the latest, and so do retries"
+    assert rig.post_rows([*third, *second, *second]) == PredictionAnswer(0, 1, 2, {})
     assert rig.window_rows() == 4
     assert outcomes(rig) == {"accepted": 1, "duplicate": 2, "conflict": 3}
 
@@ -118,15 +118,15 @@ def test_another_payload_is_a_conflict_that_counts(store_uri: str, start: Start)
 def test_within_a_request_and_within_a_commit_rows_count_once_too(rig: Rig) -> None:
     rows = make_rows(4, prefix="r")
     first, second = rig.together([make_document([*rows, *rows]), make_document(rows)])
-    assert first.result(TIMEOUT_SECONDS) == Answer(4, 4, 0, {})
-    assert second.result(TIMEOUT_SECONDS) == Answer(0, 4, 0, {})
+    assert first.result(TIMEOUT_SECONDS) == PredictionAnswer(4, 4, 0, {})
+    assert second.result(TIMEOUT_SECONDS) == PredictionAnswer(0, 4, 0, {})
     assert rig.window_rows() == 4
 
 
 def test_rows_without_ids_always_count(rig: Rig) -> None:
     rows = make_rows(3)
     rig.post_rows(rows)
-    assert rig.post_rows(rows) == Answer(3, 0, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(3, 0, 0, {})
     assert rig.window_rows() == 6
 
 
@@ -136,8 +136,8 @@ def test_another_version_may_score_the_same_id(start: Start) -> None:
     registry.register("fraud", make_table(), alias="shadow")
     rig = start(registry=registry)
     rows = make_rows(5, prefix="r")
-    assert rig.post_rows(rows, version="1") == Answer(5, 0, 0, {})
-    assert rig.post_rows(rows, version="2") == Answer(5, 0, 0, {})
+    assert rig.post_rows(rows, version="1") == PredictionAnswer(5, 0, 0, {})
+    assert rig.post_rows(rows, version="2") == PredictionAnswer(5, 0, 0, {})
     assert (rig.window_rows(version="1"), rig.window_rows(version="2")) == (5, 5)
 
 
@@ -147,11 +147,11 @@ def test_a_retry_after_midnight_counts_once(start: Start, timestamp: float | Non
     clock = Clock(MIDNIGHT - 30)
     rig = start(clock=clock)
     rows = make_rows(3, prefix="r", timestamp=timestamp)
-    assert rig.post_rows(rows) == Answer(3, 0, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(3, 0, 0, {})
     clock.advance(200)
     rows += make_rows(extra, prefix="new", timestamp=timestamp)
-    assert rig.post_rows(rows) == Answer(extra, 3, 0, {})
-    assert rig.post_rows(rows) == Answer(0, 3 + extra, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(extra, 3, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(0, 3 + extra, 0, {})
 
 
 def test_a_conflict_with_the_day_before_is_remembered(start: Start) -> None:
@@ -160,33 +160,37 @@ def test_a_conflict_with_the_day_before_is_remembered(start: Start) -> None:
     rig.post_rows(make_rows(1, prefix="r"))
     clock.advance(60)
     changed = make_rows(1, prefix="r", seed=2)
-    assert rig.post_rows(changed) == Answer(0, 0, 1, {})
-    assert rig.post_rows(changed) == Answer(0, 1, 0, {})
+    assert rig.post_rows(changed) == PredictionAnswer(0, 0, 1, {})
+    assert rig.post_rows(changed) == PredictionAnswer(0, 1, 0, {})
 
 
 def test_a_retry_of_an_old_row_goes_to_its_own_day(rig: Rig) -> None:
     rows = make_rows(3, prefix="r", timestamp=NOON - 5 * 86400)
-    assert rig.post_rows(rows) == Answer(3, 0, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(3, 0, 0, {})
     rig.evaluate()
-    assert rig.post_rows(rows) == Answer(0, 3, 0, {})
+    assert rig.post_rows(rows) == PredictionAnswer(0, 3, 0, {})
     assert rig.window_rows("7d") == 3
 
 
 def test_a_batch_with_a_key_counts_once(store_uri: str, start: Start) -> None:
     rig = start(store=store_uri)
     rows = make_rows(5)
-    assert rig.post_rows(rows, key="k") == Answer(5, 0, 0, {})
-    assert rig.post_rows(rows, key="k") == Answer(0, 5, 0, {})
+    assert rig.post_rows(rows, key="k") == PredictionAnswer(5, 0, 0, {})
+    assert rig.post_rows(rows, key="k") == PredictionAnswer(0, 5, 0, {})
     rig.stop()
     again = start(store=store_uri, registry=rig.registry, clock=rig.clock)
-    assert again.post_rows(rows, key="k") == Answer(0, 5, 0, {})
+    assert again.post_rows(rows, key="k") == PredictionAnswer(0, 5, 0, {})
     assert again.window_rows() == 5
 
 
 def test_batches_with_one_key_at_the_same_time_count_once(rig: Rig) -> None:
     document = make_document(make_rows(5))
     answers = [each.result(TIMEOUT_SECONDS) for each in rig.together([document] * 3, ["k", "k", "other"])]
-    assert answers == [Answer(5, 0, 0, {}), Answer(0, 5, 0, {}), Answer(5, 0, 0, {})]
+    assert answers == [
+        PredictionAnswer(5, 0, 0, {}),
+        PredictionAnswer(0, 5, 0, {}),
+        PredictionAnswer(5, 0, 0, {}),
+    ]
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -198,7 +202,7 @@ def test_a_key_with_another_body_is_refused_and_nothing_is_lost_silently(rig: Ri
         first = rig.submit(documents[0], "k")
         first.result(TIMEOUT_SECONDS)
         second = rig.submit(documents[1], "k")
-    assert first.result(TIMEOUT_SECONDS) == Answer(5, 0, 0, {})
+    assert first.result(TIMEOUT_SECONDS) == PredictionAnswer(5, 0, 0, {})
     with pytest.raises(MalformedError, match="another body"):
         second.result(TIMEOUT_SECONDS)
     assert outcomes(rig) == {"accepted": 5, "rejected": 6}
@@ -209,7 +213,7 @@ def test_a_key_is_forgotten_after_a_day(rig: Rig) -> None:
     rig.post_rows(rows, key="k")
     rig.clock.advance(86400 + 1)
     rig.evaluate()
-    assert rig.post_rows(rows, key="k") == Answer(2, 0, 0, {})
+    assert rig.post_rows(rows, key="k") == PredictionAnswer(2, 0, 0, {})
 
 
 def test_rows_that_cannot_count_are_said_and_counted(rig: Rig) -> None:
@@ -386,8 +390,8 @@ def test_a_request_that_cannot_be_committed_does_not_take_others_down(
     good, poison, better = rig.together(
         [make_document(make_rows(n, prefix=f"{n}-")) for n in (2, 14, 5)]  # 21 together
     )
-    assert good.result(TIMEOUT_SECONDS) == Answer(2, 0, 0, {})
-    assert better.result(TIMEOUT_SECONDS) == Answer(5, 0, 0, {})
+    assert good.result(TIMEOUT_SECONDS) == PredictionAnswer(2, 0, 0, {})
+    assert better.result(TIMEOUT_SECONDS) == PredictionAnswer(5, 0, 0, {})
     with pytest.raises(UnavailableError, match="internal error: AssertionError"):
         poison.result(TIMEOUT_SECONDS)
     assert rig.window_rows() == 7
@@ -462,10 +466,10 @@ def test_totals_after_any_history_are_those_of_a_recount(
                     at = clock() - age
                     rows = make_rows(1 + number % 5, prefix=f"{number}-", seed=number, timestamp=at)
                     counted[number] = (at, rows)
-                    expected = Answer(len(rows), 0, 0, {})
+                    expected = PredictionAnswer(len(rows), 0, 0, {})
                 else:
                     rows = counted[number][1]
-                    expected = Answer(0, len(rows), 0, {})
+                    expected = PredictionAnswer(0, len(rows), 0, {})
                 assert rig.post_rows(rows) == expected
     registry.loading.set()
     rig.poll()

@@ -12,6 +12,8 @@ from exporter.config import Window
 from exporter.evaluation import DRIFTED, STABLE, UNDECIDED, Evaluation, QualityCheck, WindowEvaluation
 from exporter.experiments import Experiment, Run, experiment_families
 from exporter.exposition import Family
+from exporter.measures.intervals import Interval
+from exporter.quality import ClassQuality, EstimatedQuality, MetricQuality, QualityEvaluation
 from exporter.reference import Column, Reference, Variation
 from exporter.series import VersionView
 from exporter.telemetry import Telemetry
@@ -37,6 +39,14 @@ def make_reference(source: str = "extra_files/reference.parquet", **changes: Any
         [0, 0, 0, 0],  # a column that came later: no share of nothing
     ]
     none = np.zeros(len(columns))
+    labels = Reference(
+        (Column("is_fraud", "label", "category", categories=("0", "1")),),
+        np.array([90, 10, 0, 0, 0, 0], np.int64),
+        np.zeros((1, 3)),
+        rows=100,
+        task="",
+        source="",
+    )
     return Reference(
         columns=columns,
         counts=np.array([count for column in counts for count in column], np.int64),
@@ -44,7 +54,7 @@ def make_reference(source: str = "extra_files/reference.parquet", **changes: Any
         rows=100,
         task="binary",
         source=source,
-        **{"variation": {3600: Variation(14, none, none, none, none, none)}, **changes},
+        **{"labels": labels, "variation": {3600: Variation(14, none, none, none, none, none)}, **changes},
     )
 
 
@@ -87,6 +97,40 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
     return Evaluation(at=at, reference=reference, windows=(hour, day), checks=known)
 
 
+def make_quality() -> QualityEvaluation:
+    """Of a day: recall has degraded, of precision nothing is promised; labels have drifted."""
+    estimate = EstimatedQuality("recall", Interval(0.78, 0.71, 0.85), 0.9, 0.12, True, 0.02)
+    return QualityEvaluation(
+        window=DAY,
+        start=NOW - 2 * 86400,
+        end=NOW - 86400,
+        labels=900,
+        unusable_labels=0,
+        predictions=1000,
+        coverage=0.9,
+        weighted=False,
+        metrics=(
+            MetricQuality("precision", Interval(0.6, 0.5, 0.7), np.nan, np.nan, np.nan, None, "no baseline"),
+            MetricQuality("recall", Interval(0.76, 0.7, 0.81), 0.9, 0.05, 0.14, True),
+        ),
+        classes=(ClassQuality("1", "recall", Interval(0.76, 0.7, 0.81)),),
+        suppressed={"f1": "no rows that it could be a share of"},
+        estimates=(estimate,),
+        no_estimate="",
+        label_drift=WindowEvaluation(
+            window=DAY,
+            rows=900,
+            rows_by_column=np.array([900]),
+            effective_rows=np.array([900.0]),
+            drift_score=np.array([0.4]),
+            drift_limit=np.array([0.11]),
+            drift_significance=np.array([90.0]),
+            verdict=np.array([DRIFTED], np.int8),
+            distances={},
+        ),
+    )
+
+
 def make_view(reference: Reference | None = None, **changes: Any) -> VersionView:
     """Version 3 of `fraud`, with everything that a version can have."""
     reference = reference if reference is not None else make_reference()
@@ -106,6 +150,12 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "latency": np.array([0, 0, 0, 1000, 200] + [0] * 8 + [4], np.int64),
         "latency_sum": 61.5,
         "last_prediction": NOW - 2.5,
+        "quality": (make_quality(),),
+        "maturation_seconds": 86400.0,
+        "labels_total": 900,
+        "label_delay": np.array([0, 800] + [0] * 8 + [100, 0], np.int64),
+        "label_delay_sum": 8_800_000.5,
+        "alias_changes": {"champion": NOW - 7200},
     }
     return VersionView(**{**state, **changes})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,8 @@ from exporter.errors import ConfigError, RequestError, UnauthorizedError, Unknow
 from exporter.exposition import accepts_gzip, choose_format, compress_page
 from exporter.ingest import Prepared, prepare
 from exporter.ingest import Request as IngestRequest
+from exporter.label_samples import decode_labels
+from exporter.labelling import PreparedLabels, prepare_labels
 from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, decode_predictions
 from exporter.service import Service
 
@@ -61,6 +64,33 @@ _PREDICTION_BODY = {
 }
 
 
+_LABEL_BODY = {
+    "required": True,
+    "content": {
+        JSON_TYPE: {
+            "schema": wire.schema_reference(wire.LabelBatch),
+            "examples": wire.LABEL_EXAMPLES,
+        },
+        ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
+        PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "A batch with a key that was committed in the last 24 hours counts once.",
+}
+
+
+def _query(*names: str) -> list[dict[str, Any]]:
+    schema = {"type": "string"}
+    return [
+        {"name": name, "in": "query", "schema": schema, "description": "For Arrow and Parquet."}
+        for name in names
+    ]
+
+
 def _authorizer(service: Service) -> Any:
     path = service.settings.api_token_file
     token = Path(path).read_text("utf-8").strip().encode() if path else b""
@@ -79,6 +109,14 @@ def v1_router(service: Service) -> APIRouter:
     bodies = BodyReader(service.settings.max_body_bytes)
     threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
 
+    def decode_labelled(request: IngestRequest, key: str) -> PreparedLabels:
+        batch = decode_labels(request.body, request.content_type, request.query, service.settings)
+        try:
+            return prepare_labels(batch, service.fleet, service.clock(), request.body, key)
+        except RequestError:
+            service.telemetry.count_rows("label", "rejected", batch.rows)
+            raise
+
     def decode(request: IngestRequest, key: str) -> Prepared:
         batch = decode_predictions(request.body, request.content_type, request.query, service.settings)
         try:
@@ -94,27 +132,28 @@ def v1_router(service: Service) -> APIRouter:
         responses=_REFUSALS,
         openapi_extra={
             "requestBody": _PREDICTION_BODY,
-            "parameters": [
-                {
-                    "name": name,
-                    "in": "query",
-                    "schema": {"type": "string"},
-                    "description": "For Arrow and Parquet.",
-                }
-                for name in ("model", "version", "alias")
-            ]
-            + [
-                {
-                    "name": "Idempotency-Key",
-                    "in": "header",
-                    "schema": {"type": "string"},
-                    "description": "A batch with a key that was committed in the last 24 hours counts once.",
-                }
-            ],
+            "parameters": [*_query("model", "version", "alias"), _KEY],
         },
     )
     async def post_predictions(request: Request) -> Response:
         """Take predictions; the answer comes when they are on disk. A row with an id counts once."""
+        return await take(request, decode)
+
+    @router.post(
+        "/labels",
+        status_code=202,
+        response_model=wire.AcceptedLabels,
+        responses=_REFUSALS,
+        openapi_extra={"requestBody": _LABEL_BODY, "parameters": [*_query("model"), _KEY]},
+    )
+    async def post_labels(request: Request) -> Response:
+        """Take ground truth, early or late. A label is for every version that scored its id; another one for
+        the same id corrects it."""
+        return await take(request, decode_labelled)
+
+    async def take(
+        request: Request, decode: Callable[[IngestRequest, str], Prepared | PreparedLabels]
+    ) -> Response:
         started = time.monotonic()
         async with bodies.read(request) as body:
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

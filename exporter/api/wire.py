@@ -26,6 +26,7 @@ class PredictionRow(BaseModel):
     features: dict[str, Scalar]
     prediction: Scalar
     score: float | None = Field(None, description="The probability of the positive class.")
+    label: Scalar = Field(None, description="The ground truth, where it is known already.")
     latency_seconds: float | None = None
 
 
@@ -37,6 +38,7 @@ class PredictionColumns(BaseModel):
     features: dict[str, list[Scalar]]
     prediction: list[Scalar]
     score: list[float | None] | None = None
+    label: list[Scalar] | None = None
     latency_seconds: list[float | None] | None = None
 
 
@@ -99,6 +101,48 @@ PREDICTION_EXAMPLES: dict[str, Any] = {
         },
     },
 }
+
+
+class LabelRow(BaseModel):
+    """The ground truth of a prediction."""
+
+    id: str | int = Field(description="Of the prediction.")
+    label: float | int | bool | str
+    timestamp: datetime | float | None = Field(None, description="When it became known; left out: now.")
+
+
+class LabelColumns(BaseModel):
+    """The same, column by column; all of one length."""
+
+    id: list[str | int]
+    label: list[float | int | bool | str]
+    timestamp: list[datetime | float | None] | None = None
+
+
+class LabelBatch(BaseModel):
+    """Either `labels` or `columns`. Labels are of a model, and apply to every version that scored the id."""
+
+    model: str
+    labels: list[LabelRow] | None = None
+    columns: LabelColumns | None = None
+
+
+LABEL_EXAMPLES: dict[str, Any] = {
+    "rows": {"summary": "Rows", "value": {"model": "fraud", "labels": [{"id": "a1", "label": 0}]}},
+    "columns": {
+        "summary": "Columns",
+        "value": {"model": "fraud", "columns": {"id": ["a1", "a2"], "label": [0, 1]}},
+    },
+}
+
+
+class AcceptedLabels(BaseModel):
+    """What became of the labels, which are on disk now; each is in one of the four."""
+
+    accepted: Annotated[int, Field(description="New, and joined with a prediction.", examples=[1])]
+    unmatched: Annotated[int, Field(description="New; they wait for their prediction.", examples=[0])]
+    corrections: Annotated[int, Field(description="Another value than before.", examples=[0])]
+    duplicates: Annotated[int, Field(description="The same value as before.", examples=[0])]
 
 
 class Accepted(BaseModel):
@@ -209,7 +253,7 @@ class VersionDetail(VersionSummary):
 def untyped_schemas() -> dict[str, Any]:
     """JSON schemas, by name, of what FastAPI does not see: raw bodies and problems."""
     schemas: dict[str, Any] = {}
-    for model in (PredictionBatch, Problem):
+    for model in (PredictionBatch, LabelBatch, Problem):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
     return schemas

@@ -1,0 +1,179 @@
+"""One transaction for a group of requests: tell new rows from repeated ones, count, join labels, keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from exporter.aggregate import fold, latency_histogram
+from exporter.arrays import Bools
+from exporter.commit import Commit
+from exporter.config import Settings
+from exporter.deduplication import Identity, find_repeated, identify
+from exporter.errors import MalformedError, RequestError
+from exporter.fleet import Fleet, Status, Totals
+from exporter.id_filters import IdDays
+from exporter.ingest import Part, Prepared, bin_spooled
+from exporter.label_counting import count_outcomes
+from exporter.label_tables import LabelTables
+from exporter.labelling import Joining, LabelAnswer, PreparedLabels
+from exporter.schema import DAY_SECONDS
+from exporter.store import Store
+from exporter.telemetry import DropReason
+from exporter.transaction import Transaction
+
+
+@dataclass(frozen=True)
+class PredictionAnswer:
+    """What became of the rows of a request."""
+
+    accepted: int
+    duplicates: int
+    conflicts: int
+    dropped: dict[DropReason, int]
+
+    def to_json(self) -> dict[str, Any]:
+        answer: dict[str, Any] = {
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "conflicts": self.conflicts,
+        }
+        return answer | ({"dropped": self.dropped} if self.dropped else {})
+
+
+Answer = PredictionAnswer | LabelAnswer
+Request = Prepared | PreparedLabels
+
+
+class Committer:
+    """Commits groups of requests; the writer's thread alone calls it.
+
+    `prediction_days` and `label_days` tell on which days an id may be stored.
+    """
+
+    def __init__(self, store: Store, fleet: Fleet, settings: Settings, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._settings = settings
+        self._clock = clock
+        self.prediction_days = IdDays()
+        self.label_days = IdDays()
+
+    def commit(self, requests: Sequence[Request]) -> Sequence[Answer | RequestError]:
+        """Make all of it durable, or nothing; the outcomes are in the requests' order."""
+        commit = Commit()
+        outcomes: list[Answer | RequestError] = []
+        with self._store.begin() as transaction:
+            now = self._clock()
+            joining = Joining(LabelTables(transaction, self.prediction_days, self.label_days), now)
+            bodies = find_repeated(transaction, requests)
+            fresh = [request for request, body in zip(requests, bodies, strict=True) if body is None]
+            predictions = [request for request in fresh if isinstance(request, Prepared)]
+            identities = iter(self._add_predictions(transaction, commit, joining, predictions, now))
+            labels = [request for request in fresh if isinstance(request, PreparedLabels)]
+            answers = iter(joining.take(labels))
+            for request, body in zip(requests, bodies, strict=True):
+                if body is not None:
+                    outcomes.append(_answer_repeated(request, body))
+                    continue
+                if isinstance(request, PreparedLabels):
+                    outcomes.append(next(answers))
+                else:
+                    outcomes.append(_answer(request, [next(identities) for _ in request.parts]))
+                if request.key is not None:
+                    transaction.remember_key(request.key, request.body, now)
+            count_outcomes(commit, joining.outcomes, self._fleet.by_key, self._settings)
+            commit.write(transaction)
+        commit.apply()
+        return outcomes
+
+    def _add_predictions(
+        self,
+        transaction: Transaction,
+        commit: Commit,
+        joining: Joining,
+        requests: Sequence[Prepared],
+        now: float,
+    ) -> list[Identity]:
+        """Keep and count the rows of predictions; their labels may have come before, or with them."""
+        parts = [part for request in requests for part in request.parts]
+        joining.expect([row.id_hash for part in parts for row in part.predictions])
+        identities = identify(transaction, parts, self._settings)
+        for part, identity in zip(parts, identities, strict=True):
+            self._remember_ids(part, identity.keep)
+            self._count(transaction, commit, part, identity.keep, now)
+        joining.meet_predictions()
+        joining.take(
+            [_labels_of(part, identity, joining) for part, identity in zip(parts, identities, strict=True)]
+        )
+        return identities
+
+    def _remember_ids(self, part: Part, keep: Bools) -> None:
+        days: dict[int, list[bytes]] = {}
+        for place, row in zip(part.prediction_rows.tolist(), part.predictions, strict=True):
+            if keep[place]:
+                days.setdefault(int(row.at // DAY_SECONDS), []).append(row.id_hash)
+        for day, hashes in days.items():
+            self.prediction_days.add(day, hashes)
+
+    def _count(self, transaction: Transaction, commit: Commit, part: Part, keep: Bools, now: float) -> None:
+        """Add the rows of a part that count to what the commit will make true."""
+        version, rows = part.version, int(keep.sum())
+        if not rows:
+            return
+        commit.last[version] = max(commit.last.get(version, 0.0), float(part.times[keep].max()))
+        commit.unknown[version] = commit.unknown.get(version, frozenset()) | part.unknown_columns
+        binning = version.binning
+        if binning is None:
+            latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)
+            commit.add_totals(version, Totals(rows, np.zeros(0, np.int64), latency, latency_sum))
+            if version.status in (Status.PENDING, Status.COLLECTING):
+                transaction.add_spooled(version.key, part.spooled(keep))
+                commit.spooled[version] = commit.spooled.get(version, 0) + rows
+            return
+        binned = part.binned
+        if binned is None or part.binning is None or part.binning.reference_id != binning.reference_id:
+            # The reference came after the request was prepared.
+            everything = part.spooled(np.ones(part.rows, np.bool_))
+            binned = bin_spooled(everything, binning.reference, self._settings)[0]
+        starts = binning.timeline.block_starts(part.times, now)
+        for start, block in fold(binning.reference, binned, starts, part.latency, keep).items():
+            commit.add_block(version, binning, start, block, now)
+            counts = block.counts.astype(np.int64)
+            commit.add_totals(version, Totals(block.rows, counts, block.latency, block.latency_sum))
+
+
+def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:
+    """The labels that came along with rows; those of rows without an id are outcomes at once."""
+    rows = [row for row in part.labelled if identity.keep[row.place]]
+    for row in rows:
+        if not row.prediction.id_hash:
+            joining.add_anonymous(row.prediction, row.label)
+    named = [row for row in rows if row.prediction.id_hash]
+    return PreparedLabels(
+        model=part.version.model,
+        hashes=[row.prediction.id_hash for row in named],
+        labels=[row.label for row in named],
+        at=[row.prediction.at for row in named],
+        naive_timestamps=0,
+        key=None,
+        body=b"",
+    )
+
+
+def _answer(request: Prepared, found: Iterable[Identity]) -> PredictionAnswer:
+    found = list(found)
+    duplicates, conflicts = sum(f.duplicates for f in found), sum(f.conflicts for f in found)
+    accepted = sum(part.rows for part in request.parts) - duplicates - conflicts
+    return PredictionAnswer(accepted, duplicates, conflicts, request.dropped)
+
+
+def _answer_repeated(request: Request, body: bytes) -> Answer | RequestError:
+    if body != request.body:
+        return MalformedError("this key came with another body before; nothing was taken", "Idempotency-Key")
+    if isinstance(request, PreparedLabels):
+        return LabelAnswer(0, 0, 0, request.rows)
+    return PredictionAnswer(0, request.rows, 0, {})

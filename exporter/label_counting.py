@@ -1,0 +1,71 @@
+"""Joined rows -> outcomes of the hour in which each prediction was made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from exporter.columns import encode_texts
+from exporter.commit import Commit
+from exporter.config import Settings
+from exporter.fleet import Binning, Totals, Version
+from exporter.label_tables import LabelRow
+from exporter.labelling import Outcome
+from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
+from exporter.schema import PredictionRow
+
+
+def count_outcomes(
+    commit: Commit,
+    outcomes: Iterable[Outcome],
+    find_version: Callable[[int], Version | None],
+    settings: Settings,
+) -> None:
+    """Add what a join changes to a commit; nothing of versions that are followed no more."""
+    by_version: dict[int, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_version[outcome.prediction.version_id].append(outcome)
+    for key, changed in by_version.items():
+        version = find_version(key)
+        if version is None:
+            continue
+        new = [outcome for outcome in changed if outcome.first]
+        delays = np.array([max(0.0, o.label.at - o.prediction.at) for o in new])
+        buckets = np.bincount(
+            np.searchsorted(LABEL_DELAY_BOUNDS, delays), minlength=len(LABEL_DELAY_BOUNDS) + 1
+        )
+        values = np.zeros(len(version.live.totals.values), np.int64)
+        totals = Totals(
+            values=values, labels=len(new), label_delay=buckets, label_delay_sum=float(delays.sum())
+        )
+        commit.add_totals(version, totals)
+        binning = version.binning
+        if binning is None:
+            continue
+        for sign in (-1, 1):
+            pairs = [(o.prediction, o.label) for o in changed if o.sign == sign]
+            for hour, counted in fold_pairs(binning, pairs, settings, sign).items():
+                commit.add_outcomes(version, binning, hour, counted)
+
+
+def fold_pairs(
+    binning: Binning, pairs: Sequence[tuple[PredictionRow, LabelRow]], settings: Settings, sign: int = 1
+) -> dict[int, Outcomes]:
+    """Outcomes by the coarse block of the prediction, of pairs whose label came within the maturation."""
+    maturation = binning.maturation_seconds
+    if maturation:
+        pairs = [(p, label) for p, label in pairs if label.at - p.at <= maturation]
+    if binning.layout is None or not pairs:
+        return {}
+    scores = np.array([np.nan if p.score is None else p.score for p, _ in pairs])
+    times = np.array([p.at for p, _ in pairs])
+    return fold_outcomes(
+        binning.layout,
+        encode_texts([label.label for _, label in pairs]),
+        encode_texts([p.prediction for p, _ in pairs]),
+        scores if not np.isnan(scores).all() else None,
+        (times // settings.coarse_seconds).astype(np.int64) * settings.coarse_seconds,
+        sign,
+    )

@@ -1,0 +1,139 @@
+"""Wire formats of labels -> columnar batches: rows, columns, Arrow and Parquet, as for predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from exporter.arrays import Floats
+from exporter.binning import MISMATCHED, canonical_text
+from exporter.columns import Texts, Values, from_python, read_times, text_bytes
+from exporter.config import Settings
+from exporter.errors import MalformedError
+from exporter.limits import check_expansion, check_rows
+from exporter.samples import (
+    parse_json,
+    read_ids,
+    read_model,
+    read_own_column,
+    read_table,
+    understanding,
+)
+
+FIELDS = ("id", "label", "timestamp")
+MAX_LABEL_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class LabelBatch:
+    """Labels of `rows` predictions of a model, in canonical texts.
+
+    `timestamps` (rows,) when each became known, in seconds since the epoch, NaN where the row does not say.
+    """
+
+    model: str
+    ids: list[str]
+    labels: list[str]
+    timestamps: Floats
+    naive_timestamps: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.ids)
+
+
+def decode_labels(body: bytes, content_type: str, query: Mapping[str, str], settings: Settings) -> LabelBatch:
+    """Decode one request.
+
+    Raises:
+        MalformedError: it cannot be read as what it says it is, a row lacks its id or label; nothing counts.
+        TooLargeError: too many rows, or it unpacks to too much.
+        UnsupportedError: an unknown content type.
+    """
+    table = read_table(body, content_type, settings)
+    if table is not None:
+        check_rows(table.num_rows, settings)
+        if len(set(table.schema.names)) != len(table.schema.names):
+            raise MalformedError("column names must be distinct", "schema")
+        columns = {name: table.column(name) for name in FIELDS if name in table.schema.names}
+        size = sum(text_bytes(array) for column in columns.values() for array in column.chunks)
+        check_expansion(size, settings)
+        with understanding("a table"):
+            own = {name: read_own_column(name, column) for name, column in columns.items()}
+            return _batch(read_model(query, "query."), own, settings, "{name}[{index}]")
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise MalformedError("the body must be a JSON object")
+    model = read_model(document)
+    if ("labels" in document) == ("columns" in document):
+        raise MalformedError("the body needs either `labels` (rows) or `columns`")
+    if "labels" in document:
+        return _batch(model, _from_rows(document["labels"], settings), settings, "labels[{index}].{name}")
+    return _batch(model, _from_columns(document["columns"], settings), settings, "columns.{name}[{index}]")
+
+
+def _from_rows(rows: object, settings: Settings) -> dict[str, Values]:
+    if not isinstance(rows, list):
+        raise MalformedError("must be a list of labels", "labels")
+    check_rows(len(rows), settings, "labels")
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise MalformedError("must be an object", f"labels[{index}]")
+    return _normal({name: [row.get(name) for row in rows] for name in FIELDS})
+
+
+def _from_columns(columns: object, settings: Settings) -> dict[str, Values]:
+    if not isinstance(columns, dict):
+        raise MalformedError("must be an object of columns", "columns")
+    chosen = {name: columns[name] for name in FIELDS if columns.get(name) is not None}
+    for name, values in chosen.items():
+        if not isinstance(values, list):
+            raise MalformedError("must be a list", f"columns.{name}")
+    lengths = {len(values) for values in chosen.values()}
+    if len(lengths) > 1:
+        raise MalformedError(f"columns differ in length: {sorted(lengths)}", "columns")
+    check_rows(max(lengths, default=0), settings, "columns")
+    return _normal(chosen)
+
+
+def _normal(columns: Mapping[str, list[Any]]) -> dict[str, Values]:
+    return {name: values if name == "id" else from_python(values) for name, values in columns.items()}
+
+
+def _batch(model: str, own: Mapping[str, Values], settings: Settings, where: str) -> LabelBatch:
+    for name in ("id", "label"):
+        if name not in own:
+            raise MalformedError(f"`{name}` is required", where.format(name=name, index=0))
+    ids = read_ids(own["id"], settings, where) or [None]
+    labels = label_texts(own["label"])
+    for name, values in (("id", ids), ("label", labels)):
+        if None in values:
+            place = where.format(name=name, index=values.index(None))
+            raise MalformedError(f"`{name}` is required: a text, a number or a boolean", place)
+    timestamps, naive = np.full(len(labels), np.nan), 0
+    if "timestamp" in own:
+        moments = read_times(own["timestamp"])
+        if len(moments.wrong):
+            place = where.format(name="timestamp", index=moments.wrong[0])
+            raise MalformedError("a timestamp is an ISO 8601 text or seconds since the epoch", place)
+        timestamps, naive = moments.seconds, moments.naive
+    # None was refused above
+    return LabelBatch(model, ids, labels, timestamps, naive)  # type: ignore[arg-type]
+
+
+def label_texts(values: Values) -> list[str | None]:
+    """One canonical text a row; None where there is no label, or none that could be one."""
+    if isinstance(values, Texts):
+        return [_label(text) for text in values.rows()]
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    return [_label(value) for value in listed] if isinstance(listed, list) else [None] * len(values)
+
+
+def _label(value: object) -> str | None:
+    text = canonical_text(value)
+    if text is None or text is MISMATCHED:
+        return None
+    return text[:MAX_LABEL_LENGTH].replace("\0", "").encode("utf-8", "replace").decode()
