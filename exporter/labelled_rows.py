@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from exporter.arrays import Bools, Floats, Ints
 from exporter.binning import bin_columns, canonical_text, category_texts
-from exporter.columns import Texts, Values, encode_texts, read_numbers, take_rows
+from exporter.columns import Texts, Values, encode_texts, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact import MAX_EXPONENT
 from exporter.measures.regression import terms
@@ -198,10 +198,10 @@ def _read_numbers(layout: OutcomeLayout, labels: Values, predictions: Values) ->
 
 def _parse(values: Values) -> Floats:
     """(rows,) numbers, also from their texts; NaN where there is none."""
-    if not isinstance(values, Texts):
-        return read_numbers(values)[0]
-    numbers = [*map(_number, values.texts), np.nan]
-    return np.array(numbers)[values.codes]
+    if isinstance(values, np.ndarray):
+        return values
+    texts = _texts(values)
+    return np.array([*map(_number, texts.texts), np.nan])[texts.codes]
 
 
 def _number(text: str) -> float:

@@ -134,23 +134,21 @@ def outcome_layout(reference: Reference) -> OutcomeLayout | None:
 
     That is a reference without predictions, or one of two classes that names one of them only.
     """
-    columns = [c for c in reference.columns if c.role in ("prediction", "score")]
-    if not any(column.role == "prediction" for column in columns) or not reference.task:
+    prediction = next((c for c in reference.columns if c.role == "prediction"), None)
+    if prediction is None or not reference.task:
         return None
     if reference.task == "binary" and len(reference.classes) < 2:
         return None
-    score = next((column for column in columns if column.role == "score" and column.kind == "number"), None)
-    columns = [column for column in columns if column.role == "prediction" or column is score]
-    if reference.labels is not None:
-        columns += reference.labels.columns
+    score = next((c for c in reference.columns if c.role == "score" and c.kind == "number"), None)
+    target = reference.labels.columns[0] if reference.labels is not None else None
     probabilities = score is None or _within_unit(score)
-    target = next((c for c in reversed(columns) if c.role != "score"), columns[0])
+    measured = target or prediction
     return OutcomeLayout(
         task=reference.task,
         classes=reference.classes,
         positive=reference.classes.index(reference.positive_class) if reference.positive_class else 0,
         outputs=Reference(
-            columns=tuple(columns),
+            columns=tuple(column for column in (prediction, score, target) if column is not None),
             counts=np.zeros(0, np.int64),
             moments=np.zeros((0, 3)),
             rows=0,
@@ -159,8 +157,8 @@ def outcome_layout(reference: Reference) -> OutcomeLayout | None:
         ),
         score_edges=_score_edges(score),
         probabilities=probabilities,
-        center=target.center,
-        unit=frexp(target.scale)[1],
+        center=measured.center,
+        unit=frexp(measured.scale)[1],
     )
 
 

@@ -1,0 +1,122 @@
+"""References with labels, and labelled rows that are like theirs, for the tests of quality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import expit
+
+from exporter.aggregate import Timeline, fold
+from exporter.arrays import Floats, Ints
+from exporter.binning import bin_columns
+from exporter.columns import from_arrow
+from exporter.config import Window
+from exporter.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.outcomes import Outcomes, Tally, fold_outcomes, fold_predictions, tally
+from exporter.profile import ReferenceData, build_reference
+from exporter.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.reference import Reference
+from tests.traffic import NOW, SETTINGS
+
+CLASSES = ("ash", "elm", "fir", "oak")
+TASKS = ("binary", "multiclass", "regression")
+
+
+def make_table(task: str, rows: int, seed: int = 0, flaw: float = 0.0) -> pa.Table:
+    """Rows of a calibrated model; `flaw` is the share of them whose label has nothing to do with it."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=rows)
+    wrong = draw.random(rows) < flaw
+    if task == "regression":
+        label = 50 + 10 * np.where(wrong, draw.normal(size=rows), x)
+        return pa.table({"x": x, "prediction": 50 + 10 * x + draw.normal(0, 2, rows), "label": label})
+    if task == "binary":
+        score = expit(2 * x - 1)
+        label = draw.random(rows) < np.where(wrong, score.mean(), score)
+        columns = {"prediction": (score >= 0.5).astype(np.int64), "label": label.astype(np.int64)}
+        return pa.table({"x": x, "score": score, **columns})
+    scores = draw.dirichlet(0.4 * np.ones(len(CLASSES)), rows)
+    cumulated = np.cumsum(np.where(wrong[:, None], 0.25, scores), axis=1)
+    labels = (cumulated < draw.random(rows)[:, None]).sum(axis=1).clip(0, len(CLASSES) - 1)
+    names = np.array(CLASSES)
+    return pa.table(
+        {"x": x, "score": list(scores), "prediction": names[scores.argmax(axis=1)], "label": names[labels]}
+    )
+
+
+def make_labelled_reference(
+    task: str, rows: int = 4000, seed: int = 1, windows: tuple[Window, ...] = (), **data: Any
+) -> Reference:
+    table = data.pop("table", None)
+    table = make_table(task, rows, seed) if table is None else table
+    return build_reference(ReferenceData(table, "tests", **{"split": "test", **data}), windows, 100)
+
+
+def make_layout(task: str) -> OutcomeLayout:
+    layout = outcome_layout(make_labelled_reference(task, 300))
+    assert layout is not None
+    return layout
+
+
+def make_quality_reference(
+    task: str, rules: QualityRules | None = None, **reference: Any
+) -> QualityReference:
+    against = quality_reference(make_labelled_reference(task, **reference), rules or QualityRules(), {})
+    assert against is not None
+    return against
+
+
+def scores_of(table: pa.Table) -> Floats | None:
+    if "score" not in table.column_names:
+        return None
+    return np.array(table["score"].to_pylist(), np.float64)
+
+
+def hours_of(times: Floats) -> Ints:
+    return np.floor_divide(times, 3600).astype(np.int64) * 3600
+
+
+def fold_table(
+    layout: OutcomeLayout, table: pa.Table, hours: Ints | None = None, sign: int = 1
+) -> dict[int, Outcomes]:
+    hours = np.zeros(table.num_rows, np.int64) if hours is None else hours
+    labels, predictions = from_arrow(table["label"]), from_arrow(table["prediction"])
+    return fold_outcomes(layout, labels, predictions, scores_of(table), hours, sign)
+
+
+def fold_traffic(layout: OutcomeLayout, table: pa.Table, hours: Ints) -> dict[int, Outcomes]:
+    return fold_predictions(layout, from_arrow(table["prediction"]), scores_of(table), hours)
+
+
+def tally_table(layout: OutcomeLayout, table: pa.Table) -> Tally:
+    return tally(layout, fold_table(layout, table).values())
+
+
+def spread_times(rows: int, hours_ago: tuple[float, float] = (1, 23), seed: int = 0) -> Floats:
+    """(rows,) evenly between so many hours ago."""
+    first, last = hours_ago
+    return NOW - 3600 * np.random.default_rng(seed).uniform(first, last, rows)
+
+
+def make_traffic(reference: Reference, table: pa.Table, times: Floats) -> Timeline:
+    """The predictions of a table in fine blocks, or in coarse ones where they are older than those."""
+    values = {("feature", "x"): from_arrow(table["x"]), ("prediction", ""): from_arrow(table["prediction"])}
+    if "score" in table.column_names and not pa.types.is_list(table["score"].type):
+        values["score", ""] = from_arrow(table["score"])
+    binned = bin_columns(reference, values, table.num_rows, times)
+    timeline = Timeline(SETTINGS)
+    starts = timeline.block_starts(times, NOW)
+    for start, block in fold(reference, binned, starts, None).items():
+        family = timeline.coarse if start < timeline.horizon(NOW) else timeline.fine
+        family[start] = block
+    return timeline
+
+
+def merge(*parts: dict[int, Outcomes]) -> dict[int, Outcomes]:
+    merged: dict[int, Outcomes] = {}
+    for part in parts:
+        for hour, outcomes in part.items():
+            merged[hour] = merged[hour] + outcomes if hour in merged else outcomes
+    return merged

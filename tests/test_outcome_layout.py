@@ -1,0 +1,154 @@
+"""Which classes, which positive one, which bins of scores: frozen with the reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.special import expit
+
+from exporter.outcome_layout import MAX_CLASSES, OutcomeLayout, outcome_layout
+from exporter.profile import ReferenceData, build_reference
+from exporter.reference import Reference, decode_reference
+from tests.labelled import TASKS, make_labelled_reference, make_layout
+
+SCORES = np.linspace(0.01, 0.99, 200)
+
+
+def build(columns: dict[str, Any], **data: Any) -> Reference:
+    rows = len(next(iter(columns.values())))
+    return build_reference(
+        ReferenceData(pa.table({"x": np.arange(rows) % 7, **columns}), "t", **data), (), 100
+    )
+
+
+def layout_of(reference: Reference) -> OutcomeLayout:
+    layout = outcome_layout(reference)
+    assert layout is not None
+    return layout
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels", "classes"),
+    [
+        ([0, 1, 0], [0, 1, 1], ("0", "1")),
+        ([0.0, 1.0, 0.0], [False, True, True], ("0", "1")),
+        ([0, 0, 0], [0, 0, 0], ("0", "1")),
+        (["no", "yes", "no"], ["no", "no", "yes"], ("no", "yes")),
+        ([10, 9, 100], [9, 10, 100], ("9", "10", "100")),
+        (["b", "b", "b"], ["b", "a", "c"], ("a", "b", "c")),
+    ],
+)
+def test_classes_are_those_of_labels_and_predictions(
+    predictions: list[Any], labels: list[Any], classes: tuple[str, ...]
+) -> None:
+    task = "multiclass" if len(classes) > 2 else "binary"
+
+    assert build({"prediction": predictions, "label": labels}, task=task).classes == classes
+
+
+def test_without_labels_predictions_name_the_classes() -> None:
+    assert build({"prediction": ["no", "yes", "no"]}).classes == ("no", "yes")
+
+
+def test_numbers_have_no_classes() -> None:
+    reference = build({"prediction": [0.1, 0.7, 0.3]})
+
+    assert (reference.task, reference.classes, reference.positive_class) == ("regression", (), "")
+
+
+def test_there_are_at_most_thirty_classes() -> None:
+    texts = [f"c{k:03d}" for k in range(100)]
+
+    assert len(build({"prediction": texts, "label": texts}, task="multiclass").classes) == MAX_CLASSES
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "positive"), [("no", "yes", "yes"), ("stay", "churn", "churn"), ("1", "0", "0")]
+)
+def test_the_positive_class_is_predicted_where_scores_are_high(low: str, high: str, positive: str) -> None:
+    predictions = np.where(SCORES > 0.5, high, low)
+
+    assert build({"prediction": predictions, "score": SCORES}).positive_class == positive
+
+
+def test_without_scores_the_last_class_is_positive() -> None:
+    assert build({"prediction": [0, 1, 0]}).positive_class == "1"
+    assert build({"prediction": [0, 1, 0], "score": [0.5, 0.5, 0.5]}).positive_class == "1"
+
+
+@pytest.mark.parametrize(
+    ("said", "predictions", "positive"),
+    [("0", [0, 1], "0"), ("true", [0, 1], "1"), ("1.0", [0, 1], "1"), ("no", ["no", "yes"], "no")],
+)
+def test_what_its_owner_says_is_positive(said: str, predictions: list[Any], positive: str) -> None:
+    assert build({"prediction": predictions}, positive_class=said).positive_class == positive
+
+
+def test_a_positive_class_that_was_never_predicted_is_one_all_the_same() -> None:
+    reference = build({"prediction": ["no", "no"]}, positive_class="yes")
+
+    assert (reference.classes, reference.positive_class) == (("no", "yes"), "yes")
+
+
+def test_of_one_class_alone_nothing_can_be_said() -> None:
+    assert outcome_layout(build({"prediction": ["no", "no"]})) is None
+    assert outcome_layout(build({"y": [1, 2, 3]})) is None
+
+
+def test_score_bins_lie_evenly_in_the_logit_and_within_those_of_the_column() -> None:
+    reference = build({"prediction": (SCORES > 0.5) * 1, "score": SCORES})
+    layout = layout_of(reference)
+    own = next(column for column in reference.columns if column.role == "score").edges
+
+    assert layout.probabilities
+    assert np.isin(expit(np.linspace(-12, 12, 127)), layout.score_edges).all()
+    assert np.isin(own, layout.score_edges).all()
+    assert layout.cell_of_bin is not None
+    assert (np.diff(layout.cell_of_bin) >= 0).all()
+    assert (
+        layout.cell_of_bin.tolist() == np.searchsorted(own, [-1, *layout.score_edges], side="right").tolist()
+    )
+
+
+def test_scores_that_are_no_probabilities_are_binned_over_their_range() -> None:
+    layout = layout_of(build({"prediction": (SCORES > 0.5) * 1, "score": 20 * SCORES - 10}))
+
+    assert not layout.probabilities
+    assert layout.bins >= 128
+    assert layout.score_edges[0] == pytest.approx(-9.8, abs=1e-3)
+
+
+def test_without_scores_in_the_reference_they_are_taken_for_probabilities() -> None:
+    layout = layout_of(build({"prediction": [0, 1]}))
+
+    assert (layout.probabilities, layout.bins, layout.cell_of_bin) == (True, 128, None)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_parts_of_the_counts_lie_one_after_the_other(task: str) -> None:
+    layout = make_layout(task)
+
+    assert 5 < layout.confusion_start <= layout.histogram_start <= layout.traffic_start <= layout.counts
+    roles = [column.role for column in layout.outputs.columns]
+    assert roles == ["prediction", *(["score"] if task == "binary" else []), "label"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_another_process_finds_the_same_layout(task: str) -> None:
+    reference = make_labelled_reference(task, 300)
+
+    again = layout_of(decode_reference(reference.encode()))
+
+    assert again.digest == layout_of(reference).digest
+
+
+def test_another_positive_class_is_another_layout() -> None:
+    reference = make_labelled_reference("binary", 300)
+
+    other = layout_of(replace(reference, positive_class="0"))
+
+    assert other.digest != layout_of(reference).digest
