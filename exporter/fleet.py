@@ -72,7 +72,7 @@ class Binning:
 
     `outcomes` are those of labelled rows, by the start of the coarse block of their prediction, counted in
     `layout`; that is None where the reference does not say what is predicted. `maturation_seconds`: labels
-    that came later than this after their prediction do not count; 0: all do.
+    that came later than this after their prediction do not count; 0: all do, None: not decided yet.
     """
 
     reference_id: int
@@ -80,7 +80,7 @@ class Binning:
     timeline: Timeline
     layout: OutcomeLayout | None = None
     outcomes: dict[int, Outcomes] = field(default_factory=dict)
-    maturation_seconds: float = 0.0
+    maturation_seconds: float | None = None
 
 
 @dataclass(frozen=True)

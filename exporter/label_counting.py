@@ -54,7 +54,7 @@ def fold_pairs(
     binning: Binning, pairs: Sequence[tuple[PredictionRow, LabelRow]], settings: Settings, sign: int = 1
 ) -> dict[int, Outcomes]:
     """Outcomes by the coarse block of the prediction, of pairs whose label came within the maturation."""
-    maturation = binning.maturation_seconds
+    maturation = binning.maturation_seconds or 0.0
     if maturation:
         pairs = [(p, label) for p, label in pairs if label.at - p.at <= maturation]
     if binning.layout is None or not pairs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from exporter import schema
 from exporter.id_filters import IdDays
 from exporter.schema import LABELS, PREDICTIONS, PredictionRow, label_table
-from exporter.transaction import Transaction
+from exporter.transaction import Transaction, stored_days
 
+LABELS_AT_ONCE = 5_000
 LOOKUP_IDS = 500  # bounded: databases limit the variables of a statement
 
 
@@ -65,6 +66,16 @@ class LabelTables:
                 row = PredictionRow(bytes(values[0]), *values[1:])
                 found.setdefault(row.id_hash, {}).setdefault(row.version_id, row)
         return found
+
+    def all_labels(self, model: str) -> Iterator[list[LabelRow]]:
+        """All labels of a model, some at a time."""
+        model_id = self.model_id(model)
+        for day in stored_days(self._connection, LABELS):
+            table = label_table(day)
+            query = sa.select(table).where(table.c.model_id == model_id)
+            rows = self._connection.execute(query, execution_options={"stream_results": True})
+            for part in rows.partitions(LABELS_AT_ONCE):
+                yield [LabelRow(bytes(row[0]), row[1], row[2], row[3], bool(row[4])) for row in part]
 
     def insert(self, day: int, rows: Sequence[LabelRow]) -> None:
         """Keep labels of ids that had none."""

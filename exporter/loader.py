@@ -24,7 +24,7 @@ from exporter.profile import ReferenceData, build_reference
 from exporter.registry import Registry
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import activate, do_without
+from exporter.upkeep import activate, do_without, recount
 from exporter.versions import RegisteredVersion
 from exporter.writer import Writer
 
@@ -104,7 +104,12 @@ class ReferenceLoader:
         if version in self._without_metrics:
             self._without_metrics.discard(version)
             self._jobs.put(partial(self._load_run_metrics, version, registered))
-        if version.binning is not None or version in self._loading:
+        if version in self._loading:
+            return
+        if version.binning is not None:
+            if version.binning.maturation_seconds != version.facts.config.maturation:
+                self._loading.add(version)
+                self._jobs.put(partial(self._recount, version))
             return
         if version.status is Status.COLLECTING and version.spooled_rows >= self._settings.reference_live_rows:
             self._submit(version, partial(self._collect, version))
@@ -157,6 +162,16 @@ class ReferenceLoader:
     def _find(self, version: Version, registered: RegisteredVersion) -> None:
         if not self.load_stored(version):
             self._activate(version, self._registry.load_reference(registered, version.facts.config))
+
+    def _recount(self, version: Version) -> None:
+        committer = self._writer.committer
+        try:
+            self._writer.call(lambda: recount(self._store, self._settings, committer, version)).result()
+        except StoreError as error:  # again at the next poll
+            log.error("%s version %s: %s", *version.names, error)
+            self._telemetry.count_evaluation_error(*version.names, "store")
+        finally:
+            self._loading.discard(version)
 
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows

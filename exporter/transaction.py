@@ -103,12 +103,23 @@ class Transaction:
             {"reference_id": reference_id, "start": start, "payload": outcomes.encode(layout)}
             for start, outcomes in hours.items()
         ]
-        self.connection.execute(upsert(schema.outcomes, "payload", self.connection), values)
+        if values:
+            self.connection.execute(upsert(schema.outcomes, "payload", self.connection), values)
 
     def delete_outcomes(self, reference_id: int) -> None:
         self.connection.execute(
             sa.delete(schema.outcomes).where(schema.outcomes.c.reference_id == reference_id)
         )
+
+    def find_maturation(self, reference_id: int) -> float | None:
+        """The maturation, in seconds, by which outcomes were counted; None where none were."""
+        query = sa.select(schema.meta.c.value).where(schema.meta.c.key == f"maturation {reference_id}")
+        found = self.connection.scalar(query)
+        return None if found is None else float(found)
+
+    def set_maturation(self, reference_id: int, seconds: float) -> None:
+        values = {"key": f"maturation {reference_id}", "value": repr(seconds)}
+        self.connection.execute(upsert(schema.meta, "value", self.connection), values)
 
     def set_last_prediction(self, version_id: int, at: float) -> None:
         update = sa.update(schema.versions).where(schema.versions.c.id == version_id)

@@ -10,12 +10,15 @@ import numpy as np
 
 from exporter.aggregate import Aggregate, Timeline, fold
 from exporter.commit import Commit, family_of
+from exporter.committer import Committer
 from exporter.config import Settings
 from exporter.errors import RequestError
 from exporter.fleet import Binning, Live, Status, Version
 from exporter.ingest import bin_spooled
-from exporter.label_tables import count_unmatched
+from exporter.label_counting import fold_pairs
+from exporter.label_tables import LabelTables, count_unmatched
 from exporter.outcome_layout import outcome_layout
+from exporter.outcomes import Outcomes
 from exporter.reference import Reference
 from exporter.schema import COARSE, DAY_SECONDS, FINE, LABELS
 from exporter.store import Store
@@ -43,7 +46,9 @@ def activate(
     with store.begin() as transaction:
         if reference_id is None:
             reference_id = transaction.save_reference(version.key, reference, now)
-        binning = Binning(reference_id, reference, Timeline(settings, fine, coarse), layout, counted)
+        timeline = Timeline(settings, fine, coarse)
+        maturation = transaction.find_maturation(reference_id)
+        binning = Binning(reference_id, reference, timeline, layout, counted, maturation)
         for waiting in spooled:
             try:
                 binned, latency = bin_spooled(waiting, reference, settings)
@@ -102,6 +107,33 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], now: flo
 def oldest_day(settings: Settings, now: float) -> int:
     """The first day whose ids are kept."""
     return int(now // DAY_SECONDS) - settings.prediction_retention_days
+
+
+def recount(store: Store, settings: Settings, committer: Committer, version: Version) -> None:
+    """Count the outcomes of a version anew, from the labels and predictions that are stored.
+
+    Labels may have come before the version's reference, or the owner thinks otherwise of how long they take.
+    """
+    if version.binning is None:
+        return
+    binning = replace(version.binning, maturation_seconds=version.facts.config.maturation)
+    counted: dict[int, Outcomes] = {}
+    with store.begin() as transaction:
+        tables = LabelTables(transaction, committer.prediction_days, committer.label_days)
+        for labels in tables.all_labels(version.model):
+            latest = tables.find_latest([label.id_hash for label in labels])
+            pairs = [
+                (latest[label.id_hash][version.key], label)
+                for label in labels
+                if version.key in latest.get(label.id_hash, {})
+            ]
+            for hour, outcomes in fold_pairs(binning, pairs, settings).items():
+                counted[hour] = counted[hour] + outcomes if hour in counted else outcomes
+        transaction.delete_outcomes(binning.reference_id)
+        if binning.layout is not None:
+            transaction.put_outcomes(binning.reference_id, binning.layout, counted)
+        transaction.set_maturation(binning.reference_id, version.facts.config.maturation)
+    version.live = replace(version.live, binning=replace(binning, outcomes=counted))
 
 
 class UnmatchedLabels:

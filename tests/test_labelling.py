@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from exporter.errors import RegistryUnreachableError
 from exporter.labelling import LabelAnswer
 from tests.fakes import Clock, FakeRegistry
 from tests.rig import NOON, Rig, make_table
@@ -22,15 +23,20 @@ DAY = 86400.0
 Start = Callable[..., Rig]
 
 
-def make_registry(versions: int = 2) -> FakeRegistry:
-    """Versions of `fraud` whose reference holds labels; the first is the champion."""
+def make_labelled_table() -> pa.Table:
+    """A reference whose scores are probabilities of its labels."""
     table = make_table(2000)
     chance = np.random.default_rng(7).random(2000)
     labels = (chance < table["score"].to_numpy()).astype(np.int64)
+    return table.append_column("label", pa.array(labels))
+
+
+def make_registry(versions: int = 2) -> FakeRegistry:
+    """Versions of `fraud` whose reference holds labels; the first is the champion."""
     registry = FakeRegistry()
     for number in range(1, versions + 1):
         alias = "champion" if number == 1 else "challenger"
-        registry.register("fraud", table.append_column("label", pa.array(labels)), alias=alias)
+        registry.register("fraud", make_labelled_table(), alias=alias)
     return registry
 
 
@@ -250,3 +256,36 @@ def test_a_store_of_labels_can_be_opened_again(tmp_path: Path, start: Start) -> 
     before = first.quality("accuracy")
     first.stop()
     assert start(store=store, registry=registry).quality("accuracy") == before == 1
+
+
+# -- maturation ----------------------------------------------------------------------------------------------
+
+
+def test_labels_that_came_before_the_reference_count_once_it_is_there(start: Start) -> None:
+    registry, table = make_registry(), make_labelled_table()
+    registry.set_reference("fraud", "1", RegistryUnreachableError("down"))
+    rig = start(registry=registry)
+    rig.post_rows([row("a", 1, 0.9)])
+    rig.post_labels({"a": 1})
+    registry.set_reference("fraud", "1", table)
+    rig.poll()  # finds the reference
+    rig.poll()  # counts what came before it
+    assert rig.quality("accuracy") == 1
+
+
+def test_with_maturation_only_what_came_in_time_counts_and_a_change_of_it_counts_anew(start: Start) -> None:
+    registry = make_registry()
+    rig = start(registry=registry)
+    rig.post_rows([row("quick", 1, 0.9), row("slow", 1, 0.9)])
+    rig.clock.advance(3600.0)
+    rig.post_labels({"quick": 1})
+    rig.clock.advance(10 * 3600.0)
+    rig.post_labels({"slow": 0})
+    assert rig.quality("accuracy") == 0.5
+    registry.tag("fraud", "1", maturation="2h")
+    rig.poll()
+    assert rig.quality("accuracy") == 1
+    registry.tag("fraud", "1", maturation="12h")
+    rig.poll()
+    rig.clock.advance(3 * 3600.0)
+    assert rig.quality("accuracy") == 0.5
