@@ -53,9 +53,10 @@ def number_column(name: str, role: Role, kind: Kind, numbers: Floats) -> Column:
     finite = np.sort(numbers[np.isfinite(numbers)])
     if not len(finite):
         return Column(name, role, kind, low=0.0, high=0.0, unjudged="the reference has no value in it")
-    low, high = np.clip(np.quantile(finite, [0.001, 0.999]), -MAX_MOMENT, MAX_MOMENT)
+    moderate = np.clip(finite, -MAX_MOMENT, MAX_MOMENT)
+    low, high = np.quantile(moderate, [0.001, 0.999])
     low, high = low - (high - low), high + (high - low)
-    inside = np.clip(finite, low, high)
+    inside = np.clip(moderate, low, high)
     scale = float(inside.std())
     return Column(
         name,
