@@ -22,10 +22,14 @@ from exporter.reference import Reference
 
 # How far a stratum's coverage may be from that of all before it matters.
 MAX_DIFFERENCE = 0.05
-# Labelled rows that a stratum needs to stand for its rows without a label.
+# Of a normal distribution's tails one in 2,000: there are some twenty strata, and any one would do.
+STRATUM_Z = 3.5
+# Strata with fewer of the predictions are not looked at.
+MIN_STRATUM = 0.005
+# Labelled rows that strata with more of the predictions need, to stand for those without a label. Smaller
+# ones cannot move a figure far.
 MIN_STRATUM_LABELS = 10
-# Strata with fewer of the predictions cannot move a figure far.
-SMALL_STRATUM = 0.005
+LARGE_STRATUM = 0.02
 
 
 @dataclass(frozen=True)
@@ -96,15 +100,15 @@ def measure_coverage(
     labelled, predicted = _strata(layout, found.cells), _strata(layout, predictions)
     enough, even = True, True
     for labels, total in zip(labelled.tolist(), predicted.tolist(), strict=True):
-        if total < SMALL_STRATUM * rows:
+        if total < MIN_STRATUM * rows:
             continue
-        stratum = wilson(min(labels / total, 1.0), total / effect)
+        stratum = wilson(min(labels / total, 1.0), total / effect, STRATUM_Z)
         enough = enough and stratum.upper >= minimum
         apart = stratum.lower > ratio + MAX_DIFFERENCE or stratum.upper < ratio - MAX_DIFFERENCE
         even = even and not apart
     if even:
         return Coverage(ratio, enough, even, plain_tables(found), "")
-    thin = (predicted >= SMALL_STRATUM * rows) & (labelled < MIN_STRATUM_LABELS)
+    thin = (predicted >= LARGE_STRATUM * rows) & (labelled < MIN_STRATUM_LABELS)
     if not layout.classifies:
         reason = "labels come for some predicted values rather than others"
         return Coverage(ratio, enough, even, None, reason)

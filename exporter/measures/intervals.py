@@ -50,8 +50,10 @@ def effective_rows(weights: Floats, squares: Floats) -> Floats:
     return np.divide(weights**2, squares, out=np.zeros(np.shape(weights)), where=np.asarray(squares) > 0)
 
 
-def wilson(share: float, rows: float) -> Interval:
+def wilson(share: float, rows: float, z: float | None = None) -> Interval:
     """Interval of a share (Wilson 1927): right also for few rows, and for a share of 0 or 1.
+
+    `z` is the normal distribution's quantile, if it is to be another than that of 99 %.
 
     >>> [round(x, 4) for x in wilson(0.9, 200)]
     [0.9, 0.8319, 0.9424]
@@ -60,8 +62,9 @@ def wilson(share: float, rows: float) -> Interval:
     """
     if not rows > 0 or not isfinite(share):
         return NO_FIGURE
-    middle = (share + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
-    half = Z / (1 + Z**2 / rows) * sqrt(max(share * (1 - share), 0.0) / rows + Z**2 / (4 * rows**2))
+    z = Z if z is None else z
+    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z / (1 + z**2 / rows) * sqrt(max(share * (1 - share), 0.0) / rows + z**2 / (4 * rows**2))
     # at 0 and at 1 rounding may leave the share just outside
     return Interval(share, min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
 

@@ -1,0 +1,276 @@
+"""What every quality metric promises, and each of them against scikit-learn on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from exporter.baselines import shortfall
+from exporter.figures import (
+    HIGHER_IS_BETTER,
+    METRICS,
+    binary_tables,
+    class_tables,
+    measure,
+    measure_classes,
+    plain_tables,
+)
+from exporter.measures.intervals import Interval
+from exporter.measures.ranking import binning_error
+from exporter.outcomes import tally
+from tests.labelled import CLASSES, fold_table, make_layout, make_table, tally_table
+
+LAYOUTS = {task: make_layout(task) for task in METRICS}
+every_metric = pytest.mark.parametrize(
+    ("task", "metric"), [(task, metric) for task, names in METRICS.items() for metric in names]
+)
+
+THEIRS: dict[str, Callable[[Any, Any, Any], float]] = {
+    "accuracy": lambda y, p, s: sk.accuracy_score(y, p),
+    "precision": lambda y, p, s: sk.precision_score(y, p),
+    "recall": lambda y, p, s: sk.recall_score(y, p),
+    "f1": lambda y, p, s: sk.f1_score(y, p),
+    "precision_macro": lambda y, p, s: sk.precision_score(y, p, average="macro"),
+    "recall_macro": lambda y, p, s: sk.recall_score(y, p, average="macro"),
+    "f1_macro": lambda y, p, s: sk.f1_score(y, p, average="macro"),
+    "log_loss": lambda y, p, s: sk.log_loss(y, s),
+    "brier": lambda y, p, s: sk.brier_score_loss(y, s, labels=sorted(set(y))),
+    "mae": lambda y, p, s: sk.mean_absolute_error(y, p),
+    "rmse": lambda y, p, s: sk.root_mean_squared_error(y, p),
+    "mape": lambda y, p, s: sk.mean_absolute_percentage_error(y, p),
+    "r2": lambda y, p, s: sk.r2_score(y, p),
+    "bias": lambda y, p, s: float(np.mean(np.array(p) - np.array(y))),
+}
+
+
+def figures_of(task: str, table: pa.Table, effect: float = 1.0) -> dict[str, Interval]:
+    found = tally_table(LAYOUTS[task], table)
+    return measure(LAYOUTS[task], found, plain_tables(found), effect)
+
+
+# -- the contract -------------------------------------------------------------------------------------------
+
+
+@every_metric
+def test_it_lies_in_its_interval(task: str, metric: str) -> None:
+    for rows in (5, 50, 1000):
+        for flaw in (0.0, 0.5, 1.0):
+            figure = figures_of(task, make_table(task, rows, seed=rows, flaw=flaw)).get(metric)
+            assert figure is None or figure.lower <= figure.value <= figure.upper
+
+
+@every_metric
+def test_without_rows_there_is_none(task: str, metric: str) -> None:
+    assert metric not in figures_of(task, make_table(task, 10)[:0])
+
+
+@every_metric
+def test_one_row_is_no_error(task: str, metric: str) -> None:
+    figure = figures_of(task, make_table(task, 1)).get(metric)
+
+    assert figure is None or all(map(isfinite, figure))
+
+
+@every_metric
+def test_the_order_of_rows_does_not_matter(task: str, metric: str) -> None:
+    table = make_table(task, 300)
+    shuffled = table.take(pa.array(np.random.default_rng(0).permutation(300)))
+
+    assert figures_of(task, shuffled)[metric] == figures_of(task, table)[metric]
+
+
+@every_metric
+def test_it_is_the_same_of_the_whole_and_of_its_parts(task: str, metric: str) -> None:
+    layout, table = LAYOUTS[task], make_table(task, 300)
+    parts = [part for k in range(0, 300, 60) for part in fold_table(layout, table[k : k + 60]).values()]
+
+    found = tally(layout, parts)
+
+    assert measure(layout, found, plain_tables(found))[metric] == figures_of(task, table)[metric]
+
+
+@every_metric
+def test_more_rows_make_it_surer(task: str, metric: str) -> None:
+    few, many = (figures_of(task, make_table(task, rows))[metric] for rows in (300, 10_000))
+
+    assert many.upper - many.lower < (few.upper - few.lower) / 2
+
+
+@every_metric
+def test_rows_in_bursts_make_it_less_sure(task: str, metric: str) -> None:
+    table = make_table(task, 2000)
+    once, burst = (figures_of(task, table, effect)[metric] for effect in (1.0, 5.0))
+
+    assert burst.value == once.value
+    assert burst.upper - burst.lower > 1.5 * (once.upper - once.lower)
+
+
+@every_metric
+def test_a_model_that_knows_less_falls_short(task: str, metric: str) -> None:
+    if metric == "bias":
+        pytest.skip("noise has none")
+    good, worse, worst = (
+        figures_of(task, make_table(task, 20_000, flaw=flaw))[metric] for flaw in (0, 0.4, 0.8)
+    )
+
+    assert shortfall(metric, worse, good).lower > 0
+    assert shortfall(metric, worst, worse).lower > 0
+
+
+def test_a_model_that_predicts_too_much_is_biased() -> None:
+    table = make_table("regression", 2000)
+    shifted = table.set_column(1, "prediction", pa.array(np.array(table["prediction"]) + 3))
+
+    assert figures_of("regression", shifted)["bias"].lower > 2.5
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_perfect_predictions_have_the_best_figures(task: str) -> None:
+    table = make_table(task, 400)
+    columns = {"x": table["x"], "label": table["label"], "prediction": table["label"]}
+    if task == "binary":
+        columns["score"] = pa.array(np.array(table["label"]) * 1.0)
+    if task == "multiclass":
+        columns["score"] = pa.array(list(np.eye(4)[[CLASSES.index(c) for c in table["label"].to_pylist()]]))
+
+    for metric, figure in figures_of(task, pa.table(columns)).items():
+        assert figure.value == pytest.approx(1.0 if metric in HIGHER_IS_BETTER else 0.0, abs=1e-9)
+
+
+# -- scikit-learn -------------------------------------------------------------------------------------------
+
+
+@every_metric
+@settings(max_examples=10)
+@given(seed=st.integers(0, 1000), rows=st.integers(30, 400), flaw=st.floats(0, 1))
+def test_it_is_scikit_learns(task: str, metric: str, seed: int, rows: int, flaw: float) -> None:
+    table = make_table(task, rows, seed, flaw)
+    labels, predictions = table["label"].to_pylist(), table["prediction"].to_pylist()
+    scores = np.array(table["score"].to_pylist()) if "score" in table.column_names else None
+    figures = figures_of(task, table)
+
+    if metric == "calibration_error":
+        return  # it has no definition there: see tests/measures
+    if metric == "roc_auc":
+        histogram = tally_table(LAYOUTS[task], table).histogram.sum(axis=1) * 1.0
+        slack = binning_error(histogram[1], histogram[0])
+        assert abs(figures[metric].value - sk.roc_auc_score(labels, scores)) <= slack + 1e-12
+        assert slack < 0.03
+        return
+    assert figures[metric].value == pytest.approx(THEIRS[metric](labels, predictions, scores), rel=1e-6)
+
+
+def test_the_area_is_within_half_a_thousandth_of_the_exact_one() -> None:
+    table = make_table("binary", 20_000)
+
+    exact = sk.roc_auc_score(table["label"].to_pylist(), table["score"].to_pylist())
+
+    assert figures_of("binary", table)["roc_auc"].value == pytest.approx(exact, abs=5e-4)
+
+
+def test_each_class_is_scikit_learns() -> None:
+    layout, table = LAYOUTS["multiclass"], make_table("multiclass", 500, flaw=0.3)
+    found = {
+        (name, metric): figure
+        for name, metric, figure in measure_classes(layout, plain_tables(tally_table(layout, table)))
+    }
+    labels, predictions = table["label"].to_pylist(), table["prediction"].to_pylist()
+
+    expected = sk.precision_recall_fscore_support(labels, predictions, labels=list(CLASSES))
+
+    for place, metric in enumerate(("precision", "recall", "f1")):
+        ours = [found[name, metric].value for name in CLASSES]
+        assert ours == pytest.approx(expected[place].tolist())
+
+
+def test_a_class_without_rows_has_no_figures() -> None:
+    layout = LAYOUTS["multiclass"]
+    table = pa.table({"prediction": ["ash", "elm"], "label": ["ash", "ash"]})
+
+    found = {
+        (name, metric)
+        for name, metric, _ in measure_classes(layout, plain_tables(tally_table(layout, table)))
+    }
+
+    assert found == {
+        ("ash", "precision"), ("ash", "recall"), ("ash", "f1"), ("elm", "precision"), ("elm", "f1"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "missing"),
+    [
+        ([0, 0, 0], [0, 0, 0], {"precision", "recall", "f1", "roc_auc"}),
+        ([1, 1, 1], [1, 1, 1], {"roc_auc"}),
+        ([0, 1, 0], [0, 0, 0], {"precision"}),
+        ([0, 0, 0], [0, 1, 0], {"recall", "roc_auc"}),
+    ],
+    ids=["only negatives", "only positives", "none predicted", "none there"],
+)
+def test_figures_of_one_class_only(labels: list[int], predictions: list[int], missing: set[str]) -> None:
+    table = pa.table({"label": labels, "prediction": predictions, "score": [0.2, 0.6, 0.3]})
+
+    assert set(METRICS["binary"]) - figures_of("binary", table).keys() == missing
+
+
+def test_a_constant_score_ranks_nothing() -> None:
+    table = pa.table({"label": [0, 1] * 50, "prediction": [0] * 100, "score": [0.3] * 100})
+
+    figures = figures_of("binary", table)
+
+    assert figures["roc_auc"].value == 0.5
+    assert figures["calibration_error"].value == pytest.approx(0.2)
+
+
+def test_classes_without_a_place_count_as_right_where_they_are() -> None:
+    table = pa.table({"label": ["yew", "yew", "ash"], "prediction": ["yew", "ash", "ash"]})
+
+    assert figures_of("multiclass", table)["accuracy"].value == pytest.approx(2 / 3)
+
+
+# -- weights ------------------------------------------------------------------------------------------------
+
+
+def test_weights_of_one_change_nothing_but_what_needs_every_row() -> None:
+    layout, found = LAYOUTS["binary"], tally_table(LAYOUTS["binary"], make_table("binary", 500))
+
+    plain = measure(layout, found, plain_tables(found))
+    weighted = measure(layout, found, binary_tables(layout, found, np.ones((2, layout.bins + 1))))
+
+    assert weighted == {metric: plain[metric] for metric in plain if metric not in ("log_loss", "brier")}
+
+
+def test_weights_undo_that_negatives_were_thinned_out() -> None:
+    layout, table = LAYOUTS["binary"], make_table("binary", 40_000)
+    labels = np.array(table["label"])
+    kept = (labels == 1) | (np.random.default_rng(0).random(40_000) < 0.2)
+    thinned = tally_table(layout, table.filter(pa.array(kept)))
+
+    weighted = binary_tables(layout, thinned, np.array([5.0, 1])[:, None, None])
+    figures, whole = measure(layout, thinned, weighted), figures_of("binary", table)
+
+    for metric in ("accuracy", "precision", "recall", "f1", "roc_auc", "calibration_error"):
+        assert figures[metric].value == pytest.approx(whole[metric].value, abs=0.012), metric
+        assert figures[metric].upper - figures[metric].lower >= whole[metric].upper - whole[metric].lower
+
+
+def test_weights_of_a_predicted_class() -> None:
+    layout, table = LAYOUTS["multiclass"], make_table("multiclass", 20_000, flaw=0.3)
+    ash = np.array([name == "ash" for name in table["prediction"].to_pylist()])
+    kept = ~ash | (np.random.default_rng(0).random(20_000) < 0.25)
+    found = tally_table(layout, table.filter(pa.array(kept)))
+
+    figures = measure(layout, found, class_tables(found, np.array([4.0, 1, 1, 1, 1])))
+    whole = figures_of("multiclass", table)
+
+    assert set(figures) == {"accuracy", "precision_macro", "recall_macro", "f1_macro"}
+    for metric in figures:
+        assert figures[metric].value == pytest.approx(whole[metric].value, abs=0.01), metric
