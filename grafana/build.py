@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import model
+import runs
+import versions
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -27,7 +29,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=DASHBOARDS, help="folder of the files")
     arguments = parser.parse_args()
     outdated = False
-    for dashboard in (model.build(),):
+    for dashboard in (model.build(), versions.build(), runs.build()):
         path = arguments.output / f"{dashboard.uid}.json"
         text = render(dashboard)
         if path.is_file() and path.read_text(encoding="utf-8") == text:

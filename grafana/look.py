@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import barchart, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import barchart, stat, statetimeline, table, text, timeseries
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus as prometheus_builders
 from grafana_foundation_sdk.models import common, dashboard, prometheus
+from grafana_foundation_sdk.models import text as text_model
 
 # A score in multiples of its limit.
 TIMES = "suffix: \u00d7"
@@ -22,7 +23,7 @@ PLAIN = "text"
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
+Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | text.Panel | timeseries.Panel
 P = TypeVar("P", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
 
@@ -84,6 +85,11 @@ def fixed(color: str) -> builders.FieldColor:
     return builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color)
 
 
+def by_name() -> builders.FieldColor:
+    """A series of one name has one colour in every panel."""
+    return builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
+
+
 def painted(color: str) -> dashboard.DynamicConfigValue:
     """The property of an override that gives a series its colour."""
     return dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
@@ -107,6 +113,19 @@ def unfilled() -> dashboard.DynamicConfigValue:
     return dashboard.DynamicConfigValue(id_val="custom.fillOpacity", value=0)
 
 
+def bounds(upper: str, lower: str, color: str) -> dict[str, list[dashboard.DynamicConfigValue]]:
+    """Overrides by name of two series that together are drawn as a band, and not named in the legend."""
+    unseen = [
+        painted(color),
+        of_field("custom.lineWidth", 0),
+        of_field("custom.hideFrom", {"legend": True, "tooltip": False, "viz": False}),
+    ]
+    return {
+        upper: [*unseen, of_field("custom.fillBelowTo", lower), of_field("custom.fillOpacity", 14)],
+        lower: [*unseen, unfilled()],
+    }
+
+
 def of_field(property_name: str, value: object) -> dashboard.DynamicConfigValue:
     return dashboard.DynamicConfigValue(id_val=property_name, value=value)
 
@@ -127,6 +146,24 @@ def arranged(titles: dict[str, str], *hidden: str) -> dashboard.DataTransformerC
 
 def sorted_by(field: str, *, descending: bool = False) -> dashboard.DataTransformerConfig:
     return transformation("sortBy", sort=[{"field": field, "desc": descending}])
+
+
+def gauged(limit: float) -> list[dashboard.DynamicConfigValue]:
+    """Cells of a table that show a multiple of a limit as a bar; `limit` times it is a full one."""
+    return [
+        of_field("unit", TIMES),
+        of_field("decimals", 2),
+        of_field("min", 0),
+        of_field("max", limit),
+        stepped(steps(GOOD, (0.75, NEAR), (1, BEYOND))),
+        of_field("custom.minWidth", 170),
+        of_field("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}),
+    ]
+
+
+def column(width: int, decimals: int = 3) -> list[dashboard.DynamicConfigValue]:
+    """A column of plain figures in a table; `width` is in pixels."""
+    return [of_field("decimals", decimals), of_field("custom.width", width)]
 
 
 def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
@@ -224,6 +261,12 @@ def listing(title: str, description: str, *, unit: str, width: int, height: int)
     return (
         panel.cell_height(common.TableCellHeight.SM).align(common.FieldTextAlignment.AUTO).filterable(False)
     )
+
+
+def note(markdown: str, *, height: int) -> text.Panel:
+    """A sentence across the page."""
+    panel = text.Panel().title("").transparent(True).mode(text_model.TextMode.MARKDOWN).content(markdown)
+    return panel.span(24).height(height)
 
 
 def _legend() -> common_builders.VizLegendOptions:

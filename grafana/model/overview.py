@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import look
 from grafana_foundation_sdk.models import common, dashboard
+from promql import gauge, rate
 
+from model import quality_queries as qq
 from model import queries as q
 
 _WORDS = {1: ("drifted", look.BAD), 0: ("stable", look.GOOD), -1: ("undecided", look.UNKNOWN)}
@@ -23,17 +25,29 @@ def column_link() -> list[dashboard.DynamicConfigValue]:
 
 
 def verdicts() -> Iterator[look.Panel]:
-    """Two lines of five: what was judged, and what the judgement rests on."""
+    """Two lines: what was judged, and what the judgement rests on."""
     yield (
-        look.number(
-            "Version $model_version",
-            "Aliases of this version in MLflow, by which deployments name it. A version without an alias is "
-            "not served any more; it is kept for a day, so that a rollback can be judged.",
-            unit="none",
-            width=4,
+        look.statement(
+            "Quality, $window",
+            "Metrics of quality that are worse than the version promised by more than is tolerated, beyond "
+            "chance. Orange: labels do not show it yet, but the estimate that needs none has fallen. Grey: "
+            "there are no labels, or too few to tell.",
+            unit="suffix: degraded",
+            width=5,
         )
-        .text_mode(common.BigValueTextMode.NAME)
-        .with_target(look.now(q.ALIASES, "{{alias}}"))
+        .mappings(
+            look.texts(
+                {
+                    0: ("Quality holds", look.GOOD),
+                    -1: ("Estimate falls", look.BEYOND),
+                    -2: ("Estimate holds", look.CALM),
+                    -3: ("No verdict yet", look.UNKNOWN),
+                }
+            )
+        )
+        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
+        .no_value("No labels")
+        .with_target(look.now(qq.STATE))
     )
     yield (
         look.statement(
@@ -53,7 +67,7 @@ def verdicts() -> Iterator[look.Panel]:
             "Columns by verdict",
             "Every column of the version has one of three verdicts; undecided ones have too few rows.",
             unit="none",
-            width=6,
+            width=5,
         )
         .text_mode(common.BigValueTextMode.VALUE_AND_NAME)
         .color_scheme(look.by_threshold())
@@ -88,6 +102,18 @@ def verdicts() -> Iterator[look.Panel]:
         .no_value("Unknown")
         .with_target(look.now(q.ALERTS_FIRING))
     )
+    yield (
+        look.number(
+            "Version $model_version",
+            "Aliases of this version in MLflow, by which deployments name it. A version without an alias is "
+            "not served any more; it is kept for a day, so that a rollback can be judged.",
+            unit="none",
+            width=4,
+            height=3,
+        )
+        .text_mode(common.BigValueTextMode.NAME)
+        .with_target(look.now(q.ALIASES, "{{alias}}"))
+    )
     yield look.number(
         "Last prediction",
         "Age of the newest prediction. If it is old, nothing here says how the model does now.",
@@ -100,24 +126,24 @@ def verdicts() -> Iterator[look.Panel]:
             "Predictions",
             "Predictions taken per second, all replicas together.",
             unit="rowsps",
-            width=5,
+            width=4,
             height=3,
-        ).with_target(look.now(q.rate("mlflow_model_predictions_total", q.VERSION)))
+        ).with_target(look.now(rate("mlflow_model_predictions_total", q.VERSION)))
     )
     yield look.number(
         "Rows in window $window",
         "Predictions that the verdicts rest on. Below some hundreds only a gross change can be told.",
         unit="short",
-        width=6,
+        width=4,
         height=3,
-    ).with_target(look.now(q.gauge("mlflow_model_window_rows", q.WINDOW)))
+    ).with_target(look.now(gauge("mlflow_model_window_rows", q.WINDOW)))
     yield (
         look.number(
             "Reference",
             "What live data is compared with. Provisional: the reference has no timestamps, so how much it "
             "varies by nature is unknown; its drift is shown, but no alert fires.",
             unit="none",
-            width=5,
+            width=4,
             height=3,
         )
         .mappings(
@@ -178,23 +204,10 @@ def columns() -> Iterator[look.Panel]:
         .no_value(_NO_SCORE)
         .override_by_name("Column", column_link())
         .override_by_name("Verdict", look.worded(_WORDS))
-        .override_by_name(
-            "Score / limit",
-            [
-                look.of_field("unit", look.TIMES),
-                look.of_field("decimals", 2),
-                look.of_field("min", 0),
-                look.of_field("max", 3),
-                look.stepped(look.steps(look.GOOD, (0.75, look.NEAR), (1, look.BEYOND))),
-                look.of_field("custom.minWidth", 170),
-                look.of_field(
-                    "custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-                ),
-            ],
-        )
-        .override_by_name("Score", [look.of_field("decimals", 3), look.of_field("custom.width", 80)])
-        .override_by_name("Limit", [look.of_field("decimals", 3), look.of_field("custom.width", 80)])
-        .override_by_name("Significance", [look.of_field("decimals", 0), look.of_field("custom.width", 110)])
+        .override_by_name("Score / limit", look.gauged(3))
+        .override_by_name("Score", look.column(80))
+        .override_by_name("Limit", look.column(80))
+        .override_by_name("Significance", look.column(110, decimals=0))
     )
     yield (
         look.timeline(

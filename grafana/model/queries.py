@@ -1,10 +1,8 @@
-"""The PromQL of the model dashboard.
-
-Replicas serve the same gauges from the store they share, so a gauge is their maximum; a counter is each
-replica's own, so its rates are summed.
-"""
+"""The PromQL of the model dashboard."""
 
 from __future__ import annotations
+
+from promql import gauge, increase, or_named
 
 VERSION = 'model="$model", model_version="$model_version"'
 OTHER_VERSIONS = 'model="$model", model_version!="$model_version"'
@@ -12,25 +10,6 @@ _AT_END = " @ end()"
 WINDOW = f'{VERSION}, window="$window"'
 # An alert about a whole model has no label `model_version`.
 ALERT = 'model="$model", model_version=~"|$model_version"'
-
-
-def gauge(metric: str, selector: str = "", by: str = "", at: str = "") -> str:
-    """The gauge of any replica, one series per value of the labels in `by`; `at` is a modifier of time."""
-    grouping = f"max by ({by})" if by else "max"
-    series = f"{metric}{{{selector}}}" if selector else metric
-    return f"{grouping} ({series}{at})"
-
-
-def rate(counter: str, selector: str, by: str = "") -> str:
-    """Growth per second over all replicas."""
-    grouping = f"sum by ({by})" if by else "sum"
-    series = f"{counter}{{{selector}}}" if selector else counter
-    return f"{grouping} (rate({series}[$__rate_interval]))"
-
-
-def quantile(q: float, histogram: str, selector: str = "") -> str:
-    """A quantile over all replicas; no series where nothing was observed."""
-    return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', selector, 'le')}) >= 0"
 
 
 # Drift
@@ -47,6 +26,12 @@ _DRIFTED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict="drifted"
 _JUDGED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict!="undecided"', "role, verdict")})"""
 # -1 where no column has a verdict: that is not the same as none has drifted.
 COLUMNS_DRIFTED = f"({_DRIFTED} and {_JUDGED} > 0) or (0 * {_DRIFTED} - 1)"
+
+# Every column that has bins, the one furthest beyond its limit first.
+COLUMNS = (
+    f"sort_desc(max by (column) ({DRIFT_RATIO}) "
+    f"or 0 * max by (column) (mlflow_model_reference_ratio{{{VERSION}}}) - 1)"
+)
 
 
 def worst(count: int) -> str:
@@ -84,9 +69,10 @@ def live_shares(column: str) -> str:
     A window hardly longer than the scrape interval, as in a demonstration, holds too few samples for an
     increase: the shortest range that holds enough takes its place.
     """
-    counter = f"mlflow_model_values_total{{{VERSION}, {column}}}"
+    selector = f"{VERSION}, {column}"
     rows = " or ".join(
-        f"sum by (bin) (increase({counter}[{time}]))" for time in ("$window", "$__rate_interval")
+        increase("mlflow_model_values_total", selector, time, "bin")
+        for time in ("$window", "$__rate_interval")
     )
     return f"({rows}) / on () group_left () (sum ({rows}) > 0)"
 
@@ -114,10 +100,7 @@ def most_changed(count: int) -> str:
 # Version, aliases, alerts
 
 _VERSION_EXISTS = gauge("mlflow_model_version_info", VERSION)
-ALIASES = (
-    f"{gauge('mlflow_model_alias_info', VERSION, 'alias')}"
-    f' or on () label_replace({_VERSION_EXISTS}, "alias", "no alias", "", "")'
-)
+ALIASES = or_named(gauge("mlflow_model_alias_info", VERSION, "alias"), "alias", "no alias")
 # 1 where the natural variation of the reference is known, 0 where it is not, -1 where there is no reference.
 REFERENCE_STATE = (
     f"""max (mlflow_model_version_info{{{VERSION}, variation!="none"}}) """
@@ -139,11 +122,7 @@ def _alerts(state: str) -> str:
 
 ALERTS_FIRING = f"count (group by (alertname, column, check) {_alerts('firing')}) or vector(0)"
 # 2 firing, 1 pending, and 0 of a series that says so where there is no alert.
-ALERTS_OVER_TIME = (
-    f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')}) "
-    'or on () label_replace(vector(0), "alertname", "no alert", "", "")'
+ALERTS_OVER_TIME = or_named(
+    f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')})", "alertname", "no alert"
 )
 ALIAS_VERSIONS = gauge("mlflow_model_alias_version", 'model="$model"', "alias")
-_ALIAS_BEFORE = 'max by (alias) (mlflow_model_alias_version{model="$model"} offset $__interval)'
-# A series at the one step at which an alias has moved; its label `to` is the new version.
-ALIAS_MOVES = f'count_values by (alias) ("to", {ALIAS_VERSIONS} != {_ALIAS_BEFORE})'

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import look
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.models import common
+from promql import gauge, increase, quantile, rate
 
 from model import queries as q
 
@@ -28,8 +29,8 @@ def traffic() -> Iterator[look.Panel]:
         .color_scheme(look.fixed(look.LIVE))
         .override_by_query("others", [look.shaded(look.REFERENCE)])
         .no_value("No predictions were taken.")
-        .with_target(look.query(q.rate(predictions, q.VERSION, "model_version"), name, "chosen"))
-        .with_target(look.query(q.rate(predictions, q.OTHER_VERSIONS, "model_version"), name, "others"))
+        .with_target(look.query(rate(predictions, q.VERSION, "model_version"), name, "chosen"))
+        .with_target(look.query(rate(predictions, q.OTHER_VERSIONS, "model_version"), name, "others"))
     )
     latency = look.lines(
         "Latency of the model",
@@ -39,9 +40,9 @@ def traffic() -> Iterator[look.Panel]:
         width=12,
         height=8,
     ).no_value("Callers report no latency.")
-    for quantile, color in ((0.99, "dark-blue"), (0.9, "blue"), (0.5, "light-blue")):
-        name = f"p{quantile * 100:.0f}"
-        target = look.query(q.quantile(quantile, "mlflow_model_latency_seconds", q.VERSION), name, name)
+    for share, color in ((0.99, "dark-blue"), (0.9, "blue"), (0.5, "light-blue")):
+        name = f"p{share * 100:.0f}"
+        target = look.query(quantile(share, "mlflow_model_latency_seconds", q.VERSION), name, name)
         latency = latency.with_target(target).override_by_name(name, [look.painted(color), look.unfilled()])
     yield latency
 
@@ -100,7 +101,7 @@ def exporter() -> Iterator[look.Panel]:
             width=4,
         ).with_target(look.now("sum (mlflow_exporter_queue_rows)"))
     )
-    used = f"{q.gauge('mlflow_exporter_store_bytes')} / {q.gauge('mlflow_exporter_store_limit_bytes')}"
+    used = f"{gauge('mlflow_exporter_store_bytes')} / {gauge('mlflow_exporter_store_limit_bytes')}"
     yield (
         look.number(
             "Store used",
@@ -118,7 +119,7 @@ def exporter() -> Iterator[look.Panel]:
         "Series of monitored versions, all models together, that one replica exports.",
         unit="short",
         width=4,
-    ).with_target(look.now(q.gauge("mlflow_exporter_series")))
+    ).with_target(look.now(gauge("mlflow_exporter_series")))
     yield (
         look.number(
             "Series left out",
@@ -129,9 +130,9 @@ def exporter() -> Iterator[look.Panel]:
         .mappings(look.texts({0: ("None", look.GOOD)}))
         .color_scheme(look.by_threshold())
         .thresholds(look.steps(look.PLAIN, (1, look.NEAR)))
-        .with_target(look.now(q.gauge("mlflow_exporter_dropped_series")))
+        .with_target(look.now(gauge("mlflow_exporter_dropped_series")))
     )
-    errors = f"sum (increase(mlflow_exporter_evaluation_errors_total{{{q.VERSION}}}[$__range]))"
+    errors = increase("mlflow_exporter_evaluation_errors_total", q.VERSION, "$__range")
     yield (
         look.number(
             "Evaluation errors",
@@ -145,8 +146,8 @@ def exporter() -> Iterator[look.Panel]:
         .thresholds(look.steps(look.PLAIN, (0.5, look.BAD)))
         .with_target(look.now(errors))
     )
-    ingested = q.rate("mlflow_exporter_ingest_rows_total", "", "kind, outcome")
-    dropped = q.rate("mlflow_exporter_dropped_rows_total", "", "reason")
+    ingested = rate("mlflow_exporter_ingest_rows_total", "", "kind, outcome")
+    dropped = rate("mlflow_exporter_dropped_rows_total", "", "reason")
     yield (
         look.lines(
             "Rows by outcome",
@@ -165,8 +166,8 @@ def exporter() -> Iterator[look.Panel]:
         .with_target(look.query(ingested, "{{kind}} {{outcome}}", "outcome"))
         .with_target(look.query(dropped, "dropped {{reason}}", "dropped"))
     )
-    commit = q.quantile(0.99, "mlflow_exporter_ingest_duration_seconds")
-    evaluation = q.quantile(0.99, "mlflow_exporter_evaluation_duration_seconds")
+    commit = quantile(0.99, "mlflow_exporter_ingest_duration_seconds")
+    evaluation = quantile(0.99, "mlflow_exporter_evaluation_duration_seconds")
     yield (
         look.lines(
             "Time to commit and to evaluate",
@@ -224,6 +225,6 @@ def version() -> Iterator[look.Panel]:
         )
         .decimals(4)
         .no_value("The run logged no metrics.")
-        .with_target(look.rows(q.gauge("mlflow_model_version_metric", q.VERSION, "metric"), "A"))
+        .with_target(look.rows(gauge("mlflow_model_version_metric", q.VERSION, "metric"), "A"))
         .with_transformation(look.arranged({"metric": "Metric", "Value": "Value"}, "Time"))
     )

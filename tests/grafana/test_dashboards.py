@@ -31,11 +31,17 @@ VALUES = {
     "model_version": "3",
     "model": "fraud",
     "window": "24h",
+    "champion": "champion",
+    "challenger": "challenger",
+    "metric": "accuracy",
+    "experiment": "training",
     "column": "age",
     "__rate_interval": "1m",
     "__interval": "1m",
     "__range": "24h",
 }
+
+LABEL_VARIABLES = {f"variable {name}" for name in ("model", "model_version", "window", "champion", "metric")}
 
 each_dashboard = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
@@ -44,13 +50,18 @@ def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
+def by_uid(uid: str) -> dict[str, Any]:
+    (path,) = (path for path in FILES if path.stem == uid)
+    return load(path)
+
+
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
     """Panels in a row that is collapsed included."""
     return [each for panel in dashboard["panels"] for each in (panel, *panel.get("panels", ()))]
 
 
 def charts(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    return [panel for panel in panels(dashboard) if panel["type"] != "row"]
+    return [panel for panel in panels(dashboard) if panel["type"] not in ("row", "text")]
 
 
 def expressions(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -58,7 +69,7 @@ def expressions(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for panel in charts(dashboard):
         for target in panel["targets"]:
             yield f"{panel['title']} {target['refId']}", target["expr"]
-    for annotation in dashboard["annotations"]["list"]:
+    for annotation in dashboard["annotations"].get("list", ()):
         yield annotation["name"], annotation["target"]["expr"]
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
@@ -75,7 +86,7 @@ def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() 
     linked = set(re.findall(r"/d/([\w-]+)", rules))
     assert linked == {"mlflow-model"}
     assert linked <= {path.stem for path in FILES}
-    variables = {variable["name"] for variable in load(FILES[0])["templating"]["list"]}
+    variables = {variable["name"] for variable in by_uid("mlflow-model")["templating"]["list"]}
     assert set(re.findall(r"[?&]var-(\w+)=", rules)) <= variables
 
 
@@ -131,7 +142,9 @@ def test_only_labels_of_the_queried_metrics_are_grouped_by_or_shown(path: Path) 
     for panel in charts(dashboard):
         for target in panel["targets"]:
             shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
-            assert shown <= labels_of(r"\bby\s*\(([^()]*)\)", target["expr"]), panel["title"]
+            made = set(re.findall(r'label_replace\(.*?, "(\w+)", "\w+", "", ""\)', target["expr"]))
+            grouped = labels_of(r"\bby\s*\(([^()]*)\)", target["expr"])
+            assert shown <= grouped | made, panel["title"]
 
 
 def labels_of(pattern: str, expression: str) -> set[str]:
@@ -162,7 +175,7 @@ def test_counters_are_queried_as_rates_summed_over_replicas(path: Path) -> None:
 def test_gauges_are_aggregated_over_replicas(path: Path) -> None:
     gauges = {metric.name for metric in CATALOG if metric.type == "gauge"}
     for place, expression in expressions(load(path)):
-        if place in ("variable model", "variable model_version", "variable window"):
+        if place in LABEL_VARIABLES:
             continue  # values of a label, whoever has it
         for name in gauges & set(re.findall(r"\w+", expression)):
             one = rf"(?:max|min|sum) (?:by \([\w, ]+\) )?\({name}\b"
@@ -189,7 +202,7 @@ def test_prometheus_can_read_every_expression(
 def substituted(expression: str) -> str:
     for name, value in VALUES.items():
         expression = re.sub(rf"\${name}\b", value, expression)
-    assert "$" not in expression
+    assert not re.search(r"\$(?!\d)", expression)  # `$1` is a group of a regular expression
     return expression
 
 
@@ -222,7 +235,7 @@ def test_every_query_asks_the_data_source_that_was_chosen(path: Path) -> None:
         assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])] == [chosen] * (
             1 + len(panel["targets"])
         )
-    assert all(annotation["datasource"] == chosen for annotation in dashboard["annotations"]["list"])
+    assert all(annotation["datasource"] == chosen for annotation in dashboard["annotations"].get("list", ()))
 
 
 @each_dashboard
@@ -238,6 +251,41 @@ def test_panels_fill_lines_of_one_height_without_overlap(path: Path) -> None:
         assert edges[:-1] == [place["x"] for place in places]
         assert edges[-1] == 24
         top = y + places[0]["h"]
+
+
+@each_dashboard
+def test_it_links_to_the_other_dashboards_and_takes_model_and_time_along(path: Path) -> None:
+    dashboard = load(path)
+    (link,) = dashboard["links"]
+    assert (link["type"], link["includeVars"], link["keepTime"]) == ("dashboards", True, True)
+    assert all(set(link["tags"]) <= set(load(other)["tags"]) for other in FILES)
+
+
+@each_dashboard
+def test_links_in_tables_lead_to_a_dashboard_and_preset_variables_that_it_has(path: Path) -> None:
+    for uid, query in re.findall(r'"/d/([\w-]+)\?([^"]*)"', path.read_text(encoding="utf-8")):
+        target = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
+        own = {variable["name"] for variable in load(path)["templating"]["list"]}
+        assert set(re.findall(r"\bvar-(\w+)=", query)) <= target
+        assert set(re.findall(r"\$\{(\w+):queryparam\}", query)) <= target & own
+
+
+@each_dashboard
+def test_where_quality_is_estimated_it_says_what_an_estimate_cannot_see(path: Path) -> None:
+    dashboard = load(path)
+    estimated = any(
+        "mlflow_model_estimated_quality" in expression for _, expression in expressions(dashboard)
+    )
+    told = any("cannot see concept drift" in json.dumps(panel) for panel in panels(dashboard))
+    assert told is estimated
+
+
+@pytest.mark.parametrize("uid", ["mlflow-model", "mlflow-versions"])
+def test_moves_of_aliases_are_marked_at_the_time_at_which_they_happened(uid: str) -> None:
+    (marks,) = by_uid(uid)["annotations"]["list"]
+    assert marks["useValueForTime"] is True
+    # Grafana takes milliseconds.
+    assert marks["expr"].startswith("1000 * max by (alias) (mlflow_model_alias_changed_timestamp_seconds{")
 
 
 @each_dashboard

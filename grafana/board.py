@@ -1,0 +1,116 @@
+"""What the dashboards have in common: their head, their variables, moves of aliases, the order of panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import count
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models import dashboard
+from look import DATASOURCE, LIVE, Panel, query
+from promql import gauge
+
+TAG = "mlflow"
+# Title of the row, empty where it needs none, and what makes its panels.
+Section = tuple[str, Callable[[], Iterable[Panel]]]
+
+# The time of a move is a value and so stays exact; the version that the alias points to since is a label.
+ALIAS_MOVES = (
+    f"""1000 * {gauge("mlflow_model_alias_changed_timestamp_seconds", 'model="$model"', "alias")}"""
+    " * on (alias) group_right () "
+    f"""count_values by (alias) ("to", {gauge("mlflow_model_alias_version", 'model="$model"', "alias")})"""
+)
+
+
+def begin(uid: str, title: str, description: str) -> builders.Dashboard:
+    """A dashboard of the family: links to the others, and a data source to choose."""
+    return (
+        builders.Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags([TAG])
+        .readonly()
+        .timezone("browser")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .time("now-24h", "now")
+        .refresh("30s")
+        .link(
+            builders.DashboardLink("Dashboards")
+            .type(dashboard.DashboardLinkType.DASHBOARDS)
+            .tags([TAG])
+            .include_vars(True)
+            .keep_time(True)
+        )
+        .with_variable(builders.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+    )
+
+
+def finish(board: builders.Dashboard, sections: Iterable[Section]) -> dashboard.Dashboard:
+    ids = count(1)
+    for title, panels in sections:
+        if title:
+            board = board.with_row(builders.Row(title).id(next(ids)))
+        for panel in panels():
+            board = board.with_panel(panel.id(next(ids)))
+    return board.build()
+
+
+def of_label(name: str, label: str, series: str, key: str = "") -> builders.QueryVariable:
+    """A variable with the values that the label `key`, or the variable's own name, has on the series."""
+    return _variable(name, label, f"label_values({series}, {key or name})", kind=1).sort(
+        dashboard.VariableSort.NATURAL_ASC
+    )
+
+
+def of_query(name: str, label: str, expression: str, key: str = "") -> builders.QueryVariable:
+    """The same of what an expression finds, in the order in which it finds them."""
+    return (
+        _variable(name, label, f"query_result({expression})", kind=3)
+        .regex(f'/{key or name}="(.*?)"/')
+        .sort(dashboard.VariableSort.DISABLED)
+    )
+
+
+def model() -> builders.QueryVariable:
+    return of_label("model", "Model", "mlflow_model_version_info")
+
+
+def window(selector: str) -> builders.QueryVariable:
+    """Where a day is one of the windows, it is the one that verdicts are made for."""
+    return of_label("window", "Window", f"mlflow_model_window_rows{{{selector}}}").current(chosen("24h"))
+
+
+def chosen(value: str) -> dashboard.VariableOption:
+    """What a variable is before anybody chooses, where that is among its values."""
+    return dashboard.VariableOption(text=value, value=value, selected=True)
+
+
+def alias_moves() -> builders.AnnotationQuery:
+    return (
+        builders.AnnotationQuery()
+        .name("Alias moved")
+        .datasource(DATASOURCE)
+        .enable(True)
+        .icon_color(LIVE)
+        .target(query(ALIAS_MOVES, ref="Annotation"))
+        .expr(ALIAS_MOVES)
+        .step("60s")
+        .use_value_for_time(True)
+        .title_format("Alias moved")
+        .text_format("{{alias}} now points to version {{to}}")
+        .tag_keys("alias")
+    )
+
+
+def _variable(name: str, label: str, text: str, *, kind: int) -> builders.QueryVariable:
+    """`kind` is Grafana's number for the form of the query: 1 a label's values, 3 a query's result."""
+    return (
+        builders.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .definition(text)
+        .query({"qryType": kind, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .multi(False)
+        .include_all(False)
+    )

@@ -1,0 +1,56 @@
+"""The forms that every query takes.
+
+Replicas serve the same gauges from the store they share, so a gauge is their maximum; a counter is each
+replica's own, so its rates are summed.
+"""
+
+from __future__ import annotations
+
+from exporter.figures import HIGHER_IS_BETTER
+
+
+def gauge(metric: str, selector: str = "", by: str = "", at: str = "") -> str:
+    """The gauge of any replica, one series per value of the labels in `by`; `at` is a modifier of time."""
+    grouping = f"max by ({by})" if by else "max"
+    return f"{grouping} ({_series(metric, selector)}{at})"
+
+
+def rate(counter: str, selector: str, by: str = "") -> str:
+    """Growth per second over all replicas."""
+    grouping = f"sum by ({by})" if by else "sum"
+    return f"{grouping} (rate({_series(counter, selector)}[$__rate_interval]))"
+
+
+def increase(counter: str, selector: str, time: str, by: str = "") -> str:
+    """Growth within a range of time over all replicas."""
+    grouping = f"sum by ({by})" if by else "sum"
+    return f"{grouping} (increase({_series(counter, selector)}[{time}]))"
+
+
+def quantile(q: float, histogram: str, selector: str = "", by: str = "") -> str:
+    """A quantile over all replicas; no series where nothing was observed."""
+    buckets = rate(f"{histogram}_bucket", selector, f"le, {by}" if by else "le")
+    return f"histogram_quantile({q}, {buckets}) >= 0"
+
+
+def or_named(expression: str, label: str, value: str) -> str:
+    """The expression, and where it finds nothing a series of value 0 with this one label."""
+    return f'{expression} or on () label_replace(vector(0), "{label}", "{value}", "", "")'
+
+
+def limit_of_quality(selector: str, by: str) -> str:
+    """Where a metric of quality is as far below its baseline as is tolerated; above it, if less is better.
+
+    Bias has no such line: it may leave its baseline on both sides.
+    """
+    better = "|".join(sorted(HIGHER_IS_BETTER))
+    baseline, tolerance = "mlflow_model_quality_baseline", "mlflow_model_quality_tolerance"
+    higher, lower = f'{selector}, metric=~"{better}"', f'{selector}, metric!~"{better}|bias"'
+    return (
+        f"({gauge(baseline, higher, by)} - {gauge(tolerance, higher, by)})"
+        f" or ({gauge(baseline, lower, by)} + {gauge(tolerance, lower, by)})"
+    )
+
+
+def _series(metric: str, selector: str) -> str:
+    return f"{metric}{{{selector}}}" if selector else metric

@@ -1,0 +1,44 @@
+"""The dashboard of a model's versions: is the challenger better, is the champion as good as promised."""
+
+from __future__ import annotations
+
+import board
+from board import Section
+from grafana_foundation_sdk.models import dashboard
+
+from versions import comparison, fleet
+from versions import queries as q
+
+UID = "mlflow-versions"
+SECTIONS: tuple[Section, ...] = (
+    ("", comparison.outcome),
+    ("", comparison.metrics),
+    ("Every version", fleet.versions),
+    ("Live against baseline", fleet.baseline),
+    ("Drift", fleet.drift),
+    ("Traffic", fleet.traffic),
+)
+
+
+def build() -> dashboard.Dashboard:
+    aliases = f"mlflow_model_alias_version{{{q.MODEL}}}"
+    page = (
+        board.begin(
+            UID,
+            "MLflow versions",
+            "Versions of a model side by side: champion against challenger, each against its own baseline.",
+        )
+        .with_variable(board.model())
+        .with_variable(
+            board.of_label("champion", "Champion", aliases, "alias").current(board.chosen("champion"))
+        )
+        .with_variable(
+            board.of_query("challenger", "Challenger", q.CHALLENGERS, "alias").current(
+                board.chosen("challenger")
+            )
+        )
+        .with_variable(board.of_query("metric", "Metric", q.METRICS).sort(dashboard.VariableSort.NATURAL_ASC))
+        .with_variable(board.window(q.MODEL))
+        .annotation(board.alias_moves())
+    )
+    return board.finish(page, SECTIONS)
