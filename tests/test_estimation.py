@@ -109,16 +109,6 @@ def test_of_several_classes_the_accuracy_is_estimated() -> None:
     assert found["accuracy"].value == pytest.approx(real("multiclass", table)["accuracy"], abs=0.02)
 
 
-def test_without_a_fine_histogram_scores_of_several_classes_say_nothing() -> None:
-    against = AGAINST["multiclass"]
-    coarse, fine = read(against, make_table("multiclass", 500))
-
-    assert estimate_quality(estimator_of(against), coarse, 0 * fine) == (
-        {},
-        "too many predictions have no score",
-    )
-
-
 def test_without_predictions_there_is_nothing_to_estimate() -> None:
     for found, reason in both(make_table("binary", 10)[:0]):
         assert (found, reason) == ({}, "there are no predictions")

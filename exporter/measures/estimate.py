@@ -12,6 +12,7 @@ the same inputs meaning something else than before.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -22,8 +23,8 @@ from exporter.measures.ranking import roc_auc
 MIN_REFERENCE_ROWS = 1000
 MIN_BIN_ROWS = 30
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
-_DRAWS = 400
-_SEED = 0  # the same draws for every window: bands do not wobble from one evaluation to the next
+_DRAWS = 200
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dic
     """
     expected = _figures(rows * calibration.shares, rows * (1 - calibration.shares))
     shares = calibration.drawn_shares[:, None, :]
-    noise = np.random.default_rng(_SEED + 1).standard_normal((len(shares), *rows.shape))
-    drawn = np.clip(rows * shares + noise * np.sqrt(effect * rows * shares * (1 - shares)), 0.0, rows)
+    drawn = rows * shares
+    drawn += _noise(rows.shape[1]) * np.sqrt(effect * drawn * (1 - shares))
+    np.clip(drawn, 0.0, rows, out=drawn)
     figures = _figures(drawn, rows - drawn)
     return {
         name: Estimate(
@@ -111,6 +113,12 @@ def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dic
         )
         for name in METRICS
     }
+
+
+@lru_cache(maxsize=8)
+def _noise(bins: int) -> Floats:
+    """(draws, 2, bins) standard normal; the same for every window, so that bands do not wobble."""
+    return np.random.default_rng(_SEED).standard_normal((_DRAWS, 2, bins))
 
 
 def _figures(positives: Floats, negatives: Floats) -> dict[str, Floats]:
