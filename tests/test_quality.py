@@ -368,3 +368,19 @@ def test_without_labels_in_the_reference_nothing_drifts_from_them() -> None:
 
     assert found.label_drift is None
     assert real(found)["accuracy"].undecided == "no baseline"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_figures_are_numbers_that_any_encoder_takes(task: str) -> None:
+    against = AGAINST[task]
+    found = judge(against, world(against, (make_table(task, 1000), (1, 23))))
+
+    for quality in (*found.metrics, *found.classes, *found.estimates):
+        assert {type(number) for number in quality.figure} == {float}
+    for metric in found.metrics:
+        assert {type(metric.baseline), type(metric.tolerance), type(metric.shortfall)} == {float}
+        assert type(metric.degraded) is bool
+    for estimate in found.estimates:
+        assert {type(estimate.baseline), type(estimate.shortfall), type(estimate.error)} == {float}
+        assert type(estimate.degraded) is bool
+    assert {type(found.coverage), type(found.start), type(found.end)} <= {float, int}
