@@ -8,6 +8,9 @@ INSTALLED := $(VENV)/.installed
 DEMO_PROGRAMS := prometheus prometheus-alertmanager
 TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
 
+# Two at a time: much of it waits for servers.
+PYTEST_FLAGS ?= -n 2
+
 .DEFAULT_GOAL := help
 
 help: ## what can be made
