@@ -12,6 +12,7 @@ from exporter.arrays import Bools, Floats, Ints
 from exporter.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
 from exporter.reference import Column, Reference
 from exporter.samples import Batch
+from exporter.scores import has_class_scores, single_scores
 
 _BOOLEAN_TEXTS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
 
@@ -41,8 +42,18 @@ def bin_batch(reference: Reference, batch: Batch, timestamps: Floats) -> Binned:
     values: dict[tuple[str, str], Values] = {("feature", name): v for name, v in batch.features.items()}
     values["prediction", ""] = batch.prediction
     if batch.score is not None:
-        values["score", ""] = batch.score
+        values["score", ""] = _single_scores(reference, batch.score, batch.prediction)
     return bin_columns(reference, values, batch.rows, timestamps)
+
+
+def _single_scores(reference: Reference, scores: Values, predictions: Values) -> Values:
+    """Of several scores, that of the predicted class; of two, that of the positive one."""
+    if not isinstance(scores, list) or not has_class_scores(scores):
+        return scores
+    wanted: Iterable[str | None] = category_texts(predictions)
+    if reference.task == "binary":
+        wanted = [reference.positive_class] * len(scores)
+    return single_scores(scores, wanted, reference.classes)
 
 
 def bin_columns(
@@ -152,5 +163,8 @@ def category_texts(values: Values) -> list[str | None]:
         return values.rows()
     if isinstance(values, Times):
         return [None] * len(values)
-    texts = map(canonical_text, values.tolist() if isinstance(values, np.ndarray) else values)
-    return [None if text is MISMATCHED else text for text in texts]
+    if isinstance(values, np.ndarray):
+        distinct, inverse = np.unique(values, return_inverse=True)
+        texts = [canonical_text(value) for value in distinct.tolist()]
+        return [texts[place] for place in inverse.tolist()]
+    return [None if text is MISMATCHED else text for text in map(canonical_text, values)]

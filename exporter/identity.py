@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from exporter.columns import EXACT_IN_FLOAT, Texts, Times, Values, text_hash
 from exporter.samples import Batch
+from exporter.scores import ClassScores
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -72,6 +73,8 @@ def _scalar_hash(value: object) -> int:
         return _float_bits(value)
     if isinstance(value, int):
         return _float_bits(float(value)) if abs(value) <= EXACT_IN_FLOAT else text_hash(str(value))
+    if isinstance(value, ClassScores):
+        return text_hash(value.text)
     return _OPAQUE_HASH
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from exporter.arrays import Bools, Floats, Ints
 from exporter.binning import Binned, bin_batch, category_texts
-from exporter.columns import Values
+from exporter.columns import Values, read_numbers
 from exporter.config import Settings
 from exporter.errors import UnavailableError
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
@@ -23,6 +23,7 @@ from exporter.label_samples import label_texts
 from exporter.reference import Reference
 from exporter.samples import Batch, decode_predictions
 from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
+from exporter.scores import ClassScores
 from exporter.telemetry import DropReason
 
 MAX_PREDICTION_LENGTH = 256
@@ -163,14 +164,16 @@ def _part(
     ids = batch.ids or [None] * batch.rows
     labels = label_texts(batch.label) if batch.label is not None else [None] * batch.rows
     if batch.ids is not None or batch.label is not None:
-        texts, scores = _texts(batch.prediction), _scores(batch.score, batch.rows)
+        texts = _texts(batch.prediction)
+        score, scores = _score(batch.score, batch.rows), _scores(batch.score, batch.rows)
         for place, (row, at) in enumerate(zip(rows.tolist(), times.tolist(), strict=True)):
             row_id, label = ids[row], labels[row]
             if row_id is None and label is None:
                 continue
             hashed = id_hash(version.model, row_id) if row_id is not None else b""
             payload = int(payloads[row]) if payloads is not None else 0
-            prediction = PredictionRow(hashed, version.key, payload, at, texts[row], scores[row])
+            own = (texts[row], score[row], scores[row])
+            prediction = PredictionRow(hashed, version.key, payload, at, *own)
             if row_id is not None:
                 predictions.append(prediction)
                 prediction_rows.append(place)
@@ -227,7 +230,15 @@ def _storable(text: str | None) -> str | None:
     return text[:MAX_PREDICTION_LENGTH].replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def _scores(values: Values | None, rows: int) -> list[float | None]:
-    if not isinstance(values, np.ndarray):
+def _score(values: Values | None, rows: int) -> list[float | None]:
+    """The one score of each row that has one."""
+    if values is None:
         return [None] * rows
-    return [None if value != value else value for value in values.tolist()]
+    return [None if value != value else value for value in read_numbers(values)[0].tolist()]
+
+
+def _scores(values: Values | None, rows: int) -> list[str | None]:
+    """The scores of each row that has several."""
+    if not isinstance(values, list):
+        return [None] * rows
+    return [value.text if isinstance(value, ClassScores) else None for value in values]

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from exporter.arrays import Floats
 from exporter.columns import encode_texts
 from exporter.commit import Commit
 from exporter.config import Settings
 from exporter.fleet import Binning, Totals, Version
 from exporter.label_tables import LabelRow
+from exporter.labelled_rows import class_scores
 from exporter.labelling import Outcome
+from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
 from exporter.schema import PredictionRow
+from exporter.scores import parse_scores
 
 
 def count_outcomes(
@@ -59,13 +63,31 @@ def fold_pairs(
         pairs = [(p, label) for p, label in pairs if label.at - p.at <= maturation]
     if binning.layout is None or not pairs:
         return {}
-    scores = np.array([np.nan if p.score is None else p.score for p, _ in pairs])
     times = np.array([p.at for p, _ in pairs])
     return fold_outcomes(
         binning.layout,
         encode_texts([label.label for _, label in pairs]),
         encode_texts([p.prediction for p, _ in pairs]),
-        scores if not np.isnan(scores).all() else None,
+        _scores(binning.layout, [p for p, _ in pairs]),
         (times // settings.coarse_seconds).astype(np.int64) * settings.coarse_seconds,
         sign,
     )
+
+
+def _scores(layout: OutcomeLayout, rows: Sequence[PredictionRow]) -> Floats | None:
+    """The scores of predictions as `fold_outcomes` takes them."""
+    single = np.array([np.nan if row.score is None else row.score for row in rows])
+    several = [place for place, row in enumerate(rows) if row.scores is not None]
+    if several and layout.classifies:
+        found = class_scores([parse_scores(rows[place].scores or "") for place in several], layout.classes)
+        if layout.task == "binary":
+            single[several] = found[:, layout.positive]
+        else:
+            matrix = np.full((len(rows), len(layout.classes)), np.nan)
+            matrix[several] = found
+            for place in np.flatnonzero(~np.isnan(single)).tolist():  # of the predicted class alone
+                index = layout.class_index.get(rows[place].prediction or "")
+                if index is not None:
+                    matrix[place, index] = single[place]
+            return matrix
+    return single if not np.isnan(single).all() else None

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from exporter.arrays import Bools, Floats, Ints
 from exporter.binning import bin_columns, canonical_text, category_texts
@@ -15,6 +14,7 @@ from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact import MAX_EXPONENT
 from exporter.measures.regression import terms
 from exporter.outcome_layout import FACTS, OutcomeLayout
+from exporter.scores import ClassScores, read_class_scores
 
 # Fourth powers of numbers up to this, in the target's unit, and squares of ratios can be summed.
 MAX_MAGNITUDE = 2.0 ** ((MAX_EXPONENT - 8) // 4)
@@ -201,7 +201,11 @@ def _parse(values: Values) -> Floats:
     if isinstance(values, np.ndarray):
         return values
     texts = _texts(values)
-    return np.array([*map(_number, texts.texts), np.nan])[texts.codes]
+    try:
+        numbers = [*map(float, texts.texts)]
+    except ValueError:  # a single one makes all of them be looked at
+        numbers = [*map(_number, texts.texts)]
+    return np.array([*numbers, np.nan])[texts.codes]
 
 
 def _number(text: str) -> float:
@@ -211,21 +215,17 @@ def _number(text: str) -> float:
         return np.nan
 
 
-def class_scores(values: Sequence[object] | pa.Array, classes: tuple[str, ...]) -> Floats:
+def class_scores(values: Sequence[object], classes: tuple[str, ...]) -> Floats:
     """(rows, classes) from scores that came as lists, in the order of the classes, or by class name.
 
     NaN for a class that a row does not name, and for a whole row that has no scores or another number of
     them.
     """
-    listed = values.to_pylist() if isinstance(values, pa.Array) else values
-    scores = np.full((len(listed), len(classes)), np.nan)
-    for place, row in enumerate(listed):
-        if isinstance(row, dict):
-            named = {canonical_text(key): value for key, value in row.items()}
-            row = [named.get(text) for text in classes]
-        if isinstance(row, list | tuple) and len(row) == len(classes):
-            numbers = [each if isinstance(each, int | float) else None for each in row]
-            scores[place] = np.array(numbers, np.float64)
+    scores = np.full((len(values), len(classes)), np.nan)
+    for place, value in enumerate(values):
+        found = read_class_scores(value)
+        if isinstance(found, ClassScores):
+            scores[place] = found.by_class(classes)
     return scores
 
 

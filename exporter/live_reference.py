@@ -13,6 +13,7 @@ from exporter.config import Settings
 from exporter.profile import MAX_SECONDS, ReferenceData
 from exporter.samples import decode_predictions
 from exporter.schema import SpooledRequest
+from exporter.scores import has_class_scores, scores_to_arrow
 
 
 def live_reference(spooled: Sequence[SpooledRequest], rows: int, settings: Settings) -> ReferenceData:
@@ -55,6 +56,8 @@ def _join(parts: list[Values]) -> pa.Array:
         missing = np.isnan(seconds)
         micros = np.clip(np.where(missing, 0.0, seconds), -MAX_SECONDS, MAX_SECONDS) * 1e6
         return pa.array(micros.astype(np.int64), mask=missing).cast(pa.timestamp("us", tz="UTC"))
+    if any(has_class_scores(part) for part in known):
+        return scores_to_arrow([value for part in parts for value in part])  # type: ignore[union-attr]
     texts = encode_texts([text for part in parts for text in category_texts(part)])
     # JSON can escape half a surrogate pair, which is no text that Arrow or a label of a metric could hold.
     shown = [text.encode("utf-8", "replace").decode() for text in texts.texts]

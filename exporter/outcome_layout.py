@@ -33,8 +33,8 @@ from exporter.measures.exact import LIMBS
 from exporter.measures.regression import TERMS
 from exporter.model_config import match_class
 from exporter.reference import Column, Reference
+from exporter.scores import MAX_CLASSES
 
-MAX_CLASSES = 30
 # Edges of score bins lie evenly in the logit of the score, from here to minus here: 6e-6 from 0 and 1.
 LOGIT_LIMIT = 12.0
 SCORE_BINS = 128
@@ -219,14 +219,22 @@ def with_classes(reference: Reference, positive: str, mean_scores: dict[str, flo
     if prediction is None or reference.task not in ("binary", "multiclass"):
         return reference
     label = reference.labels.columns[0] if reference.labels is not None else None
+    classes, chosen = choose_classes(reference.task, label, prediction, positive, mean_scores)
+    return replace(reference, classes=classes, positive_class=chosen)
+
+
+def choose_classes(
+    task: str, label: Column | None, prediction: Column, positive: str, mean_scores: dict[str, float]
+) -> tuple[tuple[str, ...], str]:
+    """The classes, and the positive one, empty where there is none; the arguments as in `with_classes`."""
     classes = name_classes(label, prediction)
     if positive:
         known = match_class(positive, classes)
         positive, classes = (
             (known, classes) if known else (positive, name_classes(label, prediction, positive))
         )
-    elif reference.task == "binary" and classes:
+    elif task == "binary" and classes:
         means = {text: mean for text, mean in mean_scores.items() if text in classes}
         telling = len(set(means.values())) > 1
         positive = max(means, key=means.__getitem__) if telling else classes[-1]
-    return replace(reference, classes=classes, positive_class=positive)
+    return classes, positive

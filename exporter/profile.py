@@ -10,17 +10,18 @@ import pyarrow as pa
 
 from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
-from exporter.binning import Binned, bin_columns
+from exporter.binning import Binned, bin_columns, category_texts
 from exporter.column_profile import category_counts, profile_column
-from exporter.columns import Texts, Times, Values, from_arrow, read_times, take_rows
+from exporter.columns import Texts, Times, Values, from_arrow, read_numbers, read_times, take_rows
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.labelled_rows import class_scores, mean_scores
 from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.model_config import Columns
-from exporter.outcome_layout import outcome_layout, with_classes
+from exporter.outcome_layout import choose_classes, outcome_layout, with_classes
 from exporter.outcomes import fold_outcomes
 from exporter.reference import Column, Kind, Reference, Role, Variation
+from exporter.scores import has_class_scores, scores_from_arrow, single_scores
 
 MAX_CLASSES = 20
 TASKS = ("binary", "multiclass", "regression")
@@ -67,7 +68,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     target = data.target or next((name for name in ("label", "target") if name in table.column_names), "")
     timestamps = _timestamps(table, notes)
     raw = {
-        name: from_arrow(table.column(name))
+        name: (scores_from_arrow if name == "score" else from_arrow)(table.column(name))
         for name in table.column_names
         if name not in ("timestamp", target, *ROW_FIELDS)
     }
@@ -79,6 +80,11 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     if data.task and data.task not in TASKS:
         notes.append(f"task {data.task!r} is none of {', '.join(TASKS)}: inferred")
     task = data.task if data.task in TASKS else _infer_task(raw.get("prediction"))
+    labels = from_arrow(table.column(target)) if target in table.column_names else None
+    scores = raw.get("score")
+    if isinstance(scores, list) and has_class_scores(scores) and "prediction" in raw:
+        single = _single_scores(scores, raw["prediction"], labels, task, data.positive_class)
+        raw["score"], _ = read_numbers(single)
     columns: list[Column] = []
     values: dict[tuple[str, str], Values] = {}
     features = 0
@@ -117,9 +123,8 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         notes=tuple(notes),
     )
     counted = _count(reference, values, timestamps, windows)
-    labels = from_arrow(table.column(target)) if target in table.column_names else None
     with_profile = counted if labels is None else _with_labels(counted, labels, timestamps, windows)
-    return _with_outcomes(with_profile, table, labels, data.positive_class)
+    return _with_outcomes(with_profile, raw.get("prediction"), scores, labels, data.positive_class)
 
 
 # -- reading ------------------------------------------------------------------------------------------------
@@ -170,6 +175,19 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
     if isinstance(values, Texts) or pa.types.is_null(arrow_type):
         return "category"
     return "number"
+
+
+def _single_scores(
+    scores: list[object], predictions: Values, labels: Values | None, task: str, positive_class: str
+) -> Values:
+    """Of several scores, that of the predicted class; of two, that of the positive one."""
+    texts = category_texts(predictions)
+    if task not in ("binary", "multiclass"):
+        return single_scores(scores, texts, ())
+    prediction = profile_column("prediction", "prediction", "category", predictions, None)
+    label = profile_column("label", "label", "category", labels, None) if labels is not None else None
+    classes, positive = choose_classes(task, label, prediction, positive_class, {})
+    return single_scores(scores, [positive] * len(scores) if task == "binary" else texts, classes)
 
 
 # -- counting -----------------------------------------------------------------------------------------------
@@ -239,22 +257,24 @@ def _with_labels(
 
 
 def _with_outcomes(
-    reference: Reference, table: pa.Table, labels: Values | None, positive_class: str
+    reference: Reference,
+    predictions: Values | None,
+    scores: Values | None,
+    labels: Values | None,
+    positive_class: str,
 ) -> Reference:
     """The reference with its classes, and with what its labels say of its predictions."""
-    if "prediction" not in table.column_names:
+    if predictions is None:
         return reference
-    predictions = from_arrow(table.column("prediction"))
-    raw = table.column("score") if "score" in table.column_names else None
-    scores = from_arrow(raw) if raw is not None else None
     score = scores if isinstance(scores, np.ndarray) else None
     means = mean_scores(predictions, score) if score is not None and reference.task == "binary" else {}
     named = with_classes(reference, positive_class, means)
     layout = outcome_layout(named)
     if layout is None or reference.labels is None or labels is None:
         return named
-    if raw is not None and score is None and reference.task == "multiclass":
-        score = class_scores(raw.to_pylist(), layout.classes)
+    if isinstance(scores, list) and layout.classifies:
+        score = class_scores(scores, layout.classes)
+        score = score[:, layout.positive] if layout.task == "binary" else score
     hours = np.zeros(reference.rows, np.int64)
     outcomes = fold_outcomes(layout, labels, predictions, score, hours)[0]
     return replace(named, outcomes=outcomes.encode(layout))

@@ -8,7 +8,7 @@ what we monitor. Only a request that cannot be understood is refused, and then a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,7 @@ from exporter.config import Settings
 from exporter.errors import MalformedError, UnsupportedError
 from exporter.limits import MAX_NAME_LENGTH, check_columns, check_expansion, check_rows, is_short_text
 from exporter.parquet import read_parquet
+from exporter.scores import scores_from_arrow, scores_from_python
 
 JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
@@ -55,7 +56,8 @@ class Batch:
     """Columns of `rows` predictions.
 
     `timestamps` (rows,) seconds since the epoch, NaN where the row has none; `naive_timestamps` counts those
-    that came without a zone and were taken as UTC. `latency` (rows,) seconds, NaN where there is none.
+    that came without a zone and were taken as UTC. `latency` (rows,) seconds, NaN where there is none. Rows
+    of `score` may be `ClassScores`.
     """
 
     target: Target
@@ -257,7 +259,8 @@ def _from_split(document: dict[str, Any], target: Target, settings: Settings) ->
 
 def _own_columns(columns: dict[str, list[object]]) -> dict[str, Values]:
     """Ids stay as they are: as numbers, 7 and 7.0 would be one."""
-    return {name: values if name == "id" else from_python(values) for name, values in columns.items()}
+    readers: dict[str, Callable[[list[object]], Values]] = {"id": list, "score": scores_from_python}
+    return {name: readers.get(name, from_python)(values) for name, values in columns.items()}
 
 
 # -- Arrow and Parquet --------------------------------------------------------------------------------------
@@ -298,7 +301,7 @@ def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
 def read_own_column(name: str, column: pa.ChunkedArray) -> Values:
     if name == "id" and (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
         return list(column.to_pylist())
-    return from_arrow(column)
+    return scores_from_arrow(column) if name == "score" else from_arrow(column)
 
 
 # -- both ---------------------------------------------------------------------------------------------------

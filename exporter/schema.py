@@ -109,6 +109,7 @@ def prediction_table(day: int) -> sa.Table:
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("prediction", sa.String),
         sa.Column("score", sa.Float),
+        sa.Column("scores", sa.String),  # of several classes, see ClassScores.text
         sqlite_with_rowid=False,
     )
 
@@ -137,6 +138,7 @@ class PredictionRow(NamedTuple):
     at: float
     prediction: str | None
     score: float | None
+    scores: str | None = None
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Transaction:
         table = self._prediction_table(day)
         upsert = self._insert_tuples(table) + (
             " ON CONFLICT (id_hash, version_id) DO UPDATE SET payload = excluded.payload, at = excluded.at,"
-            " prediction = excluded.prediction, score = excluded.score"
+            " prediction = excluded.prediction, score = excluded.score, scores = excluded.scores"
         )
         self.connection.exec_driver_sql(upsert, list(rows))
 

@@ -103,8 +103,10 @@ def spread_times(rows: int, hours_ago: tuple[float, float] = (1, 23), seed: int 
 def make_traffic(reference: Reference, table: pa.Table, times: Floats) -> Timeline:
     """The predictions of a table in fine blocks, or in coarse ones where they are older than those."""
     values = {("feature", "x"): from_arrow(table["x"]), ("prediction", ""): from_arrow(table["prediction"])}
-    if "score" in table.column_names and not pa.types.is_list(table["score"].type):
-        values["score", ""] = from_arrow(table["score"])
+    if "score" in table.column_names:
+        scores = scores_of(table)
+        assert scores is not None
+        values["score", ""] = scores if scores.ndim == 1 else scores.max(axis=1)  # the predicted class's
     binned = bin_columns(reference, values, table.num_rows, times)
     timeline = Timeline(SETTINGS)
     starts = timeline.block_starts(times, NOW)

@@ -25,6 +25,7 @@ from exporter.outcomes import (
     fold_predictions,
     tally,
 )
+from exporter.scores import scores_from_arrow
 from tests.labelled import (
     CLASSES,
     TASKS,
@@ -327,8 +328,8 @@ def test_bytes_of_another_layout_or_broken_ones_are_an_error() -> None:
         [[0.1, 0.2, 0.3, 0.4], None],
         [{"oak": 0.4, "ash": 0.1, "elm": 0.2, "fir": 0.3}, {}],
         [(0.1, 0.2, 0.3, 0.4), [0.5, 0.5]],
-        pa.array([[0.1, 0.2, 0.3, 0.4], None]),
-        pa.array([{"ash": 0.1, "elm": 0.2, "fir": 0.3, "oak": 0.4}, None]),
+        scores_from_arrow(pa.chunked_array([[[0.1, 0.2, 0.3, 0.4], None]])),
+        scores_from_arrow(pa.chunked_array([[{"ash": 0.1, "elm": 0.2, "fir": 0.3, "oak": 0.4}, None]])),
     ],
 )
 def test_scores_come_as_lists_or_by_name(raw: Any) -> None:
@@ -338,8 +339,9 @@ def test_scores_come_as_lists_or_by_name(raw: Any) -> None:
     assert np.isnan(scores[1]).all()
 
 
-def test_scores_that_are_no_numbers_are_none() -> None:
-    assert np.isnan(class_scores([["a", None, 0.5, True], 7, "x"], CLASSES)).sum() == 10
+def test_rows_with_scores_that_are_no_numbers_have_none() -> None:
+    assert np.isnan(class_scores([["a", None, 0.5, True], 7, "x"], CLASSES)).all()
+    assert np.isnan(class_scores([[0.1, None, 0.5, True]], CLASSES)).sum() == 1
 
 
 def test_texts_and_values_are_counted_alike() -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 Scalar = float | int | bool | str | None
+Score = float | list[float | None] | dict[str, float | None] | None
 
 
 class PredictionRow(BaseModel):
@@ -25,7 +26,11 @@ class PredictionRow(BaseModel):
     )
     features: dict[str, Scalar]
     prediction: Scalar
-    score: float | None = Field(None, description="The probability of the positive class.")
+    score: Score = Field(
+        None,
+        description="The probability of the positive class; of several classes one each, as a list in the "
+        "order of the reference's classes (of numbers, or of the alphabet), or by class.",
+    )
     label: Scalar = Field(None, description="The ground truth, where it is known already.")
     latency_seconds: float | None = None
 
@@ -37,7 +42,7 @@ class PredictionColumns(BaseModel):
     timestamp: list[datetime | float | None] | None = None
     features: dict[str, list[Scalar]]
     prediction: list[Scalar]
-    score: list[float | None] | None = None
+    score: list[Score] | None = None
     label: list[Scalar] | None = None
     latency_seconds: list[float | None] | None = None
 
