@@ -165,9 +165,17 @@ def parse_json(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         first = error
     try:  # slower, but it takes the NaN and Infinity that Python's own encoder writes
-        return json.loads(body)
+        return json.loads(body, parse_int=_parse_integer)
     except (ValueError, RecursionError):
         raise MalformedError(f"not JSON: {first}") from None
+
+
+def _parse_integer(text: str) -> int | float:
+    """What orjson makes of it: a float where it has more than 64 bits."""
+    if len(text) > 20:
+        return float(text)
+    value = int(text)
+    return value if -(2**63) <= value < 2**64 else float(value)
 
 
 def _from_rows(rows: object, target: Target, settings: Settings) -> Batch:
