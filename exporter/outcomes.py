@@ -201,23 +201,20 @@ def _fold(
     rows = read_rows(layout, labels, predictions, scores)
     unique, first, block = _group(hours)
     count = len(unique)
+    counts = np.zeros(count * layout.counts, np.int32)
     places = np.concatenate([np.where(cell >= 0, block * layout.counts + cell, -1) for cell in rows.cells])
-    counts = np.bincount(places[places >= 0], minlength=count * layout.counts).reshape(count, -1)
+    np.add.at(counts, places[places >= 0], sign)
 
-    sums = np.zeros((count, layout.sums), np.int64)
+    sums = np.zeros(count * layout.sums, np.int64)
     inside = rows.bins >= 0
-    if inside.any():
-        places = block[inside] * layout.bins + rows.bins[inside]
-        units = np.round(rows.scores[inside] / SCORE_UNIT)
-        sums[:, : layout.bins] = np.bincount(places, units, count * layout.bins).reshape(count, -1)
-    order = np.argsort(block, kind="stable")
-    limbs = np.add.reduceat(split(rows.terms[:, order]), first, axis=2)
-    sums[:, layout.bins :] = limbs.transpose(2, 1, 0).reshape(count, -1)
-    signed, sums = (sign * counts).astype(np.int32), sign * sums
+    units = sign * np.round(rows.scores[inside] / SCORE_UNIT).astype(np.int64)
+    np.add.at(sums, block[inside] * layout.sums + rows.bins[inside], units)
+    by_hour = np.argsort(block, kind="stable")
+    limbs = np.add.reduceat(split(rows.terms[:, by_hour]), first, axis=2)
+    sums.reshape(count, -1)[:, layout.bins :] = sign * limbs.transpose(2, 1, 0).reshape(count, -1)
     # Copies: a part that is kept must not keep all the others.
-    return {
-        hour: Outcomes(signed[place].copy(), sums[place].copy()) for place, hour in enumerate(unique.tolist())
-    }
+    parts = zip(unique.tolist(), counts.reshape(count, -1), sums.reshape(count, -1), strict=True)
+    return {hour: Outcomes(own_counts.copy(), own_sums.copy()) for hour, own_counts, own_sums in parts}
 
 
 def _group(hours: Ints) -> tuple[Ints, Ints, Ints]:
