@@ -52,7 +52,11 @@ def finish(board: builders.Dashboard, sections: Iterable[Section]) -> dashboard.
             board = board.with_row(builders.Row(title).id(next(ids)))
         for panel in panels():
             board = board.with_panel(panel.id(next(ids)))
-    return board.build()
+    built = board.build()
+    for link in built.links or ():
+        # Else they are hidden in a menu, which is what the SDK asks for whether one wants it or not.
+        link.placement = None  # type: ignore[assignment]
+    return built
 
 
 def of_label(name: str, label: str, series: str, key: str = "") -> builders.QueryVariable:

@@ -134,6 +134,31 @@ def transformation(name: str, **options: object) -> dashboard.DataTransformerCon
     return dashboard.DataTransformerConfig(id_val=name, options=options)
 
 
+def merged(
+    keys: tuple[str, ...], titles: dict[str, str], listed: str = ""
+) -> list[dashboard.DataTransformerConfig]:
+    """One row of a table for each value of the labels `keys`, of several queries.
+
+    `titles`: of the labels, and of the queries by their `ref`, in the order of the table. `listed`: a label
+    that is no key, whose values are put into one cell. Where no query finds anything there is no table, so
+    that the panel says so in words instead of showing an empty one.
+    """
+    grouped: dict[str, object] = {key: {"operation": "groupby", "aggregations": []} for key in keys}
+    shown: dict[str, str] = {}
+    for ref, title in titles.items():
+        name, reducer = (ref, "uniqueValues") if ref == listed else (f"Value #{ref}", "lastNotNull")
+        shown[ref if ref in keys else f"{name} ({reducer})"] = title
+        if ref not in keys:
+            grouped[name] = {"operation": "aggregate", "aggregations": [reducer]}
+    joined = {"targetField": f"{listed} (uniqueValues)", "destinationType": "string", "joinWith": ", "}
+    return [
+        transformation("merge"),
+        transformation("groupBy", fields=grouped),
+        *([transformation("convertFieldType", conversions=[joined])] if listed else ()),
+        arranged(shown),
+    ]
+
+
 def arranged(titles: dict[str, str], *hidden: str) -> dashboard.DataTransformerConfig:
     """Columns of a table: keys of `titles` are labels or `Value #ref`, in the order of the table."""
     return transformation(
@@ -156,7 +181,7 @@ def gauged(limit: float) -> list[dashboard.DynamicConfigValue]:
         of_field("min", 0),
         of_field("max", limit),
         stepped(steps(GOOD, (0.75, NEAR), (1, BEYOND))),
-        of_field("custom.minWidth", 170),
+        of_field("custom.minWidth", 150),
         of_field("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}),
     ]
 
@@ -197,18 +222,21 @@ def statement(title: str, description: str, *, unit: str, width: int, height: in
     return (
         panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
         .color_scheme(by_threshold())
-        .text(common_builders.VizTextDisplayOptions().value_size(38))
+        .text(common_builders.VizTextDisplayOptions().value_size(34))
     )
 
 
-def lines(title: str, description: str, *, unit: str, width: int, height: int) -> timeseries.Panel:
+def lines(
+    title: str, description: str, *, unit: str, width: int, height: int, from_zero: bool = True
+) -> timeseries.Panel:
     """Series over time, with their last values below."""
     panel = place(timeseries.Panel(), title, description, unit=unit, width=width, height=height)
+    if from_zero:
+        panel = panel.axis_soft_min(0)
     return (
         panel.line_width(2)
         .fill_opacity(6)
         .show_points(common.VisibilityMode.NEVER)
-        .axis_soft_min(0)
         .axis_border_show(False)
         .legend(_legend().calcs(["lastNotNull"]))
         .tooltip(
@@ -259,7 +287,11 @@ def listing(title: str, description: str, *, unit: str, width: int, height: int)
     """A table of figures."""
     panel = place(table.Panel(), title, description, unit=unit, width=width, height=height)
     return (
-        panel.cell_height(common.TableCellHeight.SM).align(common.FieldTextAlignment.AUTO).filterable(False)
+        panel.cell_height(common.TableCellHeight.SM)
+        .align(common.FieldTextAlignment.AUTO)
+        .filterable(False)
+        # A cell without a value is not a table without rows.
+        .override_by_regexp(".*", [of_field("noValue", "-")])
     )
 
 

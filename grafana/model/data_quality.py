@@ -27,19 +27,17 @@ def checks() -> Iterator[look.Panel]:
         .with_target(look.rows(q.QUALITY_VERDICT, "verdict"))
         .with_target(look.rows(q.QUALITY_RATIO, "live"))
         .with_target(look.rows(q.QUALITY_REFERENCE, "reference"))
-        .with_transformation(look.transformation("merge"))
-        .with_transformation(
-            look.arranged(
+        .transformations(
+            look.merged(
+                ("column", "check"),
                 {
                     "column": "Column",
                     "check": "Check",
-                    "Value #verdict": "Verdict",
-                    "Value #change": "Change",
-                    "Value #live": "Live",
-                    "Value #reference": "Reference",
+                    "verdict": "Verdict",
+                    "change": "Change",
+                    "live": "Live",
+                    "reference": "Reference",
                 },
-                "Time",
-                "role",
             )
         )
         .with_transformation(look.sorted_by("Change", descending=True))

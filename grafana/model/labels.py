@@ -25,7 +25,7 @@ def labels() -> Iterator[look.Panel]:
         )
         .decimals(1)
         .color_scheme(look.by_threshold())
-        .thresholds(look.steps(look.BEYOND, (0.8, look.PLAIN)))
+        .thresholds(look.steps(look.PLAIN, (0, look.BEYOND), (0.8, look.PLAIN)))
         .with_target(look.now(q.CHOSEN_COVERAGE))
     )
     yield look.number(
@@ -150,6 +150,7 @@ def labels() -> Iterator[look.Panel]:
             unit="none",
             width=12,
             height=8,
+            from_zero=False,
         )
         .decimals(3)
         .fill_opacity(0)

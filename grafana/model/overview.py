@@ -131,7 +131,7 @@ def verdicts() -> Iterator[look.Panel]:
         ).with_target(look.now(rate("mlflow_model_predictions_total", q.VERSION)))
     )
     yield look.number(
-        "Rows in window $window",
+        "Rows, $window",
         "Predictions that the verdicts rest on. Below some hundreds only a gross change can be told.",
         unit="short",
         width=4,
@@ -185,19 +185,17 @@ def columns() -> Iterator[look.Panel]:
         .with_target(look.rows(q.DRIFT_SCORE, "score"))
         .with_target(look.rows(q.DRIFT_LIMIT, "limit"))
         .with_target(look.rows(q.DRIFT_SIGNIFICANCE, "significance"))
-        .with_transformation(look.transformation("merge"))
-        .with_transformation(
-            look.arranged(
+        .transformations(
+            look.merged(
+                ("column",),
                 {
                     "column": "Column",
-                    "Value #verdict": "Verdict",
-                    "Value #ratio": "Score / limit",
-                    "Value #score": "Score",
-                    "Value #limit": "Limit",
-                    "Value #significance": "Significance",
+                    "verdict": "Verdict",
+                    "ratio": "Score / limit",
+                    "score": "Score",
+                    "limit": "Limit",
+                    "significance": "Significance",
                 },
-                "Time",
-                "role",
             )
         )
         .with_transformation(look.sorted_by("Score / limit", descending=True))

@@ -31,7 +31,7 @@ def quality() -> Iterator[look.Panel]:
             "that is tolerated. Degraded: beyond that even at the better end of the 99 % interval. Estimate: "
             "the same figure without labels. Click a metric to see it over time.",
             unit="none",
-            width=14,
+            width=16,
             height=11,
         )
         .decimals(3)
@@ -44,22 +44,21 @@ def quality() -> Iterator[look.Panel]:
         .with_target(look.rows(q.BASELINE, "baseline"))
         .with_target(look.rows(q.ESTIMATE, "estimate"))
         .with_target(look.rows(q.ESTIMATED_VERDICT, "estimated"))
-        .with_transformation(look.transformation("merge"))
-        .with_transformation(
-            look.arranged(
+        .transformations(
+            look.merged(
+                ("metric",),
                 {
                     "metric": "Metric",
-                    "Value #verdict": "Verdict",
-                    "Value #relative": "Shortfall / tolerance",
-                    "Value #shortfall": "Shortfall",
-                    "Value #quality": "Quality",
-                    "Value #lower": "Lower",
-                    "Value #upper": "Upper",
-                    "Value #baseline": "Baseline",
-                    "Value #estimate": "Estimate",
-                    "Value #estimated": "Estimated",
+                    "verdict": "Verdict",
+                    "relative": "Shortfall / tolerance",
+                    "shortfall": "Shortfall",
+                    "quality": "Quality",
+                    "lower": "Lower",
+                    "upper": "Upper",
+                    "baseline": "Baseline",
+                    "estimate": "Estimate",
+                    "estimated": "Estimated",
                 },
-                "Time",
             )
         )
         .with_transformation(look.sorted_by("Shortfall / tolerance", descending=True))
@@ -67,7 +66,7 @@ def quality() -> Iterator[look.Panel]:
         .override_by_name("Metric", _metric_link())
         .override_by_name("Verdict", look.worded(_WORDS))
         .override_by_name("Shortfall / tolerance", look.gauged(3))
-        .override_by_name("Shortfall", look.column(80))
+        .override_by_name("Shortfall", look.column(78))
         .override_by_name("Quality", look.column(70))
         .override_by_name("Lower", look.column(70))
         .override_by_name("Upper", look.column(70))
@@ -87,8 +86,9 @@ def _over_time() -> look.Panel:
             "dashed are the baseline and how far from it is tolerated. The real line is late by the "
             "time that labels may take; the estimate is not.",
             unit="none",
-            width=10,
+            width=8,
             height=11,
+            from_zero=False,
         )
         .decimals(3)
         .fill_opacity(0)

@@ -13,7 +13,6 @@ UID = "mlflow-runs"
 SECTIONS: tuple[Section, ...] = (
     ("", panels.summary),
     ("", panels.newest),
-    ("", panels.history),
     ("Every experiment", panels.experiments),
 )
 

@@ -64,24 +64,11 @@ def summary() -> Iterator[look.Panel]:
 def newest() -> Iterator[look.Panel]:
     yield (
         look.listing(
-            "$metric of the newest runs",
-            "Last value of the metric that each run logged, the largest first.",
-            unit="none",
-            width=9,
-            height=14,
-        )
-        .decimals(4)
-        .no_value(_NO_RUN)
-        .with_target(look.rows(q.BY_RUN, "A"))
-        .with_transformation(look.arranged({"run": "Run", "Value": "$metric"}, "Time", "run_name", "run_id"))
-    )
-    yield (
-        look.listing(
             "Metrics of the newest runs",
-            "Last values of the metrics of the newest runs, in the runs' own units; a metric that a run did "
-            "not log is left empty.",
+            "Last values of the metrics of the newest runs, in the runs' own units; the run with the largest "
+            "$metric is first. A metric that a run did not log has no value.",
             unit="none",
-            width=15,
+            width=14,
             height=14,
         )
         .decimals(4)
@@ -97,25 +84,62 @@ def newest() -> Iterator[look.Panel]:
             )
         )
         .with_transformation(look.arranged({"run\\metric": "Run"}))
+        .with_transformation(look.sorted_by("$metric", descending=True))
+        .override_by_regexp(".*", [look.of_field("custom.minWidth", 100)])
         .override_by_name("Run", [look.of_field("custom.minWidth", 220)])
     )
-
-
-def history() -> Iterator[look.Panel]:
     yield (
         look.lines(
             "$metric of the newest runs over time",
             "Each line is a run, from when it first logged the metric: it moves while the run goes on, and "
             "is level afterwards.",
             unit="none",
-            width=14,
-            height=9,
+            width=10,
+            height=14,
+            from_zero=False,
         )
         .decimals(4)
         .fill_opacity(0)
         .no_value(_NO_RUN)
         .legend(common_builders.VizLegendOptions().show_legend(False))
         .with_target(look.query(q.CHOSEN, "{{run_name}}"))
+    )
+
+
+def experiments() -> Iterator[look.Panel]:
+    yield (
+        look.listing(
+            "Experiments",
+            "Runs of every experiment; running includes scheduled, failed includes killed ones; and the time "
+            "since the newest one started. Click an experiment to see its runs above.",
+            unit="none",
+            width=14,
+            height=9,
+        )
+        .decimals(0)
+        .no_value("MLflow has no experiments with runs, or they are not followed.")
+        .with_target(look.rows(q.runs_of(".+"), "all"))
+        .with_target(look.rows(q.runs_of("FINISHED"), "finished"))
+        .with_target(look.rows(q.runs_of("RUNNING|SCHEDULED"), "running"))
+        .with_target(look.rows(q.runs_of("FAILED|KILLED"), "failed"))
+        .with_target(look.rows(q.ALL_SINCE_RUN, "age"))
+        .transformations(
+            look.merged(
+                ("experiment",),
+                {
+                    "experiment": "Experiment",
+                    "all": "Runs",
+                    "finished": "Finished",
+                    "running": "Running",
+                    "failed": "Failed",
+                    "age": "Last run",
+                },
+            )
+        )
+        .with_transformation(look.sorted_by("Last run"))
+        .override_by_name("Experiment", _experiment_link())
+        .override_by_regexp("Runs|Finished|Running|Failed", look.column(95, decimals=0))
+        .override_by_name("Last run", [look.of_field("unit", "s"), *look.column(120, decimals=1)])
     )
     statuses = (
         look.lines(
@@ -136,43 +160,6 @@ def history() -> Iterator[look.Panel]:
     for status, color in _STATUSES.items():
         statuses = statuses.override_by_name(status, [look.painted(color)])
     yield statuses
-
-
-def experiments() -> Iterator[look.Panel]:
-    yield (
-        look.listing(
-            "Experiments",
-            "Runs of every experiment by what became of them, and the time since the newest one started. "
-            "Click an experiment to see its runs above.",
-            unit="none",
-            width=24,
-            height=9,
-        )
-        .decimals(0)
-        .no_value("MLflow has no experiments with runs, or they are not followed.")
-        .with_target(look.rows(q.runs_of(".+"), "all"))
-        .with_target(look.rows(q.runs_of("FINISHED"), "finished"))
-        .with_target(look.rows(q.runs_of("RUNNING|SCHEDULED"), "running"))
-        .with_target(look.rows(q.runs_of("FAILED|KILLED"), "failed"))
-        .with_target(look.rows(q.ALL_SINCE_RUN, "age"))
-        .with_transformation(look.transformation("merge"))
-        .with_transformation(
-            look.arranged(
-                {
-                    "experiment": "Experiment",
-                    "Value #all": "Runs",
-                    "Value #finished": "Finished",
-                    "Value #running": "Running or scheduled",
-                    "Value #failed": "Failed or killed",
-                    "Value #age": "Last run",
-                },
-                "Time",
-            )
-        )
-        .with_transformation(look.sorted_by("Last run"))
-        .override_by_name("Experiment", _experiment_link())
-        .override_by_name("Last run", [look.of_field("unit", "s"), look.of_field("decimals", 1)])
-    )
 
 
 def _experiment_link() -> list[dashboard.DynamicConfigValue]:

@@ -23,7 +23,6 @@ def _labelled(expression: str) -> str:
 
 CHOSEN = gauge("mlflow_run_metric", f'{EXPERIMENT}, metric="$metric"', "run_name, run_id")
 METRICS = _labelled(gauge("mlflow_run_metric", EXPERIMENT, "run_name, run_id, metric"))
-BY_RUN = f"sort_desc({_labelled(CHOSEN)})"
 
 # Every experiment
 

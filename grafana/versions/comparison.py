@@ -54,28 +54,29 @@ def outcome() -> Iterator[look.Panel]:
 def metrics() -> Iterator[look.Panel]:
     panel = look.listing(
         "$challenger against $champion, $window",
-        "A is the champion, B the challenger, with their 99 % intervals; the difference is B minus A. Better "
-        "and worse heed each metric's direction and need intervals that lie apart.",
+        "Figures of both with their 99 % intervals; the difference is the challenger's minus the champion's. "
+        "Better and worse heed each metric's direction and need intervals that lie apart.",
         unit="none",
-        width=14,
+        width=16,
         height=11,
     )
-    titles = {"metric": "Metric", "Value #better": "Challenger", "Value #difference": "Difference"}
+    titles = {"metric": "Metric", "better": "$challenger is", "difference": "Difference"}
     panel = panel.with_target(look.rows(q.BETTER, "better")).with_target(
         look.rows(q.DIFFERENCE, "difference")
     )
     for alias, short in ((q.CHAMPION, "A"), (q.CHALLENGER, "B")):
-        for suffix, title in (("", short), ("_lower", f"{short} lower"), ("_upper", f"{short} upper")):
-            ref = title.replace(" ", "")
+        for suffix, title in (("", alias), ("_lower", f"{alias} from"), ("_upper", f"{alias} to")):
+            ref = f"{short}{suffix}"
             panel = panel.with_target(look.rows(q.compared(f"mlflow_model_quality{suffix}", alias), ref))
-            titles[f"Value #{ref}"] = title
+            titles[ref] = title  # unlike any other, or Grafana shows one column in place of both
     yield (
         panel.decimals(3)
-        .with_transformation(look.transformation("merge"))
-        .with_transformation(look.arranged(titles, "Time"))
+        .transformations(look.merged(("metric",), titles))
         .with_transformation(look.sorted_by("Metric"))
         .no_value(_NOTHING)
-        .override_by_name("Challenger", look.worded(_WORDS))
+        .override_by_regexp(".* is", look.worded(_WORDS))
+        .override_by_regexp("^(?!Metric$|.* is$|.* (from|to)$).*", look.column(90))
+        .override_by_regexp(".* (from|to)$", look.column(118))
     )
     yield _over_time()
 
@@ -87,8 +88,9 @@ def _over_time() -> look.Panel:
             "By labels, with 99 % intervals, of the version that each alias pointed to at the time. Dashed: "
             "how far the champion may be from its baseline. Marks are moves of aliases.",
             unit="none",
-            width=10,
+            width=8,
             height=11,
+            from_zero=False,
         )
         .decimals(3)
         .fill_opacity(0)

@@ -60,39 +60,38 @@ def versions() -> Iterator[look.Panel]:
         .with_target(look.rows(q.TRAFFIC, "rate"))
         .with_target(look.rows(q.LATENCY, "latency"))
         .with_target(look.rows(q.SINCE_PREDICTION, "age"))
-        .with_transformation(look.transformation("merge"))
-        .with_transformation(
-            look.arranged(
+        .transformations(
+            look.merged(
+                ("model_version",),
                 {
                     "model_version": "Version",
                     "alias": "Alias",
-                    "Value #quality": "Quality",
-                    "Value #baseline": "Baseline",
-                    "Value #estimate": "Estimate",
-                    "Value #degraded": "Degraded",
-                    "Value #drifted": "Drifted",
-                    "Value #failing": "Failing",
-                    "Value #rows": "Rows",
-                    "Value #labels": "Labels",
-                    "Value #rate": "Predictions",
-                    "Value #latency": "Latency p99",
-                    "Value #age": "Last prediction",
+                    "quality": "Quality",
+                    "baseline": "Baseline",
+                    "estimate": "Estimate",
+                    "degraded": "Degraded",
+                    "drifted": "Drifted",
+                    "failing": "Failing",
+                    "rows": "Rows",
+                    "labels": "Labels",
+                    "rate": "Predictions",
+                    "latency": "Latency p99",
+                    "age": "Last prediction",
                 },
-                "Time",
-                "Value #version",
-                "Value #alias",
+                listed="alias",
             )
         )
         .with_transformation(look.sorted_by("Version", descending=True))
         .override_by_name("Version", _version_link())
+        .override_by_regexp("Quality|Baseline|Estimate", look.column(90))
         .override_by_name("Degraded", red)
         .override_by_name("Drifted", red)
         .override_by_name("Failing", red)
-        .override_by_name("Rows", [look.of_field("unit", "short"), look.of_field("decimals", 1)])
-        .override_by_name("Labels", [look.of_field("unit", "short"), look.of_field("decimals", 1)])
-        .override_by_name("Predictions", [look.of_field("unit", "rowsps"), look.of_field("decimals", 1)])
-        .override_by_name("Latency p99", [look.of_field("unit", "s"), look.of_field("decimals", 1)])
-        .override_by_name("Last prediction", [look.of_field("unit", "s"), look.of_field("decimals", 0)])
+        .override_by_name("Rows", [look.of_field("unit", "short"), *look.column(85, decimals=1)])
+        .override_by_name("Labels", [look.of_field("unit", "short"), *look.column(85, decimals=1)])
+        .override_by_name("Predictions", [look.of_field("unit", "rowsps"), *look.column(115, decimals=1)])
+        .override_by_name("Latency p99", [look.of_field("unit", "s"), *look.column(105, decimals=1)])
+        .override_by_name("Last prediction", [look.of_field("unit", "s"), *look.column(125, decimals=0)])
     )
 
 
@@ -120,6 +119,7 @@ def baseline() -> Iterator[look.Panel]:
             "Quality of each version as estimated without labels. An estimate cannot see concept drift.",
             unit="none",
             width=12,
+            from_zero=False,
         )
         .decimals(3)
         .no_value("There are no scores to estimate quality from.")
@@ -150,6 +150,7 @@ def drift() -> Iterator[look.Panel]:
             )
         )
         .with_transformation(look.arranged({"column\\model_version": "Column"}))
+        .override_by_regexp(r"^\d+$", [look.of_field("custom.cellOptions", {"type": "color-text"})])
     )
     yield (
         _lines(
@@ -210,7 +211,9 @@ def traffic() -> Iterator[look.Panel]:
     )
 
 
-def _lines(title: str, description: str, *, unit: str, width: int, height: int = 8) -> timeseries.Panel:
+def _lines(
+    title: str, description: str, *, unit: str, width: int, height: int = 8, from_zero: bool = True
+) -> timeseries.Panel:
     """A line for each version, of the same colour in every panel."""
-    panel = look.lines(title, description, unit=unit, width=width, height=height).fill_opacity(0)
-    return panel.color_scheme(look.by_name())
+    panel = look.lines(title, description, unit=unit, width=width, height=height, from_zero=from_zero)
+    return panel.fill_opacity(0).color_scheme(look.by_name())
