@@ -165,13 +165,17 @@ def _from_dictionary(array: pa.DictionaryArray) -> Texts:
     return Texts(codes, texts)
 
 
-def text_bytes(array: pa.Array) -> int:
-    """Bytes of the texts of an array, each as often as it is referred to: what copies of them would take."""
-    kind = array.type
+def text_bytes(column: pa.ChunkedArray) -> int:
+    """Bytes of the texts of a column, each as often as it is referred to: what copies of them would take."""
+    kind = column.type
+    if _is_text(kind):
+        return sum(int(_lengths(array).sum()) for array in column.chunks)
+    total = 0
     if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
-        lengths = _lengths(array.dictionary)
-        return int(lengths.sum() + lengths[array.indices.drop_null().to_numpy()].sum())
-    return int(_lengths(array).sum()) if _is_text(kind) else 0
+        for array in column.chunks:
+            lengths = _lengths(array.dictionary)
+            total += int(lengths.sum() + lengths[array.indices.drop_null().to_numpy()].sum())
+    return total
 
 
 def _lengths(texts: pa.Array) -> Ints:

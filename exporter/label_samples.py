@@ -59,7 +59,7 @@ def decode_labels(body: bytes, content_type: str, query: Mapping[str, str], sett
         if len(set(table.schema.names)) != len(table.schema.names):
             raise MalformedError("column names must be distinct", "schema")
         columns = {name: table.column(name) for name in FIELDS if name in table.schema.names}
-        size = sum(text_bytes(array) for column in columns.values() for array in column.chunks)
+        size = sum(map(text_bytes, columns.values()))
         check_expansion(size, settings)
         with understanding("a table"):
             own = {name: read_own_column(name, column) for name, column in columns.items()}

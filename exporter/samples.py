@@ -295,7 +295,7 @@ def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
         check_columns(names, table.num_rows, settings, "schema")
         features = {name: table.column(name) for name in names}
     given = [*own.values(), *features.values()]
-    check_expansion(sum(text_bytes(array) for column in given for array in column.chunks), settings)
+    check_expansion(sum(map(text_bytes, given)), settings)
     return _batch(
         target,
         table.num_rows,

@@ -125,11 +125,11 @@ def test_bytes_of_texts_are_counted_as_often_as_they_are_referred_to(
     wanted = sum(len((text or "").encode()) for text in rows[start:])
 
     for kind in (pa.string(), pa.large_string(), pa.string_view()):
-        assert text_bytes(plain.cast(kind).slice(start)) == wanted
+        assert text_bytes(pa.chunked_array([plain.cast(kind).slice(start)])) == wanted
     encoded = plain.dictionary_encode()
     entries = sum(len(text.encode()) for text in encoded.dictionary.to_pylist())
-    assert text_bytes(encoded.slice(start)) == wanted + entries
-    assert text_bytes(pa.array([1, 2])) == 0
+    assert text_bytes(pa.chunked_array([encoded.slice(start)])) == wanted + entries
+    assert text_bytes(pa.chunked_array([[1, 2]])) == 0
 
 
 def test_what_is_nested_is_not_looked_into_however_many_parts_it_has() -> None:
