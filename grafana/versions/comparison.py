@@ -65,7 +65,7 @@ def metrics() -> Iterator[look.Panel]:
         look.rows(q.DIFFERENCE, "difference")
     )
     for alias, short in ((q.CHAMPION, "A"), (q.CHALLENGER, "B")):
-        for suffix, title in (("", alias), ("_lower", f"{alias} from"), ("_upper", f"{alias} to")):
+        for suffix, title in (("", alias), ("_lower", f"{alias} ≥"), ("_upper", f"{alias} ≤")):
             ref = f"{short}{suffix}"
             panel = panel.with_target(look.rows(q.compared(f"mlflow_model_quality{suffix}", alias), ref))
             titles[ref] = title  # unlike any other, or Grafana shows one column in place of both
@@ -75,8 +75,8 @@ def metrics() -> Iterator[look.Panel]:
         .with_transformation(look.sorted_by("Metric"))
         .no_value(_NOTHING)
         .override_by_regexp(".* is", look.worded(_WORDS))
-        .override_by_regexp("^(?!Metric$|.* is$|.* (from|to)$).*", look.column(90))
-        .override_by_regexp(".* (from|to)$", look.column(118))
+        .override_by_regexp("^(?!Metric$|.* is$|.* [≥≤]$).*", look.column(88))
+        .override_by_regexp(".* [≥≤]$", look.column(102))
     )
     yield _over_time()
 
