@@ -85,7 +85,7 @@ def newest() -> Iterator[look.Panel]:
         )
         .with_transformation(look.arranged({"run\\metric": "Run"}))
         .with_transformation(look.sorted_by("$metric", descending=True))
-        .override_by_regexp(".*", [look.of_field("custom.minWidth", 100)])
+        .override_by_regexp("^(?!Run$).*", look.column(115, decimals=4))
         .override_by_name("Run", [look.of_field("custom.minWidth", 220)])
     )
     yield (
