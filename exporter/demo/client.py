@@ -38,6 +38,14 @@ class Client:
         """
         self._request("/v1/predictions", json.dumps(batch).encode())
 
+    def post_labels(self, batch: dict[str, Any]) -> None:
+        """Post labels, as patiently; what was taken already is a duplicate and does nothing.
+
+        Raises:
+            DemoError: they were refused, or the exporter stayed away.
+        """
+        self._request("/v1/labels", json.dumps(batch).encode())
+
     def is_monitored(self, model: str, version: str) -> bool:
         """Whether the exporter takes predictions for the version already.
 

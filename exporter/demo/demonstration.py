@@ -6,12 +6,13 @@ import re
 import time
 from collections.abc import Sequence
 
+from exporter.demo.changes import View
 from exporter.demo.errors import DemoError
 from exporter.demo.mailbox import Mail, Mailbox
-from exporter.demo.observation import fetch, read_alerts, read_findings
+from exporter.demo.observation import fetch, read_alerts, read_findings, read_quality, read_samples
 from exporter.demo.pace import Pace
 from exporter.demo.processes import Processes
-from exporter.demo.screen import View, open_screen
+from exporter.demo.screen import open_screen
 from exporter.demo.stack import Addresses, Programs, Stack, choose_addresses, find_programs
 
 LOOK_SECONDS = 1.0
@@ -69,7 +70,8 @@ def introduction(programs: Programs, addresses: Addresses) -> str:
         ]
     lines = [
         "A model that predicts which flights from New York arrive late, trained on January to March 2013,",
-        "scores those that followed, a day in a few seconds. First all is well, then its input breaks.",
+        "scores those that followed, a day in a few seconds, with a challenger in its shadow. What really",
+        "happened is known days later. First all is well, then the input breaks.",
         "",
         *(f"  {name:<13} {url}" for name, url in places),
     ]
@@ -80,11 +82,13 @@ def look(processes: Processes, programs: Programs, addresses: Addresses, mailbox
     """What there is to see now; empty where nobody answers yet."""
     phase, story = read_phase(processes.output("traffic"))
     metrics = fetch(addresses.url("exporter") + "/metrics?collect[]=core")
+    samples = read_samples(metrics) if metrics else []
     alerts = fetch(addresses.url("prometheus") + "/api/v1/alerts") if programs.complete else None
     return View(
         phase=phase,
         story=story,
-        findings=read_findings(metrics) if metrics else (),
+        findings=read_findings(samples),
+        quality=read_quality(samples),
         alerts=read_alerts(alerts) if alerts else (),
         mails=mailbox.mails,
     )

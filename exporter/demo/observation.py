@@ -1,21 +1,31 @@
-"""What there is to see: drift and data quality from the exporter's /metrics, alerts from Prometheus."""
+"""What there is to see: drift and quality from the exporter's /metrics, alerts from Prometheus."""
 
 from __future__ import annotations
 
 import json
 import math
 import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from exporter.config import parse_window
+from exporter.demo.candidates import CHAMPION
 
 TIMEOUT_SECONDS = 2.0
 SCORE, LIMIT, DETECTED = "mlflow_model_drift_score", "mlflow_model_drift_limit", "mlflow_model_drift_detected"
-QUALITY, QUALITY_REFERENCE, DEGRADED = (
+DATA_QUALITY, DATA_QUALITY_REFERENCE, DATA_DEGRADED = (
     "mlflow_model_data_quality_ratio",
     "mlflow_model_data_quality_reference_ratio",
     "mlflow_model_data_quality_degraded",
 )
+ALIAS = "mlflow_model_alias_info"
+REAL, ESTIMATED = "mlflow_model_quality", "mlflow_model_estimated_quality"
+BASELINE, COVERAGE = "mlflow_model_quality_baseline", "mlflow_model_label_coverage_ratio"
+# What is shown of quality: enough to see it, few enough to read.
+METRICS = ("accuracy", "precision", "roc_auc")
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,29 @@ class Finding:
     verdict: bool | None
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A measured or estimated value, NaN where there is none; `degraded` is None without a verdict."""
+
+    value: float
+    degraded: bool | None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One metric of one version: what is `estimated` of the latest predictions, what labels show of matured
+    ones (`real`) and of how many of them (`coverage`), and what the version promised."""
+
+    version: str
+    alias: str
+    metric: str
+    over: str
+    estimated: Figure
+    real: Figure
+    promised: float
+    coverage: float
+
+
 @dataclass(frozen=True, order=True)
 class Alert:
     """An alert as Prometheus has it; `state` is `pending` or `firing`."""
@@ -43,29 +76,70 @@ class Alert:
     state: str
 
 
-def read_findings(metrics: str) -> list[Finding]:
-    """Per column its drift, in the window that says most about it, then all data-quality checks."""
+def read_samples(metrics: str) -> list[Sample]:
+    """The samples of an exposition."""
+    return [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
+
+
+def read_findings(samples: Sequence[Sample]) -> list[Finding]:
+    """Per column its drift, in the window that says most about it, then all data-quality checks.
+
+    Those of the champion: the input of the others is the same.
+    """
+    champions = {version for version, alias in _aliases(samples).items() if alias == CHAMPION.alias}
     series: dict[str, dict[tuple[str, str], float]] = {}
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            if "column" in sample.labels:
-                measured_over = sample.labels.get("window") or sample.labels.get("check", "")
-                series.setdefault(sample.name, {})[sample.labels["column"], measured_over] = sample.value
+    for sample in samples:
+        if "column" in sample.labels and sample.labels["model_version"] in champions:
+            measured_over = sample.labels.get("window") or sample.labels.get("check", "")
+            series.setdefault(sample.name, {})[sample.labels["column"], measured_over] = sample.value
     worst: dict[str, Finding] = {}
     for key, score in series.get(SCORE, {}).items():
         column, window = key
-        verdict = series.get(DETECTED, {}).get(key)
         limit = series.get(LIMIT, {}).get(key, math.nan)
-        finding = Finding(column, "PSI", window, score, limit, None if verdict is None else verdict == 1)
+        finding = Finding(column, "PSI", window, score, limit, _verdict(series.get(DETECTED, {}).get(key)))
         if column not in worst or _urgency(finding) > _urgency(worst[column]):
             worst[column] = finding
     checks = []
-    for key, ratio in series.get(QUALITY, {}).items():
+    for key, ratio in series.get(DATA_QUALITY, {}).items():
         column, check = key
-        verdict = series.get(DEGRADED, {}).get(key)
-        usual = series.get(QUALITY_REFERENCE, {}).get(key, math.nan)
-        checks.append(Finding(column, check, "", ratio, usual, None if verdict is None else verdict == 1))
+        usual = series.get(DATA_QUALITY_REFERENCE, {}).get(key, math.nan)
+        degraded = _verdict(series.get(DATA_DEGRADED, {}).get(key))
+        checks.append(Finding(column, check, "", ratio, usual, degraded))
     return [*worst.values(), *checks]
+
+
+def read_quality(samples: Sequence[Sample]) -> list[Quality]:
+    """The quality of every version with an alias over the longest window, version beside version."""
+    values: dict[tuple[str, ...], float] = {}
+    for sample in samples:
+        labels = (sample.labels.get(name, "") for name in ("model_version", "metric", "window"))
+        values[sample.name, *labels] = sample.value
+    windows = {window for name, _, _, window in values if name in (REAL, ESTIMATED)}
+    over = max(windows, key=lambda window: parse_window(window).seconds, default="")
+    found = []
+    for metric in METRICS:
+        for version, alias in sorted(_aliases(samples).items()):
+            estimated, real = (
+                Figure(
+                    values.get((name, version, metric, over), math.nan),
+                    _verdict(values.get((f"{name}_degraded", version, metric, over))),
+                )
+                for name in (ESTIMATED, REAL)
+            )
+            promised = values.get((BASELINE, version, metric, ""), math.nan)
+            coverage = values.get((COVERAGE, version, "", over), math.nan)
+            if not (math.isnan(estimated.value) and math.isnan(real.value)):
+                found.append(Quality(version, alias, metric, over, estimated, real, promised, coverage))
+    return found
+
+
+def _aliases(samples: Sequence[Sample]) -> dict[str, str]:
+    """Alias by version."""
+    return {s.labels["model_version"]: s.labels["alias"] for s in samples if s.name == ALIAS}
+
+
+def _verdict(value: float | None) -> bool | None:
+    return None if value is None else value == 1
 
 
 def _urgency(finding: Finding) -> tuple[bool, bool, float]:
@@ -82,7 +156,7 @@ def read_alerts(answer: str) -> list[Alert]:
     found = {
         Alert(
             labels["alertname"],
-            " ".join(labels[name] for name in ("column", "check") if name in labels),
+            _subject(labels),
             alert["state"],
         )
         for alert in alerts
@@ -90,6 +164,11 @@ def read_alerts(answer: str) -> list[Alert]:
         if "model" in labels or alert["state"] == "firing"
     }
     return sorted(found)
+
+
+def _subject(labels: Mapping[str, str]) -> str:
+    version = [f"v{labels['model_version']}"] if "model_version" in labels else []
+    return " ".join([*version, *(labels[name] for name in ("column", "check") if name in labels)])
 
 
 def fetch(url: str) -> str | None:

@@ -18,6 +18,9 @@ WINDOW_DAYS = (3, 6)
 WARM_UP_DAYS = 2 * max(WINDOW_DAYS)
 # A block is a whole second at least, and a window has to hold some of them.
 FASTEST_SECONDS_PER_DAY = BLOCKS_PER_DAY = 5
+# By then every label that comes at all has come. With the longest window it is shorter than the warm-up, so
+# that what labels show is known from the start on.
+MATURATION_DAYS = 4
 SCRAPE_INTERVAL_SECONDS = 2
 EVALUATION_INTERVAL_SECONDS = 2
 MLFLOW_POLL_INTERVAL_SECONDS = 2
@@ -53,6 +56,11 @@ class Pace:
             "EXPORTER_EVALUATION_INTERVAL_SECONDS": str(EVALUATION_INTERVAL_SECONDS),
             "EXPORTER_MLFLOW_POLL_INTERVAL_SECONDS": str(MLFLOW_POLL_INTERVAL_SECONDS),
         }
+
+    @property
+    def maturation(self) -> str:
+        """The value of the tag `monitoring.maturation` at this pace."""
+        return f"{MATURATION_DAYS * self.seconds_per_day}s"
 
     @property
     def factor(self) -> float:

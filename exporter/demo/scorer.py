@@ -1,4 +1,4 @@
-"""The demo's scoring service, `mlflow-exporter demo --traffic-only`: trains the model, replays flights."""
+"""The demo's scoring service, `mlflow-exporter demo --traffic-only`: trains the models, replays flights."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import mlflow
+import numpy as np
 from mlflow.exceptions import MlflowException
 
+from exporter.demo.candidates import CANDIDATES
 from exporter.demo.client import Client
 from exporter.demo.errors import DemoError
 from exporter.demo.flights import load_flights, split_flights
+from exporter.demo.labels import PendingLabels
 from exporter.demo.pace import Pace
 from exporter.demo.scenario import SCENARIO
 from exporter.demo.traffic import TICK_SECONDS, Replay, ServedModel, Traffic, await_monitored
 from exporter.demo.training import MODEL, find_registered, register, train
 
 MLFLOW_WITHIN_SECONDS = 120.0
+SEED = 2013
 # Of each call: with MLflow's own settings, one on a server that is not there yet takes four minutes to fail.
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -34,7 +38,7 @@ def announce(phase: str, story: str) -> None:
 
 
 def run_scorer(exporter_url: str, pace: Pace) -> None:
-    """Train and register the model unless it is there, then replay flights until interrupted.
+    """Train and register the models unless they are there, then replay flights until interrupted.
 
     Raises:
         DemoError: MLflow or the exporter does not do its part.
@@ -44,20 +48,34 @@ def run_scorer(exporter_url: str, pace: Pace) -> None:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     training, held_out, later = split_flights(load_flights())
     await_mlflow()
-    version = find_registered(pace)
-    if version is None:
+    versions = find_registered(pace)
+    if not versions:
         announce(
             "training",
-            f"a model on {len(training):,} flights, with {len(held_out):,} others as its reference",
+            f"two models on {len(training):,} flights, with {len(held_out):,} others as their reference",
         )
-        version = register(train(training, held_out, pace, _now()), pace)
-    model = ServedModel(mlflow.sklearn.load_model(f"models:/{MODEL}/{version}"), version)
-    announce("training", f"{MODEL} version {version} is registered; waiting for the exporter to find it")
-    await_monitored(client, version)
+        versions = [register(train(each, training, held_out, pace, _now()), pace) for each in CANDIDATES]
+    models = [
+        ServedModel(mlflow.sklearn.load_model(f"models:/{MODEL}/{version}"), version) for version in versions
+    ]
+    named = " and ".join(
+        f"version {version} as {each.alias}" for each, version in zip(CANDIDATES, versions, strict=True)
+    )
+    announce("training", f"{MODEL} has {named}; waiting for the exporter to find them")
+    for version in versions:
+        await_monitored(client, version)
 
     began = _now() - timedelta(seconds=pace.warm_up_seconds)
     replay = Replay(later, pace, began)
-    traffic = Traffic(replay, model, client, SCENARIO, lambda phase: announce(phase.name, phase.story), pace)
+    traffic = Traffic(
+        replay,
+        models,
+        PendingLabels(pace, np.random.default_rng(SEED)),
+        client,
+        SCENARIO,
+        lambda phase: announce(phase.name, phase.story),
+        pace,
+    )
     while True:
         traffic.advance((_now() - began).total_seconds())
         time.sleep(TICK_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -14,22 +14,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from exporter.demo.changes import View, changes, settle
 from exporter.demo.mailbox import Mail
-from exporter.demo.observation import Alert, Finding
+from exporter.demo.observation import Alert, Figure, Finding, Quality
+from exporter.demo.wording import describe_figure, describe_limits, describe_share, describe_verdict, wrap
 
-TEXT_WIDTH = 90
 STYLES = {"healthy": "green", "recovery": "green", "incident": "bold red"}
-
-
-@dataclass(frozen=True)
-class View:
-    """All that is shown at a moment: the phase and its story, what drifts, what fires, the mails so far."""
-
-    phase: str
-    story: str
-    findings: Sequence[Finding] = ()
-    alerts: Sequence[Alert] = ()
-    mails: Sequence[Mail] = ()
 
 
 class Screen(Protocol):
@@ -100,6 +90,8 @@ def render(view: View, elapsed_seconds: float) -> RenderableType:
     parts: list[RenderableType] = [Text(), head]
     if view.findings:
         parts += [Text(), _findings_table(view.findings)]
+    if view.quality:
+        parts += [Text(), _quality_table(view.quality)]
     if view.alerts:
         parts += [Text(), _alerts_table(view.alerts)]
     if view.mails:
@@ -123,12 +115,37 @@ def _findings_table(findings: Sequence[Finding]) -> Table:
         table.add_row(
             finding.column,
             finding.measure,
-            *_figures(finding),
+            *describe_limits(finding),
             finding.over,
-            Text(_verdict(finding)),
+            Text(describe_verdict(finding)),
             style=style,
         )
     return table
+
+
+def _quality_table(quality: Sequence[Quality]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("quality", "version"):
+        table.add_column(heading)
+    for heading in ("estimated", "real", "promised", "labels", "over"):
+        table.add_column(heading, justify="right")
+    metric = ""
+    for found in quality:
+        table.add_row(
+            found.metric if found.metric != metric else "",
+            f"v{found.version} {found.alias}",
+            _styled(found.estimated),
+            _styled(found.real),
+            describe_figure(found.promised),
+            describe_share(found.coverage),
+            found.over,
+        )
+        metric = found.metric
+    return table
+
+
+def _styled(figure: Figure) -> Text:
+    return Text(describe_figure(figure.value), style="bold red" if figure.degraded else "")
 
 
 def _alerts_table(alerts: Sequence[Alert]) -> Table:
@@ -139,18 +156,6 @@ def _alerts_table(alerts: Sequence[Alert]) -> Table:
         style = "bold red" if alert.state == "firing" else "yellow"
         table.add_row(alert.name, alert.subject, Text(alert.state, style=style))
     return table
-
-
-def wrap(text: str) -> str:
-    """Paragraphs in lines short enough to read; lines with an address stay in one piece."""
-    return "\n".join(
-        line if "://" in line else textwrap.fill(line, TEXT_WIDTH, subsequent_indent=_indent(line))
-        for line in text.splitlines()
-    )
-
-
-def _indent(line: str) -> str:
-    return " " * (len(line) - len(line.lstrip(" -")))
 
 
 # -- everywhere else ----------------------------------------------------------------------------------------
@@ -180,56 +185,3 @@ class PlainScreen:
         for mail in view.mails[len(self._before.mails) :]:
             self.say(f"\n{textwrap.indent(wrap(mail.text), '    ')}\n")
         self._before = view
-
-
-def settle(before: View, now: View) -> View:
-    """The view in which what cannot be judged now, as windows fill, keeps its last verdict."""
-    verdicts = {(finding.column, finding.measure): finding.verdict for finding in before.findings}
-    findings = [
-        replace(finding, verdict=verdicts.get((finding.column, finding.measure)))
-        if finding.verdict is None
-        else finding
-        for finding in now.findings
-    ]
-    return replace(now, findings=findings)
-
-
-def changes(before: View, now: View) -> list[str]:
-    """What is new, one line each."""
-    lines = []
-    if (before.phase, before.story) != (now.phase, now.story):
-        lines.append(f"{now.phase}: {now.story}")
-    drifted_before = {(f.column, f.measure) for f in before.findings if f.verdict}
-    drifted_now = {(f.column, f.measure): f for f in now.findings if f.verdict}
-    for key, finding in drifted_now.items():
-        if key not in drifted_before:
-            measured, limit = _figures(finding)
-            over = f" over {finding.over}" if finding.over else ""
-            lines.append(
-                f"{finding.column}: {_verdict(finding)}, {finding.measure} {measured}{over}, limit {limit}"
-            )
-    lines += [
-        f"{column}: {measure} is normal again"
-        for column, measure in sorted(drifted_before - drifted_now.keys())
-    ]
-    lines += [f"{_about(alert)} {alert.state}" for alert in now.alerts if alert not in before.alerts]
-    still = {(alert.name, alert.subject) for alert in now.alerts}
-    lines += [f"{_about(alert)} over" for alert in before.alerts if (alert.name, alert.subject) not in still]
-    lines += [f"mail: {mail.subject}" for mail in now.mails[len(before.mails) :]]
-    return lines
-
-
-def _about(alert: Alert) -> str:
-    return " ".join(part for part in ("alert", alert.name, alert.subject) if part) + ":"
-
-
-def _figures(finding: Finding) -> tuple[str, str]:
-    if finding.measure == "PSI":
-        return f"{finding.measured:.3f}", f"{finding.limit:.3f}"
-    return f"{finding.measured:.0%}", f"{finding.limit:.0%} in the reference"
-
-
-def _verdict(finding: Finding) -> str:
-    if finding.measure != "PSI":
-        return "degraded"
-    return "too few rows" if finding.verdict is None else "drifted" if finding.verdict else "stable"

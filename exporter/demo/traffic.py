@@ -1,13 +1,14 @@
-"""Replays the flights after March against the exporter, scored by the registered model.
+"""Replays the flights after March against the exporter, scored by the registered versions.
 
 It does what a scoring service would do: score what comes in, and tell the exporter what it predicted, with an
-id, the version of the model and how long it took.
+id, the version of the model and how long it took. Every version scores every flight: one of them is served,
+the others are its shadows. What really happened it tells when that is known.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from exporter.demo.client import Client
 from exporter.demo.errors import DemoError
 from exporter.demo.flights import FEATURES, REPLAY_START
+from exporter.demo.labels import PendingLabels, encode_labels
 from exporter.demo.pace import WARM_UP_DAYS, Pace
 from exporter.demo.scenario import Phase, Scenario
 from exporter.demo.training import MODEL, score_flights
@@ -47,6 +49,10 @@ class Replay:
         # Unlike those of an earlier replay, which the exporter may still have.
         self._series = format(int(began.timestamp()), "x")
 
+    def moment(self, seconds: float) -> datetime:
+        """The time that is `seconds` into the replay."""
+        return self._began + timedelta(seconds=seconds)
+
     def between(self, start_seconds: float, end_seconds: float) -> pd.DataFrame:
         """Flights that leave in [start, end) after `began`, with their `id` and `timestamp`."""
         rounds = range(int(start_seconds // self._round_seconds), int(end_seconds // self._round_seconds) + 1)
@@ -61,7 +67,9 @@ class Replay:
 
 
 class Traffic:
-    """Scores and posts the flights of a replay; `announce` is called with each phase as it begins.
+    """Scores and posts the flights of a replay, and their labels as they become known.
+
+    `announce` is called with each phase as it begins.
 
     The scenario starts after the days of warm-up, which are posted at once, with their times in the past:
     nothing is judged before the windows are full.
@@ -70,14 +78,16 @@ class Traffic:
     def __init__(
         self,
         replay: Replay,
-        model: ServedModel,
+        models: Sequence[ServedModel],
+        labels: PendingLabels,
         client: Client,
         scenario: Scenario,
         announce: Callable[[Phase], None],
         pace: Pace,
     ) -> None:
         self._replay = replay
-        self._model = model
+        self._models = models
+        self._labels = labels
         self._client = client
         self._scenario = scenario
         self._announce = announce
@@ -86,7 +96,7 @@ class Traffic:
         self._phase: Phase | None = None
 
     def advance(self, seconds: float) -> None:
-        """Post what left since the last call and before `seconds` into the replay.
+        """Post what left, and what became known, since the last call and before `seconds` into the replay.
 
         Raises:
             DemoError: the exporter does not take it.
@@ -97,10 +107,16 @@ class Traffic:
             self._phase = phase
         flights = self._replay.between(self._posted_until, seconds)
         if not flights.empty:
-            began = time.perf_counter()
-            scored = score_flights(self._model.pipeline, phase.apply(flights))
-            latency_seconds = time.perf_counter() - began
-            self._client.post_predictions(encode_batch(scored, self._model.version, latency_seconds))
+            arrived = phase.apply(flights)
+            for model in self._models:
+                began = time.perf_counter()
+                scored = score_flights(model.pipeline, arrived)
+                latency_seconds = time.perf_counter() - began
+                self._client.post_predictions(encode_batch(scored, model.version, latency_seconds))
+            self._labels.expect(flights)
+        known = self._labels.take(self._replay.moment(seconds))
+        if not known.empty:
+            self._client.post_labels(encode_labels(known))
         self._posted_until = seconds
 
 

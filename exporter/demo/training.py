@@ -1,6 +1,7 @@
-"""Trains the demo's model and registers it as a person would: run, metrics, signature, reference, alias.
+"""Trains the demo's models and registers them as a person would: run, metrics, signature, reference, alias.
 
-What makes it monitored is nothing else than `extra_files=["reference.parquet"]`, the metadata and the alias.
+What makes one monitored is nothing else than `extra_files=["reference.parquet"]`, the metadata and the alias.
+A tag says how long labels take.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import (
     accuracy_score,
     brier_score_loss,
@@ -27,23 +26,23 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OrdinalEncoder
 
-from exporter.demo.flights import CATEGORIES, FEATURES, REPLAY_START, TARGET
+from exporter.demo.candidates import CANDIDATES, Candidate
+from exporter.demo.flights import FEATURES, REPLAY_START, TARGET
 from exporter.demo.pace import Pace
 
 MODEL = "flight-delays"
-ALIAS = "champion"
 EXPERIMENT = "flight-delays"
 # A version whose reference was compressed otherwise cannot be compared with this traffic.
 PACE_TAG = "demo.seconds_per_day"
-PARAMETERS = {"max_iter": 80, "learning_rate": 0.1, "max_leaf_nodes": 15, "random_state": 2013}
+MATURATION_TAG = "monitoring.maturation"
 
 
 @dataclass(frozen=True)
 class TrainedModel:
     """The pipeline, and held-out rows with FEATURES, `prediction`, `score`, TARGET and `timestamp`."""
 
+    candidate: Candidate
     pipeline: Pipeline
     reference: pd.DataFrame
     training_rows: int
@@ -64,27 +63,15 @@ class TrainedModel:
         }
 
 
-def train(training: pd.DataFrame, held_out: pd.DataFrame, pace: Pace, now: datetime) -> TrainedModel:
+def train(
+    candidate: Candidate, training: pd.DataFrame, held_out: pd.DataFrame, pace: Pace, now: datetime
+) -> TrainedModel:
     """Fit on `training`, score `held_out`; departures are compressed in time so that March ends at `now`."""
-    pipeline = build_pipeline()
+    pipeline = candidate.build(candidate.parameters)
     pipeline.fit(training[list(FEATURES)], training[TARGET])
     reference = score_flights(pipeline, held_out).drop(columns="departure")
     reference["timestamp"] = now + (held_out["departure"] - REPLAY_START) * pace.factor
-    return TrainedModel(pipeline, reference, training_rows=len(training))
-
-
-def build_pipeline() -> Pipeline:
-    """Gradient-boosted trees; what is missing, or a category that was never seen, is a branch of its own."""
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=float("nan"))
-    return Pipeline(
-        [
-            (
-                "encode",
-                ColumnTransformer([("categories", encoder, list(CATEGORIES))], remainder="passthrough"),
-            ),
-            ("classify", HistGradientBoostingClassifier(early_stopping=False, **PARAMETERS)),
-        ]
-    )
+    return TrainedModel(candidate, pipeline, reference, training_rows=len(training))
 
 
 def score_flights(pipeline: Pipeline, flights: pd.DataFrame) -> pd.DataFrame:
@@ -94,15 +81,15 @@ def score_flights(pipeline: Pipeline, flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def register(model: TrainedModel, pace: Pace) -> str:
-    """Log and register the model in MLflow, point the alias to it, and return its version."""
+    """Log and register the model in MLflow, point its alias to it, and return its version."""
     mlflow.set_experiment(EXPERIMENT)
     features = model.reference[list(FEATURES)]
-    with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_name="gradient boosting"):
+    with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_name=model.candidate.name):
         path = Path(folder) / "reference.parquet"
         model.reference.to_parquet(path, index=False)
         mlflow.log_params(
             {
-                **PARAMETERS,
+                **model.candidate.parameters,
                 "training_rows": model.training_rows,
                 "training_days": "January to March 2013, even days",
                 "reference_rows": len(model.reference),
@@ -126,17 +113,26 @@ def register(model: TrainedModel, pace: Pace) -> str:
         )
     number = str(info.registered_model_version)
     client = mlflow.MlflowClient()
+    # The alias comes last: it is what makes the version monitored, with its tags.
     client.set_model_version_tag(MODEL, number, PACE_TAG, str(pace.seconds_per_day))
-    client.set_registered_model_alias(MODEL, ALIAS, number)
+    client.set_model_version_tag(MODEL, number, MATURATION_TAG, pace.maturation)
+    client.set_registered_model_alias(MODEL, model.candidate.alias, number)
     return number
 
 
-def find_registered(pace: Pace) -> str | None:
-    """The version that the alias points to, if it was made for this pace."""
+def find_registered(pace: Pace) -> list[str]:
+    """The versions that the candidates' aliases point to; none unless all are there, made for this pace."""
+    found = [_find(candidate.alias, pace) for candidate in CANDIDATES]
+    versions = [version for version in found if version is not None]
+    return versions if len(versions) == len(found) else []
+
+
+def _find(alias: str, pace: Pace) -> str | None:
     try:
-        found = mlflow.MlflowClient().get_model_version_by_alias(MODEL, ALIAS)
+        found = mlflow.MlflowClient().get_model_version_by_alias(MODEL, alias)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-    return str(found.version) if found.tags.get(PACE_TAG) == str(pace.seconds_per_day) else None
+    made_for = found.tags.get(PACE_TAG), found.tags.get(MATURATION_TAG)
+    return str(found.version) if made_for == (str(pace.seconds_per_day), pace.maturation) else None

@@ -11,6 +11,7 @@ import pytest
 # As the demo does, and for its reason: see `exporter.demo.app.run`.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from exporter.demo.candidates import CHALLENGER, CHAMPION
 from exporter.demo.flights import load_flights, split_flights
 from exporter.demo.pace import Pace
 from exporter.demo.training import TrainedModel, train
@@ -32,6 +33,13 @@ def later_flights(flights: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def model(flights: pd.DataFrame) -> TrainedModel:
-    """The model of the demo, whose reference ends at NOW."""
+    """The champion of the demo, whose reference ends at NOW."""
     training, held_out, _ = split_flights(flights)
-    return train(training, held_out, PACE, NOW)
+    return train(CHAMPION, training, held_out, PACE, NOW)
+
+
+@pytest.fixture(scope="session")
+def challenger(flights: pd.DataFrame) -> TrainedModel:
+    """Its challenger."""
+    training, held_out, _ = split_flights(flights)
+    return train(CHALLENGER, training, held_out, PACE, NOW)

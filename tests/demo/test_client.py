@@ -63,6 +63,12 @@ def test_a_batch_is_posted_once() -> None:
     assert exporter.received == [("/v1/predictions", b'{"model": "m"}')]
 
 
+def test_labels_are_posted_to_a_place_of_their_own() -> None:
+    with Exporter().listening() as exporter:
+        Client(exporter.url, QUICK).post_labels({"model": "m"})
+    assert exporter.received == [("/v1/labels", b'{"model": "m"}')]
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_overloaded_exporter_is_asked_again(status: int) -> None:
     with Exporter((status, status, 202)).listening() as exporter:

@@ -1,12 +1,31 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
 from exporter.catalog import CATALOG
 from exporter.demo import observation
-from exporter.demo.observation import Alert, Finding, fetch, read_alerts, read_findings
+from exporter.demo.observation import (
+    Alert,
+    Figure,
+    Finding,
+    Quality,
+    fetch,
+    read_alerts,
+    read_quality,
+    read_samples,
+)
+
+ALIASES = """\
+mlflow_model_alias_info{model="m",model_version="1",alias="champion",team=""} 1
+mlflow_model_alias_info{model="m",model_version="2",alias="challenger",team=""} 1
+"""
+
+
+def read_findings(metrics: str) -> list[Finding]:
+    return observation.read_findings(read_samples(ALIASES + metrics))
 
 
 def drift(column: str, window: str, score: float, limit: float, detected: int | None) -> str:
@@ -17,7 +36,7 @@ def drift(column: str, window: str, score: float, limit: float, detected: int | 
     return "\n".join(lines) + "\n"
 
 
-def quality(column: str, check: str, ratio: float, reference: float, degraded: int | None) -> str:
+def data_quality(column: str, check: str, ratio: float, reference: float, degraded: int | None) -> str:
     labels = f'{{model="m",model_version="1",column="{column}",role="feature",check="{check}"}}'
     lines = [
         f"mlflow_model_data_quality_ratio{labels} {ratio}",
@@ -37,8 +56,13 @@ def answer(*alerts: dict[str, object]) -> str:
 
 
 def test_the_metrics_that_are_read_are_in_the_catalogue() -> None:
-    read = {getattr(observation, name) for name in ("SCORE", "LIMIT", "DETECTED", "QUALITY", "DEGRADED")}
-    assert read | {observation.QUALITY_REFERENCE} <= {metric.name for metric in CATALOG}
+    names = (
+        "SCORE", "LIMIT", "DETECTED", "DATA_QUALITY", "DATA_QUALITY_REFERENCE", "DATA_DEGRADED", "ALIAS",
+        "REAL", "ESTIMATED", "BASELINE", "COVERAGE",
+    )  # fmt: skip
+    read = {getattr(observation, name) for name in names}
+    verdicts = {f"{name}_degraded" for name in (observation.REAL, observation.ESTIMATED)}
+    assert read | verdicts <= {metric.name for metric in CATALOG}
 
 
 def test_nothing_is_found_in_metrics_without_a_model() -> None:
@@ -61,22 +85,71 @@ def test_of_two_windows_that_drifted_the_worse_is_shown() -> None:
     assert read_findings(drift("a", "1h", 0.5, 0.2, 1) + drift("a", "24h", 0.4, 0.1, 1))[0].over == "24h"
 
 
+def test_the_findings_are_the_champions() -> None:
+    assert read_findings(drift("a", "15s", 0.2, 0.1, 0).replace('version="1"', 'version="2"')) == []
+
+
 @pytest.mark.parametrize(("degraded", "verdict"), [(1, True), (0, False), (None, None)])
 def test_data_quality_is_found(degraded: int | None, verdict: bool | None) -> None:
-    [finding] = read_findings(quality("seats", "missing", 1.0, 0.15, degraded))
+    [finding] = read_findings(data_quality("seats", "missing", 1.0, 0.15, degraded))
     assert finding == Finding("seats", "missing", "", 1.0, 0.15, verdict)
+
+
+def figure(name: str, version: str, value: float, metric: str = "accuracy", window: str = "30s") -> str:
+    return f'{name}{{model="m",model_version="{version}",metric="{metric}",window="{window}"}} {value}\n'
+
+
+def test_quality_is_found_by_version_estimated_and_real() -> None:
+    real, estimated = "mlflow_model_quality", "mlflow_model_estimated_quality"
+    first, second = read_quality(
+        read_samples(
+            ALIASES
+            + figure(estimated, "1", 0.78)
+            + figure(f"{estimated}_degraded", "1", 1)
+            + figure(real, "1", 0.9)
+            + figure(f"{real}_degraded", "1", 0)
+            + 'mlflow_model_quality_baseline{model="m",model_version="1",metric="accuracy"} 0.91\n'
+            + 'mlflow_model_label_coverage_ratio{model="m",model_version="1",window="30s"} 0.95\n'
+            + figure(real, "2", 0.8)
+        )
+    )
+    assert first == Quality(
+        "1", "champion", "accuracy", "30s", Figure(0.78, True), Figure(0.9, False), 0.91, 0.95
+    )
+    assert (second.version, second.alias, second.real) == ("2", "challenger", Figure(0.8, None))
+    assert math.isnan(second.estimated.value)
+    assert math.isnan(second.promised)
+
+
+def test_quality_is_that_of_the_longest_window_and_of_the_metrics_that_are_shown() -> None:
+    (found,) = read_quality(
+        read_samples(
+            ALIASES
+            + figure("mlflow_model_quality", "1", 0.9, window="1m")
+            + figure("mlflow_model_quality", "1", 0.8, window="30s")
+            + figure("mlflow_model_quality", "1", 0.2, metric="brier", window="1m")
+        )
+    )
+    assert (found.over, found.real.value) == ("1m", 0.9)
 
 
 def test_alerts_on_models_are_shown_pending_and_firing() -> None:
     found = read_alerts(
         answer(
-            alert("ModelFeatureDrift", "pending", model="m", column="distance"),
-            alert("ModelDataQualityDegraded", "firing", model="m", column="seats", check="missing"),
+            alert("ModelFeatureDrift", "pending", model="m", model_version="2", column="distance"),
+            alert(
+                "ModelDataQualityDegraded",
+                "firing",
+                model="m",
+                model_version="1",
+                column="seats",
+                check="missing",
+            ),
         )
     )
     assert found == [
-        Alert("ModelDataQualityDegraded", "seats missing", "firing"),
-        Alert("ModelFeatureDrift", "distance", "pending"),
+        Alert("ModelDataQualityDegraded", "v1 seats missing", "firing"),
+        Alert("ModelFeatureDrift", "v2 distance", "pending"),
     ]
 
 

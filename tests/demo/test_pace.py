@@ -13,15 +13,20 @@ import pytest
 
 from exporter.aggregate import Timeline, fold
 from exporter.binning import bin_batch
-from exporter.config import load_settings
+from exporter.config import load_settings, parse_window
 from exporter.demo.errors import DemoError
 from exporter.demo.flights import TARGET
+from exporter.demo.labels import schedule_labels
+from exporter.demo.observation import METRICS
 from exporter.demo.pace import EVALUATION_INTERVAL_SECONDS, WARM_UP_DAYS, Pace
 from exporter.demo.scenario import SCENARIO, Scenario
 from exporter.demo.traffic import Replay, encode_batch
 from exporter.demo.training import TrainedModel, score_flights
 from exporter.evaluation import DRIFTED, UNDECIDED, Evaluation, Thresholds, evaluate
+from exporter.outcomes import Outcomes, fold_outcomes
 from exporter.profile import ReferenceData, build_reference
+from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects
+from exporter.quality_reference import QualityRules, quality_reference
 from exporter.reference import Reference
 from exporter.samples import JSON_TYPE, decode_predictions
 from tests.demo.conftest import NOW, PACE
@@ -34,6 +39,15 @@ ALERT_SECONDS = 60  # `for` of the alert rules
 
 @pytest.fixture(scope="module")
 def reference(model: TrainedModel) -> Reference:
+    return reference_of(model)
+
+
+@pytest.fixture(scope="module", params=["champion", "challenger"])
+def version(request: pytest.FixtureRequest, model: TrainedModel, challenger: TrainedModel) -> TrainedModel:
+    return model if request.param == "champion" else challenger
+
+
+def reference_of(model: TrainedModel) -> Reference:
     table = pa.Table.from_pandas(model.reference, preserve_index=False)
     data = ReferenceData(table, source="tests", task="binary", target=TARGET, split="test")
     return build_reference(data, SETTINGS.windows, SETTINGS.max_columns)
@@ -69,6 +83,51 @@ def post(reference: Reference, timeline: Timeline, scored: pd.DataFrame) -> None
     )
     for start, block in fold(reference, bin_batch(reference, batch, batch.timestamps), starts, None).items():
         timeline.fine[start] = timeline.fine[start] + block if start in timeline.fine else block
+
+
+def qualities(
+    model: TrainedModel, flights: pd.DataFrame, scenario: Scenario, days: float, every_days: int = 1
+) -> Iterator[tuple[float, QualityEvaluation]]:
+    """The quality over the longest window as the exporter finds it at the end of a day, with the day."""
+    reference = reference_of(model)
+    rules = QualityRules(maturation_seconds=parse_window(PACE.maturation).seconds)
+    against = quality_reference(reference, rules, {})
+    assert against is not None
+    replay, timeline, random = Replay(flights, PACE, NOW), Timeline(SETTINGS), np.random.default_rng(1)
+    outcomes: dict[int, Outcomes] = {}
+    for day in range(-WARM_UP_DAYS, int(days)):
+        begin = (day + WARM_UP_DAYS) * PACE.seconds_per_day
+        left = replay.between(begin, begin + PACE.seconds_per_day)
+        scored = score_flights(model.pipeline, scenario.at(max(0.0, day)).apply(left))
+        post(reference, timeline, scored)
+        times = pd.DatetimeIndex(pd.to_datetime(scored["timestamp"], utc=True)).as_unit("s").asi8
+        # At once, although known later: what counts in a window is what is known when it has matured.
+        known = scored["id"].isin(schedule_labels(scored, PACE, random)["id"]).to_numpy()
+        label, prediction, score = (
+            scored[name].to_numpy("float64")[known] for name in (TARGET, "prediction", "score")
+        )
+        hours = times[known] // SETTINGS.coarse_seconds * SETTINGS.coarse_seconds
+        for hour, part in fold_outcomes(against.layout, label, prediction, score, hours).items():
+            outcomes[hour] = outcomes[hour] + part if hour in outcomes else part
+        if day < 0 or day % every_days:
+            continue
+        now, snapshot = NOW.timestamp() + begin + PACE.seconds_per_day, timeline.snapshot()
+        drift = evaluate(reference, snapshot, SETTINGS.windows, Thresholds(), (), now)
+        effects = prediction_effects(drift)
+        evaluated = evaluate_quality(
+            against, outcomes, snapshot, SETTINGS.windows[-1:], rules, now, effects=effects
+        )
+        yield day + 1, evaluated[-1]
+
+
+def accuracies(quality: QualityEvaluation) -> tuple[bool, bool]:
+    """Whether the accuracy is degraded, as estimated and as labels show it."""
+    estimated, real = (
+        [each.degraded for each in figures if each.metric == "accuracy"]
+        for figures in (quality.estimates, quality.metrics)
+    )
+    assert None not in estimated + real
+    return True in estimated, True in real
 
 
 def found(evaluation: Evaluation) -> set[str]:
@@ -132,7 +191,51 @@ def test_other_columns_are_not_blamed(
 ) -> None:
     days = INCIDENT_DAY + SCENARIO.phases[1].days
     blamed = set.union(*(found(e) for _, e in evaluations(reference, model, later_flights, SCENARIO, days)))
-    assert blamed == {"distance"}
+    assert blamed == {"distance", "dep_delay", "score", "prediction"}
+
+
+def test_a_whole_window_has_matured_at_the_start(version: TrainedModel, later_flights: pd.DataFrame) -> None:
+    _, first = next(qualities(version, later_flights, HEALTHY, days=1))
+    assert first.labels > 4000
+    assert 0.93 < first.coverage < 0.97
+
+
+def test_nothing_that_is_shown_is_degraded_before_the_incident(
+    version: TrainedModel, later_flights: pd.DataFrame
+) -> None:
+    for _, quality in qualities(version, later_flights, HEALTHY, INCIDENT_DAY):
+        figures = [each for each in (*quality.estimates, *quality.metrics) if each.metric in METRICS]
+        assert [each.degraded for each in figures] == [False] * 2 * len(METRICS)
+
+
+def test_accuracy_is_as_promised_while_all_is_well(
+    version: TrainedModel, later_flights: pd.DataFrame
+) -> None:
+    days = (later_flights["departure"].max() - later_flights["departure"].min()).days - WARM_UP_DAYS
+    verdicts = {
+        day: accuracies(quality)
+        for day, quality in qualities(version, later_flights, HEALTHY, days, every_days=2)
+    }
+    estimated, real = ({day for day, verdict in verdicts.items() if verdict[place]} for place in (0, 1))
+    assert not estimated
+    assert min(real) > INCIDENT_DAY
+    assert len(real) <= 0.03 * len(
+        verdicts
+    )  # thunderstorms: it is really worse, for some days of these months
+
+
+def test_estimates_tell_of_the_incident_before_labels_prove_it(
+    version: TrainedModel, later_flights: pd.DataFrame
+) -> None:
+    verdicts = [
+        (day - INCIDENT_DAY, *accuracies(quality))
+        for day, quality in qualities(version, later_flights, SCENARIO, INCIDENT_DAY + 16)
+    ]
+    estimated = min(day for day, degraded, _ in verdicts if degraded)
+    proven = min(day for day, _, degraded in verdicts if degraded)
+    assert 0 < estimated < proven
+    # While the alert on the drift is pending still.
+    assert proven < ALERT_SECONDS / PACE.seconds_per_day
 
 
 @pytest.mark.parametrize(("speed", "seconds_per_day"), [(1.0, 5), (0.5, 10), (0.3, 15)])

@@ -9,6 +9,7 @@ from exporter.demo.scenario import SCENARIO, Phase, Scenario
 FLIGHTS = pd.DataFrame(
     {
         "carrier": ["UA", "B6"],
+        "dep_delay": [-3.0, 40.0],
         "distance": [100.0, 2000.0],
         "seats": [180.0, 20.0],
         "aircraft_age": [3.0, 30.0],
@@ -33,6 +34,7 @@ def test_feeds_break_one_after_the_other() -> None:
     first, second, third = (phase.apply(FLIGHTS) for phase in INCIDENTS)
     for broken in (first, second, third):
         np.testing.assert_allclose(broken["distance"], [160.9344, 3218.688])
+        assert broken["dep_delay"].tolist() == [22.0, 65.0]
     assert first["seats"].notna().all()
     for broken in (second, third):
         assert broken[["seats", "aircraft_age"]].isna().all(axis=None)

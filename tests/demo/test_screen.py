@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
+from math import nan
 
-import pytest
 from rich.console import Console
 
+from exporter.demo.changes import View
 from exporter.demo.mailbox import Mail
-from exporter.demo.observation import Alert, Finding
-from exporter.demo.screen import LiveScreen, PlainScreen, View, changes, wrap
+from exporter.demo.observation import Alert, Figure, Finding, Quality
+from exporter.demo.screen import LiveScreen, PlainScreen
+from exporter.demo.wording import wrap
 
 DRIFT = Finding("distance", "PSI", "15s", 1.2345, 0.1, True)
 STABLE = Finding("distance", "PSI", "15s", 0.01, 0.1, False)
@@ -18,32 +21,25 @@ PENDING, FIRING = (Alert("ModelFeatureDrift", "distance", state) for state in ("
 MAIL = Mail(datetime(2026, 1, 1, 12, 30, tzinfo=UTC), "[warning] drift", "All about\nthe drift.")
 
 
-def view(*findings: Finding, alerts: tuple[Alert, ...] = (), mails: tuple[Mail, ...] = ()) -> View:
-    return View("incident", "in km", findings, alerts, mails)
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "lines"),
-    [
-        (View("healthy", "as ever"), view(), ["incident: in km"]),
-        (view(STABLE), view(STABLE), []),
-        (view(STABLE), view(DRIFT), ["distance: drifted, PSI 1.234 over 15s, limit 0.100"]),
-        (view(DRIFT), view(DRIFT), []),
-        (view(DRIFT), view(STABLE), ["distance: PSI is normal again"]),
-        (view(), view(NULLS), ["seats: degraded, missing 100%, limit 15% in the reference"]),
-        (view(), view(alerts=(PENDING,)), ["alert ModelFeatureDrift distance: pending"]),
-        (view(alerts=(PENDING,)), view(alerts=(FIRING,)), ["alert ModelFeatureDrift distance: firing"]),
-        (view(alerts=(FIRING,)), view(), ["alert ModelFeatureDrift distance: over"]),
-        (
-            view(),
-            view(alerts=(Alert("MLflowUnreachable", "", "firing"),)),
-            ["alert MLflowUnreachable: firing"],
-        ),
-        (view(mails=(MAIL,)), view(mails=(MAIL, MAIL)), ["mail: [warning] drift"]),
-    ],
+QUALITY = Quality(
+    "1",
+    "champion",
+    "accuracy",
+    "30s",
+    Figure(0.91, False),
+    Figure(0.904, False),
+    promised=0.907,
+    coverage=0.95,
 )
-def test_every_change_is_a_line(before: View, now: View, lines: list[str]) -> None:
-    assert changes(before, now) == lines
+
+
+def view(
+    *findings: Finding,
+    quality: tuple[Quality, ...] = (),
+    alerts: tuple[Alert, ...] = (),
+    mails: tuple[Mail, ...] = (),
+) -> View:
+    return View("incident", "in km", findings, quality, alerts, mails)
 
 
 def plain(*views: View) -> str:
@@ -68,10 +64,13 @@ def test_the_live_table_shows_everything() -> None:
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=120, height=60)
     failing, passing = NULLS, Finding("carrier", "unseen", "", 0.0, 0.0, False)
+    shadow = replace(QUALITY, version="2", alias="challenger", real=Figure(nan, None))
     with LiveScreen(console) as screen:
         screen.say("where to look")
-        screen.show(view(DRIFT, failing, passing, alerts=(FIRING,), mails=(MAIL,)))
+        screen.show(view(DRIFT, failing, passing, quality=(QUALITY, shadow), alerts=(FIRING,), mails=(MAIL,)))
     for text in ("where to look", "incident", "in km", "1.234", "drifted", "missing", "firing", "All about"):
+        assert text in output.getvalue()
+    for text in ("v1 champion", "v2 challenger", "0.910", "0.904", "0.907", "95%"):
         assert text in output.getvalue()
     assert "unseen" not in output.getvalue()
 

@@ -5,12 +5,14 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from exporter.demo.client import Client
 from exporter.demo.errors import DemoError
 from exporter.demo.flights import FEATURES, REPLAY_START
+from exporter.demo.labels import PendingLabels
 from exporter.demo.pace import WARM_UP_DAYS
 from exporter.demo.scenario import Phase, Scenario, miles_to_kilometres
 from exporter.demo.traffic import Replay, ServedModel, Traffic, await_monitored, encode_batch
@@ -28,9 +30,17 @@ class RecordingClient(Client):
     def __init__(self) -> None:
         super().__init__("http://nowhere.invalid")
         self.batches: list[dict[str, Any]] = []
+        self.labels: list[dict[str, Any]] = []
 
     def post_predictions(self, batch: dict[str, Any]) -> None:
         self.batches.append(batch)
+
+    def post_labels(self, batch: dict[str, Any]) -> None:
+        self.labels.append(batch)
+
+    def of(self, version: str) -> list[dict[str, Any]]:
+        """The batches of a version."""
+        return [batch for batch in self.batches if batch["version"] == version]
 
 
 @pytest.fixture
@@ -45,10 +55,16 @@ def phases() -> list[Phase]:
 
 @pytest.fixture
 def traffic(
-    client: RecordingClient, phases: list[Phase], model: TrainedModel, later_flights: pd.DataFrame
+    client: RecordingClient,
+    phases: list[Phase],
+    model: TrainedModel,
+    challenger: TrainedModel,
+    later_flights: pd.DataFrame,
 ) -> Traffic:
     replay = Replay(later_flights, PACE, NOW)
-    return Traffic(replay, ServedModel(model.pipeline, "7"), client, SCENARIO, phases.append, PACE)
+    models = [ServedModel(model.pipeline, "7"), ServedModel(challenger.pipeline, "8")]
+    labels = PendingLabels(PACE, np.random.default_rng(1))
+    return Traffic(replay, models, labels, client, SCENARIO, phases.append, PACE)
 
 
 # -- the replay ---------------------------------------------------------------------------------------------
@@ -112,7 +128,7 @@ def test_the_warm_up_comes_in_one_batch_with_times_in_the_past(
     traffic: Traffic, client: RecordingClient
 ) -> None:
     traffic.advance(WARM_UP_DAYS * DAY)
-    (batch,) = client.batches
+    (batch,) = client.of("7")
     times = [datetime.fromisoformat(text) for text in batch["columns"]["timestamp"]]
     assert NOW <= min(times) < NOW + timedelta(seconds=DAY)
     assert max(times) < NOW + timedelta(seconds=WARM_UP_DAYS * DAY)
@@ -126,15 +142,41 @@ def test_phases_are_announced_and_break_what_they_say(
     for seconds in (start, start + 1.9 * DAY, start + 2.1 * DAY, start + 3 * DAY):
         traffic.advance(seconds)
     assert [phase.name for phase in phases] == ["healthy", "incident"]
-    in_miles = [set(batch["columns"]["features"]["distance"]) <= known for batch in client.batches]
+    in_miles = [set(batch["columns"]["features"]["distance"]) <= known for batch in client.of("7")]
     assert in_miles == [True, True, False, False]
 
 
 def test_nothing_is_sent_twice(traffic: Traffic, client: RecordingClient) -> None:
     for seconds in range(3 * DAY):
         traffic.advance(float(seconds))
-    ids = [name for batch in client.batches for name in batch["columns"]["id"]]
+    ids = [name for batch in client.of("7") for name in batch["columns"]["id"]]
     assert len(ids) == len(set(ids)) > 0
+
+
+def test_the_challenger_scores_the_same_flights_in_the_shadow(
+    traffic: Traffic, client: RecordingClient
+) -> None:
+    for seconds in range(3 * DAY):
+        traffic.advance(float(seconds))
+    served, shadow = ([batch["columns"] for batch in client.of(version)] for version in ("7", "8"))
+    for name in ("id", "timestamp", "features"):
+        assert [columns[name] for columns in served] == [columns[name] for columns in shadow]
+    assert [columns["score"] for columns in served] != [columns["score"] for columns in shadow]
+
+
+def test_labels_follow_once_they_are_known(
+    traffic: Traffic, client: RecordingClient, later_flights: pd.DataFrame
+) -> None:
+    truth = Replay(later_flights, PACE, NOW).between(0, WARM_UP_DAYS * DAY).set_index("id")["late"]
+    traffic.advance(WARM_UP_DAYS * DAY)
+    (first,) = client.labels
+    now = NOW + timedelta(seconds=WARM_UP_DAYS * DAY)
+    assert max(datetime.fromisoformat(text) for text in first["columns"]["timestamp"]) <= now
+    told = pd.Series(first["columns"]["label"], first["columns"]["id"])
+    assert 0.9 < (told == truth[told.index]).mean() < 1
+    traffic.advance(WARM_UP_DAYS * DAY + 1)
+    later = client.labels[1]["columns"]["timestamp"]
+    assert now < min(datetime.fromisoformat(text) for text in later)
 
 
 def test_a_quiet_hour_sends_no_empty_batch(traffic: Traffic, client: RecordingClient) -> None:

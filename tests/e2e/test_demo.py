@@ -31,12 +31,19 @@ def test_the_demo_ends_with_the_mail_of_the_drift_and_leaves_nothing(tmp_path: P
     assert not re.search("drifted|degraded|pending|firing|mail:", healthy.partition("healthy: ")[2]), healthy
     for line in (
         "distance: drifted",
-        "alert ModelFeatureDrift distance: pending",
-        "alert ModelFeatureDrift distance: firing",
-        "mail: [warning] ModelFeatureDrift in flight-delays v1: distance",
-        "Feature distance of flight-delays v1 has drifted",
+        "dep_delay: drifted",
+        "alert ModelFeatureDrift v1 distance: pending",
+        "alert ModelFeatureDrift v1 distance: firing",
+        "The mail came",
     ):
         assert line in incident
+    assert re.search(r"mail: \[warning\] ModelFeatureDrift in flight-delays v[12]: .*distance", incident)
+    assert re.search(r"Feature distance of flight-delays v[12] has drifted", incident)
+
+    for version in ("v1 champion", "v2 challenger"):
+        assert f"{version}: accuracy 0.9" in demo.stdout
+        told = incident.index(f"{version}: estimated accuracy degraded")
+        assert told < incident.index(f"{version}: accuracy degraded")
 
     assert list(tmp_path.iterdir()) == []
     assert left_running(tmp_path) == []
