@@ -91,7 +91,7 @@ def bin_columns(
     for index, column in enumerate(reference.columns):
         if not column.numeric:
             column_values = of(column)
-            found_cells = column.bins if column_values is None else _category_cells(column, column_values)
+            found_cells = column.bins if column_values is None else category_cells(column, column_values)
             cells[index] = reference.offsets[index] + found_cells
 
     np.clip(numbers, bins.low, bins.high, out=numbers)
@@ -101,7 +101,7 @@ def bin_columns(
     return Binned(cells, numbers, present)
 
 
-def _category_cells(column: Column, values: Values) -> Ints:
+def category_cells(column: Column, values: Values) -> Ints:
     """(rows,) cell of each value within the column."""
     missing, mismatch = column.bins, column.bins + 1
     if isinstance(values, Times):
@@ -110,10 +110,10 @@ def _category_cells(column: Column, values: Values) -> Ints:
         return np.append(_text_cells(column, values), missing)[values.codes]  # -1 is the last
     if isinstance(values, np.ndarray):
         distinct, inverse = np.unique(values, return_inverse=True)
-        return _category_cells(column, encode_texts(category_texts(distinct)))[inverse]
+        return category_cells(column, encode_texts(category_texts(distinct)))[inverse]
     texts = list(map(canonical_text, values))
     mismatched = np.array([text is MISMATCHED for text in texts], np.bool_)
-    return np.where(mismatched, mismatch, _category_cells(column, encode_texts(texts)))
+    return np.where(mismatched, mismatch, category_cells(column, encode_texts(texts)))
 
 
 def _text_cells(column: Column, values: Texts) -> Ints:

@@ -34,6 +34,7 @@ class Metric:
 
 _VERSION = ("model", "model_version")
 _QUALITY = (*_VERSION, "metric", "window")
+_SEGMENT = (*_VERSION, "segment")
 _COLUMN = (*_VERSION, "column", "role")
 _COLUMN_WINDOW = (*_COLUMN, "window")
 _COLUMN_CHECK = (*_COLUMN, "check")
@@ -233,6 +234,36 @@ CATALOG: tuple[Metric, ...] = (
         "gauge",
         "Quality of one class within a matured window, by metric.",
         (*_VERSION, "class", "metric", "window"),
+    ),
+    Metric(
+        "mlflow_segment_rows",
+        "gauge",
+        "Predictions of a segment within a window, in whole coarse blocks.",
+        (*_SEGMENT, "window"),
+    ),
+    Metric(
+        "mlflow_segment_drift_score",
+        "gauge",
+        "Population stability index of a column of a segment against the reference's rows of that segment.",
+        (*_SEGMENT, "column", "role", "window"),
+    ),
+    Metric(
+        "mlflow_segment_drift_detected",
+        "gauge",
+        "1 where a column of a segment has drifted, 0 where not, absent where too few rows tell.",
+        (*_SEGMENT, "column", "role", "window"),
+    ),
+    Metric(
+        "mlflow_segment_quality",
+        "gauge",
+        "Quality of a segment within a matured window, by metric, in its own unit.",
+        (*_SEGMENT, "metric", "window"),
+    ),
+    Metric(
+        "mlflow_segment_quality_degraded",
+        "gauge",
+        "1 where a metric is worse than in the reference's rows of the same segment, 0 where it is not.",
+        (*_SEGMENT, "metric", "window"),
     ),
     Metric(
         "mlflow_model_estimated_quality",

@@ -26,6 +26,9 @@ class Commit:
     # The whole outcomes of an hour after this commit, by version and start.
     outcomes: dict[tuple[Version, int], Outcomes] = field(default_factory=dict)
     binnings: dict[Version, Binning] = field(default_factory=dict)
+    # The same of segments, by version, name and start.
+    segment_blocks: dict[tuple[Version, str, int], Aggregate] = field(default_factory=dict)
+    segment_outcomes: dict[tuple[Version, str, int], Outcomes] = field(default_factory=dict)
 
     def add_block(self, version: Version, binning: Binning, start: int, block: Aggregate, now: float) -> None:
         """Add counts to a block of a version whose binning is, or is about to be, the given one."""
@@ -40,6 +43,24 @@ class Commit:
         key = (version, start)
         before = self.outcomes[key] if key in self.outcomes else binning.outcomes.get(start)
         self.outcomes[key] = before + outcomes if before is not None else outcomes
+        self.binnings[version] = binning
+
+    def add_segment_block(
+        self, version: Version, binning: Binning, segment: str, start: int, block: Aggregate
+    ) -> None:
+        """Add counts to a coarse block of a segment."""
+        key = (version, segment, start)
+        before = self.segment_blocks.get(key) or binning.slices[segment].timeline.coarse.get(start)
+        self.segment_blocks[key] = before + block if before is not None else block
+        self.binnings[version] = binning
+
+    def add_segment_outcomes(
+        self, version: Version, binning: Binning, segment: str, start: int, outcomes: Outcomes
+    ) -> None:
+        """Add outcomes to those of an hour of a segment."""
+        key, known = (version, segment, start), binning.slices[segment].outcomes
+        before = self.segment_outcomes[key] if key in self.segment_outcomes else known.get(start)
+        self.segment_outcomes[key] = before + outcomes if before is not None else outcomes
         self.binnings[version] = binning
 
     def add_totals(self, version: Version, totals: Totals) -> None:
@@ -60,6 +81,13 @@ class Commit:
             binning = self.binnings[version]
             assert binning.layout is not None
             transaction.put_outcomes(binning.reference_id, binning.layout, hours)
+        for (version, segment, start), block in self.segment_blocks.items():
+            reference_id = self.binnings[version].reference_id
+            transaction.put_aggregates(reference_id, COARSE, {start: block}, segment)
+        for (version, segment, start), outcomes in self.segment_outcomes.items():
+            binning = self.binnings[version]
+            assert binning.layout is not None
+            transaction.put_outcomes(binning.reference_id, binning.layout, {start: outcomes}, segment)
         for version, at in self.last.items():
             if version.last_prediction is None or at > version.last_prediction:
                 transaction.set_last_prediction(version.key, at)
@@ -72,6 +100,12 @@ class Commit:
         for (version, start), outcomes in self.outcomes.items():
             assert version.binning is not None
             version.binning.outcomes[start] = outcomes
+        for (version, segment, start), block in self.segment_blocks.items():
+            assert version.binning is not None
+            version.binning.slices[segment].timeline.coarse[start] = block
+        for (version, segment, start), outcomes in self.segment_outcomes.items():
+            assert version.binning is not None
+            version.binning.slices[segment].outcomes[start] = outcomes
         for version, totals in self.totals.items():
             version.live = Live(version.binning, version.live.totals + totals)
         for version, at in self.last.items():

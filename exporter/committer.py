@@ -21,6 +21,7 @@ from exporter.label_counting import count_outcomes
 from exporter.label_tables import LabelTables
 from exporter.labelling import Joining, LabelAnswer, PreparedLabels
 from exporter.schema import DAY_SECONDS
+from exporter.segments import coarse_starts, fold_segments
 from exporter.store import Store
 from exporter.telemetry import DropReason
 from exporter.transaction import Transaction
@@ -144,6 +145,10 @@ class Committer:
             commit.add_block(version, binning, start, block, now)
             counts = block.counts.astype(np.int64)
             commit.add_totals(version, Totals(block.rows, counts, block.latency, block.latency_sum))
+        if binning.slices:
+            hours = coarse_starts(part.times, self._settings.coarse_seconds)
+            for segment, start, block in fold_segments(binning.reference, binned, hours, keep):
+                commit.add_segment_block(version, binning, segment, start, block)
 
 
 def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:

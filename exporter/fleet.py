@@ -28,6 +28,7 @@ from exporter.quality import QualityEvaluation
 from exporter.reference import Reference
 from exporter.samples import Target
 from exporter.schema import AliasMove, StoredVersion
+from exporter.segment_evaluation import SegmentEvaluation
 
 MAX_UNKNOWN_COLUMNS = 20
 
@@ -67,12 +68,21 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """The rows of one segment: coarse blocks only, and outcomes in the layout of the whole."""
+
+    timeline: Timeline
+    outcomes: dict[int, Outcomes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Binning:
     """A reference and the blocks counted in its bins.
 
     `outcomes` are those of labelled rows, by the start of the coarse block of their prediction, counted in
     `layout`; that is None where the reference does not say what is predicted. `maturation_seconds`: labels
-    that came later than this after their prediction do not count; 0: all do, None: not decided yet.
+    that came later than this after their prediction do not count; 0: all do, None: not decided yet. `slices`
+    has one for each of the reference's segments, by name.
     """
 
     reference_id: int
@@ -81,6 +91,7 @@ class Binning:
     layout: OutcomeLayout | None = None
     outcomes: dict[int, Outcomes] = field(default_factory=dict)
     maturation_seconds: float | None = None
+    slices: dict[str, Slice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ class Version:
         self.detail = ""
         self.evaluation: Evaluation | None = None
         self.quality: tuple[QualityEvaluation, ...] = ()
+        self.segments: tuple[SegmentEvaluation, ...] = ()
         # set by the writer
         self.live = Live()
         self.last_prediction = stored.last_prediction

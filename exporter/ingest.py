@@ -24,6 +24,7 @@ from exporter.reference import Reference
 from exporter.samples import Batch, decode_predictions
 from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
 from exporter.scores import ClassScores
+from exporter.segments import segments_of_rows
 from exporter.telemetry import DropReason
 
 MAX_PREDICTION_LENGTH = 256
@@ -166,13 +167,16 @@ def _part(
     if batch.ids is not None or batch.label is not None:
         texts = _texts(batch.prediction)
         score, scores = _score(batch.score, batch.rows), _scores(batch.score, batch.rows)
+        segments: list[str | None] = [None] * len(rows)
+        if binning is not None and binned is not None:
+            segments = segments_of_rows(binning.reference, binned)
         for place, (row, at) in enumerate(zip(rows.tolist(), times.tolist(), strict=True)):
             row_id, label = ids[row], labels[row]
             if row_id is None and label is None:
                 continue
             hashed = id_hash(version.model, row_id) if row_id is not None else b""
             payload = int(payloads[row]) if payloads is not None else 0
-            own = (texts[row], score[row], scores[row])
+            own = (texts[row], score[row], scores[row], segments[place])
             prediction = PredictionRow(hashed, version.key, payload, at, *own)
             if row_id is not None:
                 predictions.append(prediction)

@@ -19,6 +19,7 @@ from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
 from exporter.schema import PredictionRow
 from exporter.scores import parse_scores
+from exporter.segments import split_by_segment
 
 
 def count_outcomes(
@@ -52,6 +53,18 @@ def count_outcomes(
             pairs = [(o.prediction, o.label) for o in changed if o.sign == sign]
             for hour, counted in fold_pairs(binning, pairs, settings, sign).items():
                 commit.add_outcomes(version, binning, hour, counted)
+            for segment, inside in pairs_by_segment(binning, pairs).items():
+                for hour, counted in fold_pairs(binning, inside, settings, sign).items():
+                    commit.add_segment_outcomes(version, binning, segment, hour, counted)
+
+
+def pairs_by_segment(
+    binning: Binning, pairs: Sequence[tuple[PredictionRow, LabelRow]]
+) -> dict[str, list[tuple[PredictionRow, LabelRow]]]:
+    """The pairs of each segment that there is; a prediction says which it was in."""
+    if not binning.slices:
+        return {}
+    return {name: some for name, some in split_by_segment(pairs).items() if name in binning.slices}
 
 
 def fold_pairs(

@@ -188,6 +188,8 @@ class ReferenceLoader:
             "%s version %s: reference from %s, %d rows, %d columns",
             *(*version.names, reference.source, reference.rows, len(reference.columns)),
         )
+        for note in reference.notes:
+            log.info("%s version %s: %s", *version.names, note)
 
     def _do_without(self, version: Version, detail: str) -> None:
         rows = self._settings.reference_live_rows

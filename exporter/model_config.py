@@ -141,6 +141,7 @@ class ModelConfig(_Section):
             "split": self.reference_split,
             "positive_class": self.positive_class,
             "columns": self.columns,
+            "segments": self.segments,
         }
         return {name: value for name, value in fields.items() if value is not None}
 

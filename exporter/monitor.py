@@ -23,6 +23,7 @@ from exporter.quality import evaluate_quality, prediction_effects
 from exporter.quality_references import QualityReferences, quality_rules
 from exporter.registry import Registry
 from exporter.schema import AliasMove
+from exporter.segment_evaluation import evaluate_segment
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.upkeep import UnmatchedLabels, discard_spooled, oldest_day, tidy
@@ -284,6 +285,19 @@ class Monitor:
                 thresholds=version.facts.thresholds,
                 effects=prediction_effects(version.evaluation),
             )
+        version.segments = tuple(
+            evaluate_segment(
+                segment,
+                binning.slices[segment.name].timeline.snapshot(),
+                dict(binning.slices[segment.name].outcomes),
+                version.evaluation,
+                self._settings.windows,
+                version.facts.thresholds,
+                self._against.of_segments(version).get(segment.name),
+                quality_rules(version.facts.config),
+            )
+            for segment in binning.reference.segments
+        )
 
     def _tidy(self) -> None:
         now = self._clock()

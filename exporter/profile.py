@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
-from exporter.binning import Binned, bin_columns, category_texts
+from exporter.binning import Binned, bin_columns, category_cells, category_texts
 from exporter.column_profile import category_counts, profile_column
 from exporter.columns import Texts, Times, Values, from_arrow, read_numbers, read_times, take_rows
 from exporter.config import Window
@@ -20,10 +20,12 @@ from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variatio
 from exporter.model_config import Columns
 from exporter.outcome_layout import choose_classes, outcome_layout, with_classes
 from exporter.outcomes import fold_outcomes
-from exporter.reference import Column, Kind, Reference, Role, Variation
+from exporter.reference import Column, Kind, Reference, Role, Segment, Variation, segment_name
 from exporter.scores import has_class_scores, scores_from_arrow, single_scores
 
 MAX_CLASSES = 20
+MAX_SEGMENTS_PER_COLUMN = 10
+MAX_SEGMENTS_PER_VERSION = 30
 TASKS = ("binary", "multiclass", "regression")
 # In samples these columns are the row's own, so a feature of the same name would always be missing.
 ROW_FIELDS = ("id", "latency_seconds")
@@ -38,7 +40,7 @@ class ReferenceData:
 
     `task`, `target` and `positive_class` may be empty: the task is then inferred, a column named `label` or
     `target` is taken as the target, and the positive class is found as `with_classes` says. `columns` says
-    which features are looked at.
+    which features are looked at, `segments` which of them slice the rows.
     """
 
     table: pa.Table
@@ -49,6 +51,7 @@ class ReferenceData:
     notes: tuple[str, ...] = ()
     positive_class: str = ""
     columns: Columns = field(default_factory=Columns)
+    segments: tuple[str, ...] = ()
 
 
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
@@ -124,7 +127,60 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     )
     counted = _count(reference, values, timestamps, windows)
     with_profile = counted if labels is None else _with_labels(counted, labels, timestamps, windows)
-    return _with_outcomes(with_profile, raw.get("prediction"), scores, labels, data.positive_class)
+    outputs = Outputs(raw.get("prediction"), scores, labels)
+    whole = _with_classes(with_profile, outputs, data.positive_class)
+    chosen, more = _choose_segments(whole, data.segments)
+    found = []
+    for segment in chosen:
+        column = whole.columns[segment.column]
+        cells = category_cells(column, values["feature", column.name]) + whole.offsets[segment.column]
+        rows = np.flatnonzero(cells == segment.cell)
+        part = {key: take_rows(column_values, rows) for key, column_values in values.items()}
+        times = timestamps[rows] if timestamps is not None else None
+        found.append(replace(segment, reference=_slice(whole, part, outputs.take(rows), times, windows)))
+    return replace(_with_outcomes(whole, outputs), segments=tuple(found), notes=(*whole.notes, *more))
+
+
+# -- segments -----------------------------------------------------------------------------------------------
+
+
+def _choose_segments(reference: Reference, names: tuple[str, ...]) -> tuple[list[Segment], list[str]]:
+    """The slices by the given columns, each without a profile of its own yet, and what is left out."""
+    chosen: list[Segment] = []
+    notes = []
+    for name in names:
+        index = next(
+            (i for i, c in enumerate(reference.columns) if (c.role, c.name) == ("feature", name)), None
+        )
+        if index is None or reference.columns[index].numeric:
+            notes.append(f"column {name} has no categories to slice by")
+            continue
+        column = reference.columns[index]
+        first = int(reference.offsets[index])
+        counts = reference.counts[first : first + len(column.categories)]
+        filled = [place for place, rows in enumerate(counts.tolist()) if rows]
+        taken = filled[: min(MAX_SEGMENTS_PER_COLUMN, MAX_SEGMENTS_PER_VERSION - len(chosen))]
+        rarer = int(reference.counts[first + len(column.categories)])
+        if len(taken) < len(filled) or rarer:
+            notes.append(f"segments of column {name} are its {len(taken)} most frequent categories")
+        chosen += [Segment(segment_name(column, place), index, first + place, reference) for place in taken]
+    return chosen, notes
+
+
+def _slice(
+    whole: Reference,
+    values: Mapping[tuple[str, str], Values],
+    outputs: Outputs,
+    timestamps: Floats | None,
+    windows: tuple[Window, ...],
+) -> Reference:
+    """The profile of some rows, in the columns and bins of the whole."""
+    rows = len(next(iter(values.values())))
+    part = _count(replace(whole, rows=rows, notes=()), values, timestamps, windows)
+    if whole.labels is not None and outputs.labels is not None:
+        of_labels = {("label", ""): outputs.labels}
+        part = replace(part, labels=_count(replace(whole.labels, rows=rows), of_labels, timestamps, windows))
+    return _with_outcomes(part, outputs)
 
 
 # -- reading ------------------------------------------------------------------------------------------------
@@ -231,6 +287,34 @@ def _count(
     )
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """What reference rows say of the model: predictions, scores and labels, None where they do not."""
+
+    predictions: Values | None
+    scores: Values | None
+    labels: Values | None
+
+    @property
+    def single_scores(self) -> Floats | None:
+        """One number a row, where that is what there is."""
+        return self.scores if isinstance(self.scores, np.ndarray) else None
+
+    def take(self, rows: Ints) -> Outputs:
+        """Those of the given rows."""
+        columns = (self.predictions, self.scores, self.labels)
+        return Outputs(*(None if values is None else take_rows(values, rows) for values in columns))
+
+
+def _with_classes(reference: Reference, outputs: Outputs, positive_class: str) -> Reference:
+    """The reference with its classes."""
+    predictions, score = outputs.predictions, outputs.single_scores
+    if predictions is None:
+        return reference
+    means = mean_scores(predictions, score) if score is not None and reference.task == "binary" else {}
+    return with_classes(reference, positive_class, means)
+
+
 # -- labels -------------------------------------------------------------------------------------------------
 
 
@@ -256,28 +340,18 @@ def _with_labels(
     return replace(reference, labels=_count(profile, {("label", ""): labels}, timestamps, windows))
 
 
-def _with_outcomes(
-    reference: Reference,
-    predictions: Values | None,
-    scores: Values | None,
-    labels: Values | None,
-    positive_class: str,
-) -> Reference:
-    """The reference with its classes, and with what its labels say of its predictions."""
-    if predictions is None:
+def _with_outcomes(reference: Reference, outputs: Outputs) -> Reference:
+    """The reference with what its labels say of its predictions."""
+    layout = outcome_layout(reference)
+    if layout is None or reference.labels is None or outputs.labels is None or outputs.predictions is None:
         return reference
-    score = scores if isinstance(scores, np.ndarray) else None
-    means = mean_scores(predictions, score) if score is not None and reference.task == "binary" else {}
-    named = with_classes(reference, positive_class, means)
-    layout = outcome_layout(named)
-    if layout is None or reference.labels is None or labels is None:
-        return named
-    if isinstance(scores, list) and layout.classifies:
-        score = class_scores(scores, layout.classes)
+    score = outputs.single_scores
+    if isinstance(outputs.scores, list) and layout.classifies:
+        score = class_scores(outputs.scores, layout.classes)
         score = score[:, layout.positive] if layout.task == "binary" else score
     hours = np.zeros(reference.rows, np.int64)
-    outcomes = fold_outcomes(layout, labels, predictions, score, hours)[0]
-    return replace(named, outcomes=outcomes.encode(layout))
+    outcomes = fold_outcomes(layout, outputs.labels, outputs.predictions, score, hours)[0]
+    return replace(reference, outcomes=outcomes.encode(layout))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from exporter.fleet import Binning, Version
 from exporter.model_config import ModelConfig
 from exporter.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.segment_evaluation import segment_references
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class _Kept:
     rules: QualityRules
     run_metrics: Mapping[str, float]
     against: QualityReference | None
+    segments: Mapping[str, QualityReference]
 
 
 class QualityReferences:
@@ -31,8 +33,13 @@ class QualityReferences:
         known = (kept.reference_id, kept.rules, kept.run_metrics) if kept is not None else None
         if kept is None or known != (binning.reference_id, rules, metrics):
             against = quality_reference(binning.reference, rules, metrics)
-            kept = self._kept[version] = _Kept(binning.reference_id, rules, metrics, against)
+            segments = segment_references(binning.reference, rules)
+            kept = self._kept[version] = _Kept(binning.reference_id, rules, metrics, against, segments)
         return kept.against
+
+    def of_segments(self, version: Version) -> Mapping[str, QualityReference]:
+        """Those of the segments, by name, of what was found last."""
+        return self._kept[version].segments
 
     def keep_only(self, versions: set[Version]) -> None:
         """Forget the others."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
@@ -90,6 +90,14 @@ class Column:
         return tuple(f"{index:02d} {name}" for index, name in enumerate([*names, MISSING, MISMATCH]))
 
 
+def segment_name(column: Column, category: int) -> str:
+    """The name of the slice that is in a category; a long one tells its index as well."""
+    text = column.categories[category]
+    if column.kind == "boolean":
+        text = {"0": "false", "1": "true"}[text]
+    return f"{column.name}={text}" if len(text) <= 60 else f"{column.name}={text[:59]}… ({category:02d})"
+
+
 def _interval_names(edges: Floats) -> list[str]:
     for digits in (4, 6, 9, 17):  # the shortest that keeps neighbours apart
         texts = [f"{edge:.{digits}g}" for edge in edges]
@@ -160,6 +168,20 @@ class Variation:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A slice of a version's rows: those in one category of a column.
+
+    `cell` is the category's, counted over the whole layout. `reference` is the profile of the reference's own
+    rows of the slice, in the columns of the whole.
+    """
+
+    name: str
+    column: int
+    cell: int
+    reference: Reference
+
+
+@dataclass(frozen=True)
 class Reference:
     """A version's reference profile.
 
@@ -170,7 +192,7 @@ class Reference:
     `classes` are canonical texts and `positive_class` one of them, both empty unless the task is to classify.
     `labels` is the profile of the target, whose one column is no column of this one, since samples do not
     bring it; `outcomes` is what `Outcomes.encode` wrote of the reference's own predictions and labels. Both
-    are empty where the reference has none.
+    are empty where the reference has none. `segments` are the slices that are looked at by themselves.
     """
 
     columns: tuple[Column, ...]
@@ -187,6 +209,7 @@ class Reference:
     positive_class: str = ""
     labels: Reference | None = None
     outcomes: bytes = b""
+    segments: tuple[Segment, ...] = ()
 
     @cached_property
     def offsets(self) -> Ints:
@@ -227,9 +250,9 @@ class Reference:
     def _payload(self) -> bytes:
         return json.dumps(self._state(), sort_keys=True, separators=(",", ":")).encode()
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self, *, with_columns: bool = True) -> dict[str, Any]:
         state: dict[str, Any] = {
-            "columns": [
+            "columns": with_columns and [
                 {
                     "name": c.name, "role": c.role, "kind": c.kind, "edges": c.edges.tolist(),
                     "categories": list(c.categories), "known": c.known.tolist(),
@@ -253,8 +276,17 @@ class Reference:
         of_labels = {
             "classes": list(self.classes),
             "positive_class": self.positive_class,
-            "labels": self.labels._state() if self.labels is not None else None,
+            "labels": self.labels._state(with_columns=with_columns) if self.labels is not None else None,
             "outcomes": self.outcomes.hex(),
+            "segments": [
+                {
+                    "name": segment.name,
+                    "column": segment.column,
+                    "cell": segment.cell,
+                    "reference": segment.reference._state(with_columns=False),
+                }
+                for segment in self.segments
+            ],
         }
         # What is empty is left out: the digest of a reference without labels says nothing of labels.
         return state | {name: value for name, value in of_labels.items() if value}
@@ -279,25 +311,17 @@ def decode_reference(data: bytes) -> Reference:
         raise ReferenceInvalidError(f"the stored reference cannot be read: {error}") from error
 
 
-def _restore(state: dict[str, Any]) -> Reference:
-    columns = tuple(
-        Column(
-            **{
-                **c,
-                "edges": np.array(c["edges"], np.float64),
-                "categories": tuple(c["categories"]),
-                "known": np.array(c["known"], np.uint64),
-            }
-        )
-        for c in state["columns"]
-    )
+def _restore(state: dict[str, Any], whole: Reference | None = None) -> Reference:
+    """The reference of a state; that of a segment has the columns of the whole."""
+    columns = whole.columns if whole is not None else _restore_columns(state)
     variation = {
         int(seconds): Variation(
             chunks=v.pop("chunks"), **{name: np.array(values, np.float64) for name, values in v.items()}
         )
         for seconds, v in state["variation"].items()
     }
-    return Reference(
+    labels_of_whole = whole.labels if whole is not None else None
+    restored = Reference(
         columns=columns,
         counts=np.array(state["counts"], np.int64),
         moments=np.array(state["moments"], np.float64).reshape(len(columns), 3),
@@ -310,6 +334,25 @@ def _restore(state: dict[str, Any]) -> Reference:
         notes=tuple(state["notes"]),
         classes=tuple(state.get("classes", ())),
         positive_class=state.get("positive_class", ""),
-        labels=_restore(state["labels"]) if "labels" in state else None,
+        labels=_restore(state["labels"], labels_of_whole) if "labels" in state else None,
         outcomes=bytes.fromhex(state.get("outcomes", "")),
+    )
+    segments = [
+        Segment(**{**segment, "reference": _restore(segment["reference"], restored)})
+        for segment in state.get("segments", ())
+    ]
+    return replace(restored, segments=tuple(segments))
+
+
+def _restore_columns(state: dict[str, Any]) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            **{
+                **c,
+                "edges": np.array(c["edges"], np.float64),
+                "categories": tuple(c["categories"]),
+                "known": np.array(c["known"], np.uint64),
+            }
+        )
+        for c in state["columns"]
     )

@@ -47,6 +47,7 @@ aggregates = sa.Table(
     sa.Column("reference_id", sa.Integer, primary_key=True),
     sa.Column("family", sa.SmallInteger, primary_key=True),
     sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("segment", sa.String, primary_key=True, server_default=""),  # empty: of all rows
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -55,6 +56,7 @@ outcomes = sa.Table(
     metadata,
     sa.Column("reference_id", sa.Integer, primary_key=True),
     sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("segment", sa.String, primary_key=True, server_default=""),
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -110,6 +112,7 @@ def prediction_table(day: int) -> sa.Table:
         sa.Column("prediction", sa.String),
         sa.Column("score", sa.Float),
         sa.Column("scores", sa.String),  # of several classes, see ClassScores.text
+        sa.Column("segments", sa.String),  # see segments_of_rows
         sqlite_with_rowid=False,
     )
 
@@ -139,6 +142,7 @@ class PredictionRow(NamedTuple):
     prediction: str | None
     score: float | None
     scores: str | None = None
+    segments: str | None = None
 
 
 @dataclass(frozen=True)

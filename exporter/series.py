@@ -26,7 +26,9 @@ from exporter.exposition import Family, histogram_prefixes, histogram_values, re
 from exporter.outcomes import LABEL_DELAY_BOUNDS
 from exporter.quality import QualityEvaluation
 from exporter.quality_series import count_quality_series, quality_samples
-from exporter.reference import Column, Reference
+from exporter.reference import Column, Reference, Segment
+from exporter.segment_evaluation import SegmentEvaluation
+from exporter.segment_series import count_segment_series, segment_samples
 from exporter.telemetry import Telemetry
 
 _MISSED_EVALUATIONS = 5
@@ -77,6 +79,7 @@ class VersionView:
     label_delay: Ints = field(default_factory=lambda: np.zeros(len(LABEL_DELAY_BOUNDS) + 1, np.int64))
     label_delay_sum: float = 0.0
     alias_changes: Mapping[str, float] = field(default_factory=dict)
+    segments: tuple[SegmentEvaluation, ...] = ()
 
     def __post_init__(self) -> None:
         cells = self.reference.cells if self.reference is not None else 0
@@ -89,12 +92,13 @@ class VersionView:
 
 @dataclass(frozen=True)
 class CutBins:
-    """Columns of a version whose bins are left out, and how many series that saves."""
+    """Columns of a version whose bins are left out, its segments that are, and how many series that saves."""
 
     model: str
     version: str
     columns: tuple[str, ...]
     series: int
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class SeriesCollector:
 
         Measures of an evaluation that is more than five intervals old are left out: a hung monitor must not
         freeze them. Above `max_series` bins are left out, of whole columns, the last features first, so that
-        every version shows those of equally many.
+        every version shows those of equally many; then segments in the same way, the last ones first.
         """
         used: dict[tuple[str, str, str], _VersionPrefixes] = {}
         own = self._telemetry.families((view.model, view.version) for view in views)
@@ -131,7 +135,7 @@ class SeriesCollector:
         if runs is not None:  # whatever they show now: bins must not come and go with them
             set_aside += self._settings.max_run_series + 1
             own += runs
-        shown = self._count_shown_columns(views, prefixes, set_aside)
+        sliced, shown = self._count_shown(views, prefixes, set_aside)
         oldest = now - _MISSED_EVALUATIONS * self._settings.evaluation_interval_seconds
 
         samples = _Samples()
@@ -143,9 +147,18 @@ class SeriesCollector:
                 evaluated = self._prefixes_of(view, view.evaluation.reference, used)
                 _add_evaluation(samples, view.evaluation, evaluated)
                 _add_quality(samples, view, view.evaluation.reference)
+                version, names = (view.model, view.version), self._settings.bin_names
+                evaluations, reference = view.segments[:sliced], view.evaluation.reference
+                for name, labels, value in segment_samples(version, reference, evaluations, names=names):
+                    samples.add_one(name, labels, value)
         self._prefixes = used
 
-        cut = tuple(known.cut(shown) for known in prefixes if len(known.columns) > shown)
+        windows = len(self._settings.windows)
+        cut = tuple(
+            known.cut(shown, sliced, windows)
+            for known in prefixes
+            if len(known.columns) > shown or len(known.segments) > sliced
+        )
         samples.add_one("mlflow_exporter_dropped_series", (), sum(bins.series for bins in cut))
         others = sum(len(family.prefixes) for family in (*samples.families(), *own))
         samples.add_one("mlflow_exporter_series", (), others + 1)
@@ -165,10 +178,12 @@ class SeriesCollector:
             )
         return used[key]
 
-    def _count_shown_columns(
+    def _count_shown(
         self, views: Sequence[VersionView], prefixes: Sequence[_VersionPrefixes], own: int
-    ) -> int:
-        """How many columns of each version may show their bins; `own` series are the exporter's.
+    ) -> tuple[int, int]:
+        """How many segments of each version may be shown, and how many columns may show their bins.
+
+        `own` series are the exporter's.
 
         What else a version may ever show is set aside first, whether it is there or not: with what is
         there, a verdict that comes and goes would make counters come and go.
@@ -183,10 +198,17 @@ class SeriesCollector:
         budget -= sum(by_version + 3 * len(view.aliases) + len(view.run_metrics) for view in views)
         budget -= by_column * sum(len(known.columns) for known in prefixes)
 
+        costs = np.zeros(max((len(known.segments) for known in prefixes), default=0), np.int64)
+        for known in prefixes:
+            if known.reference is not None:
+                costs[: len(known.segments)] += count_segment_series(windows, known.reference)
+        sliced = int(np.searchsorted(np.cumsum(costs), budget, side="right"))
+        budget -= int(costs[:sliced].sum())
+
         costs = np.zeros(max((len(known.columns) for known in prefixes), default=0), np.int64)
         for known in prefixes:
             costs[known.ranks] += _FAMILIES_OF_BINS * known.sizes
-        return int(np.searchsorted(np.cumsum(costs), budget, side="right"))
+        return sliced, int(np.searchsorted(np.cumsum(costs), budget, side="right"))
 
 
 def _add_facts(samples: _Samples, view: VersionView) -> None:
@@ -310,6 +332,8 @@ class _VersionPrefixes:
         self._version = (model, version)
         self._bin_names = bin_names
         self._rendered: dict[tuple[str, ...], list[str]] = {}
+        self.reference = reference
+        self.segments: tuple[Segment, ...] = reference.segments if reference is not None else ()
         self.columns: tuple[Column, ...] = reference.columns if reference is not None else ()
         self.sizes = np.array([column.cells for column in self.columns], np.int64)
         order = sorted(range(len(self.columns)), key=lambda index: self.columns[index].role == "feature")
@@ -363,8 +387,13 @@ class _VersionPrefixes:
             self._rendered[key] = [render_prefix(metric, (*self._version, *m, *labels)) for m in middles]
         return self._rendered[key]
 
-    def cut(self, shown: int) -> CutBins:
-        """What is left out where only the first `shown` columns, by rank, show their bins."""
+    def cut(self, shown: int, sliced: int, windows: int) -> CutBins:
+        """What is left out where only the first `shown` columns, by rank, show their bins, and only the first
+        `sliced` segments are shown."""
         hidden = np.flatnonzero(self.ranks >= shown)
         names = tuple(self.columns[index].name for index in hidden)
-        return CutBins(*self._version, names, _FAMILIES_OF_BINS * int(self.sizes[hidden].sum()))
+        segments = tuple(segment.name for segment in self.segments[sliced:])
+        series = _FAMILIES_OF_BINS * int(self.sizes[hidden].sum())
+        if self.reference is not None:
+            series += len(segments) * count_segment_series(windows, self.reference)
+        return CutBins(*self._version, names, series, segments)

@@ -100,8 +100,8 @@ class Service:
             self._cut = collection.cut
             for cut in collection.cut:
                 log.warning(
-                    "%s version %s: bins of %d columns are left out, the limit is %d series",
-                    cut.model, cut.version, len(cut.columns), self.settings.max_series,
+                    "%s version %s: bins of %d columns and %d segments are left out, the limit is %d series",
+                    cut.model, cut.version, len(cut.columns), len(cut.segments), self.settings.max_series,
                 )  # fmt: skip
         return render(select_families(collection.families, names, groups), form)
 
@@ -147,6 +147,7 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         latency_sum=live.totals.latency_sum,
         last_prediction=version.last_prediction,
         quality=version.quality,
+        segments=version.segments,
         maturation_seconds=version.facts.config.maturation,
         labels_total=live.totals.labels,
         label_delay=live.totals.label_delay,

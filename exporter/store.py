@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,11 +140,37 @@ class Store:
     def load_blocks(self, reference_id: int) -> tuple[dict[int, Aggregate], dict[int, Aggregate]]:
         """The fine and the coarse blocks that were counted in a reference's bins, by their start."""
         families: tuple[dict[int, Aggregate], dict[int, Aggregate]] = ({}, {})
-        query = sa.select(schema.aggregates).where(schema.aggregates.c.reference_id == reference_id)
+        query = sa.select(schema.aggregates).filter_by(reference_id=reference_id, segment="")
         with self._reading() as connection:
             for row in connection.execute(query):
                 families[row.family][row.start] = decode_aggregate(bytes(row.payload))
         return families
+
+    def load_segment_blocks(self, reference_id: int) -> dict[str, dict[int, Aggregate]]:
+        """The blocks of each segment that has any, by their start."""
+        found: dict[str, dict[int, Aggregate]] = defaultdict(dict)
+        blocks = schema.aggregates
+        query = sa.select(blocks).where(blocks.c.reference_id == reference_id, blocks.c.segment != "")
+        with self._reading() as connection:
+            for row in connection.execute(query):
+                found[row.segment][row.start] = decode_aggregate(bytes(row.payload))
+        return found
+
+    def load_segment_outcomes(
+        self, reference_id: int, layout: OutcomeLayout
+    ) -> dict[str, dict[int, Outcomes]]:
+        """The outcomes of each segment that has any, by the start of their hour.
+
+        Raises:
+            StoreError: they were counted in another layout.
+        """
+        found: dict[str, dict[int, Outcomes]] = defaultdict(dict)
+        hours = schema.outcomes
+        query = sa.select(hours).where(hours.c.reference_id == reference_id, hours.c.segment != "")
+        with self._reading() as connection:
+            for row in connection.execute(query):
+                found[row.segment][row.start] = decode_outcomes(layout, bytes(row.payload))
+        return found
 
     def load_outcomes(self, reference_id: int, layout: OutcomeLayout) -> dict[int, Outcomes]:
         """The outcomes that were counted in a layout, by the start of their hour.
@@ -151,7 +178,7 @@ class Store:
         Raises:
             StoreError: they were counted in another.
         """
-        query = sa.select(schema.outcomes).where(schema.outcomes.c.reference_id == reference_id)
+        query = sa.select(schema.outcomes).filter_by(reference_id=reference_id, segment="")
         with self._reading() as connection:
             return {
                 row.start: decode_outcomes(layout, bytes(row.payload)) for row in connection.execute(query)

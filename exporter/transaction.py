@@ -76,15 +76,16 @@ class Transaction:
         table = self._prediction_table(day)
         upsert = self._insert_tuples(table) + (
             " ON CONFLICT (id_hash, version_id) DO UPDATE SET payload = excluded.payload, at = excluded.at,"
-            " prediction = excluded.prediction, score = excluded.score, scores = excluded.scores"
+            " prediction = excluded.prediction, score = excluded.score, scores = excluded.scores,"
+            " segments = excluded.segments"
         )
         self.connection.exec_driver_sql(upsert, list(rows))
 
-    def put_aggregates(self, reference_id: int, family: int, blocks: Mapping[int, Aggregate]) -> None:
-        values = [
-            {"reference_id": reference_id, "family": family, "start": start, "payload": block.encode()}
-            for start, block in blocks.items()
-        ]
+    def put_aggregates(
+        self, reference_id: int, family: int, blocks: Mapping[int, Aggregate], segment: str = ""
+    ) -> None:
+        key = {"reference_id": reference_id, "family": family, "segment": segment}
+        values = [{**key, "start": start, "payload": block.encode()} for start, block in blocks.items()]
         if values:
             self.connection.execute(upsert(schema.aggregates, "payload", self.connection), values)
 
@@ -98,15 +99,16 @@ class Transaction:
                 )
             )
 
-    def put_outcomes(self, reference_id: int, layout: OutcomeLayout, hours: Mapping[int, Outcomes]) -> None:
-        values = [
-            {"reference_id": reference_id, "start": start, "payload": outcomes.encode(layout)}
-            for start, outcomes in hours.items()
-        ]
+    def put_outcomes(
+        self, reference_id: int, layout: OutcomeLayout, hours: Mapping[int, Outcomes], segment: str = ""
+    ) -> None:
+        key = {"reference_id": reference_id, "segment": segment}
+        values = [{**key, "start": start, "payload": found.encode(layout)} for start, found in hours.items()]
         if values:
             self.connection.execute(upsert(schema.outcomes, "payload", self.connection), values)
 
     def delete_outcomes(self, reference_id: int) -> None:
+        """Those of all rows and of all segments."""
         self.connection.execute(
             sa.delete(schema.outcomes).where(schema.outcomes.c.reference_id == reference_id)
         )

@@ -13,14 +13,15 @@ from exporter.commit import Commit, family_of
 from exporter.committer import Committer
 from exporter.config import Settings
 from exporter.errors import RequestError
-from exporter.fleet import Binning, Live, Status, Version
+from exporter.fleet import Binning, Live, Slice, Status, Version
 from exporter.ingest import bin_spooled
-from exporter.label_counting import fold_pairs
+from exporter.label_counting import fold_pairs, pairs_by_segment
 from exporter.label_tables import LabelTables, count_unmatched
-from exporter.outcome_layout import outcome_layout
+from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Outcomes
 from exporter.reference import Reference
 from exporter.schema import COARSE, DAY_SECONDS, FINE, LABELS
+from exporter.segments import coarse_starts, fold_segments
 from exporter.store import Store
 
 KEY_RETENTION_SECONDS = 86400.0
@@ -40,6 +41,7 @@ def activate(
     fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
     layout = outcome_layout(reference)
     counted = store.load_outcomes(reference_id, layout) if reference_id is not None and layout else {}
+    known_id = reference_id
     spooled = store.load_spooled(version.key)
     waited = np.zeros(reference.cells, np.int64)
     commit = Commit()
@@ -48,7 +50,8 @@ def activate(
             reference_id = transaction.save_reference(version.key, reference, now)
         timeline = Timeline(settings, fine, coarse)
         maturation = transaction.find_maturation(reference_id)
-        binning = Binning(reference_id, reference, timeline, layout, counted, maturation)
+        slices = _load_slices(store, settings, reference, known_id, layout)
+        binning = Binning(reference_id, reference, timeline, layout, counted, maturation, slices)
         for waiting in spooled:
             try:
                 binned, latency = bin_spooled(waiting, reference, settings)
@@ -62,14 +65,37 @@ def activate(
             for start, block in fold(reference, binned, starts, latency).items():
                 commit.add_block(version, binning, start, block, now)
                 waited += block.counts
+            hours = coarse_starts(waiting.times, settings.coarse_seconds)
+            for segment, start, block in fold_segments(reference, binned, hours):
+                commit.add_segment_block(version, binning, segment, start, block)
         commit.write(transaction)
         transaction.delete_spooled(version.key)
         transaction.set_status(version.key, "")
     for (_, family, start), block in commit.blocks.items():
         family_of(binning.timeline, family)[start] = block
+    for (_, segment, start), block in commit.segment_blocks.items():
+        binning.slices[segment].timeline.coarse[start] = block
     # Traffic was counted as it came; the bins count from here.
     version.live = Live(binning, replace(version.live.totals, values=waited))
     version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
+
+
+def _load_slices(
+    store: Store,
+    settings: Settings,
+    reference: Reference,
+    reference_id: int | None,
+    layout: OutcomeLayout | None,
+) -> dict[str, Slice]:
+    """What is stored of each segment; nothing of a reference that is not stored yet."""
+    names = [segment.name for segment in reference.segments]
+    if reference_id is None or not names:
+        return {name: Slice(Timeline(settings)) for name in names}
+    blocks = store.load_segment_blocks(reference_id)
+    outcomes = store.load_segment_outcomes(reference_id, layout) if layout is not None else {}
+    return {
+        name: Slice(Timeline(settings, coarse=blocks.get(name)), outcomes.get(name, {})) for name in names
+    }
 
 
 def do_without(store: Store, version: Version, status: Status, detail: str) -> None:
@@ -118,6 +144,7 @@ def recount(store: Store, settings: Settings, committer: Committer, version: Ver
         return
     binning = replace(version.binning, maturation_seconds=version.facts.config.maturation)
     counted: dict[int, Outcomes] = {}
+    by_segment: dict[str, dict[int, Outcomes]] = {name: {} for name in binning.slices}
     with store.begin() as transaction:
         tables = LabelTables(transaction, committer.prediction_days, committer.label_days)
         for labels in tables.all_labels(version.model):
@@ -127,13 +154,22 @@ def recount(store: Store, settings: Settings, committer: Committer, version: Ver
                 for label in labels
                 if version.key in latest.get(label.id_hash, {})
             ]
-            for hour, outcomes in fold_pairs(binning, pairs, settings).items():
-                counted[hour] = counted[hour] + outcomes if hour in counted else outcomes
+            _add(counted, fold_pairs(binning, pairs, settings))
+            for name, inside in pairs_by_segment(binning, pairs).items():
+                _add(by_segment[name], fold_pairs(binning, inside, settings))
         transaction.delete_outcomes(binning.reference_id)
         if binning.layout is not None:
             transaction.put_outcomes(binning.reference_id, binning.layout, counted)
+            for name, outcomes in by_segment.items():
+                transaction.put_outcomes(binning.reference_id, binning.layout, outcomes, name)
         transaction.set_maturation(binning.reference_id, version.facts.config.maturation)
-    version.live = replace(version.live, binning=replace(binning, outcomes=counted))
+    slices = {name: replace(binning.slices[name], outcomes=found) for name, found in by_segment.items()}
+    version.live = replace(version.live, binning=replace(binning, outcomes=counted, slices=slices))
+
+
+def _add(hours: dict[int, Outcomes], more: dict[int, Outcomes]) -> None:
+    for hour, outcomes in more.items():
+        hours[hour] = hours[hour] + outcomes if hour in hours else outcomes
 
 
 class UnmatchedLabels:
@@ -179,4 +215,13 @@ def _compact(store: Store, settings: Settings, version: Version, binning: Binnin
     fine = {start: block for start, block in timeline.fine.items() if start >= horizon}
     coarser = {start: block for start, block in (timeline.coarse | merged).items() if start >= oldest}
     # A new timeline: who evaluates the old one must not see a block twice, or not at all.
-    version.live = replace(version.live, binning=replace(binning, timeline=Timeline(settings, fine, coarser)))
+    slices = {name: _without_expired(settings, found, now) for name, found in binning.slices.items()}
+    renewed = replace(binning, timeline=Timeline(settings, fine, coarser), slices=slices)
+    version.live = replace(version.live, binning=renewed)
+
+
+def _without_expired(settings: Settings, found: Slice, now: float) -> Slice:
+    oldest, oldest_outcome = now - settings.retention_seconds, now - settings.outcome_retention_seconds
+    blocks = {start: block for start, block in found.timeline.coarse.items() if start >= oldest}
+    outcomes = {start: counted for start, counted in found.outcomes.items() if start >= oldest_outcome}
+    return Slice(Timeline(settings, coarse=blocks), outcomes)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Column, NumericBins, Reference, Variation, decode_reference
+from exporter.reference import Column, NumericBins, Reference, Segment, Variation, decode_reference
 
 ROWS = 2000
 
@@ -236,6 +236,8 @@ def test_the_digest_depends_on_everything_that_is_in_a_reference(reference: Refe
         other = {3600: reference.variation[86400]}
     elif name == "labels":
         other = None
+    elif name == "segments":
+        other = (Segment("a=b", 0, 0, replace(reference, rows=7)),)
     else:
         other = changed(getattr(reference, name))
 

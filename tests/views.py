@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from exporter.experiments import Experiment, Run, experiment_families
 from exporter.exposition import Family
 from exporter.measures.intervals import Interval
 from exporter.quality import ClassQuality, EstimatedQuality, MetricQuality, QualityEvaluation
-from exporter.reference import Column, Reference, Variation
+from exporter.reference import Column, Reference, Segment, Variation
+from exporter.segment_evaluation import SegmentEvaluation
 from exporter.series import VersionView
 from exporter.telemetry import Telemetry
 
@@ -133,7 +135,9 @@ def make_quality() -> QualityEvaluation:
 
 def make_view(reference: Reference | None = None, **changes: Any) -> VersionView:
     """Version 3 of `fraud`, with everything that a version can have."""
-    reference = reference if reference is not None else make_reference()
+    if reference is None:
+        whole = make_reference()
+        reference = replace(whole, segments=(Segment("country=DE", 1, 5, whole),))
     state: dict[str, Any] = {
         "model": "fraud",
         "version": "3",
@@ -156,8 +160,14 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "label_delay": np.array([0, 800] + [0] * 8 + [100, 0], np.int64),
         "label_delay_sum": 8_800_000.5,
         "alias_changes": {"champion": NOW - 7200},
+        "segments": tuple(make_segment_evaluation(reference, segment) for segment in reference.segments),
     }
     return VersionView(**{**state, **changes})
+
+
+def make_segment_evaluation(reference: Reference, segment: Segment) -> SegmentEvaluation:
+    """With the figures of the whole."""
+    return SegmentEvaluation(segment, make_evaluation(reference).windows, (make_quality(),))
 
 
 def make_bare_view(model: str = 'odd "näme"\\', version: str = "1") -> VersionView:

@@ -49,6 +49,11 @@ def _problems(version: Version) -> list[str]:
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}
         unknown = named - {column.name for column in reference.columns}
         problems += [f"the reference has no column {name!r}" for name in sorted(unknown)]
+        sliced = {reference.columns[segment.column].name for segment in reference.segments}
+        later = [n for n in config.segments if n in reference.feature_names and n not in sliced]
+        problems += [
+            f"column {name!r} does not slice this reference, but may slice the next" for name in later
+        ]
         left = [name for name in sorted(reference.feature_names) if not config.columns.select(name)]
         problems += [f"column {name!r} is left out of the next reference, not of this one" for name in left]
     return problems

@@ -1,0 +1,74 @@
+"""Rows of a batch -> counts by segment: the slice of a version's rows that are in one category of a column.
+
+Segments are frozen with the reference, like its bins. They are counted in coarse blocks, in the cells of the
+whole, so that drift and quality of a slice are measured as those of the whole are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from exporter.aggregate import Aggregate, fold
+from exporter.arrays import Bools, Floats, Ints
+from exporter.binning import Binned
+from exporter.reference import Reference
+
+Pair = TypeVar("Pair", bound=tuple[Any, ...])
+
+
+def fold_segments(
+    reference: Reference, binned: Binned, starts: Ints, keep: Bools | None = None
+) -> Iterator[tuple[str, int, Aggregate]]:
+    """Name of a segment, start of a block, and the rows that are in both.
+
+    Args:
+        reference: whose layout `binned` is in.
+        binned: the batch.
+        starts: (rows,) the coarse block of each row.
+        keep: (rows,) rows that count; None for all.
+    """
+    for segment in reference.segments:
+        inside = binned.cells[segment.column] == segment.cell
+        rows = np.flatnonzero(inside if keep is None else inside & keep)
+        for start, block in fold(reference, binned.take(rows), starts[rows], None).items():
+            yield segment.name, start, block
+
+
+def coarse_starts(times: Floats, coarse_seconds: int) -> Ints:
+    """(rows,) start of the coarse block of each time."""
+    starts: Ints = (times // coarse_seconds).astype(np.int64) * coarse_seconds
+    return starts
+
+
+def segments_of_rows(reference: Reference, binned: Binned) -> list[str | None]:
+    """One text a row that names its segments, for `split_by_segment`; None where it is in none."""
+    segments = reference.segments
+    if not segments:
+        return [None] * binned.cells.shape[1]
+    inside = np.stack([binned.cells[segment.column] == segment.cell for segment in segments], axis=1)
+    distinct, which = np.unique(inside, axis=0, return_inverse=True)
+    texts = []
+    for row in distinct:
+        names = [segment.name for segment, is_inside in zip(segments, row, strict=True) if is_inside]
+        texts.append(json.dumps(names) if names else None)
+    return [texts[place] for place in which.reshape(-1).tolist()]
+
+
+def split_by_segment(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Pairs that begin with a stored prediction, by the names of the segments that it is in."""
+    found: dict[str, list[Pair]] = defaultdict(list)
+    names: dict[str, list[str]] = {}
+    for pair in pairs:
+        text = pair[0].segments
+        if text is None:
+            continue
+        if text not in names:
+            names[text] = json.loads(text)
+        for name in names[text]:
+            found[name].append(pair)
+    return found
