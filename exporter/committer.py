@@ -20,7 +20,6 @@ from exporter.ingest import Part, Prepared, bin_spooled
 from exporter.label_counting import count_outcomes
 from exporter.label_tables import LabelTables
 from exporter.labelling import Joining, LabelAnswer, PreparedLabels
-from exporter.schema import DAY_SECONDS
 from exporter.segments import coarse_starts, fold_segments
 from exporter.store import Store
 from exporter.telemetry import DropReason
@@ -113,12 +112,9 @@ class Committer:
         return identities
 
     def _remember_ids(self, part: Part, keep: Bools) -> None:
-        days: dict[int, list[bytes]] = {}
-        for place, row in zip(part.prediction_rows.tolist(), part.predictions, strict=True):
-            if keep[place]:
-                days.setdefault(int(row.at // DAY_SECONDS), []).append(row.id_hash)
-        for day, hashes in days.items():
-            self.prediction_days.add(day, hashes)
+        for day, numbers in part.days.items():
+            kept = numbers[keep[part.prediction_rows[numbers]]].tolist()
+            self.prediction_days.add(day, [part.predictions[number].id_hash for number in kept])
 
     def _count(self, transaction: Transaction, commit: Commit, part: Part, keep: Bools, now: float) -> None:
         """Add the rows of a part that count to what the commit will make true."""

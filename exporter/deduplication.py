@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from exporter.arrays import Bools
+from exporter.arrays import Bools, Ints
 from exporter.config import Settings
 from exporter.ingest import Part
 from exporter.schema import DAY_SECONDS, PredictionRow
@@ -59,23 +59,25 @@ def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings
     """Tell new rows from repeated ones by id, version and payload, and remember the new ones."""
     keeps = [np.ones(part.rows, np.bool_) for part in parts]
     conflicts = [0] * len(parts)
-    days: dict[int, list[tuple[int, int, PredictionRow]]] = {}
-    for number, part in enumerate(parts):
-        for place, row in zip(part.prediction_rows.tolist(), part.predictions, strict=True):
-            days.setdefault(int(row.at // DAY_SECONDS), []).append((number, place, row))
-    for day, rows in days.items():
-        first: dict[tuple[bytes, int], PredictionRow] = {}
-        for _, _, row in rows:
-            first.setdefault((row.id_hash, row.version_id), row)
-        known = _find_yesterdays(transaction, day, rows, parts, settings)
+    for day in sorted({day for part in parts for day in part.days}):
+        rows = [row for part in parts if day in part.days for row in _rows(part, part.days[day])]
+        keys = [row[:2] for row in rows]
+        # The first of its kind counts; later ones in this commit repeat it.
+        first = dict(zip(reversed(keys), reversed(rows), strict=True))
+        known = _find_yesterdays(transaction, day, parts, settings)
         if known:  # some came again today already
             known |= transaction.find_predictions(day, [id_hash for id_hash, _ in known])
-        known |= transaction.insert_predictions(day, [row for key, row in first.items() if key not in known])
+        fresh = rows if len(first) == len(rows) else list(first.values())
+        if known:
+            fresh = [row for row in fresh if row[:2] not in known]
+        known |= transaction.insert_predictions(day, fresh)
+        if not known and len(first) == len(rows):
+            continue  # all new, as nearly always
         changed = {}
-        for number, place, row in rows:
-            key = (row.id_hash, row.version_id)
+        for number, place, row in _numbered(parts, day):
+            key = row[:2]
             if key not in known:
-                known[key] = row.payload  # the first of its kind counts; later ones in this commit repeat it
+                known[key] = row.payload
             elif known[key] == row.payload:
                 keeps[number][place] = False
             else:
@@ -89,22 +91,34 @@ def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings
     ]
 
 
+def _rows(part: Part, numbers: Ints) -> Sequence[PredictionRow]:
+    if len(numbers) == len(part.predictions):
+        return part.predictions
+    return [part.predictions[number] for number in numbers.tolist()]
+
+
+def _numbered(parts: Sequence[Part], day: int) -> Iterator[tuple[int, int, PredictionRow]]:
+    """The rows of a day with the numbers of their part and of the row in it."""
+    for number, part in enumerate(parts):
+        if day in part.days:
+            places = part.prediction_rows[part.days[day]].tolist()
+            for place, row in zip(places, _rows(part, part.days[day]), strict=True):
+                yield number, place, row
+
+
 def _find_yesterdays(
-    transaction: Transaction,
-    day: int,
-    rows: Sequence[tuple[int, int, PredictionRow]],
-    parts: Sequence[Part],
-    settings: Settings,
+    transaction: Transaction, day: int, parts: Sequence[Part], settings: Settings
 ) -> dict[tuple[bytes, int], int]:
     """What the day before knows of rows from shortly after midnight whose first try may have been before it.
 
     Without a time of its own a row gets that of its receipt; with one ahead of our clock likewise, and a
     later try the one it brings.
     """
-    hashes = [
-        row.id_hash
-        for number, place, row in rows
-        if row.at - day * DAY_SECONDS
-        < (settings.max_future_seconds if parts[number].exact[place] else RETRY_SECONDS)
-    ]
+    hashes = []
+    for part in parts:
+        numbers = part.days.get(day, np.zeros(0, np.int64))
+        places = part.prediction_rows[numbers]
+        limit = np.where(part.exact[places], settings.max_future_seconds, RETRY_SECONDS)
+        early = numbers[part.times[places] - day * DAY_SECONDS < limit]
+        hashes += [part.predictions[number].id_hash for number in early.tolist()]
     return transaction.find_predictions(day - 1, hashes) if hashes else {}

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from itertools import repeat
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,6 +32,8 @@ from exporter.telemetry import DropReason
 
 MAX_PREDICTION_LENGTH = 256
 MAX_SPOOLED_ROWS = 100_000  # of one version, while its reference is being loaded
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,12 @@ class Part:
     @property
     def rows(self) -> int:
         return len(self.times)
+
+    @cached_property
+    def days(self) -> dict[int, Ints]:
+        """The UTC days that `predictions` are from, and which they are: numbers within the list."""
+        days = (self.times[self.prediction_rows] // DAY_SECONDS).astype(np.int64)
+        return {int(day): np.flatnonzero(days == day) for day in np.unique(days)}
 
     def spooled(self, keep: Bools) -> SpooledRequest:
         """The rows that count, in the form in which they wait for a reference."""
@@ -159,30 +170,8 @@ def _part(
         binned = bin_batch(binning.reference, batch, all_times)
         binned = binned if whole else binned.take(rows)
         unknown = unknown_columns(binning.reference, batch)
-    predictions: list[PredictionRow] = []
-    prediction_rows: list[int] = []
-    labelled: list[LabelledRow] = []
-    ids = batch.ids or [None] * batch.rows
-    labels = label_texts(batch.label) if batch.label is not None else [None] * batch.rows
-    if batch.ids is not None or batch.label is not None:
-        texts = _texts(batch.prediction)
-        score, scores = _score(batch.score, batch.rows), _scores(batch.score, batch.rows)
-        segments: list[str | None] = [None] * len(rows)
-        if binning is not None and binned is not None:
-            segments = segments_of_rows(binning.reference, binned)
-        for place, (row, at) in enumerate(zip(rows.tolist(), times.tolist(), strict=True)):
-            row_id, label = ids[row], labels[row]
-            if row_id is None and label is None:
-                continue
-            hashed = id_hash(version.model, row_id) if row_id is not None else b""
-            payload = int(payloads[row]) if payloads is not None else 0
-            own = (texts[row], score[row], scores[row], segments[place])
-            prediction = PredictionRow(hashed, version.key, payload, at, *own)
-            if row_id is not None:
-                predictions.append(prediction)
-                prediction_rows.append(place)
-            if label is not None:
-                labelled.append(LabelledRow(place, prediction, label))
+    segments = [] if binning is None or binned is None else segments_of_rows(binning.reference, binned)
+    predictions, prediction_rows, labelled = _identified(batch, version, rows, times, payloads, segments)
     return Part(
         version=version,
         request=request,
@@ -193,9 +182,52 @@ def _part(
         binning=binning,
         binned=binned,
         predictions=predictions,
-        prediction_rows=np.array(prediction_rows, np.int64),
+        prediction_rows=prediction_rows,
         labelled=labelled,
         unknown_columns=unknown,
+    )
+
+
+def _identified(
+    batch: Batch,
+    version: Version,
+    rows: Ints,
+    times: Floats,
+    payloads: Ints | None,
+    segments: Sequence[str | None],
+) -> tuple[list[PredictionRow], Ints, list[LabelledRow]]:
+    """The rows with an id, their places, and the rows with a label."""
+    if batch.ids is None and batch.label is None:
+        return [], np.zeros(0, np.int64), []
+    numbers = rows.tolist()
+
+    def chosen(values: list[_T]) -> list[_T]:
+        return values if len(numbers) == batch.rows else [values[row] for row in numbers]
+
+    ids = chosen(batch.ids) if batch.ids is not None else [None] * len(numbers)
+    hashes = [id_hash(version.model, each) if each is not None else b"" for each in ids]
+    every = list(
+        map(
+            PredictionRow._make,
+            zip(
+                hashes,
+                repeat(version.key),
+                payloads[rows].tolist() if payloads is not None else repeat(0),
+                times.tolist(),
+                chosen(_texts(batch.prediction)),
+                chosen(_score(batch.score, batch.rows)),
+                chosen(_scores(batch.score, batch.rows)),
+                segments or repeat(None),
+                strict=False,
+            ),
+        )
+    )
+    places = [place for place, hashed in enumerate(hashes) if hashed]
+    labels = chosen(label_texts(batch.label)) if batch.label is not None else []
+    return (
+        every if len(places) == len(every) else [every[place] for place in places],
+        np.array(places, np.int64),
+        [LabelledRow(place, every[place], text) for place, text in enumerate(labels) if text is not None],
     )
 
 

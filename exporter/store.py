@@ -30,6 +30,7 @@ from exporter.schema import SCHEMA_VERSION, AliasMove, SpooledRequest, StoredVer
 from exporter.transaction import Transaction, stored_days, upsert
 
 IDS_AT_ONCE = 50_000
+_SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
 
 
@@ -90,10 +91,7 @@ class Store:
         """A transaction: committed and on disk when the block ends, undone when it raises."""
         with self._writing() as connection:
             # An advisory lock ends with its session, which a restart of PostgreSQL ends without our notice.
-            owner = connection.scalar(
-                sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
-            )
-            if owner != self._owner:
+            if connection.scalar(_SELECT_OWNER) != self._owner:
                 raise StoreError("another exporter took over this database")
             yield Transaction(connection)
 
@@ -281,7 +279,8 @@ class Store:
             connection.execute(schema.meta.insert(), values)
         elif found != str(SCHEMA_VERSION):
             raise StoreError(f"the store has schema {found}, this exporter needs {SCHEMA_VERSION}")
-        connection.execute(upsert(schema.meta, "value", connection), {"key": "owner", "value": self._owner})
+        put = upsert(schema.meta, "value", connection.dialect.name)
+        connection.execute(put, {"key": "owner", "value": self._owner})
 
 
 def _select_versions() -> sa.Select[Any]:

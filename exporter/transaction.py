@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +25,13 @@ from exporter.schema import (
     SpooledRequest,
     label_table,
     prediction_table,
+)
+
+# Statements of every commit are made once: to make one takes SQLAlchemy longer than to execute it.
+_SET_LAST_PREDICTION = (
+    sa.update(schema.versions)
+    .where(schema.versions.c.id == sa.bindparam("key"))
+    .values(last_prediction=sa.bindparam("at"))
 )
 
 
@@ -87,7 +95,9 @@ class Transaction:
         key = {"reference_id": reference_id, "family": family, "segment": segment}
         values = [{**key, "start": start, "payload": block.encode()} for start, block in blocks.items()]
         if values:
-            self.connection.execute(upsert(schema.aggregates, "payload", self.connection), values)
+            self.connection.execute(
+                upsert(schema.aggregates, "payload", self.connection.dialect.name), values
+            )
 
     def delete_aggregates(self, reference_id: int, family: int, starts: Sequence[int]) -> None:
         for start in starts:
@@ -105,7 +115,7 @@ class Transaction:
         key = {"reference_id": reference_id, "segment": segment}
         values = [{**key, "start": start, "payload": found.encode(layout)} for start, found in hours.items()]
         if values:
-            self.connection.execute(upsert(schema.outcomes, "payload", self.connection), values)
+            self.connection.execute(upsert(schema.outcomes, "payload", self.connection.dialect.name), values)
 
     def delete_outcomes(self, reference_id: int) -> None:
         """Those of all rows and of all segments."""
@@ -121,11 +131,10 @@ class Transaction:
 
     def set_maturation(self, reference_id: int, seconds: float) -> None:
         values = {"key": f"maturation {reference_id}", "value": repr(seconds)}
-        self.connection.execute(upsert(schema.meta, "value", self.connection), values)
+        self.connection.execute(upsert(schema.meta, "value", self.connection.dialect.name), values)
 
     def set_last_prediction(self, version_id: int, at: float) -> None:
-        update = sa.update(schema.versions).where(schema.versions.c.id == version_id)
-        self.connection.execute(update.values(last_prediction=at))
+        self.connection.execute(_SET_LAST_PREDICTION, {"key": version_id, "at": at})
 
     def set_status(self, version_id: int, status: str) -> None:
         self.connection.execute(
@@ -202,7 +211,7 @@ class Transaction:
         """The table of a day, created where it is not there."""
         table = prediction_table(day)
         if day not in self._days:
-            self.connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            self.connection.exec_driver_sql(_create_statement(table, self.connection.dialect))
             self._days.add(day)
         return table
 
@@ -223,9 +232,15 @@ def stored_days(connection: sa.Connection, prefix: str) -> list[int]:
     return sorted(int(day) for day in days if day.isdigit())
 
 
-def upsert(table: sa.Table, column: str, connection: sa.Connection) -> Any:
+@lru_cache(maxsize=64)
+def _create_statement(table: sa.Table, dialect: sa.Dialect) -> str:
+    return str(sa.schema.CreateTable(table, if_not_exists=True).compile(dialect=dialect))
+
+
+@lru_cache
+def upsert(table: sa.Table, column: str, dialect: str) -> Any:
     """Insert rows, or set `column` of those whose primary key is there."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = insert(table)
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key), set_={column: statement.excluded[column]}
