@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, SplineTransformer
 
+from exporter.demo import aliases
 from exporter.demo.flights import CATEGORIES, FEATURES
 
 Parameters = dict[str, int | float]
@@ -57,10 +58,10 @@ def _splines(parameters: Parameters) -> Pipeline:
 
 
 CHAMPION = Candidate(
-    "champion",
+    aliases.CHAMPION,
     "gradient boosting",
     {"max_iter": 80, "learning_rate": 0.1, "max_leaf_nodes": 15, "random_state": 2013},
     _trees,
 )
-CHALLENGER = Candidate("challenger", "splines", {"n_knots": 8, "C": 1.0}, _splines)
+CHALLENGER = Candidate(aliases.CHALLENGER, "splines", {"n_knots": 8, "C": 1.0}, _splines)
 CANDIDATES = (CHAMPION, CHALLENGER)

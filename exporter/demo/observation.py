@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from exporter.config import parse_window
-from exporter.demo.candidates import CHAMPION
+from exporter.demo.aliases import CHAMPION
 
 TIMEOUT_SECONDS = 2.0
 SCORE, LIMIT, DETECTED = "mlflow_model_drift_score", "mlflow_model_drift_limit", "mlflow_model_drift_detected"
@@ -86,7 +86,7 @@ def read_findings(samples: Sequence[Sample]) -> list[Finding]:
 
     Those of the champion: the input of the others is the same.
     """
-    champions = {version for version, alias in _aliases(samples).items() if alias == CHAMPION.alias}
+    champions = {version for version, alias in _aliases(samples).items() if alias == CHAMPION}
     series: dict[str, dict[tuple[str, str], float]] = {}
     for sample in samples:
         if "column" in sample.labels and sample.labels["model_version"] in champions:

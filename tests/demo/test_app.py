@@ -72,6 +72,11 @@ def test_the_command_line_does_not_import_what_only_the_demo_needs() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+def test_the_screen_does_not_wait_for_the_import_of_the_models() -> None:
+    script = "import sys, exporter.demo.demonstration; sys.exit('sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_the_phase_is_what_the_traffic_announced_last() -> None:
     output = "noise: x\ntraining: a model\nWARNING whatever\nhealthy: as ever\nnoise: y\n"
     assert read_phase(output) == ("healthy", "as ever")
