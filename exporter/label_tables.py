@@ -52,19 +52,19 @@ class LabelTables:
         """The labels of these ids, where there are any."""
         found = {}
         for day, ids in self._labels.candidates(hashes).items():
-            for values in self._select(f"{LABELS}{day}", ids):
-                hashed, model_id, label, at, matched = values
-                row = LabelRow(bytes(hashed), model_id, label, at, bool(matched))
-                found[row.id_hash] = StoredLabel(day, row)
+            for hashed, model_id, label, at, matched in self._select(f"{LABELS}{day}", ids):
+                found[hashed] = StoredLabel(day, LabelRow(hashed, model_id, label, at, bool(matched)))
         return found
 
     def find_latest(self, hashes: Sequence[bytes]) -> dict[bytes, dict[int, PredictionRow]]:
         """Of each id, and of each version that scored it, the latest prediction."""
         found: dict[bytes, dict[int, PredictionRow]] = {}
         for day, ids in self._predictions.candidates(hashes).items():  # newest first
-            for values in self._select(f"{PREDICTIONS}{day}", ids):
-                row = PredictionRow(bytes(values[0]), *values[1:])
-                found.setdefault(row.id_hash, {}).setdefault(row.version_id, row)
+            for row in map(PredictionRow._make, self._select(f"{PREDICTIONS}{day}", ids)):
+                if row.id_hash in found:
+                    found[row.id_hash].setdefault(row.version_id, row)
+                else:
+                    found[row.id_hash] = {row.version_id: row}
         return found
 
     def all_labels(self, model: str) -> Iterator[list[LabelRow]]:
@@ -116,13 +116,13 @@ class LabelTables:
     def _place(self) -> str:
         return "?" if self._connection.dialect.name == "sqlite" else "%s"
 
-    def _select(self, table: str, ids: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
+    def _select(self, table: str, ids: Sequence[bytes]) -> Iterator[Sequence[Any]]:
         ordered = sorted(ids)  # neighbours share pages
         for start in range(0, len(ordered), LOOKUP_IDS):
             part = tuple(ordered[start : start + LOOKUP_IDS])
             places = ", ".join([self._place] * len(part))
             query = f"SELECT * FROM {table} WHERE id_hash IN ({places})"  # noqa: S608 - the name is our own
-            yield from map(tuple, self._connection.exec_driver_sql(query, part))
+            yield from self._connection.exec_driver_sql(query, part).fetchall()
 
 
 def count_unmatched(connection: sa.Connection, day: int) -> dict[str, int]:

@@ -128,45 +128,44 @@ class Joining:
         hashes = list(dict.fromkeys(hashed for request in requests for hashed in request.hashes))
         stored = self._tables.find_labels(hashes)
         predictions = self._tables.find_latest(hashes)
-        current: dict[bytes, StoredLabel] = dict(stored)
-        today = int(self._now // DAY_SECONDS)
+        current = {hashed: label.row for hashed, label in stored.items()}
         answers = []
         for request in requests:
             model_id = self._tables.model_id(request.model)
-            counts = dict.fromkeys(("accepted", "unmatched", "corrections", "duplicates"), 0)
+            accepted = unmatched = corrections = duplicates = 0
             for hashed, label, at in zip(request.hashes, request.labels, request.at, strict=True):
                 known = current.get(hashed)
                 if known is None:
                     matched = hashed in predictions
-                    row = LabelRow(hashed, model_id, label, at, matched)
-                    current[hashed] = StoredLabel(today, row)
-                    counts["accepted" if matched else "unmatched"] += 1
-                elif known.row.label == label:
-                    counts["duplicates"] += 1
+                    current[hashed] = LabelRow(hashed, model_id, label, at, matched)
+                    accepted += matched
+                    unmatched += not matched
+                elif known.label == label:
+                    duplicates += 1
                 else:
-                    current[hashed] = known._replace(row=known.row._replace(label=label))
-                    counts["corrections"] += 1
-            answers.append(LabelAnswer(**counts))
-        self._keep(stored, current, predictions, today)
+                    current[hashed] = known._replace(label=label)
+                    corrections += 1
+            answers.append(LabelAnswer(accepted, unmatched, corrections, duplicates))
+        self._keep(stored, current, predictions)
         return answers
 
     def _keep(
         self,
         stored: Mapping[bytes, StoredLabel],
-        current: Mapping[bytes, StoredLabel],
+        current: Mapping[bytes, LabelRow],
         predictions: Mapping[bytes, Mapping[int, PredictionRow]],
-        today: int,
     ) -> None:
-        new = [label.row for hashed, label in current.items() if hashed not in stored]
-        changed = [label for hashed, label in current.items() if hashed in stored and label != stored[hashed]]
-        for row in new:
-            self.outcomes += (
-                Outcome(prediction, row, 1, first=True)
-                for prediction in predictions.get(row.id_hash, {}).values()
-            )
-        for label in changed:
-            for prediction in predictions.get(label.row.id_hash, {}).values():
-                self.outcomes.append(Outcome(prediction, stored[label.row.id_hash].row, -1, first=False))
-                self.outcomes.append(Outcome(prediction, label.row, 1, first=False))
-        self._tables.insert(today, new)
+        new, changed = [], []
+        for hashed, row in current.items():
+            before = stored.get(hashed)
+            if before is None:
+                new.append(row)
+                for prediction in predictions.get(hashed, {}).values():
+                    self.outcomes.append(Outcome(prediction, row, 1, first=True))
+            elif before.row != row:
+                changed.append(StoredLabel(before.day, row))
+                for prediction in predictions.get(hashed, {}).values():
+                    self.outcomes.append(Outcome(prediction, before.row, -1, first=False))
+                    self.outcomes.append(Outcome(prediction, row, 1, first=False))
+        self._tables.insert(int(self._now // DAY_SECONDS), new)
         self._tables.update(changed)

@@ -194,8 +194,8 @@ class Store:
                 return
             ids = sa.table(f"{prefix}{day}", sa.column("id_hash"))
             found = connection.execution_options(stream_results=True).execute(sa.select(ids.c.id_hash))
-            for part in found.partitions(IDS_AT_ONCE):
-                yield [bytes(row[0]) for row in part]
+            for part in found.scalars().partitions(IDS_AT_ONCE):
+                yield list(part)
 
     def load_spooled(self, version_id: int) -> list[SpooledRequest]:
         """What waits for a version's reference, in order of arrival."""
