@@ -1,4 +1,4 @@
-"""The command line: `mlflow-exporter serve`, `mlflow-exporter check-config`, `mlflow-exporter demo`."""
+"""The command line: `mlflow-exporter serve`, `check-config`, `rebaseline` and `demo`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
-from exporter import __version__
+from exporter import __version__, rebaseline_client
 from exporter.config import Settings, load_settings
 from exporter.errors import ConfigError, StoreError
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(options.run(options))
     except ConfigError as error:
         sys.exit(_complain(error, 2))
-    except StoreError as error:
+    except (StoreError, rebaseline_client.RefusedError) as error:
         sys.exit(_complain(error, 1))
 
 
@@ -60,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check-config", help="say what is wrong with a configuration file")
     check.add_argument("file", type=Path)
     check.set_defaults(run=_check_config)
+    rebaseline = commands.add_parser(
+        "rebaseline",
+        help="replace the reference of a version, on purpose",
+        description="Ask a running exporter to replace the reference of a version. EXPORTER_API_TOKEN_FILE "
+        "names the file with its token.",
+    )
+    rebaseline_client.add_arguments(rebaseline)
     demo = commands.add_parser("demo", help="watch a real model drift, an alert fire and a mail arrive")
     from exporter.demo import app as demo_app
 

@@ -11,6 +11,7 @@ ExporterError
 │   └── ReferenceInvalidError   there is one, and it is broken, empty or unusable
 └── RequestError                a request is refused; carries the HTTP status of the answer
     ├── UnauthorizedError 401
+    ├── ForbiddenError    403
     ├── UnknownModelError 404
     ├── TooLargeError     413
     ├── UnsupportedError  415
@@ -78,6 +79,11 @@ class RequestError(ExporterError):
 class UnauthorizedError(RequestError):
     status = 401
     title = "Unauthorized"
+
+
+class ForbiddenError(RequestError):
+    status = 403
+    title = "Forbidden"
 
 
 class UnknownModelError(RequestError):

@@ -94,6 +94,19 @@ spool = sa.Table(
     sa.Column("row_numbers", sa.LargeBinary, nullable=False),
     sa.Column("times", sa.LargeBinary, nullable=False),
 )
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("old_digest", sa.String, nullable=False),
+    sa.Column("new_digest", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+)
 
 
 @lru_cache(maxsize=64)
@@ -164,6 +177,21 @@ class AliasMove:
     alias: str
     version: str
     since: float
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """Who changed what on purpose, when and why. Digests are of references, the old one empty where there
+    was none."""
+
+    at: float
+    by: str
+    action: str
+    model: str
+    version: str
+    old_digest: str
+    new_digest: str
+    reason: str
 
 
 @dataclass(frozen=True)

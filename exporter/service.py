@@ -14,6 +14,7 @@ from exporter.fleet import Fleet, Version
 from exporter.id_reader import IdReader
 from exporter.model_config import ConfigFile, load_config_file
 from exporter.monitor import Monitor
+from exporter.rebaselining import Rebaseliner
 from exporter.registry import Registry
 from exporter.runs import RunWatcher
 from exporter.series import Collection as SeriesCollection
@@ -45,6 +46,7 @@ class Service:
         committer = self.writer.committer
         self.ids = IdReader(self.store, committer.prediction_days, committer.label_days)
         self.monitor = Monitor(settings, self.store, self.fleet, self.writer, self.telemetry, registry, clock)
+        self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)
         self._cut: tuple[CutBins, ...] = ()

@@ -12,6 +12,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -26,7 +27,7 @@ from exporter.errors import ConfigError, StoreError
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, decode_outcomes
 from exporter.reference import Reference, decode_reference
-from exporter.schema import SCHEMA_VERSION, AliasMove, SpooledRequest, StoredVersion
+from exporter.schema import SCHEMA_VERSION, AliasMove, AuditEntry, SpooledRequest, StoredVersion
 from exporter.transaction import Transaction, stored_days, upsert
 
 IDS_AT_ONCE = 50_000
@@ -225,6 +226,13 @@ class Store:
     def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
         with self.begin() as transaction:
             transaction.connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
+
+    def load_audit(self, limit: int) -> list[AuditEntry]:
+        """What was changed on purpose, newest first."""
+        query = sa.select(*(schema.audit.c[item.name] for item in fields(AuditEntry)))
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(schema.audit.c.id.desc()).limit(limit))
+            return [AuditEntry(**row._mapping) for row in rows]
 
     # -- opening --------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from exporter.schema import (
     FINE,
     LABELS,
     PREDICTIONS,
+    AuditEntry,
     PredictionRow,
     SpooledRequest,
     label_table,
@@ -181,6 +182,9 @@ class Transaction:
         key = self.connection.execute(schema.references.insert(), values).inserted_primary_key
         assert key is not None
         return int(key[0])
+
+    def add_audit(self, entry: AuditEntry) -> None:
+        self.connection.execute(schema.audit.insert(), vars(entry))
 
     def forget(
         self, keys_before: float, blocks_before: float, outcomes_before: float, days_before: int

@@ -20,7 +20,7 @@ from exporter.label_tables import LabelTables, count_unmatched
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Outcomes
 from exporter.reference import Reference
-from exporter.schema import COARSE, DAY_SECONDS, FINE, LABELS
+from exporter.schema import COARSE, DAY_SECONDS, FINE, LABELS, AuditEntry
 from exporter.segments import coarse_starts, fold_segments
 from exporter.store import Store
 
@@ -36,8 +36,12 @@ def activate(
     reference: Reference,
     reference_id: int | None,
     now: float,
+    entry: AuditEntry | None = None,
 ) -> None:
-    """Give a version its reference, stored already under an id or not, and count what waited for it."""
+    """Give a version its reference, stored already under an id or not, and count what waited for it.
+
+    `entry` says who replaced one that it had.
+    """
     fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
     layout = outcome_layout(reference)
     counted = store.load_outcomes(reference_id, layout) if reference_id is not None and layout else {}
@@ -48,6 +52,8 @@ def activate(
     with store.begin() as transaction:
         if reference_id is None:
             reference_id = transaction.save_reference(version.key, reference, now)
+        if entry is not None:
+            transaction.add_audit(entry)
         timeline = Timeline(settings, fine, coarse)
         maturation = transaction.find_maturation(reference_id)
         slices = _load_slices(store, settings, reference, known_id, layout)

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from exporter import __version__
+from exporter.api.audit_routes import audit_router
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.routes import operations_router, v1_router
 from exporter.api.wire import untyped_schemas
@@ -38,6 +39,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPI(title="mlflow-exporter", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     app.include_router(v1_router(service))
+    app.include_router(audit_router(service))
     app.include_router(operations_router(service))
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -15,10 +13,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from exporter.api import wire
+from exporter.api.access import authorizer
 from exporter.api.bodies import BodyReader
 from exporter.api.problems import PROBLEM_TYPE, problem
 from exporter.api.views import models_view, version_detail
-from exporter.errors import ConfigError, RequestError, UnauthorizedError, UnknownModelError
+from exporter.errors import ConfigError, RequestError, UnknownModelError
 from exporter.exposition import accepts_gzip, choose_format, compress_page
 from exporter.ingest import Prepared, prepare
 from exporter.ingest import Request as IngestRequest
@@ -39,10 +38,11 @@ def _refusal(text: str) -> dict[str, Any]:
     }
 
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+REFUSALS: dict[int | str, dict[str, Any]] = {
     status: _refusal(text)
     for status, text in {
         401: "No or a wrong token, where one is set.",
+        403: "No token is set, and the request is not from this machine.",
         404: "The model, version or alias is not monitored; the answer says what is.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a compressed body.",
@@ -91,21 +91,9 @@ def _query(*names: str) -> list[dict[str, Any]]:
     ]
 
 
-def _authorizer(service: Service) -> Any:
-    path = service.settings.api_token_file
-    token = Path(path).read_text("utf-8").strip().encode() if path else b""
-
-    async def authorize(request: Request) -> None:  # async, or it would run in a thread
-        given = request.headers.get("authorization", "").encode()
-        if token and not hmac.compare_digest(given, b"Bearer " + token):
-            raise UnauthorizedError("send `Authorization: Bearer <token>`")
-
-    return authorize
-
-
 def v1_router(service: Service) -> APIRouter:
     """Samples in, evaluations out."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(_authorizer(service))])
+    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service))])
     bodies = BodyReader(service.settings.max_body_bytes)
     threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
 
@@ -129,7 +117,7 @@ def v1_router(service: Service) -> APIRouter:
         "/predictions",
         status_code=202,
         response_model=wire.Accepted,
-        responses=_REFUSALS,
+        responses=REFUSALS,
         openapi_extra={
             "requestBody": _PREDICTION_BODY,
             "parameters": [*_query("model", "version", "alias"), _KEY],
@@ -143,7 +131,7 @@ def v1_router(service: Service) -> APIRouter:
         "/labels",
         status_code=202,
         response_model=wire.AcceptedLabels,
-        responses=_REFUSALS,
+        responses=REFUSALS,
         openapi_extra={"requestBody": _LABEL_BODY, "parameters": [*_query("model"), _KEY]},
     )
     async def post_labels(request: Request) -> Response:
@@ -167,14 +155,14 @@ def v1_router(service: Service) -> APIRouter:
         service.telemetry.observe_ingest(time.monotonic() - started)
         return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)
 
-    @router.get("/models", responses={401: _REFUSALS[401]})
+    @router.get("/models", responses={401: REFUSALS[401]})
     def get_models() -> wire.Models:
         """What is monitored, and how MLflow answered last."""
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.monitor.registry_error)
 
     @router.get(
-        "/models/{model:path}/versions/{version}", responses={k: _REFUSALS[k] for k in (401, 404, 422)}
+        "/models/{model:path}/versions/{version}", responses={k: REFUSALS[k] for k in (401, 404, 422)}
     )
     def get_version(model: str, version: str) -> wire.VersionDetail:
         """A version's reference and latest evaluation."""
@@ -191,7 +179,7 @@ def operations_router(service: Service) -> APIRouter:
     router = APIRouter()
 
     @router.head("/metrics", include_in_schema=False)
-    @router.get("/metrics", response_class=PlainTextResponse, responses={422: _REFUSALS[422]})
+    @router.get("/metrics", response_class=PlainTextResponse, responses={422: REFUSALS[422]})
     def get_metrics(
         request: Request,
         names: Annotated[list[str] | None, Query(alias="name[]", description="Only these metrics.")] = None,
@@ -225,10 +213,10 @@ def operations_router(service: Service) -> APIRouter:
         "/-/reload",
         response_class=PlainTextResponse,
         responses={
-            401: _REFUSALS[401],
+            401: REFUSALS[401],
             500: _refusal("The file cannot be used, and what held before holds on; says where and why."),
         },
-        dependencies=[Depends(_authorizer(service))],
+        dependencies=[Depends(authorizer(service))],
     )
     def post_reload() -> Response:
         """Read the configuration file again; without one there is nothing to do."""

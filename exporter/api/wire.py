@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from exporter import schema
+
 Scalar = float | int | bool | str | None
 Score = float | list[float | None] | dict[str, float | None] | None
 
@@ -174,6 +176,41 @@ class Problem(BaseModel):
     status: int
     detail: str
     where: Annotated[str | None, Field(examples=["predictions[3].features"])] = None
+
+
+class Rebaselined(BaseModel):
+    """The version's new reference."""
+
+    old_digest: Annotated[str, Field(description="Of the reference before; empty where there was none.")]
+    new_digest: str
+    rows: int
+    provisional: Annotated[
+        bool, Field(description="No natural variation is known: there are verdicts, but no alerts.")
+    ]
+    notes: list[str]
+
+
+class AuditEntry(BaseModel):
+    """Who changed what on purpose, when and why."""
+
+    at: datetime
+    by: str
+    action: str
+    model: str
+    version: str
+    old_digest: str
+    new_digest: str
+    reason: str
+
+    @classmethod
+    def of(cls, entry: schema.AuditEntry) -> AuditEntry:
+        return cls(**vars(entry))
+
+
+class Audit(BaseModel):
+    """The newest first."""
+
+    entries: list[AuditEntry]
 
 
 class VersionSummary(BaseModel):

@@ -59,6 +59,8 @@ def test_it_describes_every_route(document: dict[str, Any]) -> None:
         ("/v1/predictions", "post"),
         ("/v1/models", "get"),
         ("/v1/models/{model}/versions/{version}", "get"),
+        ("/v1/models/{model}/versions/{version}/rebaseline", "post"),
+        ("/v1/audit", "get"),
         ("/metrics", "get"),
         ("/-/healthy", "get"),
         ("/-/ready", "get"),

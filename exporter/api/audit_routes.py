@@ -1,0 +1,95 @@
+"""The routes that change something on purpose, and what was changed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from exporter.api import wire
+from exporter.api.access import authorizer, local_without_token
+from exporter.api.bodies import BodyReader
+from exporter.api.routes import REFUSALS
+from exporter.config import parse_window
+from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
+from exporter.rebaselining import Order
+from exporter.samples import PARQUET_TYPE
+from exporter.service import Service
+
+LINES_TYPE = "application/jsonl"
+MAX_ENTRIES = 1000
+_Text = Annotated[str, Query(min_length=1, max_length=500)]
+
+
+def audit_router(service: Service) -> APIRouter:
+    """Rebaselining, and the audit trail."""
+    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service))])
+    bodies = BodyReader(service.settings.max_body_bytes)
+
+    @router.post(
+        "/models/{model:path}/versions/{version}/rebaseline",
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 413, 415, 422, 503)},
+        dependencies=[Depends(local_without_token(service))],
+        openapi_extra={
+            "requestBody": {
+                "content": {PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+    )
+    async def post_rebaseline(
+        request: Request,
+        model: str,
+        version: str,
+        by: Annotated[_Text, Query(description="Who wants it.")],
+        reason: Annotated[_Text, Query(description="Why.")],
+        live: Annotated[str, Query(description="A duration such as `24h`, in place of a body.")] = "",
+    ) -> wire.Rebaselined:
+        """Replace a version's reference: by a Parquet file in the body, or by what was counted lately."""
+        found = service.fleet.versions.get((model, version))
+        if found is None:
+            raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
+        order = Order(by, reason)
+        async with bodies.read(request) as body:
+            if bool(body) == bool(live):
+                raise MalformedError("either `live` or a Parquet file as the body", "live")
+            if live:
+                entry, reference = await run_in_threadpool(
+                    service.rebaseliner.from_live, found, _period(live), order
+                )
+            else:
+                kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind != PARQUET_TYPE:
+                    raise UnsupportedError(f"content type {kind!r}, taken is {PARQUET_TYPE}")
+                entry, reference = await run_in_threadpool(service.rebaseliner.from_file, found, body, order)
+        return wire.Rebaselined(
+            old_digest=entry.old_digest,
+            new_digest=entry.new_digest,
+            rows=reference.rows,
+            provisional=reference.provisional,
+            notes=list(reference.notes),
+        )
+
+    @router.get(
+        "/audit",
+        response_model=wire.Audit,
+        responses={200: {"content": {LINES_TYPE: {}}}, 401: REFUSALS[401], 422: REFUSALS[422]},
+    )
+    def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
+        """What was changed on purpose, newest first; JSON lines on `Accept: application/jsonl`."""
+        entries = [wire.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
+        if LINES_TYPE in request.headers.get("accept", ""):
+            lines = b"".join(orjson.dumps(e.model_dump(), option=orjson.OPT_APPEND_NEWLINE) for e in entries)
+            return Response(lines, media_type=LINES_TYPE)
+        return wire.Audit(entries=entries)
+
+    return router
+
+
+def _period(text: str) -> Any:
+    try:
+        return parse_window(text)
+    except ConfigError as error:
+        raise MalformedError(str(error), "live") from error

@@ -1,0 +1,118 @@
+"""A version's reference is replaced on purpose: the way out of one that is off for good."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from exporter.config import Settings, Window
+from exporter.errors import MalformedError, ReferenceInvalidError, StoreError, UnavailableError
+from exporter.fleet import Status, Version
+from exporter.profile import ReferenceData, build_reference
+from exporter.recent_reference import recent_reference
+from exporter.reference import Reference
+from exporter.schema import AuditEntry
+from exporter.store import Store
+from exporter.tables import read_table
+from exporter.upkeep import activate, recount
+from exporter.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who wants a reference replaced, and why."""
+
+    by: str
+    reason: str
+
+
+class Rebaseliner:
+    """Replaces references. Counts in the bins of the old one stay stored under it; windows start anew."""
+
+    def __init__(self, settings: Settings, store: Store, writer: Writer, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._store = store
+        self._writer = writer
+        self._clock = clock
+
+    def from_live(self, version: Version, period: Window, order: Order) -> tuple[AuditEntry, Reference]:
+        """Make the last `period` the reference, in the bins of the one before.
+
+        Raises:
+            MalformedError: there are no such bins, or too few rows.
+            UnavailableError: the store failed; nothing has changed.
+        """
+        binning = version.binning
+        if binning is None:
+            raise MalformedError("the version has no reference whose bins could stay: send a file", "live")
+        timeline = binning.timeline.snapshot()
+        try:
+            reference = recent_reference(
+                binning.reference, timeline, period, self._settings.windows, self._clock()
+            )
+        except ReferenceInvalidError as error:
+            raise MalformedError(str(error), "live") from error
+        return self._replace(version, reference, order), reference
+
+    def from_file(self, version: Version, parquet: bytes, order: Order) -> tuple[AuditEntry, Reference]:
+        """Make a file the reference, with bins of its own.
+
+        What the configuration does not say of it is as it was for the reference before.
+
+        Raises:
+            MalformedError: it cannot be one.
+            UnavailableError: the version's first reference is still looked for, or the store failed.
+        """
+        if version.binning is None and version.status is Status.PENDING:
+            raise UnavailableError("its first reference is still looked for", retry_after_seconds=30)
+        try:
+            with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
+                path = Path(directory, "reference.parquet")
+                path.write_bytes(parquet)
+                table, notes = read_table(path, self._settings.reference_max_rows)
+            data = ReferenceData(table, "file", notes=tuple(notes))
+            if version.binning is not None:
+                before = version.binning.reference
+                data = replace(
+                    data, task=before.task, target=before.target, positive_class=before.positive_class
+                )
+            data = replace(data, **version.facts.config.reference_fields())
+            reference = build_reference(data, self._settings.windows, self._settings.max_columns)
+        except ReferenceInvalidError as error:
+            raise MalformedError(str(error)) from error
+        return self._replace(version, reference, order), reference
+
+    def _replace(self, version: Version, reference: Reference, order: Order) -> AuditEntry:
+        done: list[AuditEntry] = []
+
+        def switch() -> None:
+            now, before = self._clock(), version.binning
+            entry = AuditEntry(
+                at=now,
+                by=order.by,
+                action="rebaseline",
+                model=version.model,
+                version=version.version,
+                old_digest=before.reference.digest if before is not None else "",
+                new_digest=reference.digest,
+                reason=order.reason,
+            )
+            activate(self._store, self._settings, version, reference, None, now, entry)
+            done.append(entry)
+
+        try:
+            self._writer.call(switch).result()
+        except StoreError as error:
+            raise UnavailableError(str(error), retry_after_seconds=5) from error
+        log.info("%s version %s: reference replaced by %s: %s", *version.names, order.by, order.reason)
+        try:
+            committer = self._writer.committer
+            self._writer.call(lambda: recount(self._store, self._settings, committer, version)).result()
+        except StoreError as error:  # the loader sees that it is due, and does it
+            log.error("%s version %s: %s", *version.names, error)
+        return done[0]

@@ -1,0 +1,99 @@
+"""A reference from what a version counted lately, in the bins that it has: what it sees now is normal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from exporter.aggregate import Timeline, WindowSum
+from exporter.config import Window
+from exporter.errors import ReferenceInvalidError
+from exporter.measures.variation import MIN_CHUNKS, natural_variation
+from exporter.reference import Reference, Variation
+
+MIN_ROWS = 1000  # with fewer, what chance did to the reference is taken for drift later
+# Seven days hold one weekend: they cannot tell how far a weekend may be from the next.
+MIN_VARIATION_SECONDS = 14 * 86400
+MAX_CHUNK_CELLS = 4_000_000
+CROWDED = 0.5
+
+
+def recent_reference(
+    reference: Reference, timeline: Timeline, period: Window, windows: tuple[Window, ...], now: float
+) -> Reference:
+    """The reference with the counts of the last `period` in place of its own.
+
+    Rows are not kept, so bins stay where they are, and what the reference says of labels stays too: which
+    quality was promised does not change because the inputs do. Natural variation is that of the period,
+    where it is at least two weeks; otherwise verdicts are provisional.
+
+    Raises:
+        ReferenceInvalidError: there were too few rows.
+    """
+    start = now - period.seconds
+    found = timeline.sum(reference.cells, len(reference.columns), start, np.inf)
+    if found.rows < MIN_ROWS:
+        raise ReferenceInvalidError(
+            f"{found.rows:,} rows came in the last {period.name}, a reference needs {MIN_ROWS:,}"
+        )
+    variation = {}
+    notes = [
+        f"the live rows of the last {period.name} in the bins of the reference before: "
+        "what was wrong with them is taken as normal"
+    ]
+    if period.seconds >= MIN_VARIATION_SECONDS:
+        variation = _variation(reference, timeline, start, windows)
+    if not variation:
+        notes.append("no natural variation, verdicts are provisional: it takes two weeks to see some")
+    crowded = _crowded(reference, found)
+    if crowded:
+        notes.append(
+            f"most values are beyond the bins of {', '.join(crowded)}, where little drift can be seen: "
+            "a file would give them bins of their own"
+        )
+    return replace(
+        reference,
+        counts=found.counts,
+        moments=found.moments,
+        rows=found.rows,
+        source="live",
+        variation=variation,
+        notes=tuple(notes),
+    )
+
+
+def _variation(
+    reference: Reference, timeline: Timeline, start: float, windows: tuple[Window, ...]
+) -> dict[int, Variation]:
+    coarse = timeline.settings.coarse_seconds
+    blocks = {s: block.counts for family in (timeline.fine, timeline.coarse) for s, block in family.items()}
+    inside = sorted(s for s in blocks if s >= start)
+    variation = {}
+    for window in windows:
+        if window.seconds < coarse:  # a coarse block cannot be cut
+            continue
+        place = np.array([(s - start) // window.seconds for s in inside], np.int64)
+        chunks = np.unique(place)
+        limit = max(MIN_CHUNKS, MAX_CHUNK_CELLS // reference.cells)
+        if len(chunks) > limit:
+            chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
+        counts = np.zeros((len(chunks), reference.cells), np.int64)
+        row_of = {chunk: row for row, chunk in enumerate(chunks.tolist())}
+        for s, chunk in zip(inside, place.tolist(), strict=True):
+            if chunk in row_of:
+                counts[row_of[chunk]] += blocks[s].astype(np.int64)
+        measured = natural_variation(counts, reference.layout)
+        if measured is not None:
+            variation[window.seconds] = Variation(chunks=measured[0], **measured[1])
+    return variation
+
+
+def _crowded(reference: Reference, found: WindowSum) -> list[str]:
+    """Numeric columns that have most of their values below the lowest edge or above the highest."""
+    names = []
+    for column, start in zip(reference.columns, reference.offsets.tolist(), strict=False):
+        counts = found.counts[start : start + column.bins]
+        if column.numeric and column.bins > 2 and max(counts[0], counts[-1]) > CROWDED * counts.sum():
+            names.append(column.name)
+    return names

@@ -1,0 +1,166 @@
+"""A version's reference is replaced on purpose."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from exporter import schema
+from exporter.config import parse_window
+from exporter.errors import MalformedError
+from exporter.fleet import Status
+from exporter.rebaselining import Order
+from exporter.reference import Reference
+from exporter.schema import AuditEntry
+from tests.fakes import FakeRegistry
+from tests.rig import NOON, Rig, make_rows, make_table
+
+ORDER = Order("ada", "prices are in cents now")
+DRIFT = 'mlflow_model_drift_score{model="fraud",model_version="1",column="age",role="feature",window="24h"}'
+DAY = parse_window("24h")
+
+
+def parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def older(rows: int = 2000, prefix: str = "") -> list[dict[str, object]]:
+    """Predictions for people who are ten years older than those of the reference."""
+    found = make_rows(rows, prefix=prefix, timestamp=NOON - 60)
+    for row in found:
+        row["features"]["age"] += 10
+    return found
+
+
+def reference_of(rig: Rig) -> Reference:
+    binning = rig.version().binning
+    assert binning is not None
+    return binning.reference
+
+
+def from_live(rig: Rig) -> AuditEntry:
+    return rig.service.rebaseliner.from_live(rig.version(), DAY, ORDER)[0]
+
+
+def from_file(rig: Rig, table: pa.Table) -> AuditEntry:
+    return rig.service.rebaseliner.from_file(rig.version(), parquet(table), ORDER)[0]
+
+
+def test_what_is_live_becomes_normal(rig: Rig) -> None:
+    rig.post_rows(older())
+    rig.evaluate()
+    assert (rig.sample(DRIFT) or 0) > 0.3
+    from_live(rig)
+    rig.post_rows(older())
+    rig.evaluate()
+    assert (rig.sample(DRIFT) or 0) < 0.1
+
+
+def test_windows_start_anew(rig: Rig) -> None:
+    rig.post_rows(older())
+    from_live(rig)
+    assert not rig.window_rows()
+    rig.post_rows(older(30))
+    assert rig.window_rows() == 30
+
+
+def test_a_file_brings_bins_of_its_own(rig: Rig) -> None:
+    before = reference_of(rig)
+    table = make_table(3000, seed=5)
+    moved = table.set_column(0, "age", pa.array(np.asarray(table["age"]) * 100))
+    from_file(rig, moved)
+    after = reference_of(rig)
+    assert after.rows == 3000
+    assert after.columns[0].edges[0] > before.columns[0].edges[-1]
+    assert after.task == before.task
+
+
+def test_it_is_on_record_who_did_it_and_why(rig: Rig) -> None:
+    rig.post_rows(older())
+    before = reference_of(rig).digest
+    first = from_live(rig)
+    second = from_file(rig, make_table(1500, seed=6))
+    assert first == AuditEntry(
+        NOON, "ada", "rebaseline", "fraud", "1", before, first.new_digest, "prices are in cents now"
+    )
+    assert (second.old_digest, second.new_digest) == (first.new_digest, reference_of(rig).digest)
+    assert rig.service.store.load_audit(10) == [second, first]
+    assert rig.service.store.load_audit(1) == [second]
+
+
+def test_a_restart_keeps_it_whatever_mlflow_has(start: Callable[..., Rig], tmp_path: Path) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", make_table(), alias="champion")
+    store = f"sqlite:///{tmp_path}/kept.db"
+    rig = start(store=store, registry=registry)
+    entry = from_file(rig, make_table(1500, seed=6))
+    rig.stop()
+    again = start(store=store, registry=registry)
+    again.poll()
+    assert reference_of(again).digest == entry.new_digest
+    assert again.service.store.load_audit(10) == [entry]
+
+
+def test_counts_in_the_bins_of_before_stay_stored(rig: Rig) -> None:
+    rig.post_rows(older())
+    from_file(rig, make_table(1500, seed=6))
+    rig.post_rows(older(30))
+    with rig.service.store.begin() as transaction:
+        query = sa.select(schema.aggregates.c.reference_id).distinct()
+        assert sorted(transaction.connection.scalars(query)) == [1, 2]
+
+
+def test_labels_are_counted_anew_in_its_classes(rig: Rig) -> None:
+    rows = older(400, prefix="r")
+    rig.post_rows(rows)
+    rig.post_labels({str(row["id"]): row["prediction"] for row in rows})
+    before = rig.quality("accuracy")
+    from_file(rig, make_table(1500, seed=6))
+    assert before is not None
+    assert rig.service.fleet.versions["fraud", "1"].binning.outcomes  # type: ignore[union-attr]
+    assert rig.quality("accuracy") == before
+
+
+def test_rows_that_were_on_their_way_are_counted_in_its_bins(rig: Rig) -> None:
+    prepared = rig.prepare({"model": "fraud", "version": "1", "predictions": older(50)})
+    from_file(rig, make_table(1500, seed=6))
+    rig.service.writer.submit(prepared).result()
+    assert rig.window_rows() == 50
+
+
+def test_too_few_live_rows_change_nothing(rig: Rig) -> None:
+    before = reference_of(rig).digest
+    rig.post_rows(older(10))
+    with pytest.raises(MalformedError, match="10 rows came in the last 24h"):
+        from_live(rig)
+    assert reference_of(rig).digest == before
+    assert rig.service.store.load_audit(10) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"PAR1", b"{}"])
+def test_a_file_that_cannot_be_read_changes_nothing(rig: Rig, body: bytes) -> None:
+    before = reference_of(rig).digest
+    with pytest.raises(MalformedError):
+        rig.service.rebaseliner.from_file(rig.version(), body, ORDER)
+    assert reference_of(rig).digest == before
+
+
+def test_a_version_without_a_reference_gets_one_from_a_file_alone(start: Callable[..., Rig]) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", None, alias="champion")
+    rig = start(registry=registry)
+    assert rig.version().status is Status.NO_REFERENCE
+    with pytest.raises(MalformedError, match="send a file"):
+        from_live(rig)
+    entry = from_file(rig, make_table())
+    assert entry.old_digest == ""
+    assert rig.version().status is Status.READY
