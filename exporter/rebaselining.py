@@ -50,10 +50,14 @@ class Rebaseliner:
         binning = version.binning
         if binning is None:
             raise MalformedError("the version has no reference whose bins could stay: send a file", "live")
-        timeline = binning.timeline.snapshot()
         try:
             reference = recent_reference(
-                binning.reference, timeline, period, self._settings.windows, self._clock()
+                binning.reference,
+                binning.timeline.snapshot(),
+                {name: part.timeline.snapshot() for name, part in binning.slices.items()},
+                period,
+                self._settings.windows,
+                self._clock(),
             )
         except ReferenceInvalidError as error:
             raise MalformedError(str(error), "live") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from exporter.aggregate import Timeline, WindowSum
+from exporter.aggregate import Timeline
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.measures.variation import MIN_CHUNKS, natural_variation
@@ -20,7 +21,12 @@ CROWDED = 0.5
 
 
 def recent_reference(
-    reference: Reference, timeline: Timeline, period: Window, windows: tuple[Window, ...], now: float
+    reference: Reference,
+    timeline: Timeline,
+    slices: Mapping[str, Timeline],
+    period: Window,
+    windows: tuple[Window, ...],
+    now: float,
 ) -> Reference:
     """The reference with the counts of the last `period` in place of its own.
 
@@ -28,38 +34,57 @@ def recent_reference(
     quality was promised does not change because the inputs do. Natural variation is that of the period,
     where it is at least two weeks; otherwise verdicts are provisional.
 
+    Args:
+        reference: the one before.
+        timeline: what was counted in its bins.
+        slices: the same of each of its segments, by name.
+        period: that ends at `now`.
+        windows: that are judged.
+        now: seconds since the epoch.
+
     Raises:
         ReferenceInvalidError: there were too few rows.
     """
     start = now - period.seconds
-    found = timeline.sum(reference.cells, len(reference.columns), start, np.inf)
-    if found.rows < MIN_ROWS:
+    whole = _recount(reference, timeline, start, now, windows)
+    if whole.rows < MIN_ROWS:
         raise ReferenceInvalidError(
-            f"{found.rows:,} rows came in the last {period.name}, a reference needs {MIN_ROWS:,}"
+            f"{whole.rows:,} rows came in the last {period.name}, a reference needs {MIN_ROWS:,}"
         )
-    variation = {}
+    parts = [
+        replace(segment, reference=_recount(segment.reference, slices[segment.name], start, now, windows))
+        for segment in reference.segments
+    ]
     notes = [
         f"the live rows of the last {period.name} in the bins of the reference before: "
         "what was wrong with them is taken as normal"
     ]
-    if period.seconds >= MIN_VARIATION_SECONDS:
-        variation = _variation(reference, timeline, start, windows)
-    if not variation:
+    if whole.provisional:
         notes.append("no natural variation, verdicts are provisional: it takes two weeks to see some")
-    crowded = _crowded(reference, found)
-    if crowded:
+    if crowded := _crowded(whole):
         notes.append(
             f"most values are beyond the bins of {', '.join(crowded)}, where little drift can be seen: "
             "a file would give them bins of their own"
         )
+    if gone := [part.name for part in parts if not part.reference.rows]:
+        notes.append(f"segments without a row are left out: {', '.join(gone)}")
+    segments = tuple(part for part in parts if part.reference.rows)
+    return replace(whole, segments=segments, notes=tuple(notes))
+
+
+def _recount(
+    reference: Reference, timeline: Timeline, start: float, now: float, windows: tuple[Window, ...]
+) -> Reference:
+    found = timeline.sum(reference.cells, len(reference.columns), start, np.inf)
+    long = now - start >= MIN_VARIATION_SECONDS
     return replace(
         reference,
         counts=found.counts,
         moments=found.moments,
         rows=found.rows,
         source="live",
-        variation=variation,
-        notes=tuple(notes),
+        variation=_variation(reference, timeline, start, windows) if long else {},
+        notes=(),
     )
 
 
@@ -89,11 +114,11 @@ def _variation(
     return variation
 
 
-def _crowded(reference: Reference, found: WindowSum) -> list[str]:
+def _crowded(reference: Reference) -> list[str]:
     """Numeric columns that have most of their values below the lowest edge or above the highest."""
     names = []
     for column, start in zip(reference.columns, reference.offsets.tolist(), strict=False):
-        counts = found.counts[start : start + column.bins]
+        counts = reference.counts[start : start + column.bins]
         if column.numeric and column.bins > 2 and max(counts[0], counts[-1]) > CROWDED * counts.sum():
             names.append(column.name)
     return names

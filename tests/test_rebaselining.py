@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,7 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def older(rows: int = 2000, prefix: str = "") -> list[dict[str, object]]:
+def older(rows: int = 2000, prefix: str = "") -> list[dict[str, Any]]:
     """Predictions for people who are ten years older than those of the reference."""
     found = make_rows(rows, prefix=prefix, timestamp=NOON - 60)
     for row in found:
@@ -135,6 +136,22 @@ def test_rows_that_were_on_their_way_are_counted_in_its_bins(rig: Rig) -> None:
     from_file(rig, make_table(1500, seed=6))
     rig.service.writer.submit(prepared).result()
     assert rig.window_rows() == 50
+
+
+def test_segments_are_those_of_the_live_rows(start: Callable[..., Rig]) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", make_table(), alias="champion")
+    registry.tag("fraud", segments="country")
+    rig = start(registry=registry)
+    rows = older()
+    rig.post_rows([row for row in rows if row["features"]["country"] != "AT"])
+    from_live(rig)
+    found = reference_of(rig)
+    assert [segment.name for segment in found.segments] == ["country=DE", "country=FR"]
+    assert sum(segment.reference.rows for segment in found.segments) == found.rows
+    assert any("segments without a row are left out: country=AT" in note for note in found.notes)
+    rig.post_rows(older(30))
+    assert rig.window_rows() == 30
 
 
 def test_too_few_live_rows_change_nothing(rig: Rig) -> None:

@@ -40,7 +40,7 @@ def make_timeline(reference: Reference, days: int, rows: int, shift: float = 0.0
 
 
 def recent(reference: Reference, timeline: Timeline, period: Window) -> Reference:
-    return recent_reference(reference, timeline, period, SETTINGS.windows, NOW)
+    return recent_reference(reference, timeline, {}, period, SETTINGS.windows, NOW)
 
 
 def test_it_has_the_counts_of_the_period_in_the_bins_of_before() -> None:
