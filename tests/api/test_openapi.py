@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -101,11 +103,20 @@ def documented_examples(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def at_our_time(example: dict[str, Any]) -> dict[str, Any]:
+    """The example as of now: its own time is too old one day."""
+    example = copy.deepcopy(example)
+    for row in example.get("predictions", []):
+        if isinstance(row, dict) and "timestamp" in row:
+            row["timestamp"] = time.time()
+    return example
+
+
 def test_every_example_is_taken(server: Server, document: dict[str, Any]) -> None:
     examples = documented_examples(document)
     assert examples.keys() == PREDICTION_EXAMPLES.keys()
     for name, example in examples.items():
-        answer = post(server, example)
+        answer = post(server, at_our_time(example))
         assert answer.status_code == 202, f"{name}: {answer.text}"
         taken = answer.json()
         assert taken["accepted"] + taken["duplicates"] + taken["conflicts"] >= 1, name
