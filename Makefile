@@ -9,7 +9,7 @@ DEMO_PROGRAMS := prometheus prometheus-alertmanager
 TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
 
 # Two at a time: much of it waits for servers.
-PYTEST_FLAGS ?= -n 2
+PYTEST_FLAGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 
