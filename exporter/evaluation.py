@@ -9,24 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.aggregate import Timeline, WindowSum
-from exporter.arrays import Bools, Floats, Ints
+from exporter.arrays import Floats, Ints
+from exporter.comparison import UNDECIDED, compare, judge
 from exporter.config import Window
 from exporter.measures import distances as distance
 from exporter.measures import quality
 from exporter.measures.effective import design_effect
-from exporter.measures.psi import noise, pool_rare, psi, sampling_floor, shares, standard_error
-from exporter.measures.significance import adjusted_significance, chi_square, p_value
+from exporter.measures.psi import shares
+from exporter.measures.significance import adjusted_significance
 from exporter.reference import Reference, Variation
-
-DRIFTED, STABLE, UNDECIDED = 1, 0, -1
-
-SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
-GROSS = 3  # times the limit: drift that one window is enough for
-STANDARD_ERRORS = 3  # above the limit, for a verdict on few rows
-# Rows 1/(1/n + 1/M) below which there is no verdict at all: a dozen rows never fire.
-MIN_ROWS = 20
-# Rows 1/(1/n + 1/M) for the ordinary verdict, by the square root of B - 1.
-MIN_ORDINARY_ROWS = ((9**0.5, 400.0), (31**0.5, 650.0))
 
 
 @dataclass(frozen=True)
@@ -144,11 +135,11 @@ def judge_drift(
     natural = np.stack([_natural_floor(reference, window) for window in windows])
 
     judged = np.array([not column.unjudged for column in reference.columns])
-    now_drift = _drift(reference, current, effects)
-    then_drift = _drift(reference, previous, effects)
+    now_drift = compare(reference.layout, reference.counts, _counts(current), effects)
+    then_drift = compare(reference.layout, reference.counts, _counts(previous), effects)
     significance = adjusted_significance(np.where(judged, now_drift.p, np.nan))
     limit = threshold + natural
-    verdict = _verdict(now_drift, then_drift, limit, significance)
+    verdict = judge(now_drift, then_drift, limit, significance)
     verdict[:, ~judged] = UNDECIDED
 
     return tuple(
@@ -167,81 +158,9 @@ def judge_drift(
     )
 
 
-@dataclass(frozen=True)
-class _Drift:
-    """Drift of one window each of several lengths, (windows, columns) throughout.
-
-    `size` is 1/(1/n_eff + 1/M), `bins` what is left after pooling, `p` not adjusted.
-    """
-
-    rows: Floats
-    effective: Floats
-    size: Floats
-    bins: Ints
-    score: Floats
-    floor: Floats
-    error: Floats
-    p: Floats
-
-    @property
-    def excess(self) -> Floats:
-        return self.score - self.floor
-
-
-def _drift(reference: Reference, sums: list[WindowSum], effects: Floats) -> _Drift:
-    layout = reference.layout
-    counts = layout.pad(np.stack([window.counts for window in sums]))
-    base = layout.pad(reference.counts)
-    rows, base_rows = counts.sum(-1), base.sum(-1)
-    effective = rows / effects
-    pooled = pool_rare(counts, np.broadcast_to(base, counts.shape), layout.mask, effective)
-    q, p = shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask)
-    bins = pooled.mask.sum(-1)
-    return _Drift(
-        rows=rows,
-        effective=effective,
-        size=1 / noise(effective, base_rows),
-        bins=bins,
-        score=psi(q, p),
-        floor=sampling_floor(bins, effective, base_rows),
-        error=standard_error(q, p, effective, base_rows),
-        p=p_value(chi_square(pooled.counts, pooled.reference, pooled.mask, effective), bins),
-    )
-
-
-def _verdict(now: _Drift, then: _Drift, limit: Floats, significance: Floats) -> npt.NDArray[np.int8]:
-    """DRIFTED, STABLE or UNDECIDED, (windows, columns).
-
-    With enough rows, drift is an excess (PSI - sampling floor) beyond three times the limit, or beyond the
-    limit in this window and the one before, and significant. What the window before is too small to confirm
-    is undecided. With few rows, drift is an excess that is beyond the limit by three standard errors, and
-    nothing else can be told. Without a limit, nothing can.
-    """
-    enough, before_enough = _has_enough_rows(now), _has_enough_rows(then)
-    beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, limit, before_enough)
-    significant = significance > SIGNIFICANCE
-    gross = now.excess > GROSS * limit
-    drifted = significant & beyond & (~enough | gross | before_beyond)
-    unconfirmed = significant & beyond & ~drifted & ~before_enough
-    stable = enough & ~drifted & ~unconfirmed & np.isfinite(limit)
-    return np.where(drifted, DRIFTED, np.where(stable, STABLE, UNDECIDED)).astype(np.int8)
-
-
-def _has_enough_rows(drift: _Drift) -> Bools:
-    """For the ordinary verdict: 400 rows at 10 bins, 650 at 32.
-
-    Without drift the PSI's standard deviation is sqrt(2 (B - 1)) / rows, so in between, and beyond, the rows
-    go with the square root of B - 1, which keeps the same distance between noise and limit.
-    """
-    (low, low_rows), (high, high_rows) = MIN_ORDINARY_ROWS
-    slope = (high_rows - low_rows) / (high - low)
-    enough: Bools = drift.size >= low_rows + slope * (np.sqrt(np.maximum(drift.bins - 1, 1)) - low)
-    return enough
-
-
-def _is_beyond(drift: _Drift, limit: Floats, enough: Bools) -> Bools:
-    surely = (drift.excess - STANDARD_ERRORS * drift.error > limit) & (drift.size >= MIN_ROWS)
-    return np.where(enough, drift.excess > limit, surely)
+def _counts(sums: list[WindowSum]) -> Ints:
+    """(windows, cells)"""
+    return np.stack([window.counts for window in sums])
 
 
 def _design_effects(

@@ -15,10 +15,11 @@ import numpy as np
 from exporter.aggregate import Timeline, WindowSum
 from exporter.arrays import Ints
 from exporter.baselines import tolerance
+from exporter.comparison import UNDECIDED
 from exporter.config import Window
 from exporter.coverage import Coverage, measure_coverage
 from exporter.estimation import estimate_quality
-from exporter.evaluation import UNDECIDED, Evaluation, Thresholds, WindowEvaluation, judge_drift
+from exporter.evaluation import Evaluation, Thresholds, WindowEvaluation, judge_drift
 from exporter.figures import HIGHER_IS_BETTER, measure_classes
 from exporter.measures.estimate import Estimate
 from exporter.measures.intervals import Interval, Z

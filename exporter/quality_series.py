@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
-from exporter.evaluation import DRIFTED, UNDECIDED, WindowEvaluation
+from exporter.comparison import DRIFTED, UNDECIDED
+from exporter.evaluation import WindowEvaluation
 from exporter.measures.intervals import Interval
 from exporter.quality import QualityEvaluation
 from exporter.reference import Column

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
-from exporter.evaluation import DRIFTED, UNDECIDED
+from exporter.comparison import DRIFTED, UNDECIDED
 from exporter.quality_series import MAX_METRICS, Sample
 from exporter.reference import Reference, Segment
 from exporter.segment_evaluation import SegmentEvaluation

@@ -20,8 +20,9 @@ import numpy as np
 from exporter.aggregate import LATENCY_BOUNDS
 from exporter.arrays import Bools, Floats, Ints
 from exporter.catalog import BY_NAME, CATALOG
+from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import Settings
-from exporter.evaluation import DRIFTED, STABLE, UNDECIDED, Evaluation
+from exporter.evaluation import Evaluation
 from exporter.exposition import Family, histogram_prefixes, histogram_values, render_prefix
 from exporter.outcomes import LABEL_DELAY_BOUNDS
 from exporter.quality import QualityEvaluation

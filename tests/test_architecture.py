@@ -28,6 +28,7 @@ LAYERS = [
         "outcomes",
         "column_profile",
     },
+    {"comparison"},
     {"profile", "evaluation", "recent_reference", "segments"},
     {"figures"},
     {"baselines", "coverage"},

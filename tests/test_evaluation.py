@@ -7,17 +7,9 @@ import pytest
 
 from exporter.aggregate import Timeline
 from exporter.arrays import Floats, Ints
+from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import DISTANCES, Window
-from exporter.evaluation import (
-    DRIFTED,
-    STABLE,
-    UNDECIDED,
-    Evaluation,
-    QualityCheck,
-    Thresholds,
-    WindowEvaluation,
-    evaluate,
-)
+from exporter.evaluation import Evaluation, QualityCheck, Thresholds, WindowEvaluation, evaluate
 from exporter.measures.psi import sampling_floor
 from exporter.reference import Kind, Reference, Variation
 from tests.traffic import (

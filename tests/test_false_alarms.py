@@ -7,8 +7,9 @@ import pytest
 
 from exporter.aggregate import Timeline
 from exporter.arrays import Floats
+from exporter.comparison import DRIFTED, STABLE
 from exporter.config import DISTANCES
-from exporter.evaluation import DRIFTED, STABLE, Evaluation, Thresholds, evaluate
+from exporter.evaluation import Evaluation, Thresholds, evaluate
 from exporter.reference import Reference
 from tests.traffic import DAY, NOW, SETTINGS, make_aggregate, make_column
 

@@ -19,7 +19,8 @@ from exporter.aggregate import Aggregate, Timeline, fold
 from exporter.arrays import Bools, Floats
 from exporter.binning import bin_columns
 from exporter.columns import from_arrow
-from exporter.evaluation import DRIFTED, Evaluation, Thresholds, evaluate
+from exporter.comparison import DRIFTED
+from exporter.evaluation import Evaluation, Thresholds, evaluate
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
 from tests.traffic import DAY, SETTINGS

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from exporter.aggregate import Timeline
+from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import Window
-from exporter.evaluation import DRIFTED, STABLE, UNDECIDED, Thresholds, evaluate
+from exporter.evaluation import Thresholds, evaluate
 from exporter.outcomes import Outcomes
 from exporter.quality import (
     EstimatedQuality,

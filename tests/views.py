@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from exporter.arrays import Floats
+from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import Window
-from exporter.evaluation import DRIFTED, STABLE, UNDECIDED, Evaluation, QualityCheck, WindowEvaluation
+from exporter.evaluation import Evaluation, QualityCheck, WindowEvaluation
 from exporter.experiments import Experiment, Run, experiment_families
 from exporter.exposition import Family
 from exporter.measures.intervals import Interval

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from exporter.api import wire
-from exporter.evaluation import DRIFTED, STABLE, Evaluation, WindowEvaluation
+from exporter.comparison import DRIFTED, STABLE
+from exporter.evaluation import Evaluation, WindowEvaluation
 from exporter.fleet import Fleet, Version
 from exporter.reference import Reference
 

@@ -13,6 +13,7 @@ import pytest
 
 from exporter.aggregate import Timeline, fold
 from exporter.binning import bin_batch
+from exporter.comparison import DRIFTED, UNDECIDED
 from exporter.config import load_settings, parse_window
 from exporter.demo.errors import DemoError
 from exporter.demo.flights import TARGET
@@ -22,7 +23,7 @@ from exporter.demo.pace import EVALUATION_INTERVAL_SECONDS, WARM_UP_DAYS, Pace
 from exporter.demo.scenario import SCENARIO, Scenario
 from exporter.demo.traffic import Replay, encode_batch
 from exporter.demo.training import TrainedModel, score_flights
-from exporter.evaluation import DRIFTED, UNDECIDED, Evaluation, Thresholds, evaluate
+from exporter.evaluation import Evaluation, Thresholds, evaluate
 from exporter.outcomes import Outcomes, fold_outcomes
 from exporter.profile import ReferenceData, build_reference
 from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects

@@ -1,0 +1,124 @@
+"""Counts of windows against the counts of a base -> score, noise, significance and the verdict. Pure.
+
+The base is a reference, or what came in the weeks before; the rules are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.arrays import Bools, Floats, Ints
+from exporter.measures.layout import Layout
+from exporter.measures.psi import noise, pool_rare, psi, sampling_floor, shares, standard_error
+from exporter.measures.significance import chi_square, p_value
+
+DRIFTED, STABLE, UNDECIDED = 1, 0, -1
+
+SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
+GROSS = 3  # times the limit: drift that one window is enough for
+STANDARD_ERRORS = 3  # above the limit, for a verdict on few rows
+# Rows 1/(1/n + 1/M) below which there is no verdict at all: a dozen rows never fire.
+MIN_ROWS = 20
+# Rows 1/(1/n + 1/M) for the ordinary verdict, by the square root of B - 1.
+MIN_ORDINARY_ROWS = ((9**0.5, 400.0), (31**0.5, 650.0))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One window each of several lengths against its base, (windows, columns) throughout.
+
+    `size` is 1/(1/n_eff + 1/M), `bins` what is left after pooling, `p` not adjusted.
+    """
+
+    rows: Floats
+    effective: Floats
+    size: Floats
+    bins: Ints
+    score: Floats
+    floor: Floats
+    error: Floats
+    p: Floats
+
+    @property
+    def excess(self) -> Floats:
+        return self.score - self.floor
+
+
+def compare(
+    layout: Layout,
+    base: npt.NDArray[np.integer],
+    windows: npt.NDArray[np.integer],
+    effects: Floats,
+    base_effects: Floats | float = 1.0,
+) -> Comparison:
+    """Measure how far windows are from their base.
+
+    Args:
+        layout: of the cells.
+        base: (cells,) or (windows, cells) counts of what they are compared with.
+        windows: (windows, cells) their counts.
+        effects: (windows, columns) rows per independent row.
+        base_effects: the same of the base.
+    """
+    counts = layout.pad(windows)
+    padded = layout.pad(base)
+    rows, base_rows = counts.sum(-1), padded.sum(-1) / base_effects
+    effective = rows / effects
+    pooled = pool_rare(counts, np.broadcast_to(padded, counts.shape), layout.mask, effective)
+    q, p = shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask)
+    bins = pooled.mask.sum(-1)
+    independent = pooled.reference / np.expand_dims(base_effects, -1)
+    return Comparison(
+        rows=rows,
+        effective=effective,
+        size=1 / noise(effective, base_rows),
+        bins=bins,
+        score=psi(q, p),
+        floor=sampling_floor(bins, effective, base_rows),
+        error=standard_error(q, p, effective, base_rows),
+        p=p_value(chi_square(pooled.counts, independent, pooled.mask, effective), bins),
+    )
+
+
+def judge(now: Comparison, then: Comparison, limit: Floats, significance: Floats) -> npt.NDArray[np.int8]:
+    """DRIFTED, STABLE or UNDECIDED, (windows, columns).
+
+    With enough rows, drift is an excess (PSI - sampling floor) beyond three times the limit, or beyond the
+    limit in this window and the one before, and significant. What the window before is too small to confirm
+    is undecided. With few rows, drift is an excess that is beyond the limit by three standard errors, and
+    nothing else can be told. Without a limit, nothing can.
+
+    Args:
+        now: the windows.
+        then: those before them, of the same length.
+        limit: (windows, columns) threshold and natural variation, NaN where that is unknown.
+        significance: (windows, columns) of `now`, adjusted.
+    """
+    enough, before_enough = _has_enough_rows(now), _has_enough_rows(then)
+    beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, limit, before_enough)
+    significant = significance > SIGNIFICANCE
+    gross = now.excess > GROSS * limit
+    drifted = significant & beyond & (~enough | gross | before_beyond)
+    unconfirmed = significant & beyond & ~drifted & ~before_enough
+    stable = enough & ~drifted & ~unconfirmed & np.isfinite(limit)
+    return np.where(drifted, DRIFTED, np.where(stable, STABLE, UNDECIDED)).astype(np.int8)
+
+
+def _has_enough_rows(drift: Comparison) -> Bools:
+    """For the ordinary verdict: 400 rows at 10 bins, 650 at 32.
+
+    Without drift the PSI's standard deviation is sqrt(2 (B - 1)) / rows, so in between, and beyond, the rows
+    go with the square root of B - 1, which keeps the same distance between noise and limit.
+    """
+    (low, low_rows), (high, high_rows) = MIN_ORDINARY_ROWS
+    slope = (high_rows - low_rows) / (high - low)
+    enough: Bools = drift.size >= low_rows + slope * (np.sqrt(np.maximum(drift.bins - 1, 1)) - low)
+    return enough
+
+
+def _is_beyond(drift: Comparison, limit: Floats, enough: Bools) -> Bools:
+    surely = (drift.excess - STANDARD_ERRORS * drift.error > limit) & (drift.size >= MIN_ROWS)
+    return np.where(enough, drift.excess > limit, surely)
