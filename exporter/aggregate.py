@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Bools, Floats, Ints
+from exporter.arrays import Floats, Ints
 from exporter.binning import Binned
 from exporter.config import Settings
 from exporter.errors import StoreError
@@ -102,7 +102,6 @@ def fold(
     binned: Binned,
     starts: Ints,
     latency: Floats | None,
-    keep: Bools | None = None,
 ) -> dict[int, Aggregate]:
     """Aggregate the rows by block.
 
@@ -111,12 +110,7 @@ def fold(
         binned: the batch.
         starts: (rows,) the block of each row.
         latency: (rows,) seconds, NaN where there is none; None where no row has one.
-        keep: (rows,) rows that count; None for all.
     """
-    if keep is not None and not keep.all():
-        rows = np.flatnonzero(keep)
-        binned, starts = binned.take(rows), starts[rows]
-        latency = latency[rows] if latency is not None else None
     if not len(starts):
         return {}
     if (starts == starts[0]).all():  # the usual case: a batch of one moment

@@ -42,12 +42,12 @@ def bin_batch(reference: Reference, batch: Batch, timestamps: Floats) -> Binned:
     values: dict[tuple[str, str], Values] = {("feature", name): v for name, v in batch.features.items()}
     values["prediction", ""] = batch.prediction
     if batch.score is not None:
-        values["score", ""] = _single_scores(reference, batch.score, batch.prediction)
+        values["score", ""] = single_score_column(reference, batch.score, batch.prediction)
     return bin_columns(reference, values, batch.rows, timestamps)
 
 
-def _single_scores(reference: Reference, scores: Values, predictions: Values) -> Values:
-    """Of several scores, that of the predicted class; of two, that of the positive one."""
+def single_score_column(reference: Reference, scores: Values, predictions: Values) -> Values:
+    """(rows,) one score each: of several that of the predicted class, of two that of the positive one."""
     if not isinstance(scores, list) or not has_class_scores(scores):
         return scores
     wanted: Iterable[str | None] = category_texts(predictions)
@@ -81,9 +81,12 @@ def bin_columns(
             mismatched.append((index, wrong))
 
     present = ~np.isnan(numbers)
-    found = np.zeros(numbers.shape, np.int16)
-    for edges in bins.edges:  # of which there are few: nine times as fast as a binary search for each value
-        found += numbers >= edges
+    # Edges are few: nine times as fast as a binary search for each value, and narrow integers as fast again.
+    found = np.zeros(numbers.shape, np.int8 if len(bins.edges) < 128 else np.int16)
+    above = np.empty(numbers.shape, np.bool_)
+    for edges in bins.edges:
+        np.greater_equal(numbers, edges, out=above)
+        np.add(found, above.view(np.int8), out=found)
     cells = np.empty((len(reference.columns), rows), np.int32)
     cells[bins.columns] = np.where(present, found + bins.offsets, bins.missing)
     for index, wrong in mismatched:

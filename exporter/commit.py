@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from exporter.aggregate import Aggregate, Timeline
+from exporter.counting import Counts
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Live, Totals, Version
 from exporter.outcomes import Outcomes
 from exporter.schema import COARSE, FINE
@@ -30,9 +31,22 @@ class Commit:
     segment_blocks: dict[tuple[Version, str, int], Aggregate] = field(default_factory=dict)
     segment_outcomes: dict[tuple[Version, str, int], Outcomes] = field(default_factory=dict)
 
-    def add_block(self, version: Version, binning: Binning, start: int, block: Aggregate, now: float) -> None:
-        """Add counts to a block of a version whose binning is, or is about to be, the given one."""
-        family = COARSE if start < binning.timeline.horizon(now) else FINE
+    def add_counts(self, version: Version, binning: Binning, counts: Counts, now: float) -> None:
+        """Add rows to the blocks of a version whose binning is, or is about to be, the given one."""
+        for start, block in counts.blocks.items():
+            self._add_block(version, binning, start, block, now)
+        for segment, start, block in counts.segments:
+            self._add_segment_block(version, binning, segment, start, block)
+        for start, scores in counts.scores.items():
+            self.add_outcomes(version, binning, start, scores)
+
+    def _add_block(
+        self, version: Version, binning: Binning, start: int, block: Aggregate, now: float
+    ) -> None:
+        family = FINE
+        if start < binning.timeline.horizon(now):  # which may have passed it since it was counted
+            length = binning.timeline.settings.coarse_seconds
+            family, start = COARSE, start // length * length
         key = (version, family, start)
         before = self.blocks.get(key) or family_of(binning.timeline, family).get(start)
         self.blocks[key] = before + block if before is not None else block
@@ -45,10 +59,9 @@ class Commit:
         self.outcomes[key] = before + outcomes if before is not None else outcomes
         self.binnings[version] = binning
 
-    def add_segment_block(
+    def _add_segment_block(
         self, version: Version, binning: Binning, segment: str, start: int, block: Aggregate
     ) -> None:
-        """Add counts to a coarse block of a segment."""
         key = (version, segment, start)
         before = self.segment_blocks.get(key) or binning.slices[segment].timeline.coarse.get(start)
         self.segment_blocks[key] = before + block if before is not None else block

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.aggregate import fold, latency_histogram
+from exporter.aggregate import latency_histogram
 from exporter.arrays import Bools
 from exporter.commit import Commit
 from exporter.config import Settings
@@ -16,11 +16,10 @@ from exporter.deduplication import Identity, find_repeated, identify
 from exporter.errors import MalformedError, RequestError
 from exporter.fleet import Fleet, Status, Totals
 from exporter.id_filters import IdDays
-from exporter.ingest import Part, Prepared, bin_spooled
+from exporter.ingest import Part, Prepared, count_spooled
 from exporter.label_counting import count_outcomes
 from exporter.label_tables import LabelTables
 from exporter.labelling import Joining, LabelAnswer, PreparedLabels
-from exporter.segments import coarse_starts, fold_segments
 from exporter.store import Store
 from exporter.telemetry import DropReason
 from exporter.transaction import Transaction
@@ -131,20 +130,14 @@ class Committer:
                 transaction.add_spooled(version.key, part.spooled(keep))
                 commit.spooled[version] = commit.spooled.get(version, 0) + rows
             return
-        binned = part.binned
-        if binned is None or part.binning is None or part.binning.reference_id != binning.reference_id:
-            # The reference came after the request was prepared.
-            everything = part.spooled(np.ones(part.rows, np.bool_))
-            binned = bin_spooled(everything, binning.reference, self._settings)[0]
-        starts = binning.timeline.block_starts(part.times, now)
-        for start, block in fold(binning.reference, binned, starts, part.latency, keep).items():
-            commit.add_block(version, binning, start, block, now)
-            counts = block.counts.astype(np.int64)
-            commit.add_totals(version, Totals(block.rows, counts, block.latency, block.latency_sum))
-        if binning.slices:
-            hours = coarse_starts(part.times, self._settings.coarse_seconds)
-            for segment, start, block in fold_segments(binning.reference, binned, hours, keep):
-                commit.add_segment_block(version, binning, segment, start, block)
+        counts = part.counts
+        if counts is None or counts.reference_id != binning.reference_id or rows < part.rows:
+            # The reference came after the request was prepared, or some of its rows came before.
+            counts = count_spooled(part.spooled(keep), binning, now, self._settings)
+        commit.add_counts(version, binning, counts, now)
+        for block in counts.blocks.values():
+            values = block.counts.astype(np.int64)
+            commit.add_totals(version, Totals(block.rows, values, block.latency, block.latency_sum))
 
 
 def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:

@@ -16,9 +16,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import Binned, bin_batch, category_texts
+from exporter.binning import bin_batch, category_texts
 from exporter.columns import Values, read_numbers
 from exporter.config import Settings
+from exporter.counting import Counts, count_rows
 from exporter.errors import UnavailableError
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
 from exporter.identity import id_hash, payload_hashes
@@ -34,6 +35,8 @@ MAX_PREDICTION_LENGTH = 256
 MAX_SPOOLED_ROWS = 100_000  # of one version, while its reference is being loaded
 
 _T = TypeVar("_T")
+_NO_SEGMENTS: Sequence[str | None] = ()
+_NO_COLUMNS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,11 @@ class LabelledRow(NamedTuple):
 class Part:
     """The rows of a request that are for one version.
 
-    `times` (rows,) resolved, in seconds since the epoch. `binned` is in the bins of `binning`; both are None
-    where the version had no reference. `predictions` are the rows with an id, `prediction_rows` their
-    numbers. `labelled` are the rows that brought their label along. `exact` (rows,) tells rows that have the
-    time they brought from those that got that of their receipt, which another try would not get.
+    `times` (rows,) resolved, in seconds since the epoch. `counts` are of all rows, in the bins that the
+    version had when they were counted; None where it had no reference. `predictions` are the rows with an id,
+    `prediction_rows` their numbers. `labelled` are the rows that brought their label along. `exact` (rows,)
+    tells rows that have the time they brought from those that got that of their receipt, which another try
+    would not get.
     """
 
     version: Version
@@ -69,8 +73,7 @@ class Part:
     times: Floats
     exact: Bools
     latency: Floats | None
-    binning: Binning | None
-    binned: Binned | None
+    counts: Counts | None
     predictions: list[PredictionRow]
     prediction_rows: Ints
     labelled: list[LabelledRow]
@@ -83,6 +86,8 @@ class Part:
     @cached_property
     def days(self) -> dict[int, Ints]:
         """The UTC days that `predictions` are from, and which they are: numbers within the list."""
+        if not self.predictions:
+            return {}
         days = (self.times[self.prediction_rows] // DAY_SECONDS).astype(np.int64)
         return {int(day): np.flatnonzero(days == day) for day in np.unique(days)}
 
@@ -135,7 +140,8 @@ def prepare(
             raise UnavailableError(detail, retry_after_seconds=10)
         if len(usable):
             rows = usable[chosen]
-            parts.append(_part(request, batch, version, rows, times[rows], exact[rows], payloads))
+            part = _part(request, batch, version, rows, times[rows], exact[rows], payloads, now, settings)
+            parts.append(part)
     key, body = None, b""
     if idempotency_key:
         scoped = f"{batch.target.model}\0{idempotency_key}".encode("utf-8", "surrogatepass")
@@ -160,17 +166,20 @@ def _part(
     times: Floats,
     exact: Bools,
     payloads: Ints | None,
+    now: float,
+    settings: Settings,
 ) -> Part:
     binning = version.binning
-    whole = len(rows) == batch.rows
-    binned = None
-    unknown: frozenset[str] = frozenset()
+    counts, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
     if binning is not None:
-        all_times = times if whole else _scatter(times, rows, batch.rows)
-        binned = bin_batch(binning.reference, batch, all_times)
+        whole = len(rows) == batch.rows
+        binned = bin_batch(binning.reference, batch, times if whole else _scatter(times, rows, batch.rows))
         binned = binned if whole else binned.take(rows)
+        # At once, also of rows that may turn out to be duplicates: values that were just read fold fastest.
+        counts = count_rows(binning, batch, binned, None if whole else rows, times, now, settings)
         unknown = unknown_columns(binning.reference, batch)
-    segments = [] if binning is None or binned is None else segments_of_rows(binning.reference, binned)
+        if batch.ids is not None or batch.label is not None:
+            segments = segments_of_rows(binning.reference, binned)
     predictions, prediction_rows, labelled = _identified(batch, version, rows, times, payloads, segments)
     return Part(
         version=version,
@@ -179,8 +188,7 @@ def _part(
         times=times,
         exact=exact,
         latency=batch.latency[rows] if batch.latency is not None else None,
-        binning=binning,
-        binned=binned,
+        counts=counts,
         predictions=predictions,
         prediction_rows=prediction_rows,
         labelled=labelled,
@@ -231,14 +239,14 @@ def _identified(
     )
 
 
-def bin_spooled(
-    spooled: SpooledRequest, reference: Reference, settings: Settings
-) -> tuple[Binned, Floats | None]:
-    """Bin a request that waited, with its latencies."""
-    batch = decode_predictions(spooled.body, spooled.content_type, spooled.query, settings)
-    times = _scatter(spooled.times, spooled.row_numbers, batch.rows)
-    latency = batch.latency[spooled.row_numbers] if batch.latency is not None else None
-    return bin_batch(reference, batch, times).take(spooled.row_numbers), latency
+def count_spooled(spooled: SpooledRequest, binning: Binning, now: float, settings: Settings) -> Counts:
+    """Count rows of a request that waited."""
+    batch, rows = (
+        decode_predictions(spooled.body, spooled.content_type, spooled.query, settings),
+        spooled.row_numbers,
+    )
+    binned = bin_batch(binning.reference, batch, _scatter(spooled.times, rows, batch.rows)).take(rows)
+    return count_rows(binning, batch, binned, rows, spooled.times, now, settings)
 
 
 def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -188,6 +188,16 @@ def fold_predictions(
         folded[hour] = Outcomes.empty(layout)
         folded[hour].counts[layout.traffic_start :] = sign * traffic[place]
     return folded
+
+
+def only_scores(layout: OutcomeLayout, hours: Mapping[int, Outcomes]) -> dict[int, Outcomes]:
+    """What `fold_predictions` counted of outcomes by hour, without what labels added."""
+    scores = {}
+    for hour, outcomes in hours.items():
+        if outcomes.counts[layout.traffic_start :].any():
+            scores[hour] = Outcomes.empty(layout)
+            scores[hour].counts[layout.traffic_start :] = outcomes.counts[layout.traffic_start :]
+    return scores
 
 
 def _fold(

@@ -14,27 +14,23 @@ from typing import Any, TypeVar
 import numpy as np
 
 from exporter.aggregate import Aggregate, fold
-from exporter.arrays import Bools, Floats, Ints
+from exporter.arrays import Floats, Ints
 from exporter.binning import Binned
 from exporter.reference import Reference
 
 Pair = TypeVar("Pair", bound=tuple[Any, ...])
 
 
-def fold_segments(
-    reference: Reference, binned: Binned, starts: Ints, keep: Bools | None = None
-) -> Iterator[tuple[str, int, Aggregate]]:
+def fold_segments(reference: Reference, binned: Binned, starts: Ints) -> Iterator[tuple[str, int, Aggregate]]:
     """Name of a segment, start of a block, and the rows that are in both.
 
     Args:
         reference: whose layout `binned` is in.
         binned: the batch.
         starts: (rows,) the coarse block of each row.
-        keep: (rows,) rows that count; None for all.
     """
     for segment in reference.segments:
-        inside = binned.cells[segment.column] == segment.cell
-        rows = np.flatnonzero(inside if keep is None else inside & keep)
+        rows = np.flatnonzero(binned.cells[segment.column] == segment.cell)
         for start, block in fold(reference, binned.take(rows), starts[rows], None).items():
             yield segment.name, start, block
 

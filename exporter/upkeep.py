@@ -8,20 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporter.aggregate import Aggregate, Timeline, fold
+from exporter.aggregate import Aggregate, Timeline
 from exporter.commit import Commit, family_of
 from exporter.committer import Committer
 from exporter.config import Settings
 from exporter.errors import RequestError
 from exporter.fleet import Binning, Live, Slice, Status, Version
-from exporter.ingest import bin_spooled
+from exporter.ingest import count_spooled
 from exporter.label_counting import fold_pairs, pairs_by_segment
 from exporter.label_tables import LabelTables, count_unmatched
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import Outcomes
+from exporter.outcomes import Outcomes, only_scores
 from exporter.reference import Reference
 from exporter.schema import COARSE, DAY_SECONDS, FINE, LABELS, AuditEntry
-from exporter.segments import coarse_starts, fold_segments
 from exporter.store import Store
 
 KEY_RETENTION_SECONDS = 86400.0
@@ -60,20 +59,15 @@ def activate(
         binning = Binning(reference_id, reference, timeline, layout, counted, maturation, slices)
         for waiting in spooled:
             try:
-                binned, latency = bin_spooled(waiting, reference, settings)
+                counts = count_spooled(waiting, binning, now, settings)
             except RequestError as error:  # it was taken under other limits
                 log.error(
                     "%s version %s: %d rows cannot be read any more: %s",
                     *(*version.names, len(waiting.times), error),
                 )
                 continue
-            starts = binning.timeline.block_starts(waiting.times, now)
-            for start, block in fold(reference, binned, starts, latency).items():
-                commit.add_block(version, binning, start, block, now)
-                waited += block.counts
-            hours = coarse_starts(waiting.times, settings.coarse_seconds)
-            for segment, start, block in fold_segments(reference, binned, hours):
-                commit.add_segment_block(version, binning, segment, start, block)
+            commit.add_counts(version, binning, counts, now)
+            waited += np.sum([block.counts for block in counts.blocks.values()], axis=0, dtype=np.int64)
         commit.write(transaction)
         transaction.delete_spooled(version.key)
         transaction.set_status(version.key, "")
@@ -81,6 +75,8 @@ def activate(
         family_of(binning.timeline, family)[start] = block
     for (_, segment, start), block in commit.segment_blocks.items():
         binning.slices[segment].timeline.coarse[start] = block
+    for (_, start), outcomes in commit.outcomes.items():
+        binning.outcomes[start] = outcomes
     # Traffic was counted as it came; the bins count from here.
     version.live = Live(binning, replace(version.live.totals, values=waited))
     version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
@@ -149,7 +145,8 @@ def recount(store: Store, settings: Settings, committer: Committer, version: Ver
     if version.binning is None:
         return
     binning = replace(version.binning, maturation_seconds=version.facts.config.maturation)
-    counted: dict[int, Outcomes] = {}
+    # Scores are counted as predictions come, whatever becomes of their labels.
+    counted = {} if binning.layout is None else only_scores(binning.layout, binning.outcomes)
     by_segment: dict[str, dict[int, Outcomes]] = {name: {} for name in binning.slices}
     with store.begin() as transaction:
         tables = LabelTables(transaction, committer.prediction_days, committer.label_days)

@@ -2,6 +2,8 @@
 
 While a commit is on its way to the disk the next requests queue up; all that have queued are the next commit.
 So the disk's latency is shared by as many requests as there are, and a row a request is not a commit a row.
+Clients that post one request after the other come back together: a commit waits a moment for as many requests
+as the last one had, or most of them would just miss it. A client alone never waits.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from exporter.store import Store
 from exporter.telemetry import Kind, Telemetry
 
 MAX_GROUP_ROWS = 50_000  # of one commit: beyond, its requests wait longer than sharing saves
+MAX_GATHERING_SECONDS = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +52,9 @@ class Writer:
         self._settings = settings
         self._telemetry = telemetry
         self._queue: deque[_Entry | Callable[[], None]] = deque()
-        self._wake = threading.Condition()  # guards the three around it
+        self._wake = threading.Condition()  # guards those around it
         self._queued_rows = 0
+        self._expected = 1  # so many entries wake the thread
         self._closed = False
         self.full = False  # whether the store has reached its limit, set by who measures it
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -83,7 +87,8 @@ class Writer:
                 self._queued_rows += request.rows
                 self._telemetry.queue_rows = self._queued_rows
                 self._queue.append(entry)
-                self._wake.notify()
+                if len(self._queue) >= self._expected:
+                    self._wake.notify()
                 return entry.future
         self._telemetry.count_rows(_kind(request), "rejected", request.rows)
         raise refusal
@@ -123,9 +128,11 @@ class Writer:
     # -- the thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        last = 1  # requests of the last commit
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._queue or self._closed)
+                self._wait(1, None)
+                self._wait(last, MAX_GATHERING_SECONDS)
                 if not self._queue:
                     return
                 first = self._queue.popleft()
@@ -133,10 +140,24 @@ class Writer:
             if not isinstance(first, _Entry):
                 first()
                 continue
+            last = len(group)
             self._take(group)
             with self._wake:
                 self._queued_rows -= sum(entry.request.rows for entry in group)
                 self._telemetry.queue_rows = self._queued_rows
+
+    def _wait(self, entries: int, timeout_seconds: float | None) -> None:
+        """Wait until so many have queued. A job among them is carried out at once."""
+        self._expected = entries
+
+        def enough() -> bool:
+            return self._closed or len(self._queue) >= entries or self._urgent()
+
+        self._wake.wait_for(enough, timeout_seconds)
+
+    def _urgent(self) -> bool:
+        """Whether a job has queued; whoever called waits for it, and requests behind it wait for both."""
+        return bool(self._queue) and not isinstance(self._queue[-1], _Entry)
 
     def _gather(self, first: _Entry) -> list[_Entry]:
         """What has queued up behind a request and may share its commit, up to the next job."""

@@ -107,20 +107,6 @@ def test_a_batch_folds_like_its_parts_in_any_order(
         assert_same(total[start], block)
 
 
-@given(binned_rows(), st.data())
-def test_rows_that_do_not_count_leave_no_trace(
-    rows: tuple[Binned, Ints, Floats], data: st.DataObject
-) -> None:
-    binned, starts, latency = rows
-    keep = np.array(data.draw(st.lists(st.booleans(), min_size=len(starts), max_size=len(starts))))
-    folded = fold(REFERENCE, binned, starts, latency, keep)
-    alone = fold(REFERENCE, binned.take(np.flatnonzero(keep)), starts[keep], latency[keep])
-
-    assert folded.keys() == alone.keys()
-    for start, block in alone.items():
-        assert_same(folded[start], block)
-
-
 @given(binned_rows())
 def test_every_column_of_a_block_counts_every_row(rows: tuple[Binned, Ints, Floats]) -> None:
     for block in fold(REFERENCE, rows[0], rows[1], None).values():

@@ -42,6 +42,7 @@ LAYERS = [
     {"telemetry", "series", "experiments"},
     {"schema", "transaction", "label_tables", "store", "tables", "connection", "sources", "registry"},
     {"fleet", "live_reference", "id_reader"},
+    {"counting"},
     {"ingest", "labelling", "quality_references"},
     {"commit", "deduplication", "label_counting"},
     {"committer"},

@@ -15,7 +15,7 @@ from exporter.config import Settings
 from exporter.errors import UnavailableError
 from exporter.fleet import Binning, Fleet, Live, Status, Totals
 from exporter.identity import id_hash
-from exporter.ingest import MAX_SPOOLED_ROWS, Part, Prepared, Request, bin_spooled, prepare
+from exporter.ingest import MAX_SPOOLED_ROWS, Part, Prepared, Request, count_spooled, prepare
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
 from exporter.samples import ARROW_TYPE, JSON_TYPE, decode_predictions
@@ -122,9 +122,9 @@ def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:
     old, new = prepared.parts
     assert (old.version.version, old.row_numbers.tolist()) == ("1", [0])
     assert (new.version.version, new.row_numbers.tolist()) == ("2", [1, 2])
-    assert old.binned is None
-    assert new.binned is not None
-    assert new.binned.cells.shape[1] == 2
+    assert old.counts is None
+    assert new.counts is not None
+    assert sum(block.rows for block in new.counts.blocks.values()) == 2
     assert [row.id_hash for row in new.predictions] == [id_hash("fraud", "b"), id_hash("fraud", "c")]
 
 
@@ -233,20 +233,21 @@ def test_an_idempotency_key_belongs_to_its_model_and_comes_with_its_body() -> No
 # -- waiting for a reference --------------------------------------------------------------------------------
 
 
-def test_what_waited_is_binned_as_if_it_had_not() -> None:
+def test_what_waited_is_counted_as_if_it_had_not() -> None:
     fleet = make_fleet("1")
     rows = make_rows(50, latency_seconds=0.02)
     waiting = only_part(prepare_rows(rows, fleet))
-    reference = give_reference(fleet)
-    ready = only_part(prepare_rows(rows, fleet))
-    keep = np.arange(50) % 2 == 0
-    binned, latency = bin_spooled(waiting.spooled(keep), reference, Settings())
-    assert ready.binned is not None
-    expected = ready.binned.take(np.flatnonzero(keep))
-    assert np.array_equal(binned.cells, expected.cells)
-    assert np.array_equal(binned.standard, expected.standard)
-    assert latency is not None
-    assert latency.tolist() == [0.02] * 25
+    give_reference(fleet)
+    binning = fleet.versions["fraud", "1"].binning
+    assert binning is not None
+    ready = only_part(prepare_rows(rows[::2], fleet))
+    counts = count_spooled(waiting.spooled(np.arange(50) % 2 == 0), binning, NOON, Settings())
+    assert ready.counts is not None
+    assert counts.blocks.keys() == ready.counts.blocks.keys()
+    for start, block in ready.counts.blocks.items():
+        assert np.array_equal(counts.blocks[start].counts, block.counts)
+        assert np.allclose(counts.blocks[start].moments, block.moments)
+    assert sum(block.latency.sum() for block in counts.blocks.values()) == 25
 
 
 def test_columns_that_the_reference_does_not_have_are_named() -> None:

@@ -16,6 +16,7 @@ from sklearn import metrics
 
 from exporter.errors import RegistryUnreachableError
 from exporter.labelling import LabelAnswer
+from exporter.outcomes import tally
 from tests.fakes import Clock, FakeRegistry
 from tests.rig import NOON, Rig, make_table
 
@@ -257,6 +258,49 @@ def test_a_store_of_labels_can_be_opened_again(tmp_path: Path, start: Start) -> 
     before = first.quality("accuracy")
     first.stop()
     assert start(store=store, registry=registry).quality("accuracy") == before == 1
+
+
+# -- scores of predictions, before their labels --------------------------------------------------------------
+
+
+def counted_scores(rig: Rig) -> tuple[int, int]:
+    """Predictions whose score is counted: predicted 0, predicted 1."""
+    binning = rig.version("1").binning
+    assert binning is not None
+    assert binning.layout is not None
+    negative, positive = tally(binning.layout, binning.outcomes.values()).traffic.sum(axis=1).tolist()
+    return negative, positive
+
+
+def test_scores_are_counted_as_predictions_come(start: Start, tmp_path: Path) -> None:
+    store, registry = f"sqlite:///{tmp_path}/scores.db", make_registry()
+    rig = start(store=store, registry=registry)
+    rig.post_rows([row("a", 1, 0.9), row(None, 0, 0.2), row("b", 0, 0.4)])
+    assert counted_scores(rig) == (2, 1)
+    rig.post_rows([row("a", 1, 0.9), row("c", 1, 0.8)])  # the first came before
+    assert counted_scores(rig) == (2, 2)
+    rig.post_labels({"a": 1, "b": 1})
+    assert counted_scores(rig) == (2, 2)
+    rig.stop()
+    assert counted_scores(start(store=store, registry=registry)) == (2, 2)
+
+
+def test_scores_that_waited_for_the_reference_are_counted_with_it(start: Start) -> None:
+    registry, table = make_registry(), make_labelled_table()
+    registry.set_reference("fraud", "1", RegistryUnreachableError("down"))
+    rig = start(registry=registry)
+    rig.post_rows([row("a", 1, 0.9), row(None, 0, 0.2)])
+    registry.set_reference("fraud", "1", table)
+    rig.poll()
+    assert counted_scores(rig) == (1, 1)
+
+
+def test_scores_outlast_a_recount_of_the_labels(labelled: Rig) -> None:
+    labelled.post_rows([row("a", 1, 0.9), row("b", 0, 0.2)])
+    labelled.post_labels({"a": 1})
+    labelled.registry.tag("fraud", "1", maturation="2h")
+    labelled.poll()
+    assert counted_scores(labelled) == (1, 1)
 
 
 # -- maturation ----------------------------------------------------------------------------------------------
