@@ -6,6 +6,8 @@ that it refers to more than once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from exporter.config import Settings
@@ -23,22 +25,28 @@ def read_arrow_stream(body: bytes, settings: Settings) -> pa.Table:
         TooLargeError: too many rows.
         pa.ArrowException, OSError, ValueError: it is no stream.
     """
-    source = pa.BufferReader(body)
-    for message in pa.ipc.MessageReader.open_stream(source):
-        if _is_compressed(message.metadata.to_pybytes()):
-            # A compressed buffer says how large it wants to become, and nothing bounds it before it is.
-            raise MalformedError("compressed Arrow streams are not taken; send it uncompressed or as Parquet")
-    source.seek(0)
+    messages = list(pa.ipc.MessageReader.open_stream(body))
+    if any(_is_compressed(message.metadata.to_pybytes()) for message in messages):
+        # A compressed buffer says how large it wants to become, and nothing bounds it before it is.
+        raise MalformedError("compressed Arrow streams are not taken; send it uncompressed or as Parquet")
+    if messages and all(message.type == "record batch" for message in messages[1:]):
+        schema = pa.ipc.read_schema(messages[0])
+        read = (pa.ipc.read_record_batch(message, schema) for message in messages[1:])
+        return _check(read, schema, settings)
+    with pa.ipc.open_stream(body) as reader:  # which knows what to do with dictionaries
+        return _check(reader, reader.schema, settings)
+
+
+def _check(read: Iterable[pa.RecordBatch], schema: pa.Schema, settings: Settings) -> pa.Table:
     batches, rows = [], 0
-    with pa.ipc.open_stream(source) as reader:
-        for batch in reader:
-            rows += batch.num_rows
-            if rows:
-                check_rows(rows, settings)
-            batch.validate(full=True)  # offsets of a hostile stream would read beyond its buffers
-            batches.append(batch)
-        check_rows(rows, settings)
-        return pa.Table.from_batches(batches, reader.schema)
+    for batch in read:
+        rows += batch.num_rows
+        if rows:
+            check_rows(rows, settings)
+        batch.validate(full=True)  # offsets of a hostile stream would read beyond its buffers
+        batches.append(batch)
+    check_rows(rows, settings)
+    return pa.Table.from_batches(batches, schema)
 
 
 def _is_compressed(metadata: bytes) -> bool:

@@ -87,8 +87,12 @@ def bin_columns(
     for edges in bins.edges:
         np.greater_equal(numbers, edges, out=above)
         np.add(found, above.view(np.int8), out=found)
+    placed = found + bins.offsets
+    all_present = bool(present.all())
+    if not all_present:
+        np.copyto(placed, bins.missing, where=~present)
     cells = np.empty((len(reference.columns), rows), np.int32)
-    cells[bins.columns] = np.where(present, found + bins.offsets, bins.missing)
+    cells[bins.columns] = placed
     for index, wrong in mismatched:
         cells[index, wrong] = reference.offsets[index] + reference.columns[index].bins + 1
     for index, column in enumerate(reference.columns):
@@ -97,10 +101,12 @@ def bin_columns(
             found_cells = column.bins if column_values is None else category_cells(column, column_values)
             cells[index] = reference.offsets[index] + found_cells
 
-    np.clip(numbers, bins.low, bins.high, out=numbers)
+    np.maximum(numbers, bins.low, out=numbers)  # together a third of what np.clip takes
+    np.minimum(numbers, bins.high, out=numbers)
     numbers -= bins.center
     numbers /= bins.scale
-    numbers[~present] = 0.0
+    if not all_present:
+        numbers[~present] = 0.0
     return Binned(cells, numbers, present)
 
 
@@ -112,8 +118,7 @@ def category_cells(column: Column, values: Values) -> Ints:
     if isinstance(values, Texts):
         return np.append(_text_cells(column, values), missing)[values.codes]  # -1 is the last
     if isinstance(values, np.ndarray):
-        distinct, inverse = np.unique(values, return_inverse=True)
-        return category_cells(column, encode_texts(category_texts(distinct)))[inverse]
+        return category_cells(column, number_texts(values))
     texts = list(map(canonical_text, values))
     mismatched = np.array([text is MISMATCHED for text in texts], np.bool_)
     return np.where(mismatched, mismatch, category_cells(column, encode_texts(texts)))
@@ -160,6 +165,16 @@ def canonical_text(value: object) -> str | None:
     return MISMATCHED
 
 
+def number_texts(numbers: Floats) -> Texts:
+    """The canonical texts of numbers."""
+    distinct, codes = np.unique(numbers, return_inverse=True)
+    texts = [canonical_text(value) for value in distinct.tolist()]
+    if texts and texts[-1] is None:  # NaN is the last
+        codes[codes == len(texts) - 1] = -1
+        texts.pop()
+    return Texts(codes, texts)  # type: ignore[arg-type] # there is one NaN at most
+
+
 def category_texts(values: Values) -> list[str | None]:
     """The canonical text of each row, None for what is missing or no scalar."""
     if isinstance(values, Texts):
@@ -167,7 +182,5 @@ def category_texts(values: Values) -> list[str | None]:
     if isinstance(values, Times):
         return [None] * len(values)
     if isinstance(values, np.ndarray):
-        distinct, inverse = np.unique(values, return_inverse=True)
-        texts = [canonical_text(value) for value in distinct.tolist()]
-        return [texts[place] for place in inverse.tolist()]
+        return number_texts(values).rows()
     return [None if text is MISMATCHED else text for text in map(canonical_text, values)]

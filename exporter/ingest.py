@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
 from typing import NamedTuple, TypeVar
@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import bin_batch, category_texts
+from exporter.binning import bin_batch, category_texts, number_texts
 from exporter.columns import Values, read_numbers
 from exporter.config import Settings
 from exporter.counting import Counts, count_rows
@@ -172,6 +172,7 @@ def _part(
     binning = version.binning
     counts, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
     if binning is not None:
+        batch = _with_classes(batch, binning.reference)
         whole = len(rows) == batch.rows
         binned = bin_batch(binning.reference, batch, times if whole else _scatter(times, rows, batch.rows))
         binned = binned if whole else binned.take(rows)
@@ -194,6 +195,13 @@ def _part(
         labelled=labelled,
         unknown_columns=unknown,
     )
+
+
+def _with_classes(batch: Batch, reference: Reference) -> Batch:
+    """The batch with predicted classes as their texts, which bins, scores and labels all need."""
+    if not isinstance(batch.prediction, np.ndarray) or reference.predicts_numbers:
+        return batch
+    return replace(batch, prediction=number_texts(batch.prediction))
 
 
 def _identified(

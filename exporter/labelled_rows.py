@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import bin_columns, canonical_text, category_texts
+from exporter.binning import bin_columns, category_texts, number_texts
 from exporter.columns import Texts, Values, encode_texts, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact import MAX_EXPONENT
@@ -157,10 +157,7 @@ def _texts(values: Values) -> Texts:
     if isinstance(values, Texts):
         return values
     if isinstance(values, np.ndarray):
-        distinct, codes = np.unique(values, return_inverse=True)
-        texts = [canonical_text(value) for value in distinct.tolist()]
-        missing = np.array([text is None for text in texts], np.bool_)
-        return Texts(np.where(missing[codes], -1, codes), [text or "" for text in texts])
+        return number_texts(values)
     return encode_texts(category_texts(values))
 
 

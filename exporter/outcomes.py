@@ -180,9 +180,14 @@ def fold_predictions(
     """
     places = place_scores(layout, predictions, scores)
     known = places >= 0
-    unique, block = np.unique(hours[known], return_inverse=True)
-    shape = (len(unique), 2 * layout.bins)
-    traffic = np.bincount(block * shape[1] + places[known], minlength=shape[0] * shape[1]).reshape(shape)
+    places, hours = places[known], hours[known]
+    if not len(hours):
+        return {}
+    unique, block = hours[:1], np.zeros(1, np.int64)
+    if (hours != unique).any():  # unusual: a batch is of one moment
+        unique, block = np.unique(hours, return_inverse=True)
+    width = 2 * layout.bins
+    traffic = np.bincount(block * width + places, minlength=len(unique) * width).reshape(-1, width)
     folded = {}
     for place, hour in enumerate(unique.tolist()):
         folded[hour] = Outcomes.empty(layout)

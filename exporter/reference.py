@@ -120,8 +120,8 @@ class NumericBins:
 
     columns: Ints
     edges: Floats
-    offsets: Ints
-    missing: Ints
+    offsets: npt.NDArray[np.int32]
+    missing: npt.NDArray[np.int32]
     low: Floats
     high: Floats
     center: Floats
@@ -141,8 +141,8 @@ class NumericBins:
         return cls(
             columns=reference.numeric,
             edges=edges,
-            offsets=offsets.reshape(-1, 1),
-            missing=(offsets + np.array([c.bins for c in columns], np.int64)).reshape(-1, 1),
+            offsets=offsets.reshape(-1, 1).astype(np.int32),
+            missing=(offsets + [c.bins for c in columns]).reshape(-1, 1).astype(np.int32),
             low=upright([column.low for column in columns]),
             high=upright([column.high for column in columns]),
             center=upright([column.center for column in columns]),
@@ -223,6 +223,10 @@ class Reference:
     @cached_property
     def feature_names(self) -> frozenset[str]:
         return frozenset(column.name for column in self.columns if column.role == "feature")
+
+    @cached_property
+    def predicts_numbers(self) -> bool:
+        return any(column.role == "prediction" and column.numeric for column in self.columns)
 
     @cached_property
     def numeric(self) -> Ints:

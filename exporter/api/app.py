@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from exporter import __version__
 from exporter.api.audit_routes import audit_router
+from exporter.api.ingest_routes import IngestRoutes
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
-from exporter.api.routes import operations_router, v1_router
+from exporter.api.routes import models_router, operations_router
 from exporter.api.wire import untyped_schemas
 from exporter.errors import RequestError
 from exporter.service import Service
@@ -38,7 +39,10 @@ def create_app(service: Service) -> FastAPI:
             await anyio.to_thread.run_sync(service.stop)
 
     app = FastAPI(title="mlflow-exporter", version=__version__, description=DESCRIPTION, lifespan=lifespan)
-    app.include_router(v1_router(service))
+    ingest = IngestRoutes(service)
+    app.router.routes[:0] = ingest.served
+    app.include_router(ingest.documented)
+    app.include_router(models_router(service))
     app.include_router(audit_router(service))
     app.include_router(operations_router(service))
     app.add_exception_handler(RequestError, on_request_error)

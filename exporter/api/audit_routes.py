@@ -12,7 +12,7 @@ from starlette.responses import Response
 from exporter.api import wire
 from exporter.api.access import authorizer, local_without_token
 from exporter.api.bodies import BodyReader
-from exporter.api.routes import REFUSALS
+from exporter.api.problems import REFUSALS
 from exporter.config import parse_window
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
 from exporter.rebaselining import Order

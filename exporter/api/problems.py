@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import http
 import logging
+from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.api import wire
 from exporter.errors import RequestError
 
 log = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+
+
+def refusal(text: str) -> dict[str, Any]:
+    return {
+        "description": text,
+        "content": {PROBLEM_TYPE: {"schema": wire.schema_reference(wire.Problem)}},
+    }
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: refusal(text)
+    for status, text in {
+        401: "No or a wrong token, where one is set.",
+        403: "No token is set, and the request is not from this machine.",
+        404: "The model, version or alias is not monitored; the answer says what is.",
+        413: "The body or the batch is too large.",
+        415: "An unknown content type, or a compressed body.",
+        422: "Malformed; `where` says at which place. Nothing was taken.",
+        429: "Too much is waiting; try again after `Retry-After`.",
+        503: "The version or the store is not ready; try again after `Retry-After`.",
+    }.items()
+}
 
 
 def problem(

@@ -1,159 +1,24 @@
-"""The routes."""
+"""The routes that ask, and those of operations."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from exporter.api import wire
 from exporter.api.access import authorizer
-from exporter.api.bodies import BodyReader
-from exporter.api.problems import PROBLEM_TYPE, problem
+from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.views import models_view, version_detail
-from exporter.errors import ConfigError, RequestError, UnknownModelError
+from exporter.errors import ConfigError, UnknownModelError
 from exporter.exposition import accepts_gzip, choose_format, compress_page
-from exporter.ingest import Prepared, prepare
-from exporter.ingest import Request as IngestRequest
-from exporter.label_samples import decode_labels
-from exporter.labelling import PreparedLabels, prepare_labels
-from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, decode_predictions
 from exporter.service import Service
 
-# Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
-INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
-DECODING_THREADS = 2
 
-
-def _refusal(text: str) -> dict[str, Any]:
-    return {
-        "description": text,
-        "content": {PROBLEM_TYPE: {"schema": wire.schema_reference(wire.Problem)}},
-    }
-
-
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: _refusal(text)
-    for status, text in {
-        401: "No or a wrong token, where one is set.",
-        403: "No token is set, and the request is not from this machine.",
-        404: "The model, version or alias is not monitored; the answer says what is.",
-        413: "The body or the batch is too large.",
-        415: "An unknown content type, or a compressed body.",
-        422: "Malformed; `where` says at which place. Nothing was taken.",
-        429: "Too much is waiting; try again after `Retry-After`.",
-        503: "The version or the store is not ready; try again after `Retry-After`.",
-    }.items()
-}
-_PREDICTION_BODY = {
-    "required": True,
-    "content": {
-        JSON_TYPE: {
-            "schema": wire.schema_reference(wire.PredictionBatch),
-            "examples": wire.PREDICTION_EXAMPLES,
-        },
-        ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
-        PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
-    },
-}
-
-
-_LABEL_BODY = {
-    "required": True,
-    "content": {
-        JSON_TYPE: {
-            "schema": wire.schema_reference(wire.LabelBatch),
-            "examples": wire.LABEL_EXAMPLES,
-        },
-        ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
-        PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
-    },
-}
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "schema": {"type": "string"},
-    "description": "A batch with a key that was committed in the last 24 hours counts once.",
-}
-
-
-def _query(*names: str) -> list[dict[str, Any]]:
-    schema = {"type": "string"}
-    return [
-        {"name": name, "in": "query", "schema": schema, "description": "For Arrow and Parquet."}
-        for name in names
-    ]
-
-
-def v1_router(service: Service) -> APIRouter:
-    """Samples in, evaluations out."""
+def models_router(service: Service) -> APIRouter:
+    """What is monitored, and how it is."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service))])
-    bodies = BodyReader(service.settings.max_body_bytes)
-    threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
-
-    def decode_labelled(request: IngestRequest, key: str) -> PreparedLabels:
-        batch = decode_labels(request.body, request.content_type, request.query, service.settings)
-        try:
-            return prepare_labels(batch, service.fleet, service.clock(), request.body, key)
-        except RequestError:
-            service.telemetry.count_rows("label", "rejected", batch.rows)
-            raise
-
-    def decode(request: IngestRequest, key: str) -> Prepared:
-        batch = decode_predictions(request.body, request.content_type, request.query, service.settings)
-        try:
-            return prepare(request, batch, service.fleet, service.settings, service.clock(), key)
-        except RequestError:
-            service.telemetry.count_rows("prediction", "rejected", batch.rows)
-            raise
-
-    @router.post(
-        "/predictions",
-        status_code=202,
-        response_model=wire.Accepted,
-        responses=REFUSALS,
-        openapi_extra={
-            "requestBody": _PREDICTION_BODY,
-            "parameters": [*_query("model", "version", "alias"), _KEY],
-        },
-    )
-    async def post_predictions(request: Request) -> Response:
-        """Take predictions; the answer comes when they are on disk. A row with an id counts once."""
-        return await take(request, decode)
-
-    @router.post(
-        "/labels",
-        status_code=202,
-        response_model=wire.AcceptedLabels,
-        responses=REFUSALS,
-        openapi_extra={"requestBody": _LABEL_BODY, "parameters": [*_query("model"), _KEY]},
-    )
-    async def post_labels(request: Request) -> Response:
-        """Take ground truth, early or late. A label is for every version that scored its id; another one for
-        the same id corrects it."""
-        return await take(request, decode_labelled)
-
-    async def take(
-        request: Request, decode: Callable[[IngestRequest, str], Prepared | PreparedLabels]
-    ) -> Response:
-        started = time.monotonic()
-        async with bodies.read(request) as body:
-            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            sample = IngestRequest(content_type or JSON_TYPE, dict(request.query_params), body)
-            key = request.headers.get("idempotency-key", "")
-            if len(body) <= INLINE_BYTES.get(sample.content_type, 0):
-                prepared = decode(sample, key)
-            else:
-                prepared = await asyncio.get_running_loop().run_in_executor(threads, decode, sample, key)
-            answer = await asyncio.wrap_future(service.writer.submit(prepared))
-        service.telemetry.observe_ingest(time.monotonic() - started)
-        return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)
 
     @router.get("/models", responses={401: REFUSALS[401]})
     def get_models() -> wire.Models:
@@ -214,7 +79,7 @@ def operations_router(service: Service) -> APIRouter:
         response_class=PlainTextResponse,
         responses={
             401: REFUSALS[401],
-            500: _refusal("The file cannot be used, and what held before holds on; says where and why."),
+            500: refusal("The file cannot be used, and what held before holds on; says where and why."),
         },
         dependencies=[Depends(authorizer(service))],
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-import exporter.api.routes
+import exporter.api.ingest_routes
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
 from tests.fakes import FakeRegistry
@@ -47,7 +47,7 @@ def test_a_bug_is_a_problem_without_details_and_logged(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(exporter.api.routes, "decode_predictions", fail)
+    monkeypatch.setattr(exporter.api.ingest_routes, "decode_predictions", fail)
     with caplog.at_level(logging.ERROR):
         answer = post(server, b"{}")
     assert_problem(answer, 500, "Internal error", "ZeroDivisionError; the log says more")
