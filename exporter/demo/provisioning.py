@@ -16,8 +16,9 @@ import exporter
 from exporter.demo.errors import DemoError
 from exporter.demo.pace import SCRAPE_INTERVAL_SECONDS
 
-# Columns of one incident are judged in the same evaluation. What breaks next is told soon: days are seconds.
-GROUP_WAIT_SECONDS = 1
+# In ten seconds a share of bad values becomes critical here, and the warning before it is not mailed then.
+# What breaks next is told soon: days are seconds.
+GROUP_WAIT_SECONDS = 10
 GROUP_INTERVAL_SECONDS = 15
 
 

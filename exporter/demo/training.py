@@ -36,6 +36,7 @@ EXPERIMENT = "flight-delays"
 # A version whose reference was compressed otherwise cannot be compared with this traffic.
 PACE_TAG = "demo.seconds_per_day"
 MATURATION_TAG = "monitoring.maturation"
+TEAM_TAG, TEAM = "monitoring.team", "flights"  # Alertmanager's configuration has a route of it
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def register(model: TrainedModel, pace: Pace) -> str:
     # The alias comes last: it is what makes the version monitored, with its tags.
     client.set_model_version_tag(MODEL, number, PACE_TAG, str(pace.seconds_per_day))
     client.set_model_version_tag(MODEL, number, MATURATION_TAG, pace.maturation)
+    client.set_model_version_tag(MODEL, number, TEAM_TAG, TEAM)
     client.set_registered_model_alias(MODEL, model.candidate.alias, number)
     return number
 

@@ -82,6 +82,7 @@ def test_registering_makes_a_champion_and_a_challenger_with_their_references(
         registered = mlflow.MlflowClient().get_model_version_by_alias(MODEL, alias)
         assert registered.version == version
         assert registered.tags["monitoring.maturation"] == "20s"
+        assert registered.tags["monitoring.team"] == "flights"
         info = mlflow.models.get_model_info(f"models:/{MODEL}@{alias}")
         assert info.metadata == {
             "monitoring": {"target": "late", "task": "binary", "reference_split": "test"}

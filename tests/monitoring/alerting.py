@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text())
     assert isinstance(content, dict)
     return content
+
+
+def switch_on(text: str) -> str:
+    """Alertmanager's configuration with everything on that is off: lines with # and no space after it."""
+    return re.sub(r"^( *)#(?=[^ #])", r"\1", text, flags=re.MULTILINE)
 
 
 def _rules() -> tuple[Rule, ...]:

@@ -1,7 +1,8 @@
-"""Prometheus, Alertmanager, a mailbox and a scrape target, on loopback, for as long as a test needs them."""
+"""Prometheus, Alertmanager, what they scrape and where they send: on loopback, while a test needs them."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from aiosmtpd.controller import Controller
@@ -77,6 +78,7 @@ def running_prometheus(program: str, config: Path, port: int) -> Iterator[str]:
         program,
         f"--config.file={config}",
         f"--storage.tsdb.path={config.parent / 'prometheus-data'}",
+        "--rules.alert.resend-delay=1s",  # what fires before it finds Alertmanager is dropped
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with running(command, f"{url}/-/ready", config.parent / "prometheus.log"):
@@ -121,6 +123,74 @@ def open_mailbox(port: int) -> Iterator[Mailbox]:
         controller.stop()
 
 
+class Webhooks:
+    """Takes what is posted to `/slack`, as Slack does, and to any other path; with `failing`, nothing."""
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.posts: list[tuple[str, dict[str, Any]]] = []
+
+    def at(self, path: str) -> list[dict[str, Any]]:
+        """The bodies that came to this path, oldest first."""
+        return [body for posted_to, body in self.posts if posted_to == path]
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the messages in Slack."""
+        return [message["attachments"][0]["title"] for message in self.at("/slack")]
+
+    def wait_for_slack(self, title: str) -> dict[str, Any]:
+        """The message with this title."""
+
+        def find() -> dict[str, Any] | None:
+            return next((m for m in self.at("/slack") if m["attachments"][0]["title"] == title), None)
+
+        try:
+            return wait_for("message", find)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {title!r} among {self.titles}") from None
+
+    def take(self, path: str, body: dict[str, Any]) -> tuple[int, str]:
+        """Status and text of the answer."""
+        if self.failing:
+            return 503, "service_unavailable"
+        if path == "/slack" and (refusal := refuse_as_slack_does(body)):
+            return 400, refusal
+        self.posts.append((path, body))
+        return 200, "ok"
+
+
+def refuse_as_slack_does(message: dict[str, Any]) -> str:
+    """Why Slack would not show this message; empty if it would."""
+    attachments = message.get("attachments", [])
+    if not attachments or not all(each.get("text") and each.get("fallback") for each in attachments):
+        return "no_text"
+    buttons = [button for each in attachments for button in each.get("actions", [])]
+    if not all(button["text"] and button["url"].startswith("http") for button in buttons):
+        return "invalid_attachments"
+    return ""
+
+
+@contextmanager
+def serving_webhooks(port: int) -> Iterator[Webhooks]:
+    webhooks = Webhooks()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, text = webhooks.take(self.path, body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with serving(port, Handler):
+        yield webhooks
+
+
 class Target:
     """An exporter written by hand: `/metrics` shows `exposition`, or fails where that is None."""
 
@@ -145,11 +215,17 @@ def serving_target(port: int) -> Iterator[Target]:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    with serving(port, Handler):
+        yield target
+
+
+@contextmanager
+def serving(port: int, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield target
+        yield
     finally:
         server.shutdown()
         server.server_close()

@@ -1,35 +1,15 @@
-"""From a series on /metrics to a mail: real Prometheus and Alertmanager with the repository's files.
-
-Only addresses and waiting times are rewritten, so that a test takes seconds.
-"""
+"""From a series on /metrics, or an alert, to mails and messages: real Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import yaml
 
-from tests.monitoring.alerting import PROMETHEUS, RULE_FILES, read_yaml
-from tests.monitoring.servers import (
-    Mailbox,
-    Target,
-    open_mailbox,
-    running_alertmanager,
-    running_prometheus,
-    serving_target,
-    wait_for,
-)
-
-pytestmark = pytest.mark.needs("prometheus", "alertmanager")
+from tests.monitoring.servers import Target, serving_target, wait_for
+from tests.monitoring.stack import Delivery, FreePorts, Program, alerting, delivering
 
 VERSION = 'model="flights",model_version="3"'
 REFERENCE = 'run_id="r",task="classification",reference_source="tag",reference_digest="d"'
@@ -50,125 +30,188 @@ mlflow_model_drift_detected{{{column},window="24h"}} 0
 """
 
 
-@dataclass(frozen=True)
-class Stack:
-    target: Target
-    mailbox: Mailbox
-    prometheus: str
-    alertmanager: str
-
-    def evaluates_and_delivers(self) -> bool:
-        """Whether Prometheus has evaluated its rules and found Alertmanager: it drops what fires before."""
-        alerts = httpx.get(f"{self.prometheus}/api/v1/alerts").raise_for_status().json()["data"]
-        found = httpx.get(f"{self.prometheus}/api/v1/alertmanagers").raise_for_status().json()["data"]
-        return bool(alerts["alerts"]) and bool(found["activeAlertmanagers"])
-
-    def alerts(self) -> set[str]:
-        """Names of the alerts that Alertmanager knows of."""
-        answer = httpx.get(f"{self.alertmanager}/api/v2/alerts").raise_for_status()
-        return {alert["labels"]["alertname"] for alert in answer.json()}
-
-    def let_every_group_have_its_turn(self) -> None:
-        """Returns when what is known now has been mailed, or never will: a younger alert came and went."""
-        self.post({"labels": {"alertname": "Marker", "severity": "warning"}})
-        self.mailbox.wait_for("[warning] Marker")
-        now = datetime.now(UTC).isoformat()
-        self.post({"labels": {"alertname": "Marker", "severity": "warning"}, "endsAt": now})
-        self.mailbox.wait_for("[resolved] Marker")
-
-    def post(self, alert: dict[str, Any]) -> None:
-        httpx.post(f"{self.alertmanager}/api/v2/alerts", json=[alert]).raise_for_status()
-
-
-def hasten_rules(directory: Path) -> None:
-    (directory / "rules").mkdir()
-    for path in RULE_FILES:
-        text = re.sub(r"^( +(?:for|keep_firing_for)): .*$", r"\1: 2s", path.read_text(), flags=re.MULTILINE)
-        (directory / "rules" / path.name).write_text(text.replace("[5m]", "[5s]"))
-
-
-def hasten_prometheus(directory: Path, ports: dict[str, int]) -> Path:
-    config = read_yaml(PROMETHEUS / "prometheus.yml")
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "500ms"}
-
-    def redirect(tree: Any) -> Any:
-        if isinstance(tree, dict):
-            return {key: redirect(value) for key, value in tree.items()}
-        if isinstance(tree, list):
-            return [redirect(item) for item in tree]
-        return f"127.0.0.1:{ports[tree]}" if tree in ports else tree
-
-    path = directory / "prometheus.yml"
-    path.write_text(yaml.safe_dump(redirect(config)))
-    return path
-
-
-def hasten_alertmanager(directory: Path, smtp_port: int) -> Path:
-    shutil.copytree(PROMETHEUS / "templates", directory / "templates")
-    config = read_yaml(PROMETHEUS / "alertmanager.yml")
-    config["global"]["smtp_smarthost"] = f"127.0.0.1:{smtp_port}"
-    config["route"]["group_wait"] = "500ms"
-    config["route"]["group_interval"] = "1s"
-    path = directory / "alertmanager.yml"
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-@pytest.fixture
-def stack(
-    tmp_path: Path, program: Callable[[str], str], free_ports: Callable[[int], list[int]]
-) -> Iterator[Stack]:
-    target_port, smtp_port, prometheus_port, alertmanager_port = free_ports(4)
-    ports = {
-        "exporter:19464": target_port,
-        "localhost:9090": prometheus_port,
-        "alertmanager:9093": alertmanager_port,
-    }
-    hasten_rules(tmp_path)
-    prometheus = hasten_prometheus(tmp_path, ports)
-    alertmanager = hasten_alertmanager(tmp_path, smtp_port)
-    with ExitStack() as servers:
-        target = servers.enter_context(serving_target(target_port))
+@contextmanager
+def watched_target(
+    directory: Path, program: Program, free_ports: FreePorts
+) -> Iterator[tuple[Target, Delivery]]:
+    (port,) = free_ports(1)
+    with serving_target(port) as target:
         target.exposition = exposition(drifted=False)
-        mailbox = servers.enter_context(open_mailbox(smtp_port))
-        stack = Stack(
-            target,
-            mailbox,
-            servers.enter_context(running_prometheus(program("prometheus"), prometheus, prometheus_port)),
-            servers.enter_context(
-                running_alertmanager(program("alertmanager"), alertmanager, alertmanager_port)
-            ),
-        )
-        wait_for("way from the rules to Alertmanager", stack.evaluates_and_delivers)
-        yield stack
+        with alerting(directory, program, free_ports, port) as delivery:
+            yield target, delivery
 
 
-def test_drift_arrives_as_a_mail_and_so_does_its_end(stack: Stack) -> None:
-    assert stack.mailbox.mails == []  # the rules have been evaluated by now
+@pytest.mark.needs("prometheus", "alertmanager")
+def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
+    tmp_path: Path, program: Program, free_ports: FreePorts
+) -> None:
+    with watched_target(tmp_path, program, free_ports) as (target, delivery):
+        assert delivery.mailbox.mails == []  # the rules have been evaluated by now
 
-    stack.target.exposition = exposition(drifted=True)
-    mail = stack.mailbox.wait_for("[warning] ModelFeatureDrift in flights v3: dep_delay")
-    assert mail["To"] == "mlops-oncall@example.org"
-    for part in ("plain", "html"):
-        body = mail.get_body((part,))
-        assert body is not None
-        content = body.get_content()
-        assert "at most 0.204 over 1h" in content or "PSI 2.310 over 1h, limit 0.204" in content
-        assert "champion" in content
-        assert "/prometheus/runbooks/ModelFeatureDrift.md" in content
-        assert "/d/mlflow-model?var-model=flights" in content
+        target.exposition = exposition(drifted=True)
+        mail = delivery.mailbox.wait_for("[warning] ModelFeatureDrift in flights v3: dep_delay")
+        assert mail["To"] == "mlops-oncall@example.org"
+        for part in ("plain", "html"):
+            body = mail.get_body((part,))
+            assert body is not None
+            content = body.get_content()
+            assert "at most 0.204 over 1h" in content or "PSI 2.310 over 1h, limit 0.204" in content
+            assert "champion" in content
+            assert "/prometheus/runbooks/ModelFeatureDrift.md" in content
+            assert "/d/mlflow-model?var-model=flights" in content
 
-    stack.target.exposition = exposition(drifted=False)
-    stack.mailbox.wait_for("[resolved] ModelFeatureDrift in flights v3: dep_delay")
-    assert len(stack.mailbox.mails) == 2  # one each, although the rules were evaluated many times
+        message = delivery.webhooks.wait_for_slack("[warning] ModelFeatureDrift in flights v3: dep_delay")
+        assert message["channel"] == "#mlops-alerts"
+        (attachment,) = message["attachments"]
+        assert "has drifted: PSI 2.310 over 1h, limit 0.204." in attachment["text"]
+        assert attachment["footer"] == "serving as champion"
+        assert attachment["color"] == "warning"
+        assert attachment["mrkdwn_in"] == ["pretext"]
+        links = {button["text"]: button["url"] for button in attachment["actions"]}
+        assert links["Runbook"].endswith("/prometheus/runbooks/ModelFeatureDrift.md")
+        assert "/d/mlflow-model?var-model=flights" in links["Dashboard"] == attachment["title_link"]
+        assert "/#/silences/new?filter=" in links["Silence"]
+
+        target.exposition = exposition(drifted=False)
+        delivery.mailbox.wait_for("[resolved] ModelFeatureDrift in flights v3: dep_delay")
+        message = delivery.webhooks.wait_for_slack("[resolved] ModelFeatureDrift in flights v3: dep_delay")
+        assert message["attachments"][0]["color"] == "good"
+        # One each, although the rules were evaluated many times.
+        assert len(delivery.mailbox.mails) == len(delivery.webhooks.at("/slack")) == 2
+
+        # All the time, the dead man's switch heard from the rules.
+        heard = len(delivery.webhooks.at("/dead-mans-switch"))
+        wait_for("next sign of life", lambda: len(delivery.webhooks.at("/dead-mans-switch")) > heard > 1)
 
 
-def test_a_dead_exporter_is_told_and_not_taken_for_recovery(stack: Stack) -> None:
-    stack.target.exposition = exposition(drifted=True)
-    stack.mailbox.wait_for("[warning] ModelFeatureDrift in flights v3: dep_delay")
+@pytest.mark.needs("prometheus", "alertmanager")
+def test_a_dead_exporter_is_told_and_not_taken_for_recovery(
+    tmp_path: Path, program: Program, free_ports: FreePorts
+) -> None:
+    with watched_target(tmp_path, program, free_ports) as (target, delivery):
+        target.exposition = exposition(drifted=True)
+        delivery.mailbox.wait_for("[warning] ModelFeatureDrift in flights v3: dep_delay")
 
-    stack.target.exposition = None
-    stack.mailbox.wait_for("[critical] MLflowExporterDown")
-    wait_for("end of the drift alert", lambda: "ModelFeatureDrift" not in stack.alerts())
-    stack.let_every_group_have_its_turn()
-    assert not [s for s in stack.mailbox.subjects if s.startswith("[resolved] ModelFeatureDrift")]
+        target.exposition = None
+        delivery.mailbox.wait_for("[critical] MLflowExporterDown")
+        wait_for("end of the drift alert", lambda: "ModelFeatureDrift" not in delivery.alerts())
+        delivery.let_every_group_have_its_turn()
+        assert not [s for s in delivery.mailbox.subjects if s.startswith("[resolved] ModelFeatureDrift")]
+
+
+@pytest.fixture(scope="module")
+def delivery(
+    tmp_path_factory: pytest.TempPathFactory, program: Program, free_ports: FreePorts
+) -> Iterator[Delivery]:
+    """Alertmanager alone, for all the tests below: each has a model of its own."""
+    with delivering(tmp_path_factory.mktemp("delivery"), program, free_ports) as delivery:
+        yield delivery
+
+
+def drift(model: str, column: str = "dep_delay", **labels: str) -> dict[str, str]:
+    return {
+        "alertname": "ModelFeatureDrift", "model": model, "model_version": "3",
+        "column": column, "role": "feature", **labels,
+    }  # fmt: skip
+
+
+def bad_values(model: str, **labels: str) -> dict[str, str]:
+    return drift(model, alertname="ModelDataQualityDegraded", check="unseen", **labels)
+
+
+def told(delivery: Delivery, model: str) -> list[str]:
+    """Subjects of the mails on a model, oldest first; the messages in Slack are the same."""
+    delivery.let_every_group_have_its_turn()
+    mails = [subject for subject in delivery.mailbox.subjects if f"in {model} v3" in subject]
+    messages = [title for title in delivery.webhooks.titles if f"in {model} v3" in title]
+    assert mails == messages
+    return mails
+
+
+@pytest.mark.needs("alertmanager")
+def test_columns_of_a_version_are_one_message(delivery: Delivery) -> None:
+    delivery.fire(*(drift("columns", column) for column in "abcde"))
+    assert told(delivery, "columns") == ["[warning] ModelFeatureDrift in columns v3: a, b, c and 2 more"]
+
+
+@pytest.mark.needs("alertmanager")
+def test_a_column_more_is_told_and_so_is_one_less(delivery: Delivery) -> None:
+    delivery.fire(drift("more", "a"))
+    told(delivery, "more")
+    delivery.fire(drift("more", "b"))
+    told(delivery, "more")
+    delivery.resolve(drift("more", "a"), drift("more", "b"))
+    assert told(delivery, "more") == [
+        "[warning] ModelFeatureDrift in more v3: a",
+        "[warning] ModelFeatureDrift in more v3: a, b",
+        "[resolved] ModelFeatureDrift in more v3: a, b",
+    ]
+
+
+@pytest.mark.needs("alertmanager")
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+def test_a_team_is_told_of_its_models(severity: str, delivery: Delivery) -> None:
+    model = f"of-a-team-{severity}"
+    delivery.fire(drift(model, team="flights", severity=severity))
+    (subject,) = told(delivery, model)
+    assert delivery.mailbox.wait_for(subject)["To"] == "flights-team@example.org"
+    message = delivery.webhooks.wait_for_slack(subject)
+    assert message["channel"] == "#flights-alerts"
+    assert message["attachments"][0]["footer"] == "team flights"
+
+
+@pytest.mark.needs("alertmanager")
+def test_a_warning_that_becomes_critical_at_once_is_told_as_critical_only(delivery: Delivery) -> None:
+    delivery.fire(bad_values("escalating"))
+    delivery.fire(bad_values("escalating", severity="critical"))
+    assert told(delivery, "escalating") == [
+        "[critical] ModelDataQualityDegraded in escalating v3: dep_delay unseen"
+    ]
+
+
+@pytest.mark.needs("alertmanager")
+def test_a_warning_told_before_it_became_critical_is_told_again_the_next_time(delivery: Delivery) -> None:
+    warning, critical = bad_values("twice"), bad_values("twice", severity="critical")
+    subject = "ModelDataQualityDegraded in twice v3: dep_delay unseen"
+    delivery.fire(warning)
+    assert told(delivery, "twice") == [f"[warning] {subject}"]
+    delivery.fire(critical)
+    assert told(delivery, "twice")[1:] == [f"[critical] {subject}"]
+    delivery.resolve(warning, critical)  # by the rules they end together
+    assert told(delivery, "twice")[2:] == [f"[resolved] {subject}"] * 2
+    delivery.fire(warning)
+    assert told(delivery, "twice")[4:] == [f"[warning] {subject}"]
+
+
+@pytest.mark.needs("alertmanager")
+def test_a_drift_that_bad_values_explain_is_not_told(delivery: Delivery) -> None:
+    delivery.fire(drift("explained"), bad_values("explained"))
+    delivery.resolve(drift("explained"), bad_values("explained"))
+    told(delivery, "explained")
+    delivery.fire(drift("explained"), bad_values("explained"))
+    assert all("ModelDataQualityDegraded" in subject for subject in told(delivery, "explained"))
+
+
+@pytest.mark.needs("alertmanager")
+def test_information_is_told_to_nobody(delivery: Delivery) -> None:
+    delivery.fire(drift("informed", severity="info"))
+    assert told(delivery, "informed") == []
+
+
+@pytest.mark.needs("alertmanager")
+def test_remediation_hears_of_what_people_are_told(delivery: Delivery) -> None:
+    delivery.fire(drift("remedied"))
+    assert len(told(delivery, "remedied")) == 1
+    heard = [each for post in delivery.webhooks.at("/remediation") for each in post["alerts"]]
+    assert [each["status"] for each in heard if each["labels"]["model"] == "remedied"] == ["firing"]
+
+
+@pytest.mark.needs("alertmanager")
+def test_a_slack_that_is_down_holds_up_no_mail_and_is_told_later(delivery: Delivery) -> None:
+    subject = "[warning] ModelFeatureDrift in unlucky v3: dep_delay"
+    delivery.webhooks.failing = True
+    delivery.fire(drift("unlucky"))
+    delivery.mailbox.wait_for(subject)
+    assert subject not in delivery.webhooks.titles
+    delivery.webhooks.failing = False
+    delivery.webhooks.wait_for_slack(subject)

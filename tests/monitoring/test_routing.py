@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from graphlib import TopologicalSorter
 from itertools import combinations
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
 import yaml
 
-from tests.monitoring.alerting import PROMETHEUS, RULES, read_yaml
+from tests.monitoring.alerting import PROMETHEUS, RULES, read_yaml, switch_on
 from tests.monitoring.servers import running_alertmanager, wait_for
 
 CONFIG = PROMETHEUS / "alertmanager.yml"
 Labels = dict[str, str]
+Program = Callable[[str], str]
 
 DOWN = {"alertname": "MLflowExporterDown", "severity": "critical"}
 STALE = {
@@ -36,36 +39,123 @@ NO_TRAFFIC = {
 }  # fmt: skip
 
 
-@pytest.mark.needs("amtool")
-def test_alertmanager_takes_the_configuration_and_its_templates(program: Callable[[str], str]) -> None:
-    done = subprocess.run(
-        [program("amtool"), "check-config", CONFIG], capture_output=True, text=True, timeout=60
-    )
+@pytest.fixture(scope="module")
+def all_on(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration with everything switched on that is off."""
+    directory = tmp_path_factory.mktemp("all-on")
+    (directory / "templates").symlink_to(PROMETHEUS / "templates")
+    path = directory / "alertmanager.yml"
+    path.write_text(switch_on(CONFIG.read_text()))
+    return path
+
+
+def amtool(program: Program, *arguments: object) -> str:
+    command = [program("amtool"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 templates" in done.stdout
+    return done.stdout
+
+
+def receivers(program: Program, config: Path, labels: Labels) -> list[str]:
+    matchers = [f"{name}={value}" for name, value in labels.items()]
+    return (
+        amtool(program, "config", "routes", "test", f"--config.file={config}", *matchers).strip().split(",")
+    )
+
+
+@pytest.mark.needs("amtool")
+def test_alertmanager_takes_the_configuration_and_its_templates(program: Program) -> None:
+    assert "1 templates" in amtool(program, "check-config", CONFIG)  # patterns, not files
+
+
+@pytest.mark.needs("amtool")
+def test_alertmanager_takes_the_configuration_with_everything_switched_on(
+    all_on: Path, program: Program
+) -> None:
+    amtool(program, "check-config", all_on)
+    assert len(switch_on(CONFIG.read_text()).splitlines()) == len(CONFIG.read_text().splitlines())
+    receivers = {each["name"]: each for each in read_yaml(all_on)["receivers"]}
+    assert receivers["oncall"].keys() == {"name", "email_configs", "slack_configs"}
+    assert "webhook_configs" in receivers["dead-mans-switch"]
+
+
+def test_out_of_the_box_there_is_mail_and_nothing_else() -> None:
+    config = read_yaml(CONFIG)
+    assert "remediation" not in str(config)
+    for receiver in config["receivers"]:
+        if receiver["name"] != "layout":
+            assert receiver.keys() <= {"name", "email_configs"}
+
+
+def test_secrets_are_in_files_of_their_own() -> None:
+    text = switch_on(CONFIG.read_text())
+    assert not re.findall(r"\b(?:api_url|slack_api_url|password|smtp_auth_password|credentials): ", text)
+    assert len(re.findall(r"_file: /run/secrets/\w+", text)) == 3
+
+
+# Whom an alert is told by what it says of severity and team; `*` is any other team.
+TOLD = {
+    ("critical", ""): "oncall",
+    ("critical", "flights"): "flights",
+    ("critical", "*"): "oncall",
+    ("warning", ""): "oncall",
+    ("warning", "flights"): "flights",
+    ("warning", "*"): "oncall",
+    ("info", ""): "nobody",
+    ("info", "flights"): "nobody",
+    ("info", "*"): "nobody",
+    ("none", ""): "nobody",
+    ("none", "flights"): "nobody",
+    ("none", "*"): "nobody",
+}
+
+
+@pytest.mark.needs("amtool")
+@pytest.mark.parametrize("severity", sorted({rule.severity for rule in RULES}))
+@pytest.mark.parametrize("team", ["", "flights", "*"])
+def test_every_alert_of_a_severity_and_team_goes_to(
+    severity: str, team: str, all_on: Path, program: Program
+) -> None:
+    expected = TOLD[severity, team]
+    alerts = {rule.alert for rule in RULES if rule.severity == severity} - {"Watchdog"}
+    if team:  # is the tag of a model: what concerns the exporter itself has none
+        alerts = {alert for alert in alerts if alert.startswith("Model")}
+    for alert in sorted(alerts):
+        labels = {"alertname": alert, "severity": severity, "team": team}
+        assert receivers(program, CONFIG, labels) == [expected], alert
+        besides = ["remediation"] if alert.startswith("Model") and expected != "nobody" else []
+        assert receivers(program, all_on, labels) == [*besides, expected], alert
 
 
 @pytest.mark.needs("amtool")
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        (DRIFT, "oncall"),
-        ({**QUALITY, "severity": "critical"}, "oncall"),
-        (DOWN, "oncall"),
-        (STALE, "oncall"),
-        ({"alertname": "YourOwn", "severity": "warning"}, "oncall"),
-        ({"alertname": "WithoutSeverity"}, "oncall"),
-        ({"alertname": "YourOwn", "severity": "info"}, "nobody"),
-        ({"alertname": "YourOwn", "severity": "none"}, "nobody"),
         ({"alertname": "Watchdog", "severity": "none"}, "dead-mans-switch"),
+        ({"alertname": "YourOwn", "severity": "warning"}, "oncall"),
+        ({"alertname": "YourOwn", "severity": "warning", "team": "flights"}, "flights"),
+        ({"alertname": "YourOwn", "severity": "page"}, "oncall"),
+        ({"alertname": "WithoutSeverity"}, "oncall"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "-".join(list(value.values())[:2]),
+    ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
 )
-def test_alert_is_sent_to(labels: Labels, receiver: str, program: Callable[[str], str]) -> None:
-    matchers = [f"{name}={value}" for name, value in labels.items()]
-    command = [program("amtool"), "config", "routes", "test", f"--config.file={CONFIG}", *matchers]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == [receiver], done.stderr
+def test_other_alerts_go_to(labels: Labels, receiver: str, program: Program) -> None:
+    assert receivers(program, CONFIG, labels) == [receiver]
+
+
+@pytest.mark.needs("amtool")
+def test_a_team_is_four_lines_to_copy(program: Program, tmp_path: Path) -> None:
+    text = CONFIG.read_text()
+    for copied in (r"^ +- \{matchers: \['team = .*\n", r"^  - name: flights.*\n.*\n.*\n"):
+        (lines,) = re.findall(copied, text, re.MULTILINE)
+        text = text.replace(lines, lines + lines.replace("flights", "credit"))
+    (tmp_path / "templates").symlink_to(PROMETHEUS / "templates")
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(text)
+    amtool(program, "check-config", path)
+    for team in ("credit", "flights"):
+        assert receivers(program, path, {"severity": "critical", "team": team}) == [team]
+        assert receivers(program, path, {"severity": "warning", "team": team}) == [team]
 
 
 def test_columns_of_a_version_are_one_mail_and_versions_are_not() -> None:
@@ -86,7 +176,7 @@ def test_a_hung_evaluation_is_one_mail_for_all_versions() -> None:
 @pytest.fixture(scope="module")
 def alertmanager(
     tmp_path_factory: pytest.TempPathFactory,
-    program: Callable[[str], str],
+    program: Program,
     free_ports: Callable[[int], list[int]],
 ) -> Iterator[str]:
     """A real Alertmanager with the repository's inhibition, which sends nothing to anybody."""
