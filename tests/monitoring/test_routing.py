@@ -57,7 +57,7 @@ def amtool(program: Program, *arguments: object) -> str:
 
 
 def receivers(program: Program, config: Path, labels: Labels) -> list[str]:
-    matchers = [f"{name}={value}" for name, value in labels.items()]
+    matchers = [f'{name}="{value}"' for name, value in labels.items() if value]
     return (
         amtool(program, "config", "routes", "test", f"--config.file={config}", *matchers).strip().split(",")
     )
