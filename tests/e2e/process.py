@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 
-from exporter.config import Settings
+from exporter.config import Settings, Window
 from exporter.profile import ReferenceData, build_reference
 from exporter.schema import AliasMove
 from exporter.store import Store
@@ -18,6 +20,7 @@ from tests.rig import eventually, make_table
 
 START_SECONDS = 60  # 3 s on an idle machine
 STOP_SECONDS = 30
+DEFAULT = Settings()
 ROOT = Path(__file__).parents[2]
 
 
@@ -78,12 +81,13 @@ class ExporterProcess:
         return self.sample(f"mlflow_model_window_rows{labels}")
 
 
-def make_store(uri: str) -> None:
-    """A store that knows version 1 of `fraud`, so that no MLflow is needed."""
+def make_store(uri: str, table: pa.Table | None = None, windows: Sequence[Window] = DEFAULT.windows) -> None:
+    """A store that knows version 1 of `fraud` and its reference, so that no MLflow is needed."""
     store = Store(uri)
     version = store.ensure_version("fraud", "1", 0)
     store.add_alias_moves([AliasMove("fraud", "champion", "1", 0.0)])
-    reference = build_reference(ReferenceData(make_table(), "test"), Settings().windows, 500)
+    data = ReferenceData(make_table() if table is None else table, "test")
+    reference = build_reference(data, windows, 500)
     with store.begin() as transaction:
         transaction.save_reference(version.key, reference, at=0.0)
     store.close()

@@ -113,7 +113,7 @@ def alerting(directory: Path, program: Program, free_ports: FreePorts, exporter:
         with running_prometheus(program("prometheus"), config, port):
             wait_for("way from the rules to receivers", lambda: delivery.webhooks.at("/dead-mans-switch"))
             # Prometheus takes five seconds to find its targets. As short as times are here, this is told.
-            wait_for("scrape of the exporter", lambda: delivery.alerts() == {"Watchdog"})
+            wait_for("scrape of the exporter", lambda: "MLflowExporterDown" not in delivery.alerts())
             delivery.let_every_group_have_its_turn()
             delivery.mailbox.mails.clear()
             delivery.webhooks.posts.clear()

@@ -54,6 +54,17 @@ def test_subject_names_the_namespace_where_there_is_one(render: Render) -> None:
     assert subject == "[warning] ModelFeatureDrift in flights v3 (prod): carrier"
 
 
+def test_subject_of_an_alert_on_all_versions_names_the_model(render: Render) -> None:
+    stopped = alert(alertname="ModelLabelsStopped", model_version="")
+    assert render("subject", [stopped]) == "[warning] ModelLabelsStopped in flights"
+
+
+def test_subject_names_metrics_and_segments(render: Render) -> None:
+    worse = alert(alertname="ModelSegmentQualityDegraded", metric="accuracy", segment="country=DE")
+    subject = render("subject", [worse])
+    assert subject == "[warning] ModelSegmentQualityDegraded in flights v3: country=DE accuracy"
+
+
 def test_subject_tells_resolved_from_firing(render: Render) -> None:
     gone = [alert("carrier", resolved=True), alert("dep_delay", resolved=True)]
     assert render("subject", gone) == "[resolved] ModelFeatureDrift in flights v3: carrier, dep_delay"
@@ -122,6 +133,24 @@ def test_html_is_a_table_of_columns_with_their_figures(render: Render) -> None:
         "dep_delay", "PSI 0.412", "at most 0.153 over 24h", "23 Nov 10:04 UTC",
     ]  # fmt: skip
     assert {"Model Feature Drift", "champion, shadow", "What to do."} <= set(texts)
+
+
+def test_html_of_metrics_is_a_table_as_well(render: Render) -> None:
+    worse = [alert(alertname="ModelQualityDegraded", metric=metric) for metric in ("accuracy", "recall")]
+    texts = Page(render("html", worse)).texts
+    start = texts.index("Metric")
+    assert texts[start + 4 : start + 7] == ["accuracy", "PSI 0.412", "at most 0.153 over 24h"]
+
+
+@pytest.mark.parametrize("part", ["html", "text"])
+@pytest.mark.parametrize("labels", [{}, {"alertname": "MLflowExporterEvaluationStale"}])
+def test_of_many_alerts_twenty_are_listed(part: str, labels: dict[str, str], render: Render) -> None:
+    names = [f"name_{number:03}" for number in range(200)]
+    key = "model" if labels else "column"
+    content = render(part, [alert(**{key: name}, **labels) for name in names])
+    assert "name_019" in content
+    assert "name_020" not in content
+    assert "and 180 more" in content
 
 
 def test_html_without_columns_is_a_list_of_summaries(render: Render) -> None:

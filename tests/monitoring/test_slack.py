@@ -35,8 +35,9 @@ def test_title_names_severity_alert_version_and_columns(render: Render) -> None:
         [alert(alertname="MLflowExporterEvaluationStale", model=model) for model in ("a", "b")],
         [alert(alertname="MLflowExporterDown", model="", model_version="")],
         [accuracy(segment="country=DE")],
+        [alert(alertname="ModelLabelsStopped", model_version="")],
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_title_is_the_subject_of_the_mail(alerts: list[Alert], render: Render) -> None:
     assert render("slack.title", alerts) == render("subject", alerts)
