@@ -15,7 +15,6 @@ from exporter.config import Settings
 from exporter.deduplication import Identity, find_repeated, identify
 from exporter.errors import MalformedError, RequestError
 from exporter.fleet import Fleet, Status, Totals
-from exporter.id_filters import IdDays
 from exporter.ingest import Part, Prepared, count_spooled
 from exporter.label_counting import count_outcomes
 from exporter.label_tables import LabelTables
@@ -48,26 +47,22 @@ Request = Prepared | PreparedLabels
 
 
 class Committer:
-    """Commits groups of requests; the writer's thread alone calls it.
-
-    `prediction_days` and `label_days` tell on which days an id may be stored.
-    """
+    """Commits groups of requests; the writer's thread alone calls it."""
 
     def __init__(self, store: Store, fleet: Fleet, settings: Settings, clock: Callable[[], float]) -> None:
         self._store = store
         self._fleet = fleet
         self._settings = settings
         self._clock = clock
-        self.prediction_days = IdDays()
-        self.label_days = IdDays()
 
     def commit(self, requests: Sequence[Request]) -> Sequence[Answer | RequestError]:
         """Make all of it durable, or nothing; the outcomes are in the requests' order."""
         commit = Commit()
         outcomes: list[Answer | RequestError] = []
+        self._store.seal_ids()
         with self._store.begin() as transaction:
             now = self._clock()
-            joining = Joining(LabelTables(transaction, self.prediction_days, self.label_days), now)
+            joining = Joining(LabelTables(transaction), now)
             bodies = find_repeated(transaction, requests)
             fresh = [request for request, body in zip(requests, bodies, strict=True) if body is None]
             predictions = [request for request in fresh if isinstance(request, Prepared)]
@@ -102,18 +97,12 @@ class Committer:
         joining.expect([row.id_hash for part in parts for row in part.predictions])
         identities = identify(transaction, parts, self._settings)
         for part, identity in zip(parts, identities, strict=True):
-            self._remember_ids(part, identity.keep)
             self._count(transaction, commit, part, identity.keep, now)
         joining.meet_predictions()
         joining.take(
             [_labels_of(part, identity, joining) for part, identity in zip(parts, identities, strict=True)]
         )
         return identities
-
-    def _remember_ids(self, part: Part, keep: Bools) -> None:
-        for day, numbers in part.days.items():
-            kept = numbers[keep[part.prediction_rows[numbers]]].tolist()
-            self.prediction_days.add(day, [part.predictions[number].id_hash for number in kept])
 
     def _count(self, transaction: Transaction, commit: Commit, part: Part, keep: Bools, now: float) -> None:
         """Add the rows of a part that count to what the commit will make true."""

@@ -12,12 +12,11 @@ from exporter.columns import encode_texts
 from exporter.commit import Commit
 from exporter.config import Settings
 from exporter.fleet import Binning, Totals, Version
-from exporter.label_tables import LabelRow
 from exporter.labelled_rows import class_scores
 from exporter.labelling import Outcome
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
-from exporter.schema import PredictionRow
+from exporter.schema import LabelRow, PredictionRow
 from exporter.scores import parse_scores
 from exporter.segments import split_by_segment
 

@@ -17,8 +17,8 @@ import numpy as np
 from exporter.fleet import Fleet
 from exporter.identity import id_hash
 from exporter.label_samples import LabelBatch
-from exporter.label_tables import LabelRow, LabelTables, StoredLabel
-from exporter.schema import DAY_SECONDS, PredictionRow
+from exporter.label_tables import LabelTables, StoredLabel
+from exporter.schema import DAY_SECONDS, LabelRow, PredictionRow
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Joining:
                     self.outcomes.append(Outcome(before[version], stored.row, -1, first=False))
                 self.outcomes.append(Outcome(prediction, stored.row, 1, first=version not in before))
             if now and not stored.row.matched:
-                changed.append(StoredLabel(stored.day, stored.row._replace(matched=True)))
+                changed.append(stored._replace(row=stored.row._replace(matched=True)))
         self._tables.update(changed)
 
     def add_anonymous(self, prediction: PredictionRow, label: str) -> None:
@@ -163,7 +163,7 @@ class Joining:
                 for prediction in predictions.get(hashed, {}).values():
                     self.outcomes.append(Outcome(prediction, row, 1, first=True))
             elif before.row != row:
-                changed.append(StoredLabel(before.day, row))
+                changed.append(before._replace(row=row))
                 for prediction in predictions.get(hashed, {}).values():
                     self.outcomes.append(Outcome(prediction, before.row, -1, first=False))
                     self.outcomes.append(Outcome(prediction, row, 1, first=False))

@@ -164,9 +164,8 @@ class ReferenceLoader:
             self._activate(version, self._registry.load_reference(registered, version.facts.config))
 
     def _recount(self, version: Version) -> None:
-        committer = self._writer.committer
         try:
-            self._writer.call(lambda: recount(self._store, self._settings, committer, version)).result()
+            self._writer.call(lambda: recount(self._store, self._settings, version)).result()
         except StoreError as error:  # again at the next poll
             log.error("%s version %s: %s", *version.names, error)
             self._telemetry.count_evaluation_error(*version.names, "store")

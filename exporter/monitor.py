@@ -26,7 +26,7 @@ from exporter.schema import AliasMove
 from exporter.segment_evaluation import evaluate_segment
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import UnmatchedLabels, discard_spooled, oldest_day, tidy
+from exporter.upkeep import UnmatchedLabels, discard_spooled, tidy
 from exporter.versions import Registered, RegisteredVersion
 from exporter.writer import Writer
 
@@ -302,8 +302,6 @@ class Monitor:
     def _tidy(self) -> None:
         now = self._clock()
         tidy(self._store, self._settings, self._fleet.versions.values(), now)
-        for days in (self._writer.committer.prediction_days, self._writer.committer.label_days):
-            days.forget(oldest_day(self._settings, now))
         for model, labels in self._unmatched.sweep(now).items():
             self._telemetry.count_unmatched_labels(model, labels)
         size, limit = self._store.size_bytes(), self._settings.store_limit_bytes

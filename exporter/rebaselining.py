@@ -115,8 +115,7 @@ class Rebaseliner:
             raise UnavailableError(str(error), retry_after_seconds=5) from error
         log.info("%s version %s: reference replaced by %s: %s", *version.names, order.by, order.reason)
         try:
-            committer = self._writer.committer
-            self._writer.call(lambda: recount(self._store, self._settings, committer, version)).result()
+            self._writer.call(lambda: recount(self._store, self._settings, version)).result()
         except StoreError as error:  # the loader sees that it is due, and does it
             log.error("%s version %s: %s", *version.names, error)
         return done[0]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.arrays import Floats, Ints
 
 SCHEMA_VERSION = 1
 FINE, COARSE = 0, 1  # families of aggregates
 DAY_SECONDS = 86400
-PREDICTIONS = "predictions_"  # and the day
-LABELS = "labels_"  # and the day
+_Row = TypeVar("_Row")
 
 metadata = sa.MetaData()
 meta = sa.Table(
@@ -94,6 +95,12 @@ spool = sa.Table(
     sa.Column("row_numbers", sa.LargeBinary, nullable=False),
     sa.Column("times", sa.LargeBinary, nullable=False),
 )
+id_filters = sa.Table(
+    "id_filters",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),  # of the table
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+)
 audit = sa.Table(
     "audit",
     metadata,
@@ -109,42 +116,6 @@ audit = sa.Table(
 )
 
 
-@lru_cache(maxsize=64)
-def prediction_table(day: int) -> sa.Table:
-    """Predictions of one UTC day, numbered from 1970.
-
-    A table a day keeps the tree that random ids are inserted into small, and makes forgetting a day cheap.
-    """
-    return sa.Table(
-        f"{PREDICTIONS}{day}",
-        sa.MetaData(),
-        sa.Column("id_hash", sa.LargeBinary(16), primary_key=True),
-        sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("payload", sa.BigInteger, nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("prediction", sa.String),
-        sa.Column("score", sa.Float),
-        sa.Column("scores", sa.String),  # of several classes, see ClassScores.text
-        sa.Column("segments", sa.String),  # see segments_of_rows
-        sqlite_with_rowid=False,
-    )
-
-
-@lru_cache(maxsize=64)
-def label_table(day: int) -> sa.Table:
-    """Labels whose first value came on one UTC day, numbered from 1970."""
-    return sa.Table(
-        f"{LABELS}{day}",
-        sa.MetaData(),
-        sa.Column("id_hash", sa.LargeBinary(16), primary_key=True),
-        sa.Column("model_id", sa.Integer, nullable=False),
-        sa.Column("label", sa.String, nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("matched", sa.Boolean, nullable=False),
-        sqlite_with_rowid=False,
-    )
-
-
 class PredictionRow(NamedTuple):
     """What is kept of a prediction with an id: what a label will need. The fields are the table's columns."""
 
@@ -156,6 +127,100 @@ class PredictionRow(NamedTuple):
     score: float | None
     scores: str | None = None
     segments: str | None = None
+
+
+class LabelRow(NamedTuple):
+    """A label as it is kept. The fields are the table's columns.
+
+    `at` is when its first value became known: a correction mends what was counted then. `matched` is whether
+    a prediction with its id was there.
+    """
+
+    id_hash: bytes
+    model_id: int
+    label: str
+    at: float
+    matched: bool
+
+
+@dataclass(frozen=True)
+class IdKind(Generic[_Row]):
+    """A kind of rows that are found by id, in tables of one UTC day, numbered from 1970; see `IdTables`.
+
+    Tables are named `prefix` and the day. The first `keys` of the columns are distinct.
+    """
+
+    prefix: str
+    make: Callable[[Iterable[Any]], _Row]
+    column_types: tuple[tuple[str, Any, bool], ...]  # name, type, whether it may be missing
+    keys: int
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for name, _, _ in self.column_types)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - there are two kinds, for good
+    def heap(self, name: str) -> sa.Table:
+        """Rows in the order of their arrival, `n`."""
+        number = sa.Column(
+            "n", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
+        )
+        return sa.Table(name, sa.MetaData(), number, *self._columns(0))
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def sealed(self, name: str) -> sa.Table:
+        """Rows in the order of their keys."""
+        return sa.Table(name, sa.MetaData(), *self._columns(self.keys), sqlite_with_rowid=False)
+
+    def _columns(self, keys: int) -> list[sa.Column[Any]]:
+        return [
+            sa.Column(name, kind, nullable=missing, primary_key=place < keys, autoincrement=False)
+            for place, (name, kind, missing) in enumerate(self.column_types)
+        ]
+
+
+PREDICTIONS = IdKind(
+    prefix="predictions_",
+    make=PredictionRow._make,
+    column_types=(
+        ("id_hash", sa.LargeBinary(16), False),
+        ("version_id", sa.Integer, False),
+        ("payload", sa.BigInteger, False),
+        ("at", sa.Float, False),
+        ("prediction", sa.String, True),
+        ("score", sa.Float, True),
+        ("scores", sa.String, True),  # of several classes, see ClassScores.text
+        ("segments", sa.String, True),  # see segments_of_rows
+    ),
+    keys=2,
+)
+LABELS = IdKind(
+    prefix="labels_",
+    make=LabelRow._make,
+    column_types=(
+        ("id_hash", sa.LargeBinary(16), False),
+        ("model_id", sa.Integer, False),
+        ("label", sa.String, False),
+        ("at", sa.Float, False),
+        ("matched", sa.Boolean, False),
+    ),
+    keys=1,
+)
+
+
+@lru_cache(maxsize=256)
+def create_statement(table: sa.Table, dialect: sa.Dialect) -> str:
+    return str(sa.schema.CreateTable(table, if_not_exists=True).compile(dialect=dialect))
+
+
+@lru_cache
+def upsert(table: sa.Table, column: str, dialect: str) -> Any:
+    """Insert rows, or set `column` of those whose primary key is there."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_={column: statement.excluded[column]}
+    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.exposition import Format, render, select_families
 from exporter.fleet import Fleet, Version
-from exporter.id_reader import IdReader
 from exporter.model_config import ConfigFile, load_config_file
 from exporter.monitor import Monitor
 from exporter.rebaselining import Rebaseliner
@@ -43,8 +42,6 @@ class Service:
         self.fleet = Fleet(settings)
         self.store = Store(settings.store)
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
-        committer = self.writer.committer
-        self.ids = IdReader(self.store, committer.prediction_days, committer.label_days)
         self.monitor = Monitor(settings, self.store, self.fleet, self.writer, self.telemetry, registry, clock)
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
@@ -54,7 +51,6 @@ class Service:
             self._use(config)
 
     def start(self) -> None:
-        self.ids.start()
         self.writer.start()
         self.monitor.start()
         if self.runs is not None:
@@ -71,7 +67,6 @@ class Service:
             self.runs.stop()
         self.monitor.stop()
         self.writer.stop()
-        self.ids.stop()
         self.store.close()
 
     def reload(self) -> None:

@@ -24,11 +24,21 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlche
 from exporter import schema
 from exporter.aggregate import Aggregate, decode_aggregate
 from exporter.errors import ConfigError, StoreError
+from exporter.id_tables import IdTables
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, decode_outcomes
 from exporter.reference import Reference, decode_reference
-from exporter.schema import SCHEMA_VERSION, AliasMove, AuditEntry, SpooledRequest, StoredVersion
-from exporter.transaction import Transaction, stored_days, upsert
+from exporter.schema import (
+    LABELS,
+    PREDICTIONS,
+    SCHEMA_VERSION,
+    AliasMove,
+    AuditEntry,
+    SpooledRequest,
+    StoredVersion,
+    upsert,
+)
+from exporter.transaction import Transaction
 
 IDS_AT_ONCE = 50_000
 _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
@@ -67,6 +77,7 @@ class Store:
         self._lock_file: IO[str] | None = None
         self._lock_connection: sa.Connection | None = None
         self._owner = uuid4().hex
+        self._predictions, self._labels = IdTables(PREDICTIONS), IdTables(LABELS)
         self._closed = False
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
@@ -74,6 +85,8 @@ class Store:
             self._lock()
             with self._writing() as connection:
                 self._create(connection)
+                self._predictions.open(connection)
+                self._labels.open(connection)
         except BaseException:
             self.close()
             raise
@@ -90,11 +103,25 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A transaction: committed and on disk when the block ends, undone when it raises."""
-        with self._writing() as connection:
-            # An advisory lock ends with its session, which a restart of PostgreSQL ends without our notice.
-            if connection.scalar(_SELECT_OWNER) != self._owner:
-                raise StoreError("another exporter took over this database")
-            yield Transaction(connection)
+        connection, committed = None, False
+        try:
+            with self._writing() as connection:
+                # An advisory lock ends with its session, which a restart of PostgreSQL ends unnoticed.
+                if connection.scalar(_SELECT_OWNER) != self._owner:
+                    raise StoreError("another exporter took over this database")
+                yield Transaction(connection, self._predictions, self._labels)
+            committed = True
+        finally:
+            for tables in (self._predictions, self._labels):
+                tables.end(connection, committed=committed)
+
+    def seal_ids(self) -> None:
+        """Sort what was appended since, where it is time to; between transactions, since it takes a while."""
+        for tables in (self._predictions, self._labels):
+            if tables.full:
+                with self._writing() as connection:
+                    sealed = tables.seal(connection)
+                tables.follow(sealed)
 
     def size_bytes(self) -> int:
         """Bytes in use. A file of SQLite's keeps its size when something is deleted, and fills the gaps."""
@@ -182,21 +209,6 @@ class Store:
             return {
                 row.start: decode_outcomes(layout, bytes(row.payload)) for row in connection.execute(query)
             }
-
-    def load_days(self, prefix: str) -> list[int]:
-        """The days that have a table of this kind, oldest first."""
-        with self._reading() as connection:
-            return stored_days(connection, prefix)
-
-    def load_ids(self, prefix: str, day: int) -> Iterator[list[bytes]]:
-        """The hashes of the ids of a day, some at a time; none where the day is gone."""
-        with self._reading() as connection:
-            if day not in stored_days(connection, prefix):
-                return
-            ids = sa.table(f"{prefix}{day}", sa.column("id_hash"))
-            found = connection.execution_options(stream_results=True).execute(sa.select(ids.c.id_hash))
-            for part in found.scalars().partitions(IDS_AT_ONCE):
-                yield list(part)
 
     def load_spooled(self, version_id: int) -> list[SpooledRequest]:
         """What waits for a version's reference, in order of arrival."""

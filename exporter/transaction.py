@@ -5,28 +5,16 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter import schema
 from exporter.aggregate import Aggregate
+from exporter.id_tables import IdTables
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes
 from exporter.reference import Reference
-from exporter.schema import (
-    COARSE,
-    FINE,
-    LABELS,
-    PREDICTIONS,
-    AuditEntry,
-    PredictionRow,
-    SpooledRequest,
-    label_table,
-    prediction_table,
-)
+from exporter.schema import COARSE, FINE, AuditEntry, LabelRow, PredictionRow, SpooledRequest, upsert
 
 # Statements of every commit are made once: to make one takes SQLAlchemy longer than to execute it.
 _SET_LAST_PREDICTION = (
@@ -39,9 +27,12 @@ _SET_LAST_PREDICTION = (
 class Transaction:
     """The writes of one commit. Nothing of it is visible before the store's `begin` block ends."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(
+        self, connection: sa.Connection, predictions: IdTables[PredictionRow], labels: IdTables[LabelRow]
+    ) -> None:
         self.connection = connection
-        self._days: set[int] = set()
+        self.predictions = predictions
+        self.labels = labels
 
     def insert_predictions(self, day: int, rows: Sequence[PredictionRow]) -> dict[tuple[bytes, int], int]:
         """Remember rows with distinct (id_hash, version_id); those that are there already are left alone.
@@ -49,46 +40,31 @@ class Transaction:
         Returns:
             The stored payload hash of each row that was there already, by (id_hash, version_id).
         """
-        if not rows:
+        stored = self.find_predictions(day, [row.id_hash for row in rows])
+        if not stored:  # as nearly always
+            self.predictions.insert(self.connection, day, rows)
             return {}
-        table = self._prediction_table(day)
-        insert = self._insert_tuples(table) + " ON CONFLICT DO NOTHING"
-        # No context manager: when the disk is full SQLite undoes everything, and the savepoint with it.
-        savepoint = self.connection.begin_nested()
-        if self.connection.exec_driver_sql(insert, list(rows)).rowcount == len(rows):
-            savepoint.commit()
-            return {}  # all new, as nearly always: no look-up was needed
-        savepoint.rollback()
-        known = self.find_predictions(day, [row.id_hash for row in rows])
-        fresh = [row for row in rows if (row.id_hash, row.version_id) not in known]
-        if fresh:
-            self.connection.exec_driver_sql(insert, fresh)
-        return {(row.id_hash, row.version_id): known[row.id_hash, row.version_id] for row in rows
-                if (row.id_hash, row.version_id) in known}  # fmt: skip
+        fresh = [row for row in rows if (row.id_hash, row.version_id) not in stored]
+        self.predictions.insert(self.connection, day, fresh)
+        keys = {(row.id_hash, row.version_id) for row in rows}
+        return {key: payload for key, payload in stored.items() if key in keys}
 
     def find_predictions(self, day: int, hashes: Sequence[bytes]) -> dict[tuple[bytes, int], int]:
         """Payload hash by (id_hash, version_id) of what is stored for the given ids on that day."""
-        table = self._prediction_table(day)
-        query = sa.select(table.c.id_hash, table.c.version_id, table.c.payload)
-        found = {}
-        for start in range(0, len(hashes), 500):  # bounded: SQLite limits the variables of a statement
-            part = query.where(table.c.id_hash.in_(hashes[start : start + 500]))
-            for id_hash, version_id, payload in self.connection.execute(part):
-                found[bytes(id_hash), version_id] = payload
-        return found
+        found = self.predictions.find(self.connection, hashes, [day])
+        return {(each.row.id_hash, each.row.version_id): each.row.payload for each in found}
 
     def replace_predictions(self, day: int, rows: Sequence[PredictionRow]) -> None:
         """Store rows whose id came again with another payload in place of the earlier ones: labels join the
         latest."""
-        if not rows:
-            return
-        table = self._prediction_table(day)
-        upsert = self._insert_tuples(table) + (
-            " ON CONFLICT (id_hash, version_id) DO UPDATE SET payload = excluded.payload, at = excluded.at,"
-            " prediction = excluded.prediction, score = excluded.score, scores = excluded.scores,"
-            " segments = excluded.segments"
-        )
-        self.connection.exec_driver_sql(upsert, list(rows))
+        left = {(row.id_hash, row.version_id): row for row in rows}
+        changed = []
+        for found in self.predictions.find(self.connection, [row.id_hash for row in rows], [day]):
+            row = left.pop((found.row.id_hash, found.row.version_id), None)
+            if row is not None:
+                changed.append(found._replace(row=row))
+        self.predictions.replace(self.connection, changed)
+        self.predictions.insert(self.connection, day, list(left.values()))
 
     def put_aggregates(
         self, reference_id: int, family: int, blocks: Mapping[int, Aggregate], segment: str = ""
@@ -206,46 +182,5 @@ class Transaction:
                     schema.outcomes.c.start < int(outcomes_before),
                 )
             )
-        for prefix, table in ((PREDICTIONS, prediction_table), (LABELS, label_table)):
-            for day in stored_days(self.connection, prefix):
-                if day < days_before:
-                    table(day).drop(self.connection)
-
-    def _prediction_table(self, day: int) -> sa.Table:
-        """The table of a day, created where it is not there."""
-        table = prediction_table(day)
-        if day not in self._days:
-            self.connection.exec_driver_sql(_create_statement(table, self.connection.dialect))
-            self._days.add(day)
-        return table
-
-    def _insert_tuples(self, table: sa.Table) -> str:
-        """SQL for rows that are tuples of all columns.
-
-        SQLAlchemy's own insert takes as long again as the database.
-        """
-        place = "?" if self.connection.dialect.name == "sqlite" else "%s"
-        places = ", ".join([place] * len(table.columns))
-        return f"INSERT INTO {table.name} VALUES ({places})"  # noqa: S608 - the name is our own
-
-
-def stored_days(connection: sa.Connection, prefix: str) -> list[int]:
-    """The days that have a table of this kind, oldest first."""
-    names = sa.inspect(connection).get_table_names()
-    days = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
-    return sorted(int(day) for day in days if day.isdigit())
-
-
-@lru_cache(maxsize=64)
-def _create_statement(table: sa.Table, dialect: sa.Dialect) -> str:
-    return str(sa.schema.CreateTable(table, if_not_exists=True).compile(dialect=dialect))
-
-
-@lru_cache
-def upsert(table: sa.Table, column: str, dialect: str) -> Any:
-    """Insert rows, or set `column` of those whose primary key is there."""
-    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    statement = insert(table)
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key), set_={column: statement.excluded[column]}
-    )
+        for tables in (self.predictions, self.labels):
+            tables.forget(self.connection, days_before)

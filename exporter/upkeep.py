@@ -10,7 +10,6 @@ import numpy as np
 
 from exporter.aggregate import Aggregate, Timeline
 from exporter.commit import Commit, family_of
-from exporter.committer import Committer
 from exporter.config import Settings
 from exporter.errors import RequestError
 from exporter.fleet import Binning, Live, Slice, Status, Version
@@ -20,7 +19,7 @@ from exporter.label_tables import LabelTables, count_unmatched
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Outcomes, only_scores
 from exporter.reference import Reference
-from exporter.schema import COARSE, DAY_SECONDS, FINE, LABELS, AuditEntry
+from exporter.schema import COARSE, DAY_SECONDS, FINE, AuditEntry
 from exporter.store import Store
 
 KEY_RETENTION_SECONDS = 86400.0
@@ -137,7 +136,7 @@ def oldest_day(settings: Settings, now: float) -> int:
     return int(now // DAY_SECONDS) - settings.prediction_retention_days
 
 
-def recount(store: Store, settings: Settings, committer: Committer, version: Version) -> None:
+def recount(store: Store, settings: Settings, version: Version) -> None:
     """Count the outcomes of a version anew, from the labels and predictions that are stored.
 
     Labels may have come before the version's reference, or the owner thinks otherwise of how long they take.
@@ -149,7 +148,7 @@ def recount(store: Store, settings: Settings, committer: Committer, version: Ver
     counted = {} if binning.layout is None else only_scores(binning.layout, binning.outcomes)
     by_segment: dict[str, dict[int, Outcomes]] = {name: {} for name in binning.slices}
     with store.begin() as transaction:
-        tables = LabelTables(transaction, committer.prediction_days, committer.label_days)
+        tables = LabelTables(transaction)
         for labels in tables.all_labels(version.model):
             latest = tables.find_latest([label.id_hash for label in labels])
             pairs = [
@@ -191,10 +190,9 @@ class UnmatchedLabels:
         if self._next is None:
             self._next = due + 1
         found: dict[str, int] = {}
-        days = [day for day in self._store.load_days(LABELS) if self._next <= day <= due]
         with self._store.begin() as transaction:
-            for day in days:
-                for model, labels in count_unmatched(transaction.connection, day).items():
+            for day in [day for day in transaction.labels.days() if self._next <= day <= due]:
+                for model, labels in count_unmatched(transaction, day).items():
                     found[model] = found.get(model, 0) + labels
         self._next = max(self._next, due + 1)
         return found

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import hypothesis
 import pytest
+
+from exporter.store import Store
 
 # A busy machine is no failure; and in CI the same examples every time, so that a change is what breaks it.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize="CI" in os.environ)
@@ -74,3 +76,21 @@ def free_ports() -> Callable[[int], list[int]]:
 def free_port(free_ports: Callable[[int], list[int]]) -> int:
     """One TCP port on loopback that nobody listens on."""
     return free_ports(1)[0]
+
+
+@pytest.fixture
+def open_store() -> Iterator[Callable[[str], Store]]:
+    """Stores that are closed after the test, if they were not before."""
+    with ExitStack() as opened:
+
+        def open_one(uri: str) -> Store:
+            store = Store(uri)
+            opened.callback(store.close)
+            return store
+
+        yield open_one
+
+
+@pytest.fixture
+def store(store_uri: str, open_store: Callable[[str], Store]) -> Store:
+    return open_store(store_uri)

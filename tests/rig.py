@@ -82,7 +82,6 @@ class Rig:
         self.settings = Settings(store=store, **settings)
         self.service = Service(self.settings, self.registry, self.clock)
         self._running = True
-        self.service.ids.start()
         self.service.writer.start()
         self.service.monitor.loader.start()
         self.service.monitor.restore()
@@ -96,7 +95,6 @@ class Rig:
         self._running = False
         self.service.monitor.loader.stop()
         self.service.writer.stop()
-        self.service.ids.stop()
         self.service.store.close()
 
     def poll(self) -> None:

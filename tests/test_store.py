@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +26,6 @@ from tests.postgres import PostgresServer
 from tests.rig import make_table
 
 DAY = 20_500
-
-
-@pytest.fixture
-def open_store() -> Iterator[Callable[[str], Store]]:
-    """Stores that are closed after the test, if they were not before."""
-    with ExitStack() as opened:
-
-        def open_one(uri: str) -> Store:
-            store = Store(uri)
-            opened.callback(store.close)
-            return store
-
-        yield open_one
-
-
-@pytest.fixture
-def store(store_uri: str, open_store: Callable[[str], Store]) -> Store:
-    return open_store(store_uri)
 
 
 def make_reference() -> Reference:

@@ -12,7 +12,6 @@ import http.client
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
+from stored_predictions import write_predictions
 
 from exporter.aggregate import LATENCY_BOUNDS, Aggregate
 from exporter.config import Settings
@@ -80,14 +80,6 @@ class Running:
     @property
     def resident_bytes(self) -> int:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    def await_idle(self) -> float:
-        """Wait until it has done what it does after its start; how many seconds that took."""
-        started, before = time.perf_counter(), -1.0
-        while self.cpu_seconds - before > 0.1:
-            before = self.cpu_seconds
-            time.sleep(1)
-        return time.perf_counter() - started
 
     def get(self, path: str) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -170,27 +162,11 @@ def arrow_bodies(batches: int, *, ids: bool) -> list[bytes]:
 
 
 def preload(path: Path, days: int) -> None:
-    """Ids of ten million predictions, evenly over so many days that end today.
-
-    In the order of their hashes, which is quick; the tree is then packed, so every insertion splits a page.
-    """
-    today, random = int(time.time() // DAY_SECONDS), np.random.default_rng(1)
-    store = Store(f"sqlite:///{path}")
+    """Ids of ten million predictions, evenly over so many days that end today."""
+    today = int(time.time() // DAY_SECONDS)
     for day in range(today - days + 1, today + 1):
-        with store.begin() as transaction:
-            transaction.find_predictions(day, [b"0" * 16])  # which makes the day's table
-    store.close()
-    with sqlite3.connect(path) as connection:
-        for day in range(today - days + 1, today + 1):
-            count = STORED_IDS // days
-            halves = np.frombuffer(random.bytes(16 * count), ">u8").reshape(count, 2)
-            hashes = halves[np.lexsort((halves[:, 1], halves[:, 0]))].tobytes()
-            columns = "id_hash, version_id, payload, at, prediction, score"
-            insert = f"INSERT OR IGNORE INTO predictions_{day} ({columns}) VALUES (?, 1, 0, ?, '1', 0.5)"
-            rows = ((hashes[16 * k : 16 * k + 16], day * 86400.0) for k in range(count))
-            connection.executemany(insert, rows)
-        connection.commit()
-    connection.close()
+        write_predictions(path, day, STORED_IDS // days, seed=day)
+    Store(f"sqlite:///{path}").close()  # which makes their filters, as sealing would have
 
 
 # -- measuring ----------------------------------------------------------------------------------------------
@@ -250,7 +226,6 @@ def bench_ids(directory: Path) -> None:
         preload(path, days)
         with running(f"sqlite:///{path}") as service:
             where = f"{STORED_IDS:,} stored " + ("over ten days" if days > 1 else "today")
-            print(f"  after its start it reads them for {service.await_idle():.0f} s", flush=True)
             bodies = arrow_bodies(420, ids=True)
             measure(service, f"Arrow with random ids, {where}", bodies, ARROW_TYPE, "(at least 50,000)")
         path.unlink()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sqlite3
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from stored_predictions import write_predictions
 
 from exporter.config import Settings
 from exporter.errors import RegistryUnreachableError
@@ -31,7 +31,7 @@ from exporter.labelling import prepare_labels
 from exporter.profile import ReferenceData, build_reference
 from exporter.registry import Registry
 from exporter.samples import ARROW_TYPE, JSON_TYPE
-from exporter.schema import DAY_SECONDS, AliasMove, PredictionRow
+from exporter.schema import DAY_SECONDS, AliasMove
 from exporter.service import Service
 from exporter.store import Store
 
@@ -65,48 +65,22 @@ def make_store(path: Path, days: int, ids: Sequence[str]) -> None:
     store.add_alias_moves([AliasMove(MODEL, "champion", "1", 0.0)])
     with store.begin() as transaction:
         transaction.save_reference(version.key, reference, 0.0)
-        for day in range(today - days, today):
-            transaction.insert_predictions(day, [PredictionRow(b"0" * 16, version.key, 0, 0.0, "1", 0.5)])
     store.close()
-    known = np.frombuffer(b"".join(id_hash(MODEL, row_id) for row_id in ids), ">u8").reshape(days, -1, 2)
-    with sqlite3.connect(path) as connection:
-        for place, day in enumerate(range(today - days, today)):
-            others = np.frombuffer(random.bytes(16 * (STORED // days - known.shape[1])), ">u8").reshape(-1, 2)
-            hashes = np.concatenate([known[place], others])
-            hashes = hashes[np.lexsort((hashes[:, 1], hashes[:, 0]))]  # in order they are inserted quickly
-            raw, scores = hashes.astype(">u8").tobytes(), random.random(len(hashes)).round(4)
-            times = day * DAY_SECONDS + random.random(len(hashes)) * DAY_SECONDS
-            connection.executemany(
-                f"INSERT OR IGNORE INTO predictions_{day}"
-                " (id_hash, version_id, payload, at, prediction, score) VALUES (?, 1, 0, ?, ?, ?)",
-                (
-                    (raw[16 * k : 16 * k + 16], at, "1" if score > 0.5 else "0", score)
-                    for k, (at, score) in enumerate(zip(times.tolist(), scores.tolist(), strict=True))
-                ),
-            )
-        connection.commit()
-    connection.close()
+    known = [id_hash(MODEL, row_id) for row_id in ids]
+    for place, day in enumerate(range(today - days, today)):
+        write_predictions(path, day, STORED // days, seed=day, ids=known[place::days])
 
 
 @contextmanager
 def running(path: Path) -> Iterator[Service]:
-    """All of the service but its loops and HTTP; ready when the filters of the ids are filled."""
+    """All of the service but its loops and HTTP."""
     service = Service(Settings(store=f"sqlite:///{path}", runs=False), DownRegistry())
-    started = time.perf_counter()
-    service.ids.start()
     service.writer.start()
     service.monitor.restore()
-    committer = service.writer.committer
-    while committer.prediction_days.unread() or committer.label_days.unread():
-        time.sleep(0.05)
-    print(
-        f"  filters of {STORED:,} ids read after a start in {time.perf_counter() - started:.1f} s", flush=True
-    )
     try:
         yield service
     finally:
         service.writer.stop()
-        service.ids.stop()
         service.store.close()
 
 
