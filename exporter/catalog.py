@@ -213,8 +213,15 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_quality_degraded",
         "gauge",
-        "1 where the shortfall is beyond the tolerance for sure, 0 where not, absent where there are too "
-        "few labels to tell.",
+        "1 where the shortfall is beyond tolerance and allowance for sure, in two adjacent windows or by "
+        "twice as much in one, 0 where not, absent where there are too few labels to tell.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_quality_allowance",
+        "gauge",
+        "How much further than the tolerance the quality may be from its baseline, as it varies by nature; "
+        "absent where nobody knows how much: the verdict is provisional.",
         _QUALITY,
     ),
     Metric(
@@ -226,7 +233,7 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_quality_tolerance",
         "gauge",
-        "How far the quality may be from its baseline.",
+        "How far the quality may be from its baseline, natural variation aside.",
         (*_VERSION, "metric"),
     ),
     Metric(
@@ -286,7 +293,14 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_estimated_quality_degraded",
         "gauge",
-        "1 where the estimate is below the baseline by more than the tolerance for sure, 0 where not.",
+        "1 where the estimate is below the baseline by more than tolerance and allowance for sure, else 0.",
+        _QUALITY,
+    ),
+    Metric(
+        "mlflow_model_estimated_quality_allowance",
+        "gauge",
+        "How much further than the tolerance the estimate may be from its baseline, as it varies by nature; "
+        "absent where nobody knows how much: the verdict is provisional.",
         _QUALITY,
     ),
     Metric(

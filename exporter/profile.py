@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
+from exporter.baselines import TRAINING_SPLITS
 from exporter.binning import Binned, bin_columns, category_cells, category_texts
+from exporter.chunks import cut
 from exporter.column_profile import category_counts, profile_column
 from exporter.columns import Texts, Times, Values, from_arrow, read_numbers, read_times, take_rows
 from exporter.config import Window
@@ -20,6 +22,8 @@ from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variatio
 from exporter.model_config import Columns
 from exporter.outcome_layout import choose_classes, outcome_layout, with_classes
 from exporter.outcomes import fold_outcomes
+from exporter.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
+from exporter.quality_variation import estimate_variation, quality_variation
 from exporter.reference import Column, Kind, Reference, Role, Segment, Variation, segment_name
 from exporter.scores import has_class_scores, scores_from_arrow, single_scores
 
@@ -138,7 +142,8 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         part = {key: take_rows(column_values, rows) for key, column_values in values.items()}
         times = timestamps[rows] if timestamps is not None else None
         found.append(replace(segment, reference=_slice(whole, part, outputs.take(rows), times, windows)))
-    return replace(_with_outcomes(whole, outputs), segments=tuple(found), notes=(*whole.notes, *more))
+    labelled = _with_outcomes(whole, outputs, timestamps, windows)
+    return replace(labelled, segments=tuple(found), notes=(*whole.notes, *more))
 
 
 # -- segments -----------------------------------------------------------------------------------------------
@@ -180,7 +185,7 @@ def _slice(
     if whole.labels is not None and outputs.labels is not None:
         of_labels = {("label", ""): outputs.labels}
         part = replace(part, labels=_count(replace(whole.labels, rows=rows), of_labels, timestamps, windows))
-    return _with_outcomes(part, outputs)
+    return _with_outcomes(part, outputs, timestamps, windows)
 
 
 # -- reading ------------------------------------------------------------------------------------------------
@@ -260,11 +265,11 @@ def _count(
     cuts = {}
     if timestamps is not None:
         limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // reference.cells))
-        cuts = {window.seconds: _cut(timestamps, window.seconds, limit) for window in windows}
+        cuts = {window.seconds: cut(timestamps, window.seconds, limit) for window in windows}
     counts = {
-        seconds: np.zeros(cut.count * reference.cells, np.int64)
-        for seconds, cut in cuts.items()
-        if cut.count >= MIN_CHUNKS
+        seconds: np.zeros(found.count * reference.cells, np.int64)
+        for seconds, found in cuts.items()
+        if found.count >= MIN_CHUNKS
     }
     times = timestamps if timestamps is not None else np.zeros(reference.rows)
     step = max(1, SLICE_VALUES // len(reference.columns))
@@ -279,9 +284,9 @@ def _count(
     assert whole is not None
     variation = {}
     for seconds, count in counts.items():
-        found = natural_variation(count.reshape(-1, reference.cells), reference.layout)
-        if found is not None:
-            variation[seconds] = Variation(chunks=found[0], **found[1])
+        measured = natural_variation(count.reshape(-1, reference.cells), reference.layout)
+        if measured is not None:
+            variation[seconds] = Variation(chunks=measured[0], **measured[1])
     return replace(
         reference, counts=whole.counts.astype(np.int64), moments=whole.moments, variation=variation
     )
@@ -340,8 +345,10 @@ def _with_labels(
     return replace(reference, labels=_count(profile, {("label", ""): labels}, timestamps, windows))
 
 
-def _with_outcomes(reference: Reference, outputs: Outputs) -> Reference:
-    """The reference with what its labels say of its predictions."""
+def _with_outcomes(
+    reference: Reference, outputs: Outputs, timestamps: Floats | None, windows: tuple[Window, ...]
+) -> Reference:
+    """The reference with what its labels say of its predictions, and how that varies."""
     layout = outcome_layout(reference)
     if layout is None or reference.labels is None or outputs.labels is None or outputs.predictions is None:
         return reference
@@ -351,26 +358,30 @@ def _with_outcomes(reference: Reference, outputs: Outputs) -> Reference:
         score = score[:, layout.positive] if layout.task == "binary" else score
     hours = np.zeros(reference.rows, np.int64)
     outcomes = fold_outcomes(layout, outputs.labels, outputs.predictions, score, hours)[0]
-    return replace(reference, outcomes=outcomes.encode(layout))
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """A reference cut into stretches of time: `place` (rows,) the chunk of each row, -1 for one not used."""
-
-    count: int
-    place: Ints
-
-
-def _cut(timestamps: Floats, seconds: int, limit: int) -> _Cut:
-    """Chunks as long as a window; evenly spread ones where there are more than the limit."""
-    chunk = np.floor((timestamps - timestamps.min()) / seconds).astype(np.int64)
-    chunks = np.unique(chunk)
-    if len(chunks) > limit:
-        chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
-    place = np.minimum(np.searchsorted(chunks, chunk), len(chunks) - 1)
-    place[chunks[place] != chunk] = -1
-    return _Cut(len(chunks), place)
+    variation, of_estimates = {}, {}
+    if timestamps is not None and reference.split not in TRAINING_SPLITS:
+        for window in windows:
+            chunks = cut(timestamps, window.seconds, MAX_QUALITY_CHUNKS)
+            used = np.flatnonzero(chunks.place >= 0)
+            if chunks.count < MIN_CHUNKS:
+                continue
+            folded = fold_outcomes(
+                layout,
+                take_rows(outputs.labels, used),
+                take_rows(outputs.predictions, used),
+                score[used] if score is not None else None,
+                chunks.place[used],
+            )
+            if measured := quality_variation(layout, folded):
+                variation[window.seconds] = measured
+            if expected := estimate_variation(layout, folded):
+                of_estimates[window.seconds] = expected
+    return replace(
+        reference,
+        outcomes=outcomes.encode(layout),
+        quality_variation=variation,
+        estimate_variation=of_estimates,
+    )
 
 
 def _count_chunks(binned: Binned, place: Ints, cells: int, length: int) -> Ints:

@@ -25,7 +25,7 @@ from exporter.measures.estimate import Estimate
 from exporter.measures.intervals import Interval, Z
 from exporter.outcomes import Outcomes, Tally, tally
 from exporter.quality_reference import QualityReference, QualityRules
-from exporter.verdicts import MetricQuality, judge_quality
+from exporter.verdicts import MetricQuality, confirm_quality, judge_quality
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class EstimatedQuality:
     """One metric without labels, with the 99 % band of what labels would show.
 
     `error` is what it says of the matured window minus what labels say there, NaN where they say nothing.
+    `allowance` is for natural variation, NaN where nobody knows it: the verdict is provisional then.
     """
 
     metric: str
@@ -50,6 +51,7 @@ class EstimatedQuality:
     shortfall: float
     degraded: bool | None
     error: float
+    allowance: float = nan
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,15 @@ def _evaluate_window(
     found = matured.found
     coverage = measure_coverage(against.layout, found, matured.predictions, rules.min_coverage, effect)
     tables = coverage.tables
-    metrics, suppressed = judge_quality(against, found, coverage, rules, effect)
-    estimates, no_estimate = _estimate(against, latest, matured, metrics, rules, effect)
+
+    def judge_before() -> tuple[MetricQuality, ...]:
+        hours = read(start - (end - start), start)
+        covered = measure_coverage(against.layout, before, hours.predictions, rules.min_coverage, effect)
+        return judge_quality(against, window, before, covered, rules, effect)[0]
+
+    judged, suppressed = judge_quality(against, window, found, coverage, rules, effect)
+    metrics = confirm_quality(judged, judge_before)
+    estimates, no_estimate = _estimate(against, window, latest, matured, metrics, rules, effect)
     classes = measure_classes(against.layout, tables, effect) if tables is not None and classifies else []
     return QualityEvaluation(
         window=window,
@@ -227,6 +236,7 @@ def _label_drift(
 
 def _estimate(
     against: QualityReference,
+    window: Window,
     latest: _Hours,
     matured: _Hours,
     metrics: tuple[MetricQuality, ...],
@@ -246,24 +256,27 @@ def _estimate(
         if isfinite(estimated.value) and isfinite(estimated.error):
             error = checked[metric].value - real[metric] if metric in checked and metric in real else nan
             few = _rows(against, latest) < rules.min_labels
-            estimates.append(_judge_estimate(against, metric, estimated, few, error))
+            estimates.append(_judge_estimate(against, window, metric, estimated, few, error))
     return tuple(estimates), reason
 
 
 def _judge_estimate(
-    against: QualityReference, metric: str, estimated: Estimate, few: bool, error: float
+    against: QualityReference, window: Window, metric: str, estimated: Estimate, few: bool, error: float
 ) -> EstimatedQuality:
     assert against.estimator is not None
     assert metric in HIGHER_IS_BETTER
     baseline = against.estimator.calibration.figures[metric]
     worse = baseline - estimated.value
     allowed = against.tolerances.get(metric, tolerance(metric, baseline, nan))
+    allowance = against.estimate_allowance(metric, window)
+    limit = allowed + allowance if isfinite(allowance) else allowed
     half = Z * estimated.error
     return EstimatedQuality(
         metric=metric,
         figure=Interval(estimated.value, max(estimated.value - half, 0.0), min(estimated.value + half, 1.0)),
         baseline=baseline,
         shortfall=worse,
-        degraded=None if few else worse - Z * estimated.shortfall_error > allowed,
+        degraded=None if few else worse - Z * estimated.shortfall_error > limit,
         error=error,
+        allowance=allowance,
     )

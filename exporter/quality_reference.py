@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+from math import nan, sqrt
 
 import numpy as np
 
 from exporter.arrays import Floats
 from exporter.baselines import TRAINING_SPLITS, Baseline, choose_baselines, tolerance
+from exporter.config import Window
 from exporter.coverage import Outputs
 from exporter.errors import StoreError
 from exporter.estimation import Estimator, learn
@@ -19,6 +20,9 @@ from exporter.measures.regression import ErrorSums
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Tally, decode_outcomes, tally
 from exporter.reference import Reference
+
+# In default tolerances. Where the reference itself varies by more, nobody can tell what is worse.
+MAX_ALLOWANCE = 10
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,9 @@ class QualityRules:
 class QualityReference:
     """What the quality of a version is measured with and against; made once, as long as nothing changes.
 
-    `baselines` and `tolerances` by metric, of the metrics that have a baseline. `estimator` is None where
-    quality without labels cannot be estimated, and `no_estimate` says why.
+    `baselines`, `tolerances` and `limits` by metric, of the metrics that have a baseline. `limits` are what
+    no allowance may exceed. `declared` are the metrics whose tolerance its owner set. `estimator` is None
+    where quality without labels cannot be estimated, and `no_estimate` says why.
     """
 
     reference: Reference
@@ -52,8 +57,28 @@ class QualityReference:
     outputs: Outputs
     baselines: Mapping[str, Baseline]
     tolerances: Mapping[str, float]
+    limits: Mapping[str, float]
+    declared: frozenset[str]
     estimator: Estimator | None
     no_estimate: str
+
+    def allowance(self, metric: str, window: Window) -> float:
+        """What natural variation adds to the tolerance, NaN where nobody knows: verdicts are provisional.
+
+        That of the window, or else of the next shorter one that has one: shorter stretches vary more. Who set
+        a tolerance knows how much the metric varies, where the reference does not tell.
+        """
+        return self._allowance(self.reference.quality_variation, metric, window)
+
+    def estimate_allowance(self, metric: str, window: Window) -> float:
+        """The same for an estimate."""
+        return self._allowance(self.reference.estimate_variation, metric, window)
+
+    def _allowance(self, variation: Mapping[int, Mapping[str, float]], metric: str, window: Window) -> float:
+        known = [s for s, found in variation.items() if s <= window.seconds and metric in found]
+        if known:
+            return variation[max(known)][metric]
+        return 0.0 if metric in self.declared else nan
 
 
 def quality_reference(
@@ -79,15 +104,17 @@ def quality_reference(
         if not layout.classifies:
             deviation *= sqrt(ErrorSums(own.rows, own.zeros, own.sums).label_variance)
     baselines = choose_baselines(layout.task, figures, run_metrics, rules.baselines)
+    usual = {
+        metric: tolerance(metric, baseline.figure.value, deviation) for metric, baseline in baselines.items()
+    }
     return QualityReference(
         reference=reference,
         layout=layout,
         outputs=Outputs.of(layout, reference),
         baselines=baselines,
-        tolerances={
-            metric: rules.tolerances.get(metric, tolerance(metric, baseline.figure.value, deviation))
-            for metric, baseline in baselines.items()
-        },
+        tolerances={metric: rules.tolerances.get(metric, usual[metric]) for metric in baselines},
+        limits={metric: MAX_ALLOWANCE * usual[metric] for metric in baselines},
+        declared=frozenset(rules.tolerances),
         estimator=estimator,
         no_estimate=no_estimate,
     )

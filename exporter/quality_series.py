@@ -24,7 +24,7 @@ Sample = tuple[str, tuple[str, ...], float]
 
 def count_quality_series(windows: int, classes: int) -> int:
     """How many series the quality of a version may ever need."""
-    by_window = MAX_METRICS * 10 + MAX_CLASS_METRICS * classes + 2 + 4
+    by_window = MAX_METRICS * 12 + MAX_CLASS_METRICS * classes + 2 + 4
     return windows * by_window + 2 * MAX_METRICS + 1
 
 
@@ -42,6 +42,7 @@ def quality_samples(
             baselines[quality.metric] = (quality.baseline, quality.tolerance)
             yield from _interval("mlflow_model_quality", labels, quality.figure)
             yield from _finite("mlflow_model_quality_shortfall", labels, quality.shortfall)
+            yield from _finite("mlflow_model_quality_allowance", labels, quality.allowance)
             yield from _verdict("mlflow_model_quality_degraded", labels, quality.degraded)
         for one in found.classes:
             of_class = (*version, one.label, one.metric, window)
@@ -50,6 +51,7 @@ def quality_samples(
             labels = (*version, estimate.metric, window)
             yield from _interval("mlflow_model_estimated_quality", labels, estimate.figure)
             yield from _finite("mlflow_model_estimated_quality_error", labels, estimate.error)
+            yield from _finite("mlflow_model_estimated_quality_allowance", labels, estimate.allowance)
             yield from _verdict("mlflow_model_estimated_quality_degraded", labels, estimate.degraded)
         if found.label_drift is not None and label is not None:
             yield from _label_drift(version, label, found.label_drift)

@@ -190,6 +190,8 @@ class Reference:
     provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
 
     `classes` are canonical texts and `positive_class` one of them, both empty unless the task is to classify.
+    `quality_variation` and `estimate_variation` are by window length in seconds, then by metric: see
+    `quality_allowance`.
     `labels` is the profile of the target, whose one column is no column of this one, since samples do not
     bring it; `outcomes` is what `Outcomes.encode` wrote of the reference's own predictions and labels. Both
     are empty where the reference has none. `segments` are the slices that are looked at by themselves.
@@ -209,6 +211,8 @@ class Reference:
     positive_class: str = ""
     labels: Reference | None = None
     outcomes: bytes = b""
+    quality_variation: dict[int, dict[str, float]] = field(default_factory=dict)
+    estimate_variation: dict[int, dict[str, float]] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
 
     @cached_property
@@ -282,6 +286,8 @@ class Reference:
             "positive_class": self.positive_class,
             "labels": self.labels._state(with_columns=with_columns) if self.labels is not None else None,
             "outcomes": self.outcomes.hex(),
+            "quality_variation": _by_text(self.quality_variation),
+            "estimate_variation": _by_text(self.estimate_variation),
             "segments": [
                 {
                     "name": segment.name,
@@ -298,6 +304,14 @@ class Reference:
     def encode(self) -> bytes:
         """Bytes for the store; `decode_reference` gives an equal reference with the same digest."""
         return bytes([CODEC_VERSION]) + zlib.compress(self._payload(), 6)
+
+
+def _by_text(variation: dict[int, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {str(seconds): allowances for seconds, allowances in sorted(variation.items())}
+
+
+def _by_seconds(variation: dict[str, dict[str, float]]) -> dict[int, dict[str, float]]:
+    return {int(seconds): allowances for seconds, allowances in variation.items()}
 
 
 def decode_reference(data: bytes) -> Reference:
@@ -340,6 +354,8 @@ def _restore(state: dict[str, Any], whole: Reference | None = None) -> Reference
         positive_class=state.get("positive_class", ""),
         labels=_restore(state["labels"], labels_of_whole) if "labels" in state else None,
         outcomes=bytes.fromhex(state.get("outcomes", "")),
+        quality_variation=_by_seconds(state.get("quality_variation", {})),
+        estimate_variation=_by_seconds(state.get("estimate_variation", {})),
     )
     segments = [
         Segment(**{**segment, "reference": _restore(segment["reference"], restored)})

@@ -34,10 +34,20 @@ def segment_references(reference: Reference, rules: QualityRules) -> dict[str, Q
     """What the quality of each segment is measured against, by name.
 
     That are the reference's own rows of the segment alone: what a run or the configuration says is of the
+    whole. Where they are too few to tell how much their quality varies, it is taken to vary as that of the
     whole. Quality without labels is not estimated for segments.
     """
     own = replace(rules, baselines={})
-    found = {segment.name: quality_reference(segment.reference, own, {}) for segment in reference.segments}
+    found = {
+        segment.name: quality_reference(
+            segment.reference
+            if segment.reference.quality_variation
+            else replace(segment.reference, quality_variation=reference.quality_variation),
+            own,
+            {},
+        )
+        for segment in reference.segments
+    }
     reason = "it is not estimated for segments"
     return {
         name: replace(against, estimator=None, no_estimate=reason)

@@ -1,15 +1,18 @@
 """(labelled rows, their coverage, baselines) -> figures and verdicts of one window. Pure.
 
-Quality is *degraded* if the 99 % interval of its difference to the baseline lies beyond the tolerance. There
-is no verdict on few labels, few positives, or where some predictions hardly get labels.
+Quality is *degraded* if the 99 % interval of its difference to the baseline lies beyond the tolerance and the
+allowance for natural variation, in two adjacent windows, or by twice as much in one. There is no verdict on
+few labels, few positives, or where some predictions hardly get labels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import nan
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import isnan, nan
 
 from exporter.baselines import shortfall
+from exporter.config import Window
 from exporter.coverage import Coverage
 from exporter.figures import METRICS, SCORE_METRICS, UNWEIGHTABLE, measure, plain_tables
 from exporter.measures.intervals import Interval
@@ -17,28 +20,49 @@ from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Tally
 from exporter.quality_reference import QualityReference, QualityRules
 
+# Times the limit: so much worse that one window is enough.
+GROSS = 2
+
 
 @dataclass(frozen=True)
 class MetricQuality:
     """One metric in one window: its figure and 99 % interval, against its baseline.
 
-    `baseline`, `tolerance` and `shortfall` (positive is worse, whatever the metric's direction) are NaN
-    without a baseline. `degraded` is None without a verdict, and `undecided` says why.
+    `baseline`, `tolerance`, `shortfall` (positive is worse, whatever the metric's direction) and
+    `least_shortfall`, the lower end of its interval, are NaN without a baseline, `allowance` where nobody
+    knows how much the metric varies by nature: a verdict is provisional then. `degraded` is None without a
+    verdict, and `undecided` says why.
     """
 
     metric: str
     figure: Interval
-    baseline: float
-    tolerance: float
-    shortfall: float
-    degraded: bool | None
+    baseline: float = nan
+    tolerance: float = nan
+    allowance: float = nan
+    shortfall: float = nan
+    least_shortfall: float = nan
+    degraded: bool | None = None
     undecided: str = ""
+
+    @property
+    def provisional(self) -> bool:
+        return isnan(self.allowance)
+
+    @property
+    def limit(self) -> float:
+        """How much worse than the baseline the metric may be."""
+        return self.tolerance if self.provisional else self.tolerance + self.allowance
 
 
 def judge_quality(
-    against: QualityReference, found: Tally, coverage: Coverage, rules: QualityRules, effect: float
+    against: QualityReference,
+    window: Window,
+    found: Tally,
+    coverage: Coverage,
+    rules: QualityRules,
+    effect: float,
 ) -> tuple[tuple[MetricQuality, ...], dict[str, str]]:
-    """The metrics that there are, and why there are not the others."""
+    """The metrics that there are, and why there are not the others; verdicts are to be confirmed."""
     layout = against.layout
     if not found.rows:
         return (), dict.fromkeys(METRICS[layout.task], "no labels")
@@ -53,8 +77,36 @@ def judge_quality(
         if metric not in figures:
             suppressed[metric] = "no rows that it could be a share of"
             continue
-        judged.append(_judge_metric(against, metric, figures[metric], undecided))
+        judged.append(_judge_metric(against, window, metric, figures[metric], undecided))
     return tuple(judged), suppressed
+
+
+def confirm_quality(
+    judged: tuple[MetricQuality, ...], judge_before: Callable[[], tuple[MetricQuality, ...]]
+) -> tuple[MetricQuality, ...]:
+    """The metrics of a window, degraded only where that is gross or was so in the window before.
+
+    What the window before cannot tell is undecided. A provisional verdict is never gross enough: a bad day
+    is nothing that two such days need be.
+
+    Args:
+        judged: of the window.
+        judge_before: gives those of the window before; only called if it matters.
+    """
+    if not any(quality.degraded for quality in judged):
+        return judged
+    before = {quality.metric: quality.degraded for quality in judge_before()}
+    return tuple(
+        _confirm(quality, before.get(quality.metric)) if quality.degraded else quality for quality in judged
+    )
+
+
+def _confirm(quality: MetricQuality, before: bool | None) -> MetricQuality:
+    if not quality.provisional and quality.least_shortfall > GROSS * quality.limit:
+        return quality
+    if before is None:
+        return replace(quality, degraded=None, undecided="the window before cannot confirm it")
+    return replace(quality, degraded=before)
 
 
 def _suppress(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: QualityRules) -> dict[str, str]:
@@ -91,10 +143,23 @@ def _undecided(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: Q
     return coverage.reason if coverage.tables is None else ""
 
 
-def _judge_metric(against: QualityReference, metric: str, figure: Interval, undecided: str) -> MetricQuality:
+def _judge_metric(
+    against: QualityReference, window: Window, metric: str, figure: Interval, undecided: str
+) -> MetricQuality:
     baseline = against.baselines.get(metric)
     if baseline is None:
-        return MetricQuality(metric, figure, nan, nan, nan, None, undecided or "no baseline")
-    worse, allowed = shortfall(metric, figure, baseline.figure), against.tolerances[metric]
-    degraded = None if undecided else worse.lower > allowed
-    return MetricQuality(metric, figure, baseline.figure.value, allowed, worse.value, degraded, undecided)
+        return MetricQuality(metric, figure, undecided=undecided or "no baseline")
+    worse, allowance = shortfall(metric, figure, baseline.figure), against.allowance(metric, window)
+    if allowance > against.limits[metric]:
+        undecided = undecided or "in the reference itself it varies too much"
+    quality = MetricQuality(
+        metric=metric,
+        figure=figure,
+        baseline=baseline.figure.value,
+        tolerance=against.tolerances[metric],
+        allowance=allowance,
+        shortfall=worse.value,
+        least_shortfall=worse.lower,
+        undecided=undecided,
+    )
+    return quality if undecided else replace(quality, degraded=worse.lower > quality.limit)

@@ -38,17 +38,24 @@ def or_named(expression: str, label: str, value: str) -> str:
     return f'{expression} or on () label_replace(vector(0), "{label}", "{value}", "", "")'
 
 
+def tolerated(selector: str, by: str) -> str:
+    """How far from its baseline a metric of quality may be in $window: tolerance, and allowance if known."""
+    tolerance = gauge("mlflow_model_quality_tolerance", selector, by)
+    allowance = gauge("mlflow_model_quality_allowance", f'{selector}, window="$window"', by)
+    return f"({tolerance} + ({allowance} or 0 * {tolerance}))"
+
+
 def limit_of_quality(selector: str, by: str) -> str:
-    """Where a metric of quality is as far below its baseline as is tolerated; above it, if less is better.
+    """Where a metric of quality is as far below its baseline as it may be; above it, if less is better.
 
     Bias has no such line: it may leave its baseline on both sides.
     """
     better = "|".join(sorted(HIGHER_IS_BETTER))
-    baseline, tolerance = "mlflow_model_quality_baseline", "mlflow_model_quality_tolerance"
+    baseline = "mlflow_model_quality_baseline"
     higher, lower = f'{selector}, metric=~"{better}"', f'{selector}, metric!~"{better}|bias"'
     return (
-        f"({gauge(baseline, higher, by)} - {gauge(tolerance, higher, by)})"
-        f" or ({gauge(baseline, lower, by)} + {gauge(tolerance, lower, by)})"
+        f"({gauge(baseline, higher, by)} - {tolerated(higher, by)})"
+        f" or ({gauge(baseline, lower, by)} + {tolerated(lower, by)})"
     )
 
 

@@ -223,7 +223,11 @@ def test_unusable_labels_are_counted() -> None:
 
 def test_bursts_of_rows_prove_less() -> None:
     against = AGAINST["binary"]
-    of = world(against, (make_table("binary", 1500, flaw=0.4), (1, 23)))
+    of = world(
+        against,
+        (make_table("binary", 1500, flaw=0.4), (1, 23)),
+        (make_table("binary", 1500, seed=2, flaw=0.4), (26, 48)),
+    )
 
     verdicts = [
         real(judge(against, of, effects=effects))["roc_auc"].degraded for effects in ({}, {86400: 20.0})
@@ -289,7 +293,13 @@ def test_the_estimate_is_of_now_and_the_quality_of_what_has_matured() -> None:
 def test_an_estimate_cannot_see_that_the_same_inputs_mean_something_else() -> None:
     against = make_quality_reference("binary", rows=10_000)
 
-    found = judge(against, world(against, (make_table("binary", 3000, flaw=0.6), (1, 23))))
+    of = world(
+        against,
+        (make_table("binary", 3000, flaw=0.6), (1, 23)),
+        (make_table("binary", 3000, seed=2, flaw=0.6), (26, 48)),
+    )
+
+    found = judge(against, of)
 
     assert real(found)["roc_auc"].degraded is True
     assert estimated(found)["roc_auc"].degraded is False

@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from exporter.config import Window
 from exporter.figures import METRICS
 from exporter.quality_reference import QualityReference, QualityRules, quality_reference
 from tests.labelled import TASKS, make_labelled_reference, make_quality_reference, make_table
+from tests.traffic import DAY, HOUR, WEEK
 
 
 def make(task: str = "binary", rules: QualityRules | None = None, **changes: object) -> QualityReference:
@@ -98,3 +100,41 @@ def test_a_declared_prevalence_is_the_one_that_is_promised() -> None:
         assert declared.baselines[metric].figure.value == pytest.approx(expected, abs=0.02), metric
     assert abs(naive.baselines["precision"].figure.value - whole.baselines["precision"].figure.value) > 0.1
     assert "log_loss" not in declared.baselines
+
+
+# -- natural variation --------------------------------------------------------------------------------------
+
+VARIATION = {DAY.seconds: {"accuracy": 0.1, "recall": 0.2}, WEEK.seconds: {"accuracy": 0.04}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "window", "allowance"),
+    [
+        ("accuracy", DAY, 0.1),
+        ("accuracy", WEEK, 0.04),
+        ("recall", WEEK, 0.2),  # shorter stretches vary more
+        ("accuracy", HOUR, np.nan),
+        ("precision", DAY, np.nan),
+    ],
+)
+def test_the_allowance_is_that_of_the_window_or_a_shorter_one(
+    metric: str, window: Window, allowance: float
+) -> None:
+    against = make(quality_variation=VARIATION)
+
+    assert against.allowance(metric, window) == pytest.approx(allowance, nan_ok=True)
+
+
+def test_who_sets_a_tolerance_knows_how_much_a_metric_varies() -> None:
+    against = make(
+        rules=QualityRules(tolerances={"precision": 0.1, "accuracy": 0.1}), quality_variation=VARIATION
+    )
+
+    assert against.allowance("precision", DAY) == 0
+    assert against.allowance("accuracy", DAY) == 0.1
+
+
+def test_estimates_have_an_allowance_of_their_own() -> None:
+    against = make(quality_variation=VARIATION, estimate_variation={DAY.seconds: {"accuracy": 0.01}})
+
+    assert against.estimate_allowance("accuracy", WEEK) == 0.01

@@ -232,6 +232,8 @@ def changed(value: Any) -> Any:
 def test_the_digest_depends_on_everything_that_is_in_a_reference(reference: Reference, name: str) -> None:
     if name == "columns":
         other: Any = (*reference.columns[:-1], replace(reference.columns[-1], name="x"))
+    elif name in ("quality_variation", "estimate_variation"):
+        other = {3600: getattr(reference, name)[86400]}
     elif name == "variation":
         other = {3600: reference.variation[86400]}
     elif name == "labels":

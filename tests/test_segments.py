@@ -139,6 +139,8 @@ def test_quality_by_segment_is_that_of_its_joined_rows(sliced: Rig) -> None:
 
 
 def test_what_degrades_in_one_segment_is_said_of_that_one(sliced: Rig) -> None:
+    yesterday = NOON - 30 * 3600
+    post_labelled(sliced, make_rows(3000, prefix="y", timestamp=yesterday), flaw="FR")
     post_labelled(sliced, make_rows(3000, prefix="p"), flaw="FR")
     assert shown(sliced, "quality_degraded", "country=FR", metric="accuracy") == 1
     assert shown(sliced, "quality_degraded", "country=DE", metric="accuracy") == 0

@@ -14,8 +14,9 @@ from exporter.figures import METRICS, SCORE_METRICS, binary_tables, plain_tables
 from exporter.measures.intervals import known
 from exporter.outcomes import Tally
 from exporter.quality_reference import QualityReference, QualityRules
-from exporter.verdicts import MetricQuality, judge_quality
+from exporter.verdicts import MetricQuality, confirm_quality, judge_quality
 from tests.labelled import TASKS, make_quality_reference, make_table, tally_table
+from tests.traffic import DAY
 
 AGAINST = {task: make_quality_reference(task) for task in TASKS}
 RULES = QualityRules()
@@ -34,7 +35,7 @@ def judge(
 ) -> tuple[dict[str, MetricQuality], dict[str, str]]:
     against = against or AGAINST[task]
     found = tally_table(against.layout, table)
-    metrics, suppressed = judge_quality(against, found, full(found), rules, effect)
+    metrics, suppressed = judge_quality(against, DAY, found, full(found), rules, effect)
     return {quality.metric: quality for quality in metrics}, suppressed
 
 
@@ -169,7 +170,7 @@ def test_without_labels_there_are_no_figures() -> None:
 
 
 def judge_covered(coverage: Coverage, found: Tally) -> tuple[dict[str, MetricQuality], dict[str, str]]:
-    metrics, suppressed = judge_quality(AGAINST["binary"], found, coverage, RULES, 1.0)
+    metrics, suppressed = judge_quality(AGAINST["binary"], DAY, found, coverage, RULES, 1.0)
     return {quality.metric: quality for quality in metrics}, suppressed
 
 
@@ -255,3 +256,69 @@ def test_a_figure_without_rows_to_be_a_share_of_is_suppressed() -> None:
 
     assert suppressed == {"precision": "no rows that it could be a share of"}
     assert metrics["recall"].figure.value == 0
+
+
+# -- natural variation --------------------------------------------------------------------------------------
+
+
+def with_variation(allowance: float) -> QualityReference:
+    """A promise of 0.9 and a tolerance of 0.03, and a reference whose accuracy varies by so much."""
+    against = with_baseline("accuracy", 0.9, 0.03)
+    reference = replace(against.reference, quality_variation={DAY.seconds: {"accuracy": allowance}})
+    return replace(against, reference=reference)
+
+
+def right(share: float, rows: int = 4000) -> pa.Table:
+    """Rows of which such a share is predicted right."""
+    correct = np.arange(rows) < share * rows
+    label = np.arange(rows) % 2
+    return pa.table({"x": np.zeros(rows), "prediction": np.where(correct, label, 1 - label), "label": label})
+
+
+@pytest.mark.parametrize(("accuracy", "degraded"), [(0.85, False), (0.8, False), (0.75, True)])
+def test_natural_variation_is_allowed_on_top_of_the_tolerance(accuracy: float, degraded: bool) -> None:
+    quality = judge("binary", right(accuracy), against=with_variation(0.1))[0]["accuracy"]
+
+    assert (quality.tolerance, quality.allowance, quality.limit) == (0.03, 0.1, pytest.approx(0.13))
+    assert quality.degraded is degraded
+
+
+def test_where_the_reference_varies_beyond_measure_nobody_can_tell() -> None:
+    quality = judge("binary", right(0.5), against=with_variation(0.31))[0]["accuracy"]
+
+    assert (quality.degraded, quality.undecided) == (None, "in the reference itself it varies too much")
+
+
+@pytest.mark.parametrize(("before", "degraded"), [(True, True), (False, False), (None, None)])
+@pytest.mark.parametrize("allowance", [0.0, np.nan], ids=["known", "provisional"])
+def test_what_is_worse_has_to_be_so_in_the_window_before(
+    allowance: float, before: bool | None, degraded: bool | None
+) -> None:
+    now = MetricQuality("accuracy", known(0.85), 0.9, 0.03, allowance, 0.05, 0.04, True)
+
+    (found,) = confirm_quality((now,), lambda: (replace(now, degraded=before),))
+
+    assert found.degraded is degraded
+    assert bool(found.undecided) == (degraded is None)
+
+
+def test_what_is_worse_by_far_needs_no_window_before() -> None:
+    now = MetricQuality("accuracy", known(0.6), 0.9, 0.03, 0.1, 0.3, 0.27, True)
+
+    (found,) = confirm_quality((now,), tuple)
+
+    assert found.degraded is True
+
+
+def test_unless_nobody_knows_how_much_it_varies() -> None:
+    now = MetricQuality("accuracy", known(0.6), 0.9, 0.03, np.nan, 0.3, 0.27, True)
+
+    (found,) = confirm_quality((now,), tuple)
+
+    assert (found.provisional, found.degraded) == (True, None)
+
+
+def test_the_window_before_is_not_looked_at_without_need() -> None:
+    now = MetricQuality("accuracy", known(0.9), 0.9, 0.03, 0.1, 0.0, -0.01, False)
+
+    assert confirm_quality((now,), lambda: pytest.fail("for nothing")) == (now,)

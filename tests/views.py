@@ -102,7 +102,7 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
 
 def make_quality() -> QualityEvaluation:
     """Of a day: recall has degraded, of precision nothing is promised; labels have drifted."""
-    estimate = EstimatedQuality("recall", Interval(0.78, 0.71, 0.85), 0.9, 0.12, True, 0.02)
+    estimate = EstimatedQuality("recall", Interval(0.78, 0.71, 0.85), 0.9, 0.12, True, 0.02, 0.01)
     return QualityEvaluation(
         window=DAY,
         start=NOW - 2 * 86400,
@@ -113,8 +113,8 @@ def make_quality() -> QualityEvaluation:
         coverage=0.9,
         weighted=False,
         metrics=(
-            MetricQuality("precision", Interval(0.6, 0.5, 0.7), np.nan, np.nan, np.nan, None, "no baseline"),
-            MetricQuality("recall", Interval(0.76, 0.7, 0.81), 0.9, 0.05, 0.14, True),
+            MetricQuality("precision", Interval(0.6, 0.5, 0.7), undecided="no baseline"),
+            MetricQuality("recall", Interval(0.76, 0.7, 0.81), 0.9, 0.05, 0.02, 0.14, 0.09, True),
         ),
         classes=(ClassQuality("1", "recall", Interval(0.76, 0.7, 0.81)),),
         suppressed={"f1": "no rows that it could be a share of"},

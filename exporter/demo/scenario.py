@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 KILOMETRES_PER_MILE = 1.609344
-# From the gate to the runway, as it usually takes in New York; the flights' own times are not in the data.
-TAXI_MINUTES = 25.0
+# From the gate to the runway, as it takes when New York is busy; the flights' own times are not in the data.
+TAXI_MINUTES = 30.0
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 

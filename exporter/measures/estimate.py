@@ -99,7 +99,7 @@ def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dic
     Returns:
         By `METRICS`; NaN where a figure has no rows to be a share of.
     """
-    expected = _figures(rows * calibration.shares, rows * (1 - calibration.shares))
+    expected = expect(calibration, rows)
     shares = calibration.drawn_shares[:, None, :]
     drawn = rows * shares
     drawn += _noise(rows.shape[1]) * np.sqrt(effect * drawn * (1 - shares))
@@ -113,6 +113,11 @@ def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dic
         )
         for name in METRICS
     }
+
+
+def expect(calibration: Calibration, rows: Floats) -> dict[str, Floats]:
+    """Expected quality by `METRICS`, (...) from (..., 2, bins) rows by prediction and score."""
+    return _figures(rows * calibration.shares, rows * (1 - calibration.shares))
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,8 @@ long as the window, and what the chunks do is allowed to every window later.
 
 from __future__ import annotations
 
+from math import pi, sqrt
+
 import numpy as np
 import numpy.typing as npt
 
@@ -76,6 +78,30 @@ def natural_variation(
         mean, _ = _mean(deviation, np.isfinite(deviation))
         variation[check] = np.where(applicable(layout)[check], TAIL * mean, 0.0)
     return len(chunks), variation
+
+
+def quality_allowance(worse: Floats, errors: Floats) -> float:
+    """How much worse a quality figure may be in a window because it is so in the reference's own chunks.
+
+        4.6 sqrt(mean(max(worse, 0))^2 - (1 + 2.9 / sqrt(chunks)) mean(errors^2) / (2 pi))
+
+    Of a normal distribution the mean of the part beyond its middle is 1 / sqrt(2 pi) of the deviation, so the
+    second term is what chance does, and a standard deviation of that more, or chance would be allowed for in
+    every other reference. The rest is natural, and 4.6 times a mean is a tail, as of drift. Only what is
+    worse counts: days that are better than the others excuse nothing.
+
+    Args:
+        worse: (chunks,) how much worse each chunk is than all the others together; negative is better.
+        errors: (chunks,) standard errors of these.
+
+    >>> round(quality_allowance(np.array([0.1, -0.1, 0.1, -0.1]), np.zeros(4)), 3)
+    0.23
+    >>> quality_allowance(np.array([0.1, -0.1, 0.1, -0.1]), np.full(4, 0.2))
+    0.0
+    """
+    found = float(np.maximum(worse, 0.0).mean()) ** 2
+    chance = (1 + 2.9 / sqrt(len(worse))) * float((errors**2).mean()) / (2 * pi)
+    return TAIL * sqrt(max(found - chance, 0.0))
 
 
 def _mean(values: Floats, where: Bools) -> tuple[Floats, Ints]:

@@ -28,8 +28,9 @@ def quality() -> Iterator[look.Panel]:
         look.listing(
             "Quality by metric, $window",
             "Shortfall: how much worse than the baseline, whatever the metric's direction; at 1 it is all "
-            "that is tolerated. Degraded: beyond that even at the better end of the 99 % interval. Estimate: "
-            "the same figure without labels. Click a metric to see it over time.",
+            "that is tolerated, natural variation included. Degraded: beyond that even at the better end of "
+            "the 99 % interval, in two windows or by twice as much. Estimate: the same figure without "
+            "labels. Click a metric to see it over time.",
             unit="none",
             width=16,
             height=11,
@@ -50,7 +51,7 @@ def quality() -> Iterator[look.Panel]:
                 {
                     "metric": "Metric",
                     "verdict": "Verdict",
-                    "relative": "Shortfall / tolerance",
+                    "relative": "Shortfall / limit",
                     "shortfall": "Shortfall",
                     "quality": "Quality",
                     "lower": "Lower",
@@ -61,11 +62,11 @@ def quality() -> Iterator[look.Panel]:
                 },
             )
         )
-        .with_transformation(look.sorted_by("Shortfall / tolerance", descending=True))
+        .with_transformation(look.sorted_by("Shortfall / limit", descending=True))
         .no_value(_NO_FIGURE)
         .override_by_name("Metric", _metric_link())
         .override_by_name("Verdict", look.worded(_WORDS))
-        .override_by_name("Shortfall / tolerance", look.gauged(3))
+        .override_by_name("Shortfall / limit", look.gauged(3))
         .override_by_name("Shortfall", look.column(78))
         .override_by_name("Quality", look.column(70))
         .override_by_name("Lower", look.column(70))

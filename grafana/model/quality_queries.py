@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promql import gauge, increase, limit_of_quality, or_named, quantile, rate
+from promql import gauge, increase, limit_of_quality, or_named, quantile, rate, tolerated
 
 from model.queries import VERSION, WINDOW
 
@@ -23,8 +23,7 @@ QUALITY = by_metric("mlflow_model_quality")
 ESTIMATE = by_metric("mlflow_model_estimated_quality")
 SHORTFALL = by_metric("mlflow_model_quality_shortfall")
 BASELINE = gauge("mlflow_model_quality_baseline", VERSION, "metric")
-TOLERANCE = gauge("mlflow_model_quality_tolerance", VERSION, "metric")
-RELATIVE_SHORTFALL = f"{SHORTFALL} / {TOLERANCE}"
+RELATIVE_SHORTFALL = f"{SHORTFALL} / {tolerated(VERSION, 'metric')}"
 # 1 degraded, 0 not, -1 where labels are too few, -2 where there is an estimate alone.
 VERDICT = f"{by_metric('mlflow_model_quality_degraded')} or (0 * {QUALITY} - 1) or (0 * {ESTIMATE} - 2)"
 ESTIMATED_VERDICT = f"{by_metric('mlflow_model_estimated_quality_degraded')} or (0 * {ESTIMATE} - 1)"

@@ -98,9 +98,9 @@ def versions() -> Iterator[look.Panel]:
 def baseline() -> Iterator[look.Panel]:
     yield (
         _lines(
-            "Shortfall of $metric in multiples of its tolerance, $window",
+            "Shortfall of $metric in multiples of what is tolerated, $window",
             "How much worse each version is than its own baseline by labels; below zero it is better. At the "
-            "dashed line it is as much as is tolerated.",
+            "dashed line it is as much as is tolerated, natural variation included.",
             unit=look.TIMES,
             width=12,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promql import gauge, limit_of_quality, or_named, quantile, rate
+from promql import gauge, limit_of_quality, or_named, quantile, rate, tolerated
 
 from exporter.figures import HIGHER_IS_BETTER
 
@@ -98,8 +98,8 @@ VERSIONS = by_version("mlflow_model_version_info")
 DEGRADED = (
     f"sum by (model_version) ({gauge('mlflow_model_quality_degraded', WINDOW, 'model_version, metric')})"
 )
-_TOLERANCE = by_version("mlflow_model_quality_tolerance", f'{MODEL}, metric="$metric"')
-RELATIVE_SHORTFALL = f"{by_version('mlflow_model_quality_shortfall', CHOSEN)} / {_TOLERANCE}"
+_TOLERATED = tolerated(f'{MODEL}, metric="$metric"', "model_version")
+RELATIVE_SHORTFALL = f"{by_version('mlflow_model_quality_shortfall', CHOSEN)} / {_TOLERATED}"
 _DRIFTED = gauge("mlflow_model_columns", f'{WINDOW}, verdict="drifted"', "model_version, role")
 DRIFTED = f"sum by (model_version) ({_DRIFTED})"
 DRIFT_RATIO = " / ".join(

@@ -217,12 +217,8 @@ def test_accuracy_is_as_promised_while_all_is_well(
         day: accuracies(quality)
         for day, quality in qualities(version, later_flights, HEALTHY, days, every_days=2)
     }
-    estimated, real = ({day for day, verdict in verdicts.items() if verdict[place]} for place in (0, 1))
-    assert not estimated
-    assert min(real) > INCIDENT_DAY
-    assert len(real) <= 0.03 * len(
-        verdicts
-    )  # thunderstorms: it is really worse, for some days of these months
+    assert len(verdicts) > 100
+    assert set(verdicts.values()) == {(False, False)}  # thunderstorms included
 
 
 def test_estimates_tell_of_the_incident_before_labels_prove_it(

@@ -34,7 +34,7 @@ def test_feeds_break_one_after_the_other() -> None:
     first, second, third = (phase.apply(FLIGHTS) for phase in INCIDENTS)
     for broken in (first, second, third):
         np.testing.assert_allclose(broken["distance"], [160.9344, 3218.688])
-        assert broken["dep_delay"].tolist() == [22.0, 65.0]
+        assert broken["dep_delay"].tolist() == [27.0, 70.0]
     assert first["seats"].notna().all()
     for broken in (second, third):
         assert broken[["seats", "aircraft_age"]].isna().all(axis=None)

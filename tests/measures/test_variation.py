@@ -3,7 +3,7 @@ import pytest
 
 from exporter.arrays import Floats, Ints
 from exporter.measures.psi import psi, sampling_floor, shares
-from exporter.measures.variation import natural_variation
+from exporter.measures.variation import natural_variation, quality_allowance
 from tests.measures.tables import layout_of
 
 LAYOUT = layout_of(["number"], 4)
@@ -124,3 +124,36 @@ def test_a_long_reference_is_thinned_evenly() -> None:
 
     assert found is not None
     assert found[0] == 834
+
+
+# -- quality ------------------------------------------------------------------------------------------------
+
+
+def test_quality_that_only_samples_the_same_is_allowed_next_to_nothing() -> None:
+    draw = np.random.default_rng(1)
+
+    allowed = [quality_allowance(draw.normal(0, 0.02, 40), np.full(40, 0.02)) for _ in range(200)]
+
+    assert np.median(allowed) == 0
+    assert np.mean(allowed) < 0.2 * 0.02
+
+
+def test_quality_that_varies_by_nature_is_allowed_a_tail_of_it() -> None:
+    natural, chance = 0.05, 0.02
+    draw = np.random.default_rng(1)
+    worse = draw.normal(0, natural, 5000) + draw.normal(0, chance, 5000)
+
+    allowed = quality_allowance(worse, np.full(5000, chance))
+
+    assert allowed == pytest.approx(4.6 * natural / np.sqrt(2 * np.pi), rel=0.05)
+
+
+def test_a_catastrophe_does_not_excuse_all_others() -> None:
+    """As a quantile of a few dozen chunks would."""
+    worse = np.append(np.tile([0.02, -0.02], 30), 0.9)
+
+    assert quality_allowance(worse, np.zeros(61)) < 0.15
+
+
+def test_days_that_are_better_excuse_nothing() -> None:
+    assert quality_allowance(np.append(np.zeros(30), -0.5), np.zeros(31)) == 0

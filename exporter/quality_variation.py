@@ -1,0 +1,119 @@
+"""How much the quality of a reference's own rows moves from one stretch of time to the next. Pure.
+
+A day of snow is hard to predict, without anything being wrong with the model. What the chunks of the
+reference do is allowed to every window of their length later, on top of the tolerance.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from exporter.arrays import Ints
+from exporter.baselines import shortfall
+from exporter.estimation import MULTICLASS_METRICS as MULTICLASS_ESTIMATES
+from exporter.figures import measure, plain_tables
+from exporter.measures.estimate import METRICS as ESTIMATES
+from exporter.measures.estimate import calibrate, expect
+from exporter.measures.intervals import Interval, Z, difference
+from exporter.measures.variation import MIN_CHUNKS, quality_allowance
+from exporter.outcome_layout import OutcomeLayout
+from exporter.outcomes import Outcomes, tally
+
+# Of a chunk, before its figures say anything.
+MIN_LABELS = 100
+# Each takes a millisecond, also of every segment, and more do not make a mean much better.
+MAX_CHUNKS = 60
+_DRAWS = 50
+_SEED = 0
+
+
+def quality_variation(layout: OutcomeLayout, chunks: Mapping[int, Outcomes]) -> dict[str, float]:
+    """What each metric may be worse in a window as long as the chunks.
+
+    Args:
+        layout: of the outcomes.
+        chunks: labelled rows of each chunk; at most 60 are looked at.
+
+    Returns:
+        By metric, in its own unit; see `quality_allowance`. Without the metrics that fewer than 14 chunks of
+        100 labels show.
+    """
+    listed = _usable(chunks)
+    whole = Outcomes.empty(layout)
+    for chunk in listed:
+        whole += chunk
+    found: dict[str, list[Interval]] = defaultdict(list)
+    for chunk in listed:
+        own = _figures(layout, chunk)
+        others = _figures(layout, Outcomes(whole.counts - chunk.counts, whole.sums - chunk.sums))
+        for metric in own.keys() & others.keys():
+            found[metric].append(_worse(metric, own[metric], others[metric]))
+    variation = {}
+    for metric, each in sorted(found.items()):
+        if len(each) < MIN_CHUNKS:
+            continue
+        values = np.array([worse.value for worse in each])
+        errors = np.array([(worse.upper - worse.lower) / (2 * Z) for worse in each])
+        variation[metric] = quality_allowance(values, errors)
+        if metric == "bias":  # both directions are bad
+            variation[metric] = max(variation[metric], quality_allowance(-values, errors))
+    return variation
+
+
+def estimate_variation(layout: OutcomeLayout, chunks: Mapping[int, Outcomes]) -> dict[str, float]:
+    """The same of what the scores of each chunk let expect, by metric of `estimate`.
+
+    It is another figure than the quality: it moves with the scores alone.
+    """
+    listed = _usable(chunks)
+    if not listed or not layout.classifies:
+        return {}
+    tables = np.stack([_histogram(layout, chunk) for chunk in listed]).astype(np.float64)
+    calibration = calibrate(tables.sum(axis=0))
+    if calibration is None:
+        return {}
+    rows = tables.sum(axis=1)
+    own, others = expect(calibration, rows), expect(calibration, rows.sum(axis=0) - rows)
+    noise = np.random.default_rng(_SEED).poisson(rows, (_DRAWS, *rows.shape)).astype(np.float64)
+    drawn = expect(calibration, noise)
+    variation = {}
+    for metric in sorted(ESTIMATES if layout.task == "binary" else MULTICLASS_ESTIMATES):
+        known = (
+            np.isfinite(own[metric]) & np.isfinite(others[metric]) & np.isfinite(drawn[metric]).all(axis=0)
+        )
+        if known.sum() >= MIN_CHUNKS:
+            worse, errors = (others[metric] - own[metric])[known], drawn[metric][:, known].std(axis=0)
+            variation[metric] = quality_allowance(worse, errors)
+    return variation
+
+
+def _usable(chunks: Mapping[int, Outcomes]) -> list[Outcomes]:
+    """Those with enough labels, evenly spread ones of many; none where they are too few."""
+    listed = [chunk for chunk in chunks.values() if int(chunk.counts[0]) >= MIN_LABELS]
+    if len(listed) < MIN_CHUNKS:
+        return []
+    return [listed[k] for k in np.unique(np.linspace(0, len(listed) - 1, MAX_CHUNKS).astype(np.int64))]
+
+
+def _histogram(layout: OutcomeLayout, chunk: Outcomes) -> Ints:
+    """(2, 2, bins) labelled rows by label, prediction and score."""
+    return tally(layout, [chunk]).histogram
+
+
+def _worse(metric: str, own: Interval, others: Interval) -> Interval:
+    """How much worse a chunk is than all others; around 0 if only chance makes them differ."""
+    if metric == "bias":
+        return difference(own, others)
+    worse = shortfall(metric, own, others)
+    if metric == "calibration_error":
+        # Noise makes it larger, by about as much as it may be smaller than the truth.
+        return worse._replace(value=worse.value - (own.upper - own.value))
+    return worse
+
+
+def _figures(layout: OutcomeLayout, outcomes: Outcomes) -> dict[str, Interval]:
+    found = tally(layout, [outcomes])
+    return measure(layout, found, plain_tables(found))
