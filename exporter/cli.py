@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 def _check_config(options: argparse.Namespace) -> int:
     from exporter.model_config import load_config_file
 
-    models = ", ".join(load_config_file(options.file).models)
+    models = ", ".join(load_config_file(options.file, load_settings(os.environ)).models)
     print(f"{options.file}: no mistakes; models with an entry: {models or 'none'}")  # noqa: T201 - likewise
     return 0
 

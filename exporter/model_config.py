@@ -27,7 +27,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationInfo as Info
 
 from exporter.binning import canonical_text
-from exporter.config import parse_window
+from exporter.config import Settings, parse_window
 from exporter.errors import ConfigError
 
 MAX_FILE_BYTES = 2**20
@@ -191,12 +191,31 @@ def match_class(text: str, classes: Collection[str]) -> str | None:
 # -- the file -----------------------------------------------------------------------------------------------
 
 
-def load_config_file(path: Path) -> ConfigFile:
-    """Read a file.
+def maturation_problem(maturation_seconds: float, settings: Settings) -> str:
+    """Why so long a maturation cannot work with these settings; empty if it can."""
+    days, kept = maturation_seconds / 86400, settings.prediction_retention_days
+    if days > kept:
+        return (
+            f"{days:g} days are more than the {kept} for which ids are kept: later labels find no "
+            "prediction; EXPORTER_PREDICTION_RETENTION_DAYS has to be more"
+        )
+    # The window before has to confirm what is worse.
+    longest, counted = max(settings.windows), settings.outcome_retention_seconds
+    if maturation_seconds > counted - 2 * longest.seconds - settings.coarse_seconds:
+        return (
+            f"{days:g} days are too long: two windows of {longest.name} before them have to be within the "
+            f"{counted / 86400:g} that are counted"
+        )
+    return ""
+
+
+def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile:
+    """Read a file that is to be used with these settings, with the defaults where none are given.
 
     Raises:
         ConfigError: it cannot be read, or something in it cannot be used; says all that is wrong, with lines.
     """
+    settings = settings or Settings()
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
@@ -216,9 +235,22 @@ def load_config_file(path: Path) -> ConfigFile:
         config = ConfigFile.model_validate(_mapping(document), context={"directory": path.parent.absolute()})
     except ValidationError as error:
         problems += [(_line(root, found["loc"]), _complaint(found)) for found in error.errors()]
+    else:
+        problems += [
+            (_line(root, location), f"{'.'.join(location)}: {problem}")
+            for location, maturation in _maturations(config)
+            if (problem := maturation_problem(maturation, settings))
+        ]
     if problems:
         raise ConfigError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(problems)))
     return config
+
+
+def _maturations(config: ConfigFile) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Each that is said, and where."""
+    yield ("defaults", "maturation"), config.defaults.maturation
+    for model, entry in config.models.items():
+        yield ("models", model, "maturation"), entry.maturation
 
 
 def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:

@@ -18,7 +18,7 @@ from exporter.errors import ExporterError, RegistryError
 from exporter.evaluation import Thresholds, evaluate
 from exporter.fleet import Binning, Facts, Fleet, Version
 from exporter.loader import ReferenceLoader
-from exporter.model_config import ConfigFile
+from exporter.model_config import ConfigFile, maturation_problem
 from exporter.quality import evaluate_quality, prediction_effects
 from exporter.quality_references import QualityReferences, quality_rules
 from exporter.registry import Registry
@@ -210,6 +210,8 @@ class Monitor:
     def _read_facts(self, version: Version, said: Facts) -> Facts:
         """What the configuration makes of the tags."""
         config, problems = self._config.resolve(version.model, said.tags)
+        if problem := maturation_problem(config.maturation, self._settings):
+            problems += (f"maturation: {problem}",)
         for problem in sorted(set(problems) - set(version.facts.problems)):
             log.warning("%s version %s: %s", *version.names, problem)
         drift = config.drift_threshold or self._settings.drift_threshold

@@ -8,6 +8,7 @@ where in them lies what:
             confusion (classes + 1, classes + 1): label, prediction; the last one is every other class
             histogram (2, 2, bins): label positive, prediction positive, score
             traffic (2, bins): prediction positive, score; of all predictions, labelled or not
+            past: cells of the prediction and the score, of all predictions that no block counts any more
     sums    scores by bin (bins,), in units of 2 ** -32
             limbs (terms, LIMBS) of the exact sums of what is measured row by row
 
@@ -93,9 +94,13 @@ class OutcomeLayout:
         return self.histogram_start + 4 * self.bins
 
     @property
+    def past_start(self) -> int:
+        return self.traffic_start + 2 * self.bins
+
+    @property
     def counts(self) -> int:
         """Length of the counts."""
-        return self.traffic_start + 2 * self.bins
+        return self.past_start + self.outputs.cells
 
     @property
     def sums(self) -> int:

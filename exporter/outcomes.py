@@ -23,6 +23,7 @@ from exporter.errors import StoreError
 from exporter.labelled_rows import place_scores, read_rows
 from exporter.measures.exact import LIMBS, split, total
 from exporter.outcome_layout import FACTS, OutcomeLayout
+from exporter.sparse import Sparse, pack
 
 # Upper bounds in seconds of the buckets of label delays, a minute to a month; one more holds the rest.
 LABEL_DELAY_BOUNDS = (
@@ -34,19 +35,41 @@ SLICE_ROWS = 16_384  # folded at once: a large reference would take several time
 _HEADER = struct.Struct("<B16sII")
 
 
-@dataclass(frozen=True)
 class Outcomes:
     """Of the labelled rows of one hour, or the change that a batch makes to them.
 
     `counts` (layout.counts,) and `sums` (layout.sums,) as the layout says. Arrays are never changed in place.
     """
 
-    counts: npt.NDArray[np.int32]
-    sums: Ints
+    __slots__ = ("_counts", "_sums")
+
+    def __init__(
+        self,
+        counts: npt.NDArray[np.int32] | Sparse[np.int32],
+        sums: Ints | Sparse[np.int64],
+    ) -> None:
+        self._counts = counts
+        self._sums = sums
+
+    @property
+    def counts(self) -> npt.NDArray[np.int32]:
+        return self._counts.dense() if isinstance(self._counts, Sparse) else self._counts
+
+    @property
+    def sums(self) -> Ints:
+        return self._sums.dense() if isinstance(self._sums, Sparse) else self._sums
 
     @classmethod
     def empty(cls, layout: OutcomeLayout) -> Outcomes:
         return cls(np.zeros(layout.counts, np.int32), np.zeros(layout.sums, np.int64))
+
+    @property
+    def is_packed(self) -> bool:
+        return isinstance(self._counts, Sparse)
+
+    def packed(self) -> Outcomes:
+        """The same in less memory: most of an hour's counts are zero, and the others are small."""
+        return self if self.is_packed else Outcomes(pack(self.counts), pack(self.sums))
 
     def __add__(self, other: Outcomes) -> Outcomes:
         return Outcomes(self.counts + other.counts, self.sums + other.sums)
@@ -78,7 +101,7 @@ def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
         return Outcomes(
             np.frombuffer(body, "<i4", counts).astype(np.int32),
             np.frombuffer(body, "<i8", sums, offset=4 * counts).astype(np.int64),
-        )
+        ).packed()
     except (struct.error, zlib.error, ValueError) as error:
         raise StoreError(f"stored outcomes cannot be read: {error}") from error
 
@@ -89,8 +112,8 @@ class Tally:
 
     `rows` labelled rows, `unusable` further ones whose label is missing or no number, `matches` those whose
     label is the prediction, `scored` those with losses, `zeros` those whose label is 0. `cells` are in the
-    layout of the outputs, `confusion`, `histogram` and `traffic` as in the layout, `scores` (bins,) sums of
-    the scores, `sums` by the layout's terms.
+    layout of the outputs, and so is `past`; `confusion`, `histogram` and `traffic` as in the layout, `scores`
+    (bins,) sums of the scores, `sums` by the layout's terms.
     """
 
     rows: int
@@ -102,6 +125,7 @@ class Tally:
     confusion: Ints
     histogram: Ints
     traffic: Ints
+    past: Ints
     scores: Floats
     sums: tuple[Fraction, ...]
 
@@ -122,7 +146,8 @@ def tally(layout: OutcomeLayout, parts: Iterable[Outcomes]) -> Tally:
         cells=counts[len(FACTS) : layout.confusion_start],
         confusion=counts[layout.confusion_start : layout.histogram_start].reshape(layout.sides, layout.sides),
         histogram=counts[layout.histogram_start : layout.traffic_start].reshape(2, 2, layout.bins),
-        traffic=counts[layout.traffic_start :].reshape(2, layout.bins),
+        traffic=counts[layout.traffic_start : layout.past_start].reshape(2, layout.bins),
+        past=counts[layout.past_start :],
         scores=sums[: layout.bins].astype(np.float64) * SCORE_UNIT,
         sums=tuple(total(term) for term in limbs),
     )
@@ -191,18 +216,25 @@ def fold_predictions(
     folded = {}
     for place, hour in enumerate(unique.tolist()):
         folded[hour] = Outcomes.empty(layout)
-        folded[hour].counts[layout.traffic_start :] = sign * traffic[place]
+        folded[hour].counts[layout.traffic_start : layout.past_start] = sign * traffic[place]
     return folded
 
 
-def only_scores(layout: OutcomeLayout, hours: Mapping[int, Outcomes]) -> dict[int, Outcomes]:
-    """What `fold_predictions` counted of outcomes by hour, without what labels added."""
-    scores = {}
+def past_predictions(layout: OutcomeLayout, cells: Ints) -> Outcomes:
+    """Predictions of an hour whose block goes: (outputs.cells,) their counts, which coverage needs longer."""
+    outcomes = Outcomes.empty(layout)
+    outcomes.counts[layout.past_start :] = cells
+    return outcomes
+
+
+def only_predictions(layout: OutcomeLayout, hours: Mapping[int, Outcomes]) -> dict[int, Outcomes]:
+    """What was counted of predictions by hour, without what labels added."""
+    found = {}
     for hour, outcomes in hours.items():
         if outcomes.counts[layout.traffic_start :].any():
-            scores[hour] = Outcomes.empty(layout)
-            scores[hour].counts[layout.traffic_start :] = outcomes.counts[layout.traffic_start :]
-    return scores
+            found[hour] = Outcomes.empty(layout)
+            found[hour].counts[layout.traffic_start :] = outcomes.counts[layout.traffic_start :]
+    return found
 
 
 def _fold(

@@ -146,7 +146,8 @@ def _evaluate_window(
     def read(start: int, end: int) -> _Hours:
         reference = against.reference
         sums = timeline.sum(reference.cells, len(reference.columns), start, end)
-        return _Hours(labelled(start, end), against.outputs.take(sums.counts))
+        found = labelled(start, end)
+        return _Hours(found, against.outputs.take(sums.counts) + found.past)
 
     length, classifies = timeline.settings.coarse_seconds, against.layout.classifies
     start, end = matured_window(window, rules.maturation_seconds, length, now)

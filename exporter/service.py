@@ -35,7 +35,7 @@ class Service:
     def __init__(
         self, settings: Settings, registry: Registry, clock: Callable[[], float] = time.time
     ) -> None:
-        config = load_config_file(Path(settings.config)) if settings.config else None
+        config = load_config_file(Path(settings.config), settings) if settings.config else None
         self.settings = settings
         self.clock = clock
         self.telemetry = Telemetry()
@@ -78,7 +78,7 @@ class Service:
         if not self.settings.config:
             return
         try:
-            config = load_config_file(Path(self.settings.config))
+            config = load_config_file(Path(self.settings.config), self.settings)
         except ConfigError as error:
             log.error("the configuration is not taken: %s", error)
             self.telemetry.config_successful = False

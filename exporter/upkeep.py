@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from exporter.ageing import age
 from exporter.aggregate import Aggregate, Timeline
 from exporter.commit import Commit, family_of
 from exporter.config import Settings
@@ -17,7 +18,7 @@ from exporter.ingest import count_spooled
 from exporter.label_counting import fold_pairs, pairs_by_segment
 from exporter.label_tables import LabelTables, count_unmatched
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import Outcomes, only_scores
+from exporter.outcomes import Outcomes, only_predictions
 from exporter.reference import Reference
 from exporter.schema import COARSE, DAY_SECONDS, FINE, AuditEntry
 from exporter.store import Store
@@ -145,8 +146,11 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
         return
     binning = replace(version.binning, maturation_seconds=version.facts.config.maturation)
     # Scores are counted as predictions come, whatever becomes of their labels.
-    counted = {} if binning.layout is None else only_scores(binning.layout, binning.outcomes)
-    by_segment: dict[str, dict[int, Outcomes]] = {name: {} for name in binning.slices}
+    counted = {} if binning.layout is None else only_predictions(binning.layout, binning.outcomes)
+    by_segment: dict[str, dict[int, Outcomes]] = {
+        name: {} if binning.layout is None else only_predictions(binning.layout, found.outcomes)
+        for name, found in binning.slices.items()
+    }
     with store.begin() as transaction:
         tables = LabelTables(transaction)
         for labels in tables.all_labels(version.model):
@@ -200,29 +204,25 @@ class UnmatchedLabels:
 
 def _compact(store: Store, settings: Settings, version: Version, binning: Binning, now: float) -> None:
     timeline = binning.timeline
-    horizon, oldest = timeline.horizon(now), now - settings.retention_seconds
+    horizon = timeline.horizon(now)
     old = sorted(start for start in timeline.fine if start < horizon)
-    expired = [start for start in timeline.coarse if start < oldest]
-    if not old and not expired:
-        return
     merged: dict[int, Aggregate] = {}
     for start in old:
         coarse = start // settings.coarse_seconds * settings.coarse_seconds
         block = merged.get(coarse) or timeline.coarse.get(coarse)
         merged[coarse] = block + timeline.fine[start] if block is not None else timeline.fine[start]
+    fine = {start: block for start, block in timeline.fine.items() if start >= horizon}
+    # A new timeline: who evaluates the old one must not see a block twice, or not at all.
+    compacted = replace(binning, timeline=Timeline(settings, fine, timeline.coarse | merged))
+    aged = age(compacted, settings, now, settled=bool(old))
+    if not old and aged.binning is compacted:
+        return
     with store.begin() as transaction:
         transaction.put_aggregates(binning.reference_id, COARSE, merged)
         transaction.delete_aggregates(binning.reference_id, FINE, old)
-    fine = {start: block for start, block in timeline.fine.items() if start >= horizon}
-    coarser = {start: block for start, block in (timeline.coarse | merged).items() if start >= oldest}
-    # A new timeline: who evaluates the old one must not see a block twice, or not at all.
-    slices = {name: _without_expired(settings, found, now) for name, found in binning.slices.items()}
-    renewed = replace(binning, timeline=Timeline(settings, fine, coarser), slices=slices)
-    version.live = replace(version.live, binning=renewed)
-
-
-def _without_expired(settings: Settings, found: Slice, now: float) -> Slice:
-    oldest, oldest_outcome = now - settings.retention_seconds, now - settings.outcome_retention_seconds
-    blocks = {start: block for start, block in found.timeline.coarse.items() if start >= oldest}
-    outcomes = {start: counted for start, counted in found.outcomes.items() if start >= oldest_outcome}
-    return Slice(Timeline(settings, coarse=blocks), outcomes)
+        # Together with what is moved, or a crash in between would count it twice.
+        transaction.delete_aggregates(binning.reference_id, COARSE, aged.expired)
+        if binning.layout is not None:
+            for segment, outcomes in aged.moved.items():
+                transaction.put_outcomes(binning.reference_id, binning.layout, outcomes, segment)
+    version.live = replace(version.live, binning=aged.binning)

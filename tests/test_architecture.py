@@ -17,7 +17,7 @@ LAYERS = [
     {"arrow_stream", "parquet"},
     {"samples", "measures"},
     {"reference", "versions"},
-    {"binning"},
+    {"binning", "sparse"},
     {"id_filters", "label_samples"},
     {
         "aggregate",
@@ -45,7 +45,7 @@ LAYERS = [
     {"id_tables"},
     {"transaction", "label_tables", "store", "tables", "connection", "sources", "registry"},
     {"fleet", "live_reference"},
-    {"counting"},
+    {"counting", "ageing"},
     {"ingest", "labelling", "quality_references"},
     {"commit", "deduplication", "label_counting"},
     {"committer"},

@@ -108,6 +108,19 @@ def test_a_configuration_is_checked_without_anything_else(
     assert capsys.readouterr().out == f"{path}: no mistakes; models with an entry: fraud\n"
 
 
+def test_a_configuration_is_checked_against_the_settings(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("models: {fraud: {maturation: 20d}}\n")
+    monkeypatch.setenv("EXPORTER_PREDICTION_RETENTION_DAYS", "14")
+
+    status, said = ended(capsys, "check-config", str(path))
+
+    assert status == 2
+    assert "20 days are more than the 14 for which ids are kept" in said
+
+
 @pytest.mark.parametrize("command", [("check-config",), ("serve", "--config")])
 def test_a_configuration_that_cannot_be_used_is_told_with_lines(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]

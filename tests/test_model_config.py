@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from exporter.config import Settings, Window
 from exporter.errors import ConfigError
 from exporter.model_config import (
     MAX_FILE_BYTES,
@@ -377,3 +378,32 @@ def test_tags_of_others_and_empty_ones_are_passed_over() -> None:
 def test_no_tag_can_name_a_path_of_this_machine(tmp_path: Path, tag: str) -> None:
     config, _ = resolve({tag: "/etc/passwd.csv"}, EVERYTHING, tmp_path)
     assert config.reference_uri == "s3://references/fraud.parquet"
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (Settings(), "3: models.fraud.maturation: 40 days are more than the 30 for which ids are kept"),
+        (Settings(prediction_retention_days=40), ""),
+        (
+            Settings(prediction_retention_days=60, windows=(Window(26 * 86400, "26d"),)),
+            "3: models.fraud.maturation: 40 days are too long: two windows of 26d before them",
+        ),
+    ],
+)
+def test_a_maturation_is_within_what_is_kept(tmp_path: Path, settings: Settings, problem: str) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("models:\n  fraud:\n    maturation: 40d\n")
+    if not problem:
+        load_config_file(path, settings)
+        return
+    with pytest.raises(ConfigError, match=problem):
+        load_config_file(path, settings)
+
+
+def test_that_of_the_defaults_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"2: defaults\.maturation: 40 days are more"):
+        load(tmp_path, "defaults:\n  maturation: 40d\n")
