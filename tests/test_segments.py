@@ -181,9 +181,7 @@ def test_counting_anew_gives_the_same(sliced: Rig) -> None:
     sliced.post_labels({f"p{place}": 1 for place in range(50)})
     before = outcomes_of(sliced)
     version, service = sliced.version(), sliced.service
-    service.writer.call(
-        lambda: recount(service.store, sliced.settings, service.writer.committer, version)
-    ).result(10)
+    service.writer.call(lambda: recount(service.store, sliced.settings, version)).result(10)
     assert before
     assert outcomes_of(sliced) == before
 
