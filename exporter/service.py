@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.exposition import Format, render, select_families
-from exporter.fleet import Fleet, Version
+from exporter.fleet import Fleet, Status, Version
 from exporter.model_config import ConfigFile, load_config_file
 from exporter.monitor import Monitor
 from exporter.rebaselining import Rebaseliner
@@ -124,6 +124,10 @@ class Service:
         return view
 
 
+def _lack_of_reference(status: Status) -> str:
+    return "collecting" if status is Status.COLLECTING else "none"
+
+
 def version_view(version: Version, fleet: Fleet) -> VersionView:
     """What a version shows at this moment."""
     live, reference = version.live, version.live.binning.reference if version.live.binning else None
@@ -135,7 +139,7 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         run_id=version.facts.run_id,
         task=reference.task if reference is not None else "",
         reference=reference,
-        reference_source=reference.source if reference is not None else "none",
+        reference_source=reference.source if reference is not None else _lack_of_reference(version.status),
         evaluation=version.evaluation,
         run_metrics=version.run_metrics,
         predictions_total=live.totals.predictions,

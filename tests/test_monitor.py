@@ -442,6 +442,8 @@ def test_the_first_live_rows_become_the_reference_where_that_is_allowed(start: S
     rig = start(registry=make_registry(None), reference_live_rows=100)
     assert rig.version().status is Status.COLLECTING
     assert "the first 100 live rows will be it" in state(rig)[1]
+    (info,) = rig.series("mlflow_model_version_info")
+    assert 'reference_source="collecting"' in info
     rig.post_rows(make_rows(60))
     rig.poll()
     assert rig.version().status is Status.COLLECTING
