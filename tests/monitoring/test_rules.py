@@ -11,6 +11,7 @@ import pytest
 
 from exporter.figures import HIGHER_IS_BETTER, METRICS
 from tests.monitoring.alerting import ALERTS, PROMETHEUS, RULE_FILES, RULES, Rule, read_yaml
+from tests.rig import Rig, make_rows
 
 SPECIFICATIONS = sorted((Path(__file__).parent / "rules").glob("*.yml"))
 RUNBOOK_URL = "https://github.com/mlflow-exporter/mlflow-exporter/blob/main/prometheus/runbooks/{}.md"
@@ -91,3 +92,17 @@ def test_the_job_that_the_rules_name_is_scraped() -> None:
     scraped = {job["job_name"] for job in read_yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]}
     assert named == {"mlflow-exporter"}
     assert named <= scraped
+
+
+def test_a_request_that_the_model_failed_to_answer_is_counted_where_the_rule_looks(
+    start: Callable[..., Rig],
+) -> None:
+    rig = start()
+    rig.post_rows(make_rows(3) + make_rows(2, prediction=None, score=None))
+    (matcher,) = {
+        found for rule in RULES for found in re.findall(r'role="prediction",bin=~"([^"]+)"', rule.expr)
+    }
+    pattern = re.compile(f'.*role="prediction",bin="{matcher}"'.replace("\\\\", "\\"))
+    counts = rig.series("mlflow_model_values_total")
+    assert sum(count for name, count in counts.items() if 'role="prediction"' in name) == 5
+    assert [count for name, count in counts.items() if pattern.match(name)] == [2]
