@@ -32,13 +32,11 @@ class LabelTables:
 
     def find_latest(self, hashes: Sequence[bytes]) -> dict[bytes, dict[int, PredictionRow]]:
         """Of each id, and of each version that scored it, the latest prediction."""
-        latest: dict[bytes, dict[int, PredictionRow]] = {}
-        for found in self._predictions.find(self._connection, hashes):  # newest day first
-            row = found.row
-            if row.id_hash in latest:
+        rows = list(self._predictions.find_rows(self._connection, hashes))  # newest day first
+        latest = {row[0]: {row[1]: row} for row in reversed(rows)}
+        if len(latest) < len(rows):  # several versions scored an id, or it came on several days
+            for row in rows:
                 latest[row.id_hash].setdefault(row.version_id, row)
-            else:
-                latest[row.id_hash] = {row.version_id: row}
         return latest
 
     def all_labels(self, model: str) -> Iterator[list[LabelRow]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,9 +126,12 @@ class Joining:
         """Keep labels and join them with the predictions that are there."""
         if not any(request.rows for request in requests):
             return [LabelAnswer(0, 0, 0, 0)] * len(requests)
-        hashes = list(dict.fromkeys(hashed for request in requests for hashed in request.hashes))
-        stored = self._tables.find_labels(hashes)
-        predictions = self._tables.find_latest(hashes)
+        hashes = [hashed for request in requests for hashed in request.hashes]
+        distinct = list(dict.fromkeys(hashes))
+        stored = self._tables.find_labels(distinct)
+        predictions = self._tables.find_latest(distinct)
+        if not stored and len(distinct) == len(hashes):  # as nearly always
+            return self._take_new(requests, predictions)
         current = {hashed: label.row for hashed, label in stored.items()}
         answers = []
         for request in requests:
@@ -149,6 +153,33 @@ class Joining:
         self._keep(stored, current, predictions)
         return answers
 
+    def _take_new(
+        self,
+        requests: Sequence[PreparedLabels],
+        predictions: Mapping[bytes, Mapping[int, PredictionRow]],
+    ) -> list[LabelAnswer]:
+        """Labels that all are the first of their ids: the same in bulk, twice as fast."""
+        answers, rows = [], list[LabelRow]()
+        for request in requests:
+            matched = [hashed in predictions for hashed in request.hashes]
+            model_ids = repeat(self._tables.model_id(request.model))
+            values = zip(request.hashes, model_ids, request.labels, request.at, matched, strict=False)
+            rows += map(LabelRow._make, values)
+            answers.append(LabelAnswer(sum(matched), len(matched) - sum(matched), 0, 0))
+        self._add_new(rows, predictions)
+        return answers
+
+    def _add_new(
+        self, rows: Sequence[LabelRow], predictions: Mapping[bytes, Mapping[int, PredictionRow]]
+    ) -> None:
+        self._tables.insert(int(self._now // DAY_SECONDS), rows)
+        self.outcomes += [
+            Outcome(prediction, row, 1, first=True)
+            for row in rows
+            if row[0] in predictions
+            for prediction in predictions[row[0]].values()
+        ]
+
     def _keep(
         self,
         stored: Mapping[bytes, StoredLabel],
@@ -160,12 +191,10 @@ class Joining:
             before = stored.get(hashed)
             if before is None:
                 new.append(row)
-                for prediction in predictions.get(hashed, {}).values():
-                    self.outcomes.append(Outcome(prediction, row, 1, first=True))
             elif before.row != row:
                 changed.append(before._replace(row=row))
                 for prediction in predictions.get(hashed, {}).values():
                     self.outcomes.append(Outcome(prediction, before.row, -1, first=False))
                     self.outcomes.append(Outcome(prediction, row, 1, first=False))
-        self._tables.insert(int(self._now // DAY_SECONDS), new)
+        self._add_new(new, predictions)
         self._tables.update(changed)

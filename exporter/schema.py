@@ -165,7 +165,7 @@ class IdKind(Generic[_Row]):
         number = sa.Column(
             "n", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
         )
-        return sa.Table(name, sa.MetaData(), number, *self._columns(0))
+        return sa.Table(name, sa.MetaData(), *self._columns(0), number)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def sealed(self, name: str) -> sa.Table:
