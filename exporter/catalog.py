@@ -159,6 +159,33 @@ CATALOG: tuple[Metric, ...] = (
         (*_COLUMN_WINDOW, "method"),
     ),
     Metric(
+        "mlflow_model_change_score",
+        "gauge",
+        "Population stability index of a column within a window of a day against the weeks before, whatever "
+        "the reference says; absent until there are enough of them.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
+        "mlflow_model_change_limit",
+        "gauge",
+        "Change score above which a column may count as changed: threshold, sampling floor and the "
+        "variation from day to day added up.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
+        "mlflow_model_change_significance",
+        "gauge",
+        "Adjusted -log10 of the p-value of no change, at most 300; 3 is one in a thousand.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
+        "mlflow_model_change_detected",
+        "gauge",
+        "1 where a column changed against the weeks before, 0 where it did not, absent where that cannot be "
+        "told.",
+        _COLUMN_WINDOW,
+    ),
+    Metric(
         "mlflow_model_columns",
         "gauge",
         "Judged columns of a role by verdict within a window; undecided ones have too few rows.",

@@ -83,7 +83,9 @@ def compare(
     )
 
 
-def judge(now: Comparison, then: Comparison, limit: Floats, significance: Floats) -> npt.NDArray[np.int8]:
+def judge(
+    now: Comparison, then: Comparison, limit: Floats, significance: Floats, *, confirmed: bool = False
+) -> npt.NDArray[np.int8]:
     """DRIFTED, STABLE or UNDECIDED, (windows, columns).
 
     With enough rows, drift is an excess (PSI - sampling floor) beyond three times the limit, or beyond the
@@ -96,12 +98,13 @@ def judge(now: Comparison, then: Comparison, limit: Floats, significance: Floats
         then: those before them, of the same length.
         limit: (windows, columns) threshold and natural variation, NaN where that is unknown.
         significance: (windows, columns) of `now`, adjusted.
+        confirmed: both windows have to be beyond the limit, however far the one is, and however few its rows.
     """
     enough, before_enough = _has_enough_rows(now), _has_enough_rows(then)
     beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, limit, before_enough)
     significant = significance > SIGNIFICANCE
-    gross = now.excess > GROSS * limit
-    drifted = significant & beyond & (~enough | gross | before_beyond)
+    sufficient = before_beyond if confirmed else ~enough | (now.excess > GROSS * limit) | before_beyond
+    drifted = significant & beyond & sufficient
     unconfirmed = significant & beyond & ~drifted & ~before_enough
     stable = enough & ~drifted & ~unconfirmed & np.isfinite(limit)
     return np.where(drifted, DRIFTED, np.where(stable, STABLE, UNDECIDED)).astype(np.int8)

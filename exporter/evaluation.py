@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from exporter.aggregate import Timeline, WindowSum
 from exporter.arrays import Floats, Ints
+from exporter.change import ChangeEvaluation, RecentPast, judge_change, recall
 from exporter.comparison import UNDECIDED, compare, judge
 from exporter.config import Window
 from exporter.measures import distances as distance
@@ -64,12 +65,17 @@ class QualityCheck:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All measures of one version at `at` (seconds since the epoch)."""
+    """All measures of one version at `at` (seconds since the epoch).
+
+    `changes` are of the windows that can be compared with `past`, the weeks before them.
+    """
 
     at: float
     reference: Reference
     windows: tuple[WindowEvaluation, ...]
     checks: tuple[QualityCheck, ...]
+    changes: tuple[ChangeEvaluation, ...] = ()
+    past: RecentPast | None = None
 
 
 def evaluate(
@@ -79,6 +85,7 @@ def evaluate(
     thresholds: Thresholds,
     distances: tuple[str, ...],
     now: float,
+    before: Evaluation | None = None,
 ) -> Evaluation:
     """Measure and judge every column in every window that ends at `now` (seconds since the epoch).
 
@@ -94,6 +101,7 @@ def evaluate(
         thresholds: of the version's owner.
         distances: optional ones to compute, by name.
         now: the end of the windows.
+        before: the version's last evaluation, which may know its past already.
     """
     windows = tuple(sorted(windows))
     size = (reference.cells, len(reference.columns))
@@ -103,7 +111,10 @@ def evaluate(
     evaluations = judge_drift(reference, windows, current, previous, effects, thresholds, distances)
     checked = _quality_window(reference, windows)
     checks = _quality_checks(reference, current[checked], effects[checked], windows[checked])
-    return Evaluation(at=now, reference=reference, windows=evaluations, checks=checks)
+    past = recall(reference, timeline, windows, effects, now, before.past if before is not None else None)
+    threshold = _thresholds(reference, thresholds)
+    changes = judge_change(past, timeline, windows, current, previous, effects, threshold, now)
+    return Evaluation(now, reference, evaluations, checks, changes, past)
 
 
 # -- drift --------------------------------------------------------------------------------------------------
@@ -129,9 +140,7 @@ def judge_drift(
         thresholds: of the version's owner.
         distances: optional ones to compute, by name.
     """
-    threshold = np.array(
-        [thresholds.drift_by_column.get(c.name, thresholds.drift) for c in reference.columns]
-    )
+    threshold = _thresholds(reference, thresholds)
     natural = np.stack([_natural_floor(reference, window) for window in windows])
 
     judged = np.array([not column.unjudged for column in reference.columns])
@@ -156,6 +165,11 @@ def judge_drift(
         )
         for i, window in enumerate(windows)
     )
+
+
+def _thresholds(reference: Reference, thresholds: Thresholds) -> Floats:
+    """(columns,)"""
+    return np.array([thresholds.drift_by_column.get(c.name, thresholds.drift) for c in reference.columns])
 
 
 def _counts(sums: list[WindowSum]) -> Ints:

@@ -274,6 +274,7 @@ class Monitor:
             version.facts.thresholds,
             self._settings.drift_distances,
             now,
+            version.evaluation,
         )
         against = self._against.find(version, binning)
         if against is not None:

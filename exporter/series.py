@@ -20,6 +20,7 @@ import numpy as np
 from exporter.aggregate import LATENCY_BOUNDS
 from exporter.arrays import Bools, Floats, Ints
 from exporter.catalog import BY_NAME, CATALOG
+from exporter.change import is_compared
 from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import Settings
 from exporter.evaluation import Evaluation
@@ -190,7 +191,8 @@ class SeriesCollector:
         there, a verdict that comes and goes would make counters come and go.
         """
         windows, distances = len(self._settings.windows), len(self._settings.drift_distances)
-        by_column = windows * (4 + distances) + 3 * _CHECKS_PER_COLUMN
+        compared = sum(is_compared(window) for window in self._settings.windows)
+        by_column = windows * (4 + distances) + 4 * compared + 3 * _CHECKS_PER_COLUMN
         by_version = windows * (1 + len(_ROLES) * len(_VERDICTS)) + 3 + 4
         by_version += len(LATENCY_BOUNDS) + len(LABEL_DELAY_BOUNDS) + 4
         classes = (len(view.reference.classes) if view.reference is not None else 0 for view in views)
@@ -279,6 +281,17 @@ def _add_evaluation(samples: _Samples, evaluation: Evaluation, prefixes: _Versio
             for verdict, code in _VERDICTS.items():
                 count = int((found.verdict[judged] == code).sum())
                 samples.add(name, prefixes.of_version(name, role, window, verdict), [count])
+    for change in evaluation.changes:
+        window = change.window.name
+        for name, values in (
+            ("mlflow_model_change_score", change.score),
+            ("mlflow_model_change_limit", change.limit),
+            ("mlflow_model_change_significance", change.significance),
+        ):
+            samples.add_known(name, prefixes.of_columns(name, window), values, np.isfinite(values))
+        name = "mlflow_model_change_detected"
+        detected = (change.verdict == DRIFTED).astype(np.int64)
+        samples.add_known(name, prefixes.of_columns(name, window), detected, change.verdict != UNDECIDED)
     for check in evaluation.checks:
         for name, value in (
             ("mlflow_model_data_quality_ratio", check.ratio),

@@ -29,6 +29,7 @@ LAYERS = [
         "column_profile",
     },
     {"comparison"},
+    {"change"},
     {"evaluation", "recent_reference", "segments"},
     {"figures"},
     {"baselines", "coverage"},

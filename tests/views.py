@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from exporter.arrays import Floats
+from exporter.change import ChangeEvaluation
 from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import Window
 from exporter.evaluation import Evaluation, QualityCheck, WindowEvaluation
@@ -62,7 +63,8 @@ def make_reference(source: str = "extra_files/reference.parquet", **changes: Any
 
 
 def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
-    """In the hour the first column has drifted, the second is stable; of the day nothing is known."""
+    """In the hour the first column has drifted, the second is stable; of the day nothing is known but
+    that the first column changed."""
     nan = np.nan
     columns = len(reference.columns)
 
@@ -97,7 +99,14 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
         QualityCheck(1, "unseen", 0.5, nan, None),
     )
     known = tuple(check for check in checks if check.column < columns)
-    return Evaluation(at=at, reference=reference, windows=(hour, day), checks=known)
+    change = ChangeEvaluation(
+        window=DAY,
+        score=first(0.41, 0.003, 0.2, nan, nan),
+        limit=first(0.15, 0.12, nan, nan, nan),
+        significance=first(300.0, 0.5, nan, nan, nan),
+        verdict=first(DRIFTED, STABLE, UNDECIDED, UNDECIDED, UNDECIDED).astype(np.int8),
+    )
+    return Evaluation(at=at, reference=reference, windows=(hour, day), checks=known, changes=(change,))
 
 
 def make_quality() -> QualityEvaluation:

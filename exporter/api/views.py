@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from exporter.api import wire
+from exporter.change import ChangeEvaluation
 from exporter.comparison import DRIFTED, STABLE
 from exporter.evaluation import Evaluation, WindowEvaluation
 from exporter.fleet import Fleet, Version
@@ -63,10 +64,12 @@ def _problems(version: Version) -> list[str]:
 def _summary(version: Version) -> wire.VersionSummary:
     evaluation = version.evaluation
     drifted: set[str] = set()
+    changed: set[str] = set()
     if evaluation is not None:
         columns = evaluation.reference.columns
-        for window in evaluation.windows:
-            drifted.update(columns[k].name for k in np.flatnonzero(window.verdict == DRIFTED))
+        for found, windows in ((drifted, evaluation.windows), (changed, evaluation.changes)):
+            for window in windows:
+                found.update(columns[k].name for k in np.flatnonzero(window.verdict == DRIFTED))
     return wire.VersionSummary(
         version=version.version,
         aliases=list(version.aliases),
@@ -76,6 +79,7 @@ def _summary(version: Version) -> wire.VersionSummary:
         last_prediction=_moment(version.last_prediction),
         evaluated_at=_moment(evaluation.at if evaluation is not None else None),
         drifted=sorted(drifted),
+        changed=sorted(changed),
     )
 
 
@@ -110,6 +114,7 @@ def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
             kind=column.kind,
             unjudged=column.unjudged,
             windows=[_window(window, k) for window in evaluation.windows],
+            changes=[_change(change, k) for change in evaluation.changes],
             checks=checks[k],
         )
         for k, column in enumerate(evaluation.reference.columns)
@@ -126,6 +131,17 @@ def _window(window: WindowEvaluation, column: int) -> wire.ColumnWindow:
         drift_significance=_figure(window.drift_significance[column]),
         verdict=_VERDICTS.get(int(window.verdict[column]), "undecided"),
         distances={method: _figure(values[column]) for method, values in window.distances.items()},
+    )
+
+
+def _change(change: ChangeEvaluation, column: int) -> wire.ColumnChange:
+    verdict = int(change.verdict[column])
+    return wire.ColumnChange(
+        window=change.window.name,
+        change_score=_figure(change.score[column]),
+        change_limit=_figure(change.limit[column]),
+        change_significance=_figure(change.significance[column]),
+        verdict={**_VERDICTS, DRIFTED: "changed"}.get(verdict, "undecided"),
     )
 
 

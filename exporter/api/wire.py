@@ -224,6 +224,7 @@ class VersionSummary(BaseModel):
     last_prediction: datetime | None
     evaluated_at: datetime | None
     drifted: list[str] = Field(description="Columns that drift in any window.")
+    changed: list[str] = Field(description="Columns that changed against the weeks before, in any window.")
 
 
 class ModelSummary(BaseModel):
@@ -256,6 +257,16 @@ class ColumnWindow(BaseModel):
     distances: dict[str, float | None]
 
 
+class ColumnChange(BaseModel):
+    """A column in a window against the weeks before. `verdict` is `changed`, `stable` or `undecided`."""
+
+    window: str
+    change_score: float | None
+    change_limit: float | None
+    change_significance: float | None
+    verdict: str
+
+
 class Check(BaseModel):
     check: str
     ratio: float
@@ -269,6 +280,7 @@ class ColumnDetail(BaseModel):
     kind: str
     unjudged: str = Field(description="Why drift is not judged, empty where it is.")
     windows: list[ColumnWindow]
+    changes: list[ColumnChange] = Field(description="Empty until the weeks before are known.")
     checks: list[Check]
 
 

@@ -57,20 +57,11 @@ def natural_variation(
     chunks = chunks[rows >= MIN_CHUNK_ROWS]
     if len(chunks) < MIN_CHUNKS:
         return None
-    whole = layout.pad(chunks.sum(axis=0))
-    chunks = chunks[:: -(-len(chunks) // MAX_CHUNKS)]
+    allowed, used = natural_drift(chunks, layout)
+    allowed = np.where((used >= MIN_CHUNKS) | np.isnan(allowed), np.minimum(allowed, MAX_DRIFT), MAX_DRIFT)
+    variation = {"drift": allowed}
 
-    counts = layout.pad(chunks)
-    rest = whole - counts
-    pooled = pool_rare(counts, rest, layout.mask)
-    n, m = counts.sum(-1), rest.sum(-1)
-    score = psi(shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask))
-    excess = score - sampling_floor(pooled.mask.sum(-1), n, m)
-    mean, used = _mean(excess, (n >= MIN_DRIFT_ROWS) & (m > 0))
-    allowed = np.where(used >= MIN_CHUNKS, np.clip(TAIL * mean, 0.0, MAX_DRIFT), MAX_DRIFT)
-    rough, _ = _mean(excess, (n >= MIN_CHUNK_ROWS) & (m > 0))
-    variation = {"drift": np.where(rough > MAX_DRIFT, np.nan, allowed)}
-
+    chunks = _thin(chunks)
     found, of = hits(chunks, layout)
     for check in CHECKS:
         overall = ratio(found[check].sum(axis=0), of[check].sum(axis=0))
@@ -78,6 +69,37 @@ def natural_variation(
         mean, _ = _mean(deviation, np.isfinite(deviation))
         variation[check] = np.where(applicable(layout)[check], TAIL * mean, 0.0)
     return len(chunks), variation
+
+
+def natural_drift(
+    chunks: npt.NDArray[np.integer], layout: Layout, effects: Floats | float = 1.0
+) -> tuple[Floats, Ints]:
+    """4.6 x the mean signed excess of each chunk against all the others together, at least 0.
+
+    Args:
+        chunks: (chunks, cells) counts of each.
+        layout: of the cells.
+        effects: (columns,) rows per independent row.
+
+    Returns:
+        (columns,) the drift that is allowed, NaN where the mean excess alone is beyond 0.5, and how many
+        chunks it is from: those in which the column has 100 effective values.
+    """
+    whole = layout.pad(chunks.sum(axis=0))
+    counts = layout.pad(_thin(chunks))
+    rest = whole - counts
+    n, m = counts.sum(-1) / effects, rest.sum(-1) / effects
+    pooled = pool_rare(counts, rest, layout.mask, n)
+    score = psi(shares(pooled.counts, pooled.mask), shares(pooled.reference, pooled.mask))
+    excess = score - sampling_floor(pooled.mask.sum(-1), n, m)
+    mean, used = _mean(excess, (n >= MIN_DRIFT_ROWS) & (m > 0))
+    rough, _ = _mean(excess, (n >= MIN_CHUNK_ROWS) & (m > 0))
+    return np.where(rough > MAX_DRIFT, np.nan, np.maximum(TAIL * mean, 0.0)), used
+
+
+def _thin(chunks: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Every so many, so that there are at most MAX_CHUNKS."""
+    return chunks[:: -(-len(chunks) // MAX_CHUNKS)]
 
 
 def quality_allowance(worse: Floats, errors: Floats) -> float:
