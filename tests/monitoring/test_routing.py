@@ -32,6 +32,7 @@ DRIFT = {
     "alertname": "ModelFeatureDrift", "severity": "warning",
     "model": "m", "model_version": "1", "column": "x", "role": "feature",
 }  # fmt: skip
+CHANGED = {**DRIFT, "alertname": "ModelFeatureChanged"}
 QUALITY = {**DRIFT, "alertname": "ModelDataQualityDegraded", "check": "missing"}
 UNREACHABLE = {"alertname": "MLflowUnreachable", "severity": "warning"}
 NO_TRAFFIC = {
@@ -242,6 +243,7 @@ de, fr = {"namespace": "de"}, {"namespace": "fr"}
         ("critical silences warning", QUALITY | critical, QUALITY),
         ("critical silences warning of another kind", QUALITY | critical, DRIFT),
         ("unseen categories are the drift", QUALITY | {"check": "unseen"}, DRIFT),
+        ("unseen categories are the change", QUALITY | {"check": "unseen"}, CHANGED),
         ("values out of range are the drift", QUALITY | {"check": "out_of_range"}, DRIFT),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
