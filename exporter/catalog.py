@@ -122,6 +122,12 @@ CATALOG: tuple[Metric, ...] = (
         "bins",
     ),
     Metric(
+        "mlflow_model_reference_rows",
+        "gauge",
+        "Rows of the reference.",
+        _VERSION,
+    ),
+    Metric(
         "mlflow_model_window_rows",
         "gauge",
         "Predictions within a window.",

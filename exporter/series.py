@@ -193,7 +193,7 @@ class SeriesCollector:
         windows, distances = len(self._settings.windows), len(self._settings.drift_distances)
         compared = sum(is_compared(window) for window in self._settings.windows)
         by_column = windows * (4 + distances) + 4 * compared + 3 * _CHECKS_PER_COLUMN
-        by_version = windows * (1 + len(_ROLES) * len(_VERDICTS)) + 3 + 4
+        by_version = windows * (1 + len(_ROLES) * len(_VERDICTS)) + 4 + 4
         by_version += len(LATENCY_BOUNDS) + len(LABEL_DELAY_BOUNDS) + 4
         classes = (len(view.reference.classes) if view.reference is not None else 0 for view in views)
         budget_of_quality = sum(count_quality_series(windows, number) for number in classes)
@@ -221,6 +221,8 @@ def _add_facts(samples: _Samples, view: VersionView) -> None:
     variation = "reference" if reference is not None and not reference.provisional else "none"
     info = (*version, view.run_id, view.task, view.reference_source, digest, variation)
     samples.add_one("mlflow_model_version_info", info, 1)
+    if reference is not None:
+        samples.add_one("mlflow_model_reference_rows", version, reference.rows)
     for alias in view.aliases:
         samples.add_one("mlflow_model_alias_info", (*version, alias, view.team), 1)
         if view.version.isdecimal():

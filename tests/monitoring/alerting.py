@@ -41,8 +41,16 @@ def _rules() -> tuple[Rule, ...]:
         Rule(rule["alert"], rule["expr"], rule["labels"]["severity"], rule["annotations"])
         for group in groups
         for rule in group["rules"]
+        if "alert" in rule
     )
 
 
+RECORDED = frozenset(
+    rule["record"]
+    for path in RULE_FILES
+    for group in read_yaml(path)["groups"]
+    for rule in group["rules"]
+    if "record" in rule
+)
 RULES = _rules()
 ALERTS = sorted({rule.alert for rule in RULES})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from exporter.catalog import CATALOG
-from tests.monitoring.alerting import ALERTS, PROMETHEUS, RULE_FILES, RULES, RUNBOOKS, read_yaml
+from tests.monitoring.alerting import ALERTS, PROMETHEUS, RECORDED, RULE_FILES, RULES, RUNBOOKS, read_yaml
 
 DASHBOARDS = PROMETHEUS.parent / "grafana" / "dashboards"
 METRICS = {name: set(metric.labels) for metric in CATALOG for name in metric.series_names}
@@ -50,8 +50,27 @@ def matchers_in(tree: Any) -> Iterator[tuple[str, str, str]]:
 
 @each_file
 def test_metrics_are_in_the_catalogue(path: Path) -> None:
-    named = set(re.findall(r"\b(?:mlflow|process|python)_\w+", path.read_text()))
+    named = set(re.findall(r"(?<!:)\b(?:mlflow|process|python)_\w+", path.read_text()))
     assert named - METRICS.keys() == set()
+
+
+@each_file
+def test_what_is_queried_of_recordings_is_recorded(path: Path) -> None:
+    assert set(re.findall(r"\b\w+:\w+:\w+", path.read_text())) - RECORDED == set()
+
+
+def test_recordings_say_level_metric_and_operation() -> None:
+    metrics = {re.sub("_(ratio|total|rows)$", "", name) for name in METRICS}
+    for name in RECORDED:
+        level, metric, operation = name.split(":")
+        assert set(level.split("_")) <= {"version", "column", "bin", "cell"}
+        assert metric in metrics
+        assert re.fullmatch("(increase|ratio|rows|rare|psi)24h", operation)
+
+
+def test_no_alert_is_made_of_recordings() -> None:
+    assert RECORDED
+    assert not [rule.alert for rule in RULES if any(name in rule.expr for name in RECORDED)]
 
 
 @each_file
