@@ -36,6 +36,22 @@ def column() -> Iterator[look.Panel]:
         .with_target(look.query(q.column_gauge("mlflow_model_drift_score"), "Score", "score"))
         .with_target(look.query(q.column_gauge("mlflow_model_drift_limit"), "Limit", "limit"))
     )
+    yield (
+        look.lines(
+            "$column: a day against the weeks before",
+            "The score of the last 24 hours against the four weeks that end five days ago, whatever the "
+            "reference says. The column counts as changed when two days in a row are beyond the dashed "
+            "limit, which is what the days of those weeks differ by. After a change it is higher, or absent.",
+            unit="none",
+            width=24,
+            height=6,
+        )
+        .override_by_name("Score", [look.painted(look.OTHER)])
+        .override_by_name("Limit", [look.painted(look.LIMIT), look.dashed(), look.unfilled()])
+        .no_value("It takes nineteen days of traffic, and a window of 24h, until a day can be compared.")
+        .with_target(look.query(q.day_gauge("mlflow_model_change_score"), "Score", "score"))
+        .with_target(look.query(q.day_gauge("mlflow_model_change_limit"), "Limit", "limit"))
+    )
 
 
 def outputs() -> Iterator[look.Panel]:

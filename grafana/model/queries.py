@@ -48,6 +48,11 @@ def column_gauge(metric: str) -> str:
     return gauge(metric, f'{WINDOW}, column="$column"')
 
 
+def day_gauge(metric: str) -> str:
+    """A figure of the chosen column that there is for a window of a day, whichever window is chosen."""
+    return gauge(metric, f'{VERSION}, column="$column", window=~"24h|1d"')
+
+
 def output_ratio(role: str) -> str:
     """Score over limit of what the model puts out."""
     selector = f'{WINDOW}, role="{role}"'
