@@ -83,11 +83,11 @@ def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() 
     rules = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "prometheus" / "rules").glob("*.yml")
     )
-    linked = set(re.findall(r"/d/([\w-]+)", rules))
-    assert linked == {"mlflow-model"}
-    assert linked <= {path.stem for path in FILES}
-    variables = {variable["name"] for variable in by_uid("mlflow-model")["templating"]["list"]}
-    assert set(re.findall(r"[?&]var-(\w+)=", rules)) <= variables
+    links = re.findall(r"/d/([\w-]+)(\S*\?.*)?", rules)
+    assert {uid for uid, _ in links} == {"mlflow-model", "mlflow-versions"}
+    for uid, query in links:
+        variables = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
+        assert set(re.findall(r"[?&]var-(\w+)=", query)) <= variables
 
 
 @each_dashboard
