@@ -195,6 +195,10 @@ class Timeline:
             starts[old] = starts[old] // coarse * coarse
         return starts
 
+    def oldest(self) -> float:
+        """Start of the oldest block, infinity without any."""
+        return min((*self.fine, *self.coarse), default=float("inf"))
+
     def sum(self, cells: int, columns: int, start: float, end: float) -> WindowSum:
         """Sum of the blocks of a window; it holds whole blocks, so that adjacent windows are disjoint.
 

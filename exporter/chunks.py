@@ -11,18 +11,21 @@ from exporter.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class Cut:
-    """`place` (rows,) is the chunk of each row, below `count`; -1 for a row that is not used."""
+    """`place` (rows,) is the chunk of each row, below `count`; -1 for a row that is not used. `numbers`
+    (count,) are the chunks' own in time, one more for each that follows."""
 
     count: int
     place: Ints
+    numbers: Ints
 
 
 def cut(timestamps: Floats, seconds: int, limit: int) -> Cut:
-    """Chunks as long as a window; evenly spread ones where there are more than the limit."""
+    """Chunks as long as a window; evenly spread pairs where there are more than the limit."""
     chunk = np.floor((timestamps - timestamps.min()) / seconds).astype(np.int64)
     chunks = np.unique(chunk)
     if len(chunks) > limit:
-        chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
+        first = np.linspace(0, len(chunks) - 2, limit // 2).astype(np.int64)
+        chunks = chunks[np.unique(np.concatenate([first, first + 1]))]
     place = np.minimum(np.searchsorted(chunks, chunk), len(chunks) - 1)
     place[chunks[place] != chunk] = -1
-    return Cut(len(chunks), place)
+    return Cut(len(chunks), place, chunks)

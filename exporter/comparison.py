@@ -84,26 +84,34 @@ def compare(
 
 
 def judge(
-    now: Comparison, then: Comparison, limit: Floats, significance: Floats, *, confirmed: bool = False
+    now: Comparison,
+    then: Comparison,
+    limit: Floats,
+    significance: Floats,
+    then_limit: Floats | None = None,
+    *,
+    confirmed: bool = False,
 ) -> npt.NDArray[np.int8]:
     """DRIFTED, STABLE or UNDECIDED, (windows, columns).
 
-    With enough rows, drift is an excess (PSI - sampling floor) beyond three times the limit, or beyond the
-    limit in this window and the one before, and significant. What the window before is too small to confirm
-    is undecided. With few rows, drift is an excess that is beyond the limit by three standard errors, and
-    nothing else can be told. Without a limit, nothing can.
+    Drift is an excess (PSI - sampling floor) beyond three times the limit, or beyond the limit in this window
+    and the one before, and significant. What the window before is too small to confirm is undecided. With few
+    rows the excess has to be beyond by three standard errors, and nothing but drift can be told. Without a
+    limit, nothing can.
 
     Args:
         now: the windows.
         then: those before them, of the same length.
         limit: (windows, columns) threshold and natural variation, NaN where that is unknown.
         significance: (windows, columns) of `now`, adjusted.
+        then_limit: the limit of the windows before, where it is another.
         confirmed: both windows have to be beyond the limit, however far the one is, and however few its rows.
     """
+    then_limit = limit if then_limit is None else then_limit
     enough, before_enough = _has_enough_rows(now), _has_enough_rows(then)
-    beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, limit, before_enough)
+    beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, then_limit, before_enough)
     significant = significance > SIGNIFICANCE
-    sufficient = before_beyond if confirmed else ~enough | (now.excess > GROSS * limit) | before_beyond
+    sufficient = before_beyond if confirmed else _is_beyond(now, GROSS * limit, enough) | before_beyond
     drifted = significant & beyond & sufficient
     unconfirmed = significant & beyond & ~drifted & ~before_enough
     stable = enough & ~drifted & ~unconfirmed & np.isfinite(limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,11 @@ from exporter.measures import quality
 from exporter.measures.effective import design_effect
 from exporter.measures.psi import shares
 from exporter.measures.significance import adjusted_significance
+from exporter.measures.variation import MIN_CHUNKS
 from exporter.reference import Reference, Variation
+
+# Allowed while a version is so young that the reference does not tell how its first hours may be.
+FIRST_HOURS_DRIFT = 2.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,8 @@ def evaluate(
     current = [timeline.sum(*size, now - w.seconds, float("inf")) for w in windows]
     previous = [timeline.sum(*size, now - 2 * w.seconds, now - w.seconds) for w in windows]
     effects = _design_effects(reference, timeline, windows, now)
-    evaluations = judge_drift(reference, windows, current, previous, effects, thresholds, distances)
+    age = now - timeline.oldest()
+    evaluations = judge_drift(reference, windows, current, previous, effects, thresholds, distances, age)
     checked = _quality_window(reference, windows)
     checks = _quality_checks(reference, current[checked], effects[checked], windows[checked])
     past = recall(reference, timeline, windows, effects, now, before.past if before is not None else None)
@@ -128,6 +134,7 @@ def judge_drift(
     effects: Floats,
     thresholds: Thresholds,
     distances: tuple[str, ...] = (),
+    age_seconds: float = inf,
 ) -> tuple[WindowEvaluation, ...]:
     """Measure and judge what was counted in windows.
 
@@ -139,16 +146,18 @@ def judge_drift(
         effects: (windows, columns) rows per independent row.
         thresholds: of the version's owner.
         distances: optional ones to compute, by name.
+        age_seconds: of the oldest row. A version that is younger than a window fills a part of it.
     """
     threshold = _thresholds(reference, thresholds)
-    natural = np.stack([_natural_floor(reference, window) for window in windows])
+    natural = np.stack([_natural_floor(reference, window, age_seconds) for window in windows])
+    then_natural = np.stack([_natural_floor(reference, w, age_seconds - w.seconds) for w in windows])
 
     judged = np.array([not column.unjudged for column in reference.columns])
     now_drift = compare(reference.layout, reference.counts, _counts(current), effects)
     then_drift = compare(reference.layout, reference.counts, _counts(previous), effects)
     significance = adjusted_significance(np.where(judged, now_drift.p, np.nan))
     limit = threshold + natural
-    verdict = judge(now_drift, then_drift, limit, significance)
+    verdict = judge(now_drift, then_drift, limit, significance, threshold + then_natural)
     verdict[:, ~judged] = UNDECIDED
 
     return tuple(
@@ -198,12 +207,19 @@ def _variation_for(reference: Reference, window: Window) -> Variation | None:
     return reference.variation[max(shorter)] if shorter else None
 
 
-def _natural_floor(reference: Reference, window: Window) -> Floats:
-    """(columns,), zero for a provisional reference, NaN where it is unknown: then there is no verdict."""
+def _natural_floor(reference: Reference, window: Window, age_seconds: float) -> Floats:
+    """(columns,), zero for a provisional reference, NaN where it is unknown: then there is no verdict.
+
+    The first night of a version is no day: until a window is full, its limit is that of a shorter one, and
+    where nothing is known of shorter ones what is left to be seen is gross.
+    """
     if reference.provisional:
         return np.zeros(len(reference.columns))
-    variation = _variation_for(reference, window)
-    return variation.drift if variation is not None else np.full(len(reference.columns), np.nan)
+    known = [seconds for seconds in reference.variation if seconds <= window.seconds]
+    covered = [seconds for seconds in known if seconds <= age_seconds]
+    if covered:
+        return reference.variation[max(covered)].drift
+    return np.full(len(reference.columns), FIRST_HOURS_DRIFT if known else np.nan)
 
 
 def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) -> dict[str, Floats]:
@@ -225,13 +241,14 @@ def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) 
 
 
 def _quality_window(reference: Reference, windows: tuple[Window, ...]) -> int:
-    """The shortest window whose natural variation is known.
+    """The shortest window whose natural variation is known from single stretches of the reference.
 
     A reference is often a sample, too thin to be cut into hours: a feed that goes null is then found in a
     day's window, and not never.
     """
-    known = (i for i, window in enumerate(windows) if window.seconds in reference.variation)
-    return next(known, 0)
+    known = {seconds for seconds, variation in reference.variation.items() if variation.chunks >= MIN_CHUNKS}
+    otherwise = 0 if reference.provisional else len(windows) - 1
+    return next((i for i, window in enumerate(windows) if window.seconds in known), otherwise)
 
 
 def _quality_checks(

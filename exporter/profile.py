@@ -14,7 +14,16 @@ from exporter.baselines import TRAINING_SPLITS
 from exporter.binning import Binned, bin_columns, category_cells, category_texts
 from exporter.chunks import cut
 from exporter.column_profile import category_counts, profile_column
-from exporter.columns import Texts, Times, Values, from_arrow, read_numbers, read_times, take_rows
+from exporter.columns import (
+    Texts,
+    Times,
+    Values,
+    from_arrow,
+    read_numbers,
+    read_times,
+    take_rows,
+    text_hash,
+)
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.labelled_rows import class_scores, mean_scores
@@ -262,6 +271,8 @@ def _count(
 ) -> Reference:
     """The reference with its own counts and moments, and its natural variation in windows of each length."""
     whole: Aggregate | None = None
+    columns = [_without_single(column, values) for column in reference.columns]
+    unbiased = replace(reference, columns=tuple(columns))
     cuts = {}
     if timestamps is not None:
         limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // reference.cells))
@@ -276,20 +287,39 @@ def _count(
     for start in range(0, reference.rows, step):
         rows = np.arange(start, min(start + step, reference.rows))
         part = {key: take_rows(column, rows) for key, column in values.items()}
-        binned = bin_columns(reference, part, len(rows), times[rows])
+        binned = bin_columns(unbiased, part, len(rows), times[rows])
         block = fold(reference, binned, np.zeros(len(rows), np.int64), None)[0]
         whole = block if whole is None else whole + block
         for seconds, count in counts.items():
             count += _count_chunks(binned, cuts[seconds].place[rows], reference.cells, len(count))
     assert whole is not None
-    variation = {}
-    for seconds, count in counts.items():
-        measured = natural_variation(count.reshape(-1, reference.cells), reference.layout)
+    variation: dict[int, Variation] = {}
+    longer: dict[str, Floats] | None = None
+    for seconds in sorted(counts, reverse=True):
+        chunks, numbers = counts[seconds].reshape(-1, reference.cells), cuts[seconds].numbers
+        measured = natural_variation(chunks, reference.layout, seconds, numbers, longer)
         if measured is not None:
-            variation[seconds] = Variation(chunks=measured[0], **measured[1])
+            variation[seconds], longer = Variation(chunks=measured[0], **measured[1]), measured[1]
     return replace(
-        reference, counts=whole.counts.astype(np.int64), moments=whole.moments, variation=variation
+        reference,
+        counts=whole.counts.astype(np.int64),
+        moments=whole.moments,
+        variation=dict(sorted(variation.items())),
     )
+
+
+def _without_single(column: Column, values: Mapping[tuple[str, str], Values]) -> Column:
+    """The column as it would be without the very row that is counted.
+
+    A category that one row alone has would be unseen if that row were not in the reference. The share of
+    such rows is what to expect of live ones (Good 1953); with none at all, a long tail of categories would
+    look like drift for ever.
+    """
+    if column.numeric or not len(column.known):
+        return column
+    counts = category_counts(values[column.role, column.name if column.role == "feature" else ""])
+    single = [text_hash(text) for text, rows in counts.items() if rows == 1]
+    return replace(column, known=np.setdiff1d(column.known, np.array(single, np.uint64)))
 
 
 @dataclass(frozen=True)

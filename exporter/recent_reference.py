@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from exporter.aggregate import Timeline
+from exporter.arrays import Floats
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.measures.variation import MIN_CHUNKS, natural_variation
@@ -94,24 +95,27 @@ def _variation(
     coarse = timeline.settings.coarse_seconds
     blocks = {s: block.counts for family in (timeline.fine, timeline.coarse) for s, block in family.items()}
     inside = sorted(s for s in blocks if s >= start)
-    variation = {}
-    for window in windows:
+    variation: dict[int, Variation] = {}
+    longer: dict[str, Floats] | None = None
+    for window in sorted(windows, reverse=True):
         if window.seconds < coarse:  # a coarse block cannot be cut
             continue
         place = np.array([(s - start) // window.seconds for s in inside], np.int64)
         chunks = np.unique(place)
         limit = max(MIN_CHUNKS, MAX_CHUNK_CELLS // reference.cells)
         if len(chunks) > limit:
-            chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
+            first = np.linspace(0, len(chunks) - 2, limit // 2).astype(np.int64)
+            chunks = chunks[np.unique(np.concatenate([first, first + 1]))]
         counts = np.zeros((len(chunks), reference.cells), np.int64)
         row_of = {chunk: row for row, chunk in enumerate(chunks.tolist())}
         for s, chunk in zip(inside, place.tolist(), strict=True):
             if chunk in row_of:
                 counts[row_of[chunk]] += blocks[s].astype(np.int64)
-        measured = natural_variation(counts, reference.layout)
+        measured = natural_variation(counts, reference.layout, window.seconds, chunks, longer)
         if measured is not None:
             variation[window.seconds] = Variation(chunks=measured[0], **measured[1])
-    return variation
+            longer = measured[1]
+    return dict(sorted(variation.items()))
 
 
 def _crowded(reference: Reference) -> list[str]:

@@ -154,9 +154,10 @@ class NumericBins:
 class Variation:
     """How much the reference itself varies from one chunk, as long as a window, to the next.
 
-    `drift` (columns,): mean signed leave-one-out excess PSI of the chunks, times 4.6, within [0, 0.5].
-    `missing`, `unseen`, `out_of_range`, `type_mismatch` are 4.6 x the chunks' mean absolute deviation of the
-    share, each (columns,). `chunks` is how many there were.
+    `drift` (columns,) is what PSI beyond noise may be because of it; `missing`, `unseen`, `out_of_range` and
+    `type_mismatch` (columns,) what a share may be away from the reference's: see `natural_variation`.
+    `chunks` is how many had enough rows by themselves, not put together with others of the same hour of the
+    week.
     """
 
     chunks: int

@@ -117,6 +117,14 @@ def test_the_ordinary_verdict_needs_enough_rows_for_its_bins(bins: int, rows: in
     assert enough.verdict[0] == STABLE
 
 
+def test_few_rows_have_to_be_gross_or_confirmed() -> None:
+    reference = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.4)})
+    gross = {0: cells_of([GROSS], 350)}  # beyond the limit by three standard errors, not three times
+
+    assert day_of(reference, gross | {1: cells_of([EVEN], 350)}).verdict[0] == UNDECIDED
+    assert day_of(make_reference([AGE], [EVEN]), gross).verdict[0] == DRIFTED
+
+
 def test_a_unit_change_is_seen_at_thirty_rows() -> None:
     assert verdict_of(BROKEN, rows=30) == DRIFTED
 
@@ -196,6 +204,30 @@ def test_a_window_that_the_reference_is_too_short_for_takes_the_next_shorter_one
 
     assert week.verdict[0] == STABLE
     assert week.drift_limit[0] == day.drift_limit[0]
+
+
+def test_a_version_younger_than_a_window_may_vary_as_a_shorter_one() -> None:
+    variation = {HOUR.seconds: variation_of(0.4), DAY.seconds: variation_of(0.0)}
+    reference = make_reference([AGE], [EVEN], variation=variation)
+    whole = make_timeline(reference, {0: cells_of([GROSS], 5000)})
+    young = Timeline(whole.settings, {s: b for s, b in whole.fine.items() if s >= NOW - 20 * 3600})
+
+    assert [judge(reference, timeline).windows[0].verdict[0] for timeline in (whole, young)] == [
+        DRIFTED,
+        UNDECIDED,
+    ]
+
+
+def test_the_first_hours_of_a_version_may_be_a_night_that_nothing_is_known_of() -> None:
+    reference = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.0)})
+
+    def first_hours(share: Floats) -> int:
+        whole = make_timeline(reference, {0: cells_of([share], 20_000)})
+        young = Timeline(whole.settings, {s: b for s, b in whole.fine.items() if s >= NOW - 6 * 3600})
+        return int(judge(reference, young).windows[0].verdict[0])
+
+    assert first_hours(GROSS) == STABLE
+    assert first_hours(BROKEN) == DRIFTED
 
 
 def test_a_window_shorter_than_all_that_is_known_is_undecided() -> None:

@@ -241,8 +241,9 @@ def test_times_of_any_notation_give_the_natural_variation(timestamps: Any) -> No
     reference = build({"age": AGES, "timestamp": timestamps})
 
     assert not reference.provisional
-    assert list(reference.variation) == [WEEK.seconds]  # an hour has one row, and a day 24
-    assert reference.variation[WEEK.seconds].chunks == 18
+    # an hour has one row, and a day 24: they tell of the seasons, not of single hours and days
+    chunks = {seconds: variation.chunks for seconds, variation in reference.variation.items()}
+    assert chunks == {3600: 0, 86400: 0, WEEK.seconds: 18}
     assert [column.name for column in reference.columns] == ["age"]
 
 
@@ -270,9 +271,18 @@ def test_each_window_has_its_own_variation_where_the_reference_is_long_enough() 
     times = START + np.arange(rows) * 90
     reference = build({"age": DRAW.normal(size=rows), "timestamp": times})
 
-    assert {seconds: v.chunks for seconds, v in reference.variation.items()} == {3600: 1000, 86400: 90}
-    assert reference.variation[86400].drift[0] < 0.05  # it does not vary
-    assert reference.variation[3600].drift[0] == 0.5  # of which forty rows an hour tell nothing
+    assert {seconds: v.chunks for seconds, v in reference.variation.items()} == {3600: 2000, 86400: 90}
+    assert reference.variation[86400].drift[0] < 0.1  # it does not vary
+    assert reference.variation[3600].drift[0] == 1.0  # of which forty rows an hour do not tell much
+
+
+def test_a_shorter_window_may_vary_at_least_as_much_as_a_longer_one() -> None:
+    days = np.repeat(np.arange(60), 24 * 110)
+    level = 0.3 * np.random.default_rng(1).normal(size=60)[days]
+    values = level + np.random.default_rng(2).normal(size=len(days))
+    reference = build({"age": values, "timestamp": START + np.arange(len(days)) * 3600 / 110})
+
+    assert reference.variation[3600].drift[0] >= reference.variation[86400].drift[0] > 0.1
 
 
 def test_a_reference_that_changes_from_day_to_day_varies() -> None:
@@ -283,7 +293,7 @@ def test_a_reference_that_changes_from_day_to_day_varies() -> None:
 
     drift = dict(zip(named(reference), reference.variation[DAY.seconds].drift, strict=True))
     assert drift["age"] > 0.3 or np.isnan(drift["age"])
-    assert drift["steady"] < 0.05
+    assert drift["steady"] < 0.1
 
 
 def test_the_order_of_rows_says_nothing() -> None:
@@ -317,6 +327,16 @@ def test_dates_without_times_of_the_rows_are_there_all_the_same() -> None:
     assert np.isfinite(reference.moments).all()
 
 
+def test_categories_of_one_row_say_how_many_unseen_ones_to_expect() -> None:
+    texts = [f"c{k}" for k in np.random.default_rng(6).zipf(1.5, ROWS)]
+    once = sum(texts.count(text) == 1 for text in set(texts))
+    reference = build({"city": texts})
+    column = named(reference)["city"]
+
+    assert counts_of(reference, "city")["(unseen)"] == once > 100
+    assert len(column.known) + len(column.categories) == len(set(texts))  # live rows of theirs are seen
+
+
 # -- size ---------------------------------------------------------------------------------------------------
 
 
@@ -342,6 +362,6 @@ def test_a_large_table_is_counted_in_slices_that_add_up(monkeypatch: pytest.Monk
 
 def test_chunks_are_bounded_and_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.profile.MAX_CHUNKS", 20)
-    reference = build({"age": AGES, "timestamp": START + np.arange(ROWS) * 1728})
+    reference = build({"age": AGES, "timestamp": START + np.arange(ROWS) * 864})
 
     assert reference.variation[DAY.seconds].chunks == 20

@@ -8,6 +8,7 @@ from tests.measures.tables import layout_of
 
 LAYOUT = layout_of(["number"], 4)
 EVEN = np.full(4, 0.25)
+TAIL = np.log(20 * 91)
 
 
 def chunks_of(shares: Floats, rows: int) -> Ints:
@@ -44,35 +45,77 @@ def test_a_reference_that_only_samples_the_same_allows_next_to_nothing() -> None
 
     chunks = np.pad(draw.multinomial(500, EVEN, size=90), ((0, 0), (0, 2)))
 
-    assert drift_of(chunks) < 0.01
+    assert drift_of(chunks) < 0.05
 
 
-def test_drift_is_the_mean_excess_of_each_chunk_against_the_others() -> None:
-    tilt = np.array([0.05, -0.05, 0.02, -0.02])
-    chunks = chunks_of(EVEN + np.where(np.arange(20) % 2, 1, -1)[:, None] * tilt, 1000)
-    counts = chunks[:, :4].astype(np.float64)
-    mask = np.ones(4, np.bool_)
-
-    excess = [
-        psi(shares(counts[k], mask), shares(np.delete(counts, k, axis=0).sum(axis=0), mask))
-        - sampling_floor(np.array(4), np.array(1000), np.array(19_000))
-        for k in range(20)
-    ]
-
-    assert drift_of(chunks) == pytest.approx(4.6 * np.mean(excess))
+def excess_of(chunks: Ints) -> Floats:
+    """(chunks,) of each against the others."""
+    counts, mask = chunks[:, :4].astype(np.float64), np.ones(4, np.bool_)
+    others = counts.sum(axis=0) - counts
+    floor = sampling_floor(np.array(4), counts.sum(axis=1), others.sum(axis=1))
+    return psi(shares(counts, mask), shares(others, mask)) - floor
 
 
-def test_two_blizzard_days_do_not_blind_a_column() -> None:
-    quiet = np.random.default_rng(2).multinomial(1000, EVEN, size=88)
-    storm = np.random.default_rng(3).multinomial(1000, [0.05, 0.05, 0.1, 0.8], size=2)
-
-    assert drift_of(np.pad(np.concatenate([quiet, storm]), ((0, 0), (0, 2)))) < 0.2
+BAD = np.array([0.1, -0.1, 0.05, -0.05])
 
 
-def test_drift_is_at_most_a_half() -> None:
-    heavy = np.where(np.arange(20) % 2, 1, -1)[:, None] * np.array([0.15, -0.15, 0.1, -0.1])
+def test_drift_is_a_tail_of_the_lesser_excess_of_two_adjacent_chunks() -> None:
+    chunks = chunks_of(EVEN + (np.arange(140) % 20 < 3)[:, None] * BAD, 1000)
+    excess = excess_of(chunks)
+    lesser = np.append(np.minimum(excess[:-1], excess[1:]), excess[-1])
 
-    assert drift_of(chunks_of(EVEN + heavy, 1000)) == 0.5
+    assert drift_of(chunks) == pytest.approx(11.94 * lesser.mean(), rel=1e-3)
+
+
+def test_what_one_chunk_does_alone_is_left_to_gross_drift() -> None:
+    chunks = chunks_of(EVEN + (np.arange(140) % 20 < 1)[:, None] * BAD, 1000)
+
+    assert drift_of(chunks) == pytest.approx(11.94 * excess_of(chunks).mean() / 3, rel=1e-3)
+
+
+def test_blizzard_days_do_not_blind_a_column() -> None:
+    days = np.random.default_rng(2).multinomial(1000, EVEN, size=90)
+    days[[20, 50]] = np.random.default_rng(3).multinomial(1000, [0.05, 0.05, 0.1, 0.8], size=2)
+
+    assert drift_of(np.pad(days, ((0, 0), (0, 2)))) < 0.2
+
+
+def test_a_weekday_that_is_always_unlike_the_others_may_be_so_again() -> None:
+    draw = np.random.default_rng(5)
+    days = draw.multinomial(1000, EVEN, size=84)
+    days[5::7], days[6::7] = draw.multinomial(1000, [0.1, 0.2, 0.3, 0.4], size=(2, 12))
+    chunks = np.pad(days, ((0, 0), (0, 2)))
+
+    assert drift_of(chunks) > excess_of(chunks)[5::7].mean()
+
+
+def test_thin_chunks_tell_of_the_seasons_together() -> None:
+    draw = np.random.default_rng(6)
+    hours = draw.multinomial(10, np.tile([EVEN] * 16 + [[0.1, 0.2, 0.3, 0.4]] * 8, (60, 1)))
+    found = natural_variation(np.pad(hours, ((0, 0), (0, 2))), LAYOUT, 3600)
+
+    assert found is not None
+    chunks, variation = found
+    assert chunks == 0
+    assert variation["drift"][0] >= 1.0  # single hours are not known
+
+
+def test_nights_too_thin_to_tell_leave_the_hour_unknown() -> None:
+    hours = np.tile([[250, 250, 250, 250, 0, 0]] * 8 + [[1, 0, 0, 0, 0, 0]] * 16, (30, 1))
+
+    assert natural_variation(hours, LAYOUT, 3600) is None
+
+
+def test_a_longer_window_may_not_vary_more() -> None:
+    chunks = chunks_of(np.tile(EVEN, (20, 1)), 1000)
+    longer = {
+        name: np.array([0.7]) for name in ("drift", "missing", "unseen", "out_of_range", "type_mismatch")
+    }
+
+    found = natural_variation(chunks, LAYOUT, longer=longer)
+
+    assert found is not None
+    assert found[1]["drift"] == found[1]["missing"] == [0.7]
 
 
 def test_a_column_that_is_another_in_every_chunk_cannot_be_told_from_drift() -> None:
@@ -87,7 +130,7 @@ def test_chunks_too_small_for_drift_still_tell_about_quality() -> None:
     found = natural_variation(np.pad(draw.multinomial(50, EVEN, size=200), ((0, 0), (0, 2))), LAYOUT)
 
     assert found is not None
-    assert found[1]["drift"].tolist() == [0.5]
+    assert found[1]["drift"].tolist() == [1.0]
     assert found[1]["missing"].tolist() == [0]
 
 
@@ -99,7 +142,7 @@ def test_a_column_that_came_late_allows_the_most() -> None:
     found = natural_variation(chunks, layout)
 
     assert found is not None
-    assert found[1]["drift"].tolist() == [0, 0.5]
+    assert found[1]["drift"].tolist() == [0, 1.0]
 
 
 def test_quality_shares_are_allowed_their_mean_deviation() -> None:
@@ -112,18 +155,11 @@ def test_quality_shares_are_allowed_their_mean_deviation() -> None:
     found = natural_variation(np.concatenate([number, category], axis=1), layout)
 
     assert found is not None
-    assert found[1]["missing"] == pytest.approx([4.6 * 0.02, 0])
-    assert found[1]["type_mismatch"] == pytest.approx([4.6 * 0.005, 0])
-    assert found[1]["unseen"] == pytest.approx([0, 4.6 * 0.01])
+    assert found[1]["missing"] == pytest.approx([TAIL * 0.02, 0])
+    assert found[1]["type_mismatch"] == pytest.approx([TAIL * 0.005, 0])
+    assert found[1]["unseen"] == pytest.approx([0, TAIL * 0.01])
     # 30 of 1000 and 30 of 950 values
-    assert found[1]["out_of_range"] == pytest.approx([4.6 * 0.00079, 0], abs=1e-4)
-
-
-def test_a_long_reference_is_thinned_evenly() -> None:
-    found = natural_variation(chunks_of(np.tile(EVEN, (2500, 1)), 100), LAYOUT)
-
-    assert found is not None
-    assert found[0] == 834
+    assert found[1]["out_of_range"] == pytest.approx([TAIL * 0.00079, 0], abs=1e-4)
 
 
 # -- quality ------------------------------------------------------------------------------------------------
