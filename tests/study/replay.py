@@ -1,0 +1,40 @@
+"""Blocks of a version -> its evaluations, by the evaluation that serves /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from exporter.aggregate import Aggregate, Timeline
+from exporter.config import Settings
+from exporter.evaluation import Evaluation, Thresholds, evaluate
+from exporter.reference import Reference
+
+SETTINGS = Settings()
+LONGEST_SECONDS = 2 * max(window.seconds for window in SETTINGS.windows)
+
+
+def replay(
+    reference: Reference, blocks: Mapping[int, Aggregate], moments: Sequence[float]
+) -> Iterator[Evaluation]:
+    """Evaluate at each moment what had been counted by then, with the default windows and thresholds."""
+    coarse = _coarse(blocks)
+    for now in moments:
+        horizon = Timeline(SETTINGS).horizon(now)
+        timeline = Timeline(
+            SETTINGS,
+            _between(blocks, horizon, int(now), SETTINGS.block_seconds),
+            _between(coarse, horizon - LONGEST_SECONDS, horizon, SETTINGS.coarse_seconds),
+        )
+        yield evaluate(reference, timeline, SETTINGS.windows, Thresholds(), (), now)
+
+
+def _between(blocks: Mapping[int, Aggregate], start: int, end: int, length: int) -> dict[int, Aggregate]:
+    return {at: blocks[at] for at in range(-(-start // length) * length, end, length) if at in blocks}
+
+
+def _coarse(blocks: Mapping[int, Aggregate]) -> dict[int, Aggregate]:
+    found: dict[int, Aggregate] = {}
+    for start, block in blocks.items():
+        hour = start // SETTINGS.coarse_seconds * SETTINGS.coarse_seconds
+        found[hour] = found[hour] + block if hour in found else block
+    return found

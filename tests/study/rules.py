@@ -1,0 +1,148 @@
+"""Evaluations -> alerts -> pages: what prometheus/rules and prometheus/alertmanager.yml make of them.
+
+The rules pass verdicts on, so their logic is short: which verdict is whose alert, `for`, `keep_firing_for`,
+no drift alert on a provisional verdict. All versions of the study carry an alias. The durations are read
+from the rules; a test runs a sample through promtool with the rules themselves and compares every alert at
+every moment.
+
+A page is what wakes somebody: the first mail of a group (alert, severity, model, version). Columns that join
+a group that is firing already, and its repetition after a day, are not counted again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from exporter.comparison import DRIFTED
+from exporter.evaluation import Evaluation
+
+RULES = Path(__file__).parents[2] / "prometheus" / "rules" / "models.yml"
+DRIFT_ALERTS = {
+    "feature": "ModelFeatureDrift",
+    "prediction": "ModelPredictionDrift",
+    "score": "ModelPredictionDrift",
+}
+EXPLAIN_DRIFT = ("unseen", "out_of_range")  # of the same column: alertmanager.yml inhibits the drift
+HALF = 0.5  # more bad values than in the reference by so much are critical
+
+
+@dataclass(frozen=True, order=True)
+class Alert:
+    """One alert of a version; `check` is empty for drift."""
+
+    name: str
+    severity: str
+    column: str
+    role: str
+    check: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A group began to fire at `at` (seconds since the epoch); `columns` are those of its first mail."""
+
+    at: float
+    alert: str
+    columns: tuple[str, ...]
+
+
+def conditions(evaluation: Evaluation) -> set[Alert]:
+    """What the rules' expressions select at one moment."""
+    columns = evaluation.reference.columns
+    found = set()
+    if not evaluation.reference.provisional:
+        drifted = np.any([window.verdict == DRIFTED for window in evaluation.windows], axis=0)
+        for place in np.flatnonzero(drifted).tolist():
+            column = columns[place]
+            found.add(Alert(DRIFT_ALERTS[column.role], "warning", column.name, column.role))
+    for check in evaluation.checks:
+        if check.degraded:
+            column = columns[check.column]
+            severities = ["warning"]
+            if check.ratio - check.reference_ratio > HALF:
+                severities.append("critical")
+            found |= {
+                Alert("ModelDataQualityDegraded", severity, column.name, column.role, check.check)
+                for severity in severities
+            }
+    return found
+
+
+@cache
+def durations() -> dict[tuple[str, str], tuple[float, float]]:
+    """`for` and `keep_firing_for` in seconds by alert and severity."""
+    return {
+        (rule["alert"], rule["labels"]["severity"]): (
+            _seconds(rule.get("for", "0s")),
+            _seconds(rule.get("keep_firing_for", "0s")),
+        )
+        for group in yaml.safe_load(RULES.read_text())["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+
+
+def _seconds(text: str) -> float:
+    return sum(int(n) * {"s": 1, "m": 60, "h": 3600}[unit] for n, unit in re.findall(r"(\d+)([smh])", text))
+
+
+@dataclass(frozen=True)
+class Firing:
+    """An alert from `start` to `end`, in seconds since the epoch."""
+
+    alert: Alert
+    start: float
+    end: float
+
+
+def firing(moments: Iterable[tuple[float, set[Alert]]], step_seconds: float) -> list[Firing]:
+    """When each alert fires, if what is met at a moment is met for a step from then on."""
+    runs: dict[Alert, list[list[float]]] = {}
+    for now, met in moments:
+        for alert in met:
+            of_alert = runs.setdefault(alert, [])
+            wait, keep = durations()[alert.name, alert.severity]
+            if of_alert and now <= of_alert[-1][1] + keep:
+                of_alert[-1][1] = now + step_seconds
+            elif step_seconds >= wait:
+                of_alert.append([now, now + step_seconds])
+    return [
+        Firing(
+            alert,
+            start + durations()[alert.name, alert.severity][0],
+            end + durations()[alert.name, alert.severity][1],
+        )
+        for alert, found in runs.items()
+        for start, end in found
+    ]
+
+
+def pages(fired: list[Firing]) -> list[Page]:
+    """The beginnings of groups, without what alertmanager.yml inhibits."""
+    found = []
+    before: set[tuple[str, str]] = set()
+    for now in sorted({time for one in fired for time in (one.start, one.end)}):
+        active = {one.alert for one in fired if one.start <= now < one.end}
+        told: dict[tuple[str, str], set[str]] = {}
+        for alert in active:
+            if not any(_inhibits(other, alert) for other in active):
+                told.setdefault((alert.name, alert.severity), set()).add(alert.column)
+        found += [
+            Page(now, group[0], tuple(sorted(told[group]))) for group in sorted(told) if group not in before
+        ]
+        before = set(told)
+    return found
+
+
+def _inhibits(source: Alert, target: Alert) -> bool:
+    if (source.column, source.role) != (target.column, target.role):
+        return False
+    explained = source.check in EXPLAIN_DRIFT and not target.check
+    return explained or (source.severity, target.severity) == ("critical", "warning")
