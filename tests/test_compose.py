@@ -166,3 +166,38 @@ def test_ports_move_together_with_the_links_to_them(resolve: Resolve) -> None:
     assert services["prometheus"]["ports"][0]["published"] == "19090"
     assert "--web.external-url=http://localhost:19090" in services["prometheus"]["command"]
     assert services["grafana"]["environment"]["GF_SERVER_ROOT_URL"] == "http://localhost:13000"
+
+
+def test_a_configuration_file_comes_from_a_directory_of_yours(resolve: Resolve, tmp_path: Path) -> None:
+    resolved = resolve(CONFIG_DIRECTORY=str(tmp_path))
+
+    (mount,) = (v for v in resolved["services"]["exporter"]["volumes"] if v["type"] == "bind")
+    assert (mount["source"], mount["target"], mount["read_only"]) == (
+        str(tmp_path),
+        "/etc/mlflow-exporter",
+        True,
+    )
+    assert exporter_environment(resolved)["EXPORTER_CONFIG"] == "/etc/mlflow-exporter/exporter.yml"
+
+
+def test_without_one_nothing_of_the_machine_is_mounted(resolve: Resolve) -> None:
+    resolved = resolve()
+
+    assert {v["type"] for v in resolved["services"]["exporter"]["volumes"]} == {"volume"}
+    assert not exporter_environment(resolved)["EXPORTER_CONFIG"]
+
+
+def test_settings_of_runs_and_ids_are_passed_on(resolve: Resolve) -> None:
+    yours = {
+        "EXPORTER_RUNS": "false",
+        "EXPORTER_RUN_METRICS": "val_*",
+        "EXPORTER_PREDICTION_RETENTION_DAYS": "60",
+    }
+
+    settings = load_settings(exporter_environment(resolve(**yours)))
+
+    assert (settings.runs, settings.run_metrics, settings.prediction_retention_days) == (
+        False,
+        ("val_*",),
+        60,
+    )

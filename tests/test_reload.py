@@ -6,10 +6,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from exporter.errors import ConfigError, RegistryUnreachableError
+from tests.fakes import FakeRegistry
 from tests.rig import Rig, make_rows, make_table
+from tests.test_labelling import make_labelled_table
 
 Start = Callable[..., Rig]
 SUCCESSFUL = "mlflow_exporter_config_last_reload_successful"
@@ -139,3 +142,44 @@ def test_a_model_that_is_not_monitored_is_told_once(
         rig = start(config=str(file))
         rig.poll()
     assert caplog.text.count("the configuration speaks of what is not monitored: fruad") == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "positive"),
+    [("1", "1"), ("1.0", "1"), ("true", "1"), ("'True'", "1"), ("0", "0"), ("0.00", "0"), ("false", "0")],
+)
+def test_a_positive_class_is_the_same_however_it_is_written(
+    start: Start, file: Path, written: str, positive: str
+) -> None:
+    file.write_text(f"models: {{fraud: {{positive_class: {written}}}}}\n")
+    registry = FakeRegistry()
+    registry.register("fraud", make_labelled_table(), alias="champion")
+    rig = start(config=str(file), registry=registry)
+
+    rows = [{**row, "prediction": number % 4 == 0} for number, row in enumerate(make_rows(400, prefix="p"))]
+    rig.post_rows(rows)
+    rig.post_labels({f"p{number}": float(number % 4 == 0 or number % 2 == 0) for number in range(400)})
+
+    # Half of the labels are 1; the 1s that are predicted all are, of the 0s that are predicted two thirds.
+    binning = rig.version().binning
+    assert binning is not None
+    assert (binning.reference.classes, binning.reference.positive_class) == (("0", "1"), positive)
+    assert rig.quality("precision") == pytest.approx({"1": 1.0, "0": 2 / 3}[positive])
+    assert rig.quality("recall") == pytest.approx({"1": 0.5, "0": 1.0}[positive])
+
+
+def test_a_positive_class_that_is_a_text_is_that_text(start: Start, file: Path) -> None:
+    """A class that is called 1.0 by its own data is another one than 1."""
+    file.write_text("models: {fraud: {positive_class: '1.0'}}\n")
+    table = make_labelled_table()
+    named = [{0: "1.0", 1: "2.0"}[label] for label in table["label"].to_pylist()]
+    table = table.set_column(table.column_names.index("label"), "label", pa.array(named))
+    predicted = [{0: "1.0", 1: "2.0"}[value] for value in table["prediction"].to_pylist()]
+    table = table.set_column(table.column_names.index("prediction"), "prediction", pa.array(predicted))
+    registry = FakeRegistry()
+    registry.register("fraud", table, alias="champion")
+    rig = start(config=str(file), registry=registry)
+
+    binning = rig.version().binning
+    assert binning is not None
+    assert (binning.reference.classes, binning.reference.positive_class) == (("1.0", "2.0"), "1.0")
