@@ -41,9 +41,9 @@ def coverage(rig: Rig) -> float | None:
 
 
 @pytest.fixture
-def slow(start: Start) -> Rig:
+def slow(start: Start, store_uri: str) -> Rig:
     """Its labels take 50 days, longer than blocks live; rows came at noon, labels after 40 days."""
-    rig = start(registry=make_registry(maturation="50d"), prediction_retention_days=60)
+    rig = start(store=store_uri, registry=make_registry(maturation="50d"), prediction_retention_days=60)
     rows = make_rows(400, prefix="p")
     rig.post_rows(rows)
     for days in (2, 38):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,12 @@ from tests.rig import NOON, Rig, make_rows, make_table
 ORDER = Order("ada", "prices are in cents now")
 DRIFT = 'mlflow_model_drift_score{model="fraud",model_version="1",column="age",role="feature",window="24h"}'
 DAY = parse_window("24h")
+
+
+@pytest.fixture
+def rig(start: Callable[..., Rig], store_uri: str) -> Rig:
+    """One with version 1 of `fraud`, on each of the databases."""
+    return start(store=store_uri)
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -98,14 +103,13 @@ def test_it_is_on_record_who_did_it_and_why(rig: Rig) -> None:
     assert rig.service.store.load_audit(1) == [second]
 
 
-def test_a_restart_keeps_it_whatever_mlflow_has(start: Callable[..., Rig], tmp_path: Path) -> None:
+def test_a_restart_keeps_it_whatever_mlflow_has(start: Callable[..., Rig], store_uri: str) -> None:
     registry = FakeRegistry()
     registry.register("fraud", make_table(), alias="champion")
-    store = f"sqlite:///{tmp_path}/kept.db"
-    rig = start(store=store, registry=registry)
+    rig = start(store=store_uri, registry=registry)
     entry = from_file(rig, make_table(1500, seed=6))
     rig.stop()
-    again = start(store=store, registry=registry)
+    again = start(store=store_uri, registry=registry)
     again.poll()
     assert reference_of(again).digest == entry.new_digest
     assert again.service.store.load_audit(10) == [entry]
@@ -138,11 +142,11 @@ def test_rows_that_were_on_their_way_are_counted_in_its_bins(rig: Rig) -> None:
     assert rig.window_rows() == 50
 
 
-def test_segments_are_those_of_the_live_rows(start: Callable[..., Rig]) -> None:
+def test_segments_are_those_of_the_live_rows(start: Callable[..., Rig], store_uri: str) -> None:
     registry = FakeRegistry()
     registry.register("fraud", make_table(), alias="champion")
     registry.tag("fraud", segments="country")
-    rig = start(registry=registry)
+    rig = start(store=store_uri, registry=registry)
     rows = older()
     rig.post_rows([row for row in rows if row["features"]["country"] != "AT"])
     from_live(rig)
