@@ -14,13 +14,14 @@ import pyarrow as pa
 import pytest
 
 from exporter.aggregate import Timeline, fold
-from exporter.arrays import Floats
+from exporter.arrays import Floats, Ints
 from exporter.binning import bin_columns
 from exporter.columns import from_arrow
 from exporter.demo.candidates import CHAMPION
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
 from exporter.demo.training import score_flights
-from exporter.outcomes import Outcomes, fold_outcomes
+from exporter.measures.estimate import Calibration, calibrate, expect
+from exporter.outcomes import Outcomes, fold_outcomes, tally
 from exporter.profile import ReferenceData, build_reference
 from exporter.quality import QualityEvaluation, evaluate_quality
 from exporter.quality_reference import QualityReference, QualityRules, quality_reference
@@ -167,3 +168,38 @@ def test_five_minutes_hurt_less_than_weather(world: World, against: QualityRefer
     change: Change = lambda table: table.assign(dep_delay=table["dep_delay"] + 5)  # noqa: E731
 
     assert hours_until_degraded(world, against, change) == np.inf
+
+
+# -- estimates ----------------------------------------------------------------------------------------------
+
+
+def histograms(against: QualityReference, flights: pd.DataFrame, blocks: Ints) -> dict[int, Floats]:
+    """(2, 2, bins) flights by label, prediction and score, by block."""
+    table = pa.Table.from_pandas(flights[["prediction", TARGET]], preserve_index=False)
+    label, prediction = (from_arrow(table[name].combine_chunks()) for name in (TARGET, "prediction"))
+    folded = fold_outcomes(against.layout, label, prediction, flights["score"].to_numpy(), blocks)
+    return {
+        block: tally(against.layout, [part]).histogram.astype(np.float64) for block, part in folded.items()
+    }
+
+
+def test_no_calibration_would_estimate_the_recall_of_a_week_better(
+    world: World, against: QualityReference
+) -> None:
+    """What a score means changes with the weather, which no score knows: that is concept drift."""
+    times = seconds(world.later["departure"])
+    weeks = histograms(against, world.later, (times // WEEK.seconds).astype(np.int64))
+    perfect = calibrate(np.sum(list(weeks.values()), axis=0))
+    assert against.estimator is not None
+    assert perfect is not None
+
+    def error(calibration: Calibration) -> float:
+        errors = []
+        for week in weeks.values():
+            recall = week[1, 1].sum() / week[1].sum()
+            errors.append(expect(calibration, week.sum(axis=0))["recall"] - recall)
+        return float(np.abs(errors).mean())
+
+    learned = error(against.estimator.calibration)
+    assert 0.05 < learned < 0.08
+    assert learned == pytest.approx(error(perfect), abs=0.01)
