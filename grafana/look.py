@@ -191,6 +191,15 @@ def column(width: int, decimals: int = 3) -> list[dashboard.DynamicConfigValue]:
     return [of_field("decimals", decimals), of_field("custom.width", width)]
 
 
+def counted() -> list[dashboard.DynamicConfigValue]:
+    """A column of counts of what is bad: red from the first on."""
+    return [
+        stepped(steps(GOOD, (1, BAD))),
+        of_field("custom.cellOptions", {"type": "color-text"}),
+        *column(95, decimals=0),
+    ]
+
+
 def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
     """Cells of a table that show words in their colour."""
     return [

@@ -6,7 +6,7 @@ import board
 from board import Section
 from grafana_foundation_sdk.models import dashboard
 
-from model import data_quality, drift, labels, overview, quality, service
+from model import data_quality, drift, labels, overview, quality, segments, service
 from model import quality_queries as qq
 from model import queries as q
 
@@ -20,6 +20,7 @@ SECTIONS: tuple[Section, ...] = (
     ("Labels", labels.labels),
     ("Predictions and scores", drift.outputs),
     ("Data quality", data_quality.checks),
+    ("Segments", segments.segments),
     ("Traffic", service.traffic),
     ("Alerts and aliases", service.alerts_and_aliases),
     ("Exporter", service.exporter),

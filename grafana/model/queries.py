@@ -6,7 +6,7 @@ from promql import gauge, increase, or_named
 
 VERSION = 'model="$model", model_version="$model_version"'
 OTHER_VERSIONS = 'model="$model", model_version!="$model_version"'
-_AT_END = " @ end()"
+AT_END = " @ end()"
 WINDOW = f'{VERSION}, window="$window"'
 # An alert about a whole model has no label `model_version`.
 ALERT = 'model="$model", model_version=~"|$model_version"'
@@ -37,7 +37,7 @@ COLUMNS = (
 def worst(count: int) -> str:
     """Score over limit of the columns where it is largest at the end of the time range."""
     at_end = " / ".join(
-        gauge(metric, WINDOW, _COLUMN, _AT_END)
+        gauge(metric, WINDOW, _COLUMN, AT_END)
         for metric in ("mlflow_model_drift_score", "mlflow_model_drift_limit")
     )
     return f"({DRIFT_RATIO}) and on ({_COLUMN}) topk ({count}, {at_end})"
@@ -96,7 +96,7 @@ CHECKS_DEGRADED = f"sum ({gauge('mlflow_model_data_quality_degraded', VERSION, _
 def most_changed(count: int) -> str:
     """Growth over the reference of the checks that grew most, judged at the end of the time range."""
     at_end = " - ".join(
-        gauge(metric, VERSION, _CHECK, _AT_END)
+        gauge(metric, VERSION, _CHECK, AT_END)
         for metric in ("mlflow_model_data_quality_ratio", "mlflow_model_data_quality_reference_ratio")
     )
     return f"({QUALITY_RATIO} - {QUALITY_REFERENCE}) and on ({_CHECK}) topk ({count}, {at_end})"

@@ -26,11 +26,7 @@ def _version_link() -> list[dashboard.DynamicConfigValue]:
 
 
 def versions() -> Iterator[look.Panel]:
-    red = [
-        look.stepped(look.steps(look.GOOD, (1, look.BAD))),
-        look.of_field("custom.cellOptions", {"type": "color-text"}),
-        *look.column(95, decimals=0),
-    ]
+    red = look.counted()
     yield (
         look.listing(
             "Versions, $window",

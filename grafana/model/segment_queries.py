@@ -1,0 +1,24 @@
+"""The PromQL of what the model dashboard shows of segments."""
+
+from __future__ import annotations
+
+from promql import gauge
+
+from model.queries import AT_END, WINDOW
+
+ROWS = gauge("mlflow_segment_rows", WINDOW, "segment")
+DRIFTED = f"sum by (segment) ({gauge('mlflow_segment_drift_detected', WINDOW, 'segment, column, role')})"
+HIGHEST_SCORE = gauge("mlflow_segment_drift_score", WINDOW, "segment")
+DEGRADED = f"sum by (segment) ({gauge('mlflow_segment_quality_degraded', WINDOW, 'segment, metric')})"
+QUALITY = gauge("mlflow_segment_quality", f'{WINDOW}, metric="$metric"', "segment")
+COLUMN_SCORE = gauge("mlflow_segment_drift_score", f'{WINDOW}, column="$column"', "segment")
+# What the whole has, to see what a segment is part of.
+WHOLE_SCORE = gauge("mlflow_model_drift_score", f'{WINDOW}, column="$column"')
+WHOLE_QUALITY = gauge("mlflow_model_quality", f'{WINDOW}, metric="$metric"')
+
+
+def largest(figure: str, count: int) -> str:
+    """A figure of the segments that have the most rows at the end of the time range."""
+    return (
+        f"{figure} and on (segment) topk ({count}, {gauge('mlflow_segment_rows', WINDOW, 'segment', AT_END)})"
+    )
