@@ -151,7 +151,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         part = {key: take_rows(column_values, rows) for key, column_values in values.items()}
         times = timestamps[rows] if timestamps is not None else None
         found.append(replace(segment, reference=_slice(whole, part, outputs.take(rows), times, windows)))
-    labelled = _with_outcomes(whole, outputs, timestamps, windows)
+    labelled = _with_outcomes(whole, outputs, timestamps, windows, estimates=True)
     return replace(labelled, segments=tuple(found), notes=(*whole.notes, *more))
 
 
@@ -194,7 +194,7 @@ def _slice(
     if whole.labels is not None and outputs.labels is not None:
         of_labels = {("label", ""): outputs.labels}
         part = replace(part, labels=_count(replace(whole.labels, rows=rows), of_labels, timestamps, windows))
-    return _with_outcomes(part, outputs, timestamps, windows)
+    return _with_outcomes(part, outputs, timestamps, windows, estimates=False)
 
 
 # -- reading ------------------------------------------------------------------------------------------------
@@ -376,9 +376,14 @@ def _with_labels(
 
 
 def _with_outcomes(
-    reference: Reference, outputs: Outputs, timestamps: Floats | None, windows: tuple[Window, ...]
+    reference: Reference,
+    outputs: Outputs,
+    timestamps: Floats | None,
+    windows: tuple[Window, ...],
+    *,
+    estimates: bool,
 ) -> Reference:
-    """The reference with what its labels say of its predictions, and how that varies."""
+    """The reference with what its labels say of its predictions, and how that varies; estimates on demand."""
     layout = outcome_layout(reference)
     if layout is None or reference.labels is None or outputs.labels is None or outputs.predictions is None:
         return reference
@@ -404,7 +409,7 @@ def _with_outcomes(
             )
             if measured := quality_variation(layout, folded):
                 variation[window.seconds] = measured
-            if expected := estimate_variation(layout, folded):
+            if estimates and (expected := estimate_variation(layout, folded)):
                 of_estimates[window.seconds] = expected
     return replace(
         reference,
