@@ -19,13 +19,15 @@ class Cut:
     numbers: Ints
 
 
-def cut(timestamps: Floats, seconds: int, limit: int) -> Cut:
-    """Chunks as long as a window; evenly spread pairs where there are more than the limit."""
+def cut(timestamps: Floats, seconds: int, limit: int, *, pairs: bool = False) -> Cut:
+    """Chunks as long as a window; where there are more than the limit, evenly spread ones, or pairs of them."""
     chunk = np.floor((timestamps - timestamps.min()) / seconds).astype(np.int64)
     chunks = np.unique(chunk)
-    if len(chunks) > limit:
+    if len(chunks) > limit and pairs:
         first = np.linspace(0, len(chunks) - 2, limit // 2).astype(np.int64)
         chunks = chunks[np.unique(np.concatenate([first, first + 1]))]
+    elif len(chunks) > limit:
+        chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
     place = np.minimum(np.searchsorted(chunks, chunk), len(chunks) - 1)
     place[chunks[place] != chunk] = -1
     return Cut(len(chunks), place, chunks)

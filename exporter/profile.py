@@ -276,7 +276,7 @@ def _count(
     cuts = {}
     if timestamps is not None:
         limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // reference.cells))
-        cuts = {window.seconds: cut(timestamps, window.seconds, limit) for window in windows}
+        cuts = {window.seconds: cut(timestamps, window.seconds, limit, pairs=True) for window in windows}
     counts = {
         seconds: np.zeros(found.count * reference.cells, np.int64)
         for seconds, found in cuts.items()

@@ -192,7 +192,7 @@ def test_other_columns_are_not_blamed(
 ) -> None:
     days = INCIDENT_DAY + SCENARIO.phases[1].days
     blamed = set.union(*(found(e) for _, e in evaluations(reference, model, later_flights, SCENARIO, days)))
-    assert blamed == {"distance", "dep_delay", "score"}
+    assert blamed == {"distance", "dep_delay", "score", "prediction"}
 
 
 def test_a_whole_window_has_matured_at_the_start(version: TrainedModel, later_flights: pd.DataFrame) -> None:
