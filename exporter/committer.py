@@ -12,9 +12,10 @@ from exporter.aggregate import latency_histogram
 from exporter.arrays import Bools
 from exporter.commit import Commit
 from exporter.config import Settings
+from exporter.counting import Counts
 from exporter.deduplication import Identity, find_repeated, identify
 from exporter.errors import MalformedError, RequestError
-from exporter.fleet import Fleet, Status, Totals
+from exporter.fleet import Binning, Fleet, Status, Totals, Version
 from exporter.ingest import Part, Prepared, count_spooled
 from exporter.label_counting import count_outcomes
 from exporter.label_tables import LabelTables
@@ -116,13 +117,21 @@ class Committer:
             latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)
             commit.add_totals(version, Totals(rows, np.zeros(0, np.int64), latency, latency_sum))
             if version.status in (Status.PENDING, Status.COLLECTING):
-                transaction.add_spooled(version.key, part.spooled(keep))
+                for waiting in part.spooled(keep):
+                    transaction.add_spooled(version.key, waiting)
                 commit.spooled[version] = commit.spooled.get(version, 0) + rows
             return
         counts = part.counts
         if counts is None or counts.reference_id != binning.reference_id or rows < part.rows:
             # The reference came after the request was prepared, or some of its rows came before.
-            counts = count_spooled(part.spooled(keep), binning, now, self._settings)
+            for waiting in part.spooled(keep):
+                anew = count_spooled(waiting, binning, now, self._settings)
+                self._add_counts(commit, version, binning, anew, now)
+            return
+        self._add_counts(commit, version, binning, counts, now)
+
+    @staticmethod
+    def _add_counts(commit: Commit, version: Version, binning: Binning, counts: Counts, now: float) -> None:
         commit.add_counts(version, binning, counts, now)
         for block in counts.blocks.values():
             values = block.counts.astype(np.int64)
@@ -152,6 +161,17 @@ def _answer(request: Prepared, found: Iterable[Identity]) -> PredictionAnswer:
     duplicates, conflicts = sum(f.duplicates for f in found), sum(f.conflicts for f in found)
     accepted = sum(part.rows for part in request.parts) - duplicates - conflicts
     return PredictionAnswer(accepted, duplicates, conflicts, request.dropped)
+
+
+def split_answer(request: Prepared) -> list[PredictionAnswer]:
+    """The answer to each of several requests that were committed as one: they have no ids."""
+    starts, ends = request.source.starts, request.source.ends
+    lost = {reason: np.add.reduceat(mask, starts, dtype=np.int64) for reason, mask in request.lost.items()}
+    answers = []
+    for number, rows in enumerate((ends - starts).tolist()):
+        dropped = {reason: int(counts[number]) for reason, counts in lost.items() if counts[number]}
+        answers.append(PredictionAnswer(rows - sum(dropped.values()), 0, 0, dropped))
+    return answers
 
 
 def _answer_repeated(request: Request, body: bytes) -> Answer | RequestError:

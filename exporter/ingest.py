@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
@@ -48,6 +48,32 @@ class Request:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Source:
+    """The requests that the rows of a batch came with, in order; `ends` (requests,) is where each ends."""
+
+    requests: tuple[Request, ...]
+    ends: Ints
+
+    @classmethod
+    def of(cls, requests: Sequence[Request], rows: Sequence[int]) -> Source:
+        """From the number of rows of each."""
+        return cls(tuple(requests), np.cumsum(rows))
+
+    @property
+    def starts(self) -> Ints:
+        return np.concatenate([[0], self.ends[:-1]])
+
+    def split(self, rows: Ints) -> Iterator[tuple[Request, int, Ints]]:
+        """Which of the given rows each request has: where its rows start, and places within `rows`."""
+        if len(self.requests) == 1:
+            yield self.requests[0], 0, np.arange(len(rows))
+            return
+        which = np.searchsorted(self.ends, rows, side="right")
+        for number, (request, start) in enumerate(zip(self.requests, self.starts.tolist(), strict=True)):
+            yield request, start, np.flatnonzero(which == number)
+
+
 class LabelledRow(NamedTuple):
     """A row that brought its label: its number in the part; without an id nothing else can ever join it."""
 
@@ -68,7 +94,7 @@ class Part:
     """
 
     version: Version
-    request: Request
+    source: Source
     row_numbers: Ints
     times: Floats
     exact: Bools
@@ -91,33 +117,44 @@ class Part:
         days = (self.times[self.prediction_rows] // DAY_SECONDS).astype(np.int64)
         return {int(day): np.flatnonzero(days == day) for day in np.unique(days)}
 
-    def spooled(self, keep: Bools) -> SpooledRequest:
+    def spooled(self, keep: Bools) -> Iterator[SpooledRequest]:
         """The rows that count, in the form in which they wait for a reference."""
-        request = self.request
         rows, times = self.row_numbers[keep], self.times[keep]
-        return SpooledRequest(request.content_type, request.query, request.body, rows, times)
+        for request, start, inside in self.source.split(rows):
+            if len(inside):
+                own = request.content_type, request.query, request.body
+                yield SpooledRequest(*own, rows[inside] - start, times[inside])
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request, ready to be committed.
+    """A request, or several at once, ready to be committed.
 
-    `dropped` counts by reason the rows that cannot count. `key` and `body` are hashes of the
-    `Idempotency-Key` with the model, and of the body that came with it.
+    `lost` (rows,) tells by reason which rows cannot count, where there are any. `key` and `body` are hashes
+    of the `Idempotency-Key` with the model, and of the body that came with it.
     """
 
     parts: list[Part]
-    rows: int
-    dropped: dict[DropReason, int]
+    source: Source
+    lost: dict[DropReason, Bools]
     naive_timestamps: int
     key: bytes | None
     body: bytes
 
+    @property
+    def rows(self) -> int:
+        return int(self.source.ends[-1])
+
+    @property
+    def dropped(self) -> dict[DropReason, int]:
+        """Rows that cannot count, by reason."""
+        return {reason: int(mask.sum()) for reason, mask in self.lost.items()}
+
 
 def prepare(
-    request: Request, batch: Batch, fleet: Fleet, settings: Settings, now: float, idempotency_key: str = ""
+    source: Source, batch: Batch, fleet: Fleet, settings: Settings, now: float, idempotency_key: str = ""
 ) -> Prepared:
-    """Resolve times and versions, bin and hash.
+    """Resolve times and versions, bin and hash. A batch of several requests has neither ids nor labels.
 
     Raises:
         UnknownModelError: nobody monitors what the batch names.
@@ -131,7 +168,7 @@ def prepare(
     exact = times == batch.timestamps
     usable = np.flatnonzero(~(future | old))
     reasons: dict[DropReason, Bools] = {"future": future, "too_old": old}
-    dropped = {reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()}
+    lost = {reason: mask for reason, mask in reasons.items() if mask.any()}
     payloads = payload_hashes(batch).view(np.int64) if batch.ids is not None else None
     parts = []
     for version, chosen in fleet.resolve(batch.target, times[usable] if len(usable) else times).items():
@@ -140,14 +177,14 @@ def prepare(
             raise UnavailableError(detail, retry_after_seconds=10)
         if len(usable):
             rows = usable[chosen]
-            part = _part(request, batch, version, rows, times[rows], exact[rows], payloads, now, settings)
+            part = _part(source, batch, version, rows, times[rows], exact[rows], payloads, now, settings)
             parts.append(part)
     key, body = None, b""
     if idempotency_key:
         scoped = f"{batch.target.model}\0{idempotency_key}".encode("utf-8", "surrogatepass")
         key = hashlib.blake2b(scoped, digest_size=16).digest()
-        body = hashlib.blake2b(request.body, digest_size=16).digest()
-    return Prepared(parts, batch.rows, dropped, batch.naive_timestamps, key, body)
+        body = hashlib.blake2b(source.requests[0].body, digest_size=16).digest()
+    return Prepared(parts, source, lost, batch.naive_timestamps, key, body)
 
 
 def _max_spooled_rows(version: Version, settings: Settings) -> float:
@@ -159,7 +196,7 @@ def _max_spooled_rows(version: Version, settings: Settings) -> float:
 
 
 def _part(
-    request: Request,
+    source: Source,
     batch: Batch,
     version: Version,
     rows: Ints,
@@ -184,7 +221,7 @@ def _part(
     predictions, prediction_rows, labelled = _identified(batch, version, rows, times, payloads, segments)
     return Part(
         version=version,
-        request=request,
+        source=source,
         row_numbers=rows,
         times=times,
         exact=exact,

@@ -18,7 +18,7 @@ from exporter.committer import PredictionAnswer
 from exporter.config import Settings
 from exporter.exposition import Format
 from exporter.fleet import Version
-from exporter.ingest import Prepared, Request, prepare
+from exporter.ingest import Prepared, Request, Source, prepare
 from exporter.label_samples import decode_labels
 from exporter.labelling import LabelAnswer, prepare_labels
 from exporter.samples import JSON_TYPE, decode_predictions
@@ -112,7 +112,9 @@ class Rig:
         body = document if isinstance(document, bytes) else orjson.dumps(document)
         request = Request(JSON_TYPE, {}, body)
         batch = decode_predictions(body, JSON_TYPE, {}, self.settings)
-        return prepare(request, batch, self.service.fleet, self.settings, self.clock(), key)
+        return prepare(
+            Source.of([request], [batch.rows]), batch, self.service.fleet, self.settings, self.clock(), key
+        )
 
     def submit(self, document: dict[str, Any], key: str = "") -> Future[PredictionAnswer]:
         return self.service.writer.submit(self.prepare(document, key))

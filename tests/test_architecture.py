@@ -17,7 +17,7 @@ LAYERS = [
     {"arrow_stream", "parquet"},
     {"samples", "measures"},
     {"reference", "versions"},
-    {"binning", "sparse"},
+    {"batches", "binning", "sparse"},
     {"id_filters", "label_samples"},
     {
         "aggregate",

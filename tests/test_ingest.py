@@ -15,7 +15,7 @@ from exporter.config import Settings
 from exporter.errors import UnavailableError
 from exporter.fleet import Binning, Fleet, Live, Status, Totals
 from exporter.identity import id_hash
-from exporter.ingest import MAX_SPOOLED_ROWS, Part, Prepared, Request, count_spooled, prepare
+from exporter.ingest import MAX_SPOOLED_ROWS, Part, Prepared, Request, Source, count_spooled, prepare
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
 from exporter.samples import ARROW_TYPE, JSON_TYPE, decode_predictions
@@ -42,7 +42,13 @@ def prepare_document(
     request = Request(JSON_TYPE, {}, body)
     configured = Settings(**settings)
     batch = decode_predictions(body, JSON_TYPE, {}, configured)
-    return prepare(request, batch, fleet or make_fleet("1"), configured, now, key)
+    return prepare(Source.of([request], [batch.rows]), batch, fleet or make_fleet("1"), configured, now, key)
+
+
+def prepare_body(body: bytes, content_type: str, query: dict[str, str]) -> Prepared:
+    batch = decode_predictions(body, content_type, query, Settings())
+    source = Source.of([Request(content_type, query, body)], [batch.rows])
+    return prepare(source, batch, make_fleet("1"), Settings(), NOON)
 
 
 def prepare_rows(rows: list[dict[str, Any]], fleet: Fleet | None = None, **options: Any) -> Prepared:
@@ -97,7 +103,9 @@ def test_a_batch_of_which_nothing_counts_has_no_parts() -> None:
 def test_infinite_times_are_no_times() -> None:
     body = json.dumps(make_document([row_at(float("inf"))])).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, Settings())
-    prepared = prepare(Request(JSON_TYPE, {}, body), batch, make_fleet("1"), Settings(), NOON)
+    prepared = prepare(
+        Source.of([Request(JSON_TYPE, {}, body)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+    )
     assert prepared.dropped == {"future": 1}
 
 
@@ -176,7 +184,9 @@ def test_the_same_row_is_the_same_in_every_format() -> None:
         stream.write_table(table)
     query, body = {"model": "fraud", "version": "1"}, sink.getvalue().to_pybytes()
     batch = decode_predictions(body, ARROW_TYPE, query, Settings())
-    prepared = prepare(Request(ARROW_TYPE, query, body), batch, make_fleet("1"), Settings(), NOON)
+    prepared = prepare(
+        Source.of([Request(ARROW_TYPE, query, body)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+    )
     assert only_part(prepared).predictions == by_row
 
 
@@ -198,7 +208,9 @@ def test_a_prediction_is_kept_as_text_that_every_database_takes(prediction: obje
     row = {"id": "a", "features": {"age": 1}, "prediction": prediction}
     document = json.dumps(make_document([row])).encode()
     batch = decode_predictions(document, JSON_TYPE, {}, Settings())
-    prepared = prepare(Request(JSON_TYPE, {}, document), batch, make_fleet("1"), Settings(), NOON)
+    prepared = prepare(
+        Source.of([Request(JSON_TYPE, {}, document)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+    )
     assert only_part(prepared).predictions[0].prediction == kept
 
 
@@ -209,7 +221,11 @@ def test_half_a_character_and_a_structure_do_no_harm() -> None:
     ]
     body = json.dumps(make_document(rows)).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, Settings())
-    part = only_part(prepare(Request(JSON_TYPE, {}, body), batch, make_fleet("1"), Settings(), NOON))
+    part = only_part(
+        prepare(
+            Source.of([Request(JSON_TYPE, {}, body)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+        )
+    )
     assert part.predictions[0].prediction == "?"
     assert all(row.score is None for row in part.predictions)
     assert all(isinstance(row, PredictionRow) for row in part.predictions)
@@ -241,7 +257,7 @@ def test_what_waited_is_counted_as_if_it_had_not() -> None:
     binning = fleet.versions["fraud", "1"].binning
     assert binning is not None
     ready = only_part(prepare_rows(rows[::2], fleet))
-    counts = count_spooled(waiting.spooled(np.arange(50) % 2 == 0), binning, NOON, Settings())
+    counts = count_spooled(next(waiting.spooled(np.arange(50) % 2 == 0)), binning, NOON, Settings())
     assert ready.counts is not None
     assert counts.blocks.keys() == ready.counts.blocks.keys()
     for start, block in ready.counts.blocks.items():

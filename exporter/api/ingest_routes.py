@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,13 +21,15 @@ from starlette.routing import Route
 from exporter.api import wire
 from exporter.api.access import authorizer
 from exporter.api.bodies import BodyReader
+from exporter.api.gathering import Gathering
 from exporter.api.problems import REFUSALS
+from exporter.committer import Answer
 from exporter.errors import RequestError
-from exporter.ingest import Prepared, prepare
+from exporter.ingest import Prepared, Source, prepare
 from exporter.ingest import Request as IngestRequest
 from exporter.label_samples import decode_labels
 from exporter.labelling import PreparedLabels, prepare_labels
-from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, decode_predictions
+from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
 from exporter.service import Service
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
@@ -81,6 +83,7 @@ class IngestRoutes:
         self._service = service
         self._authorize = authorizer(service)
         self._bodies = BodyReader(service.settings.max_body_bytes)
+        self._gathering = Gathering(service)
         self._threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
 
     @property
@@ -114,41 +117,59 @@ class IngestRoutes:
 
     async def post_predictions(self, request: Request) -> Response:
         """Take predictions; the answer comes when they are on disk. A row with an id counts once."""
-        return await self._take(request, self._decode_predictions)
+        return await self._take(request, self._take_predictions)
 
     async def post_labels(self, request: Request) -> Response:
         """Take ground truth, early or late. A label is for every version that scored its id; another one for
         the same id corrects it."""
-        return await self._take(request, self._decode_labels)
+        return await self._take(request, self._take_labels)
 
     async def _take(
-        self, request: Request, decode: Callable[[IngestRequest, str], Prepared | PreparedLabels]
+        self, request: Request, take: Callable[[IngestRequest, str], Awaitable[Answer]]
     ) -> Response:
         started = time.monotonic()
         await self._authorize(request)
         async with self._bodies.read(request) as body:
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             sample = IngestRequest(content_type or JSON_TYPE, dict(request.query_params), body)
-            key = request.headers.get("idempotency-key", "")
-            if len(body) <= INLINE_BYTES.get(sample.content_type, 0):
-                prepared = decode(sample, key)
-            else:
-                loop = asyncio.get_running_loop()
-                prepared = await loop.run_in_executor(self._threads, decode, sample, key)
-            answer = await asyncio.wrap_future(self._service.writer.submit(prepared))
+            answer = await take(sample, request.headers.get("idempotency-key", ""))
         self._service.telemetry.observe_ingest(time.monotonic() - started)
         return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)
 
-    def _decode_predictions(self, request: IngestRequest, key: str) -> Prepared:
-        service = self._service
-        batch = decode_predictions(request.body, request.content_type, request.query, service.settings)
+    async def _take_predictions(self, request: IngestRequest, key: str) -> Answer:
+        if key or _is_large(request):
+            return await self._commit(request, self._prepare_predictions, key)
+        return await self._gathering.take(request, self._decode_predictions(request))
+
+    async def _take_labels(self, request: IngestRequest, key: str) -> Answer:
+        return await self._commit(request, self._prepare_labels, key)
+
+    async def _commit(
+        self,
+        request: IngestRequest,
+        prepare: Callable[[IngestRequest, str], Prepared | PreparedLabels],
+        key: str,
+    ) -> Answer:
+        if _is_large(request):
+            loop = asyncio.get_running_loop()
+            prepared = await loop.run_in_executor(self._threads, prepare, request, key)
+        else:
+            prepared = prepare(request, key)
+        return await asyncio.wrap_future(self._service.writer.submit(prepared))
+
+    def _decode_predictions(self, request: IngestRequest) -> Batch:
+        return decode_predictions(request.body, request.content_type, request.query, self._service.settings)
+
+    def _prepare_predictions(self, request: IngestRequest, key: str) -> Prepared:
+        service, batch = self._service, self._decode_predictions(request)
         try:
-            return prepare(request, batch, service.fleet, service.settings, service.clock(), key)
+            source = Source.of([request], [batch.rows])
+            return prepare(source, batch, service.fleet, service.settings, service.clock(), key)
         except RequestError:
             service.telemetry.count_rows("prediction", "rejected", batch.rows)
             raise
 
-    def _decode_labels(self, request: IngestRequest, key: str) -> PreparedLabels:
+    def _prepare_labels(self, request: IngestRequest, key: str) -> PreparedLabels:
         service = self._service
         batch = decode_labels(request.body, request.content_type, request.query, service.settings)
         try:
@@ -156,3 +177,7 @@ class IngestRoutes:
         except RequestError:
             service.telemetry.count_rows("label", "rejected", batch.rows)
             raise
+
+
+def _is_large(request: IngestRequest) -> bool:
+    return len(request.body) > INLINE_BYTES.get(request.content_type, 0)
