@@ -20,7 +20,7 @@ class Cut:
 
 
 def cut(timestamps: Floats, seconds: int, limit: int, *, pairs: bool = False) -> Cut:
-    """Chunks as long as a window; where there are more than the limit, evenly spread ones, or pairs of them."""
+    """Chunks as long as a window; of more than the limit evenly spread ones, or pairs of them."""
     chunk = np.floor((timestamps - timestamps.min()) / seconds).astype(np.int64)
     chunks = np.unique(chunk)
     if len(chunks) > limit and pairs:

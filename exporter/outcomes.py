@@ -29,10 +29,10 @@ from exporter.sparse import Sparse, pack
 LABEL_DELAY_BOUNDS = (
     60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0, 1209600.0, 2592000.0,
 )  # fmt: skip
-CODEC_VERSION = 1
+CODEC_VERSION = 2
 SCORE_UNIT = 2.0**-32
 SLICE_ROWS = 16_384  # folded at once: a large reference would take several times its size otherwise
-_HEADER = struct.Struct("<B16sII")
+_HEADER = struct.Struct("<B16sI")
 
 
 class Outcomes:
@@ -80,9 +80,8 @@ class Outcomes:
 
     def encode(self, layout: OutcomeLayout) -> bytes:
         """Bytes for the store."""
-        header = _HEADER.pack(CODEC_VERSION, layout.digest, len(self.counts), len(self.sums))
-        body = self.counts.astype("<i4").tobytes() + self.sums.astype("<i8").tobytes()
-        return header + zlib.compress(body, 1)
+        body = pack(self.counts).encode() + pack(self.sums).encode()
+        return _HEADER.pack(CODEC_VERSION, layout.digest, zlib.crc32(body)) + body
 
 
 def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
@@ -92,17 +91,17 @@ def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
         StoreError: cut short, written by another version of the codec, or counted in another layout.
     """
     try:
-        codec, digest, counts, sums = _HEADER.unpack_from(data)
+        codec, digest, checksum = _HEADER.unpack_from(data)
         if codec != CODEC_VERSION:
             raise StoreError(f"stored outcomes have format {codec}, this is {CODEC_VERSION}")
         if digest != layout.digest:
             raise StoreError("stored outcomes were counted in another layout")
-        body = zlib.decompress(data[_HEADER.size :])
-        return Outcomes(
-            np.frombuffer(body, "<i4", counts).astype(np.int32),
-            np.frombuffer(body, "<i8", sums, offset=4 * counts).astype(np.int64),
-        ).packed()
-    except (struct.error, zlib.error, ValueError) as error:
+        if zlib.crc32(data[_HEADER.size :]) != checksum:
+            raise StoreError("stored outcomes cannot be read: they are damaged")
+        counts, end = Sparse.decode(data, _HEADER.size, layout.counts, np.int32)
+        sums, _ = Sparse.decode(data, end, layout.sums, np.int64)
+        return Outcomes(counts, sums)
+    except (struct.error, TypeError, ValueError) as error:
         raise StoreError(f"stored outcomes cannot be read: {error}") from error
 
 

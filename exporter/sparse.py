@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Item = TypeVar("Item", np.int32, np.int64)
+_HEADER = struct.Struct("<IBB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,27 @@ class Sparse(Generic[Item]):
         vector = np.zeros(self.length, self.dtype)
         vector[self.places] = self.values
         return vector
+
+    def encode(self) -> bytes:
+        """Bytes for the store; little-endian, without the length and the type of the vector."""
+        header = _HEADER.pack(len(self.places), self.places.itemsize, self.values.itemsize)
+        return header + self.places.tobytes() + self.values.tobytes()
+
+    @classmethod
+    def decode(cls, data: bytes, start: int, length: int, dtype: type[Item]) -> tuple[Sparse[Item], int]:
+        """Read what `encode` wrote, from a place on; with the place after it.
+
+        Raises:
+            struct.error, TypeError, ValueError: it is cut short, or something else.
+        """
+        count, place_size, value_size = _HEADER.unpack_from(data, start)
+        start += _HEADER.size
+        places = np.frombuffer(data, f"<u{place_size}", count, start)
+        start += places.nbytes
+        values = np.frombuffer(data, f"<i{value_size}", count, start)
+        if count and int(places.max()) >= length:
+            raise ValueError("a place beyond the end")
+        return cls(length, dtype, places, values), start + values.nbytes
 
 
 def pack(vector: npt.NDArray[Item]) -> Sparse[Item]:
