@@ -81,8 +81,10 @@ def _quality_changes(before: Quality | None, now: Quality) -> list[str]:
         real, estimated = describe_figure(now.real.value), describe_figure(now.estimated.value)
         lines.append(f"{version}: {now.metric} {real} {over}, {labels}; {estimated} estimated")
     was_estimated, was_real = (before.estimated, before.real) if before is not None else (None, None)
+    labels_said_so = was_real is not None and was_real.degraded
+    when = "as labels have shown" if labels_said_so else "before the labels come"
     for name, was, figure, how in (
-        (f"estimated {now.metric}", was_estimated, now.estimated, "before the labels come"),
+        (f"estimated {now.metric}", was_estimated, now.estimated, when),
         (now.metric, was_real, now.real, labels),
     ):
         was_degraded = was is not None and was.degraded

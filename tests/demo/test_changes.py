@@ -49,6 +49,14 @@ UNLABELLED = replace(QUALITY, real=Figure(nan, None), coverage=nan)
             ],
         ),
         (
+            view(quality=(replace(PROVEN, estimated=QUALITY.estimated),)),
+            view(quality=(PROVEN,)),
+            [
+                "v1 champion: estimated accuracy degraded, 0.781 over 30s, promised 0.907, "
+                "as labels have shown"
+            ],
+        ),
+        (
             view(quality=(FALLEN,)),
             view(quality=(PROVEN,)),
             ["v1 champion: accuracy degraded, 0.801 over 30s, promised 0.907, with 95% of the labels"],
