@@ -99,7 +99,7 @@ def test_a_stream_that_drifts_is_told_and_so_is_that_it_recovered(
             stream.older = False
             delivery.mailbox.wait_for(f"[resolved] {drifted}")
             delivery.webhooks.wait_for_slack(f"[resolved] {drifted}")
-            # Once each, unless the machine is so busy that an evaluation is missed, which is as long as `for` here.
+            # Once each, unless a busy machine misses an evaluation: `for` is as short as that here.
             told = {subject for subject in delivery.mailbox.subjects if "fraud" in subject}
             assert told == {f"[warning] {drifted}", f"[resolved] {drifted}"}
     finally:

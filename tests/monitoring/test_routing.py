@@ -34,10 +34,28 @@ DRIFT = {
 }  # fmt: skip
 CHANGED = {**DRIFT, "alertname": "ModelFeatureChanged"}
 QUALITY = {**DRIFT, "alertname": "ModelDataQualityDegraded", "check": "missing"}
+EXPLAINED = {**DRIFT, "alertname": "ModelDriftExplained", "severity": "none", "check": "unseen"}
 UNREACHABLE = {"alertname": "MLflowUnreachable", "severity": "warning"}
-NO_TRAFFIC = {
-    "alertname": "ModelNoTraffic", "severity": "warning", "model": "m", "model_version": "1",
-}  # fmt: skip
+FAILING = {**STALE, "alertname": "MLflowExporterEvaluationFailing", "stage": "evaluation"}
+REJECTING = {"alertname": "MLflowExporterIngestRejecting", "severity": "warning"}
+STORE = {"alertname": "MLflowExporterStoreNearLimit", "severity": "warning"}
+
+
+def of_version(alert: str, **labels: str) -> Labels:
+    return {"alertname": alert, "severity": "warning", "model": "m", "model_version": "1", **labels}
+
+
+NO_TRAFFIC = of_version("ModelNoTraffic")
+NO_REFERENCE = of_version("ModelReferenceMissing")
+MANY = of_version("ModelManyFeaturesDrifted")
+PREDICTIONS = of_version("ModelPredictionDrift", column="prediction", role="prediction")
+LABELS = of_version("ModelLabelDrift", column="target", role="label")
+WORSE = of_version("ModelQualityDegraded", metric="f1")
+ESTIMATE = of_version("ModelEstimatedQualityDegraded", metric="accuracy")
+ERRORS = of_version("ModelErrorRateHigh")
+NULLS = {**PREDICTIONS, "alertname": "ModelDataQualityDegraded", "check": "missing"}
+COVERAGE = of_version("ModelLabelCoverageLow")
+STOPPED = {"alertname": "ModelLabelsStopped", "severity": "warning", "model": "m"}
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +263,20 @@ de, fr = {"namespace": "de"}, {"namespace": "fr"}
         ("unseen categories are the drift", QUALITY | {"check": "unseen"}, DRIFT),
         ("unseen categories are the change", QUALITY | {"check": "unseen"}, CHANGED),
         ("values out of range are the drift", QUALITY | {"check": "out_of_range"}, DRIFT),
+        ("a day's score remembers unseen categories", EXPLAINED, DRIFT),
+        ("many columns at once, not each", MANY, DRIFT),
+        ("critical silences warning of the version", WORSE | critical, WORSE | {"metric": "recall"}),
+        ("critical silences warning of the exporter", STORE | critical, STORE),
+        ("what labels prove needs no estimate", WORSE, ESTIMATE),
+        ("no labels, no coverage", STOPPED, COVERAGE),
+        ("labels of a few, not like all", COVERAGE, LABELS),
+        ("unanswered requests are missing predictions", ERRORS, NULLS),
+        ("an evaluation that fails is missed", FAILING, STALE),
+        ("a reference that cannot be read is missing", FAILING | {"stage": "reference"}, NO_REFERENCE),
+        ("no MLflow, no reference", UNREACHABLE, NO_REFERENCE),
+        ("no MLflow, nothing to read a reference from", UNREACHABLE, FAILING | {"stage": "reference"}),
+        ("a full store refuses samples", STORE | critical, REJECTING),
+        ("no exporter, nothing to refuse", DOWN | de, REJECTING | de),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -265,6 +297,20 @@ def test_is_silent(case: str, speaks: Labels, is_silent: Labels, alertmanager: s
         ("values of another type explain no drift", QUALITY | {"check": "type_mismatch"}, DRIFT),
         ("unseen categories in another column", QUALITY | {"check": "unseen"}, DRIFT | other_column),
         ("a broken column and a silent model", QUALITY | critical, NO_TRAFFIC),
+        ("a broken column and its predictions", QUALITY | critical, PREDICTIONS),
+        ("many columns at once and the predictions", MANY, PREDICTIONS),
+        ("many columns at once and their bad values", MANY, QUALITY),
+        ("many columns of another version", MANY | other_version, DRIFT),
+        ("drift, and what it does to quality", DRIFT, WORSE),
+        ("worse, and slower", WORSE | critical, of_version("ModelLatencyHigh")),
+        ("few labels do not make quality worse", COVERAGE, WORSE),
+        ("no labels do not make estimates worse", STOPPED, ESTIMATE),
+        ("labels of another model", STOPPED | {"model": "n"}, COVERAGE),
+        ("unanswered requests and a missing feature", ERRORS, QUALITY),
+        ("no evaluation, but latency is counted", STALE, of_version("ModelLatencyHigh")),
+        ("no MLflow, and an evaluation that fails", UNREACHABLE, FAILING),
+        ("a store that fills up and malformed samples", STORE, REJECTING),
+        ("samples refused, and none from one model", REJECTING, NO_TRAFFIC),
         ("anything and your own alerts", DOWN, {"alertname": "YourOwn", "severity": "warning"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -277,10 +323,11 @@ def test_both_are_told(case: str, one: Labels, other: Labels, alertmanager: str)
 def test_no_alerts_silence_each_other_in_a_circle(alertmanager: str) -> None:
     """Two that inhibit each other, directly or by way of others, would both be silent."""
     checks = ("missing", "unseen", "out_of_range", "type_mismatch")
+    kinds = sorted({(rule.alert, rule.severity, "check" in rule.expr) for rule in RULES})
     alerts = [
-        {**DRIFT, "check": check, "alertname": rule.alert, "severity": rule.severity}
-        for rule in RULES
-        for check in checks
+        {**DRIFT, "alertname": alert, "severity": severity, "check": check}
+        for alert, severity, checked in kinds
+        for check in (checks if checked else ("",))
     ]
     pairs = list(combinations(range(len(alerts)), 2))
     silent = silent_in_each(alertmanager, [[alerts[one], alerts[other]] for one, other in pairs])
