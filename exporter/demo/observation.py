@@ -149,8 +149,8 @@ def _urgency(finding: Finding) -> tuple[bool, bool, float]:
 def read_alerts(answer: str) -> list[Alert]:
     """Alerts on models in Prometheus' answer to `/api/v1/alerts`.
 
-    Of those on the monitoring itself the firing ones, since some are pending until the first scrape, without
-    the Watchdog, which always fires.
+    Of those on the monitoring itself the firing ones, since some are pending until the first scrape. Without
+    those that nobody is told of: the Watchdog, and what only holds others back.
     """
     alerts = json.loads(answer)["data"]["alerts"]
     found = {
@@ -160,7 +160,7 @@ def read_alerts(answer: str) -> list[Alert]:
             alert["state"],
         )
         for alert in alerts
-        if (labels := alert["labels"])["alertname"] != "Watchdog"
+        if (labels := alert["labels"])["severity"] != "none"
         if "model" in labels or alert["state"] == "firing"
     }
     return sorted(found)

@@ -48,7 +48,7 @@ def data_quality(column: str, check: str, ratio: float, reference: float, degrad
 
 
 def alert(name: str, state: str, **labels: str) -> dict[str, object]:
-    return {"labels": {"alertname": name, **labels}, "state": state, "annotations": {}}
+    return {"labels": {"alertname": name, "severity": "warning", **labels}, "state": state, "annotations": {}}
 
 
 def answer(*alerts: dict[str, object]) -> str:
@@ -158,10 +158,19 @@ def test_alerts_on_the_monitoring_itself_are_shown_only_when_they_fire() -> None
         answer(
             alert("MLflowUnreachable", "firing"),
             alert("MLflowExporterDown", "pending"),
-            alert("Watchdog", "firing"),
         )
     )
     assert found == [Alert("MLflowUnreachable", "", "firing")]
+
+
+def test_alerts_that_nobody_is_told_of_are_not_shown() -> None:
+    silent = {"severity": "none"}
+    found = read_alerts(
+        answer(
+            alert("Watchdog", "firing", **silent), alert("ModelDriftExplained", "firing", model="m", **silent)
+        )
+    )
+    assert found == []
 
 
 def test_nobody_there_is_nothing_to_see(free_port: int) -> None:

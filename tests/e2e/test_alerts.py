@@ -37,10 +37,11 @@ def make_reference() -> pa.Table:
 
 @dataclass
 class Stream:
-    """Predictions four times a second, like those of the reference until people are `older`."""
+    """Predictions four times a second, like the reference's until people are `older` and from `elsewhere`."""
 
     url: str
     older: bool = False
+    elsewhere: bool = False
     _stop: Event = field(default_factory=Event)
 
     def send(self) -> None:
@@ -48,13 +49,16 @@ class Stream:
         with httpx.Client() as client:
             while not self._stop.wait(PERIOD_SECONDS):
                 seed += 1
-                document = make_document([self._age(row) for row in make_rows(ROWS, seed=seed)])
+                document = make_document([self._change(row) for row in make_rows(ROWS, seed=seed)])
                 client.post(f"{self.url}/v1/predictions", json=document, timeout=30).raise_for_status()
 
-    def _age(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Within the range of the reference: values out of range would be told as such, not as drift."""
-        if self.older:
+    def _change(self, row: dict[str, Any]) -> dict[str, Any]:
+        if (
+            self.older
+        ):  # within the range of the reference: values out of range are told as such, not as drift
             row["features"]["age"] = 50 + abs(row["features"]["age"] - 40) / 4
+        if self.elsewhere and row["features"]["country"] == "FR":
+            row["features"]["country"] = "fr"
         return row
 
     @contextmanager
@@ -69,7 +73,7 @@ class Stream:
 
 
 @pytest.mark.needs("prometheus", "alertmanager")
-def test_a_stream_that_drifts_is_told_and_so_is_that_it_recovered(
+def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
     tmp_path: Path, program: Program, free_ports: FreePorts
 ) -> None:
     store, (port,) = f"sqlite:///{tmp_path}/exporter.db", free_ports(1)
@@ -77,30 +81,46 @@ def test_a_stream_that_drifts_is_told_and_so_is_that_it_recovered(
     exporter = ExporterProcess(
         store, port, tmp_path, windows=",".join(WINDOWS), block_seconds=1, evaluation_interval_seconds=1
     )
-    drifted = "ModelFeatureDrift in fraud v1: age"
-    verdict = (
-        'mlflow_model_drift_detected{model="fraud",model_version="1",column="age",role="feature",window='
+    drift, unseen = (
+        "ModelFeatureDrift in fraud v1: age",
+        "ModelDataQualityDegraded in fraud v1: country unseen",
     )
+
+    def drifted(column: str) -> set[float | None]:
+        labels = f'model="fraud",model_version="1",column="{column}",role="feature"'
+        return {
+            exporter.sample(f'mlflow_model_drift_detected{{{labels},window="{window}"}}')
+            for window in WINDOWS
+        }
+
     try:
         exporter.await_ready()
         stream = Stream(exporter.url)
         with stream.running(), alerting(tmp_path, program, free_ports, port) as delivery:
-            for window in WINDOWS:
-                eventually(lambda window=window: exporter.sample(f'{verdict}"{window}"}}') == 0, 60)
-            stream.older = True
-            mail = delivery.mailbox.wait_for(f"[warning] {drifted}")
-            message = delivery.webhooks.wait_for_slack(f"[warning] {drifted}")
+            eventually(lambda: drifted("age") == drifted("country") == {0}, 60)
+
+            stream.older = stream.elsewhere = True
+            mail = delivery.mailbox.wait_for(f"[warning] {drift}")
             body = mail.get_body(("plain",))
             assert body is not None
             assert "Feature age of fraud v1 has drifted: PSI" in body.get_content()
             assert "serving as champion" in body.get_content()
+            message = delivery.webhooks.wait_for_slack(f"[warning] {drift}")
             assert "Feature age of fraud v1 has drifted: PSI" in message["attachments"][0]["text"]
+            message = delivery.webhooks.wait_for_slack(f"[warning] {unseen}")
+            assert "is categories that the reference does not know" in message["attachments"][0]["text"]
+            assert 1 in drifted("country")  # which is explained, and not told
 
-            stream.older = False
-            delivery.mailbox.wait_for(f"[resolved] {drifted}")
-            delivery.webhooks.wait_for_slack(f"[resolved] {drifted}")
+            stream.older = stream.elsewhere = False
+            for subject in (f"[resolved] {drift}", f"[resolved] {unseen}"):
+                delivery.mailbox.wait_for(subject)
+                delivery.webhooks.wait_for_slack(subject)
+            eventually(lambda: drifted("country") == {0}, 60)
+            delivery.let_every_group_have_its_turn()
             # Once each, unless a busy machine misses an evaluation: `for` is as short as that here.
             told = {subject for subject in delivery.mailbox.subjects if "fraud" in subject}
-            assert told == {f"[warning] {drifted}", f"[resolved] {drifted}"}
+            assert told == {
+                f"[{state}] {news}" for state in ("warning", "resolved") for news in (drift, unseen)
+            }
     finally:
         exporter.terminate()

@@ -17,7 +17,9 @@ DASHBOARDS = PROMETHEUS.parent / "grafana" / "dashboards"
 METRICS = {name: set(metric.labels) for metric in CATALOG for name in metric.series_names}
 TARGET_LABELS = {"instance", "job", "namespace", "pod"}  # from Prometheus, not from the exporter
 ALERT_LABELS = {"alertname", "severity", "cluster"}
-LABELS = set().union(*METRICS.values(), TARGET_LABELS, {"le"})
+LABELS = set().union(
+    *METRICS.values(), TARGET_LABELS, {"le"}, {"alertname", "alertstate", "severity"}
+)  # of ALERTS
 
 QUERIED = [*RULE_FILES, *RUNBOOKS]
 each_file = pytest.mark.parametrize("path", QUERIED, ids=lambda path: path.stem)
