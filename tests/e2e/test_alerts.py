@@ -73,6 +73,7 @@ class Stream:
 
 
 @pytest.mark.needs("prometheus", "alertmanager")
+@pytest.mark.timeout(240)  # four programs on a busy machine
 def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
     tmp_path: Path, program: Program, free_ports: FreePorts
 ) -> None:

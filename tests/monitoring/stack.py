@@ -128,7 +128,7 @@ def hasten_rules(directory: Path) -> None:
     (directory / "rules").mkdir()
     for path in RULE_FILES:
         text = re.sub(r"^( +(?:for|keep_firing_for)): .*$", shorten, path.read_text(), flags=re.MULTILINE)
-        (directory / "rules" / path.name).write_text(text.replace("[5m]", "[5s]"))
+        (directory / "rules" / path.name).write_text(text.replace("[5m]", "[15s]"))
 
 
 def hasten_prometheus(directory: Path, addresses: dict[str, str]) -> Path:

@@ -42,6 +42,7 @@ def watched_target(
 
 
 @pytest.mark.needs("prometheus", "alertmanager")
+@pytest.mark.timeout(240)  # three programs on a busy machine
 def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
     tmp_path: Path, program: Program, free_ports: FreePorts
 ) -> None:
@@ -85,6 +86,7 @@ def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
 
 
 @pytest.mark.needs("prometheus", "alertmanager")
+@pytest.mark.timeout(240)  # three programs on a busy machine
 def test_a_dead_exporter_is_told_and_not_taken_for_recovery(
     tmp_path: Path, program: Program, free_ports: FreePorts
 ) -> None:
