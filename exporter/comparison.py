@@ -19,6 +19,7 @@ DRIFTED, STABLE, UNDECIDED = 1, 0, -1
 
 SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
 GROSS = 3  # times the limit: drift that one window is enough for
+HELD = 0.75  # times the limit: where drift ends that was told
 STANDARD_ERRORS = 3  # above the limit, for a verdict on few rows
 # Rows 1/(1/n + 1/M) below which there is no verdict at all: a dozen rows never fire.
 MIN_ROWS = 20
@@ -89,6 +90,7 @@ def judge(
     limit: Floats,
     significance: Floats,
     then_limit: Floats | None = None,
+    held: Bools | None = None,
     *,
     confirmed: bool = False,
 ) -> npt.NDArray[np.int8]:
@@ -105,6 +107,8 @@ def judge(
         limit: (windows, columns) threshold and natural variation, NaN where that is unknown.
         significance: (windows, columns) of `now`, adjusted.
         then_limit: the limit of the windows before, where it is another.
+        held: (windows, columns) what was called drift at the evaluation before, and is as long as the excess
+            is beyond three quarters of the limit: what hovers about it is one piece of news and not twenty.
         confirmed: both windows have to be beyond the limit, however far the one is, and however few its rows.
     """
     then_limit = limit if then_limit is None else then_limit
@@ -113,6 +117,8 @@ def judge(
     significant = significance > SIGNIFICANCE
     sufficient = before_beyond if confirmed else _is_beyond(now, GROSS * limit, enough) | before_beyond
     drifted = significant & beyond & sufficient
+    if held is not None:
+        drifted |= held & significant & _is_beyond(now, HELD * limit, enough)
     unconfirmed = significant & beyond & ~drifted & ~before_enough
     stable = enough & ~drifted & ~unconfirmed & np.isfinite(limit)
     return np.where(drifted, DRIFTED, np.where(stable, STABLE, UNDECIDED)).astype(np.int8)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.aggregate import Timeline, WindowSum
-from exporter.arrays import Floats, Ints
+from exporter.arrays import Bools, Floats, Ints
 from exporter.change import ChangeEvaluation, RecentPast, judge_change, recall
-from exporter.comparison import UNDECIDED, compare, judge
+from exporter.comparison import DRIFTED, UNDECIDED, compare, judge
 from exporter.config import Window
 from exporter.measures import distances as distance
 from exporter.measures import quality
@@ -106,7 +106,7 @@ def evaluate(
         thresholds: of the version's owner.
         distances: optional ones to compute, by name.
         now: the end of the windows.
-        before: the version's last evaluation, which may know its past already.
+        before: the version's last evaluation, which may know its past already, and what it has told.
     """
     windows = tuple(sorted(windows))
     size = (reference.cells, len(reference.columns))
@@ -114,7 +114,10 @@ def evaluate(
     previous = [timeline.sum(*size, now - 2 * w.seconds, now - w.seconds) for w in windows]
     effects = _design_effects(reference, timeline, windows, now)
     age = now - timeline.oldest()
-    evaluations = judge_drift(reference, windows, current, previous, effects, thresholds, distances, age)
+    held = _told(reference, windows, before)
+    evaluations = judge_drift(
+        reference, windows, current, previous, effects, thresholds, distances, age, held
+    )
     checked = _quality_window(reference, windows)
     checks = _quality_checks(reference, current[checked], effects[checked], windows[checked])
     past = recall(reference, timeline, windows, effects, now, before.past if before is not None else None)
@@ -135,6 +138,7 @@ def judge_drift(
     thresholds: Thresholds,
     distances: tuple[str, ...] = (),
     age_seconds: float = inf,
+    held: Bools | None = None,
 ) -> tuple[WindowEvaluation, ...]:
     """Measure and judge what was counted in windows.
 
@@ -147,6 +151,7 @@ def judge_drift(
         thresholds: of the version's owner.
         distances: optional ones to compute, by name.
         age_seconds: of the oldest row. A version that is younger than a window fills a part of it.
+        held: (windows, columns) what was called drift at the evaluation before.
     """
     threshold = _thresholds(reference, thresholds)
     natural = np.stack([_natural_floor(reference, window, age_seconds) for window in windows])
@@ -157,7 +162,7 @@ def judge_drift(
     then_drift = compare(reference.layout, reference.counts, _counts(previous), effects)
     significance = adjusted_significance(np.where(judged, now_drift.p, np.nan))
     limit = threshold + natural
-    verdict = judge(now_drift, then_drift, limit, significance, threshold + then_natural)
+    verdict = judge(now_drift, then_drift, limit, significance, threshold + then_natural, held)
     verdict[:, ~judged] = UNDECIDED
 
     return tuple(
@@ -179,6 +184,15 @@ def judge_drift(
 def _thresholds(reference: Reference, thresholds: Thresholds) -> Floats:
     """(columns,)"""
     return np.array([thresholds.drift_by_column.get(c.name, thresholds.drift) for c in reference.columns])
+
+
+def _told(reference: Reference, windows: tuple[Window, ...], before: Evaluation | None) -> Bools | None:
+    """(windows, columns) what an earlier evaluation called drift, None without one."""
+    if before is None or before.reference is not reference:
+        return None
+    if tuple(each.window for each in before.windows) != windows:
+        return None
+    return np.stack([each.verdict == DRIFTED for each in before.windows])
 
 
 def _counts(sums: list[WindowSum]) -> Ints:
@@ -261,16 +275,21 @@ def _quality_checks(
     unjudged = np.array([bool(column.unjudged) for column in reference.columns])
     checks = []
     for check, applies in quality.applicable(layout).items():
-        allowance: Floats = np.zeros(len(reference.columns))
-        if not reference.provisional:
-            allowance = getattr(variation, check) if variation is not None else allowance + np.nan
+        base_ratio = quality.ratio(base_found[check], base_rows[check])
+        if reference.provisional:
+            # How much a share varies that is there by nature is unknown: as much as a single row, say. What
+            # the reference has none of is allowed nothing.
+            allowance: Floats = np.nan_to_num(np.sqrt(base_ratio * (1 - base_ratio)))
+        elif variation is not None:
+            allowance = getattr(variation, check)
+        else:
+            allowance = np.full(len(reference.columns), np.nan)
         degraded, known = quality.degraded(
             check, found[check], rows[check], base_found[check], base_rows[check], allowance, effect
         )
         if check in ("unseen", "out_of_range"):
             known = known & ~unjudged  # ids and clocks have new values by nature
         ratio = quality.ratio(found[check], rows[check])
-        base_ratio = quality.ratio(base_found[check], base_rows[check])
         checks += [
             QualityCheck(
                 column=int(column),

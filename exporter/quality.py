@@ -182,7 +182,9 @@ def _evaluate_window(
         suppressed=suppressed,
         estimates=estimates,
         no_estimate=no_estimate,
-        label_drift=_label_drift(against, window, found, before, coverage, thresholds, effect),
+        label_drift=_label_drift(
+            against, window, found, before, coverage, thresholds, effect, end - min(outcomes, default=end)
+        ),
     )
 
 
@@ -222,6 +224,7 @@ def _label_drift(
     coverage: Coverage,
     thresholds: Thresholds,
     effect: float,
+    age_seconds: float,
 ) -> WindowEvaluation | None:
     """Drift of the labels, judged as that of a feature; undecided where labels do not stand for all rows."""
     labels, index = against.reference.labels, against.layout.column("label")
@@ -229,7 +232,8 @@ def _label_drift(
         return None
     cells = slice(*against.layout.outputs.offsets[index : index + 2].tolist())
     sums = [WindowSum(part.rows, part.cells[cells], np.zeros((1, 3))) for part in (found, before)]
-    (drift,) = judge_drift(labels, (window,), sums[:1], sums[1:], np.array([[effect]]), thresholds)
+    effects = np.array([[effect]])
+    (drift,) = judge_drift(labels, (window,), sums[:1], sums[1:], effects, thresholds, (), age_seconds)
     if coverage.enough and coverage.even:
         return drift
     return replace(drift, verdict=np.full(1, UNDECIDED, np.int8))

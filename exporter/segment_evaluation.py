@@ -83,7 +83,8 @@ def evaluate_segment(
     size = (reference.cells, len(reference.columns))
     current = [timeline.sum(*size, now - w.seconds, float("inf")) for w in windows]
     previous = [timeline.sum(*size, now - 2 * w.seconds, now - w.seconds) for w in windows]
-    drift = judge_drift(reference, windows, current, previous, _effects(whole), thresholds)
+    age = now - timeline.oldest()
+    drift = judge_drift(reference, windows, current, previous, _effects(whole), thresholds, (), age)
     quality: tuple[QualityEvaluation, ...] = ()
     if against is not None:
         quality = evaluate_quality(

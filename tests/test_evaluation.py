@@ -117,6 +117,25 @@ def test_the_ordinary_verdict_needs_enough_rows_for_its_bins(bins: int, rows: in
     assert enough.verdict[0] == STABLE
 
 
+def test_drift_that_was_told_ends_well_below_the_limit() -> None:
+    reference = make_reference([AGE], [EVEN])
+    drifted, hovering, ended = (
+        make_timeline(
+            reference, {ago: cells_of([share * MODERATE + (1 - share) * EVEN], 20_000) for ago in (0, 1)}
+        )
+        for share in (1.0, 0.7, 0.5)
+    )
+    told = judge(reference, drifted)
+
+    def verdict(timeline: Timeline, before: Evaluation | None) -> int:
+        found = evaluate(reference, timeline, (DAY,), Thresholds(), (), NOW, before)
+        return int(found.windows[0].verdict[0])
+
+    assert told.windows[0].verdict[0] == DRIFTED
+    assert [verdict(hovering, before) for before in (None, told)] == [STABLE, DRIFTED]
+    assert verdict(ended, told) == STABLE
+
+
 def test_few_rows_have_to_be_gross_or_confirmed() -> None:
     reference = make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(0.4)})
     gross = {0: cells_of([GROSS], 350)}  # beyond the limit by three standard errors, not three times
@@ -445,6 +464,17 @@ def test_a_share_that_varies_in_the_reference_may_vary() -> None:
     ]
 
     assert verdicts == [True, False, None]
+
+
+def test_a_share_that_is_there_may_vary_where_nobody_knows_how_much_it_does() -> None:
+    whole, patchy = make_reference([AGE], [EVEN]), make_reference([AGE], [0.7 * EVEN])
+    night = cells_of([0.4 * EVEN], 1000)
+
+    assert [checks_of(reference, night)["age", "missing"].degraded for reference in (whole, patchy)] == [
+        True,
+        False,
+    ]
+    assert checks_of(patchy, cells_of([0.05 * EVEN], 1000))["age", "missing"].degraded
 
 
 def test_a_share_of_few_rows_has_no_verdict() -> None:

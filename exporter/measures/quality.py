@@ -88,7 +88,7 @@ def degraded(
         check: one of `CHECKS`; for `missing` a fall counts as much as a rise.
         found, rows: (..., columns) what the check found in the window, of so many rows.
         reference_found, reference_rows: (columns,) the same in the reference.
-        allowance: (columns,) 4.6 x mean deviation of the reference's chunks; NaN gives no verdict.
+        allowance: (columns,) what a share may be away by nature (`natural_variation`); NaN gives no verdict.
         design_effect: (..., columns) rows per independent row, at least 1.
     """
     effective = rows / design_effect

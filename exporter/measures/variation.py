@@ -37,6 +37,9 @@ MIN_CHUNK_ROWS = MIN_ROWS
 MIN_DRIFT_ROWS = 100
 # Of the chunks, by number, that have to tell. Nights and weekends too thin to be chunks may be unlike others.
 MIN_TOLD = 0.8
+# Of the mean of single chunks, what that of two adjacent ones is taken for where it is less: a few dozen do
+# not tell it well. It is what days give that are alike by 0.7.
+ALIKE = 0.54
 GROSS = 3  # times the limit: drift that one window is enough for
 UNKNOWN_DRIFT = 1.0  # of a column with values in too few chunks: gross drift is left to be seen
 MAX_MEAN_DRIFT = 0.5
@@ -57,11 +60,12 @@ def natural_variation(
     With e the excess (PSI - sampling floor) of a chunk against all the others together, and m the smaller one
     of two adjacent chunks, since drift takes two adjacent windows, or one three times beyond the limit:
 
-        drift = the largest of   tail mean(m),   season(m),   tail mean(e) / 3,   season(e) / 3
+        drift = the largest of   tail mean(m),   0.54 tail mean(e),   season(m),   season(e) / 3
 
     The excess is signed, so that sampling noise averages out, and leave-one-out, so that a chunk is not
-    compared with itself. `tail` is 12. The quality checks are the same of the absolute deviation of a chunk's
-    share from the whole's, with a tail of 7.5.
+    compared with itself. `tail` is 12. The quality checks are 7.5 means of the absolute deviation of a
+    chunk's share from the whole's, without what chance does in so many rows, or the usual one at an hour of
+    the week.
 
     `season` is for what is unlike the rest at its own time only, a night in windows of an hour or a weekend
     in those of a day: of the most unusual hour of the week 1.25 median + 8 median absolute deviations.
@@ -100,9 +104,9 @@ def _drift(chunks: _Chunks, layout: Layout) -> Floats:
     excess = np.where((n >= MIN_DRIFT_ROWS) & np.isfinite(excess), excess, np.nan)
     following = np.append(excess[1:], excess[-1:], axis=0)
     lasting = np.where(chunks.followed[:, None], np.fmin(excess, following), excess)
-    allowed = np.maximum(
-        _allowed(lasting, chunks.phases, DRIFT_TAIL), _allowed(excess, chunks.phases, DRIFT_TAIL) / GROSS
-    )
+    lastingly = np.maximum(_mean(lasting), ALIKE * _mean(excess))
+    seasons = np.maximum(_season(lasting, chunks.phases), _season(excess, chunks.phases) / GROSS)
+    allowed = np.maximum(DRIFT_TAIL * lastingly, seasons)
     known = np.isfinite(excess[chunks.single]).sum(axis=0) >= MIN_CHUNKS
     allowed = np.maximum(allowed, np.where(known, 0.0, UNKNOWN_DRIFT))
     return np.where(_mean(excess) > MAX_MEAN_DRIFT, np.nan, allowed)
@@ -115,7 +119,11 @@ def _checks(chunks: _Chunks, layout: Layout) -> dict[str, Floats]:
     for check in CHECKS:
         overall = ratio(found[check].sum(axis=0), of[check].sum(axis=0))
         deviation = np.abs(ratio(found[check], of[check]) - overall)
-        allowed[check] = np.where(applies[check], _allowed(deviation, chunks.phases, SHARE_TAIL), 0.0)
+        # Of a normal distribution the mean absolute deviation is sqrt(2 / pi) of the standard one.
+        chance = 2 / pi * overall * (1 - overall) * _mean(ratio(np.ones_like(of[check]), of[check]))
+        natural = np.sqrt(np.maximum(_mean(deviation) ** 2 - chance, 0.0))
+        most = np.maximum(SHARE_TAIL * natural, _season(deviation, chunks.phases, deviations=0.0))
+        allowed[check] = np.where(applies[check], np.nan_to_num(most), 0.0)
     return allowed
 
 
@@ -176,10 +184,6 @@ def _excess(
     return score - sampling_floor(pooled.mask.sum(-1), n, m), n
 
 
-def _allowed(values: Floats, phases: Ints, tail: float) -> Floats:
-    return np.maximum(tail * _mean(values), _season(values, phases))
-
-
 @dataclass(frozen=True)
 class _Chunks:
     """`counts` (chunks, cells); `phases` (chunks,) the hour of the week, or of the day, of each; `single`
@@ -234,7 +238,7 @@ def _mean(values: Floats) -> Floats:
     return mean
 
 
-def _season(values: Floats, phases: Ints) -> Floats:
+def _season(values: Floats, phases: Ints, deviations: float = SEASON_DEVIATIONS) -> Floats:
     """(columns,) what the most unusual phase that has four values allows."""
     largest = np.zeros(values.shape[1])
     for phase in np.unique(phases):
@@ -244,6 +248,6 @@ def _season(values: Floats, phases: Ints) -> Floats:
             known = of_phase[:, enough]
             usual = np.nanmedian(known, axis=0)
             deviation = np.nanmedian(np.abs(known - usual), axis=0)
-            allowed = SEASON_MARGIN * usual + SEASON_DEVIATIONS * deviation
+            allowed = SEASON_MARGIN * usual + deviations * deviation
             largest[enough] = np.maximum(largest[enough], allowed)
     return largest
