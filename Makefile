@@ -44,6 +44,9 @@ check: setup ## style and types
 bench: setup ## speed and memory, beside what they are compared with
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+study: setup ## how often clean traffic pages and how soon what breaks does, into the README; ten minutes or more
+	@nice -n 19 $(BIN)/python -m tests.study --write
+
 dashboards: setup ## grafana/dashboards from the Python beside it
 	$(BIN)/python grafana/build.py
 
@@ -58,4 +61,4 @@ lock: setup ## the newest versions of everything into the lock files
 clean: ## remove what was made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test check bench dashboards lock clean
+.PHONY: help setup demo test check bench study dashboards lock clean

@@ -6,6 +6,8 @@ airports as a model of its own.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,12 +23,19 @@ from exporter.columns import from_arrow
 from exporter.config import Settings
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
+from tests.study.figures import Delay, Row
+from tests.study.peers import PEERS, alarms
+from tests.study.replay import replay
+from tests.study.rules import conditions, firing, pages
 
 COLUMNS = ["dep_delay", "arr_delay", "air_time", "distance", "hour", "carrier", "origin", "dest"]
 ZONE = "America/New_York"
 LIVE = pd.Timestamp("2013-04-01", tz=ZONE)
 END = pd.Timestamp("2014-01-01", tz=ZONE)
 SETTINGS = Settings()
+STEP_SECONDS = 7200
+AIRPORTS = ("EWR", "JFK", "LGA")
+ROWS = ["flights, New York", *(f"flights, {airport} alone" for airport in AIRPORTS)]
 
 
 def load_flights() -> pd.DataFrame | None:
@@ -72,3 +81,66 @@ def seconds(times: pd.Series | pd.DatetimeIndex) -> Floats:
     """Since the epoch."""
     since = pd.DatetimeIndex(times) - pd.Timestamp(0, tz="UTC")
     return np.asarray(since.total_seconds(), np.float64)
+
+
+def _run(part: pd.DataFrame, name: str) -> Row:
+    reference = flights_reference(part)
+    blocks = flights_blocks(reference, part)
+    moments = range(int(LIVE.timestamp()) + STEP_SECONDS, int(END.timestamp()) + 1, STEP_SECONDS)
+    met = ((each.at, conditions(each)) for each in replay(reference, blocks, moments))
+    told = pages(firing(met, STEP_SECONDS))
+    for page in told:
+        print(
+            f"{name}: {pd.Timestamp(page.at, unit='s', tz=ZONE)}: {page.alert} {page.columns}",
+            file=sys.stderr,
+        )
+    found = alarms(reference, _days(reference, blocks))
+    peers = {peer: int(beyond.any(axis=1).sum()) for peer, beyond in found.items()}
+    days = (END - LIVE).days
+    return Row(name, days, len(moments) * len(SETTINGS.windows), len(told), peers)
+
+
+def _days(reference: Reference, blocks: Mapping[int, Aggregate]) -> Ints:
+    """(1, days, cells), by the days of New York but for the hour of summer time."""
+    first = int(LIVE.timestamp())
+    days = np.zeros((1, (END - LIVE).days, reference.cells), np.int64)
+    for start, block in blocks.items():
+        days[0, min((start - first) // 86400, days.shape[1] - 1)] += block.counts
+    return days
+
+
+def run_flights() -> list[Row]:
+    """New York as one model, and each of its airports; nothing without the package."""
+    flights = load_flights()
+    if flights is None:
+        return []
+    flights = with_predictions(flights)
+    parts = [flights[flights["origin"] == airport].drop(columns="origin") for airport in AIRPORTS]
+    return [_run(part, name) for part, name in zip((flights, *parts), ROWS, strict=True)]
+
+
+def run_late_clock() -> list[Delay]:
+    """A clock that is five minutes late from a morning on, on eight mornings of autumn."""
+    flights = load_flights()
+    if flights is None:
+        return []
+    flights = with_predictions(flights)
+    reference = flights_reference(flights)
+    hours, peers = [], {name: [] for name in PEERS}
+    for morning in pd.date_range("2013-10-08 06:00", periods=8, freq="9D", tz=ZONE):
+        late = flights["dep_delay"].where(flights["timestamp"] < morning, flights["dep_delay"] + 5)
+        blocks = flights_blocks(reference, flights.assign(dep_delay=late))
+        begin = int(morning.timestamp())
+        hours.append(float("inf"))
+        for evaluation in replay(reference, blocks, range(begin, begin + 7 * 86400 + 1, 3600)):
+            if any(alert.column == "dep_delay" for alert in conditions(evaluation)):
+                hours[-1] = (evaluation.at - begin) / 3600
+                break
+        place = [column.name for column in reference.columns].index("dep_delay")
+        day = (morning - LIVE).days
+        for name, beyond in alarms(reference, _days(reference, blocks)).items():
+            told = np.flatnonzero(beyond[day : day + 7, place])
+            peers[name].append(float(24 * (told[0] + 1) - 6) if len(told) else float("inf"))
+    return [
+        Delay("flights: 5 minutes more", tuple(hours), {name: tuple(found) for name, found in peers.items()})
+    ]

@@ -10,7 +10,6 @@ from exporter.evaluation import Evaluation, Thresholds, evaluate
 from exporter.reference import Reference
 
 SETTINGS = Settings()
-LONGEST_SECONDS = 2 * max(window.seconds for window in SETTINGS.windows)
 
 
 def replay(
@@ -18,18 +17,23 @@ def replay(
 ) -> Iterator[Evaluation]:
     """Evaluate at each moment what had been counted by then, with the default windows and thresholds."""
     coarse = _coarse(blocks)
+    evaluation = None
     for now in moments:
         horizon = Timeline(SETTINGS).horizon(now)
+        oldest = int(now) - SETTINGS.retention_seconds
         timeline = Timeline(
             SETTINGS,
             _between(blocks, horizon, int(now), SETTINGS.block_seconds),
-            _between(coarse, horizon - LONGEST_SECONDS, horizon, SETTINGS.coarse_seconds),
+            _between(coarse, oldest, horizon, SETTINGS.coarse_seconds),
         )
-        yield evaluate(reference, timeline, SETTINGS.windows, Thresholds(), (), now)
+        evaluation = evaluate(reference, timeline, SETTINGS.windows, Thresholds(), (), now, evaluation)
+        yield evaluation
 
 
 def _between(blocks: Mapping[int, Aggregate], start: int, end: int, length: int) -> dict[int, Aggregate]:
-    return {at: blocks[at] for at in range(-(-start // length) * length, end, length) if at in blocks}
+    """Whole blocks from a start on, to the last that has ended."""
+    starts = range(-(-start // length) * length, end - length + 1, length)
+    return {at: blocks[at] for at in starts if at in blocks}
 
 
 def _coarse(blocks: Mapping[int, Aggregate]) -> dict[int, Aggregate]:

@@ -1,12 +1,12 @@
 """Evaluations -> alerts -> pages: what prometheus/rules and prometheus/alertmanager.yml make of them.
 
-The rules pass verdicts on, so their logic is short: which verdict is whose alert, `for`, `keep_firing_for`,
-no drift alert on a provisional verdict. All versions of the study carry an alias. The durations are read
-from the rules; a test runs a sample through promtool with the rules themselves and compares every alert at
-every moment.
+The rules pass verdicts on, so their logic is short: which verdict is whose alert, no drift alert on a
+provisional verdict, no change alert beside a drift verdict, `for` and `keep_firing_for`. All versions of the
+study carry an alias. Durations are read from the rules; a test runs a sample through promtool with the rules
+themselves and compares every alert at every moment.
 
-A page is what wakes somebody: the first mail of a group (alert, severity, model, version). Columns that join
-a group that is firing already, and its repetition after a day, are not counted again.
+A page is what wakes somebody: the first message of a group (alert, severity, model, version). Columns that
+join a group that is firing already, and its repetition after a day, are not counted again.
 """
 
 from __future__ import annotations
@@ -20,77 +20,37 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from exporter.comparison import DRIFTED
+from exporter.arrays import Bools
+from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation import Evaluation
 
-RULES = Path(__file__).parents[2] / "prometheus" / "rules" / "models.yml"
-DRIFT_ALERTS = {
+RULES = Path(__file__).parents[2] / "prometheus" / "rules"
+DRIFT = {
     "feature": "ModelFeatureDrift",
     "prediction": "ModelPredictionDrift",
     "score": "ModelPredictionDrift",
 }
-EXPLAIN_DRIFT = ("unseen", "out_of_range")  # of the same column: alertmanager.yml inhibits the drift
+CHANGE = {
+    "feature": "ModelFeatureChanged",
+    "prediction": "ModelPredictionChanged",
+    "score": "ModelPredictionChanged",
+}
+DATA_QUALITY, MANY = "ModelDataQualityDegraded", "ModelManyFeaturesDrifted"
+STUDIED = {*DRIFT.values(), *CHANGE.values(), DATA_QUALITY, MANY}
+EXPLAIN_DRIFT = ("unseen", "out_of_range")  # of the same column: alertmanager.yml inhibits drift and change
 HALF = 0.5  # more bad values than in the reference by so much are critical
+MANY_FEATURES = 3
 
 
 @dataclass(frozen=True, order=True)
 class Alert:
-    """One alert of a version; `check` is empty for drift."""
+    """One alert of a version; `check` is empty for drift, `column` for many of them."""
 
     name: str
     severity: str
-    column: str
-    role: str
+    column: str = ""
+    role: str = ""
     check: str = ""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A group began to fire at `at` (seconds since the epoch); `columns` are those of its first mail."""
-
-    at: float
-    alert: str
-    columns: tuple[str, ...]
-
-
-def conditions(evaluation: Evaluation) -> set[Alert]:
-    """What the rules' expressions select at one moment."""
-    columns = evaluation.reference.columns
-    found = set()
-    if not evaluation.reference.provisional:
-        drifted = np.any([window.verdict == DRIFTED for window in evaluation.windows], axis=0)
-        for place in np.flatnonzero(drifted).tolist():
-            column = columns[place]
-            found.add(Alert(DRIFT_ALERTS[column.role], "warning", column.name, column.role))
-    for check in evaluation.checks:
-        if check.degraded:
-            column = columns[check.column]
-            severities = ["warning"]
-            if check.ratio - check.reference_ratio > HALF:
-                severities.append("critical")
-            found |= {
-                Alert("ModelDataQualityDegraded", severity, column.name, column.role, check.check)
-                for severity in severities
-            }
-    return found
-
-
-@cache
-def durations() -> dict[tuple[str, str], tuple[float, float]]:
-    """`for` and `keep_firing_for` in seconds by alert and severity."""
-    return {
-        (rule["alert"], rule["labels"]["severity"]): (
-            _seconds(rule.get("for", "0s")),
-            _seconds(rule.get("keep_firing_for", "0s")),
-        )
-        for group in yaml.safe_load(RULES.read_text())["groups"]
-        for rule in group["rules"]
-        if "alert" in rule
-    }
-
-
-def _seconds(text: str) -> float:
-    return sum(int(n) * {"s": 1, "m": 60, "h": 3600}[unit] for n, unit in re.findall(r"(\d+)([smh])", text))
 
 
 @dataclass(frozen=True)
@@ -102,31 +62,84 @@ class Firing:
     end: float
 
 
+@dataclass(frozen=True)
+class Page:
+    """A group began to fire at `at` (seconds since the epoch); `columns` are those of its first message."""
+
+    at: float
+    alert: str
+    columns: tuple[str, ...]
+
+
+def conditions(evaluation: Evaluation) -> set[Alert]:
+    """What the rules' expressions select at one moment."""
+    columns = evaluation.reference.columns
+    found = set()
+    decided = np.zeros(len(columns), np.bool_)
+    if not evaluation.reference.provisional:
+        verdicts = np.stack([window.verdict for window in evaluation.windows])
+        decided = (verdicts != UNDECIDED).any(axis=0)
+        for place in np.flatnonzero((verdicts == DRIFTED).any(axis=0)).tolist():
+            found.add(Alert(DRIFT[columns[place].role], "warning", columns[place].name, columns[place].role))
+        features = np.array([column.role == "feature" for column in columns])
+        drifted, stable = ((verdicts[:, features] == v).sum(axis=1) for v in (DRIFTED, STABLE))
+        if ((drifted >= MANY_FEATURES) & (drifted >= stable)).any():
+            found.add(Alert(MANY, "warning"))
+    for place in np.flatnonzero(_changed(evaluation) & ~decided).tolist():
+        found.add(Alert(CHANGE[columns[place].role], "warning", columns[place].name, columns[place].role))
+    for check in evaluation.checks:
+        if check.degraded:
+            column = columns[check.column]
+            severities = ["warning"]
+            if check.ratio - check.reference_ratio > HALF:
+                severities.append("critical")
+            found |= {Alert(DATA_QUALITY, s, column.name, column.role, check.check) for s in severities}
+    return found
+
+
+def _changed(evaluation: Evaluation) -> Bools:
+    changed = np.zeros(len(evaluation.reference.columns), np.bool_)
+    for change in evaluation.changes:
+        changed |= change.verdict == DRIFTED
+    return changed
+
+
+@cache
+def durations() -> dict[tuple[str, str], tuple[float, float]]:
+    """`for` and `keep_firing_for` in seconds by alert and severity."""
+    return {
+        (rule["alert"], rule["labels"]["severity"]): (
+            _seconds(rule.get("for", "0s")),
+            _seconds(rule.get("keep_firing_for", "0s")),
+        )
+        for path in RULES.glob("*.yml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") in STUDIED
+    }
+
+
+def _seconds(text: str) -> float:
+    return sum(int(n) * {"s": 1, "m": 60, "h": 3600}[unit] for n, unit in re.findall(r"(\d+)([smh])", text))
+
+
 def firing(moments: Iterable[tuple[float, set[Alert]]], step_seconds: float) -> list[Firing]:
     """When each alert fires, if what is met at a moment is met for a step from then on."""
     runs: dict[Alert, list[list[float]]] = {}
     for now, met in moments:
         for alert in met:
-            of_alert = runs.setdefault(alert, [])
             wait, keep = durations()[alert.name, alert.severity]
-            if of_alert and now <= of_alert[-1][1] + keep:
-                of_alert[-1][1] = now + step_seconds
+            of_alert = runs.setdefault(alert, [])
+            if of_alert and now <= of_alert[-1][1]:
+                of_alert[-1][1] = now + step_seconds + keep
             elif step_seconds >= wait:
-                of_alert.append([now, now + step_seconds])
-    return [
-        Firing(
-            alert,
-            start + durations()[alert.name, alert.severity][0],
-            end + durations()[alert.name, alert.severity][1],
-        )
-        for alert, found in runs.items()
-        for start, end in found
-    ]
+                of_alert.append([now + wait, now + step_seconds + keep])
+    return [Firing(alert, start, end) for alert, found in runs.items() for start, end in found]
 
 
 def pages(fired: list[Firing]) -> list[Page]:
     """The beginnings of groups, without what alertmanager.yml inhibits."""
-    found = []
+    found: list[Page] = []
     before: set[tuple[str, str]] = set()
     for now in sorted({time for one in fired for time in (one.start, one.end)}):
         active = {one.alert for one in fired if one.start <= now < one.end}
@@ -142,6 +155,8 @@ def pages(fired: list[Firing]) -> list[Page]:
 
 
 def _inhibits(source: Alert, target: Alert) -> bool:
+    if source.name == MANY:
+        return target.name in (DRIFT["feature"], CHANGE["feature"])
     if (source.column, source.role) != (target.column, target.role):
         return False
     explained = source.check in EXPLAIN_DRIFT and not target.check

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +46,7 @@ class World:
     replicas: int = 1
     batch_hour: int | None = None  # all rows of a day in one block
 
-    def draw(self, days: int, seed: tuple[int, ...], change: Change | None = None) -> Model:
+    def draw(self, days: int, seed: tuple[int, ...], changes: Sequence[Change] = ()) -> Model:
         """A model of this world with so many days of live traffic."""
         draw = np.random.default_rng(seed)
         laws = dict(zip(self._names(), self._laws(), strict=True))
@@ -57,7 +57,7 @@ class World:
         past, live = hours < 0, hours >= 0
         reference = self._reference(laws, shifts[past], rates[past], nulls[past], draw)
         shares = _cell_shares(reference, laws, shifts[live], nulls[live])
-        if change is not None:
+        for change in changes:
             change.apply(reference, laws, shares, shifts[live], nulls[live])
         return Model(reference, *self._traffic(reference, shares, rates[live], draw))
 

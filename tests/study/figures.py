@@ -1,0 +1,85 @@
+"""Runs of the study -> rates with what chance allows -> Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scipy.special import gammaincinv
+
+from tests.study.peers import PEERS
+
+QUARTER_DAYS, WEEK_DAYS = 365.25 / 4, 7
+
+
+@dataclass(frozen=True)
+class Row:
+    """A scenario: pages, and days on which a peer's job tells of drift, in so many model-days."""
+
+    scenario: str
+    days: float
+    windows: int
+    pages: int
+    peers: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Hours until an incident is told, of each run, infinity where it is not within the time looked at."""
+
+    incident: str
+    hours: tuple[float, ...]
+    peers: dict[str, tuple[float, ...]]
+
+
+def upper_bound(events: int) -> float:
+    """The Poisson mean with which so few events come in 5 % of the times (Garwood 1936), one-sided.
+
+    >>> round(upper_bound(0), 2)
+    3.0
+    """
+    return float(gammaincinv(events + 1, 0.95))
+
+
+def per_quarter(row: Row) -> tuple[float, float]:
+    """Pages per model and quarter, and the bound that the rate is below with 95 % confidence."""
+    quarters = row.days / QUARTER_DAYS
+    return row.pages / quarters, upper_bound(row.pages) / quarters
+
+
+def alarms_table(rows: Iterable[Row]) -> str:
+    """One line for each scenario."""
+    lines = [
+        "| Clean traffic | Windows | Pages per model-week | Pages per model-quarter (95 %) | "
+        + " | ".join(PEERS)
+        + " |",
+        "| --- " * (4 + len(PEERS)) + "|",
+    ]
+    for row in rows:
+        rate, bound = per_quarter(row)
+        peers = [f"{row.peers[name] / row.days:.0%}" for name in PEERS]
+        lines.append(
+            f"| {row.scenario} | {row.windows:,} | {row.pages * WEEK_DAYS / row.days:.2f} "
+            f"| {rate:.1f} (< {bound:.1f}) | {' | '.join(peers)} |"
+        )
+    return "\n".join(lines)
+
+
+def delays_table(delays: Iterable[Delay]) -> str:
+    """One line for each incident: the median delay, and in how many runs it is told."""
+    lines = [
+        "| Incident | mlflow-exporter | " + " | ".join(PEERS) + " |",
+        "| --- " * (2 + len(PEERS)) + "|",
+    ]
+    for delay in delays:
+        cells = [_delay(delay.hours), *(_delay(delay.peers[name]) for name in PEERS)]
+        lines.append(f"| {delay.incident} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _delay(hours: tuple[float, ...]) -> str:
+    told = sorted(hour for hour in hours if hour < float("inf"))
+    if not told:
+        return "never"
+    text = f"{told[len(told) // 2]:.0f} h"
+    return text if len(told) == len(hours) else f"{text}, in {len(told)} of {len(hours)}"

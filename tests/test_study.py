@@ -1,0 +1,180 @@
+"""The study itself: its worlds are what they say, its rules are the rules, and the README has its tables."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.aggregate import fold
+from exporter.binning import bin_columns
+from exporter.columns import from_arrow
+from exporter.config import Settings
+from exporter.evaluation import Evaluation
+from exporter.exposition import Format, render
+from exporter.series import SeriesCollector, VersionView
+from exporter.telemetry import Telemetry
+from tests.monitoring.alerting import RULE_FILES
+from tests.study.figures import Row, alarms_table, per_quarter
+from tests.study.laws import ALL, MANY, ZEROS
+from tests.study.replay import replay
+from tests.study.rules import CHANGE, DATA_QUALITY, DRIFT, STUDIED, Alert, conditions, firing, pages
+from tests.study.rules import MANY as MANY_FEATURES
+from tests.study.scenarios import Scenario
+from tests.study.simulation import run_scenario
+from tests.study.worlds import START, Change, World
+
+HOLD_MINUTES = 20  # longer than any `keep_firing_for` here and what bridges a failed scrape
+
+
+def test_shares_of_a_law_are_those_of_its_values() -> None:
+    laws = dict(enumerate((*ALL, *ZEROS, *MANY)))
+    world = World(columns=len(laws) + 2, laws=tuple(laws.values()), reference_rows=3000, missing=0)
+    reference = world.draw(1, (1,)).reference
+    latent = 0.3 + np.random.default_rng(2).standard_normal(50_000)
+    values = {
+        ("feature", f"feature{k:02d}"): from_arrow(pa.array(law.values(latent))) for k, law in laws.items()
+    }
+    binned = bin_columns(reference, values, len(latent), np.zeros(len(latent)))
+    folded = fold(reference, binned, np.zeros(len(latent), np.int64), None)[0].counts / len(latent)
+
+    for k, law in laws.items():
+        start = reference.offsets[k]
+        expected = law.shares(reference.columns[k], np.array([0.3]))[0]
+        np.testing.assert_allclose(folded[start : start + reference.columns[k].bins], expected, atol=0.01)
+
+
+def test_a_clean_model_gets_no_page() -> None:
+    world = World(columns=5, rows_per_day=2000, reference_rows=5000, season=(0.3, 0.3, 0.1), replicas=2)
+
+    row = run_scenario(Scenario("smoke", world, days=3, step_seconds=6 * 3600), 0, models=1)
+
+    assert (row.pages, row.windows) == (0, 36)
+
+
+def test_no_page_in_ten_weeks_is_not_no_page_ever() -> None:
+    row = Row("quiet", 70, 1000, 0, {"PSI > 0.1": 7, "PSI > 0.2": 0, "p < 0.05": 70})
+
+    assert per_quarter(row) == (0, pytest.approx(3.91, abs=0.01))
+    assert "| quiet | 1,000 | 0.00 | 0.0 (< 3.9) | 10% | 0% | 100% |" in alarms_table([row])
+
+
+def test_alerts_of_one_version_are_one_page_until_all_have_ended() -> None:
+    age, income = (Alert("ModelFeatureDrift", "warning", column, "feature") for column in ("age", "income"))
+    moments = [
+        (0.0, {age}),
+        (3600.0, {age, income}),
+        (7200.0, {income}),
+        (10_800.0, set()),
+        (14_400.0, {age}),
+    ]
+
+    found = pages(firing(moments, 3600))
+
+    assert [(page.at, page.columns) for page in found] == [(60.0, ("age",)), (14_460.0, ("age",))]
+
+
+def test_a_feed_that_brings_unseen_values_is_one_page_and_not_two() -> None:
+    drift = Alert("ModelFeatureDrift", "warning", "city", "feature")
+    unseen = Alert(DATA_QUALITY, "warning", "city", "feature", "unseen")
+
+    assert [page.alert for page in pages(firing([(0.0, {drift, unseen})], 3600))] == [DATA_QUALITY]
+
+
+# -- the rules ----------------------------------------------------------------------------------------------
+
+
+def series_of(evaluations: list[Evaluation]) -> dict[str, list[str]]:
+    """What promtool is given of each series of /metrics, a value or none for each evaluation."""
+    collector = SeriesCollector(Settings(), Telemetry())
+    found: dict[str, list[str]] = {}
+    for place, evaluation in enumerate(evaluations):
+        reference = evaluation.reference
+        view = VersionView(
+            "flights",
+            "1",
+            ("champion",),
+            reference=reference,
+            evaluation=evaluation,
+            values=np.zeros(reference.cells, np.int64),
+        )
+        page = render(collector.collect([view], evaluation.at).families, Format.TEXT).decode()
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                if re.match(
+                    "mlflow_model_(drift|change|data_quality|columns|alias_info|version_info)", sample.name
+                ):
+                    labels = ",".join(f"{name}={json.dumps(text)}" for name, text in sample.labels.items())
+                    held = found.setdefault(
+                        f"{sample.name}{{{labels}}}", [f"_x{HOLD_MINUTES}"] * len(evaluations)
+                    )
+                    held[place] = f"{sample.value!r}x{HOLD_MINUTES - 1}"
+    return found
+
+
+def spell(alerts: set[Alert]) -> list[dict[str, object]]:
+    """The result of an expression, as promtool wants it."""
+    labels = []
+    for alert in sorted(alerts):
+        pairs = {"alertname": alert.name, "check": alert.check, "column": alert.column, "role": alert.role}
+        pairs["severity"] = alert.severity
+        labels.append(", ".join(f"{name}={json.dumps(text)}" for name, text in pairs.items() if text))
+    return [{"labels": f"{{{text}}}", "value": 1} for text in labels]
+
+
+SHIFTED = [Change(30, f"feature{k:02d}", shift=1.5) for k in range(3)]
+WORLDS = {
+    "broken": (
+        World(columns=8, reference_rows=20_000),
+        [*SHIFTED, Change(36, "feature03", nulls=0.9)],
+        range(28, 60, 2),
+    ),
+    "changed": (World(columns=5, timestamps=False), [Change(20 * 24, shift=1.5)], range(20 * 24, 23 * 24, 6)),
+}
+EXPECTED = {
+    "broken": {DRIFT["feature"], MANY_FEATURES, DATA_QUALITY},
+    "changed": {CHANGE["feature"]},
+}
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Callable[[str], str]) -> None:
+    world, changes, hours = WORLDS[name]
+    model = world.draw(24, (7,), changes)
+    evaluations = list(replay(model.reference, model.blocks, [START + hour * 3600 for hour in hours]))
+    met = [(float(60 * HOLD_MINUTES * k), conditions(each)) for k, each in enumerate(evaluations)]
+    fired = firing(met, 60 * HOLD_MINUTES)
+    names = "|".join(sorted(STUDIED))
+    expectations = []
+    for begin, _ in met:
+        at = begin + 60 * (HOLD_MINUTES - 2)
+        firing_then = {one.alert for one in fired if one.start <= at < one.end}
+        expectations.append(
+            {
+                "expr": "count by (alertname, severity, column, role, check) "
+                f'(ALERTS{{alertstate="firing", alertname=~"{names}"}})',
+                "eval_time": f"{at:.0f}s",
+                "exp_samples": spell(firing_then),
+            }
+        )
+    inputs = [{"series": series, "values": " ".join(held)} for series, held in series_of(evaluations).items()]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": expectations}
+    path = tmp_path / "study.test.yml"
+    path.write_text(
+        json.dumps({"rule_files": [str(f) for f in RULE_FILES], "evaluation_interval": "1m", "tests": [test]})
+    )
+
+    done = subprocess.run(
+        [program("promtool"), "test", "rules", str(path)], capture_output=True, text=True, timeout=100
+    )
+
+    assert {one.alert.name for one in fired} == EXPECTED[name]
+    assert done.returncode == 0, (done.stdout + done.stderr)[:5000]
