@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.arrays import Floats, Ints
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FINE, COARSE = 0, 1  # families of aggregates
 DAY_SECONDS = 86400
 _Row = TypeVar("_Row")
