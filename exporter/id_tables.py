@@ -66,7 +66,6 @@ class _Heap:
 @dataclass(frozen=True)
 class _Sealed:
     number: int
-    rows: int
     ids: IdFilter
 
 
@@ -93,9 +92,10 @@ class IdTables(Generic[Row]):
 
     def open(self, connection: sa.Connection) -> None:
         """Take over what is there, and seal it."""
+        of_kind = schema.id_filters.c.name.startswith(self._kind.prefix, autoescape=True)
         stored = {
             row.name: IdFilter.decode(bytes(row.payload))
-            for row in connection.execute(sa.select(schema.id_filters))
+            for row in connection.execute(sa.select(schema.id_filters).where(of_kind))
         }
         for name in sa.inspect(connection).get_table_names():
             parts = re.fullmatch(rf"{self._kind.prefix}(\d+)(?:_(\d+))?", name)
@@ -106,9 +106,8 @@ class IdTables(Generic[Row]):
                 last = connection.scalar(sa.text(f"SELECT max(n) FROM {name}"))  # noqa: S608 - our own name
                 self._heaps[day] = _Heap(next=0 if last is None else int(last) + 1)
             else:
-                rows = int(connection.scalar(sa.text(f"SELECT count(*) FROM {name}")) or 0)  # noqa: S608
                 ids = stored.get(name) or self._make_filter(connection, name)
-                self._sealed.setdefault(day, []).append(_Sealed(int(parts[2]), rows, ids))
+                self._sealed.setdefault(day, []).append(_Sealed(int(parts[2]), ids))
         for tables in self._sealed.values():
             tables.sort(key=lambda table: table.number)
         self.follow(self.seal(connection))
@@ -167,11 +166,11 @@ class IdTables(Generic[Row]):
         sealed = {}
         columns = ", ".join(self._kind.columns)
         for day, heap in self._heaps.items():
-            newest = self._sealed[day][-1] if day in self._sealed else None
-            rows, number = heap.next, 0
-            if newest is not None:
-                merges = newest.rows + rows <= TABLE_ROWS
-                rows, number = (newest.rows + rows, newest.number) if merges else (rows, newest.number + 1)
+            number = 0
+            if day in self._sealed:
+                number = self._sealed[day][-1].number
+                count = sa.text(f"SELECT count(*) FROM {self._name(day, number)}")  # noqa: S608 - our own name
+                number += int(connection.scalar(count) or 0) + heap.next > TABLE_ROWS
             name, of_heap = self._name(day, number), self._name(day)
             connection.exec_driver_sql(schema.create_statement(self._kind.sealed(name), connection.dialect))
             connection.exec_driver_sql(
@@ -180,7 +179,7 @@ class IdTables(Generic[Row]):
             )
             connection.exec_driver_sql(f"DROP TABLE {of_heap}")
             ids = self._make_filter(connection, name)
-            sealed[day] = _Sealed(number, rows, ids)
+            sealed[day] = _Sealed(number, ids)
         return sealed
 
     def follow(self, sealed: dict[int, _Sealed]) -> None:

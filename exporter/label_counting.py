@@ -18,7 +18,7 @@ from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
 from exporter.schema import LabelRow, PredictionRow
 from exporter.scores import parse_scores
-from exporter.segments import split_by_segment
+from exporter.segments import coarse_starts, split_by_segment
 
 
 def count_outcomes(
@@ -81,7 +81,7 @@ def fold_pairs(
         encode_texts([label.label for _, label in pairs]),
         encode_texts([p.prediction for p, _ in pairs]),
         _scores(binning.layout, [p for p, _ in pairs]),
-        (times // settings.coarse_seconds).astype(np.int64) * settings.coarse_seconds,
+        coarse_starts(times, settings.coarse_seconds),
         sign,
     )
 

@@ -40,7 +40,6 @@ from exporter.schema import (
 )
 from exporter.transaction import Transaction
 
-IDS_AT_ONCE = 50_000
 _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
 

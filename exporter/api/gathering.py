@@ -22,6 +22,15 @@ from exporter.service import Service
 MAX_ROWS = 20_000  # together: beyond, the first wait longer than merging saves
 
 
+def prepare_counted(service: Service, source: Source, batch: Batch, key: str = "") -> Prepared:
+    """As `prepare`; rows that it refuses are counted."""
+    try:
+        return prepare(source, batch, service.fleet, service.settings, service.clock(), key)
+    except RequestError:
+        service.telemetry.count_rows("prediction", "rejected", batch.rows)
+        raise
+
+
 @dataclass(frozen=True)
 class _Waiting:
     request: Request
@@ -64,17 +73,9 @@ class Gathering:
         batch = merge([each.batch for each in group])
         source = Source.of([each.request for each in group], [each.batch.rows for each in group])
         try:
-            prepared = prepare(source, batch, service.fleet, service.settings, service.clock())
-        except RequestError as error:
-            service.telemetry.count_rows("prediction", "rejected", batch.rows)
-            _fail(group, error)
-            return
-        except Exception as error:  # noqa: BLE001 - it is the callers', who wait for it
-            _fail(group, error)
-            return
-        try:
+            prepared = prepare_counted(service, source, batch)
             committed = asyncio.wrap_future(service.writer.submit(prepared))
-        except RequestError as error:
+        except Exception as error:  # noqa: BLE001 - it is the callers', who wait for it
             _fail(group, error)
             return
         committed.add_done_callback(lambda done: _answer(group, prepared, done))

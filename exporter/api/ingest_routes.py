@@ -21,11 +21,11 @@ from starlette.routing import Route
 from exporter.api import wire
 from exporter.api.access import authorizer
 from exporter.api.bodies import BodyReader
-from exporter.api.gathering import Gathering
+from exporter.api.gathering import Gathering, prepare_counted
 from exporter.api.problems import REFUSALS
 from exporter.committer import Answer
 from exporter.errors import RequestError
-from exporter.ingest import Prepared, Source, prepare
+from exporter.ingest import Prepared, Source
 from exporter.ingest import Request as IngestRequest
 from exporter.label_samples import decode_labels
 from exporter.labelling import PreparedLabels, prepare_labels
@@ -161,13 +161,8 @@ class IngestRoutes:
         return decode_predictions(request.body, request.content_type, request.query, self._service.settings)
 
     def _prepare_predictions(self, request: IngestRequest, key: str) -> Prepared:
-        service, batch = self._service, self._decode_predictions(request)
-        try:
-            source = Source.of([request], [batch.rows])
-            return prepare(source, batch, service.fleet, service.settings, service.clock(), key)
-        except RequestError:
-            service.telemetry.count_rows("prediction", "rejected", batch.rows)
-            raise
+        batch = self._decode_predictions(request)
+        return prepare_counted(self._service, Source.of([request], [batch.rows]), batch, key)
 
     def _prepare_labels(self, request: IngestRequest, key: str) -> PreparedLabels:
         service = self._service
