@@ -17,7 +17,7 @@ from exporter.deduplication import Identity, find_repeated, identify
 from exporter.errors import MalformedError, RequestError
 from exporter.fleet import Binning, Fleet, Status, Totals, Version
 from exporter.ingest import Part, Prepared, count_spooled
-from exporter.label_counting import count_outcomes
+from exporter.label_counting import count_joined
 from exporter.label_tables import LabelTables
 from exporter.labelling import Joining, LabelAnswer, PreparedLabels
 from exporter.store import Store
@@ -80,7 +80,7 @@ class Committer:
                     outcomes.append(_answer(request, [next(identities) for _ in request.parts]))
                 if request.key is not None:
                     transaction.remember_key(request.key, request.body, now)
-            count_outcomes(commit, joining.outcomes, self._fleet.by_key, self._settings)
+            count_joined(commit, joining.joined, self._fleet.by_key, self._settings)
             commit.write(transaction)
         commit.apply()
         return outcomes

@@ -1,9 +1,8 @@
-"""Joined rows -> outcomes of the hour in which each prediction was made."""
+"""Pairs of predictions and labels -> outcomes of the hour in which each prediction was made."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,43 +12,27 @@ from exporter.commit import Commit
 from exporter.config import Settings
 from exporter.fleet import Binning, Totals, Version
 from exporter.labelled_rows import class_scores
-from exporter.labelling import Outcome
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
-from exporter.schema import LabelRow, PredictionRow
+from exporter.pairs import Joined, Pairs
 from exporter.scores import parse_scores
-from exporter.segments import coarse_starts, split_by_segment
+from exporter.segments import coarse_starts
 
 
-def count_outcomes(
-    commit: Commit,
-    outcomes: Iterable[Outcome],
-    find_version: Callable[[int], Version | None],
-    settings: Settings,
+def count_joined(
+    commit: Commit, joined: Joined, find_version: Callable[[int], Version | None], settings: Settings
 ) -> None:
     """Add what a join changes to a commit; nothing of versions that are followed no more."""
-    by_version: dict[int, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        by_version[outcome.prediction.version_id].append(outcome)
-    for key, changed in by_version.items():
-        version = find_version(key)
-        if version is None:
-            continue
-        new = [outcome for outcome in changed if outcome.first]
-        delays = np.array([max(0.0, o.label.at - o.prediction.at) for o in new])
-        buckets = np.bincount(
-            np.searchsorted(LABEL_DELAY_BOUNDS, delays), minlength=len(LABEL_DELAY_BOUNDS) + 1
-        )
-        values = np.zeros(len(version.live.totals.values), np.int64)
-        totals = Totals(
-            values=values, labels=len(new), label_delay=buckets, label_delay_sum=float(delays.sum())
-        )
-        commit.add_totals(version, totals)
-        binning = version.binning
-        if binning is None:
-            continue
-        for sign in (-1, 1):
-            pairs = [(o.prediction, o.label) for o in changed if o.sign == sign]
+    for changed, sign in ((joined.removed, -1), (joined.added, 1), (joined.first, 1)):
+        for key, pairs in changed.by_version():
+            version = find_version(key)
+            if version is None:
+                continue
+            if changed is joined.first:
+                commit.add_totals(version, _delays(version, pairs))
+            binning = version.binning
+            if binning is None:
+                continue
             for hour, counted in fold_pairs(binning, pairs, settings, sign).items():
                 commit.add_outcomes(version, binning, hour, counted)
             for segment, inside in pairs_by_segment(binning, pairs).items():
@@ -57,48 +40,65 @@ def count_outcomes(
                     commit.add_segment_outcomes(version, binning, segment, hour, counted)
 
 
-def pairs_by_segment(
-    binning: Binning, pairs: Sequence[tuple[PredictionRow, LabelRow]]
-) -> dict[str, list[tuple[PredictionRow, LabelRow]]]:
-    """The pairs of each segment that there is; a prediction says which it was in."""
+def _delays(version: Version, pairs: Pairs) -> Totals:
+    """How long after their predictions labels came."""
+    delays = np.maximum(0.0, np.array(pairs.known_at) - pairs.times)
+    buckets = np.bincount(np.searchsorted(LABEL_DELAY_BOUNDS, delays), minlength=len(LABEL_DELAY_BOUNDS) + 1)
+    return Totals(
+        values=np.zeros(len(version.live.totals.values), np.int64),
+        labels=len(pairs),
+        label_delay=buckets,
+        label_delay_sum=float(delays.sum()),
+    )
+
+
+def pairs_by_segment(binning: Binning, pairs: Pairs) -> dict[str, Pairs]:
+    """The pairs of each segment that there is."""
     if not binning.slices:
         return {}
-    return {name: some for name, some in split_by_segment(pairs).items() if name in binning.slices}
+    return {name: inside for name, inside in pairs.by_segment().items() if name in binning.slices}
 
 
-def fold_pairs(
-    binning: Binning, pairs: Sequence[tuple[PredictionRow, LabelRow]], settings: Settings, sign: int = 1
-) -> dict[int, Outcomes]:
+def fold_pairs(binning: Binning, pairs: Pairs, settings: Settings, sign: int = 1) -> dict[int, Outcomes]:
     """Outcomes by the coarse block of the prediction, of pairs whose label came within the maturation."""
-    maturation = binning.maturation_seconds or 0.0
-    if maturation:
-        pairs = [(p, label) for p, label in pairs if label.at - p.at <= maturation]
     if binning.layout is None or not pairs:
         return {}
-    times = np.array([p.at for p, _ in pairs])
+    times = pairs.times
+    if binning.maturation_seconds:
+        inside = np.array(pairs.known_at) - times <= binning.maturation_seconds
+        if not inside.all():
+            pairs, times = pairs.take(np.flatnonzero(inside).tolist()), times[inside]
+            if not pairs:
+                return {}
+    _, _, _, predictions, score, scores, _ = zip(*pairs.predictions, strict=True)
     return fold_outcomes(
         binning.layout,
-        encode_texts([label.label for _, label in pairs]),
-        encode_texts([p.prediction for p, _ in pairs]),
-        _scores(binning.layout, [p for p, _ in pairs]),
+        encode_texts(pairs.labels),
+        encode_texts(predictions),
+        _scores(binning.layout, predictions, score, scores),
         coarse_starts(times, settings.coarse_seconds),
         sign,
     )
 
 
-def _scores(layout: OutcomeLayout, rows: Sequence[PredictionRow]) -> Floats | None:
+def _scores(
+    layout: OutcomeLayout,
+    predictions: Sequence[str | None],
+    score: Sequence[float | None],
+    scores: Sequence[str | None],
+) -> Floats | None:
     """The scores of predictions as `fold_outcomes` takes them."""
-    single = np.array([np.nan if row.score is None else row.score for row in rows])
-    several = [place for place, row in enumerate(rows) if row.scores is not None]
+    single = np.array(score, np.float64)  # None is NaN
+    several = [place for place, text in enumerate(scores) if text is not None]
     if several and layout.classifies:
-        found = class_scores([parse_scores(rows[place].scores or "") for place in several], layout.classes)
+        found = class_scores([parse_scores(scores[place] or "") for place in several], layout.classes)
         if layout.task == "binary":
             single[several] = found[:, layout.positive]
         else:
-            matrix = np.full((len(rows), len(layout.classes)), np.nan)
+            matrix = np.full((len(predictions), len(layout.classes)), np.nan)
             matrix[several] = found
             for place in np.flatnonzero(~np.isnan(single)).tolist():  # of the predicted class alone
-                index = layout.class_index.get(rows[place].prediction or "")
+                index = layout.class_index.get(predictions[place] or "")
                 if index is not None:
                     matrix[place, index] = single[place]
             return matrix

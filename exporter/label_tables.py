@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from exporter import schema
 from exporter.id_tables import Found
-from exporter.schema import LabelRow, PredictionRow
+from exporter.pairs import JOINED_COLUMNS, StoredPrediction
+from exporter.schema import LabelRow
 from exporter.transaction import Transaction
 
 LABELS_AT_ONCE = 5_000
@@ -25,19 +26,19 @@ class LabelTables:
         self._connection = transaction.connection
         self._predictions = transaction.predictions
         self._labels = transaction.labels
+        self._model_ids: dict[str, int] = {}
 
     def find_labels(self, hashes: Sequence[bytes]) -> dict[bytes, StoredLabel]:
         """The labels of these ids, where there are any."""
         return {found.row.id_hash: found for found in self._labels.find(self._connection, hashes)}
 
-    def find_latest(self, hashes: Sequence[bytes]) -> dict[bytes, dict[int, PredictionRow]]:
+    def find_latest(self, hashes: Sequence[bytes]) -> list[StoredPrediction]:
         """Of each id, and of each version that scored it, the latest prediction."""
-        rows = list(self._predictions.find_rows(self._connection, hashes))  # newest day first
-        latest = {row[0]: {row[1]: row} for row in reversed(rows)}
-        if len(latest) < len(rows):  # several versions scored an id, or it came on several days
-            for row in rows:
-                latest[row.id_hash].setdefault(row.version_id, row)
-        return latest
+        rows = self._predictions.find_rows(self._connection, hashes, JOINED_COLUMNS)  # newest day first
+        distinct = {row[0] for row in rows}
+        if len(distinct) < len(rows):  # several versions scored an id, or it came on several days
+            rows = list({row[:2]: row for row in reversed(rows)}.values())
+        return rows
 
     def all_labels(self, model: str) -> Iterator[list[LabelRow]]:
         """All labels of a model, some at a time."""
@@ -49,8 +50,8 @@ class LabelTables:
                 for part in rows.partitions(LABELS_AT_ONCE):
                     yield [LabelRow(bytes(row[0]), row[1], row[2], row[3], bool(row[4])) for row in part]
 
-    def insert(self, day: int, rows: Sequence[LabelRow]) -> None:
-        """Keep labels of ids that had none."""
+    def insert(self, day: int, rows: Sequence[tuple[bytes, int, str, float, bool]]) -> None:
+        """Keep labels, as in a `LabelRow`, of ids that had none."""
         self._labels.insert(self._connection, day, rows)
 
     def update(self, labels: Sequence[StoredLabel]) -> None:
@@ -59,6 +60,11 @@ class LabelTables:
 
     def model_id(self, name: str) -> int:
         """The small number by which labels name their model."""
+        if name not in self._model_ids:
+            self._model_ids[name] = self._find_model(name)
+        return self._model_ids[name]
+
+    def _find_model(self, name: str) -> int:
         models = schema.models.c
         found = self._connection.scalar(sa.select(models.id).where(models.name == name))
         if found is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ from exporter.errors import StoreError
 from exporter.labelled_rows import place_scores, read_rows
 from exporter.measures.exact import LIMBS, split, total
 from exporter.outcome_layout import FACTS, OutcomeLayout
-from exporter.sparse import Sparse, pack
+from exporter.sparse import Sparse, encode_each, pack
 
 # Upper bounds in seconds of the buckets of label delays, a minute to a month; one more holds the rest.
 LABEL_DELAY_BOUNDS = (
@@ -32,6 +32,7 @@ LABEL_DELAY_BOUNDS = (
 CODEC_VERSION = 2
 SCORE_UNIT = 2.0**-32
 SLICE_ROWS = 16_384  # folded at once: a large reference would take several times its size otherwise
+ENCODED_AT_ONCE = 256
 _HEADER = struct.Struct("<B16sI")
 
 
@@ -80,8 +81,21 @@ class Outcomes:
 
     def encode(self, layout: OutcomeLayout) -> bytes:
         """Bytes for the store."""
-        body = pack(self.counts).encode() + pack(self.sums).encode()
-        return _HEADER.pack(CODEC_VERSION, layout.digest, zlib.crc32(body)) + body
+        return encode_outcomes(layout, [self])[0]
+
+
+def encode_outcomes(layout: OutcomeLayout, parts: Sequence[Outcomes]) -> list[bytes]:
+    """Bytes for the store of each: a batch of labels may be for hundreds of hours."""
+    encoded = list[bytes]()
+    for start in range(0, len(parts), ENCODED_AT_ONCE):
+        some = parts[start : start + ENCODED_AT_ONCE]
+        counts = encode_each(np.stack([part.counts for part in some]))
+        sums = encode_each(np.stack([part.sums for part in some]))
+        encoded += [
+            _HEADER.pack(CODEC_VERSION, layout.digest, zlib.crc32(body)) + body
+            for body in map(bytes.__add__, counts, sums)
+        ]
+    return encoded
 
 
 def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
@@ -247,14 +261,13 @@ def _fold(
     rows = read_rows(layout, labels, predictions, scores)
     unique, first, block = _group(hours)
     count = len(unique)
-    counts = np.zeros(count * layout.counts, np.int32)
     places = np.concatenate([np.where(cell >= 0, block * layout.counts + cell, -1) for cell in rows.cells])
-    np.add.at(counts, places[places >= 0], sign)
+    counts = sign * np.bincount(places[places >= 0], minlength=count * layout.counts).astype(np.int32)
 
-    sums = np.zeros(count * layout.sums, np.int64)
     inside = rows.bins >= 0
-    units = sign * np.round(rows.scores[inside] / SCORE_UNIT).astype(np.int64)
-    np.add.at(sums, block[inside] * layout.sums + rows.bins[inside], units)
+    places = block[inside] * layout.sums + rows.bins[inside]
+    units = np.round(rows.scores[inside] / SCORE_UNIT)  # of a slice they add up to 2^46 at most: exactly
+    sums = sign * np.bincount(places, units, minlength=count * layout.sums).astype(np.int64)
     by_hour = np.argsort(block, kind="stable")
     limbs = np.add.reduceat(split(rows.terms[:, by_hour]), first, axis=2)
     sums.reshape(count, -1)[:, layout.bins :] = sign * limbs.transpose(2, 1, 0).reshape(count, -1)

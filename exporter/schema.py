@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.arrays import Floats, Ints
+from exporter.pairs import StoredPrediction
 
 SCHEMA_VERSION = 2
 FINE, COARSE = 0, 1  # families of aggregates
@@ -127,6 +128,19 @@ class PredictionRow(NamedTuple):
     score: float | None
     scores: str | None = None
     segments: str | None = None
+
+    @property
+    def stored(self) -> StoredPrediction:
+        """What is read of it to be joined."""
+        return (
+            self.id_hash,
+            self.version_id,
+            self.at,
+            self.prediction,
+            self.score,
+            self.scores,
+            self.segments,
+        )
 
 
 class LabelRow(NamedTuple):

@@ -7,9 +7,7 @@ whole, so that drift and quality of a slice are measured as those of the whole a
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,8 +15,6 @@ from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
 from exporter.binning import Binned
 from exporter.reference import Reference
-
-Pair = TypeVar("Pair", bound=tuple[Any, ...])
 
 
 def fold_segments(reference: Reference, binned: Binned, starts: Ints) -> Iterator[tuple[str, int, Aggregate]]:
@@ -42,7 +38,7 @@ def coarse_starts(times: Floats, coarse_seconds: int) -> Ints:
 
 
 def segments_of_rows(reference: Reference, binned: Binned) -> list[str | None]:
-    """One text a row that names its segments, for `split_by_segment`; None where it is in none."""
+    """One text a row that names its segments, for `Pairs.by_segment`; None where it is in none."""
     segments = reference.segments
     if not segments:
         return [None] * binned.cells.shape[1]
@@ -53,18 +49,3 @@ def segments_of_rows(reference: Reference, binned: Binned) -> list[str | None]:
         names = [segment.name for segment, is_inside in zip(segments, row, strict=True) if is_inside]
         texts.append(json.dumps(names) if names else None)
     return [texts[place] for place in which.reshape(-1).tolist()]
-
-
-def split_by_segment(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """Pairs that begin with a stored prediction, by the names of the segments that it is in."""
-    found: dict[str, list[Pair]] = defaultdict(list)
-    names: dict[str, list[str]] = {}
-    for pair in pairs:
-        text = pair[0].segments
-        if text is None:
-            continue
-        if text not in names:
-            names[text] = json.loads(text)
-        for name in names[text]:
-            found[name].append(pair)
-    return found

@@ -12,7 +12,7 @@ from exporter import schema
 from exporter.aggregate import Aggregate
 from exporter.id_tables import IdTables
 from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import Outcomes
+from exporter.outcomes import Outcomes, encode_outcomes
 from exporter.reference import Reference
 from exporter.schema import COARSE, FINE, AuditEntry, LabelRow, PredictionRow, SpooledRequest, upsert
 
@@ -90,7 +90,10 @@ class Transaction:
         self, reference_id: int, layout: OutcomeLayout, hours: Mapping[int, Outcomes], segment: str = ""
     ) -> None:
         key = {"reference_id": reference_id, "segment": segment}
-        values = [{**key, "start": start, "payload": found.encode(layout)} for start, found in hours.items()]
+        encoded = encode_outcomes(layout, list(hours.values()))
+        values = [
+            {**key, "start": start, "payload": data} for start, data in zip(hours, encoded, strict=True)
+        ]
         if values:
             self.connection.execute(upsert(schema.outcomes, "payload", self.connection.dialect.name), values)
 

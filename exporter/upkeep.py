@@ -19,6 +19,7 @@ from exporter.label_counting import fold_pairs, pairs_by_segment
 from exporter.label_tables import LabelTables, count_unmatched
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Outcomes, only_predictions
+from exporter.pairs import Pairs
 from exporter.reference import Reference
 from exporter.schema import COARSE, DAY_SECONDS, FINE, AuditEntry
 from exporter.store import Store
@@ -154,12 +155,11 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
     with store.begin() as transaction:
         tables = LabelTables(transaction)
         for labels in tables.all_labels(version.model):
-            latest = tables.find_latest([label.id_hash for label in labels])
-            pairs = [
-                (latest[label.id_hash][version.key], label)
-                for label in labels
-                if version.key in latest.get(label.id_hash, {})
-            ]
+            by_id = {label.id_hash: label for label in labels}
+            pairs = Pairs()
+            for row in tables.find_latest(list(by_id)):
+                if row[1] == version.key:
+                    pairs.add(row, by_id[row[0]].label, by_id[row[0]].at)
             _add(counted, fold_pairs(binning, pairs, settings))
             for name, inside in pairs_by_segment(binning, pairs).items():
                 _add(by_segment[name], fold_pairs(binning, inside, settings))

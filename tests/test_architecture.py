@@ -42,6 +42,7 @@ LAYERS = [
     {"segment_series"},
     {"catalog", "exposition"},
     {"telemetry", "series", "experiments"},
+    {"pairs"},
     {"schema"},
     {"id_tables"},
     {"transaction", "label_tables", "store", "tables", "connection", "sources", "registry"},
