@@ -33,6 +33,7 @@ demo: setup ## watch a real model drift, an alert fire and a mail arrive
 
 test: setup ## the checks and all tests
 	@.ci/packages $(TEST_PROGRAMS)
+	@.ci/newer-programs $(VENV)/newer
 	$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(PYTEST_FLAGS)
 

@@ -1,9 +1,8 @@
-"""What every test may use: the `needs` marker and ports that nobody listens on."""
+"""What every test may use: stores, and ports that nobody listens on."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,45 +17,13 @@ hypothesis.settings.register_profile("tests", deadline=None, derandomize="CI" in
 hypothesis.settings.load_profile("tests")
 
 pytest_plugins = [
+    "tests.programs",  # before those that import it, or its assertions are not rewritten
     "tests.mlflow_server",
     "tests.mlflow_world",
     "tests.postgres",
     "tests.rig",
     "tests.web_server",
 ]
-
-# Debian renames programs that others ship under their upstream names.
-OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
-
-
-def find_program(name: str) -> str | None:
-    """The path of an installed program by its upstream name, or None."""
-    return shutil.which(name) or shutil.which(OTHER_NAMES.get(name, name))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    wanted = dict.fromkeys(name for marker in item.iter_markers("needs") for name in marker.args)
-    missing = [name for name in wanted if find_program(name) is None]
-    if not missing:
-        return
-    reason = f"not installed: {', '.join(missing)}"
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        # A skipped test in CI is a test that nobody runs.
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def program() -> Callable[[str], str]:
-    """Path of a program that the test `needs`, whatever the distribution calls it."""
-
-    def path(name: str) -> str:
-        found = find_program(name)
-        assert found is not None, f'mark the test with @pytest.mark.needs("{name}")'
-        return found
-
-    return path
-
 
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:

@@ -1,0 +1,61 @@
+"""The `needs` marker and the programs themselves, of which there are two editions.
+
+A test that uses `program` runs with those that are installed and with the newest ones of the distribution, which
+`.ci/newer-programs` fetches: so Prometheus 2 and 3 both take what the repository has for them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Program = Callable[[str], str]
+
+# Debian keeps PostgreSQL's programs for servers off the PATH.
+POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))
+# Where to look for each edition.
+EDITIONS = {
+    "installed": os.pathsep.join([os.environ.get("PATH", os.defpath), *POSTGRESQL]),
+    "newer": str(Path(sys.prefix) / "newer"),
+}
+
+MISSING = {"installed": "not installed", "newer": "not brought by .ci/newer-programs"}
+
+# Debian renames programs that others ship under their upstream names.
+OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
+
+
+def find_program(name: str, edition: str = "installed") -> str | None:
+    """The path of a program by its upstream name, or None."""
+    path = EDITIONS[edition]
+    return shutil.which(name, path=path) or shutil.which(OTHER_NAMES.get(name, name), path=path)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    edition = item.callspec.params.get("program", "installed") if hasattr(item, "callspec") else "installed"
+    wanted = dict.fromkeys(name for marker in item.iter_markers("needs") for name in marker.args)
+    missing = [name for name in wanted if find_program(name, edition) is None]
+    if not missing:
+        return
+    reason = f"{MISSING[edition]}: {', '.join(missing)}"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        # A skipped test in CI is a test that nobody runs.
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", params=EDITIONS)
+def program(request: pytest.FixtureRequest) -> Program:
+    """Path of a program that the test `needs`, whatever the distribution calls it."""
+
+    def path(name: str) -> str:
+        found = find_program(name, request.param)
+        assert found is not None, f'mark the test with @pytest.mark.needs("{name}")'
+        return found
+
+    return path

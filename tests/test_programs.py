@@ -1,0 +1,74 @@
+"""The `needs` marker and the editions decide what runs with what, so they are tested as well."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.programs import EDITIONS, Program
+
+pytest_plugins = ["pytester"]
+
+TEST_FILE = """
+    import pytest
+
+    @pytest.mark.needs("sh", "no-such-program", "nor-this-one")
+    def test_that_needs_programs():
+        pass
+
+    @pytest.mark.needs("sh")
+    def test_whose_program_is_there():
+        pass
+
+    @pytest.mark.needs("true")
+    def test_of_both_editions(program):
+        program("true")
+"""
+
+# The oldest that the README promises, and what is newer for sure.
+OLDEST = {
+    "installed": {"prometheus": (2, 42), "promtool": (2, 42), "alertmanager": (0, 25), "amtool": (0, 25)},
+    "newer": {"prometheus": (3, 0), "promtool": (3, 0), "alertmanager": (0, 26), "amtool": (0, 26)},
+}
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setitem(EDITIONS, "newer", str(pytester.path))
+    pytester.makeconftest('pytest_plugins = ["tests.programs"]')
+    pytester.makeini("[pytest]\nmarkers = needs(*programs): x\n")
+    pytester.makepyfile(TEST_FILE)
+    return pytester
+
+
+def test_a_missing_program_skips_the_test_and_is_named(suite: pytest.Pytester) -> None:
+    result = suite.runpytest("-rs")
+    result.assert_outcomes(passed=2, skipped=2)
+    result.stdout.fnmatch_lines(
+        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: true*"]
+    )
+
+
+def test_in_ci_a_missing_program_is_a_failure(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    result = suite.runpytest()
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: true*"]
+    )
+
+
+@pytest.mark.needs("prometheus", "promtool", "alertmanager", "amtool")
+@pytest.mark.parametrize("name", ["prometheus", "promtool", "alertmanager", "amtool"])
+def test_an_edition_is_as_new_as_it_says(
+    name: str, program: Program, request: pytest.FixtureRequest
+) -> None:
+    done = subprocess.run([program(name), "--version"], capture_output=True, text=True, timeout=30, check=True)
+    found = re.match(r"(?:prometheus|promtool|alertmanager|amtool), version (\d+)\.(\d+)", done.stdout)
+    assert found, done.stdout
+    assert (int(found[1]), int(found[2])) >= OLDEST[request.node.callspec.params["program"]][name]
