@@ -20,6 +20,8 @@ from numbers import Integral
 from operator import add
 from typing import SupportsFloat, get_args
 
+from prometheus_client.utils import floatToGoString
+
 from exporter.catalog import Group, Metric
 from exporter.errors import MalformedError
 
@@ -67,7 +69,8 @@ def histogram_prefixes(metric: Metric, labels: Sequence[str], bounds: Sequence[f
     """Prefixes of one histogram, in the order of `histogram_values`. `bounds` are without +Inf."""
     pairs = list(zip(metric.labels, labels, strict=True))
     bucket, total, count = metric.series_names
-    edges = [*(repr(float(bound)) for bound in bounds), "+Inf"]
+    # As Prometheus 3 spells whatever it scrapes. 2 keeps what it finds: an upgrade would begin other series.
+    edges = [*map(floatToGoString, bounds), "+Inf"]
     return [
         *(_prefix(bucket, [*pairs, ("le", edge)]) for edge in edges),
         _prefix(total, pairs),

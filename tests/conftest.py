@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.web_server",
 ]
 
+
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
     """Several different TCP ports on loopback: `web, smtp = free_ports(2)`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.programs import find_program
+from tests.programs import get_program
 
 # It refuses to run as root, which tests in a container often do.
 USER = "nobody" if os.geteuid() == 0 else None
@@ -60,14 +60,14 @@ def run(*command: str) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """For tests that need("initdb", "pg_ctl")."""
-    initdb, pg_ctl = find_program("initdb"), find_program("pg_ctl")
-    assert initdb and pg_ctl, 'mark the test with @pytest.mark.needs("initdb", "pg_ctl")'
     directory = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket's path has to be short
-    server = PostgresServer(pg_ctl, directory)
+    server = PostgresServer(get_program("pg_ctl"), directory)
     try:
         if USER is not None:
             shutil.chown(directory, USER)
-        run(initdb, "-D", str(directory / "data"), "-U", "exporter", "-A", "trust", "--no-sync")
+        run(
+            get_program("initdb"), "-D", str(directory / "data"), "-U", "exporter", "-A", "trust", "--no-sync"
+        )
         server.start()
         try:
             yield server

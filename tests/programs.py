@@ -1,6 +1,6 @@
 """The `needs` marker and the programs themselves, of which there are two editions.
 
-A test that uses `program` runs with those that are installed and with the newest ones of the distribution, which
+A test that uses `program` runs with those that are installed and with the newest of the distribution, which
 `.ci/newer-programs` fetches: so Prometheus 2 and 3 both take what the repository has for them.
 """
 
@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def find_program(name: str, edition: str = "installed") -> str | None:
     return shutil.which(name, path=path) or shutil.which(OTHER_NAMES.get(name, name), path=path)
 
 
+def get_program(name: str, edition: str = "installed") -> str:
+    """The path of a program that a test `needs`."""
+    found = find_program(name, edition)
+    assert found is not None, f'mark the test with @pytest.mark.needs("{name}")'
+    return found
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     edition = item.callspec.params.get("program", "installed") if hasattr(item, "callspec") else "installed"
     wanted = dict.fromkeys(name for marker in item.iter_markers("needs") for name in marker.args)
@@ -53,9 +61,4 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def program(request: pytest.FixtureRequest) -> Program:
     """Path of a program that the test `needs`, whatever the distribution calls it."""
 
-    def path(name: str) -> str:
-        found = find_program(name, request.param)
-        assert found is not None, f'mark the test with @pytest.mark.needs("{name}")'
-        return found
-
-    return path
+    return partial(get_program, edition=request.param)

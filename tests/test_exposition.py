@@ -72,16 +72,17 @@ def test_a_family_without_samples_leaves_no_trace() -> None:
 
 @each_format
 def test_a_histogram_has_cumulative_buckets_sum_and_count(form: Format) -> None:
-    prefixes = histogram_prefixes(HISTOGRAM, ("a",), (0.5, 1))
-    page = render([Family(HISTOGRAM, prefixes, histogram_values([2, 0, 3], 7.25))], form)
-    assert page.decode().splitlines()[2:7] == [
+    prefixes = histogram_prefixes(HISTOGRAM, ("a",), (0.5, 1, 2592000))
+    page = render([Family(HISTOGRAM, prefixes, histogram_values([2, 0, 0, 3], 7.25))], form)
+    assert page.decode().splitlines()[2:8] == [
         'wait_seconds_bucket{queue="a",le="0.5"} 2',
         'wait_seconds_bucket{queue="a",le="1.0"} 2',
+        'wait_seconds_bucket{queue="a",le="2.592e+06"} 2',
         'wait_seconds_bucket{queue="a",le="+Inf"} 5',
         'wait_seconds_sum{queue="a"} 7.25',
         'wait_seconds_count{queue="a"} 5',
     ]
-    assert len(read_back(page, form)) == 5
+    assert len(read_back(page, form)) == 6
 
 
 @each_format

@@ -148,7 +148,7 @@ EXPECTED = {
 
 
 @pytest.mark.needs("promtool")
-@pytest.mark.parametrize("program", ["installed"], indirect=True)  # the specifications tell whether editions differ
+@pytest.mark.parametrize("program", ["installed"], indirect=True)  # the rules' own tests run with both
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Callable[[str], str]) -> None:
     world, changes, hours = WORLDS[name]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -15,6 +18,8 @@ from exporter.exposition import Format, openmetrics_name
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
 from tests.fakes import BROKEN, FakeRegistry
+from tests.monitoring.servers import running_prometheus, wait_for
+from tests.programs import Program
 from tests.rig import eventually, make_document, make_rows, make_table
 
 Serve = Callable[..., Server]
@@ -42,12 +47,39 @@ def names(page: str) -> set[str]:
 
 
 @pytest.mark.needs("promtool")
-def test_promtool_finds_nothing_to_complain_about(busy: Server, program: Callable[[str], str]) -> None:
+def test_promtool_finds_nothing_to_complain_about(busy: Server, program: Program) -> None:
     page = busy.client.get("/metrics").content
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"], input=page, capture_output=True, timeout=30, check=False
     )
     assert (checked.returncode, checked.stdout.decode() + checked.stderr.decode()) == (0, "")
+
+
+@pytest.mark.needs("prometheus")
+def test_prometheus_takes_every_series_as_it_is_written(
+    busy: Server, program: Program, free_port: int, tmp_path: Path
+) -> None:
+    target = f"127.0.0.1:{busy.address[1]}"
+    job = {"job_name": "exporter", "static_configs": [{"targets": [target]}], "scrape_interval": "1s"}
+    config = tmp_path / "prometheus.yml"
+    config.write_text(json.dumps({"scrape_configs": [job]}))
+    written = {
+        (sample.name, *sorted((name, value) for name, value in labels.items() if value))
+        for family in parse_text(busy.client.get("/metrics").text)
+        for sample in family.samples
+        for labels in ({**sample.labels, "job": "exporter", "instance": target},)
+    }
+    assert len(written) > 300
+
+    with running_prometheus(program("prometheus"), config, free_port) as url:
+
+        def taken() -> set[tuple[object, ...]]:
+            answer = httpx.get(f"{url}/api/v1/query", params={"query": '{__name__=~"mlflow.+|p.+"}'})
+            found = [each["metric"] for each in answer.json()["data"]["result"]]
+            return {(each.pop("__name__"), *sorted(each.items())) for each in found}
+
+        wait_for("scrape", taken)
+        assert taken() == written
 
 
 def test_it_is_text_unless_openmetrics_is_asked_for(busy: Server) -> None:
