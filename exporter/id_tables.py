@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import orjson
 import sqlalchemy as sa
 
 from exporter import schema
@@ -23,7 +24,7 @@ from exporter.schema import IdKind
 
 HEAP_ROWS = 200_000  # in all heaps: 34 MB of memory, and a third of a second to seal
 TABLE_ROWS = 200_000  # of a sealed table that takes more; then the next one is begun
-LOOKUP_IDS = 512  # at once: databases limit the variables of a statement
+ID_BYTES = 16
 INSERT_ROWS = 128  # at once: half the time of as many single ones
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -108,7 +109,7 @@ class IdTables(Generic[Row]):
                 last = connection.scalar(sa.text(f"SELECT max(n) FROM {name}"))  # noqa: S608 - our own name
                 self._heaps[day] = _Heap(next=0 if last is None else int(last) + 1)
             else:
-                ids = stored.get(name) or self._make_filter(connection, name)
+                ids = stored.get(name) or self._save_filter(connection, name, None)
                 self._sealed.setdefault(day, []).append(_Sealed(int(parts[2]), ids))
         for tables in self._sealed.values():
             tables.sort(key=lambda table: table.number)
@@ -188,7 +189,9 @@ class IdTables(Generic[Row]):
                 f" ORDER BY {', '.join(self._kind.columns[: self._kind.keys])} ON CONFLICT DO NOTHING"
             )
             connection.exec_driver_sql(f"DROP TABLE {of_heap}")
-            ids = self._make_filter(connection, name)
+            # In memory is all of a heap of this process, and nothing of what else goes into the table.
+            is_known = heap.places and all(table.number != number for table in self._sealed.get(day, ()))
+            ids = self._save_filter(connection, name, list(heap.places) if is_known else None)
             sealed[day] = _Sealed(number, ids)
         return sealed
 
@@ -213,10 +216,13 @@ class IdTables(Generic[Row]):
             self._heaps.pop(day, None)
             self._sealed.pop(day, None)
 
-    def _make_filter(self, connection: sa.Connection, name: str) -> IdFilter:
-        """Of a sealed table; stored with it."""
-        rows = connection.exec_driver_sql(f"SELECT id_hash FROM {name}")  # noqa: S608 - the name is our own
-        ids = IdFilter.of([row[0] for row in rows])
+    @staticmethod
+    def _save_filter(connection: sa.Connection, name: str, hashes: Sequence[bytes] | None) -> IdFilter:
+        """A filter of a sealed table's ids, stored with it; they are read from it where nobody knows them."""
+        if hashes is None:
+            rows = _fetch(connection, f"SELECT id_hash FROM {name}")  # noqa: S608 - our own name
+            hashes = [row[0] for row in rows]
+        ids = IdFilter.of(hashes)
         insert = schema.upsert(schema.id_filters, "payload", connection.dialect.name)
         connection.execute(insert, {"name": name, "payload": ids.encode()})
         return ids
@@ -233,41 +239,51 @@ class IdTables(Generic[Row]):
         columns: Sequence[str],
         *,
         with_place: bool = False,
-    ) -> Iterator[tuple[int, str, list[tuple[Any, ...]]]]:
+    ) -> Iterator[tuple[int, str, Sequence[tuple[Any, ...]]]]:
         """Day, table, and columns of its rows of these ids; their place is the last, if asked for."""
         if not hashes:
             return
         probes = Probes.of(hashes)
         for day in days:
             heap = self._heaps.get(day)
-            places = heap.find(hashes) if heap is not None else []
+            places = set(heap.find(hashes)) if heap is not None else set()
             if places:
                 wanted = [*columns, "n"] if with_place else columns
                 name = self._name(day)
-                yield day, name, self._lookup(connection, name, wanted, "n", places)
+                yield day, name, self._read_places(connection, name, wanted, sorted(places))
             wanted = [*columns, "NULL"] if with_place else columns
             for table in self._sealed.get(day, ()):
                 numbers = table.ids.find(probes)
                 if numbers:
                     name = self._name(day, table.number)
-                    some = sorted([hashes[number] for number in numbers])  # neighbours share pages
-                    yield day, name, self._lookup(connection, name, wanted, "id_hash", some)
+                    some = sorted({hashes[number] for number in numbers})  # neighbours share pages
+                    yield day, name, self._read_ids(connection, name, wanted, some)
 
-    def _lookup(
-        self, connection: sa.Connection, name: str, columns: Sequence[str], key: str, values: Sequence[Any]
-    ) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        for start in range(0, len(values), LOOKUP_IDS):
-            part = values[start : start + LOOKUP_IDS]
-            # Padded, so that there are few statements to be prepared.
-            padded = (*part, *[part[0]] * ((1 << (len(part) - 1).bit_length()) - len(part)))
-            marks = ", ".join([self._mark(connection)] * len(padded))
-            query = f"SELECT {', '.join(columns)} FROM {name} WHERE {key} IN ({marks})"  # noqa: S608 - our own names
-            # SQLAlchemy's own rows take as long again as the database.
-            cursor = connection.exec_driver_sql(query, padded).cursor
-            assert cursor is not None
-            found += cursor.fetchall()
-        return found
+    @staticmethod
+    def _read_places(
+        connection: sa.Connection, name: str, columns: Sequence[str], places: Sequence[int]
+    ) -> Sequence[tuple[Any, ...]]:
+        """Columns of the rows with these numbers of a heap."""
+        select = f"SELECT {', '.join(columns)} FROM {name}"  # noqa: S608 - our own names
+        if connection.dialect.name == "sqlite":
+            query = f"{select} WHERE n IN (SELECT value FROM json_each(?))"  # noqa: S608
+            return _fetch(connection, query, (orjson.dumps(places).decode(),))
+        return _fetch(connection, f"{select} WHERE n = ANY(%s)", (places,))
+
+    @staticmethod
+    def _read_ids(
+        connection: sa.Connection, name: str, columns: Sequence[str], ids: Sequence[bytes]
+    ) -> Sequence[tuple[Any, ...]]:
+        """Columns of the rows with these distinct ids of a sealed table.
+
+        However many they are, it is one statement: to prepare another takes as long as to find a hundred.
+        """
+        select = f"SELECT {', '.join(columns)} FROM"
+        if connection.dialect.name == "sqlite":
+            query = f"{select} json_each(?) CROSS JOIN {name} ON id_hash = substr(?, value, {ID_BYTES})"
+            starts = [*range(1, len(ids) * ID_BYTES, ID_BYTES)]
+            return _fetch(connection, query, (orjson.dumps(starts).decode(), b"".join(ids)))
+        return _fetch(connection, f"{select} {name} WHERE id_hash = ANY(%s)", (ids,))
 
     def _name(self, day: int, number: int | None = None) -> str:
         return f"{self._kind.prefix}{day}" if number is None else f"{self._kind.prefix}{day}_{number}"
@@ -275,3 +291,12 @@ class IdTables(Generic[Row]):
     @staticmethod
     def _mark(connection: sa.Connection) -> str:
         return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+def _fetch(
+    connection: sa.Connection, query: str, parameters: tuple[Any, ...] | None = None
+) -> Sequence[tuple[Any, ...]]:
+    """All rows as the driver gives them; SQLAlchemy's own take as long again as the database."""
+    cursor = connection.exec_driver_sql(query, parameters).cursor
+    assert cursor is not None
+    return cursor.fetchall()

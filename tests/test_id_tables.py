@@ -33,7 +33,7 @@ def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a few rows fill them."""
     monkeypatch.setattr(id_tables, "HEAP_ROWS", 5)
     monkeypatch.setattr(id_tables, "TABLE_ROWS", 8)
-    monkeypatch.setattr(id_tables, "LOOKUP_IDS", 2)
+    monkeypatch.setattr(id_tables, "INSERT_ROWS", 2)
 
 
 def tables_of(store: Store) -> list[str]:
@@ -115,7 +115,7 @@ def test_a_table_that_was_not_committed_is_not_looked_into(store: Store) -> None
 def test_a_seal_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(store, *(make_row(n) for n in range(6)))
     with monkeypatch.context() as patch:
-        patch.setattr(IdTables, "_make_filter", lambda *_: 1 / 0)
+        patch.setattr(IdTables, "_save_filter", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.seal_ids()
     assert len(find(store, list(range(6)))) == 6
