@@ -22,9 +22,9 @@ TEST_FILE = """
     def test_whose_program_is_there():
         pass
 
-    @pytest.mark.needs("true")
+    @pytest.mark.needs("sh")
     def test_of_both_editions(program):
-        program("true")
+        program("sh")
 """
 
 # The oldest that the README promises, and what is newer for sure.
@@ -48,7 +48,7 @@ def test_a_missing_program_skips_the_test_and_is_named(suite: pytest.Pytester) -
     result = suite.runpytest("-rs")
     result.assert_outcomes(passed=2, skipped=2)
     result.stdout.fnmatch_lines(
-        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: true*"]
+        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: sh*"]
     )
 
 
@@ -59,7 +59,7 @@ def test_in_ci_a_missing_program_is_a_failure(
     result = suite.runpytest()
     result.assert_outcomes(passed=2, errors=2)
     result.stdout.fnmatch_lines(
-        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: true*"]
+        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: sh*"]
     )
 
 
