@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -129,21 +131,55 @@ TOLD = {
 }
 
 
-@pytest.mark.needs("amtool")
+@contextmanager
+def routing(config: dict[str, Any], directory: Path, program: Program, port: int) -> Iterator[str]:
+    """A real Alertmanager with this routing and inhibition, which sends nothing to anybody."""
+    receivers = [{"name": receiver["name"]} for receiver in config["receivers"]]
+    path = directory / "alertmanager.yml"
+    path.write_text(yaml.safe_dump({**config, "templates": [], "receivers": receivers}))
+    with running_alertmanager(program("alertmanager"), path, port) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def told(
+    all_on: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    program: Program,
+    free_ports: Callable[[int], list[int]],
+) -> dict[tuple[str, ...], list[str]]:
+    """The receivers of every alert of the rules, by "as it is" or "all on", alert, severity and team."""
+    found = {}
+    alerts = [
+        {"alertname": alert, "severity": severity, "team": team}
+        for alert, severity in {(rule.alert, rule.severity) for rule in RULES}
+        for team in ("", "flights", "*")
+    ]
+    for name, config in (("as it is", CONFIG), ("all on", all_on)):
+        directory = tmp_path_factory.mktemp("routing")
+        with routing(read_yaml(config), directory, program, free_ports(1)[0]) as url:
+            fire(url, alerts)
+            for each in httpx.get(f"{url}/api/v2/alerts", timeout=30).raise_for_status().json():
+                labels = each["labels"]
+                key = (name, labels["alertname"], labels["severity"], labels.get("team", ""))
+                found[key] = [receiver["name"] for receiver in each["receivers"]]
+    return found
+
+
+@pytest.mark.needs("alertmanager")
 @pytest.mark.parametrize("severity", sorted({rule.severity for rule in RULES}))
 @pytest.mark.parametrize("team", ["", "flights", "*"])
 def test_every_alert_of_a_severity_and_team_goes_to(
-    severity: str, team: str, all_on: Path, program: Program
+    severity: str, team: str, told: dict[tuple[str, ...], list[str]]
 ) -> None:
     expected = TOLD[severity, team]
     alerts = {rule.alert for rule in RULES if rule.severity == severity} - {"Watchdog"}
     if team:  # is the tag of a model: what concerns the exporter itself has none
         alerts = {alert for alert in alerts if alert.startswith("Model")}
     for alert in sorted(alerts):
-        labels = {"alertname": alert, "severity": severity, "team": team}
-        assert receivers(program, CONFIG, labels) == [expected], alert
+        assert told["as it is", alert, severity, team] == [expected], alert
         besides = ["remediation"] if alert.startswith("Model") and expected != "nobody" else []
-        assert receivers(program, all_on, labels) == [*besides, expected], alert
+        assert told["all on", alert, severity, team] == [*besides, expected], alert
 
 
 @pytest.mark.needs("amtool")
@@ -198,13 +234,9 @@ def alertmanager(
     program: Program,
     free_ports: Callable[[int], list[int]],
 ) -> Iterator[str]:
-    """A real Alertmanager with the repository's inhibition, which sends nothing to anybody."""
-    config = read_yaml(CONFIG)
-    config["templates"] = []
-    config["receivers"] = [{"name": receiver["name"]} for receiver in config["receivers"]]
-    path = tmp_path_factory.mktemp("alertmanager") / "alertmanager.yml"
-    path.write_text(yaml.safe_dump(config))
-    with running_alertmanager(program("alertmanager"), path, free_ports(1)[0]) as url:
+    """Shared, so that each test has a cluster of its own."""
+    directory = tmp_path_factory.mktemp("alertmanager")
+    with routing(read_yaml(CONFIG), directory, program, free_ports(1)[0]) as url:
         yield url
 
 
@@ -245,78 +277,84 @@ other_column = {"column": "y"}
 de, fr = {"namespace": "de"}, {"namespace": "fr"}
 
 
-@pytest.mark.needs("alertmanager")
-@pytest.mark.parametrize(
-    ("case", "speaks", "is_silent"),
-    [
-        ("no exporter, no drift", DOWN | de, DRIFT | de),
-        ("no exporter, no traffic", DOWN | de, NO_TRAFFIC | de),
-        ("no exporter, no evaluation", DOWN | de, STALE | de),
-        ("no exporter, nobody to reach MLflow", DOWN | de, UNREACHABLE | de),
-        ("no exporter anywhere, no drift", DOWN, DRIFT | de),
-        ("no exporter anywhere, no traffic", DOWN, NO_TRAFFIC | de),
-        ("no exporter anywhere, no evaluation", DOWN, STALE | de),
-        ("no exporter anywhere, nobody to reach MLflow", DOWN, UNREACHABLE | de),
-        ("no evaluation, no news of the version", STALE, DRIFT),
-        ("critical silences warning", QUALITY | critical, QUALITY),
-        ("critical silences warning of another kind", QUALITY | critical, DRIFT),
-        ("unseen categories are the drift", QUALITY | {"check": "unseen"}, DRIFT),
-        ("unseen categories are the change", QUALITY | {"check": "unseen"}, CHANGED),
-        ("values out of range are the drift", QUALITY | {"check": "out_of_range"}, DRIFT),
-        ("a day's score remembers unseen categories", EXPLAINED, DRIFT),
-        ("many columns at once, not each", MANY, DRIFT),
-        ("critical silences warning of the version", WORSE | critical, WORSE | {"metric": "recall"}),
-        ("critical silences warning of the exporter", STORE | critical, STORE),
-        ("what labels prove needs no estimate", WORSE, ESTIMATE),
-        ("no labels, no coverage", STOPPED, COVERAGE),
-        ("labels of a few, not like all", COVERAGE, LABELS),
-        ("unanswered requests are missing predictions", ERRORS, NULLS),
-        ("an evaluation that fails is missed", FAILING, STALE),
-        ("a reference that cannot be read is missing", FAILING | {"stage": "reference"}, NO_REFERENCE),
-        ("no MLflow, no reference", UNREACHABLE, NO_REFERENCE),
-        ("no MLflow, nothing to read a reference from", UNREACHABLE, FAILING | {"stage": "reference"}),
-        ("a full store refuses samples", STORE | critical, REJECTING),
-        ("no exporter, nothing to refuse", DOWN | de, REJECTING | de),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_is_silent(case: str, speaks: Labels, is_silent: Labels, alertmanager: str) -> None:
-    assert silent_in_each(alertmanager, [[speaks, is_silent]]) == [[is_silent]]
+# The first alert keeps the second one quiet.
+EXPLAINED_BY = [
+    ("no exporter, no drift", DOWN | de, DRIFT | de),
+    ("no exporter, no traffic", DOWN | de, NO_TRAFFIC | de),
+    ("no exporter, no evaluation", DOWN | de, STALE | de),
+    ("no exporter, nobody to reach MLflow", DOWN | de, UNREACHABLE | de),
+    ("no exporter anywhere, no drift", DOWN, DRIFT | de),
+    ("no exporter anywhere, no traffic", DOWN, NO_TRAFFIC | de),
+    ("no exporter anywhere, no evaluation", DOWN, STALE | de),
+    ("no exporter anywhere, nobody to reach MLflow", DOWN, UNREACHABLE | de),
+    ("no evaluation, no news of the version", STALE, DRIFT),
+    ("critical silences warning", QUALITY | critical, QUALITY),
+    ("critical silences warning of another kind", QUALITY | critical, DRIFT),
+    ("unseen categories are the drift", QUALITY | {"check": "unseen"}, DRIFT),
+    ("unseen categories are the change", QUALITY | {"check": "unseen"}, CHANGED),
+    ("values out of range are the drift", QUALITY | {"check": "out_of_range"}, DRIFT),
+    ("a day's score remembers unseen categories", EXPLAINED, DRIFT),
+    ("many columns at once, not each", MANY, DRIFT),
+    ("critical silences warning of the version", WORSE | critical, WORSE | {"metric": "recall"}),
+    ("critical silences warning of the exporter", STORE | critical, STORE),
+    ("what labels prove needs no estimate", WORSE, ESTIMATE),
+    ("no labels, no coverage", STOPPED, COVERAGE),
+    ("labels of a few, not like all", COVERAGE, LABELS),
+    ("unanswered requests are missing predictions", ERRORS, NULLS),
+    ("an evaluation that fails is missed", FAILING, STALE),
+    ("a reference that cannot be read is missing", FAILING | {"stage": "reference"}, NO_REFERENCE),
+    ("no MLflow, no reference", UNREACHABLE, NO_REFERENCE),
+    ("no MLflow, nothing to read a reference from", UNREACHABLE, FAILING | {"stage": "reference"}),
+    ("a full store refuses samples", STORE | critical, REJECTING),
+    ("no exporter, nothing to refuse", DOWN | de, REJECTING | de),
+]
+# Neither keeps the other one quiet.
+UNRELATED = [
+    ("exporter down in another namespace", DOWN | de, DRIFT | fr),
+    ("evaluation of another version", STALE, DRIFT | other_version),
+    ("critical in another column", QUALITY | critical, QUALITY | other_column),
+    ("critical in another version", QUALITY | critical, QUALITY | other_version),
+    ("critical in another namespace", QUALITY | critical | de, QUALITY | fr),
+    ("missing values explain no drift", QUALITY, DRIFT),
+    ("values of another type explain no drift", QUALITY | {"check": "type_mismatch"}, DRIFT),
+    ("unseen categories in another column", QUALITY | {"check": "unseen"}, DRIFT | other_column),
+    ("a broken column and a silent model", QUALITY | critical, NO_TRAFFIC),
+    ("a broken column and its predictions", QUALITY | critical, PREDICTIONS),
+    ("many columns at once and the predictions", MANY, PREDICTIONS),
+    ("many columns at once and their bad values", MANY, QUALITY),
+    ("many columns of another version", MANY | other_version, DRIFT),
+    ("drift, and what it does to quality", DRIFT, WORSE),
+    ("worse, and slower", WORSE | critical, of_version("ModelLatencyHigh")),
+    ("few labels do not make quality worse", COVERAGE, WORSE),
+    ("no labels do not make estimates worse", STOPPED, ESTIMATE),
+    ("labels of another model", STOPPED | {"model": "n"}, COVERAGE),
+    ("unanswered requests and a missing feature", ERRORS, QUALITY),
+    ("no evaluation, but latency is counted", STALE, of_version("ModelLatencyHigh")),
+    ("no MLflow, and an evaluation that fails", UNREACHABLE, FAILING),
+    ("a store that fills up and malformed samples", STORE, REJECTING),
+    ("samples refused, and none from one model", REJECTING, NO_TRAFFIC),
+    ("anything and your own alerts", DOWN, {"alertname": "YourOwn", "severity": "warning"}),
+]
+by_case = {"ids": lambda value: value if isinstance(value, str) else ""}
+
+
+@pytest.fixture(scope="module")
+def silent(alertmanager: str) -> dict[str, list[Labels]]:
+    """What is inhibited in each case: asked of Alertmanager all at once."""
+    cases = {case: [one, other] for case, one, other in (*EXPLAINED_BY, *UNRELATED)}
+    return dict(zip(cases, silent_in_each(alertmanager, list(cases.values())), strict=True))
 
 
 @pytest.mark.needs("alertmanager")
-@pytest.mark.parametrize(
-    ("case", "one", "other"),
-    [
-        ("exporter down in another namespace", DOWN | de, DRIFT | fr),
-        ("evaluation of another version", STALE, DRIFT | other_version),
-        ("critical in another column", QUALITY | critical, QUALITY | other_column),
-        ("critical in another version", QUALITY | critical, QUALITY | other_version),
-        ("critical in another namespace", QUALITY | critical | de, QUALITY | fr),
-        ("missing values explain no drift", QUALITY, DRIFT),
-        ("values of another type explain no drift", QUALITY | {"check": "type_mismatch"}, DRIFT),
-        ("unseen categories in another column", QUALITY | {"check": "unseen"}, DRIFT | other_column),
-        ("a broken column and a silent model", QUALITY | critical, NO_TRAFFIC),
-        ("a broken column and its predictions", QUALITY | critical, PREDICTIONS),
-        ("many columns at once and the predictions", MANY, PREDICTIONS),
-        ("many columns at once and their bad values", MANY, QUALITY),
-        ("many columns of another version", MANY | other_version, DRIFT),
-        ("drift, and what it does to quality", DRIFT, WORSE),
-        ("worse, and slower", WORSE | critical, of_version("ModelLatencyHigh")),
-        ("few labels do not make quality worse", COVERAGE, WORSE),
-        ("no labels do not make estimates worse", STOPPED, ESTIMATE),
-        ("labels of another model", STOPPED | {"model": "n"}, COVERAGE),
-        ("unanswered requests and a missing feature", ERRORS, QUALITY),
-        ("no evaluation, but latency is counted", STALE, of_version("ModelLatencyHigh")),
-        ("no MLflow, and an evaluation that fails", UNREACHABLE, FAILING),
-        ("a store that fills up and malformed samples", STORE, REJECTING),
-        ("samples refused, and none from one model", REJECTING, NO_TRAFFIC),
-        ("anything and your own alerts", DOWN, {"alertname": "YourOwn", "severity": "warning"}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_both_are_told(case: str, one: Labels, other: Labels, alertmanager: str) -> None:
-    assert silent_in_each(alertmanager, [[one, other]]) == [[]]
+@pytest.mark.parametrize(("case", "speaks", "is_silent"), EXPLAINED_BY, **by_case)
+def test_is_silent(case: str, speaks: Labels, is_silent: Labels, silent: dict[str, list[Labels]]) -> None:
+    assert silent[case] == [is_silent]
+
+
+@pytest.mark.needs("alertmanager")
+@pytest.mark.parametrize(("case", "one", "other"), UNRELATED, **by_case)
+def test_both_are_told(case: str, one: Labels, other: Labels, silent: dict[str, list[Labels]]) -> None:
+    assert silent[case] == []
 
 
 @pytest.mark.needs("alertmanager")
