@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,23 +37,29 @@ class Binned:
 def bin_batch(reference: Reference, batch: Batch, timestamps: Floats) -> Binned:
     """Bin the columns that the reference knows; a column that the batch lacks is missing in every row.
 
-    `timestamps` (rows,) are the rows' resolved times, from which dates are taken as ages.
+    Args:
+        reference: whose layout it is.
+        batch: with one score a row, see `with_single_outputs`.
+        timestamps: (rows,) the rows' resolved times, from which dates are taken as ages.
     """
     values: dict[tuple[str, str], Values] = {("feature", name): v for name, v in batch.features.items()}
     values["prediction", ""] = batch.prediction
     if batch.score is not None:
-        values["score", ""] = single_score_column(reference, batch.score, batch.prediction)
+        values["score", ""] = batch.score
     return bin_columns(reference, values, batch.rows, timestamps)
 
 
-def single_score_column(reference: Reference, scores: Values, predictions: Values) -> Values:
-    """(rows,) one score each: of several that of the predicted class, of two that of the positive one."""
-    if not isinstance(scores, list) or not has_class_scores(scores):
-        return scores
-    wanted: Iterable[str | None] = category_texts(predictions)
+def with_single_outputs(reference: Reference, batch: Batch) -> Batch:
+    """The batch with predicted classes as their texts, which bins, scores and labels all need, and one score
+    a row: of several that of the predicted class, of two that of the positive one."""
+    if isinstance(batch.prediction, np.ndarray) and not reference.predicts_numbers:
+        batch = replace(batch, prediction=number_texts(batch.prediction))
+    if not isinstance(batch.score, list) or not has_class_scores(batch.score):
+        return batch
+    wanted: Iterable[str | None] = category_texts(batch.prediction)
     if reference.task == "binary":
-        wanted = [reference.positive_class] * len(scores)
-    return single_scores(scores, wanted, reference.classes)
+        wanted = [reference.positive_class] * batch.rows
+    return replace(batch, score=single_scores(batch.score, wanted, reference.classes))
 
 
 def bin_columns(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
-from exporter.binning import Binned, single_score_column
+from exporter.binning import Binned
 from exporter.columns import read_numbers, take_rows
 from exporter.config import Settings
 from exporter.fleet import Binning
@@ -43,7 +43,7 @@ def count_rows(
 
     Args:
         binning: whose blocks they are for.
-        batch: the batch.
+        batch: the batch, with one score a row.
         binned: (chosen rows) of it, in the bins of `binning`.
         rows: (chosen rows,) which they are; None for all.
         times: (chosen rows,) their resolved times, in seconds since the epoch.
@@ -64,7 +64,7 @@ def count_rows(
 def _count_scores(binning: Binning, batch: Batch, rows: Ints | None, hours: Ints) -> dict[int, Outcomes]:
     if binning.layout is None or not binning.layout.classifies or batch.score is None:
         return {}
-    scores = read_numbers(single_score_column(binning.reference, batch.score, batch.prediction))[0]
+    scores = read_numbers(batch.score)[0]
     if rows is None:
         return fold_predictions(binning.layout, batch.prediction, scores, hours)
     return fold_predictions(binning.layout, take_rows(batch.prediction, rows), scores[rows], hours)

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import bin_batch, category_texts, number_texts
+from exporter.binning import bin_batch, category_texts, with_single_outputs
 from exporter.columns import Values, read_numbers
 from exporter.config import Settings
 from exporter.counting import Counts, count_rows
@@ -209,15 +209,16 @@ def _part(
     binning = version.binning
     counts, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
     if binning is not None:
-        batch = _with_classes(batch, binning.reference)
+        single = with_single_outputs(binning.reference, batch)
         whole = len(rows) == batch.rows
-        binned = bin_batch(binning.reference, batch, times if whole else _scatter(times, rows, batch.rows))
+        binned = bin_batch(binning.reference, single, times if whole else _scatter(times, rows, batch.rows))
         binned = binned if whole else binned.take(rows)
         # At once, also of rows that may turn out to be duplicates: values that were just read fold fastest.
-        counts = count_rows(binning, batch, binned, None if whole else rows, times, now, settings)
+        counts = count_rows(binning, single, binned, None if whole else rows, times, now, settings)
         unknown = unknown_columns(binning.reference, batch)
         if batch.ids is not None or batch.label is not None:
             segments = segments_of_rows(binning.reference, binned)
+        batch = replace(single, score=batch.score)
     predictions, prediction_rows, labelled = _identified(batch, version, rows, times, payloads, segments)
     return Part(
         version=version,
@@ -232,13 +233,6 @@ def _part(
         labelled=labelled,
         unknown_columns=unknown,
     )
-
-
-def _with_classes(batch: Batch, reference: Reference) -> Batch:
-    """The batch with predicted classes as their texts, which bins, scores and labels all need."""
-    if not isinstance(batch.prediction, np.ndarray) or reference.predicts_numbers:
-        return batch
-    return replace(batch, prediction=number_texts(batch.prediction))
 
 
 def _identified(
@@ -286,10 +280,9 @@ def _identified(
 
 def count_spooled(spooled: SpooledRequest, binning: Binning, now: float, settings: Settings) -> Counts:
     """Count rows of a request that waited."""
-    batch, rows = (
-        decode_predictions(spooled.body, spooled.content_type, spooled.query, settings),
-        spooled.row_numbers,
-    )
+    rows = spooled.row_numbers
+    decoded = decode_predictions(spooled.body, spooled.content_type, spooled.query, settings)
+    batch = with_single_outputs(binning.reference, decoded)
     binned = bin_batch(binning.reference, batch, _scatter(spooled.times, rows, batch.rows)).take(rows)
     return count_rows(binning, batch, binned, rows, spooled.times, now, settings)
 

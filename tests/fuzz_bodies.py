@@ -14,7 +14,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from exporter.binning import bin_batch
+from exporter.binning import bin_batch, with_single_outputs
 from exporter.errors import RequestError
 from exporter.identity import payload_hashes
 from exporter.reference import Column, Kind, Reference
@@ -121,7 +121,7 @@ def main(seed: int, count: int) -> None:
     for content_type, body in damaged_bodies(seed, count):
         try:
             batch = decode(body, None, content_type, **QUERY)
-            bin_batch(reference, batch, np.full(batch.rows, 1.8e9))
+            bin_batch(reference, with_single_outputs(reference, batch), np.full(batch.rows, 1.8e9))
             payload_hashes(batch)
         except RequestError:
             continue
