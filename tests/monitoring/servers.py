@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +80,7 @@ def running_prometheus(program: str, config: Path, port: int) -> Iterator[str]:
         f"--config.file={config}",
         f"--storage.tsdb.path={config.parent / 'prometheus-data'}",
         "--rules.alert.resend-delay=1s",  # what fires before it finds Alertmanager is dropped
+        "--web.enable-admin-api",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with running(command, f"{url}/-/ready", config.parent / "prometheus.log"):
@@ -189,6 +191,33 @@ def serving_webhooks(port: int) -> Iterator[Webhooks]:
 
     with serving(port, Handler):
         yield webhooks
+
+
+@contextmanager
+def relaying_alerts(port: int, alertmanager: str) -> Iterator[None]:
+    """Hands alerts on to Alertmanager: they fire until Prometheus says that they have ended.
+
+    Prometheus has them end by themselves unless it repeats them in time. That is minutes, but four seconds
+    where it repeats them every second, and a busy machine can be as long about it.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            now = datetime.now(UTC)
+            alerts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            for alert in alerts:
+                if datetime.fromisoformat(alert["endsAt"]) > now:
+                    del alert["endsAt"]
+            answer = httpx.post(f"{alertmanager}{self.path}", json=alerts, timeout=60)
+            self.send_response(answer.status_code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with serving(port, Handler):
+        yield
 
 
 class Target:

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.monitoring.servers import (
     Mailbox,
     Webhooks,
     open_mailbox,
+    relaying_alerts,
     running_alertmanager,
     running_prometheus,
     serving_webhooks,
@@ -38,11 +39,12 @@ SHORT = {"30s": "1500ms", "1m": "1s", "5m": "1s"}  # the first is an evaluation 
 
 @dataclass(frozen=True)
 class Delivery:
-    """An Alertmanager and all that it sends to."""
+    """An Alertmanager and all that it sends to, and the Prometheus that it hears of, if there is one."""
 
     url: str
     mailbox: Mailbox
     webhooks: Webhooks
+    prometheus: str = ""
 
     def fire(self, *alerts: dict[str, Any]) -> None:
         self._post(
@@ -60,6 +62,13 @@ class Delivery:
         """Names of the alerts that Alertmanager knows of."""
         answer = httpx.get(f"{self.url}/api/v2/alerts").raise_for_status()
         return {alert["labels"]["alertname"] for alert in answer.json()}
+
+    def forget(self, metric: str) -> None:
+        """Now, and not when Prometheus has lost sight of it: rules look back for minutes."""
+        answer = httpx.post(
+            f"{self.prometheus}/api/v1/admin/tsdb/delete_series", params={"match[]": metric}, timeout=30
+        )
+        answer.raise_for_status()
 
     def let_every_group_have_its_turn(self) -> None:
         """Returns when what is known now has been told, or never will: a younger alert came and went."""
@@ -100,24 +109,27 @@ def delivering(directory: Path, program: Program, free_ports: FreePorts) -> Iter
 def alerting(directory: Path, program: Program, free_ports: FreePorts, exporter: int) -> Iterator[Delivery]:
     """Prometheus scrapes what listens on the port `exporter`, and evaluates the rules."""
     with delivering(directory, program, free_ports) as delivery:
-        (port,) = free_ports(1)
+        port, relay = free_ports(2)
         config = hasten_prometheus(
             directory,
             {
                 "exporter:19464": f"127.0.0.1:{exporter}",
                 "localhost:9090": f"127.0.0.1:{port}",
-                "alertmanager:9093": delivery.url.removeprefix("http://"),
+                "alertmanager:9093": f"127.0.0.1:{relay}",
             },
         )
         hasten_rules(directory)
-        with running_prometheus(program("prometheus"), config, port):
+        with (
+            relaying_alerts(relay, delivery.url),
+            running_prometheus(program("prometheus"), config, port) as prometheus,
+        ):
             wait_for("way from the rules to receivers", lambda: delivery.webhooks.at("/dead-mans-switch"))
             # Prometheus takes five seconds to find its targets. As short as times are here, this is told.
             wait_for("scrape of the exporter", lambda: "MLflowExporterDown" not in delivery.alerts())
             delivery.let_every_group_have_its_turn()
             delivery.mailbox.mails.clear()
             delivery.webhooks.posts.clear()
-            yield delivery
+            yield replace(delivery, prometheus=prometheus)
 
 
 def shorten(setting: re.Match[str]) -> str:
@@ -128,7 +140,7 @@ def hasten_rules(directory: Path) -> None:
     (directory / "rules").mkdir()
     for path in RULE_FILES:
         text = re.sub(r"^( +(?:for|keep_firing_for)): .*$", shorten, path.read_text(), flags=re.MULTILINE)
-        (directory / "rules" / path.name).write_text(text.replace("[5m]", "[15s]"))
+        (directory / "rules" / path.name).write_text(text)
 
 
 def hasten_prometheus(directory: Path, addresses: dict[str, str]) -> Path:

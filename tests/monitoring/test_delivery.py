@@ -96,6 +96,7 @@ def test_a_dead_exporter_is_told_and_not_taken_for_recovery(
 
         target.exposition = None
         delivery.mailbox.wait_for("[critical] MLflowExporterDown")
+        delivery.forget("mlflow_model_drift_detected")
         wait_for("end of the drift alert", lambda: "ModelFeatureDrift" not in delivery.alerts())
         delivery.let_every_group_have_its_turn()
         assert not [s for s in delivery.mailbox.subjects if s.startswith("[resolved] ModelFeatureDrift")]
