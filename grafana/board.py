@@ -7,7 +7,8 @@ from itertools import count
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
-from look import DATASOURCE, LIVE, Panel, query
+from look import LIVE
+from panels import DATASOURCE, Panel, query
 from promql import gauge
 
 TAG = "mlflow"

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import health
 import model
 import runs
 import versions
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=DASHBOARDS, help="folder of the files")
     arguments = parser.parse_args()
     outdated = False
-    for dashboard in (model.build(), versions.build(), runs.build()):
+    for dashboard in (model.build(), versions.build(), runs.build(), health.build()):
         path = arguments.output / f"{dashboard.uid}.json"
         text = render(dashboard)
         if path.is_file() and path.read_text(encoding="utf-8") == text:

@@ -1,15 +1,9 @@
-"""How the dashboards look: one meaning per colour, one place for what panels of a kind have in common."""
+"""How the dashboards look: one meaning per colour, and the properties that give a field its looks."""
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from grafana_foundation_sdk.builders import barchart, stat, statetimeline, table, text, timeseries
-from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.builders import prometheus as prometheus_builders
-from grafana_foundation_sdk.models import common, dashboard, prometheus
-from grafana_foundation_sdk.models import text as text_model
+from grafana_foundation_sdk.models import dashboard
 
 # A score in multiples of its limit.
 TIMES = "suffix: \u00d7"
@@ -20,39 +14,6 @@ CALM = "#4a6b58"
 # What is compared: the reference is grey and what is live is blue, wherever they are drawn.
 REFERENCE, LIVE, OTHER, LIMIT = "#9aa3ad", "#5794f2", "purple", "orange"
 PLAIN = "text"
-
-DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
-
-Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | text.Panel | timeseries.Panel
-P = TypeVar("P", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
-
-
-def place(panel: P, title: str, description: str, *, unit: str, width: int, height: int) -> P:
-    """What every panel has. `width` is in 24ths of the page, `height` in rows of the grid."""
-    return (
-        panel.title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .unit(unit)
-        .span(width)
-        .height(height)
-    )
-
-
-def query(expression: str, legend: str = "", ref: str = "A") -> prometheus_builders.Dataquery:
-    """A query over the dashboard's time range."""
-    target = prometheus_builders.Dataquery().datasource(DATASOURCE).expr(expression).ref_id(ref)
-    return target.range().legend_format(legend or "__auto")
-
-
-def now(expression: str, legend: str = "", ref: str = "A") -> prometheus_builders.Dataquery:
-    """A query at the end of the dashboard's time range."""
-    return query(expression, legend, ref).instant()
-
-
-def rows(expression: str, ref: str) -> prometheus_builders.Dataquery:
-    """A query at the end of the time range whose series become the rows of a table."""
-    return now(expression, ref=ref).format(prometheus.PromQueryFormat.TABLE)
 
 
 def steps(base: str, *others: tuple[float, str]) -> builders.ThresholdsConfig:
@@ -83,11 +44,6 @@ def by_threshold() -> builders.FieldColor:
 
 def fixed(color: str) -> builders.FieldColor:
     return builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color)
-
-
-def by_name() -> builders.FieldColor:
-    """A series of one name has one colour in every panel."""
-    return builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
 
 
 def painted(color: str) -> dashboard.DynamicConfigValue:
@@ -130,49 +86,6 @@ def of_field(property_name: str, value: object) -> dashboard.DynamicConfigValue:
     return dashboard.DynamicConfigValue(id_val=property_name, value=value)
 
 
-def transformation(name: str, **options: object) -> dashboard.DataTransformerConfig:
-    return dashboard.DataTransformerConfig(id_val=name, options=options)
-
-
-def merged(
-    keys: tuple[str, ...], titles: dict[str, str], listed: str = ""
-) -> list[dashboard.DataTransformerConfig]:
-    """One row of a table for each value of the labels `keys`, of several queries.
-
-    `titles`: of the labels, and of the queries by their `ref`, in the order of the table. `listed`: a label
-    that is no key, whose values are put into one cell. Where no query finds anything there is no table, so
-    that the panel says so in words instead of showing an empty one.
-    """
-    grouped: dict[str, object] = {key: {"operation": "groupby", "aggregations": []} for key in keys}
-    shown: dict[str, str] = {}
-    for ref, title in titles.items():
-        name, reducer = (ref, "uniqueValues") if ref == listed else (f"Value #{ref}", "lastNotNull")
-        shown[ref if ref in keys else f"{name} ({reducer})"] = title
-        if ref not in keys:
-            grouped[name] = {"operation": "aggregate", "aggregations": [reducer]}
-    joined = {"targetField": f"{listed} (uniqueValues)", "destinationType": "string", "joinWith": ", "}
-    return [
-        transformation("merge"),
-        transformation("groupBy", fields=grouped),
-        *([transformation("convertFieldType", conversions=[joined])] if listed else ()),
-        arranged(shown),
-    ]
-
-
-def arranged(titles: dict[str, str], *hidden: str) -> dashboard.DataTransformerConfig:
-    """Columns of a table: keys of `titles` are labels or `Value #ref`, in the order of the table."""
-    return transformation(
-        "organize",
-        excludeByName=dict.fromkeys(hidden, True),
-        indexByName={name: index for index, name in enumerate(titles)},
-        renameByName=titles,
-    )
-
-
-def sorted_by(field: str, *, descending: bool = False) -> dashboard.DataTransformerConfig:
-    return transformation("sortBy", sort=[{"field": field, "desc": descending}])
-
-
 def gauged(limit: float) -> list[dashboard.DynamicConfigValue]:
     """Cells of a table that show a multiple of a limit as a bar; `limit` times it is a full one."""
     return [
@@ -196,8 +109,18 @@ def counted() -> list[dashboard.DynamicConfigValue]:
     return [
         stepped(steps(GOOD, (1, BAD))),
         of_field("custom.cellOptions", {"type": "color-text"}),
-        *column(95, decimals=0),
+        *column(82, decimals=0),
     ]
+
+
+def measured(unit: str, width: int, decimals: int = 1) -> list[dashboard.DynamicConfigValue]:
+    """A column of figures in a unit of their own."""
+    return [of_field("unit", unit), *column(width, decimals)]
+
+
+def rows() -> list[dashboard.DynamicConfigValue]:
+    """A column of counts, to the last row."""
+    return measured("locale", 90, decimals=0)
 
 
 def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
@@ -208,112 +131,3 @@ def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfig
         of_field("custom.align", "left"),
         of_field("custom.width", 95),
     ]
-
-
-def number(title: str, description: str, *, unit: str, width: int, height: int = 4) -> stat.Panel:
-    """One figure, large, on a plain ground."""
-    panel = place(stat.Panel(), title, description, unit=unit, width=width, height=height)
-    return (
-        panel.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
-        .graph_mode(common.BigValueGraphMode.NONE)
-        .color_mode(common.BigValueColorMode.VALUE)
-        .color_scheme(fixed(PLAIN))
-        .justify_mode(common.BigValueJustifyMode.CENTER)
-        .text_mode(common.BigValueTextMode.VALUE)
-        .text(common_builders.VizTextDisplayOptions().value_size(30))
-        .no_value("-")
-    )
-
-
-def statement(title: str, description: str, *, unit: str, width: int, height: int = 4) -> stat.Panel:
-    """A verdict: words on a coloured ground."""
-    panel = number(title, description, unit=unit, width=width, height=height)
-    return (
-        panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
-        .color_scheme(by_threshold())
-        .text(common_builders.VizTextDisplayOptions().value_size(34))
-    )
-
-
-def lines(
-    title: str, description: str, *, unit: str, width: int, height: int, from_zero: bool = True
-) -> timeseries.Panel:
-    """Series over time, with their last values below."""
-    panel = place(timeseries.Panel(), title, description, unit=unit, width=width, height=height)
-    if from_zero:
-        panel = panel.axis_soft_min(0)
-    return (
-        panel.line_width(2)
-        .fill_opacity(6)
-        .show_points(common.VisibilityMode.NEVER)
-        .axis_border_show(False)
-        .legend(_legend().calcs(["lastNotNull"]))
-        .tooltip(
-            common_builders.VizTooltipOptions()
-            .mode(common.TooltipDisplayMode.MULTI)
-            .sort(common.SortOrder.DESCENDING)
-        )
-    )
-
-
-def timeline(title: str, description: str, *, unit: str, width: int, height: int) -> statetimeline.Panel:
-    """One row for each series, coloured by state over time."""
-    panel = place(statetimeline.Panel(), title, description, unit=unit, width=width, height=height)
-    return (
-        panel.show_value(common.VisibilityMode.NEVER)
-        .row_height(0.86)
-        .disable_pagination()
-        .line_width(0)
-        .fill_opacity(85)
-        .merge_values(True)
-        .legend(_legend())
-        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
-    )
-
-
-def bars(title: str, description: str, *, unit: str, width: int, height: int) -> barchart.Panel:
-    """Two bars for each category: the reference's and the live one."""
-    panel = place(barchart.Panel(), title, description, unit=unit, width=width, height=height)
-    return (
-        panel.orientation(common.VizOrientation.VERTICAL)
-        .show_value(common.VisibilityMode.NEVER)
-        .group_width(0.8)
-        .bar_width(0.95)
-        .bar_radius(0.1)
-        .fill_opacity(85)
-        .line_width(0)
-        .min(0)
-        .x_tick_label_rotation(-45)
-        .x_tick_label_max_length(14)
-        .x_tick_label_spacing(20)
-        .axis_border_show(False)
-        .legend(_legend())
-        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
-    )
-
-
-def listing(title: str, description: str, *, unit: str, width: int, height: int) -> table.Panel:
-    """A table of figures."""
-    panel = place(table.Panel(), title, description, unit=unit, width=width, height=height)
-    return (
-        panel.cell_height(common.TableCellHeight.SM)
-        .align(common.FieldTextAlignment.AUTO)
-        .filterable(False)
-        # A cell without a value is not a table without rows.
-        .override_by_regexp(".*", [of_field("noValue", "-")])
-    )
-
-
-def note(markdown: str, *, height: int) -> text.Panel:
-    """A sentence across the page."""
-    panel = text.Panel().title("").transparent(True).mode(text_model.TextMode.MARKDOWN).content(markdown)
-    return panel.span(24).height(height)
-
-
-def _legend() -> common_builders.VizLegendOptions:
-    return (
-        common_builders.VizLegendOptions()
-        .display_mode(common.LegendDisplayMode.LIST)
-        .placement(common.LegendPlacement.BOTTOM)
-        .show_legend(True)
-    )

@@ -11,19 +11,19 @@ from model import quality_queries as qq
 from model import queries as q
 
 UID = "mlflow-model"
-# The first two need no heading.
+# The first three need no heading.
 SECTIONS: tuple[Section, ...] = (
     ("", overview.verdicts),
+    ("", overview.grounds),
     ("", overview.columns),
     ("Column $column", drift.column),
     ("Model quality", quality.quality),
+    ("Traffic", service.traffic),
     ("Labels", labels.labels),
     ("Predictions and scores", drift.outputs),
     ("Data quality", data_quality.checks),
     ("Segments", segments.segments),
-    ("Traffic", service.traffic),
     ("Alerts and aliases", service.alerts_and_aliases),
-    ("Exporter", service.exporter),
     ("Version $model_version", service.version),
 )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import look
-from grafana_foundation_sdk.models import common, dashboard
+import panels
+import tables
+from grafana_foundation_sdk.models import common
 from promql import gauge, rate
 
 from model import quality_queries as qq
@@ -13,208 +15,159 @@ from model import queries as q
 
 _WORDS = {1: ("drifted", look.BAD), 0: ("stable", look.GOOD), -1: ("undecided", look.UNKNOWN)}
 _NO_SCORE = "No column has a score in this window yet."
+# Makes the name of a column in a table choose that column.
+CHOOSE_COLUMN = tables.link(
+    "Show this column", "mlflow-model", "column", "model", "model_version", "window", "metric"
+)
 
 
-def column_link() -> list[dashboard.DynamicConfigValue]:
-    """Makes the name of a column in a table choose that column."""
-    url = (
-        "/d/mlflow-model?${datasource:queryparam}&${model:queryparam}&${model_version:queryparam}"
-        "&${window:queryparam}&var-column=${__value.text:percentencode}&${__url_time_range}"
+def verdicts() -> Iterator[panels.Panel]:
+    """What was judged."""
+    yield panels.verdict(
+        "Quality, $window",
+        "Metrics of quality that are worse than the version promised by more than is tolerated, beyond "
+        "chance. Orange: labels do not show it yet, but the estimate that needs none has fallen. Grey: "
+        "there are no labels, or too few to tell.",
+        qq.STATE,
+        unit="suffix: degraded",
+        words={
+            0: ("Quality holds", look.GOOD),
+            -1: ("Estimate falls", look.BEYOND),
+            -2: ("Estimate holds", look.CALM),
+            -3: ("No verdict yet", look.UNKNOWN),
+        },
+        nothing="No labels",
+        size=(5, 4),
     )
-    return [look.of_field("links", [{"title": "Show this column", "url": url}])]
+    yield panels.verdict(
+        "Drift, $window",
+        "Columns, prediction and score included, that differ from the reference: beyond their limit, "
+        "significantly and persistently. Grey: too few rows to tell, which is not a no.",
+        q.COLUMNS_DRIFTED,
+        unit="suffix: drifted",
+        words={0: ("Nothing drifts", look.GOOD), -1: ("No verdict yet", look.UNKNOWN)},
+        nothing="Not evaluated",
+        size=(5, 4),
+    )
+    yield panels.numbers(
+        "Columns by verdict",
+        "Every column of the version has one of three verdicts; undecided ones have too few rows.",
+        q.COLUMNS_BY_VERDICT,
+        "{{verdict}}",
+        {"drifted": panels.when_any(look.BAD), "stable": panels.when_any(look.GOOD)},
+        size=(5, 4),
+    )
+    yield panels.verdict(
+        "Data quality",
+        "Checks that fail clearly more often in the shortest window than in the reference: values that "
+        "are missing, unseen, out of range or of another type. The section on data quality lists them. "
+        "Grey: too few rows to tell.",
+        q.CHECKS_DEGRADED,
+        unit="suffix: degraded",
+        words={0: ("Data is fine", look.GOOD)},
+        nothing="No verdict yet",
+        size=(5, 4),
+    )
+    yield panels.verdict(
+        "Alerts",
+        "Alerts in Prometheus that fire for this version, for its model, or for the exporter itself. Which "
+        "they are, and their runbooks, is further down.",
+        q.ALERTS_FIRING,
+        unit="suffix: firing",
+        words={0: ("None firing", look.GOOD)},
+        nothing="Unknown",
+        size=(4, 4),
+    )
 
 
-def verdicts() -> Iterator[look.Panel]:
-    """Two lines: what was judged, and what the judgement rests on."""
+def grounds() -> Iterator[panels.Panel]:
+    """What the judgement rests on."""
     yield (
-        look.statement(
-            "Quality, $window",
-            "Metrics of quality that are worse than the version promised by more than is tolerated, beyond "
-            "chance. Orange: labels do not show it yet, but the estimate that needs none has fallen. Grey: "
-            "there are no labels, or too few to tell.",
-            unit="suffix: degraded",
-            width=5,
-        )
-        .mappings(
-            look.texts(
-                {
-                    0: ("Quality holds", look.GOOD),
-                    -1: ("Estimate falls", look.BEYOND),
-                    -2: ("Estimate holds", look.CALM),
-                    -3: ("No verdict yet", look.UNKNOWN),
-                }
-            )
-        )
-        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
-        .no_value("No labels")
-        .with_target(look.now(qq.STATE))
-    )
-    yield (
-        look.statement(
-            "Drift, $window",
-            "Columns, prediction and score included, that differ from the reference: beyond their limit, "
-            "significantly and persistently. Grey: too few rows to tell, which is not a no.",
-            unit="suffix: drifted",
-            width=5,
-        )
-        .mappings(look.texts({0: ("Nothing drifts", look.GOOD), -1: ("No verdict yet", look.UNKNOWN)}))
-        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
-        .no_value("Not evaluated")
-        .with_target(look.now(q.COLUMNS_DRIFTED))
-    )
-    yield (
-        look.number(
-            "Columns by verdict",
-            "Every column of the version has one of three verdicts; undecided ones have too few rows.",
-            unit="none",
-            width=5,
-        )
-        .text_mode(common.BigValueTextMode.VALUE_AND_NAME)
-        .color_scheme(look.by_threshold())
-        .thresholds(look.steps(look.UNKNOWN))
-        .override_by_name("drifted", [look.stepped(look.steps(look.UNKNOWN, (1, look.BAD)))])
-        .override_by_name("stable", [look.stepped(look.steps(look.UNKNOWN, (1, look.GOOD)))])
-        .with_target(look.now(q.COLUMNS_BY_VERDICT, "{{verdict}}"))
-    )
-    yield (
-        look.statement(
-            "Data quality",
-            "Checks that fail clearly more often in the shortest window than in the reference: values that "
-            "are missing, unseen, out of range or of another type. The section on data quality lists them. "
-            "Grey: too few rows to tell.",
-            unit="suffix: degraded",
-            width=5,
-        )
-        .mappings(look.texts({0: ("Data is fine", look.GOOD)}))
-        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
-        .no_value("No verdict yet")
-        .with_target(look.now(q.CHECKS_DEGRADED))
-    )
-    yield (
-        look.statement(
-            "Alerts",
-            "Alerts in Prometheus that fire for this version, for its model, or for the exporter itself.",
-            unit="suffix: firing",
-            width=4,
-        )
-        .mappings(look.texts({0: ("None firing", look.GOOD)}))
-        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
-        .no_value("Unknown")
-        .with_target(look.now(q.ALERTS_FIRING))
-    )
-    yield (
-        look.number(
+        panels.number(
             "Version $model_version",
             "Aliases of this version in MLflow, by which deployments name it. A version without an alias is "
             "not served any more; it is kept for a day, so that a rollback can be judged.",
+            q.ALIASES,
             unit="none",
-            width=4,
-            height=3,
+            size=(4, 3),
         )
+        .targets([panels.now(q.ALIASES, "{{alias}}")])
         .text_mode(common.BigValueTextMode.NAME)
-        .with_target(look.now(q.ALIASES, "{{alias}}"))
     )
-    yield look.number(
+    yield panels.number(
         "Last prediction",
         "Age of the newest prediction. If it is old, nothing here says how the model does now.",
+        q.SINCE_PREDICTION,
         unit="s",
-        width=4,
-        height=3,
-    ).with_target(look.now(q.SINCE_PREDICTION))
-    yield (
-        look.number(
-            "Predictions",
-            "Predictions taken per second, all replicas together.",
-            unit="rowsps",
-            width=4,
-            height=3,
-        ).with_target(look.now(rate("mlflow_model_predictions_total", q.VERSION)))
+        size=(4, 3),
     )
-    yield look.number(
+    yield panels.number(
+        "Predictions",
+        "Predictions taken per second, all replicas together.",
+        rate("mlflow_model_predictions_total", q.VERSION),
+        unit="rowsps",
+        size=(4, 3),
+    )
+    yield panels.number(
         "Rows, $window",
         "Predictions that the verdicts rest on. Below some hundreds only a gross change can be told.",
+        gauge("mlflow_model_window_rows", q.WINDOW),
         unit="short",
-        width=4,
-        height=3,
-    ).with_target(look.now(gauge("mlflow_model_window_rows", q.WINDOW)))
-    yield (
-        look.number(
-            "Reference",
-            "What live data is compared with. Provisional: the reference has no timestamps, so how much it "
-            "varies by nature is unknown; its drift is shown, but no alert fires.",
-            unit="none",
-            width=4,
-            height=3,
-        )
-        .mappings(
-            look.texts(
-                {
-                    1: ("Complete", look.GOOD),
-                    0: ("Provisional", look.NEAR),
-                    -1: ("No reference", look.BEYOND),
-                }
-            )
-        )
-        .with_target(look.now(q.REFERENCE_STATE))
+        size=(4, 3),
     )
-    yield look.number(
+    yield panels.number(
+        "Reference",
+        "What live data is compared with. Provisional: the reference has no timestamps, so how much it "
+        "varies by nature is unknown; its drift is shown, but no alert fires.",
+        q.REFERENCE_STATE,
+        unit="none",
+        words={
+            1: ("Complete", look.GOOD),
+            0: ("Provisional", look.NEAR),
+            -1: ("No reference", look.BEYOND),
+        },
+        size=(4, 3),
+    )
+    yield panels.number(
         "Last evaluation",
         "Age of the last evaluation of this version, which happens every 30 seconds by default. If it grows, "
         "the figures on this page are old.",
+        q.SINCE_EVALUATION,
         unit="s",
-        width=4,
-        height=3,
-    ).with_target(look.now(q.SINCE_EVALUATION))
+        size=(4, 3),
+    )
 
 
-def columns() -> Iterator[look.Panel]:
+def columns() -> Iterator[panels.Panel]:
     """Which columns, and since when."""
-    yield (
-        look.listing(
-            "Columns by drift, $window",
-            "Score: population stability index against the reference. Limit: threshold, sampling noise and "
-            "natural variation of this very column; at 1 the score is at its limit. Significance: -log10 "
-            "p, above 3 is beyond chance. Drifted needs all of it, for long enough. A column without "
-            "a value in the window has no score. Click one to see its distribution below.",
-            unit="none",
-            width=13,
-            height=11,
-        )
-        .with_target(look.rows(q.DRIFT_RATIO, "ratio"))
-        .with_target(look.rows(q.DRIFT_VERDICT, "verdict"))
-        .with_target(look.rows(q.DRIFT_SCORE, "score"))
-        .with_target(look.rows(q.DRIFT_LIMIT, "limit"))
-        .with_target(look.rows(q.DRIFT_SIGNIFICANCE, "significance"))
-        .transformations(
-            look.merged(
-                ("column",),
-                {
-                    "column": "Column",
-                    "verdict": "Verdict",
-                    "ratio": "Score / limit",
-                    "score": "Score",
-                    "limit": "Limit",
-                    "significance": "Significance",
-                },
-            )
-        )
-        .with_transformation(look.sorted_by("Score / limit", descending=True))
-        .no_value(_NO_SCORE)
-        .override_by_name("Column", column_link())
-        .override_by_name("Verdict", look.worded(_WORDS))
-        .override_by_name("Score / limit", look.gauged(3))
-        .override_by_name("Score", look.column(80))
-        .override_by_name("Limit", look.column(80))
-        .override_by_name("Significance", look.column(110, decimals=0))
+    yield tables.of(
+        "Columns by drift, $window",
+        "Score: population stability index against the reference. Limit: threshold, sampling noise and "
+        "natural variation of this very column; at 1 the score is at its limit. Significance: -log10 "
+        "p, above 3 is beyond chance. Drifted needs all of it, for long enough. A column without "
+        "a value in the window has no score. Click one to see its distribution below.",
+        tables.Key("column", "Column", CHOOSE_COLUMN),
+        tables.Column("Verdict", q.DRIFT_VERDICT, look.worded(_WORDS)),
+        tables.Column("Score / limit", q.DRIFT_RATIO, look.gauged(3)),
+        tables.Column("Score", q.DRIFT_SCORE, look.column(80)),
+        tables.Column("Limit", q.DRIFT_LIMIT, look.column(80)),
+        tables.Column("Significance", q.DRIFT_SIGNIFICANCE, look.column(110, decimals=0)),
+        order="Score / limit",
+        descending=True,
+        unit="none",
+        size=(13, 11),
+        nothing=_NO_SCORE,
     )
     yield (
-        look.timeline(
+        panels.timeline(
             "Score in multiples of the limit, $window, worst 20",
             "Each row is a column, its colour the score divided by the column's own limit: when drift began, "
             "how fast it grew, what moved together.",
+            q.worst(20),
+            "{{column}}",
             unit=look.TIMES,
-            width=11,
-            height=11,
+            size=(11, 11),
+            nothing=_NO_SCORE,
         )
         .merge_values(False)
         .color_scheme(look.by_threshold())
@@ -229,6 +182,4 @@ def columns() -> Iterator[look.Panel]:
             )
         )
         .decimals(2)
-        .no_value(_NO_SCORE)
-        .with_target(look.query(q.worst(20), "{{column}}"))
     )

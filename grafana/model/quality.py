@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import look
-from grafana_foundation_sdk.models import dashboard
+import panels
+import tables
 
 from model import quality_queries as q
 
@@ -21,104 +22,49 @@ _BLIND = (
     "**An estimate cannot see concept drift.** It is made of scores alone: it tells that the model now meets "
     "cases it is less sure of, not that the same case has another answer by now. Only labels tell that."
 )
+_CHOOSE_METRIC = tables.link(
+    "Show this metric", "mlflow-model", "metric", "model", "model_version", "window", "column"
+)
 
 
-def quality() -> Iterator[look.Panel]:
-    yield (
-        look.listing(
-            "Quality by metric, $window",
-            "Shortfall: how much worse than the baseline, whatever the metric's direction; at 1 it is all "
-            "that is tolerated, natural variation included. Degraded: beyond that even at the better end of "
-            "the 99 % interval, in two windows or by twice as much. Estimate: the same figure without "
-            "labels. Click a metric to see it over time.",
-            unit="none",
-            width=16,
-            height=11,
-        )
-        .decimals(3)
-        .with_target(look.rows(q.VERDICT, "verdict"))
-        .with_target(look.rows(q.RELATIVE_SHORTFALL, "relative"))
-        .with_target(look.rows(q.SHORTFALL, "shortfall"))
-        .with_target(look.rows(q.QUALITY, "quality"))
-        .with_target(look.rows(q.by_metric("mlflow_model_quality_lower"), "lower"))
-        .with_target(look.rows(q.by_metric("mlflow_model_quality_upper"), "upper"))
-        .with_target(look.rows(q.BASELINE, "baseline"))
-        .with_target(look.rows(q.ESTIMATE, "estimate"))
-        .with_target(look.rows(q.ESTIMATED_VERDICT, "estimated"))
-        .transformations(
-            look.merged(
-                ("metric",),
-                {
-                    "metric": "Metric",
-                    "verdict": "Verdict",
-                    "relative": "Shortfall / limit",
-                    "shortfall": "Shortfall",
-                    "quality": "Quality",
-                    "lower": "Lower",
-                    "upper": "Upper",
-                    "baseline": "Baseline",
-                    "estimate": "Estimate",
-                    "estimated": "Estimated",
-                },
-            )
-        )
-        .with_transformation(look.sorted_by("Shortfall / limit", descending=True))
-        .no_value(_NO_FIGURE)
-        .override_by_name("Metric", _metric_link())
-        .override_by_name("Verdict", look.worded(_WORDS))
-        .override_by_name("Shortfall / limit", look.gauged(3))
-        .override_by_name("Shortfall", look.column(78))
-        .override_by_name("Quality", look.column(70))
-        .override_by_name("Lower", look.column(70))
-        .override_by_name("Upper", look.column(70))
-        .override_by_name("Baseline", look.column(75))
-        .override_by_name("Estimate", look.column(75))
-        .override_by_name("Estimated", look.worded(_ESTIMATED))
+def quality() -> Iterator[panels.Panel]:
+    yield tables.of(
+        "Quality by metric, $window",
+        "Shortfall: how much worse than the baseline, whatever the metric's direction; at 1 it is all "
+        "that is tolerated, natural variation included. Degraded: beyond that even at the better end of "
+        "the 99 % interval, in two windows or by twice as much. Estimate: the same figure without "
+        "labels. Click a metric to see it over time.",
+        tables.Key("metric", "Metric", _CHOOSE_METRIC),
+        tables.Column("Verdict", q.VERDICT, look.worded(_WORDS)),
+        tables.Column("Shortfall / limit", q.RELATIVE_SHORTFALL, look.gauged(3)),
+        tables.Column("Shortfall", q.SHORTFALL, look.column(78)),
+        tables.Column("Quality", q.QUALITY, look.column(70)),
+        tables.Column("Lower", q.by_metric("mlflow_model_quality_lower"), look.column(70)),
+        tables.Column("Upper", q.by_metric("mlflow_model_quality_upper"), look.column(70)),
+        tables.Column("Baseline", q.BASELINE, look.column(75)),
+        tables.Column("Estimate", q.ESTIMATE, look.column(75)),
+        tables.Column("Estimated", q.ESTIMATED_VERDICT, look.worded(_ESTIMATED)),
+        order="Shortfall / limit",
+        descending=True,
+        unit="none",
+        decimals=3,
+        size=(16, 11),
+        nothing=_NO_FIGURE,
     )
-    yield _over_time()
-    yield look.note(_BLIND, height=2)
-
-
-def _over_time() -> look.Panel:
-    panel = (
-        look.lines(
-            "$metric: real and estimated, $window",
-            "What labels say, with its 99 % interval, and what is estimated without them, with its band; "
-            "dashed are the baseline and how far from it is tolerated. The real line is late by the "
-            "time that labels may take; the estimate is not.",
-            unit="none",
-            width=8,
-            height=11,
-            from_zero=False,
-        )
-        .decimals(3)
-        .fill_opacity(0)
-        .no_value(_NO_FIGURE)
+    yield panels.lines(
+        "$metric: real and estimated, $window",
+        "What labels say, with its 99 % interval, and what is estimated without them, with its band; "
+        "dashed are the baseline and how far from it is tolerated. The real line is late by the "
+        "time that labels may take; the estimate is not.",
+        *panels.band("Real", lambda end: q.of_metric(f"mlflow_model_quality{end}"), look.LIVE),
+        *panels.band("Estimate", lambda end: q.of_metric(f"mlflow_model_estimated_quality{end}"), look.OTHER),
+        panels.guide("Baseline", q.CHOSEN_BASELINE, look.REFERENCE),
+        panels.guide("Limit", q.CHOSEN_LIMIT, look.LIMIT),
+        unit="none",
+        decimals=3,
+        size=(8, 11),
+        nothing=_NO_FIGURE,
+        from_zero=False,
+        filled=False,
     )
-    for name, metric, color in (
-        ("Real", "mlflow_model_quality", look.LIVE),
-        ("Estimate", "mlflow_model_estimated_quality", look.OTHER),
-    ):
-        for end in ("lower", "upper"):
-            bound = f"{name}, {end}"
-            panel = panel.with_target(look.query(q.of_metric(f"{metric}_{end}"), bound, bound))
-        panel = panel.with_target(look.query(q.of_metric(metric), name, name))
-        panel = panel.override_by_name(name, [look.painted(color)])
-        for bound, properties in look.bounds(f"{name}, upper", f"{name}, lower", color).items():
-            panel = panel.override_by_name(bound, properties)
-    for name, expression, color in (
-        ("Baseline", q.CHOSEN_BASELINE, look.REFERENCE),
-        ("Limit", q.CHOSEN_LIMIT, look.LIMIT),
-    ):
-        panel = panel.with_target(look.query(expression, name, name))
-        panel = panel.override_by_name(name, [look.painted(color), look.dashed()])
-    return panel
-
-
-def _metric_link() -> list[dashboard.DynamicConfigValue]:
-    """Makes the name of a metric in a table choose that metric."""
-    url = (
-        "/d/mlflow-model?${datasource:queryparam}&${model:queryparam}&${model_version:queryparam}"
-        "&${window:queryparam}&${column:queryparam}&var-metric=${__value.text:percentencode}&${__url_time_range}"
-    )
-    return [look.of_field("links", [{"title": "Show this metric", "url": url}])]
+    yield panels.note(_BLIND, height=2)

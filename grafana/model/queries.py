@@ -130,4 +130,3 @@ ALERTS_FIRING = f"count (group by (alertname, column, check) {_alerts('firing')}
 ALERTS_OVER_TIME = or_named(
     f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')})", "alertname", "no alert"
 )
-ALIAS_VERSIONS = gauge("mlflow_model_alias_version", 'model="$model"', "alias")

@@ -6,14 +6,14 @@ import board
 from board import Section
 from grafana_foundation_sdk.models import dashboard
 
-from runs import panels
+from runs import experiments
 from runs import queries as q
 
 UID = "mlflow-runs"
 SECTIONS: tuple[Section, ...] = (
-    ("", panels.summary),
-    ("", panels.newest),
-    ("Every experiment", panels.experiments),
+    ("", experiments.summary),
+    ("", experiments.newest),
+    ("Every experiment", experiments.experiments),
 )
 
 

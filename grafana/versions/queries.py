@@ -53,6 +53,11 @@ def compared(metric: str, alias: str) -> str:
     return of_alias(metric, WINDOW, alias, "metric")
 
 
+def chosen(end: str, alias: str) -> str:
+    """The chosen metric of that version: its figure, or with `_lower` and `_upper` an end of its interval."""
+    return of_alias(f"{QUALITY}{end}", CHOSEN, alias)
+
+
 DIFFERENCE = f"{compared(QUALITY, CHALLENGER)} - {compared(QUALITY, CHAMPION)}"
 
 
@@ -95,6 +100,10 @@ def limit_of(alias: str) -> str:
 
 ALIASES = gauge("mlflow_model_alias_info", MODEL, "model_version, alias")
 VERSIONS = by_version("mlflow_model_version_info")
+BASELINE = by_version("mlflow_model_quality_baseline", f'{MODEL}, metric="$metric"')
+ROWS = by_version("mlflow_model_window_rows", WINDOW)
+LABELS = by_version("mlflow_model_window_labels", WINDOW)
+ESTIMATE = by_version("mlflow_model_estimated_quality", CHOSEN)
 DEGRADED = (
     f"sum by (model_version) ({gauge('mlflow_model_quality_degraded', WINDOW, 'model_version, metric')})"
 )
@@ -111,4 +120,3 @@ FAILING = f"sum by (model_version) ({_FAILING})"
 TRAFFIC = rate("mlflow_model_predictions_total", MODEL, "model_version")
 LATENCY = quantile(0.99, "mlflow_model_latency_seconds", MODEL, "model_version")
 SINCE_PREDICTION = f"time() - {by_version('mlflow_model_last_prediction_timestamp_seconds')}"
-ALIAS_VERSIONS = gauge("mlflow_model_alias_version", MODEL, "alias")

@@ -18,11 +18,16 @@ from exporter.catalog import CATALOG
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 
-# What Prometheus itself adds: series of alerts, and labels of targets and of histograms.
+# What Prometheus itself adds: series of alerts and of targets, and labels of targets and of histograms.
 PROMETHEUS_METRICS = {
-    "ALERTS": {"alertname", "alertstate", "severity", "model", "model_version", "column", "check"}
+    "ALERTS": {"alertname", "alertstate", "severity", "model", "model_version", "column", "check"},
+    "up": {"job"},
 }
 EXPORTED = {name: {*metric.labels} for metric in CATALOG for name in metric.series_names}
+# A process is a target's.
+EXPORTED |= {
+    name: labels | {"job", "instance"} for name, labels in EXPORTED.items() if name.startswith("process_")
+}
 EXPORTED |= {name: labels | {"le"} for name, labels in EXPORTED.items() if name.endswith("_bucket")}
 KNOWN = EXPORTED | PROMETHEUS_METRICS
 
@@ -120,7 +125,9 @@ def generate(*arguments: str) -> subprocess.CompletedProcess[str]:
 @each_dashboard
 def test_only_metrics_that_are_exported_are_queried(path: Path) -> None:
     for place, expression in expressions(load(path)):
-        used = set(re.findall(r"\b(?:mlflow|process|python)_\w+|\b[A-Z][A-Z_]+\b", unquoted(expression)))
+        used = set(
+            re.findall(r"\b(?:mlflow|process|python)_\w+|\b[A-Z][A-Z_]+\b|\bup\b", unquoted(expression))
+        )
         assert used, place
         assert used <= set(KNOWN), place
 

@@ -1,0 +1,27 @@
+"""The dashboard of the exporter itself: whether what the others show can be trusted."""
+
+from __future__ import annotations
+
+import board
+from board import Section
+from grafana_foundation_sdk.models import dashboard
+
+from health import evaluation, intake, state
+
+UID = "mlflow-exporter"
+SECTIONS: tuple[Section, ...] = (
+    ("", state.now),
+    ("", intake.rows),
+    ("Evaluations", evaluation.evaluations),
+    ("Store and process", state.resources),
+    ("Alerts", state.alerts),
+)
+
+
+def build() -> dashboard.Dashboard:
+    page = board.begin(
+        UID,
+        "MLflow exporter",
+        "The exporter itself: is it there, does it take what is sent, does it evaluate, does it have room.",
+    )
+    return board.finish(page, SECTIONS)

@@ -1,0 +1,59 @@
+"""The PromQL of the exporter's own dashboard."""
+
+from __future__ import annotations
+
+from promql import gauge, increase, or_named, quantile, rate
+
+# As the rules know it, by the name of its job.
+UP = 'sum (up{job="mlflow-exporter"})'
+MLFLOW = "min (mlflow_up)"
+CONFIGURATION = "min (mlflow_exporter_config_last_reload_successful)"
+QUEUE = "sum (mlflow_exporter_queue_rows)"
+_STORE, _LIMIT = gauge("mlflow_exporter_store_bytes"), gauge("mlflow_exporter_store_limit_bytes")
+STORE_USED = f"{_STORE} / {_LIMIT}"
+STORE, STORE_LIMIT = _STORE, _LIMIT
+SERIES = gauge("mlflow_exporter_series")
+SERIES_LEFT_OUT = gauge("mlflow_exporter_dropped_series")
+
+# Intake
+
+INGESTED = rate("mlflow_exporter_ingest_rows_total", "", "kind, outcome")
+DROPPED = rate("mlflow_exporter_dropped_rows_total", "", "reason")
+_ALL = rate("mlflow_exporter_ingest_rows_total", "")
+REJECTED_SHARE = f"""{rate("mlflow_exporter_ingest_rows_total", 'outcome="rejected"')} / ({_ALL} > 0)"""
+DROPPED_SHARE = f"{rate('mlflow_exporter_dropped_rows_total', '')} / ({_ALL} > 0)"
+
+
+def commit(share: float) -> str:
+    """A quantile of the time from the receipt of a batch to its commit."""
+    return quantile(share, "mlflow_exporter_ingest_duration_seconds")
+
+
+# Evaluations
+
+_VERSION = "model, model_version"
+SINCE_EVALUATION = f"time() - {gauge('mlflow_exporter_last_evaluation_timestamp_seconds', '', _VERSION)}"
+ERRORS = increase("mlflow_exporter_evaluation_errors_total", "", "$__range", f"{_VERSION}, stage")
+RECENT_ERRORS = increase("mlflow_exporter_evaluation_errors_total", "", "$__rate_interval", _VERSION)
+REFERENCES = gauge("mlflow_model_version_info", "", f"{_VERSION}, reference_source, variation")
+
+
+def evaluation(share: float) -> str:
+    """A quantile of the time that the evaluation of one version takes."""
+    return quantile(share, "mlflow_exporter_evaluation_duration_seconds")
+
+
+# Process
+
+MEMORY = 'max by (instance) (process_resident_memory_bytes{job="mlflow-exporter"})'
+CPU = 'sum by (instance) (rate(process_cpu_seconds_total{job="mlflow-exporter"}[$__rate_interval]))'
+
+
+def _alerts(state: str) -> str:
+    return f'ALERTS{{alertname=~"MLflow.+", alertstate="{state}"}}'
+
+
+# 2 firing, 1 pending, and 0 of a series that says so where there is no alert.
+ALERTS = or_named(
+    f"max by (alertname, model) (2 * {_alerts('firing')} or {_alerts('pending')})", "alertname", "no alert"
+)

@@ -1,0 +1,112 @@
+"""How the exporter is at this moment, what it uses, and what alerts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import look
+import panels
+
+from health import queries as q
+
+
+def now() -> Iterator[panels.Panel]:
+    yield panels.number(
+        "Replicas up",
+        "Replicas of the exporter that answered Prometheus' last scrape. Without any nothing is measured.",
+        q.UP,
+        unit="short",
+        size=(3, 4),
+        nothing="No target",
+        decimals=0,
+        thresholds=look.steps(look.BAD, (1, look.GOOD)),
+    )
+    yield panels.number(
+        "MLflow",
+        "Whether MLflow answered the last poll of every replica. While it does not, known versions are "
+        "evaluated as before.",
+        q.MLFLOW,
+        unit="none",
+        words={1: ("Reachable", look.GOOD), 0: ("Unreachable", look.BAD)},
+        size=(4, 4),
+        nothing="Exporter down",
+    )
+    yield panels.number(
+        "Configuration",
+        "Whether every replica took its configuration file when it last read it. If not, it goes on with "
+        "the one before.",
+        q.CONFIGURATION,
+        unit="none",
+        words={1: ("Taken", look.GOOD), 0: ("Refused", look.BAD)},
+        size=(4, 4),
+        nothing="Exporter down",
+    )
+    yield panels.number(
+        "Store used",
+        "Size of the durable store as a share of its limit, above which nothing more is taken.",
+        q.STORE_USED,
+        unit="percentunit",
+        decimals=1,
+        thresholds=look.steps(look.PLAIN, (0.85, look.NEAR), (0.97, look.BAD)),
+        size=(4, 4),
+    )
+    yield panels.number(
+        "Rows in the queue",
+        "Rows that wait for their commit, all replicas together. While it is full, callers get 429.",
+        q.QUEUE,
+        unit="short",
+        size=(3, 4),
+    )
+    yield panels.number(
+        "Series",
+        "Series of monitored versions, all models together, that one replica exports.",
+        q.SERIES,
+        unit="short",
+        size=(3, 4),
+    )
+    yield panels.count_of_bad(
+        "Series left out",
+        "Series of bins that are not exported because of the limit on series; verdicts always are.",
+        q.SERIES_LEFT_OUT,
+        look.NEAR,
+        size=(3, 4),
+    )
+
+
+def resources() -> Iterator[panels.Panel]:
+    yield panels.lines(
+        "Size of the store",
+        "Size of the durable store, and its limit. What is older than its retention is deleted, so most "
+        "stores stop growing by themselves.",
+        panels.line("store", q.STORE, look.LIVE),
+        panels.guide("limit", q.STORE_LIMIT, look.LIMIT),
+        unit="bytes",
+        size=(8, 7),
+        nothing="The exporter tells of no store.",
+    )
+    yield panels.lines(
+        "Memory",
+        "Resident memory of each replica.",
+        panels.Line("{{instance}}", q.MEMORY),
+        unit="bytes",
+        size=(8, 7),
+        nothing="No replica answers.",
+    )
+    yield panels.lines(
+        "Processor",
+        "Processor time of each replica as a share of one core.",
+        panels.Line("{{instance}}", q.CPU),
+        unit="percentunit",
+        size=(8, 7),
+        nothing="No replica answers.",
+    )
+
+
+def alerts() -> Iterator[panels.Panel]:
+    yield panels.alerts(
+        "Alerts of the exporter",
+        "Alerts in Prometheus on the exporter itself: pending, then firing. Click one for its runbook.",
+        q.ALERTS,
+        "{{alertname}} {{model}}",
+        size=(24, 7),
+    )

@@ -1,0 +1,357 @@
+"""The kinds of panels: a dashboard lists what they show, and how a kind looks is said here once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import look
+from grafana_foundation_sdk.builders import barchart, stat, statetimeline, table, text, timeseries
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import prometheus as prometheus_builders
+from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models import text as text_model
+from promql import gauge
+
+DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | text.Panel | timeseries.Panel
+P = TypeVar("P", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+Property = dashboard.DynamicConfigValue
+Words = dict[int, tuple[str, str]]
+# Of a panel: its width in 24ths of the page, its height in rows of the grid.
+Size = tuple[int, int]
+
+
+def place(panel: P, title: str, description: str, *, unit: str, size: Size, nothing: str) -> P:
+    """What every panel has; `nothing` is what it says where there is nothing to show."""
+    return (
+        panel.title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .span(size[0])
+        .height(size[1])
+        .no_value(nothing)
+    )
+
+
+def query(expression: str, legend: str = "", ref: str = "A") -> prometheus_builders.Dataquery:
+    """A query over the dashboard's time range."""
+    target = prometheus_builders.Dataquery().datasource(DATASOURCE).expr(expression).ref_id(ref)
+    return target.range().legend_format(legend or "__auto")
+
+
+def now(expression: str, legend: str = "", ref: str = "A") -> prometheus_builders.Dataquery:
+    """A query at the end of the dashboard's time range."""
+    return query(expression, legend, ref).instant()
+
+
+# Figures
+
+
+def number(
+    title: str,
+    description: str,
+    expression: str,
+    *,
+    unit: str,
+    size: Size,
+    nothing: str = "-",
+    decimals: int | None = None,
+    words: Words | None = None,
+    thresholds: builders.ThresholdsConfig | None = None,
+) -> stat.Panel:
+    """One figure, large, on a plain ground: in `words` where there are some, in colours by `thresholds`."""
+    panel = place(stat.Panel(), title, description, unit=unit, size=size, nothing=nothing).with_target(
+        now(expression)
+    )
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    if words:
+        panel = panel.mappings(look.texts(words))
+    panel = panel.color_scheme(look.by_threshold() if thresholds else look.fixed(look.PLAIN))
+    if thresholds:
+        panel = panel.thresholds(thresholds)
+    return (
+        panel.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .color_mode(common.BigValueColorMode.VALUE)
+        .justify_mode(common.BigValueJustifyMode.CENTER)
+        .text_mode(common.BigValueTextMode.VALUE)
+        .text(common_builders.VizTextDisplayOptions().value_size(30))
+    )
+
+
+def count_of_bad(title: str, description: str, expression: str, color: str, *, size: Size) -> stat.Panel:
+    """A count that should be none, and has a colour where it is not."""
+    return number(
+        title,
+        description,
+        expression,
+        unit="short",
+        size=size,
+        decimals=0,
+        words={0: ("None", look.GOOD)},
+        thresholds=look.steps(look.PLAIN, (1, color)),
+    )
+
+
+def numbers(
+    title: str,
+    description: str,
+    expression: str,
+    legend: str,
+    drawn: Mapping[str, Sequence[Property]],
+    *,
+    size: Size,
+    nothing: str = "-",
+) -> stat.Panel:
+    """A figure for each of several series, with its name; `drawn` by name."""
+    panel = number(title, description, expression, unit="short", size=size, nothing=nothing)
+    panel = panel.targets([now(expression, legend)]).text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+    for name, properties in drawn.items():
+        panel = panel.override_by_name(name, list(properties))
+    return panel
+
+
+def when_any(color: str) -> list[Property]:
+    """How one of `numbers` is drawn that has a colour from the first on."""
+    return [
+        look.of_field("color", {"mode": "thresholds"}),
+        look.stepped(look.steps(look.UNKNOWN, (1, color))),
+    ]
+
+
+def verdict(
+    title: str, description: str, expression: str, *, unit: str, words: Words, size: Size, nothing: str
+) -> stat.Panel:
+    """Words on a coloured ground, or from one on a count of what is bad."""
+    panel = number(title, description, expression, unit=unit, size=size, nothing=nothing, words=words)
+    return (
+        panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
+        .color_scheme(look.by_threshold())
+        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
+        .text(common_builders.VizTextDisplayOptions().value_size(34))
+    )
+
+
+# Over time
+
+
+@dataclass(frozen=True)
+class Line:
+    """An expression over time; its name may hold labels, as in `version {{model_version}}`."""
+
+    name: str
+    expression: str
+    drawn: tuple[Property, ...] = ()
+
+
+def line(name: str, expression: str, color: str, *more: Property) -> Line:
+    """A line of one colour; `more` of how it is drawn."""
+    return Line(name, expression, (look.painted(color), *more))
+
+
+def guide(name: str, expression: str, color: str) -> Line:
+    """A dashed line that others are compared with."""
+    return line(name, expression, color, look.dashed(), look.unfilled())
+
+
+def band(name: str, figure: Callable[[str], str], color: str) -> tuple[Line, Line, Line]:
+    """A line within its interval; `figure` makes the expressions of "", "_lower" and "_upper"."""
+    upper, lower = f"{name}, upper", f"{name}, lower"
+    drawn = look.bounds(upper, lower, color)
+    return (
+        Line(lower, figure("_lower"), tuple(drawn[lower])),
+        Line(upper, figure("_upper"), tuple(drawn[upper])),
+        line(name, figure(""), color),
+    )
+
+
+def quantiles(of: Callable[[float], str]) -> tuple[Line, ...]:
+    """The median, and what the slowest tenth and hundredth exceed; `of` makes the expression of a share."""
+    colors = ((0.99, look.OTHER), (0.9, look.LIVE), (0.5, "light-blue"))
+    return tuple(line(f"p{share * 100:.0f}", of(share), color, look.unfilled()) for share, color in colors)
+
+
+def lines(
+    title: str,
+    description: str,
+    *shown: Line,
+    unit: str,
+    size: Size,
+    nothing: str,
+    from_zero: bool = True,
+    decimals: int | None = None,
+    filled: bool = True,
+) -> timeseries.Panel:
+    """Series over time, with their last values below."""
+    panel = place(timeseries.Panel(), title, description, unit=unit, size=size, nothing=nothing)
+    if from_zero:
+        panel = panel.axis_soft_min(0)
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    for index, each in enumerate(shown):
+        ref = chr(ord("A") + index)
+        panel = panel.with_target(query(each.expression, each.name, ref))
+        if each.drawn and "{{" in each.name:
+            panel = panel.override_by_query(ref, list(each.drawn))
+        elif each.drawn:
+            panel = panel.override_by_name(each.name, list(each.drawn))
+    return (
+        panel.line_width(2)
+        .fill_opacity(6 if filled else 0)
+        .show_points(common.VisibilityMode.NEVER)
+        .axis_border_show(False)
+        .legend(_legend().calcs(["lastNotNull"]))
+        .tooltip(
+            common_builders.VizTooltipOptions()
+            .mode(common.TooltipDisplayMode.MULTI)
+            .sort(common.SortOrder.DESCENDING)
+        )
+    )
+
+
+def against_limit(
+    title: str, description: str, score: str, limit: str, *, size: Size, nothing: str
+) -> timeseries.Panel:
+    """A score and the dashed line that it should stay below."""
+    return lines(
+        title,
+        description,
+        line("Score", score, look.LIVE),
+        guide("Limit", limit, look.LIMIT),
+        unit="none",
+        size=size,
+        nothing=nothing,
+    )
+
+
+def limited(panel: timeseries.Panel, limit: float) -> timeseries.Panel:
+    """With a dashed line where the limit of everything in it is."""
+    return panel.thresholds(look.steps("transparent", (limit, look.LIMIT))).thresholds_style(
+        common_builders.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+    )
+
+
+def in_limits(panel: timeseries.Panel) -> timeseries.Panel:
+    """Of multiples of a limit: two decimals, and the limit itself always to be seen."""
+    return limited(panel.decimals(2).axis_soft_max(1.2), 1)
+
+
+def stacked(panel: timeseries.Panel) -> timeseries.Panel:
+    return (
+        panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
+        .fill_opacity(25)
+        .line_width(1)
+    )
+
+
+def timeline(
+    title: str,
+    description: str,
+    expression: str,
+    legend: str,
+    *,
+    unit: str,
+    size: Size,
+    nothing: str,
+) -> statetimeline.Panel:
+    """One row for each series, coloured by state over time."""
+    panel = place(
+        statetimeline.Panel(), title, description, unit=unit, size=size, nothing=nothing
+    ).with_target(query(expression, legend))
+    return (
+        panel.show_value(common.VisibilityMode.NEVER)
+        .row_height(0.86)
+        .disable_pagination()
+        .line_width(0)
+        .fill_opacity(85)
+        .merge_values(True)
+        .legend(_legend())
+        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
+    )
+
+
+def alerts(title: str, description: str, expression: str, legend: str, *, size: Size) -> statetimeline.Panel:
+    """Alerts over time, 2 firing and 1 pending; a click on one leads to its runbook."""
+    runbook = (
+        "https://github.com/mlflow-exporter/mlflow-exporter/blob/main/prometheus/runbooks/"
+        "${__field.labels.alertname}.md"
+    )
+    return (
+        timeline(
+            title,
+            description,
+            expression,
+            legend,
+            unit="none",
+            size=size,
+            nothing="No alert was pending or firing.",
+        )
+        .mappings(look.texts({2: ("firing", look.BAD), 1: ("pending", look.NEAR), 0: ("none", look.CALM)}))
+        .data_links([builders.DashboardLink("Runbook").url(runbook).target_blank(True)])
+    )
+
+
+def aliases(*, size: Size) -> statetimeline.Panel:
+    """Which version each alias of the model pointed to."""
+    return (
+        timeline(
+            "Version behind each alias",
+            "The version that each alias of the model pointed to; a border is a deployment or a rollback.",
+            gauge("mlflow_model_alias_version", 'model="$model"', "alias"),
+            "{{alias}}",
+            unit="none",
+            size=size,
+            nothing="The model has no alias.",
+        )
+        .show_value(common.VisibilityMode.ALWAYS)
+        .align_value(common.TimelineValueAlignment.CENTER)
+        .color_scheme(look.fixed(look.LIVE))
+        .fill_opacity(35)
+        .line_width(2)
+        .legend(common_builders.VizLegendOptions().show_legend(False))
+    )
+
+
+# Shares, and words
+
+
+def bars(title: str, description: str, *, unit: str, size: Size, nothing: str) -> barchart.Panel:
+    """Two bars for each category: the reference's and the live one."""
+    panel = place(barchart.Panel(), title, description, unit=unit, size=size, nothing=nothing)
+    return (
+        panel.orientation(common.VizOrientation.VERTICAL)
+        .show_value(common.VisibilityMode.NEVER)
+        .group_width(0.8)
+        .bar_width(0.95)
+        .bar_radius(0.1)
+        .fill_opacity(85)
+        .line_width(0)
+        .min(0)
+        .x_tick_label_rotation(-45)
+        .x_tick_label_max_length(14)
+        .x_tick_label_spacing(20)
+        .axis_border_show(False)
+        .legend(_legend())
+        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
+    )
+
+
+def note(markdown: str, *, height: int) -> text.Panel:
+    """A sentence across the page."""
+    panel = text.Panel().title("").transparent(True).mode(text_model.TextMode.MARKDOWN).content(markdown)
+    return panel.span(24).height(height)
+
+
+def _legend() -> common_builders.VizLegendOptions:
+    return (
+        common_builders.VizLegendOptions()
+        .display_mode(common.LegendDisplayMode.LIST)
+        .placement(common.LegendPlacement.BOTTOM)
+        .show_legend(True)
+    )
