@@ -94,7 +94,7 @@ def gauged(limit: float) -> list[dashboard.DynamicConfigValue]:
         of_field("min", 0),
         of_field("max", limit),
         stepped(steps(GOOD, (0.75, NEAR), (1, BEYOND))),
-        of_field("custom.minWidth", 150),
+        of_field("custom.minWidth", 120),
         of_field("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}),
     ]
 
@@ -113,6 +113,11 @@ def counted() -> list[dashboard.DynamicConfigValue]:
     ]
 
 
+def at_least(width: int) -> dashboard.DynamicConfigValue:
+    """The property of a column of names that may be narrower than Grafana has them, in pixels."""
+    return of_field("custom.minWidth", width)
+
+
 def measured(unit: str, width: int, decimals: int = 1) -> list[dashboard.DynamicConfigValue]:
     """A column of figures in a unit of their own."""
     return [of_field("unit", unit), *column(width, decimals)]
@@ -120,7 +125,7 @@ def measured(unit: str, width: int, decimals: int = 1) -> list[dashboard.Dynamic
 
 def rows() -> list[dashboard.DynamicConfigValue]:
     """A column of counts, to the last row."""
-    return measured("locale", 90, decimals=0)
+    return measured("locale", 80, decimals=0)
 
 
 def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
@@ -129,5 +134,5 @@ def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfig
         of_field("mappings", texts(by_value)),
         of_field("custom.cellOptions", {"type": "color-text"}),
         of_field("custom.align", "left"),
-        of_field("custom.width", 95),
+        of_field("custom.width", 88),
     ]

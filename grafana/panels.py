@@ -134,7 +134,7 @@ def verdict(
         panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
         .color_scheme(look.by_threshold())
         .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
-        .text(common_builders.VizTextDisplayOptions().value_size(34))
+        .text(common_builders.VizTextDisplayOptions().value_size(28))
     )
 
 
@@ -173,7 +173,7 @@ def band(name: str, figure: Callable[[str], str], color: str) -> tuple[Line, Lin
 
 def quantiles(of: Callable[[float], str]) -> tuple[Line, ...]:
     """The median, and what the slowest tenth and hundredth exceed; `of` makes the expression of a share."""
-    colors = ((0.99, look.OTHER), (0.9, look.LIVE), (0.5, "light-blue"))
+    colors = ((0.99, look.OTHER), (0.9, look.LIVE), (0.5, look.REFERENCE))
     return tuple(line(f"p{share * 100:.0f}", of(share), color, look.unfilled()) for share, color in colors)
 
 

@@ -9,10 +9,15 @@ from __future__ import annotations
 from exporter.figures import HIGHER_IS_BETTER
 
 
-def gauge(metric: str, selector: str = "", by: str = "", at: str = "") -> str:
-    """The gauge of any replica, one series per value of the labels in `by`; `at` is a modifier of time."""
+def gauge(metric: str, selector: str = "", by: str = "") -> str:
+    """The gauge of any replica, one series per value of the labels in `by`."""
     grouping = f"max by ({by})" if by else "max"
-    return f"{grouping} ({_series(metric, selector)}{at})"
+    return f"{grouping} ({_series(metric, selector)})"
+
+
+def highest(expression: str) -> str:
+    """The highest value in the time range: the same at every point of it, so what it chooses stays chosen."""
+    return f"max_over_time(({expression})[$__range:$__interval] @ end())"
 
 
 def rate(counter: str, selector: str, by: str = "") -> str:

@@ -56,6 +56,8 @@ def of(
     fields: dict[str, object] = {}
     titles: dict[str, str] = {}
     conversions: list[dict[str, str]] = []
+    # Grafana names the figures of several queries by their letters, those of one alone not.
+    several = sum(isinstance(each, Column) for each in shown) > 1
     for index, each in enumerate(shown):
         if isinstance(each, Key):
             fields[each.label] = {"operation": "groupby", "aggregations": []}
@@ -65,7 +67,8 @@ def of(
             panel = panel.with_target(rows(each.expression, ref))
             if not each.title:
                 continue
-            name, reducer = (each.listed, "uniqueValues") if each.listed else (f"Value #{ref}", "lastNotNull")
+            value = f"Value #{ref}" if several else "Value"
+            name, reducer = (each.listed, "uniqueValues") if each.listed else (value, "lastNotNull")
             fields[name] = {"operation": "aggregate", "aggregations": [reducer]}
             titles[f"{name} ({reducer})"] = each.title
             if each.listed:

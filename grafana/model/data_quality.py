@@ -16,13 +16,13 @@ _NO_FIGURE = "No check has a figure yet."
 
 
 def checks() -> Iterator[panels.Panel]:
-    share = [look.of_field("custom.width", 100)]
+    share = [look.of_field("custom.width", 85)]
     yield tables.of(
         "Checks by change, shortest window",
         "Share of rows that fail a check, now and in the reference, and the difference; degraded means "
         "clearly more often than in the reference. Click a column to see its distribution above.",
         tables.Key("column", "Column", CHOOSE_COLUMN),
-        tables.Key("check", "Check"),
+        tables.Key("check", "Check", [look.at_least(115)]),
         tables.Column("Verdict", q.QUALITY_VERDICT, look.worded(_WORDS)),
         tables.Column("Change", f"{q.QUALITY_RATIO} - {q.QUALITY_REFERENCE}", share),
         tables.Column("Live", q.QUALITY_RATIO, share),

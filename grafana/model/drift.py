@@ -20,7 +20,7 @@ def column() -> Iterator[panels.Panel]:
         "within the window, at all replicas. Where both bars are of one height, nothing changed.",
         'column="$column"',
         size=(10, 9),
-        nothing="This column has no bins.",
+        nothing="This column has no bins: it is the label, or there is no reference.",
     )
     yield panels.against_limit(
         "$column: score and limit, $window",
@@ -89,4 +89,6 @@ def _distribution(
         panel.with_transformation(tables.transformation("merge"))
         .with_transformation(tables.sorted_by("bin"))
         .with_transformation(tables.arranged(titles, "Time"))
+        # Else names that have no room are written as what the panel says without data.
+        .override_by_name("bin", [look.of_field("noValue", " ")])
     )

@@ -25,7 +25,7 @@ def labels() -> Iterator[panels.Panel]:
         size=(4, 3),
     )
     yield panels.number(
-        "Labelled rows, $window",
+        "Labelled, $window",
         "Labelled predictions that the figures of quality rest on. Below 200 there is no verdict.",
         q.LABELS,
         unit="short",
@@ -46,16 +46,16 @@ def labels() -> Iterator[panels.Panel]:
         size=(4, 3),
     )
     yield panels.number(
-        "Labels may take",
-        "Windows of quality end this long before now, so that late labels do not distort them. "
-        "Nothing: what has come counts, and what comes late is missing until it does.",
+        "Maturation",
+        "How long labels may take. Windows of quality end this long before now, so that late labels do not "
+        "distort them. Not set: what has come counts, and what comes late is missing until it does.",
         q.MATURATION,
         unit="s",
         words={0: ("Not set", look.PLAIN)},
         size=(4, 3),
     )
     yield panels.number(
-        "Unmatched labels",
+        "Unmatched",
         "Labels of this model that met no prediction within a day after the one on which they came, in "
         "the dashboard's time range: wrong ids, or predictions that never arrived.",
         q.UNMATCHED,

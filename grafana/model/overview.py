@@ -129,7 +129,7 @@ def grounds() -> Iterator[panels.Panel]:
         size=(4, 3),
     )
     yield panels.number(
-        "Last evaluation",
+        "Evaluated",
         "Age of the last evaluation of this version, which happens every 30 seconds by default. If it grows, "
         "the figures on this page are old.",
         q.SINCE_EVALUATION,
@@ -149,9 +149,9 @@ def columns() -> Iterator[panels.Panel]:
         tables.Key("column", "Column", CHOOSE_COLUMN),
         tables.Column("Verdict", q.DRIFT_VERDICT, look.worded(_WORDS)),
         tables.Column("Score / limit", q.DRIFT_RATIO, look.gauged(3)),
-        tables.Column("Score", q.DRIFT_SCORE, look.column(80)),
-        tables.Column("Limit", q.DRIFT_LIMIT, look.column(80)),
-        tables.Column("Significance", q.DRIFT_SIGNIFICANCE, look.column(110, decimals=0)),
+        tables.Column("Score", q.DRIFT_SCORE, look.column(70)),
+        tables.Column("Limit", q.DRIFT_LIMIT, look.column(70)),
+        tables.Column("Significance", q.DRIFT_SIGNIFICANCE, look.column(105, decimals=0)),
         order="Score / limit",
         descending=True,
         unit="none",

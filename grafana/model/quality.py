@@ -34,13 +34,13 @@ def quality() -> Iterator[panels.Panel]:
         "that is tolerated, natural variation included. Degraded: beyond that even at the better end of "
         "the 99 % interval, in two windows or by twice as much. Estimate: the same figure without "
         "labels. Click a metric to see it over time.",
-        tables.Key("metric", "Metric", _CHOOSE_METRIC),
+        tables.Key("metric", "Metric", [*_CHOOSE_METRIC, look.at_least(125)]),
         tables.Column("Verdict", q.VERDICT, look.worded(_WORDS)),
         tables.Column("Shortfall / limit", q.RELATIVE_SHORTFALL, look.gauged(3)),
         tables.Column("Shortfall", q.SHORTFALL, look.column(78)),
-        tables.Column("Quality", q.QUALITY, look.column(70)),
-        tables.Column("Lower", q.by_metric("mlflow_model_quality_lower"), look.column(70)),
-        tables.Column("Upper", q.by_metric("mlflow_model_quality_upper"), look.column(70)),
+        tables.Column("Quality", q.QUALITY, look.column(65)),
+        tables.Column("Lower", q.by_metric("mlflow_model_quality_lower"), look.column(65)),
+        tables.Column("Upper", q.by_metric("mlflow_model_quality_upper"), look.column(65)),
         tables.Column("Baseline", q.BASELINE, look.column(75)),
         tables.Column("Estimate", q.ESTIMATE, look.column(75)),
         tables.Column("Estimated", q.ESTIMATED_VERDICT, look.worded(_ESTIMATED)),
@@ -48,7 +48,7 @@ def quality() -> Iterator[panels.Panel]:
         descending=True,
         unit="none",
         decimals=3,
-        size=(16, 11),
+        size=(17, 11),
         nothing=_NO_FIGURE,
     )
     yield panels.lines(
@@ -62,7 +62,7 @@ def quality() -> Iterator[panels.Panel]:
         panels.guide("Limit", q.CHOSEN_LIMIT, look.LIMIT),
         unit="none",
         decimals=3,
-        size=(8, 11),
+        size=(7, 11),
         nothing=_NO_FIGURE,
         from_zero=False,
         filled=False,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from promql import gauge, increase, or_named
+from promql import gauge, highest, increase, or_named
 
 VERSION = 'model="$model", model_version="$model_version"'
 OTHER_VERSIONS = 'model="$model", model_version!="$model_version"'
-AT_END = " @ end()"
 WINDOW = f'{VERSION}, window="$window"'
 # An alert about a whole model has no label `model_version`.
 ALERT = 'model="$model", model_version=~"|$model_version"'
@@ -35,12 +34,8 @@ COLUMNS = (
 
 
 def worst(count: int) -> str:
-    """Score over limit of the columns where it is largest at the end of the time range."""
-    at_end = " / ".join(
-        gauge(metric, WINDOW, _COLUMN, AT_END)
-        for metric in ("mlflow_model_drift_score", "mlflow_model_drift_limit")
-    )
-    return f"({DRIFT_RATIO}) and on ({_COLUMN}) topk ({count}, {at_end})"
+    """Score over limit of the columns where it was largest within the time range."""
+    return f"({DRIFT_RATIO}) and on ({_COLUMN}) topk ({count}, {highest(DRIFT_RATIO)})"
 
 
 def column_gauge(metric: str) -> str:
@@ -94,12 +89,9 @@ CHECKS_DEGRADED = f"sum ({gauge('mlflow_model_data_quality_degraded', VERSION, _
 
 
 def most_changed(count: int) -> str:
-    """Growth over the reference of the checks that grew most, judged at the end of the time range."""
-    at_end = " - ".join(
-        gauge(metric, VERSION, _CHECK, AT_END)
-        for metric in ("mlflow_model_data_quality_ratio", "mlflow_model_data_quality_reference_ratio")
-    )
-    return f"({QUALITY_RATIO} - {QUALITY_REFERENCE}) and on ({_CHECK}) topk ({count}, {at_end})"
+    """Growth over the reference of the checks that grew most within the time range."""
+    change = f"{QUALITY_RATIO} - {QUALITY_REFERENCE}"
+    return f"({change}) and on ({_CHECK}) topk ({count}, {highest(change)})"
 
 
 # Version, aliases, alerts
@@ -119,13 +111,14 @@ SINCE_PREDICTION = f"time() - {gauge('mlflow_model_last_prediction_timestamp_sec
 SINCE_EVALUATION = f"time() - {gauge('mlflow_exporter_last_evaluation_timestamp_seconds', VERSION)}"
 
 
-def _alerts(state: str) -> str:
+def _alerts(state: str, severity: str = 'severity!="none"') -> str:
     """Alerts of this version, of the whole model, and of the exporter itself, which have no model."""
-    own = f"""ALERTS{{{ALERT}, alertstate="{state}"}}"""
-    return f"""({own} or ALERTS{{model="", alertname=~"MLflow.+", alertstate="{state}"}})"""
+    own = f"""ALERTS{{{ALERT}, alertstate="{state}", {severity}}}"""
+    return f"""({own} or ALERTS{{model="", alertname=~"MLflow.+", alertstate="{state}", {severity}}})"""
 
 
-ALERTS_FIRING = f"count (group by (alertname, column, check) {_alerts('firing')}) or vector(0)"
+_TOLD = 'severity=~"warning|critical"'
+ALERTS_FIRING = f"count (group by (alertname, column, check) {_alerts('firing', _TOLD)}) or vector(0)"
 # 2 firing, 1 pending, and 0 of a series that says so where there is no alert.
 ALERTS_OVER_TIME = or_named(
     f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')})", "alertname", "no alert"

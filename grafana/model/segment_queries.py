@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from promql import gauge
+from promql import gauge, highest
 
-from model.queries import AT_END, WINDOW
+from model.queries import WINDOW
 
 ROWS = gauge("mlflow_segment_rows", WINDOW, "segment")
 DRIFTED = f"sum by (segment) ({gauge('mlflow_segment_drift_detected', WINDOW, 'segment, column, role')})"
@@ -18,7 +18,5 @@ WHOLE_QUALITY = gauge("mlflow_model_quality", f'{WINDOW}, metric="$metric"')
 
 
 def largest(figure: str, count: int) -> str:
-    """A figure of the segments that have the most rows at the end of the time range."""
-    return (
-        f"{figure} and on (segment) topk ({count}, {gauge('mlflow_segment_rows', WINDOW, 'segment', AT_END)})"
-    )
+    """A figure of the segments that had the most rows within the time range."""
+    return f"{figure} and on (segment) topk ({count}, {highest(ROWS)})"

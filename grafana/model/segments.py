@@ -22,12 +22,12 @@ def segments() -> Iterator[panels.Panel]:
         "Each slice against the reference's own rows of it. Drifted: columns by verdict. Score: the "
         "highest of any column. Degraded: metrics by verdict; a segment of few labels has none. Quality: "
         "$metric.",
-        tables.Key("segment", "Segment"),
+        tables.Key("segment", "Segment", [look.at_least(110)]),
         tables.Column("Rows", q.ROWS, look.rows()),
         tables.Column("Drifted", q.DRIFTED, look.counted()),
-        tables.Column("Highest score", q.HIGHEST_SCORE, look.column(110)),
+        tables.Column("Score", q.HIGHEST_SCORE, look.column(65)),
         tables.Column("Degraded", q.DEGRADED, look.counted()),
-        tables.Column("Quality", q.QUALITY, look.column(80)),
+        tables.Column("Quality", q.QUALITY, look.column(70)),
         order="Rows",
         descending=True,
         unit="short",
