@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from exporter.catalog import CATALOG
+from tests.monitoring.alerting import RULES, Rule
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
@@ -89,10 +90,58 @@ def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() 
         path.read_text(encoding="utf-8") for path in (ROOT / "prometheus" / "rules").glob("*.yml")
     )
     links = re.findall(r"/d/([\w-]+)(\S*\?.*)?", rules)
-    assert {uid for uid, _ in links} == {"mlflow-model", "mlflow-versions"}
+    assert {uid for uid, _ in links} == {"mlflow-model", "mlflow-versions", "mlflow-exporter"}
     for uid, query in links:
         variables = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
         assert set(re.findall(r"[?&]var-(\w+)=", query)) <= variables
+
+
+# What an alert speaks of.
+SHOWN = {
+    "ModelFeatureDrift": "$column: score and limit, $window",
+    "ModelFeatureChanged": "$column: a day against the weeks before",
+    "ModelPredictionDrift": "$column: score and limit, $window",
+    "ModelPredictionChanged": "$column: a day against the weeks before",
+    "ModelLabelDrift": "$column: score and limit, $window",
+    "ModelManyFeaturesDrifted": "Columns by drift, $window",
+    "ModelDriftExplained": "$column: reference and live, $window",
+    "ModelDataQualityDegraded": "$column: reference and live, $window",
+    "ModelErrorRateHigh": "$column: reference and live, $window",
+    "ModelSegmentDrift": "Segments, $window",
+    "ModelSegmentQualityDegraded": "Segments, $window",
+    "ModelQualityDegraded": "$metric: real and estimated, $window",
+    "ModelEstimatedQualityDegraded": "$metric: real and estimated, $window",
+    "ModelChallengerBetter": "$challenger against $champion, $window",
+    "ModelLabelsStopped": "Label coverage by window",
+    "ModelLabelCoverageLow": "Label coverage by window",
+    "ModelNoTraffic": "Last prediction",
+    "ModelLatencyHigh": "Latency of the model",
+    "ModelAliasChanged": "Alias $champion moved",
+    "ModelReferenceMissing": "Reference",
+    "MLflowExporterDown": "Replicas up",
+    "MLflowExporterEvaluationStale": "Evaluated",
+    "MLflowExporterEvaluationFailing": "Failures by version",
+    "MLflowExporterIngestRejecting": "Rows refused or dropped",
+    "MLflowExporterRowsDropped": "Rows refused or dropped",
+    "MLflowExporterStoreNearLimit": "Size of the store",
+    "MLflowExporterConfigReloadFailed": "Configuration",
+    "MLflowUnreachable": "MLflow",
+    "Watchdog": "Replicas up",
+}
+# Lines of the grid on two screens of 1920 x 1080.
+TWO_SCREENS = 52
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.alert}-{rule.severity}")
+def test_the_link_of_an_alert_opens_what_it_speaks_of(rule: Rule) -> None:
+    """On the first two screens, or alone, with a way back to the page."""
+    url = rule.annotations["dashboard_url"]
+    (uid,) = re.findall(r"/d/([\w-]+)", url)
+    (panel,) = (panel for panel in charts(by_uid(uid)) if panel["title"] == SHOWN[rule.alert])
+    alone = re.findall(r"&viewPanel=(\d+)$", url)
+    assert alone == [str(panel["id"])] or (not alone and panel["gridPos"]["y"] < TWO_SCREENS)
+    needed = set(re.findall(r"\$(column|metric)", panel["title"]))
+    assert needed <= set(re.findall(r"var-(\w+)=", url)) | {"window"}
 
 
 @each_dashboard

@@ -54,8 +54,8 @@ PREDICTIONS = of_version("ModelPredictionDrift", column="prediction", role="pred
 LABELS = of_version("ModelLabelDrift", column="target", role="label")
 WORSE = of_version("ModelQualityDegraded", metric="f1")
 ESTIMATE = of_version("ModelEstimatedQualityDegraded", metric="accuracy")
-ERRORS = of_version("ModelErrorRateHigh")
-NULLS = {**PREDICTIONS, "alertname": "ModelDataQualityDegraded", "check": "missing"}
+ERRORS = of_version("ModelErrorRateHigh", column="prediction")
+NO_SCORES = of_version("ModelDataQualityDegraded", column="score", role="score", check="missing")
 COVERAGE = of_version("ModelLabelCoverageLow")
 STOPPED = {"alertname": "ModelLabelsStopped", "severity": "warning", "model": "m"}
 
@@ -220,12 +220,22 @@ def test_columns_of_a_version_are_one_mail_and_versions_are_not() -> None:
 
 
 def test_a_hung_evaluation_is_one_mail_for_all_versions() -> None:
+    assert not {"model", "model_version"} & grouping("MLflowExporterEvaluationStale")
+
+
+def test_a_model_that_nobody_asks_is_one_mail_for_all_its_versions() -> None:
+    assert "model" in grouping("ModelNoTraffic")
+    assert "model_version" not in grouping("ModelNoTraffic")
+
+
+def grouping(alert: str) -> set[str]:
+    """The labels by which the route that names the alert groups."""
     (route,) = (
         route
         for route in read_yaml(CONFIG)["route"]["routes"]
-        if any("EvaluationStale" in matcher for matcher in route["matchers"])
+        if any(alert in matcher for matcher in route["matchers"]) and "group_by" in route
     )
-    assert not {"model", "model_version"} & set(route["group_by"])
+    return set(route["group_by"])
 
 
 @pytest.fixture(scope="module")
@@ -295,12 +305,13 @@ EXPLAINED_BY = [
     ("values out of range are the drift", QUALITY | {"check": "out_of_range"}, DRIFT),
     ("a day's score remembers unseen categories", EXPLAINED, DRIFT),
     ("many columns at once, not each", MANY, DRIFT),
-    ("critical silences warning of the version", WORSE | critical, WORSE | {"metric": "recall"}),
+    ("critical silences warning of the same metric", WORSE | critical, WORSE),
     ("critical silences warning of the exporter", STORE | critical, STORE),
     ("what labels prove needs no estimate", WORSE, ESTIMATE),
     ("no labels, no coverage", STOPPED, COVERAGE),
     ("labels of a few, not like all", COVERAGE, LABELS),
-    ("unanswered requests are missing predictions", ERRORS, NULLS),
+    ("unanswered requests have no score", ERRORS, NO_SCORES),
+    ("no evaluation, nothing known of answers", STALE, ERRORS),
     ("an evaluation that fails is missed", FAILING, STALE),
     ("a reference that cannot be read is missing", FAILING | {"stage": "reference"}, NO_REFERENCE),
     ("no MLflow, no reference", UNREACHABLE, NO_REFERENCE),
@@ -324,11 +335,13 @@ UNRELATED = [
     ("many columns at once and their bad values", MANY, QUALITY),
     ("many columns of another version", MANY | other_version, DRIFT),
     ("drift, and what it does to quality", DRIFT, WORSE),
+    ("one metric far off, and another one worse", WORSE | critical, WORSE | {"metric": "recall"}),
     ("worse, and slower", WORSE | critical, of_version("ModelLatencyHigh")),
     ("few labels do not make quality worse", COVERAGE, WORSE),
     ("no labels do not make estimates worse", STOPPED, ESTIMATE),
     ("labels of another model", STOPPED | {"model": "n"}, COVERAGE),
     ("unanswered requests and a missing feature", ERRORS, QUALITY),
+    ("unanswered requests and scores of another type", ERRORS, NO_SCORES | {"check": "type_mismatch"}),
     ("no evaluation, but latency is counted", STALE, of_version("ModelLatencyHigh")),
     ("no MLflow, and an evaluation that fails", UNREACHABLE, FAILING),
     ("a store that fills up and malformed samples", STORE, REJECTING),
