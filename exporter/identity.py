@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,21 @@ _FLOAT, _BITS = struct.Struct("=d"), struct.Struct("=Q")
 _OPAQUE_HASH = text_hash("(opaque)")
 
 
-def id_hash(model: str, row_id: str) -> bytes:
-    """128-bit hash of a prediction's id, without the version: a label finds every version that scored it."""
-    return hashlib.blake2b(f"{model}\0{row_id}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def id_hashes(model: str, row_ids: Iterable[str | None]) -> list[bytes]:
+    """128-bit hash of each prediction's id, empty where it has none.
+
+    They know no version: a label finds every one that scored its id.
+    """
+    start = hashlib.blake2b(f"{model}\0".encode("utf-8", "surrogatepass"), digest_size=16)
+    hashes = []
+    for row_id in row_ids:
+        if row_id is None:
+            hashes.append(b"")
+            continue
+        each = start.copy()  # half the time of beginning anew
+        each.update(row_id.encode("utf-8", "surrogatepass"))
+        hashes.append(each.digest())
+    return hashes
 
 
 def payload_hashes(batch: Batch) -> Hashes:

@@ -22,7 +22,7 @@ from exporter.config import Settings
 from exporter.counting import Counts, count_rows
 from exporter.errors import UnavailableError
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
-from exporter.identity import id_hash, payload_hashes
+from exporter.identity import id_hashes, payload_hashes
 from exporter.label_samples import label_texts
 from exporter.reference import Reference
 from exporter.samples import Batch, decode_predictions
@@ -252,7 +252,7 @@ def _identified(
         return values if len(numbers) == batch.rows else [values[row] for row in numbers]
 
     ids = chosen(batch.ids) if batch.ids is not None else [None] * len(numbers)
-    hashes = [id_hash(version.model, each) if each is not None else b"" for each in ids]
+    hashes = id_hashes(version.model, ids)
     every = list(
         map(
             PredictionRow._make,

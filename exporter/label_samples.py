@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from exporter.arrays import Floats
-from exporter.binning import MISMATCHED, canonical_text
+from exporter.binning import MISMATCHED, canonical_text, number_texts
 from exporter.columns import Texts, Values, from_python, read_times, text_bytes
 from exporter.config import Settings
 from exporter.errors import MalformedError
@@ -126,10 +126,12 @@ def _batch(model: str, own: Mapping[str, Values], settings: Settings, where: str
 
 def label_texts(values: Values) -> list[str | None]:
     """One canonical text a row; None where there is no label, or none that could be one."""
-    if isinstance(values, Texts):
-        return [_label(text) for text in values.rows()]
-    listed = values.tolist() if isinstance(values, np.ndarray) else values
-    return [_label(value) for value in listed] if isinstance(listed, list) else [None] * len(values)
+    if isinstance(values, np.ndarray):
+        values = number_texts(values)
+    if isinstance(values, Texts):  # what is done with a text is done once
+        either = [*map(_label, values.texts), None]  # -1 is the last
+        return [either[code] for code in values.codes.tolist()]
+    return [_label(value) for value in values] if isinstance(values, list) else [None] * len(values)
 
 
 def _label(value: object) -> str | None:

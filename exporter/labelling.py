@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from exporter.fleet import Fleet
-from exporter.identity import id_hash
+from exporter.identity import id_hashes
 from exporter.label_samples import LabelBatch
 from exporter.label_tables import LabelTables, StoredLabel
 from exporter.pairs import Joined, StoredPrediction
@@ -70,7 +70,7 @@ def prepare_labels(
         key = hashlib.blake2b(scoped, digest_size=16).digest()
     return PreparedLabels(
         model=batch.model,
-        hashes=[id_hash(batch.model, row_id) for row_id in batch.ids],
+        hashes=id_hashes(batch.model, batch.ids),
         labels=batch.labels,
         at=known.tolist(),
         naive_timestamps=batch.naive_timestamps,

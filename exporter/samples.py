@@ -354,8 +354,12 @@ def _batch(
 
 def read_ids(values: Values, settings: Settings, where: str) -> list[str | None] | None:
     """One id or None a row; None where no row has one."""
-    ids: list[str | None] = []
     listed = values.rows() if isinstance(values, Texts) else values if isinstance(values, list) else [OPAQUE]
+    if set(map(type, listed)) == {str}:  # as nearly always
+        lengths = [*map(len, listed)]  # type: ignore[arg-type] # as just seen
+        if min(lengths) > 0 and max(lengths) <= settings.max_id_length:
+            return listed  # type: ignore[return-value]
+    ids: list[str | None] = []
     for index, value in enumerate(listed):
         text = str(value) if type(value) is int else value
         if text is None:

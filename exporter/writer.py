@@ -3,13 +3,14 @@
 While a commit is on its way to the disk the next requests queue up; all that have queued are the next commit.
 So the disk's latency is shared by as many requests as there are, and a row a request is not a commit a row.
 Clients that post one request after the other come back together: a commit waits a moment for as many requests
-as the last one had, or most of them would just miss it. A client alone never waits.
+as one of the last had, or most of them would just miss it. A client alone does not wait.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -26,7 +27,10 @@ from exporter.store import Store
 from exporter.telemetry import Kind, Telemetry
 
 MAX_GROUP_ROWS = 50_000  # of one commit: beyond, its requests wait longer than sharing saves
-MAX_GATHERING_SECONDS = 0.01
+# A commit waits for others so long at most, or this part of what the last one took: of clients that were
+# answered together one after the other is read and decoded.
+GATHERING_SECONDS, GATHERING_PART, MAX_GATHERING_SECONDS = 0.01, 0.25, 0.05
+REMEMBERED_COMMITS = 8
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +132,13 @@ class Writer:
     # -- the thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        last = 1  # requests of the last commit
+        sizes = deque([1], REMEMBERED_COMMITS)  # requests of the last commits
+        took_seconds = 0.0
         while True:
             with self._wake:
                 self._wait(1, None)
-                self._wait(last, MAX_GATHERING_SECONDS)
+                patience = max(GATHERING_SECONDS, GATHERING_PART * took_seconds)
+                self._wait(max(sizes), min(patience, MAX_GATHERING_SECONDS))
                 if not self._queue:
                     return
                 first = self._queue.popleft()
@@ -140,8 +146,10 @@ class Writer:
             if not isinstance(first, _Entry):
                 first()
                 continue
-            last = len(group)
+            started = time.monotonic()
             self._take(group)
+            sizes.append(len(group))
+            took_seconds = time.monotonic() - started
             with self._wake:
                 self._queued_rows -= sum(entry.request.rows for entry in group)
                 self._telemetry.queue_rows = self._queued_rows

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.identity import id_hash, payload_hashes
+from exporter.identity import id_hashes, payload_hashes
 from exporter.samples import ARROW_TYPE, Batch
 from tests.wire import QUERY, decode, to_stream
 
@@ -34,14 +34,17 @@ def payload(features: dict[str, Any], prediction: object = 1, **own: Any) -> int
 
 
 def test_an_id_has_128_bits_that_depend_on_the_model() -> None:
-    assert len(id_hash("fraud", "a1")) == 16
-    assert id_hash("fraud", "a1") != id_hash("fraud", "a2")
-    assert id_hash("fraud", "a1") != id_hash("churn", "a1")
-    assert id_hash("fraud", "\ud800") != id_hash("fraud", "\udc00")
+    hashes = id_hashes("fraud", ["a1", "a2", "\ud800", "\udc00"]) + id_hashes("churn", ["a1"])
+    assert {len(each) for each in hashes} == {16}
+    assert len(set(hashes)) == len(hashes)
 
 
 def test_model_and_id_do_not_run_into_each_other() -> None:
-    assert id_hash("a", "bc") != id_hash("ab", "c")
+    assert id_hashes("a", ["bc"]) != id_hashes("ab", ["c"])
+
+
+def test_what_has_no_id_has_no_hash() -> None:
+    assert id_hashes("fraud", [None, "a"]) == [b"", *id_hashes("fraud", ["a"])]
 
 
 def test_what_a_row_says_is_features_prediction_and_score() -> None:
@@ -126,8 +129,8 @@ def test_hashes_spread_over_all_bits() -> None:
 
 def test_another_process_gets_the_same_hashes() -> None:
     code = (
-        "from tests.test_identity import payload, id_hash\n"
-        "print(payload({'x': 1.5, 'y': 'a', 'z': [1], 'w': 2**60}), id_hash('m', 'a').hex())"
+        "from tests.test_identity import payload, id_hashes\n"
+        "print(payload({'x': 1.5, 'y': 'a', 'z': [1], 'w': 2**60}), id_hashes('m', ['a'])[0].hex())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -139,4 +142,4 @@ def test_another_process_gets_the_same_hashes() -> None:
     )
 
     here = payload({"x": 1.5, "y": "a", "z": [1], "w": 2**60})
-    assert done.stdout.split() == [str(here), id_hash("m", "a").hex()]
+    assert done.stdout.split() == [str(here), id_hashes("m", ["a"])[0].hex()]

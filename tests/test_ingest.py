@@ -14,7 +14,7 @@ from exporter.aggregate import Timeline
 from exporter.config import Settings
 from exporter.errors import UnavailableError
 from exporter.fleet import Binning, Fleet, Live, Status, Totals
-from exporter.identity import id_hash
+from exporter.identity import id_hashes
 from exporter.ingest import MAX_SPOOLED_ROWS, Part, Prepared, Request, Source, count_spooled, prepare
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
@@ -133,7 +133,10 @@ def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:
     assert old.counts is None
     assert new.counts is not None
     assert sum(block.rows for block in new.counts.blocks.values()) == 2
-    assert [row.id_hash for row in new.predictions] == [id_hash("fraud", "b"), id_hash("fraud", "c")]
+    assert [row.id_hash for row in new.predictions] == [
+        id_hashes("fraud", ["b"])[0],
+        id_hashes("fraud", ["c"])[0],
+    ]
 
 
 def test_a_version_whose_reference_takes_long_asks_for_patience() -> None:
@@ -160,7 +163,7 @@ def test_only_rows_with_an_id_are_kept_for_labels() -> None:
     part = only_part(prepare_rows(rows))
     assert part.prediction_rows.tolist() == [1]
     (row,) = part.predictions
-    assert (row.id_hash, row.version_id, row.at) == (id_hash("fraud", "b"), 1, NOON)
+    assert (row.id_hash, row.version_id, row.at) == (*id_hashes("fraud", ["b"]), 1, NOON)
     assert (row.prediction, row.score) == (str(rows[1]["prediction"]), rows[1]["score"])
 
 

@@ -25,7 +25,7 @@ from stored_predictions import write_predictions
 
 from exporter.config import Settings
 from exporter.errors import RegistryUnreachableError
-from exporter.identity import id_hash
+from exporter.identity import id_hashes
 from exporter.label_samples import decode_labels
 from exporter.labelling import prepare_labels
 from exporter.profile import ReferenceData, build_reference
@@ -66,7 +66,7 @@ def make_store(path: Path, days: int, ids: Sequence[str]) -> None:
     with store.begin() as transaction:
         transaction.save_reference(version.key, reference, 0.0)
     store.close()
-    known = [id_hash(MODEL, row_id) for row_id in ids]
+    known = id_hashes(MODEL, ids)
     for place, day in enumerate(range(today - days, today)):
         write_predictions(path, day, STORED // days, seed=day, ids=known[place::days])
 
