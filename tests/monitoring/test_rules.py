@@ -22,7 +22,7 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.aler
 
 
 def run(*command: object) -> None:
-    # Two weeks of samples take promtool some seconds, on a busy machine more. A sixth of it would be its collector.
+    # Two weeks of samples take promtool some seconds, on a busy machine more. A sixth would be its collector.
     done = subprocess.run(
         [str(word) for word in command],
         env={**os.environ, "GOGC": "400"},
