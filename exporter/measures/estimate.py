@@ -208,9 +208,9 @@ def rake(table: Floats, rows: Floats, columns: Floats) -> Floats:
         rows, columns: the sums to have.
 
     Returns:
-        (rows, columns) whose columns have their sums; its rows do where that can be. What they lack (Hilbert's
-        distance) shrinks in each sweep to ((w - 1) / (w + 1))^2 of it or less, w^2 being the table's largest
-        odds ratio (Franklin and Lorenz 1989).
+        (rows, columns) whose columns have their sums; its rows do where that can be. What they lack (as
+        Hilbert's distance) shrinks in each sweep to ((w - 1) / (w + 1))^2 of it or less, w^2 being the
+        table's largest odds ratio (Franklin and Lorenz 1989).
     """
     fitted = table.astype(np.float64)
     for _ in range(RAKE_SWEEPS):

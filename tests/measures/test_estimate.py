@@ -193,7 +193,7 @@ def test_a_raked_table_has_the_sums_that_are_asked_for(table: list[int], columns
 def bound(table: Floats, rows: Floats, columns: Floats) -> float:
     """Relative error that is left of the sums of rows, by the theorem that `rake` cites.
 
-    The first sweep is half a one to it. 1e-12 for most tables here, a sixth for those of the largest odds ratio.
+    The first sweep is half a one to it. 1e-12 for most tables here, a sixth for the largest odds ratio.
     """
     odds = table[0] / table[1]
     root = np.sqrt(odds.max() / odds.min())
