@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import hypothesis
 import pytest
 
+from exporter.demo.ports import claim_ports
 from exporter.store import Store
 
 # A busy machine is no failure; and in CI the same examples every time, so that a change is what breaks it.
@@ -27,17 +27,10 @@ pytest_plugins = [
 
 
 @pytest.fixture(scope="session")
-def free_ports() -> Callable[[int], list[int]]:
-    """Several different TCP ports on loopback: `web, smtp = free_ports(2)`."""
-
-    def ports(count: int) -> list[int]:
-        with ExitStack() as held:  # all at once, or the kernel may hand out the same one twice
-            sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            return [each.getsockname()[1] for each in sockets]
-
-    return ports
+def free_ports() -> Iterator[Callable[[int], list[int]]]:
+    """Several different TCP ports on loopback: `web, smtp = free_ports(2)`. No other test gets them."""
+    with ExitStack() as claims:
+        yield lambda count: claims.enter_context(claim_ports([0] * count))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from exporter.demo.observation import fetch, read_alerts, read_findings, read_qu
 from exporter.demo.pace import Pace
 from exporter.demo.processes import Processes
 from exporter.demo.screen import open_screen
-from exporter.demo.stack import Addresses, Programs, Stack, choose_addresses, find_programs
+from exporter.demo.stack import Addresses, Programs, Stack, claim_addresses, find_programs
 
 LOOK_SECONDS = 1.0
 MAIL_LIMIT_SECONDS = 300.0
@@ -35,8 +35,12 @@ def demonstrate(pace: Pace, until_mail: bool) -> None:
     programs = find_programs()
     if until_mail and not programs.complete:
         raise DemoError(NOT_INSTALLED)
-    addresses = choose_addresses()
-    with open_screen() as screen, Mailbox(addresses.mail) as mailbox, Processes() as processes:
+    with (
+        claim_addresses() as addresses,
+        open_screen() as screen,
+        Mailbox(addresses.mail) as mailbox,
+        Processes() as processes,
+    ):
         screen.say(introduction(programs, addresses))
         stack = Stack(processes, programs, addresses, pace)
         try:

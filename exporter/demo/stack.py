@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from exporter.demo.observation import fetch
 from exporter.demo.pace import Pace
+from exporter.demo.ports import claim_ports
 from exporter.demo.processes import Processes
 from exporter.demo.provisioning import alertmanager_configuration, find_files, prometheus_configuration
 
@@ -52,30 +52,11 @@ class Addresses:
         return f"http://127.0.0.1:{getattr(self, name)}"
 
 
-def choose_addresses(preferred: Mapping[str, int] = PREFERRED_PORTS) -> Addresses:
-    """The well-known ports where they are free, others where they are not."""
-    with ExitStack() as held:  # all at once, or the kernel may hand out the same one twice
-        ports = {}
-        for name, port in (*preferred.items(), ("mail", 0)):
-            try:
-                listener = held.enter_context(_bound_socket(port))
-            except OSError:
-                listener = held.enter_context(_bound_socket(0))
-            ports[name] = listener.getsockname()[1]
-    return Addresses(**ports)
-
-
-def _bound_socket(port: int) -> socket.socket:
-    listener = socket.socket()
-    try:
-        # As the servers do it: connections of an earlier demo that linger do not count as taken.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen()  # with SO_REUSEADDR, only this finds out that somebody listens already
-    except OSError:
-        listener.close()
-        raise
-    return listener
+@contextmanager
+def claim_addresses(preferred: Mapping[str, int] = PREFERRED_PORTS) -> Iterator[Addresses]:
+    """The well-known ports where they are free, others where they are not; other demos keep away."""
+    with claim_ports([*preferred.values(), 0]) as ports:
+        yield Addresses(**dict(zip((*preferred, "mail"), ports, strict=True)))
 
 
 def clean_environment(addresses: Addresses) -> dict[str, str]:

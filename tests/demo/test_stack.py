@@ -2,41 +2,53 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
-from exporter.demo.stack import choose_addresses, clean_environment, find_programs
+from exporter.demo.stack import Addresses, claim_addresses, clean_environment, find_programs
 
 
-def test_well_known_ports_are_taken_where_they_are_free(free_port: int) -> None:
-    assert choose_addresses({**ports(0), "exporter": free_port}).exporter == free_port
+def test_well_known_ports_are_taken_where_they_are_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free = listener.getsockname()[1]
+    with claim_addresses({**ports(0), "exporter": free}) as addresses:
+        assert addresses.exporter == free
 
 
 def test_where_somebody_listens_another_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
-        assert choose_addresses({**ports(0), "exporter": taken}).exporter not in (taken, 0)
+        with claim_addresses({**ports(0), "exporter": taken}) as addresses:
+            assert addresses.exporter not in (taken, 0)
 
 
 def test_all_ports_differ() -> None:
-    addresses = choose_addresses(ports(0))
-    numbers = {
-        addresses.mlflow,
-        addresses.exporter,
-        addresses.prometheus,
-        addresses.alertmanager,
-        addresses.mail,
-    }
-    assert len(numbers) == 5
+    with claim_addresses(ports(0)) as addresses:
+        assert len(numbers(addresses)) == 5
+
+
+def test_a_demo_that_starts_at_the_same_time_has_other_ports() -> None:
+    with claim_addresses(ports(0)) as one:
+        wanted = {name: getattr(one, name) for name in ports(0)}
+        with claim_addresses(wanted) as other:
+            assert not numbers(one) & numbers(other)
+    with claim_addresses(wanted) as later:
+        assert {name: getattr(later, name) for name in wanted} == wanted
+
+
+def test_the_claim_on_a_port_is_in_no_servers_way() -> None:
+    with claim_addresses(ports(0)) as addresses, socket.create_server(("127.0.0.1", addresses.exporter)):
+        pass
 
 
 def test_settings_for_another_mlflow_are_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
     monkeypatch.setenv("EXPORTER_API_TOKEN_FILE", "/run/secrets/token")
-    addresses = choose_addresses(ports(0))
-    environment = clean_environment(addresses)
+    with claim_addresses(ports(0)) as addresses:
+        environment = clean_environment(addresses)
     assert environment["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{addresses.mlflow}"
     assert not {"MLFLOW_TRACKING_PASSWORD", "EXPORTER_API_TOKEN_FILE"} & set(environment)
     assert environment["PATH"] == os.environ["PATH"]
@@ -62,3 +74,7 @@ def test_both_are_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 def ports(number: int) -> dict[str, int]:
     return dict.fromkeys(("mlflow", "exporter", "prometheus", "alertmanager"), number)
+
+
+def numbers(addresses: Addresses) -> set[int]:
+    return set(astuple(addresses))
