@@ -13,7 +13,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus as prometheus_builders
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models import text as text_model
-from promql import gauge
+from promql import gauge, or_blank
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -299,11 +299,12 @@ def alerts(title: str, description: str, expression: str, legend: str, *, size: 
 
 def aliases(*, size: Size) -> statetimeline.Panel:
     """Which version each alias of the model pointed to."""
+    versions = gauge("mlflow_model_alias_version", 'model="$model"', "alias")
     return (
         timeline(
             "Version behind each alias",
             "The version that each alias of the model pointed to; a border is a deployment or a rollback.",
-            gauge("mlflow_model_alias_version", 'model="$model"', "alias"),
+            or_blank(versions, versions, "alias", "no alias"),
             "{{alias}}",
             unit="none",
             size=size,

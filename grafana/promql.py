@@ -43,6 +43,15 @@ def or_named(expression: str, label: str, value: str) -> str:
     return f'{expression} or on () label_replace(vector(0), "{label}", "{value}", "", "")'
 
 
+def or_blank(expression: str, figures: str, label: str, value: str) -> str:
+    """The expression, and if `figures` finds nothing in the time range a series without values, named so.
+
+    For panels over time that cannot be given words for that.
+    """
+    blank = f'label_replace(vector(NaN), "{label}", "{value}", "", "")'
+    return f"{expression} or on () ({blank} unless on () {highest(figures)})"
+
+
 def tolerated(selector: str, by: str) -> str:
     """How far from its baseline a metric of quality may be in $window: tolerance, and allowance if known."""
     tolerance = gauge("mlflow_model_quality_tolerance", selector, by)

@@ -39,7 +39,7 @@ def evaluations() -> Iterator[panels.Panel]:
         decimals=0,
         size=(7, 8),
         nothing="No version is monitored.",
-    )
+    ).axis_soft_max(3)
     yield panels.lines(
         "Time to evaluate",
         "Time that the evaluation of one version takes: the median, and what the slowest tenth and hundredth "

@@ -13,6 +13,8 @@ _OUTCOMES = {
     ".*accepted": look.LIVE,
     ".*duplicate": look.REFERENCE,
     ".*conflict": look.NEAR,
+    ".*correction": look.OTHER,
+    ".*unmatched": look.LIMIT,
     ".*rejected": look.BEYOND,
     "dropped .*": look.BAD,
 }
@@ -21,8 +23,8 @@ _OUTCOMES = {
 def rows() -> Iterator[panels.Panel]:
     outcomes = panels.lines(
         "Rows by outcome",
-        "Rows received per second by what became of them, all models together. Dropped rows were "
-        "received and not counted.",
+        "Rows received per second by what became of them, all models together; what none had is left out. "
+        "Dropped rows were received and not counted.",
         panels.Line("{{kind}} {{outcome}}", q.INGESTED),
         panels.Line("dropped {{reason}}", q.DROPPED),
         unit="rowsps",

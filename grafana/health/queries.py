@@ -17,8 +17,8 @@ SERIES_LEFT_OUT = gauge("mlflow_exporter_dropped_series")
 
 # Intake
 
-INGESTED = rate("mlflow_exporter_ingest_rows_total", "", "kind, outcome")
-DROPPED = rate("mlflow_exporter_dropped_rows_total", "", "reason")
+INGESTED = f"{rate('mlflow_exporter_ingest_rows_total', '', 'kind, outcome')} > 0"
+DROPPED = f"{rate('mlflow_exporter_dropped_rows_total', '', 'reason')} > 0"
 _ALL = rate("mlflow_exporter_ingest_rows_total", "")
 REJECTED_SHARE = f"""{rate("mlflow_exporter_ingest_rows_total", 'outcome="rejected"')} / ({_ALL} > 0)"""
 DROPPED_SHARE = f"{rate('mlflow_exporter_dropped_rows_total', '')} / ({_ALL} > 0)"

@@ -39,7 +39,7 @@ def now() -> Iterator[panels.Panel]:
         unit="none",
         words={1: ("Taken", look.GOOD), 0: ("Refused", look.BAD)},
         size=(4, 4),
-        nothing="Exporter down",
+        nothing="No file",
     )
     yield panels.number(
         "Store used",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promql import gauge, highest, increase, or_named
+from promql import gauge, highest, increase, or_blank, or_named
 
 VERSION = 'model="$model", model_version="$model_version"'
 OTHER_VERSIONS = 'model="$model", model_version!="$model_version"'
@@ -35,7 +35,8 @@ COLUMNS = (
 
 def worst(count: int) -> str:
     """Score over limit of the columns where it was largest within the time range."""
-    return f"({DRIFT_RATIO}) and on ({_COLUMN}) topk ({count}, {highest(DRIFT_RATIO)})"
+    found = f"(({DRIFT_RATIO}) and on ({_COLUMN}) topk ({count}, {highest(DRIFT_RATIO)}))"
+    return or_blank(found, DRIFT_RATIO, "column", "no score yet")
 
 
 def column_gauge(metric: str) -> str:
@@ -72,7 +73,10 @@ def live_shares(column: str) -> str:
     selector = f"{VERSION}, {column}"
     rows = " or ".join(
         increase("mlflow_model_values_total", selector, time, "bin")
-        for time in ("$window", "$__rate_interval")
+        for time in (
+            "${window}1ms",
+            "$__rate_interval",
+        )  # before there is any data, a window is no time at all
     )
     return f"({rows}) / on () group_left () (sum ({rows}) > 0)"
 

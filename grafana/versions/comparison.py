@@ -65,7 +65,7 @@ def metrics() -> Iterator[panels.Panel]:
             nothing=_NOTHING,
         )
         # By expression: Grafana puts no variables into the names that these are compared with.
-        .override_by_regexp(".* is", look.worded(_WORDS))
+        .override_by_regexp(".* is", [*look.worded(_WORDS), look.of_field("custom.width", 105)])
         .override_by_regexp("^(?!Metric$|.* is$|.* [≥≤]$).*", look.column(80))
         .override_by_regexp(".* [≥≤]$", look.column(96))
     )

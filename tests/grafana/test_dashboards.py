@@ -257,7 +257,7 @@ def test_prometheus_can_read_every_expression(
 
 def substituted(expression: str) -> str:
     for name, value in VALUES.items():
-        expression = re.sub(rf"\${name}\b", value, expression)
+        expression = re.sub(rf"\$({name}\b|{{{name}}})", value, expression)
     assert not re.search(r"\$(?!\d)", expression)  # `$1` is a group of a regular expression
     return expression
 
