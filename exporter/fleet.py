@@ -110,6 +110,15 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What one evaluation made of a version, in one piece; `quality` is empty where none can be told."""
+
+    evaluation: Evaluation
+    quality: tuple[QualityEvaluation, ...] = ()
+    segments: tuple[SegmentEvaluation, ...] = ()
+
+
+@dataclass(frozen=True)
 class Live:
     """What samples made of a version, in one piece: the totals are always in the layout of the binning."""
 
@@ -132,9 +141,7 @@ class Version:
         self.unaliased_since: float | None = None
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""
-        self.evaluation: Evaluation | None = None
-        self.quality: tuple[QualityEvaluation, ...] = ()
-        self.segments: tuple[SegmentEvaluation, ...] = ()
+        self.findings: Findings | None = None
         # set by the writer
         self.live = Live()
         self.last_prediction = stored.last_prediction
@@ -150,6 +157,11 @@ class Version:
     def binning(self) -> Binning | None:
         """The reference and its blocks; None as long as there is no reference."""
         return self.live.binning
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The last one that came to its end; None before the first."""
+        return self.findings.evaluation if self.findings is not None else None
 
 
 class Fleet:

@@ -16,10 +16,10 @@ from dataclasses import replace
 from exporter.config import Settings
 from exporter.errors import ExporterError, RegistryError
 from exporter.evaluation import Thresholds, evaluate
-from exporter.fleet import Binning, Facts, Fleet, Version
+from exporter.fleet import Binning, Facts, Findings, Fleet, Version
 from exporter.loader import ReferenceLoader
 from exporter.model_config import ConfigFile, maturation_problem
-from exporter.quality import evaluate_quality, prediction_effects
+from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects
 from exporter.quality_references import QualityReferences, quality_rules
 from exporter.registry import Registry
 from exporter.schema import AliasMove
@@ -267,7 +267,7 @@ class Monitor:
 
     def _evaluate(self, version: Version, binning: Binning) -> None:
         timeline, now = binning.timeline.snapshot(), self._clock()
-        version.evaluation = evaluate(
+        evaluation = evaluate(
             binning.reference,
             timeline,
             self._settings.windows,
@@ -276,31 +276,35 @@ class Monitor:
             now,
             version.evaluation,
         )
+        rules = quality_rules(version.facts.config)
         against = self._against.find(version, binning)
+        quality: tuple[QualityEvaluation, ...] = ()
         if against is not None:
-            version.quality = evaluate_quality(
+            quality = evaluate_quality(
                 against,
                 dict(binning.outcomes),
                 timeline,
                 self._settings.windows,
-                quality_rules(version.facts.config),
+                rules,
                 now,
                 thresholds=version.facts.thresholds,
-                effects=prediction_effects(version.evaluation),
+                effects=prediction_effects(evaluation),
             )
-        version.segments = tuple(
+        segments = tuple(
             evaluate_segment(
                 segment,
                 binning.slices[segment.name].timeline.snapshot(),
                 dict(binning.slices[segment.name].outcomes),
-                version.evaluation,
+                evaluation,
                 self._settings.windows,
                 version.facts.thresholds,
                 self._against.of_segments(version).get(segment.name),
-                quality_rules(version.facts.config),
+                rules,
             )
             for segment in binning.reference.segments
         )
+        # All of it or none: figures of another moment must not look like those of this one.
+        version.findings = Findings(evaluation, quality, segments)
 
     def _tidy(self) -> None:
         now = self._clock()

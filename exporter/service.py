@@ -130,7 +130,8 @@ def _lack_of_reference(status: Status) -> str:
 
 def version_view(version: Version, fleet: Fleet) -> VersionView:
     """What a version shows at this moment."""
-    live, reference = version.live, version.live.binning.reference if version.live.binning else None
+    live, findings = version.live, version.findings
+    reference = live.binning.reference if live.binning is not None else None
     return VersionView(
         model=version.model,
         version=version.version,
@@ -140,15 +141,15 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         task=reference.task if reference is not None else "",
         reference=reference,
         reference_source=reference.source if reference is not None else _lack_of_reference(version.status),
-        evaluation=version.evaluation,
+        evaluation=findings.evaluation if findings is not None else None,
         run_metrics=version.run_metrics,
         predictions_total=live.totals.predictions,
         values=live.totals.values,
         latency=live.totals.latency,
         latency_sum=live.totals.latency_sum,
         last_prediction=version.last_prediction,
-        quality=version.quality,
-        segments=version.segments,
+        quality=findings.quality if findings is not None else (),
+        segments=findings.segments if findings is not None else (),
         maturation_seconds=version.facts.config.maturation,
         labels_total=live.totals.labels,
         label_delay=live.totals.label_delay,

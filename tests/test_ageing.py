@@ -88,7 +88,9 @@ def test_when_outcomes_are_counted_anew_too(slow: Rig) -> None:
     slow.poll()
 
     assert coverage(slow) == 0.75
-    (german,) = (part for part in slow.version().segments if part.segment.name == "country=DE")
+    findings = slow.version().findings
+    assert findings is not None
+    (german,) = (part for part in findings.segments if part.segment.name == "country=DE")
     assert 0.7 < next(found.coverage for found in german.quality if found.window.name == "24h") < 0.8
 
 

@@ -584,6 +584,29 @@ def test_an_evaluation_that_raises_hurts_only_its_version_and_its_gauges_go_away
     assert rig.sample('mlflow_model_predictions_total{model="fraud",model_version="2"}') == 3
 
 
+def test_figures_of_quality_go_away_too_when_they_cannot_be_made_any_more(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = make_table()
+    rig = start(registry=make_registry(table.append_column("label", table["prediction"])))
+    rows = make_rows(300, prefix="a")
+    rig.post_rows(rows)
+    rig.post_labels({row["id"]: row["prediction"] for row in rows})
+    assert rig.quality("accuracy") == 1
+
+    def fail(*arguments: object, **options: object) -> object:
+        raise ArithmeticError("no quality")
+
+    monkeypatch.setattr(exporter.monitor, "evaluate_quality", fail)
+    rig.clock.advance(30)
+    rig.evaluate()
+    last = 'mlflow_exporter_last_evaluation_timestamp_seconds{model="fraud",model_version="1"}'
+    assert rig.sample(last) == NOON, "nothing of it is new"
+    rig.clock.advance(6 * 30)
+    assert rig.quality("accuracy") is None
+    assert errors(rig) == {"evaluation": 2}
+
+
 def test_a_version_that_cannot_be_shown_is_left_out_of_the_page(start: Start) -> None:
     registry = make_registry(make_table())
     registry.register("spam", make_table(), alias="champion")

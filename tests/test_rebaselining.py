@@ -135,6 +135,18 @@ def test_labels_are_counted_anew_in_its_classes(rig: Rig) -> None:
     assert rig.quality("accuracy") == before
 
 
+def test_a_reference_without_predictions_ends_the_figures_of_quality(rig: Rig) -> None:
+    rows = make_rows(400, prefix="a", timestamp=NOON - 60)
+    rig.post_rows(rows)
+    rig.post_labels({row["id"]: row["prediction"] for row in rows})
+    from_file(rig, make_table(1000).append_column("label", make_table(1000)["prediction"]))
+    rig.poll()
+    assert rig.quality("accuracy") == 1
+    from_file(rig, make_table(1000).select(["age", "country", "new"]))
+    assert rig.quality("accuracy") is None
+    assert not rig.series("mlflow_model_window_labels", "mlflow_model_label_maturation_seconds")
+
+
 def test_rows_that_were_on_their_way_are_counted_in_its_bins(rig: Rig) -> None:
     prepared = rig.prepare({"model": "fraud", "version": "1", "predictions": older(50)})
     from_file(rig, make_table(1500, seed=6))
