@@ -21,6 +21,7 @@ from exporter.errors import (
 from exporter.fleet import Status, Version
 from exporter.live_reference import live_reference
 from exporter.profile import ReferenceData, build_reference
+from exporter.reference import Reference
 from exporter.registry import Registry
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -85,9 +86,7 @@ class ReferenceLoader:
         if stored is None:
             return False
         reference_id, reference = stored
-        self._writer.call(
-            lambda: activate(self._store, self._settings, version, reference, reference_id, self._clock())
-        ).result()
+        self._give(version, reference, reference_id)
         return True
 
     def renew(self, version: Version) -> None:
@@ -154,7 +153,8 @@ class ReferenceLoader:
             if isinstance(error, StoreError):
                 log.error("%s version %s: %s", *version.names, error)
                 self._telemetry.count_evaluation_error(*version.names, "store")
-            version.detail = str(error)
+            if version.binning is None:
+                version.detail = str(error)
             self._next_try.pop(version, None)
         finally:
             self._loading.discard(version)
@@ -180,15 +180,24 @@ class ReferenceLoader:
 
     def _activate(self, version: Version, data: ReferenceData) -> None:
         reference = build_reference(data, self._settings.windows, self._settings.max_columns)
-        self._writer.call(
-            lambda: activate(self._store, self._settings, version, reference, None, self._clock())
-        ).result()
+        self._give(version, reference, None)
+        if version.binning is None or version.binning.reference is not reference:
+            return
         log.info(
             "%s version %s: reference from %s, %d rows, %d columns",
             *(*version.names, reference.source, reference.rows, len(reference.columns)),
         )
         for note in reference.notes:
             log.info("%s version %s: %s", *version.names, note)
+
+    def _give(self, version: Version, reference: Reference, reference_id: int | None) -> None:
+        """Give a version its reference, unless it was given one meanwhile, by hand."""
+
+        def give() -> None:
+            if version.binning is None:
+                activate(self._store, self._settings, version, reference, reference_id, self._clock())
+
+        self._writer.call(give).result()
 
     def _do_without(self, version: Version, detail: str) -> None:
         rows = self._settings.reference_live_rows

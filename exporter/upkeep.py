@@ -102,7 +102,12 @@ def _load_slices(
 
 
 def do_without(store: Store, version: Version, status: Status, detail: str) -> None:
-    """Say why a version has no reference; unless its rows are becoming one, forget what waited for it."""
+    """Say why a version has no reference; unless its rows are becoming one, forget what waited for it.
+
+    Where it was given one meanwhile there is nothing to say.
+    """
+    if version.binning is not None:
+        return
     collecting = status is Status.COLLECTING
     with store.begin() as transaction:
         transaction.set_status(version.key, status)

@@ -14,12 +14,13 @@ import sqlalchemy as sa
 
 from exporter import schema
 from exporter.config import parse_window
-from exporter.errors import MalformedError
+from exporter.errors import MalformedError, RegistryUnreachableError
 from exporter.fleet import Status
+from exporter.loader import RETRY_SECONDS
 from exporter.rebaselining import Order
 from exporter.reference import Reference
 from exporter.schema import AuditEntry
-from tests.fakes import FakeRegistry
+from tests.fakes import BROKEN, FakeRegistry
 from tests.rig import NOON, Rig, make_rows, make_table
 
 ORDER = Order("ada", "prices are in cents now")
@@ -197,3 +198,29 @@ def test_a_version_without_a_reference_gets_one_from_a_file_alone(start: Callabl
     entry = from_file(rig, make_table())
     assert entry.old_digest == ""
     assert rig.version().status is Status.READY
+
+
+@pytest.mark.parametrize(
+    "found",
+    [make_table(500, seed=7), None, BROKEN, RegistryUnreachableError("MLflow is down")],
+    ids=["another", "none", "broken", "MLflow down"],
+)
+def test_what_is_found_meanwhile_in_mlflow_changes_nothing(
+    start: Callable[..., Rig], found: pa.Table | Exception | None
+) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", BROKEN, alias="champion")
+    rig = start(registry=registry)
+    registry.set_reference("fraud", "1", found)
+    registry.loading.clear()
+    rig.clock.advance(RETRY_SECONDS)
+    rig.service.monitor.poll()  # it looks again, which takes long
+    from_file(rig, make_table(1500, seed=6))
+    rig.post_rows(older(50))
+    registry.loading.set()
+    rig.settle()
+
+    assert (reference_of(rig).source, reference_of(rig).rows) == ("file", 1500)
+    assert (rig.version().status, rig.version().detail) == (Status.READY, "")
+    assert rig.window_rows() == 50
+    assert rig.service.store.load_audit(1)[0].new_digest == reference_of(rig).digest
