@@ -433,6 +433,12 @@ CATALOG: tuple[Metric, ...] = (
         group="runs",
     ),
     Metric(
+        "mlflow_exporter_ingest_requests_total",
+        "counter",
+        "Requests with samples, by kind and by the status of the answer.",
+        ("kind", "status"),
+    ),
+    Metric(
         "mlflow_exporter_dropped_rows_total",
         "counter",
         "Rows that were received and not counted, by reason.",

@@ -139,12 +139,14 @@ class Committer:
 
 
 def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:
-    """The labels that came along with rows; those of rows without an id are outcomes at once."""
-    rows = [row for row in part.labelled if identity.keep[row.place]]
-    for row in rows:
-        if not row.prediction.id_hash:
+    """The labels that came along with rows; those of rows without an id are joined at once.
+
+    A row that came before may bring its label only now.
+    """
+    for row in part.labelled:
+        if not row.prediction.id_hash and identity.keep[row.place]:
             joining.add_anonymous(row.prediction, row.label)
-    named = [row for row in rows if row.prediction.id_hash]
+    named = [row for row in part.labelled if row.prediction.id_hash]
     return PreparedLabels(
         model=part.version.model,
         hashes=[row.prediction.id_hash for row in named],

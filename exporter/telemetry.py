@@ -28,6 +28,8 @@ OUTCOMES: dict[Kind, tuple[Outcome, ...]] = {
     "label": ("accepted", "unmatched", "correction", "duplicate", "rejected"),
 }
 DropReason = Literal["too_old", "future"]
+# Of answers to samples: taken, the client hung up, the refusals of `RequestError`, and an error of ours.
+STATUSES = (202, 400, 401, 403, 404, 413, 415, 422, 429, 500, 503)
 # reference: find, read and profile it; evaluation: the version's; store: keep or read the reference.
 Stage = Literal["reference", "evaluation", "store"]
 
@@ -62,6 +64,7 @@ class Telemetry:
 
         self._lock = Lock()
         self._ingest_rows = {(kind, outcome): 0 for kind, found in OUTCOMES.items() for outcome in found}
+        self._ingest_requests = {(kind, status): 0 for kind in OUTCOMES for status in STATUSES}
         self._dropped_rows = dict.fromkeys(get_args(DropReason), 0)
         self._naive_timestamps = 0
         self._unmatched_labels: dict[str, int] = {}
@@ -75,6 +78,11 @@ class Telemetry:
         """Count rows received by what became of them."""
         with self._lock:
             self._ingest_rows[kind, outcome] += rows
+
+    def count_request(self, kind: Kind, status: int) -> None:
+        """Count a request with samples by the status of its answer, one of `STATUSES`."""
+        with self._lock:
+            self._ingest_requests[kind, status] += 1
 
     def count_dropped_rows(self, reason: DropReason, rows: int = 1) -> None:
         """Count rows that were received and are in no aggregate."""
@@ -128,6 +136,10 @@ class Telemetry:
                     [((model,), labels) for model, labels in unmatched.items()],
                 ),
                 _family("mlflow_exporter_ingest_rows_total", self._ingest_rows.items()),
+                _family(
+                    "mlflow_exporter_ingest_requests_total",
+                    [((kind, str(status)), count) for (kind, status), count in self._ingest_requests.items()],
+                ),
                 _family(
                     "mlflow_exporter_dropped_rows_total",
                     [((reason,), rows) for reason, rows in self._dropped_rows.items()],

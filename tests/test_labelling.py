@@ -117,6 +117,13 @@ def test_a_retried_row_with_its_label_counts_once(labelled: Rig) -> None:
     assert labelled.quality("accuracy") == 0.5
 
 
+def test_a_row_that_came_before_may_bring_its_label_later(labelled: Rig) -> None:
+    labelled.post_rows([row("a", 1, 0.9), row(None, 1, 0.9)])
+    labelled.post_rows([row("a", 1, 0.9, label=1)])
+    assert labelled.post_labels({"a": 1}) == LabelAnswer(0, 0, 0, 1)
+    assert labelled.quality("accuracy") == 1.0
+
+
 def test_a_batch_of_labels_with_a_key_counts_once(labelled: Rig) -> None:
     labelled.post_rows([row("a", 1, 0.9)])
     labelled.post_labels({"a": 1}, key="k")

@@ -69,16 +69,29 @@ class Gathering:
                 self._submit(part)
 
     def _submit(self, group: Sequence[_Waiting]) -> None:
-        service = self._service
-        batch = merge([each.batch for each in group])
-        source = Source.of([each.request for each in group], [each.batch.rows for each in group])
         try:
-            prepared = prepare_counted(service, source, batch)
-            committed = asyncio.wrap_future(service.writer.submit(prepared))
+            prepared = self._prepare(group)
         except Exception as error:  # noqa: BLE001 - it is the callers', who wait for it
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            for each in group:  # the one at fault must not take the others down
+                self._submit([each])
+            return
+        try:
+            committed = asyncio.wrap_future(self._service.writer.submit(prepared))
+        except Exception as error:  # noqa: BLE001
             _fail(group, error)
             return
         committed.add_done_callback(lambda done: _answer(group, prepared, done))
+
+    def _prepare(self, group: Sequence[_Waiting]) -> Prepared:
+        service = self._service
+        batch = merge([each.batch for each in group])
+        source = Source.of([each.request for each in group], [each.batch.rows for each in group])
+        if len(group) == 1:
+            return prepare_counted(service, source, batch)
+        return prepare(source, batch, service.fleet, service.settings, service.clock())
 
 
 def _split(group: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:

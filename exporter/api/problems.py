@@ -30,7 +30,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     status: refusal(text)
     for status, text in {
         401: "No or a wrong token, where one is set.",
-        403: "No token is set, and the request is not from this machine.",
+        403: "No token is set, and the request is from another site's page, or not from this machine.",
         404: "The model, version or alias is not monitored; the answer says what is.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a compressed body.",

@@ -12,7 +12,7 @@ import pytest
 from exporter.api import gathering
 from exporter.api.gathering import Gathering
 from exporter.committer import PredictionAnswer
-from exporter.errors import RegistryUnreachableError, UnknownModelError
+from exporter.errors import RegistryUnreachableError, RequestError, UnknownModelError
 from exporter.ingest import Request
 from exporter.samples import JSON_TYPE, decode_predictions
 from tests.fakes import FakeRegistry
@@ -75,6 +75,25 @@ def test_what_nobody_monitors_is_refused_without_the_others(rig: Rig) -> None:
     assert isinstance(first, UnknownModelError)
     assert isinstance(third, UnknownModelError)
     assert second == PredictionAnswer(2, 0, 0, {})
+
+
+def test_a_time_at_which_the_alias_was_not_there_is_refused_without_the_others(start: Start) -> None:
+    registry = FakeRegistry()
+    for alias in ("champion", "challenger"):
+        registry.register("fraud", make_table(), alias=alias)
+    rig = start(registry=registry)
+    rig.clock.advance(600)
+    gone = rig.clock.now
+    registry.delete_alias("fraud", "champion")
+    rig.poll()
+    rig.clock.advance(600)
+    registry.set_alias("fraud", "champion", "2")
+    rig.poll()
+    rows = [make_rows(2, timestamp=at) for at in (rig.clock.now, gone + 60, rig.clock.now)]
+    documents = [make_document(some, alias="champion") for some in rows]
+    first, second, third = post_together(rig, documents)
+    assert isinstance(second, RequestError)
+    assert (first, third) == (PredictionAnswer(2, 0, 0, {}), PredictionAnswer(2, 0, 0, {}))
 
 
 def test_as_many_as_are_good_for_the_first_are_taken_at_once(

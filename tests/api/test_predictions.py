@@ -298,6 +298,32 @@ def test_a_version_that_traffic_names_is_taken_within_a_poll(serve: Serve) -> No
     eventually(lambda: post(server, document).status_code == 202)
 
 
+def test_without_a_token_other_sites_pages_are_refused(server: Server) -> None:
+    def post_from(origin: str) -> int:
+        return post(server, make_document(make_rows(1)), headers={"origin": origin}).status_code
+
+    own = str(server.client.base_url).rstrip("/")
+    assert [post_from("https://evil.example"), post_from("null"), post_from(own)] == [403, 403, 202]
+
+
+def test_requests_are_counted_by_the_status_of_their_answer(serve: Serve) -> None:
+    server = serve(max_rows_per_request=3)
+
+    for document in (make_document(make_rows(2)), make_document(make_rows(4)), {"model": "fraud"}):
+        post(server, document)
+    post(server, b"x", headers={"content-type": "text/csv"})
+    server.client.post("/v1/labels", json={"model": "spam", "labels": [{"id": "a", "label": 1}]})
+    name = "mlflow_exporter_ingest_requests_total"
+    lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith(name)]
+    assert sorted(line.removeprefix(name) for line in lines if not line.endswith(" 0")) == [
+        '{kind="label",status="404"} 1',
+        '{kind="prediction",status="202"} 1',
+        '{kind="prediction",status="413"} 1',
+        '{kind="prediction",status="415"} 1',
+        '{kind="prediction",status="422"} 1',
+    ]
+
+
 def test_a_token_is_asked_for_where_one_is_set(
     serve: Serve, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

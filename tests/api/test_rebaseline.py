@@ -119,7 +119,7 @@ def test_without_a_token_other_machines_are_refused(serve: Serve) -> None:
 
 def test_without_a_token_web_pages_are_refused(serve: Serve) -> None:
     answer = serve().client.post(PATH, params={**WHO, "live": "1h"}, headers={"Origin": "http://evil.test"})
-    assert_problem(answer, 403, "Forbidden", HINT)
+    assert_problem(answer, 403, "Forbidden", "other sites' pages")
 
 
 # -- the command --------------------------------------------------------------------------------------------
