@@ -22,19 +22,25 @@ from exporter.exposition import Format, render
 from exporter.series import SeriesCollector, VersionView
 from exporter.telemetry import Telemetry
 from tests.monitoring.alerting import RULE_FILES
-from tests.study.figures import Row, alarms_table, per_quarter
+from tests.study.figures import Row, alarms_table, habits_table, merge, per_quarter
+from tests.study.flights import HELD_OUT as CARRIERS
 from tests.study.flights import ROWS as FLIGHTS
 from tests.study.incidents import INCIDENTS
+from tests.study.labelled import DAY, Break, LabelledWorld, watch
 from tests.study.laws import ALL, MANY, ZEROS
+from tests.study.quality import FLIGHTS_ROW, LABEL_SCENARIOS, LabelScenario, alerts_of, run_label_scenario
 from tests.study.replay import replay
-from tests.study.rules import CHANGE, DATA_QUALITY, DRIFT, STUDIED, Alert, conditions, firing, pages
+from tests.study.rules import CHANGE, DATA_QUALITY, DRIFT, STUDIED, Alert, firing, pages, told
 from tests.study.rules import MANY as MANY_FEATURES
-from tests.study.scenarios import SCENARIOS, Scenario
+from tests.study.scenarios import HELD_OUT, SCENARIOS, Scenario
 from tests.study.simulation import run_scenario
+from tests.study.traffic import OUTAGES, SERVICES, Service, run_service
 from tests.study.worlds import START, Change, World
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-HOLD_MINUTES = 20  # longer than any `keep_firing_for` here and what bridges a failed scrape
+STEP_MINUTES = 120
+SCRAPE_MINUTES = 20
+SCRAPES = STEP_MINUTES // SCRAPE_MINUTES
 
 
 def test_shares_of_a_law_are_those_of_its_values() -> None:
@@ -67,6 +73,48 @@ def test_no_page_in_ten_weeks_is_not_no_page_ever() -> None:
 
     assert per_quarter(row) == (0, pytest.approx(3.91, abs=0.01))
     assert "| quiet | 1,000 | 0.00 | 0.0 (< 3.9) | 10% | 0% | 100% |" in alarms_table([row])
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_a_clean_model_whose_labels_come_gets_no_page() -> None:
+    world = LabelledWorld(rows_per_day=1000, reference_rows=5000)
+
+    row = run_label_scenario(LabelScenario("smoke", world, 1, days=4), 0, models=1)
+
+    assert (row.pages, row.windows) == (0, 48)
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_what_rules_look_back_on_is_there_for_weeks() -> None:
+    """A batch a week is taken for silence in the first week, when nobody knows its habit, and never again."""
+    weekly = Service("weekly", hours=(2, 3), weekdays=(0,), batch=True, models=1, days=29)
+
+    assert run_service(weekly, 0).pages == 1
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_flipped_labels_are_told_by_the_rules() -> None:
+    broken = Break(START + 4 * DAY, flipped=0.5)
+    world = LabelledWorld(rows_per_day=1000, reference_rows=20_000, delay_days=0.05)
+    reference, (rows,) = world.draw(8, (1,), broken)
+    moments = range(START + 6 * 3600, START + 8 * DAY + 1, 6 * 3600)
+    watched = list(watch(reference, rows, moments, "binary", 0.5, ("m", "1", "champion")))
+
+    first = min(alerts_of({("m", "1"): watched}, moments)["m", "1"], key=lambda fired: fired.start)
+
+    assert first.alert.name == "ModelQualityDegraded"
+    assert first.start > broken.at
+
+
+def test_rows_that_were_run_again_replace_those_of_the_same_name() -> None:
+    def row(name: str, pages: int) -> Row:
+        return Row(name, 70, 1000, pages)
+
+    names = ["first", "second", "third"]
+    before = merge("", [row("third", 0), row("first", 0)], [(habits_table, names)])
+    after = merge(before, [row("second", 1), row("third", 2)], [(habits_table, names)])
+
+    assert after == habits_table([row("first", 0), row("second", 1), row("third", 2)])
 
 
 def test_alerts_of_one_version_are_one_page_until_all_have_ended() -> None:
@@ -115,10 +163,8 @@ def series_of(evaluations: list[Evaluation]) -> dict[str, list[str]]:
                     "mlflow_model_(drift|change|data_quality|columns|alias_info|version_info)", sample.name
                 ):
                     labels = ",".join(f"{name}={json.dumps(text)}" for name, text in sample.labels.items())
-                    held = found.setdefault(
-                        f"{sample.name}{{{labels}}}", [f"_x{HOLD_MINUTES}"] * len(evaluations)
-                    )
-                    held[place] = f"{sample.value!r}x{HOLD_MINUTES - 1}"
+                    held = found.setdefault(f"{sample.name}{{{labels}}}", [f"_x{SCRAPES}"] * len(evaluations))
+                    held[place] = f"{sample.value!r}x{SCRAPES - 1}"
     return found
 
 
@@ -136,10 +182,10 @@ SHIFTED = [Change(30, f"feature{k:02d}", shift=1.5) for k in range(3)]
 WORLDS = {
     "broken": (
         World(columns=8, reference_rows=20_000),
-        [*SHIFTED, Change(36, "feature03", nulls=0.9)],
-        range(28, 60, 2),
+        [*SHIFTED, Change(36, "feature03", nulls=0.9), Change(10, "feature05", shift=0.4)],
+        range(28, 76, 2),
     ),
-    "changed": (World(columns=5, timestamps=False), [Change(20 * 24, shift=1.5)], range(20 * 24, 23 * 24, 6)),
+    "changed": (World(columns=5, timestamps=False), [Change(20 * 24, shift=1.5)], range(20 * 24, 23 * 24, 2)),
 }
 EXPECTED = {
     "broken": {DRIFT["feature"], MANY_FEATURES, DATA_QUALITY},
@@ -154,12 +200,12 @@ def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Cal
     world, changes, hours = WORLDS[name]
     model = world.draw(24, (7,), changes)
     evaluations = list(replay(model.reference, model.blocks, [START + hour * 3600 for hour in hours]))
-    met = [(float(60 * HOLD_MINUTES * k), conditions(each)) for k, each in enumerate(evaluations)]
-    fired = firing(met, 60 * HOLD_MINUTES)
+    met = [(at - evaluations[0].at, alerts) for at, alerts in told(evaluations)]
+    fired = firing(met, 60 * STEP_MINUTES)
     names = "|".join(sorted(STUDIED))
     expectations = []
     for begin, _ in met:
-        at = begin + 60 * (HOLD_MINUTES - 2)
+        at = begin + 60 * (STEP_MINUTES - 2 * SCRAPE_MINUTES)
         firing_then = {one.alert for one in fired if one.start <= at < one.end}
         expectations.append(
             {
@@ -170,10 +216,16 @@ def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Cal
             }
         )
     inputs = [{"series": series, "values": " ".join(held)} for series, held in series_of(evaluations).items()]
-    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": expectations}
+    test = {"interval": f"{SCRAPE_MINUTES}m", "input_series": inputs, "promql_expr_test": expectations}
     path = tmp_path / "study.test.yml"
     path.write_text(
-        json.dumps({"rule_files": [str(f) for f in RULE_FILES], "evaluation_interval": "1m", "tests": [test]})
+        json.dumps(
+            {
+                "rule_files": [str(f) for f in RULE_FILES],
+                "evaluation_interval": f"{SCRAPE_MINUTES}m",
+                "tests": [test],
+            }
+        )
     )
 
     done = subprocess.run(
@@ -190,10 +242,17 @@ def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Cal
 def test_the_readme_has_every_scenario_and_every_incident() -> None:
     found = re.search(r"<!-- study -->\n(.*?)\n<!-- /study -->", README, re.S)
     assert found
-    clean, broken = found[1].split("\n\n")
 
     def names(table: str) -> list[str]:
         return [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
 
-    assert names(clean) == [*(scenario.name for scenario in SCENARIOS), *FLIGHTS]
-    assert names(broken)[: len(INCIDENTS)] == [incident.name for incident in INCIDENTS]
+    clean, held_out, habits, broken = (names(table) for table in found[1].split("\n\n"))
+    assert clean == [*(scenario.name for scenario in SCENARIOS), *FLIGHTS]
+    assert held_out == [*(scenario.name for scenario in HELD_OUT), *CARRIERS]
+    assert habits == [
+        *(scenario.name for scenario in LABEL_SCENARIOS),
+        FLIGHTS_ROW,
+        *(service.name for service in SERVICES),
+    ]
+    assert broken[: len(INCIDENTS)] == [incident.name for incident in INCIDENTS]
+    assert broken[-len(OUTAGES) :] == [name for name, _, _ in OUTAGES]

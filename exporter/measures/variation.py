@@ -20,13 +20,8 @@ from exporter.measures.layout import Layout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
 from exporter.measures.quality import CHECKS, MIN_ROWS, applicable, hits, ratio
 
-# In means, the quantile that one day in a quarter of twenty columns is beyond: of chi-square with one degree
-# of freedom for drift, since PSI goes with the square of a shift and shifts from day to day are about
-# normal, and exponential for shares. From the mean, since a quantile of a few dozen chunks is the worst of
-# them: two blizzard days would blind a column for good. For windows of an hour too, whose weather is that of
-# their day.
-CHANCE = 1 / (20 * 91)
-DRIFT_TAIL, SHARE_TAIL = float(chdtri(1, CHANCE)), -log(CHANCE)
+# Limits are what one day in a quarter of all columns is beyond, of twenty at least.
+QUARTER_DAYS, MIN_COLUMNS = 91, 20
 TAIL = 4.6  # of an exponential distribution, the .99 quantile: ln(100)
 MIN_CHUNKS = 14
 MAX_CHUNKS = 2000  # more would cost memory and not make the mean better
@@ -63,9 +58,9 @@ def natural_variation(
         drift = the largest of   tail mean(m),   0.54 tail mean(e),   season(m),   season(e) / 3
 
     The excess is signed, so that sampling noise averages out, and leave-one-out, so that a chunk is not
-    compared with itself. `tail` is 12. The quality checks are 7.5 means of the absolute deviation of a
-    chunk's share from the whole's, without what chance does in so many rows, or the usual one at an hour of
-    the week.
+    compared with itself. `tail` is 12 for up to twenty columns, see `_chance`. The quality checks are 7.5
+    means of the absolute deviation of a chunk's share from the whole's, without what chance does in so many
+    rows, or the usual one at an hour of the week.
 
     `season` is for what is unlike the rest at its own time only, a night in windows of an hour or a weekend
     in those of a day: of the most unusual hour of the week 1.25 median + 8 median absolute deviations.
@@ -106,10 +101,21 @@ def _drift(chunks: _Chunks, layout: Layout) -> Floats:
     lasting = np.where(chunks.followed[:, None], np.fmin(excess, following), excess)
     lastingly = np.maximum(_mean(lasting), ALIKE * _mean(excess))
     seasons = np.maximum(_season(lasting, chunks.phases), _season(excess, chunks.phases) / GROSS)
-    allowed = np.maximum(DRIFT_TAIL * lastingly, seasons)
+    allowed = np.maximum(float(chdtri(1, _chance(layout))) * lastingly, seasons)
     known = np.isfinite(excess[chunks.single]).sum(axis=0) >= MIN_CHUNKS
     allowed = np.maximum(allowed, np.where(known, 0.0, UNKNOWN_DRIFT))
     return np.where(_mean(excess) > MAX_MEAN_DRIFT, np.nan, allowed)
+
+
+def _chance(layout: Layout) -> float:
+    """Of one column on one day to be beyond its limit, the quantile of what its chunks do.
+
+    In means: of chi-square with one degree of freedom for drift, as PSI goes with the square of a shift and
+    shifts from day to day are about normal, and exponential for shares. From the mean, since a quantile of a
+    few dozen chunks is the worst of them: two blizzard days would blind a column for good. For windows of an
+    hour too, whose weather is that of their day.
+    """
+    return 1 / (max(len(layout.mask), MIN_COLUMNS) * QUARTER_DAYS)
 
 
 def _checks(chunks: _Chunks, layout: Layout) -> dict[str, Floats]:
@@ -122,7 +128,7 @@ def _checks(chunks: _Chunks, layout: Layout) -> dict[str, Floats]:
         # Of a normal distribution the mean absolute deviation is sqrt(2 / pi) of the standard one.
         chance = 2 / pi * overall * (1 - overall) * _mean(ratio(np.ones_like(of[check]), of[check]))
         natural = np.sqrt(np.maximum(_mean(deviation) ** 2 - chance, 0.0))
-        most = np.maximum(SHARE_TAIL * natural, _season(deviation, chunks.phases, deviations=0.0))
+        most = np.maximum(-log(_chance(layout)) * natural, _season(deviation, chunks.phases, deviations=0.0))
         allowed[check] = np.where(applies[check], np.nan_to_num(most), 0.0)
     return allowed
 

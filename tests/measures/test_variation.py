@@ -73,6 +73,15 @@ def test_what_chunks_do_alone_is_allowed_as_if_half_of_it_lasted() -> None:
     assert drift_of(chunks) == pytest.approx(0.54 * 11.94 * excess_of(chunks).mean(), rel=1e-3)
 
 
+def test_of_many_columns_each_is_allowed_more() -> None:
+    chunks = chunks_of(EVEN + (np.arange(140) % 20 < 6)[:, None] * BAD, 1000)
+
+    found = natural_variation(np.tile(chunks, (1, 200)), layout_of(["number"] * 200, 4))
+
+    assert found is not None
+    assert found[1]["drift"][0] == pytest.approx(16.27 / 11.94 * drift_of(chunks), rel=1e-3)
+
+
 def test_blizzard_days_do_not_blind_a_column() -> None:
     days = np.random.default_rng(2).multinomial(1000, EVEN, size=90)
     days[[20, 50]] = np.random.default_rng(3).multinomial(1000, [0.05, 0.05, 0.1, 0.8], size=2)

@@ -1,16 +1,21 @@
 """The false-alarm study: clean traffic, simulated and real, through the real evaluation and the rules' logic.
 
-make study                       # a quarter of an hour; writes its tables into the README
-python -m tests.study --quick    # three minutes, two models of each world; prints them
+make study                                  # half an hour of CPU; writes its tables into the README
+python -m tests.study --quick               # five minutes, two models of each world; prints the rows
+python -m tests.study --write --only flights  # the rows whose name matches, again
 
 laws         distributions of single columns, as values and as shares of a reference's bins
 worlds       references and live traffic of models whose columns follow such laws, through the seasons
-scenarios    which worlds there are
+scenarios    which worlds there are, and which nobody had in view when the constants were chosen
 simulation   a scenario -> its false pages
 replay       blocks of a version -> its evaluations
 rules        evaluations -> alerts and pages, as prometheus/rules and alertmanager.yml would
 peers        what others alert on, on the same traffic
 flights      the same for the flights of 2013
 incidents    what is broken on purpose, and how long it takes until somebody is told
+labelled     models whose labels come -> their evaluations, and what /metrics shows of them
+quality      which of those there are, clean and broken
+traffic      counters of models that are asked, and of their answers
+queries      samples of weeks -> what the rules select of them, by Prometheus itself
 figures      pages per model and quarter, with what chance allows; the tables
 """

@@ -6,57 +6,104 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from tests.study.figures import Delay, Row, alarms_table, delays_table
+from tests.study.figures import Delay, Row, alarms_table, delays_table, habits_table, merge
+from tests.study.flights import HELD_OUT as CARRIERS
 from tests.study.flights import ROWS as FLIGHTS
-from tests.study.flights import run_flights, run_late_clock
+from tests.study.flights import run_carriers, run_flights, run_late_clock
 from tests.study.incidents import INCIDENTS, run_incident
-from tests.study.scenarios import SCENARIOS
+from tests.study.quality import (
+    FLIGHTS_ROW,
+    LABEL_INCIDENTS,
+    LABEL_SCENARIOS,
+    run_label_incident,
+    run_label_scenario,
+    run_labelled_flights,
+)
+from tests.study.scenarios import HELD_OUT, SCENARIOS
 from tests.study.simulation import run_scenario
+from tests.study.traffic import OUTAGES, SERVICES, run_outage, run_service
 
 README = Path(__file__).parents[2] / "README.md"
-RUNS = 5  # of each incident
+RUNS, LABEL_RUNS = 5, 3  # of each incident
+HELD_OUT_SEED = 500
+LATE_CLOCK = "flights: 5 minutes more"
+
+CLEAN = [*(scenario.name for scenario in SCENARIOS), *FLIGHTS]
+UNSEEN = [*(scenario.name for scenario in HELD_OUT), *CARRIERS]
+HABITS = [
+    *(scenario.name for scenario in LABEL_SCENARIOS),
+    FLIGHTS_ROW,
+    *(service.name for service in SERVICES),
+]
+BROKEN = [
+    *(incident.name for incident in INCIDENTS),
+    LATE_CLOCK,
+    *(name for name, _, _ in LABEL_INCIDENTS),
+    *(name for name, _, _ in OUTAGES),
+]
+TABLES = (
+    (alarms_table, CLEAN),
+    (alarms_table, UNSEEN),
+    (habits_table, HABITS),
+    (delays_table, BROKEN),
+)
+Job = Callable[[], Sequence[Row | Delay]]
+
+
+def jobs(quick: bool) -> list[tuple[str, Job]]:
+    """Names of the rows that each makes, in one text, and what makes them."""
+
+    def one(run: Callable[..., Row | Delay], *arguments: object) -> Job:
+        return lambda: [run(*arguments)]
+
+    few = 2 if quick else 1000
+    found: list[tuple[str, Job]] = []
+    for first, scenarios in ((0, SCENARIOS), (HELD_OUT_SEED, HELD_OUT)):
+        for number, each in enumerate(scenarios, start=first):
+            found.append((each.name, one(run_scenario, each, number, min(each.models, few))))
+    for number, labelled in enumerate(LABEL_SCENARIOS):
+        found.append((labelled.name, one(run_label_scenario, labelled, number, min(labelled.models, few))))
+    found += [(service.name, one(run_service, service, k)) for k, service in enumerate(SERVICES)]
+    for number, incident in enumerate(INCIDENTS):
+        found.append((incident.name, one(run_incident, incident, number, min(RUNS, few))))
+    for number, (name, _, _) in enumerate(LABEL_INCIDENTS):
+        found.append((name, one(run_label_incident, number, min(LABEL_RUNS, few))))
+    found += [(name, one(run_outage, k)) for k, (name, _, _) in enumerate(OUTAGES)]
+    if not quick:
+        found.append((" ".join(FLIGHTS), partial(run_flights)))
+        found.append((" ".join(CARRIERS), partial(run_carriers)))
+        found.append((FLIGHTS_ROW, partial(run_labelled_flights)))
+        found.append((LATE_CLOCK, partial(run_late_clock)))
+    return found
 
 
 def main() -> None:
     """Everything, in one process."""
     parser = argparse.ArgumentParser(prog="python -m tests.study", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two models of each world, no flights")
-    parser.add_argument("--write", action="store_true", help="write the tables into the README")
-    parser.add_argument("--only", default="", help="scenarios and incidents whose name holds this")
+    parser.add_argument("--write", action="store_true", help="write the rows into the README's tables")
+    parser.add_argument("--only", default="", help="rows whose name matches this regular expression")
     options = parser.parse_args()
-    started = time.process_time()
-    rows: list[Row] = []
-    delays: list[Delay] = []
-    for number, scenario in enumerate(SCENARIOS):
-        if options.only in scenario.name:
-            rows.append(run_scenario(scenario, number, min(scenario.models, 2 if options.quick else 1000)))
-            _tell(rows[-1])
-    for number, incident in enumerate(INCIDENTS):
-        if options.only in incident.name:
-            delays.append(run_incident(incident, number, 2 if options.quick else RUNS))
-            _tell(delays[-1])
-    if not options.quick and options.only in FLIGHTS[0]:
-        rows += run_flights()
-        delays += run_late_clock()
-    tables = f"{alarms_table(rows)}\n\n{delays_table(delays)}"
-    print(tables)
-    print(f"{time.process_time() - started:.0f} seconds of CPU", file=sys.stderr)
-    if options.write:
-        text = README.read_text()
-        README.write_text(
-            re.sub(
-                r"(<!-- study -->\n).*?(\n<!-- /study -->)",
-                lambda found: found[1] + tables + found[2],
-                text,
-                flags=re.S,
-            )
-        )
-
-
-def _tell(result: Row | Delay) -> None:
-    print(result, file=sys.stderr, flush=True)
+    for name, run in jobs(options.quick):
+        if re.search(options.only, name):
+            started = time.process_time()
+            results = run()
+            for result in results:
+                print(result, file=sys.stderr, flush=True)
+            seconds = time.process_time() - started
+            print(f"{name}: {seconds:.0f} seconds of CPU", file=sys.stderr, flush=True)
+            text = README.read_text()
+            before = re.search(r"<!-- study -->\n(.*?)\n<!-- /study -->", text, re.S)
+            assert before is not None
+            tables = merge(before[1], results, TABLES)
+            if options.write:
+                README.write_text(text[: before.start(1)] + tables + text[before.end(1) :])
+            else:
+                print("\n".join(line for line in tables.splitlines() if line not in before[1]))
 
 
 main()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from scipy.special import gammaincinv
 
@@ -25,7 +26,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Delay:
-    """Hours until an incident is told, of each run, infinity where it is not within the time looked at."""
+    """Hours until an incident is told, of each run, infinity where it is not within the time looked at.
+
+    `peers` is empty where they do not look at such a thing.
+    """
 
     incident: str
     hours: tuple[float, ...]
@@ -65,6 +69,41 @@ def alarms_table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
+def habits_table(rows: Iterable[Row]) -> str:
+    """One line for each scenario that has no peers: they look at features alone."""
+    lines = [
+        "| Clean traffic | Moments and windows | Pages per model-week | Pages per model-quarter (95 %) |",
+        "| --- " * 4 + "|",
+    ]
+    for row in rows:
+        rate, bound = per_quarter(row)
+        lines.append(
+            f"| {row.scenario} | {row.windows:,} | {row.pages * WEEK_DAYS / row.days:.2f} "
+            f"| {rate:.1f} (< {bound:.1f}) |"
+        )
+    return "\n".join(lines)
+
+
+def merge(
+    before: str,
+    results: Iterable[Row | Delay],
+    tables: Iterable[tuple[Callable[[list[Any]], str], list[str]]],
+) -> str:
+    """The tables with new rows in the place of those of the same name, in the order of each table's names."""
+    known = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines()}
+    merged = []
+    for write, names in tables:
+        found = [each for each in results if _name(each) in names]
+        header, rule, *lines = write(found).splitlines()
+        known |= {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+        merged.append("\n".join([header, rule, *(known[name] for name in names if name in known)]))
+    return "\n\n".join(merged)
+
+
+def _name(result: Row | Delay) -> str:
+    return result.scenario if isinstance(result, Row) else result.incident
+
+
 def delays_table(delays: Iterable[Delay]) -> str:
     """One line for each incident: the median delay, and in how many runs it is told."""
     lines = [
@@ -72,7 +111,7 @@ def delays_table(delays: Iterable[Delay]) -> str:
         "| --- " * (2 + len(PEERS)) + "|",
     ]
     for delay in delays:
-        cells = [_delay(delay.hours), *(_delay(delay.peers[name]) for name in PEERS)]
+        cells = [_delay(delay.hours), *(_delay(delay.peers[name]) if delay.peers else "" for name in PEERS)]
         lines.append(f"| {delay.incident} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

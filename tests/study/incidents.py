@@ -10,7 +10,7 @@ from tests.study.figures import Delay
 from tests.study.laws import ALL, NORMAL, categories
 from tests.study.peers import PEERS, alarms
 from tests.study.replay import replay
-from tests.study.rules import conditions
+from tests.study.rules import told
 from tests.study.worlds import HOURS_PER_DAY, START, Change, World
 
 BEGIN_HOUR = 15 * HOURS_PER_DAY + 9  # in the morning, once two weeks have been seen
@@ -52,13 +52,13 @@ def run_incident(incident: Incident, number: int, runs: int) -> Delay:
         begin = START + BEGIN_HOUR * 3600
         moments = range(begin, begin + LOOKED_AT_HOURS * 3600 + 1, 3600)
         hours.append(float("inf"))
-        for evaluation in replay(model.reference, model.blocks, moments):
-            if any(alert.column == incident.change.feature for alert in conditions(evaluation)):
-                hours[-1] = (evaluation.at - begin) / 3600
+        for now, met in told(replay(model.reference, model.blocks, moments)):
+            if any(alert.column == incident.change.feature for alert in met):
+                hours[-1] = (now - begin) / 3600
                 break
         place = [column.name for column in model.reference.columns].index(incident.change.feature)
         for name, beyond in alarms(model.reference, model.days).items():
-            told = np.flatnonzero(beyond[BEGIN_HOUR // HOURS_PER_DAY :, place])
-            first = told[0] if len(told) else np.inf
+            days = np.flatnonzero(beyond[BEGIN_HOUR // HOURS_PER_DAY :, place])
+            first = days[0] if len(days) else np.inf
             peers[name].append(float((first + 1) * HOURS_PER_DAY - BEGIN_HOUR % HOURS_PER_DAY))
     return Delay(incident.name, tuple(hours), {name: tuple(found) for name, found in peers.items()})

@@ -16,18 +16,26 @@ def replay(
     reference: Reference, blocks: Mapping[int, Aggregate], moments: Sequence[float]
 ) -> Iterator[Evaluation]:
     """Evaluate at each moment what had been counted by then, with the default windows and thresholds."""
-    coarse = _coarse(blocks)
     evaluation = None
+    for now, timeline in timelines(blocks, moments):
+        evaluation = evaluate(reference, timeline, SETTINGS.windows, Thresholds(), (), now, evaluation)
+        yield evaluation
+
+
+def timelines(blocks: Mapping[int, Aggregate], moments: Sequence[float]) -> Iterator[tuple[float, Timeline]]:
+    """Each moment, and what had been counted by then."""
+    coarse = _coarse(blocks)
     for now in moments:
         horizon = Timeline(SETTINGS).horizon(now)
         oldest = int(now) - SETTINGS.retention_seconds
-        timeline = Timeline(
-            SETTINGS,
-            _between(blocks, horizon, int(now), SETTINGS.block_seconds),
-            _between(coarse, oldest, horizon, SETTINGS.coarse_seconds),
+        yield (
+            now,
+            Timeline(
+                SETTINGS,
+                _between(blocks, horizon, int(now), SETTINGS.block_seconds),
+                _between(coarse, oldest, horizon, SETTINGS.coarse_seconds),
+            ),
         )
-        evaluation = evaluate(reference, timeline, SETTINGS.windows, Thresholds(), (), now, evaluation)
-        yield evaluation
 
 
 def _between(blocks: Mapping[int, Aggregate], start: int, end: int, length: int) -> dict[int, Aggregate]:

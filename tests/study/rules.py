@@ -12,7 +12,7 @@ join a group that is firing already, and its repetition after a day, are not cou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,10 +36,29 @@ CHANGE = {
     "score": "ModelPredictionChanged",
 }
 DATA_QUALITY, MANY = "ModelDataQualityDegraded", "ModelManyFeaturesDrifted"
+ASKED = (  # of Prometheus itself, see `queries`
+    "ModelQualityDegraded",
+    "ModelEstimatedQualityDegraded",
+    "ModelLabelDrift",
+    "ModelLabelCoverageLow",
+    "ModelLabelsStopped",
+    "ModelChallengerBetter",
+    "ModelSegmentDrift",
+    "ModelSegmentQualityDegraded",
+    "ModelNoTraffic",
+    "ModelLatencyHigh",
+    "ModelErrorRateHigh",
+)
 STUDIED = {*DRIFT.values(), *CHANGE.values(), DATA_QUALITY, MANY}
 EXPLAIN_DRIFT = ("unseen", "out_of_range")  # of the same column: alertmanager.yml inhibits drift and change
+CAUSES = (
+    ("ModelQualityDegraded", "ModelEstimatedQualityDegraded"),
+    ("ModelLabelsStopped", "ModelLabelCoverageLow"),
+    ("ModelLabelCoverageLow", "ModelLabelDrift"),
+)
 HALF = 0.5  # more bad values than in the reference by so much are critical
 MANY_FEATURES = 3
+GROSS, LASTING_SECONDS = 3, 12 * 3600  # times the limit that one column is told of at once, and else when
 
 
 @dataclass(frozen=True, order=True)
@@ -51,6 +70,8 @@ class Alert:
     column: str = ""
     role: str = ""
     check: str = ""
+    metric: str = ""
+    segment: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,16 +92,32 @@ class Page:
     columns: tuple[str, ...]
 
 
-def conditions(evaluation: Evaluation) -> set[Alert]:
-    """What the rules' expressions select at one moment."""
+def told(evaluations: Iterable[Evaluation]) -> Iterator[tuple[float, set[Alert]]]:
+    """What the rules' expressions select, of evaluations in order of time."""
+    past: list[tuple[float, Bools]] = []
+    met: set[Alert] = set()
+    for evaluation in evaluations:
+        drifted = np.stack([window.verdict == DRIFTED for window in evaluation.windows])
+        half_a_day_ago = (then for at, then in reversed(past) if at <= evaluation.at - LASTING_SECONDS)
+        met = conditions(evaluation, next(half_a_day_ago, np.zeros_like(drifted)), met)
+        past.append((evaluation.at, drifted))
+        yield evaluation.at, met
+
+
+def conditions(evaluation: Evaluation, lasting: Bools, before: set[Alert]) -> set[Alert]:
+    """The same at one moment; `lasting` (windows, columns) had drifted half a day ago, `before` was met."""
     columns = evaluation.reference.columns
     found = set()
     decided = np.zeros(len(columns), np.bool_)
     if not evaluation.reference.provisional:
         verdicts = np.stack([window.verdict for window in evaluation.windows])
         decided = (verdicts != UNDECIDED).any(axis=0)
+        gross = np.stack([each.drift_score > GROSS * each.drift_limit for each in evaluation.windows])
         for place in np.flatnonzero((verdicts == DRIFTED).any(axis=0)).tolist():
-            found.add(Alert(DRIFT[columns[place].role], "warning", columns[place].name, columns[place].role))
+            column = columns[place]
+            alert = Alert(DRIFT[column.role], "warning", column.name, column.role)
+            if alert in before or ((gross | lasting) & (verdicts == DRIFTED))[:, place].any():
+                found.add(alert)
         features = np.array([column.role == "feature" for column in columns])
         drifted, stable = ((verdicts[:, features] == v).sum(axis=1) for v in (DRIFTED, STABLE))
         if ((drifted >= MANY_FEATURES) & (drifted >= stable)).any():
@@ -115,12 +152,15 @@ def durations() -> dict[tuple[str, str], tuple[float, float]]:
         for path in RULES.glob("*.yml")
         for group in yaml.safe_load(path.read_text())["groups"]
         for rule in group["rules"]
-        if rule.get("alert") in STUDIED
+        if rule.get("alert") in {*STUDIED, *ASKED}
     }
 
 
 def _seconds(text: str) -> float:
-    return sum(int(n) * {"s": 1, "m": 60, "h": 3600}[unit] for n, unit in re.findall(r"(\d+)([smh])", text))
+    return sum(
+        int(n) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+        for n, unit in re.findall(r"(\d+)([smhd])", text)
+    )
 
 
 def firing(moments: Iterable[tuple[float, set[Alert]]], step_seconds: float) -> list[Firing]:
@@ -128,13 +168,22 @@ def firing(moments: Iterable[tuple[float, set[Alert]]], step_seconds: float) -> 
     runs: dict[Alert, list[list[float]]] = {}
     for now, met in moments:
         for alert in met:
-            wait, keep = durations()[alert.name, alert.severity]
             of_alert = runs.setdefault(alert, [])
             if of_alert and now <= of_alert[-1][1]:
-                of_alert[-1][1] = now + step_seconds + keep
-            elif step_seconds >= wait:
-                of_alert.append([now + wait, now + step_seconds + keep])
-    return [Firing(alert, start, end) for alert, found in runs.items() for start, end in found]
+                of_alert[-1][1] = now + step_seconds
+            else:
+                of_alert.append([now, now + step_seconds])
+    found = []
+    for alert, met_from_to in runs.items():
+        wait, keep = durations()[alert.name, alert.severity]
+        fires: list[list[float]] = []
+        for start, end in met_from_to:
+            if fires and start <= fires[-1][1]:
+                fires[-1][1] = end + keep
+            elif end - start >= wait:
+                fires.append([start + wait, end + keep])
+        found += [Firing(alert, start, end) for start, end in fires]
+    return found
 
 
 def pages(fired: list[Firing]) -> list[Page]:
@@ -155,6 +204,10 @@ def pages(fired: list[Firing]) -> list[Page]:
 
 
 def _inhibits(source: Alert, target: Alert) -> bool:
+    if (source.name, target.name) in CAUSES:
+        return True
+    if source.name == target.name in ASKED:
+        return (source.severity, target.severity) == ("critical", "warning")
     if source.name == MANY:
         return target.name in (DRIFT["feature"], CHANGE["feature"])
     if (source.column, source.role) != (target.column, target.role):

@@ -73,3 +73,33 @@ SCENARIOS = (
     Scenario("a batch each night", World(batch_hour=2, season=(0.0, 0.4, 0.2), columns=10)),
     Scenario("four replicas", World(replicas=4, rows_per_day=4000, columns=10)),
 )
+
+# Nobody had these in view when the constants were chosen.
+HELD_OUT = (
+    Scenario(
+        "weather: days differ by up to 0.5 sd, other models",
+        World(season=(0.2, 0.2, 0.5), columns=10, reference_days=90),
+        models=20,
+    ),
+    Scenario(
+        "weather that lasts (as yesterday by 0.8), up to 0.35 sd",
+        World(season=(0.2, 0.2, 0.35), persistence=0.8, columns=10, reference_days=90),
+    ),
+    Scenario(
+        "weather of a month's reference, up to 0.35 sd",
+        World(season=(0.2, 0.2, 0.35), columns=10, reference_days=30),
+    ),
+    Scenario(
+        "weather, 60 columns, up to 0.35 sd",
+        World(season=(0.2, 0.2, 0.35), columns=60, reference_days=90),
+        step_seconds=14_400,
+    ),
+    Scenario(
+        "a season of the year, up to 0.5 sd",
+        World(season=(0.2, 0.2, 0.1), year=0.5, columns=10, reference_days=90),
+    ),
+    Scenario(
+        "heavy-tailed weather and states of a week, up to 0.3 sd",
+        World(season=(0.2, 0.2, 0.3), heavy=True, regime=0.3, columns=10, reference_days=90),
+    ),
+)

@@ -27,7 +27,9 @@ class World:
     """How a model's traffic comes about.
 
     `season` are the largest shifts of a column's latent mean, in standard deviations: through the day, at
-    weekends, and by the day's weather, which is as it was yesterday by half. Each column gets a part of them.
+    weekends, and by the day's weather, which is as it was yesterday by `persistence`. Each column gets a part
+    of them. `heavy` weather is Student's t with three degrees of freedom. `year` is the largest shift of a
+    slow season, `regime` that of states that begin, and end, once a week on average.
     `bursts` are shares of the rows that come as so many alike ones. `missing_season` moves the log-odds of a
     null through the day.
     """
@@ -39,6 +41,10 @@ class World:
     reference_days: int = 60
     timestamps: bool = True
     season: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    persistence: float = 0.5
+    heavy: bool = False
+    year: float = 0.0
+    regime: float = 0.0
     traffic: tuple[float, float] = (0.0, 0.0)  # how much of it goes at night, and at weekends
     bursts: tuple[tuple[float, int], ...] = ((1.0, 1),)
     missing: float = 0.02
@@ -73,14 +79,28 @@ class World:
         daily, weekly, weather = (amount * draw.uniform(size=columns) for amount in self.season)
         phase = draw.uniform(0, 2 * np.pi, columns)
         day = hours // HOURS_PER_DAY
-        skies = np.zeros((len(np.unique(day)), columns))
-        for k, fresh in enumerate(draw.standard_normal(skies.shape)):
-            skies[k] = 0.5 * skies[k - 1] + np.sqrt(0.75) * fresh if k else fresh
+        shape = (len(np.unique(day)), columns)
+        skies = np.zeros(shape)
+        fresh = draw.standard_t(3, shape) / np.sqrt(3) if self.heavy else draw.standard_normal(shape)
+        for k, new in enumerate(fresh):
+            rest = np.sqrt(1 - self.persistence**2)
+            skies[k] = self.persistence * skies[k - 1] + rest * new if k else new
+        slow = self._slow(shape, draw) if self.year or self.regime else np.zeros(shape)
         return (
             daily * np.sin(2 * np.pi * hours[:, None] / HOURS_PER_DAY + phase)
             + weekly * (day % 7 >= 5)[:, None]
-            + weather * skies[day - day[0]]
+            + (weather * skies + slow)[day - day[0]]
         )
+
+    def _slow(self, shape: tuple[int, int], draw: np.random.Generator) -> Floats:
+        """(days, columns) shifts by the season of the year, and by states that last."""
+        days, columns = shape
+        phase = draw.uniform(0, 2 * np.pi, columns)
+        season = np.sin(2 * np.pi * np.arange(days)[:, None] / 365.25 + phase)
+        states = np.cumsum(draw.random(shape) < 1 / 7, axis=0) % 2
+        year, regime = (amount * draw.uniform(size=columns) for amount in (self.year, self.regime))
+        shifts: Floats = year * season + regime * states
+        return shifts
 
     def _rates(self, hours: Ints) -> Floats:
         """(hours,) rows expected."""

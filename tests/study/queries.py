@@ -1,0 +1,117 @@
+"""Samples of weeks -> what the rules select of them, by Prometheus itself.
+
+Rules that look back on days and weeks are asked as they stand: samples are backfilled, a Prometheus is
+started on them, and every expression is evaluated at every moment. What bridges a failed scrape, `[5m]`, is
+as long as the steps between evaluations here; `for` is left to `rules.firing`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.monitoring.servers import running
+from tests.study.rules import RULES, Alert
+
+Samples = Iterable[tuple[str, float, float]]  # name with labels, value, seconds since the epoch
+MAX_POINTS = 10_000  # a query may ask for 11,000
+BLOCK = "1000h"
+
+
+def expressions(names: Sequence[str], step_seconds: int | None = None) -> list[tuple[str, str, str]]:
+    """(alert, severity, expression) of the rules; `step_seconds` is how far samples are apart, if far."""
+    found = []
+    for path in sorted(RULES.glob("*.yml")):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            for rule in group["rules"]:
+                if rule.get("alert") in names:
+                    expression = rule["expr"]
+                    if step_seconds is not None:
+                        expression = re.sub(r"\[(5m|30m|1h)\]", f"[{step_seconds}s]", expression)
+                    found.append((rule["alert"], rule["labels"]["severity"], expression))
+    return found
+
+
+def ask(
+    samples: Samples, rules: Sequence[tuple[str, str, str]], start: float, end: float, step_seconds: int
+) -> dict[tuple[str, str], list[tuple[float, set[Alert]]]]:
+    """What is met at every moment, by model and version; a moment is asked for a second after it.
+
+    Alerts on a model, of all its versions, are those of the version "".
+    """
+    met: dict[tuple[str, str], dict[float, set[Alert]]] = defaultdict(lambda: defaultdict(set))
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        _backfill(samples, directory)
+        config = directory / "prometheus.yml"
+        config.write_text("{}")
+        url = f"http://127.0.0.1:{_free_port()}"
+        command = [
+            _program("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={directory / 'prometheus-data'}",
+            "--storage.tsdb.retention.time=10y",  # or all but the last two weeks would be deleted
+            f"--web.listen-address={url.removeprefix('http://')}",
+        ]
+        with running(command, f"{url}/-/ready", directory / "prometheus.log"):
+            for name, severity, expression in rules:
+                for labels, moments in _evaluate(url, expression, start + 1, end + 1, step_seconds):
+                    alert = Alert(
+                        name,
+                        severity,
+                        labels.get("column", ""),
+                        labels.get("role", ""),
+                        metric=labels.get("metric", ""),
+                        segment=labels.get("segment", ""),
+                    )
+                    for at in moments:
+                        met[labels["model"], labels.get("model_version", "")][at - 1].add(alert)
+    return {version: sorted(moments.items()) for version, moments in met.items()}
+
+
+def _backfill(samples: Samples, directory: Path) -> None:
+    text = directory / "samples.txt"
+    with text.open("w") as output:
+        output.writelines(f"{series} {value!r} {at:.3f}\n" for series, value, at in samples)
+        output.write("# EOF\n")
+    command = [_program("promtool"), "tsdb", "create-blocks-from", "openmetrics"]
+    command += [f"--max-block-duration={BLOCK}", str(text), str(directory / "prometheus-data")]
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+
+
+def _evaluate(
+    url: str, expression: str, start: float, end: float, step_seconds: int
+) -> Iterable[tuple[Mapping[str, str], list[float]]]:
+    """Labels of every series of the result, and the moments at which it is there."""
+    while start <= end:
+        last = min(end, start + (MAX_POINTS - 1) * step_seconds)
+        query = {"query": expression, "start": str(start), "end": str(last), "step": str(step_seconds)}
+        answer = httpx.post(f"{url}/api/v1/query_range", data=query, timeout=600)
+        assert answer.is_success, answer.text
+        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+        for series in result:
+            yield series["metric"], [float(at) for at, _ in series["values"]]
+        start = last + step_seconds
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise SystemExit(f"the study needs {name}")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
