@@ -35,7 +35,7 @@ class LabelScenario:
 
     name: str
     world: LabelledWorld
-    models: int = 5
+    models: int = 3
     days: int = 56
     severities: tuple[str, ...] = WOKEN
 
@@ -43,8 +43,8 @@ class LabelScenario:
 WEATHER = LabelledWorld(weather=0.3)
 FRAUD = LabelledWorld(delay_days=7, sooner=5, maturation_days=21)
 LABEL_SCENARIOS = (
-    LabelScenario("labels after some hours", LabelledWorld()),
-    LabelScenario("300 rows a day, labels", LabelledWorld(rows_per_day=300, reference_rows=10_000)),
+    LabelScenario("labels after some hours", LabelledWorld(), models=5),
+    LabelScenario("300 rows a day, labels", LabelledWorld(rows_per_day=300, reference_rows=10_000), models=5),
     LabelScenario("30,000 rows a day, labels", LabelledWorld(rows_per_day=30_000)),
     LabelScenario("labels for 85 % of the rows", LabelledWorld(labelled=0.85)),
     LabelScenario("labels after a week, positives sooner, matured", FRAUD),
