@@ -85,11 +85,10 @@ def test_a_clean_model_whose_labels_come_gets_no_page() -> None:
 
 
 @pytest.mark.needs("prometheus", "promtool")
-def test_what_rules_look_back_on_is_there_for_weeks() -> None:
-    """A batch a week is taken for silence in the first week, when nobody knows its habit, and never again."""
-    weekly = Service("weekly", hours=(2, 3), weekdays=(0,), batch=True, models=1, days=29)
+def test_a_holiday_is_a_page_and_weekends_are_none() -> None:
+    office = Service("office", hours=(8, 18), weekdays=(0, 1, 2, 3, 4), holidays=(23,), models=1, days=28)
 
-    assert run_service(weekly, 0).pages == 1
+    assert run_service(office, 0).pages == 1
 
 
 @pytest.mark.needs("prometheus", "promtool")

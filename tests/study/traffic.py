@@ -116,6 +116,10 @@ def _samples(
     whole = {
         f'mlflow_model_labels_total{{model="{model}",model_version="1"}}': np.cumsum(_labels(service, asked))
     }
+    moved = np.full(len(asked), float(START))
+    for day in service.deploys:
+        moved[day * DAY // SCRAPE :] = START + day * DAY
+    whole[f'mlflow_model_alias_changed_timestamp_seconds{{model="{model}",alias="champion"}}'] = moved
     bounds = [0, *(day * DAY // SCRAPE for day in service.deploys), len(asked)]
     for version, (begin, end) in enumerate(pairwise(bounds), start=1):
         name = f'model="{model}",model_version="{version}"'
