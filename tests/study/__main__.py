@@ -28,7 +28,7 @@ from tests.study.simulation import run_scenario
 from tests.study.traffic import OUTAGES, SERVICES, run_outage, run_service
 
 README = Path(__file__).parents[2] / "README.md"
-RUNS, LABEL_RUNS = 5, 3  # of each incident
+RUNS, LABEL_RUNS = 5, 2  # of each incident
 HELD_OUT_SEED = 500
 LATE_CLOCK = "flights: 5 minutes more"
 
