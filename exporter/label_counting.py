@@ -22,7 +22,7 @@ from exporter.segments import coarse_starts
 def count_joined(
     commit: Commit, joined: Joined, find_version: Callable[[int], Version | None], settings: Settings
 ) -> None:
-    """Add what a join changes to a commit; nothing of versions that are followed no more."""
+    """Add what a join changes to a commit; nothing of versions that are followed no more: see `let_go`."""
     for changed, sign in ((joined.removed, -1), (joined.added, 1), (joined.first, 1)):
         for key, pairs in changed.by_version():
             version = find_version(key)

@@ -26,7 +26,7 @@ from exporter.schema import AliasMove
 from exporter.segment_evaluation import evaluate_segment
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import UnmatchedLabels, discard_spooled, tidy
+from exporter.upkeep import UnmatchedLabels, let_go, tidy
 from exporter.versions import Registered, RegisteredVersion
 from exporter.writer import Writer
 
@@ -117,6 +117,8 @@ class Monitor:
         self._fleet.record(moves)
         aliases = self._fleet.current_aliases()
         newest = {(stored.model, stored.version): stored for stored in self._store.load_versions()}
+        with self._store.begin() as transaction:
+            matured = transaction.load_maturations()
         found = []
         for names, stored in newest.items():
             version = Version(stored)
@@ -124,10 +126,14 @@ class Monitor:
             version.aliases = tuple(sorted(a for (m, a), v in aliases.items() if (m, v) == names))
             if not version.aliases:
                 version.unaliased_since = _last_alias_ended(moves, names)
-            if not self._retired(version, self._clock()):
+            # Tags may have said it, and are not known yet.
+            if not self._retired(version, self._clock(), matured.get(stored.key, 0.0)):
                 found.append(version)
         found.sort(key=lambda version: not version.aliases)
-        for version in found[: self._settings.max_versions]:
+        followed = found[: self._settings.max_versions]
+        with self._store.begin() as transaction:
+            transaction.forget_maturations([*matured.keys() - {version.key for version in followed}])
+        for version in followed:
             self._fleet.add(version)
             try:
                 self.loader.load_stored(version)
@@ -185,12 +191,12 @@ class Monitor:
         return version
 
     def _forget(self, version: Version) -> None:
+        # Before it is gone, or labels between would be counted neither now nor then.
+        self._writer.call(lambda: let_go(self._store, version)).result()
         self._fleet.remove([version.names])
         self._telemetry.forget_version(*version.names)
         self._registered.pop(version, None)
         self.loader.forget(version)
-        if version.spooled_rows:
-            self._writer.call(lambda: discard_spooled(self._store, version))
         log.info("%s version %s is not monitored any more", *version.names)
 
     def _update(self, version: Version, found: RegisteredVersion | None, now: float) -> None:
@@ -237,12 +243,13 @@ class Monitor:
             self._store.add_alias_moves(moves)
             self._fleet.record(moves)
 
-    def _retired(self, version: Version, now: float) -> bool:
-        """Whether a version is long past its last alias and its last row."""
+    def _retired(self, version: Version, now: float, maturation: float = 0.0) -> bool:
+        """Whether a version is long past its last alias, its last row and the labels of that."""
         if version.aliases:
             return False
         last = max(version.unaliased_since or 0.0, version.last_prediction or 0.0)
-        return now - last > self._settings.retire_after_seconds
+        kept = (self._settings.retire_after_seconds, version.facts.config.maturation, maturation)
+        return now - last > max(kept)
 
     # -- evaluation -----------------------------------------------------------------------------------------
 

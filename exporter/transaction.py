@@ -22,6 +22,7 @@ _SET_LAST_PREDICTION = (
     .where(schema.versions.c.id == sa.bindparam("key"))
     .values(last_prediction=sa.bindparam("at"))
 )
+_MATURATION_KEY = sa.literal("maturation ") + sa.cast(schema.references.c.id, sa.String)
 
 
 class Transaction:
@@ -112,6 +113,20 @@ class Transaction:
     def set_maturation(self, reference_id: int, seconds: float) -> None:
         values = {"key": f"maturation {reference_id}", "value": repr(seconds)}
         self.connection.execute(upsert(schema.meta, "value", self.connection.dialect.name), values)
+
+    def load_maturations(self) -> dict[int, float]:
+        """The maturation, in seconds, by which the outcomes of versions were counted, by version id."""
+        query = (
+            sa.select(schema.references.c.version_id, schema.meta.c.value)
+            .join(schema.meta, schema.meta.c.key == _MATURATION_KEY)
+            .order_by(schema.references.c.id)  # the current one last
+        )
+        return {row.version_id: float(row.value) for row in self.connection.execute(query)}
+
+    def forget_maturations(self, version_ids: Sequence[int]) -> None:
+        """Have the outcomes of versions counted anew when they are followed again."""
+        keys = sa.select(_MATURATION_KEY).where(schema.references.c.version_id.in_(version_ids))
+        self.connection.execute(sa.delete(schema.meta).where(schema.meta.c.key.in_(keys)))
 
     def set_last_prediction(self, version_id: int, at: float) -> None:
         self.connection.execute(_SET_LAST_PREDICTION, {"key": version_id, "at": at})

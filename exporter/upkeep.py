@@ -117,10 +117,15 @@ def do_without(store: Store, version: Version, status: Status, detail: str) -> N
     version.spooled_rows = version.spooled_rows if collecting else 0
 
 
-def discard_spooled(store: Store, version: Version) -> None:
-    """Forget what waits for the reference of a version that is not monitored any more."""
+def let_go(store: Store, version: Version) -> None:
+    """Forget what waits for the reference of a version that will not be followed any more.
+
+    Labels go on to come for it, and are counted when it is followed again.
+    """
     with store.begin() as transaction:
-        transaction.delete_spooled(version.key)
+        if version.spooled_rows:
+            transaction.delete_spooled(version.key)
+        transaction.forget_maturations([version.key])
     version.spooled_rows = 0
 
 

@@ -310,6 +310,57 @@ def test_scores_outlast_a_recount_of_the_labels(labelled: Rig) -> None:
     assert counted_scores(labelled) == (1, 1)
 
 
+# -- versions without an alias ------------------------------------------------------------------------------
+
+
+def give_way(rig: Rig) -> None:
+    """Version 2 becomes the champion, and has been for 26 hours."""
+    rig.registry.set_alias("fraud", "champion", "2")
+    rig.poll()
+    rig.clock.advance(26 * 3600.0)
+    rig.poll()
+
+
+def test_labels_of_a_retired_version_count_once_it_is_followed_again(start: Start, store_uri: str) -> None:
+    rig = start(store=store_uri, registry=make_registry())
+    rig.post_rows([row("a", 1, 0.9), row("b", 1, 0.9), row("c", 1, 0.9)])
+    rig.post_labels({"a": 1})
+    give_way(rig)
+    assert ("fraud", "1") not in rig.service.fleet.versions
+    rig.post_labels({"b": 0})
+    rig.stop()
+    again = start(store=store_uri, registry=rig.registry, clock=rig.clock)
+    again.post_labels({"c": 0})
+    again.registry.set_alias("fraud", "champion", "1")
+    again.poll()  # follows it
+    again.poll()  # counts what came meanwhile
+    assert again.quality("accuracy", "7d") == pytest.approx(1 / 3)
+    again.poll()
+    assert again.quality("accuracy", "7d") == pytest.approx(1 / 3)
+
+
+def test_a_version_is_followed_for_as_long_as_its_labels_may_take(start: Start) -> None:
+    registry = make_registry()
+    registry.tag("fraud", "1", maturation="3d")
+    rig = start(registry=registry)
+    rig.post_rows([row("a", 1, 0.9)])
+    give_way(rig)
+    rig.post_labels({"a": 1})
+    assert rig.sample('mlflow_model_labels_total{model="fraud",model_version="1"}') == 1
+    rig.stop()
+    registry.failure = RegistryUnreachableError("down")
+    again = start(registry=registry, clock=rig.clock)
+    assert ("fraud", "1") in again.service.fleet.versions, "although its tags are not known"
+    registry.failure = None
+    again.poll()
+    rig.clock.advance(45 * 3600.0)
+    again.poll()
+    assert ("fraud", "1") in again.service.fleet.versions
+    rig.clock.advance(2 * 3600.0)
+    again.poll()
+    assert ("fraud", "1") not in again.service.fleet.versions
+
+
 # -- maturation ----------------------------------------------------------------------------------------------
 
 
