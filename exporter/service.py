@@ -57,9 +57,9 @@ class Service:
             self.runs.start()
 
     def alive(self) -> bool:
-        """Whether all its threads run."""
+        """Whether all its threads run, and what they know is true."""
         runs = self.runs is None or self.runs.alive()
-        return runs and self.writer.alive() and self.monitor.alive()
+        return runs and self.writer.alive() and self.monitor.alive() and not self.store.lost
 
     def stop(self) -> None:
         """Commit what was taken and let go of the store."""

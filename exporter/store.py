@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ from uuid import uuid4
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from exporter import schema
 from exporter.aggregate import Aggregate, decode_aggregate
@@ -42,6 +44,14 @@ from exporter.transaction import Transaction
 
 _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
+_SELECT_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
+_SELECT_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
+_LOST = "PostgreSQL did not say whether the last commit took place: restart the exporter"
+
+UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
+RETRY_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -78,6 +88,7 @@ class Store:
         self._owner = uuid4().hex
         self._predictions, self._labels = IdTables(PREDICTIONS), IdTables(LABELS)
         self._closed = False
+        self.lost = False  # whether memory and database may have parted, for good
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
@@ -249,11 +260,41 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._translating(), self._engine.begin() as connection:
-            if self._sqlite:
-                # One that reads first and then writes fails, without waiting, if another wrote meanwhile.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
+        number, complete = None, False
+        with self._translating():
+            try:
+                with self._engine.begin() as connection:
+                    if self._sqlite:
+                        # What reads first and then writes fails, without waiting, if another wrote meanwhile.
+                        connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    else:
+                        number = connection.scalar(_SELECT_NUMBER)
+                    yield connection
+                    complete = True
+            except DBAPIError:
+                if not complete or number is None or not self._took_place(number):
+                    raise
+
+    def _took_place(self, number: str) -> bool:
+        """Whether PostgreSQL carried out a COMMIT that it did not answer; what memory knows depends on it.
+
+        Raises:
+            StoreError: it does not come back to say so. Nothing can be written any more.
+        """
+        deadline = time.monotonic() + UNANSWERED_SECONDS
+        while not self._closed and time.monotonic() < deadline:
+            try:
+                with self._engine.connect() as connection:
+                    status = connection.scalar(_SELECT_STATUS, {"number": number})
+                if status != "in progress":
+                    return bool(status == "committed")
+            except DataError:  # a replica that took over never heard of it
+                return False
+            except SQLAlchemyError as error:
+                log.warning("whether a commit took place is not known yet: %s", _cause(error))
+            time.sleep(RETRY_SECONDS)
+        self.lost = True
+        raise StoreError(_LOST)
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
@@ -264,6 +305,8 @@ class Store:
     def _translating(self) -> Iterator[None]:
         if self._closed:
             raise StoreError("the store is closed")
+        if self.lost:
+            raise StoreError(_LOST)
         try:
             yield
         except (DataError, IntegrityError, ProgrammingError):

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from exporter.store import Store
 from tests.programs import get_program
 
 # It refuses to run as root, which tests in a container often do.
@@ -92,3 +95,18 @@ def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgres_uri"))
     return f"sqlite:///{tmp_path}/exporter.db"
+
+
+def lose_answer(store: Store, *, done: bool) -> None:
+    """The connection breaks at the next COMMIT, which was carried out or not."""
+    dialect = store._engine.dialect
+    commit = dialect.do_commit
+
+    def break_off(connection: Any) -> None:
+        dialect.do_commit = commit  # type: ignore[method-assign]
+        if done:
+            commit(connection)
+        connection.driver_connection.close()
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+
+    dialect.do_commit = break_off  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from exporter import store as store_module
 from exporter.aggregate import LATENCY_BOUNDS, Aggregate
 from exporter.config import Settings
 from exporter.errors import ConfigError, StoreError
@@ -22,7 +23,7 @@ from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
 from exporter.schema import COARSE, FINE, AliasMove, PredictionRow, SpooledRequest
 from exporter.store import Store
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, lose_answer
 from tests.rig import make_table
 
 DAY = 20_500
@@ -155,6 +156,50 @@ def test_it_recovers_when_the_server_was_restarted(
         insert(store, make_prediction(2))
     postgres_server.start()
     assert insert(store, make_prediction(1), make_prediction(2)) == {(make_prediction(1).id_hash, 1): 1}
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_a_commit_that_took_place_counts_though_its_answer_was_lost(
+    postgres_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(postgres_uri)
+    lose_answer(store, done=True)
+    assert insert(store, make_prediction(1)) == {}
+    assert insert(store, make_prediction(1)) == {(make_prediction(1).id_hash, 1): 1}
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_a_commit_that_did_not_take_place_fails(
+    postgres_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(postgres_uri)
+    lose_answer(store, done=False)
+    with pytest.raises(StoreError, match="closed the connection"):
+        insert(store, make_prediction(1))
+    assert insert(store, make_prediction(1)) == {}
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_a_store_that_cannot_know_what_was_committed_takes_nothing_more(
+    postgres_server: PostgresServer,
+    postgres_uri: str,
+    open_store: Callable[[str], Store],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_module, "UNANSWERED_SECONDS", 0.3)
+    store = open_store(postgres_uri)
+
+    def write_and_break_off() -> None:
+        with store.begin() as transaction:
+            transaction.insert_predictions(DAY, [make_prediction(1)])
+            postgres_server.stop()
+
+    with pytest.raises(StoreError, match="did not say"):
+        write_and_break_off()
+    postgres_server.start()
+    assert store.lost
+    with pytest.raises(StoreError, match="restart"):
+        insert(store, make_prediction(2))
 
 
 def test_a_closed_store_takes_and_gives_nothing(store: Store) -> None:

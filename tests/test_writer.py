@@ -18,6 +18,7 @@ from exporter.errors import MalformedError, OverloadedError, StoreError, Unavail
 from exporter.fleet import Status
 from exporter.transaction import Transaction
 from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
+from tests.postgres import lose_answer
 from tests.rig import NOON, Rig, make_document, make_rows, make_table
 
 Start = Callable[..., Rig]
@@ -345,6 +346,17 @@ def test_a_commit_that_fails_leaves_memory_as_the_store_is(rig: Rig, monkeypatch
         k: v for k, v in before.items() if not k.startswith(changing)
     }
     assert rig.post_rows(make_rows(2, prefix="0-")).accepted == 2
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_rows_count_whose_commit_was_not_answered(start: Start, postgres_uri: str) -> None:
+    rig = start(store=postgres_uri)
+    lose_answer(rig.service.store, done=True)
+    rows = make_rows(7, prefix="a")
+    assert rig.post_rows(rows).accepted == 7
+    assert rig.post_rows(rows).duplicates == 7
+    rig.post_rows(make_rows(2, prefix="b"))
+    assert rig.window_rows() == 9
 
 
 def test_a_full_disk_is_an_answer_and_it_recovers(rig: Rig) -> None:
