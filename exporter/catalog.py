@@ -427,6 +427,11 @@ CATALOG: tuple[Metric, ...] = (
         "Series of bins that are left out because of the limit on series.",
     ),
     Metric(
+        "mlflow_exporter_unmonitored_versions",
+        "gauge",
+        "Versions with an alias that are not monitored because of the limit on versions.",
+    ),
+    Metric(
         "mlflow_exporter_dropped_run_series",
         "gauge",
         "Series of experiments and runs that are left out because of the limits on them.",

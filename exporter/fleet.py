@@ -252,8 +252,10 @@ class Fleet:
             raise self._unknown(target)
         # A version of a monitored model, without an alias: a shadow, ahead of its alias, or retired.
         with self._lock:
-            if len(self.versions) + len(self._wanted) < self._settings.max_versions:
-                self._wanted |= {names}
+            if len(self.versions) + len(self._wanted | {names}) > self._settings.max_versions:
+                limit = self._settings.max_versions
+                raise self._unavailable(f"version {number} of {target.model!r} is not monitored: {limit} are")
+            self._wanted |= {names}
         raise self._unavailable(f"version {number} of {target.model!r} was not monitored yet and will be")
 
     def _unknown(self, target: Target) -> UnknownModelError | UnavailableError:

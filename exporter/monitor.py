@@ -164,6 +164,7 @@ class Monitor:
         self._fleet.known = {model.name: frozenset(model.versions) for model in models.values()}
         aliased = {(model.name, number) for model in models.values() for number in model.aliases.values()}
         named = {(m, v) for m, v in self._fleet.take_wanted() if m in models and v in models[m].versions}
+        self._make_room(aliased, now)
         known = self._fleet.versions.keys()
         for names in [*sorted(aliased - known), *sorted(named - aliased - known)]:
             if len(self._fleet.versions) >= self._settings.max_versions:
@@ -183,6 +184,16 @@ class Monitor:
                 self._update(version, found, now)
                 if self._retired(version, now):
                     self._forget(version)
+        self._telemetry.unmonitored_versions = len(aliased - self._fleet.versions.keys())
+
+    def _make_room(self, aliased: set[tuple[str, str]], now: float) -> None:
+        """Have versions without an alias give way to those with one, the longest silent first."""
+        versions = self._fleet.versions
+        others = [version for names, version in versions.items() if names not in aliased]
+        others.sort(key=lambda version: now if version.aliases else _last_sign(version))
+        wanted = len(versions) + len(aliased - versions.keys()) - self._settings.max_versions
+        for version in others[: max(wanted, 0)]:
+            self._forget(version)
 
     def _monitor(self, found: RegisteredVersion) -> Version:
         version = Version(self._store.ensure_version(found.model, found.version, _created_ms(found)))
@@ -247,9 +258,8 @@ class Monitor:
         """Whether a version is long past its last alias, its last row and the labels of that."""
         if version.aliases:
             return False
-        last = max(version.unaliased_since or 0.0, version.last_prediction or 0.0)
         kept = (self._settings.retire_after_seconds, version.facts.config.maturation, maturation)
-        return now - last > max(kept)
+        return now - _last_sign(version) > max(kept)
 
     # -- evaluation -----------------------------------------------------------------------------------------
 
@@ -327,6 +337,11 @@ class Monitor:
 
 def _created_ms(found: RegisteredVersion) -> int:
     return round(found.created_at.timestamp() * 1000)
+
+
+def _last_sign(version: Version) -> float:
+    """When a version lost its last alias or got its last row."""
+    return max(version.unaliased_since or 0.0, version.last_prediction or 0.0)
 
 
 def _last_alias_ended(moves: Sequence[AliasMove], names: tuple[str, str]) -> float:

@@ -56,6 +56,7 @@ class Telemetry:
     def __init__(self) -> None:
         self.mlflow_up: bool | None = None
         self.mlflow_last_success: float | None = None
+        self.unmonitored_versions: int | None = None
         self.config_successful: bool | None = None
         self.config_last_success: float | None = None
         self.queue_rows = 0
@@ -151,6 +152,7 @@ class Telemetry:
         gauges = {
             "mlflow_up": self.mlflow_up,
             "mlflow_last_success_timestamp_seconds": self.mlflow_last_success,
+            "mlflow_exporter_unmonitored_versions": self.unmonitored_versions,
             "mlflow_exporter_config_last_reload_successful": self.config_successful,
             "mlflow_exporter_config_last_reload_success_timestamp_seconds": self.config_last_success,
             "mlflow_exporter_queue_rows": self.queue_rows,

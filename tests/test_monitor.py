@@ -190,6 +190,29 @@ def test_no_more_versions_than_the_limit_and_those_with_an_alias_first(
     assert "fraud version 4 is not monitored: 2 versions are" in caplog.text
 
 
+def test_versions_without_an_alias_give_way_to_those_with_one(start: Start) -> None:
+    registry = make_registry(*[make_table(50)] * 5)
+    rig = start(registry=registry, max_versions=3)
+    left_out = "mlflow_exporter_unmonitored_versions"
+    for version in ("3", "2"):
+        with pytest.raises(UnavailableError):
+            rig.post_rows(make_rows(1), version=version)
+        rig.poll()
+        rig.clock.advance(10)
+        rig.post_rows(make_rows(1), version=version)
+    with pytest.raises(UnavailableError, match="version 4 of 'fraud' is not monitored: 3 are"):
+        rig.post_rows(make_rows(1), version="4")
+    registry.set_alias("fraud", "champion", "5")
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "1"), ("fraud", "2"), ("fraud", "5")}, "3 was silent longest"
+    assert rig.sample(left_out) == 0
+    for alias, version in (("yonder", "2"), ("xenon", "3"), ("willow", "4")):
+        registry.set_alias("fraud", alias, version)
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "2"), ("fraud", "3"), ("fraud", "5")}
+    assert rig.sample(left_out) == 1
+
+
 def test_a_model_that_is_registered_anew_is_another_one(rig: Rig) -> None:
     rows = make_rows(5, prefix="r")
     rig.post_rows(rows)

@@ -14,6 +14,7 @@ STORE_USED = f"{_STORE} / {_LIMIT}"
 STORE, STORE_LIMIT = _STORE, _LIMIT
 SERIES = gauge("mlflow_exporter_series")
 SERIES_LEFT_OUT = gauge("mlflow_exporter_dropped_series")
+VERSIONS_LEFT_OUT = gauge("mlflow_exporter_unmonitored_versions")
 
 # Intake
 

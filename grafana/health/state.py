@@ -28,7 +28,7 @@ def now() -> Iterator[panels.Panel]:
         q.MLFLOW,
         unit="none",
         words={1: ("Reachable", look.GOOD), 0: ("Unreachable", look.BAD)},
-        size=(4, 4),
+        size=(3, 4),
         nothing="Exporter down",
     )
     yield panels.number(
@@ -38,7 +38,7 @@ def now() -> Iterator[panels.Panel]:
         q.CONFIGURATION,
         unit="none",
         words={1: ("Taken", look.GOOD), 0: ("Refused", look.BAD)},
-        size=(4, 4),
+        size=(3, 4),
         nothing="No file",
     )
     yield panels.number(
@@ -48,7 +48,7 @@ def now() -> Iterator[panels.Panel]:
         unit="percentunit",
         decimals=1,
         thresholds=look.steps(look.PLAIN, (0.85, look.NEAR), (0.97, look.BAD)),
-        size=(4, 4),
+        size=(3, 4),
     )
     yield panels.number(
         "Rows in the queue",
@@ -69,6 +69,13 @@ def now() -> Iterator[panels.Panel]:
         "Series of bins that are not exported because of the limit on series; verdicts always are.",
         q.SERIES_LEFT_OUT,
         look.NEAR,
+        size=(3, 4),
+    )
+    yield panels.count_of_bad(
+        "Versions left out",
+        "Versions with an alias that nobody watches, because of the limit on versions.",
+        q.VERSIONS_LEFT_OUT,
+        look.BAD,
         size=(3, 4),
     )
 

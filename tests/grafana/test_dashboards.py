@@ -125,6 +125,7 @@ SHOWN = {
     "MLflowExporterRowsDropped": "Rows refused or dropped",
     "MLflowExporterStoreNearLimit": "Size of the store",
     "MLflowExporterConfigReloadFailed": "Configuration",
+    "MLflowExporterVersionsUnmonitored": "Versions left out",
     "MLflowUnreachable": "MLflow",
     "Watchdog": "Replicas up",
 }
