@@ -112,13 +112,11 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
-        """A transaction: committed and on disk when the block ends, undone when it raises."""
+        """A transaction: committed and on disk when the block ends, undone when it raises. One thread
+        uses it: the writer's, once there is one."""
         connection, committed = None, False
         try:
-            with self._writing() as connection:
-                # An advisory lock ends with its session, which a restart of PostgreSQL ends unnoticed.
-                if connection.scalar(_SELECT_OWNER) != self._owner:
-                    raise StoreError("another exporter took over this database")
+            with self._owning() as connection:
                 yield Transaction(connection, self._predictions, self._labels)
             committed = True
         finally:
@@ -148,11 +146,11 @@ class Store:
         """A version as it is kept, from now on if it was not before."""
         names = {"model": model, "version": version, "created_ms": created_ms}
         query = _select_versions().filter_by(**names)
-        with self.begin() as transaction:
-            found = transaction.connection.execute(query).first()
+        with self._owning() as connection:
+            found = connection.execute(query).first()
             if found is None:
-                transaction.connection.execute(schema.versions.insert(), names)
-                found = transaction.connection.execute(query).one()
+                connection.execute(schema.versions.insert(), names)
+                found = connection.execute(query).one()
         return StoredVersion(**found._mapping)
 
     def load_versions(self) -> list[StoredVersion]:
@@ -246,8 +244,8 @@ class Store:
             return [AliasMove(row.model, row.alias, row.version, row.since) for row in rows]
 
     def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
-        with self.begin() as transaction:
-            transaction.connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
+        with self._owning() as connection:
+            connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
 
     def load_audit(self, limit: int) -> list[AuditEntry]:
         """What was changed on purpose, newest first."""
@@ -257,6 +255,14 @@ class Store:
             return [AuditEntry(**row._mapping) for row in rows]
 
     # -- opening --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _owning(self) -> Iterator[sa.Connection]:
+        with self._writing() as connection:
+            # An advisory lock ends with its session, which a restart of PostgreSQL ends unnoticed.
+            if connection.scalar(_SELECT_OWNER) != self._owner:
+                raise StoreError("another exporter took over this database")
+            yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
