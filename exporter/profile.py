@@ -177,7 +177,12 @@ def _choose_segments(reference: Reference, names: tuple[str, ...]) -> tuple[list
         rarer = int(reference.counts[first + len(column.categories)])
         if len(taken) < len(filled) or rarer:
             notes.append(f"segments of column {name} are its {len(taken)} most frequent categories")
-        chosen += [Segment(segment_name(column, place), index, first + place, reference) for place in taken]
+        for place in taken:
+            segment = Segment(segment_name(column, place), index, first + place, reference)
+            if any(each.name == segment.name for each in chosen):  # `a=b` is c, and a is `b=c`
+                notes.append(f"a segment of column {name} is left out: another is called {segment.name}, too")
+            else:
+                chosen.append(segment)
     return chosen, notes
 
 

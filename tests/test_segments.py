@@ -89,6 +89,14 @@ def test_the_frequent_categories_are_segments_and_the_notes_say_what_is_left_out
     assert "column x has no categories to slice by" in whole.notes
 
 
+def test_of_two_segments_with_one_name_the_second_is_left_out() -> None:
+    table = pa.table({"a": ["b=c", "x"] * 300, "a=b": ["c", "y", "y"] * 200, "x": np.arange(600) + 0.5})
+    whole = build(table, "a", "a=b")
+    assert sorted(each.name for each in whole.segments) == ["a=b=c", "a=b=y", "a=x"]
+    assert next(each for each in whole.segments if each.name == "a=b=c").reference.rows == 300
+    assert "a segment of column a=b is left out: another is called a=b=c, too" in whole.notes
+
+
 # -- live ---------------------------------------------------------------------------------------------------
 
 
