@@ -133,7 +133,7 @@ def run_labelled_flights() -> list[Row]:
         reference, live = (_flight_rows(score_flights(model, part)) for part in (held_out, later))
     start = int(REPLAY_START.timestamp())
     end = int(pd.Timestamp("2014-01-01", tz=TIME_ZONE).timestamp())
-    moments = range(start + 3 * HOUR, end + 1, 3 * HOUR)  # of the pages here every one counts
+    moments = range(start + 3 * HOUR, end + 1, 3 * HOUR)  # met twice, they have lasted
     watched = list(watch(reference, live, moments, "binary", 1.0, ("flights", "1", "champion")))
     found = _pages({("flights", "1"): watched}, moments, WOKEN)
     for _, page in found:
