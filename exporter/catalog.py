@@ -382,6 +382,11 @@ CATALOG: tuple[Metric, ...] = (
         _VERSION,
     ),
     Metric(
+        "mlflow_exporter_evaluation_interval_seconds",
+        "gauge",
+        "How often every version is to be evaluated, in seconds.",
+    ),
+    Metric(
         "mlflow_exporter_evaluation_duration_seconds",
         "histogram",
         "Time it took to evaluate one version, in seconds.",
