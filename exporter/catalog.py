@@ -346,7 +346,14 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_last_success_timestamp_seconds",
         "gauge",
-        "Time of the last poll that MLflow answered, in seconds since the epoch.",
+        "Time of the last poll of MLflow whose answer was taken over, in seconds since the epoch.",
+    ),
+    Metric("mlflow_exporter_poll_interval_seconds", "gauge", "How often MLflow is to be polled, in seconds."),
+    Metric(
+        "mlflow_exporter_poll_errors_total",
+        "counter",
+        "Polls of MLflow that failed: it was not reached (ask), or its answer was not taken over (follow).",
+        ("stage",),
     ),
     Metric(
         "mlflow_experiment_runs",

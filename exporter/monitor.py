@@ -150,10 +150,16 @@ class Monitor:
             if self._telemetry.mlflow_up is not False:
                 log.warning("MLflow: %s", error)
             self._telemetry.mlflow_up, self.registry_error = False, str(error)
+            self._telemetry.count_poll_error("ask")
         else:
             self._telemetry.mlflow_up, self.registry_error = True, ""
+            try:
+                self._follow(registered, self._clock())
+            except Exception as error:
+                self.registry_error = f"what MLflow says cannot be followed: {error}"
+                self._telemetry.count_poll_error("follow")
+                raise
             self._telemetry.mlflow_last_success = self._clock()
-            self._follow(registered, self._clock())
         for version, found in list(self._registered.items()):
             self.loader.follow(version, found, self._clock())
 

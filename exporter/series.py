@@ -161,8 +161,11 @@ class SeriesCollector:
             for known in prefixes
             if len(known.columns) > shown or len(known.segments) > sliced
         )
-        interval = self._settings.evaluation_interval_seconds
-        samples.add_one("mlflow_exporter_evaluation_interval_seconds", (), interval)
+        for name, interval in (
+            ("mlflow_exporter_poll_interval_seconds", self._settings.mlflow_poll_interval_seconds),
+            ("mlflow_exporter_evaluation_interval_seconds", self._settings.evaluation_interval_seconds),
+        ):
+            samples.add_one(name, (), interval)
         samples.add_one("mlflow_exporter_dropped_series", (), sum(bins.series for bins in cut))
         others = sum(len(family.prefixes) for family in (*samples.families(), *own))
         samples.add_one("mlflow_exporter_series", (), others + 1)
@@ -199,7 +202,7 @@ class SeriesCollector:
         by_version += len(LATENCY_BOUNDS) + len(LABEL_DELAY_BOUNDS) + 4
         classes = (len(view.reference.classes) if view.reference is not None else 0 for view in views)
         budget_of_quality = sum(count_quality_series(windows, number) for number in classes)
-        budget = self._settings.max_series - own - 3 - budget_of_quality
+        budget = self._settings.max_series - own - 4 - budget_of_quality
         budget -= sum(by_version + 3 * len(view.aliases) + len(view.run_metrics) for view in views)
         budget -= by_column * sum(len(known.columns) for known in prefixes)
 

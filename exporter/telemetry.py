@@ -30,6 +30,8 @@ OUTCOMES: dict[Kind, tuple[Outcome, ...]] = {
 DropReason = Literal["too_old", "future"]
 # Of answers to samples: taken, the client hung up, the refusals of `RequestError`, and an error of ours.
 STATUSES = (202, 400, 401, 403, 404, 413, 415, 422, 429, 500, 503)
+# ask: MLflow; follow: take over what it answered.
+PollStage = Literal["ask", "follow"]
 # reference: find, read and profile it; evaluation: the version's; store: keep or read the reference.
 Stage = Literal["reference", "evaluation", "store"]
 
@@ -70,6 +72,7 @@ class Telemetry:
         self._naive_timestamps = 0
         self._unmatched_labels: dict[str, int] = {}
         self._evaluation_errors: dict[tuple[str, str, str], int] = {}
+        self._poll_errors = dict.fromkeys(get_args(PollStage), 0)
         self._evaluation_duration = _Histogram()
         self._ingest_duration = _Histogram()
         self._process = ProcessCollector(registry=None)
@@ -105,6 +108,11 @@ class Telemetry:
         with self._lock:
             key = (model, version, stage)
             self._evaluation_errors[key] = self._evaluation_errors.get(key, 0) + 1
+
+    def count_poll_error(self, stage: PollStage) -> None:
+        """Count a poll of MLflow that failed."""
+        with self._lock:
+            self._poll_errors[stage] += 1
 
     def forget_version(self, model: str, version: str) -> None:
         """Drop the counters of a version that is not monitored any more."""
@@ -144,6 +152,10 @@ class Telemetry:
                 _family(
                     "mlflow_exporter_dropped_rows_total",
                     [((reason,), rows) for reason, rows in self._dropped_rows.items()],
+                ),
+                _family(
+                    "mlflow_exporter_poll_errors_total",
+                    [((stage,), failed) for stage, failed in self._poll_errors.items()],
                 ),
                 _family("mlflow_exporter_naive_timestamps_total", [((), self._naive_timestamps)]),
                 _histogram_family("mlflow_exporter_evaluation_duration_seconds", self._evaluation_duration),

@@ -268,12 +268,32 @@ def test_mlflow_failing_is_seen_and_changes_nothing_else(rig: Rig, failure: Exce
     rig.poll()
     assert rig.sample("mlflow_up") == 0
     assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
+    assert rig.sample('mlflow_exporter_poll_errors_total{stage="ask"}') == 1
     assert rig.service.monitor.registry_error == str(failure)
     assert rig.post_rows(make_rows(3), alias="champion").accepted == 3
     assert rig.window_rows() == 6
     rig.registry.failure = None
     rig.poll()
     assert rig.sample("mlflow_up") == 1
+    assert rig.service.monitor.registry_error == ""
+
+
+def test_an_answer_that_cannot_be_followed_is_no_success(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise StoreError("database is locked")
+
+    rig.registry.register("fraud", make_table(), alias="champion")
+    rig.clock.advance(100)
+    with monkeypatch.context() as failing:
+        failing.setattr(rig.service.store, "add_alias_moves", fail)
+        with pytest.raises(StoreError):
+            rig.poll()
+    assert rig.sample("mlflow_up") == 1, "MLflow answered"
+    assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
+    assert rig.service.monitor.registry_error == "what MLflow says cannot be followed: database is locked"
+    assert rig.sample('mlflow_exporter_poll_errors_total{stage="follow"}') == 1
+    rig.poll()
+    assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON + 100
     assert rig.service.monitor.registry_error == ""
 
 

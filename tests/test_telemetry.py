@@ -24,6 +24,8 @@ def test_every_known_combination_is_there_from_zero() -> None:
     for stage in ("reference", "evaluation", "store"):
         labels = f'{{model="fraud",model_version="3",stage="{stage}"}}'
         assert found[f"mlflow_exporter_evaluation_errors_total{labels}"] == "0"
+    for stage in ("ask", "follow"):
+        assert found[f'mlflow_exporter_poll_errors_total{{stage="{stage}"}}'] == "0"
     assert found["mlflow_exporter_ingest_duration_seconds_count"] == "0"
     assert found["mlflow_exporter_queue_rows"] == "0"
 

@@ -190,6 +190,7 @@ def make_telemetry() -> Telemetry:
     telemetry = Telemetry()
     telemetry.mlflow_up = True
     telemetry.mlflow_last_success = NOW - 12
+    telemetry.count_poll_error("ask")
     telemetry.unmonitored_versions = 0
     telemetry.config_successful = True
     telemetry.config_last_success = NOW - 3600
