@@ -43,6 +43,7 @@ def test_prometheus_finds_nothing_to_criticise_in_the_rules(program: Callable[[s
     run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
 
 
+@pytest.mark.timeout(200)  # more than `run` has
 @pytest.mark.needs("promtool")
 @pytest.mark.parametrize("specification", SPECIFICATIONS, ids=lambda path: path.stem)
 def test_alert_behaves_as_specified(specification: Path, program: Callable[[str], str]) -> None:
