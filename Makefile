@@ -11,6 +11,9 @@ TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
 # Two at a time: much of it waits for servers.
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
+# Where it is set, as in many images, every process compiles all that it imports: five seconds with MLflow.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 
 help: ## what can be made
