@@ -1,33 +1,35 @@
-"""Parquet bodies -> tables, within bounds.
+"""Parquet -> tables, within bounds.
 
 A file says in its footer how large its columns become, and nothing holds it to that. What is really unpacked
 stands in the header of each page: the size before compression, and the number of values, which a run of one
-dictionary entry can make of a few bytes. pyarrow does not show page headers, and what it shows of a footer
-ends the process where the footer is damaged, so both are read here, and pyarrow only gets what is bounded.
+dictionary entry can make of a few bytes. So both are read first, and pyarrow only gets what is bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exporter.config import Settings
-from exporter.errors import MalformedError, TooLargeError
+from exporter.errors import TooLargeError
 from exporter.limits import MAX_VALUES, check_expansion, check_rows
+from exporter.parquet_pages import DICTIONARY_PAGE, Bounds, Page, read_groups, read_pages
 
-# Of one request. All of these cost time without holding anything, and a file has no need for more.
+# Of one request.
 MAX_FOOTER_BYTES = 2**21
 MAX_COLUMN_CHUNKS = 10_000
 MAX_PAGES = 20_000
-MAX_HEADER_STEPS = 1000  # of a page; statistics may be long, and are passed over in one
-
-# PageType and Encoding in parquet.thrift
-_DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
-_DELTA_BYTE_ARRAY = 7
+# Of a file: half a gigabyte in pages of the usual size is far from it, and to count them takes seconds.
+FILE_BOUNDS = Bounds(footer_bytes=2**25, column_chunks=100_000, pages=200_000)
+BATCH_ROWS = 65_536
+BUFFER_BYTES = 2**20
 
 
 def read_parquet(body: bytes, settings: Settings) -> pa.Table:
@@ -38,20 +40,16 @@ def read_parquet(body: bytes, settings: Settings) -> pa.Table:
         TooLargeError: too many rows or values, or it unpacks to too much.
         pa.ArrowException, OSError, ValueError: it is no Parquet.
     """
-    groups = _read_groups(body)
+    bounds = Bounds(MAX_FOOTER_BYTES, MAX_COLUMN_CHUNKS, MAX_PAGES)
+    groups = read_groups(body, bounds)
     check_rows(sum(group.rows for group in groups), settings)
-    pages = _read_pages(body, groups)
-    plain = pq.ParquetFile(pa.BufferReader(body), thrift_container_size_limit=MAX_COLUMN_CHUNKS)
-    leaves = [plain.schema.column(k) for k in range(plain.metadata.num_columns)]
-    # One long text that every row refers to would be as many long texts if it did not stay a dictionary.
-    encoded = [any(page.kind == _DICTIONARY_PAGE for page in each) for each in pages]
-    texts = [leaf.path for leaf, is_encoded in zip(leaves, encoded, strict=True)
-             if is_encoded and leaf.physical_type == "BYTE_ARRAY"]  # fmt: skip
-    file = pq.ParquetFile(
-        pa.BufferReader(body), metadata=plain.metadata, read_dictionary=texts, arrow_extensions_enabled=False
-    )
+    pages = read_pages(body, groups, bounds)
+    if sum(page.values for group in pages for each in group for page in each) > 2 * MAX_VALUES:
+        raise TooLargeError(f"more than {MAX_VALUES} values")  # the entries of dictionaries are among them
+    file = _open(pa.BufferReader(body), pages, bounds)
     unpacked = 0
-    for leaf, kind, each in zip(leaves, _leaf_types(file.schema_arrow), pages, strict=True):
+    for number, (leaf, kind) in enumerate(_leaves(file)):
+        each = [page for group in pages for page in group[number]]
         unpacked += sum(page.unpacked_bytes for page in each)
         unpacked += _entry_bytes(leaf, kind, each) * sum(page.values for page in each)
     check_expansion(unpacked, settings)
@@ -61,13 +59,30 @@ def read_parquet(body: bytes, settings: Settings) -> pa.Table:
     return table
 
 
-def _entry_bytes(leaf: Any, kind: pa.DataType, pages: list[_Page]) -> int:
-    """The most that a value can take in memory for which the pages hold but a reference to a dictionary."""
-    if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY":
-        return int(leaf.length)
-    if leaf.physical_type == "BYTE_ARRAY" and not pa.types.is_dictionary(kind):
-        return max((page.unpacked_bytes for page in pages if page.kind == _DICTIONARY_PAGE), default=4)
-    return 12  # INT96, the longest of the others
+def _open(source: Any, pages: list[list[list[Page]]], bounds: Bounds, **options: Any) -> pq.ParquetFile:
+    """A file of which texts and binary that are encoded as dictionaries stay such.
+
+    One long text that every row refers to would be as many long texts else.
+    """
+    limit = bounds.column_chunks
+    with pq.ParquetFile(source, thrift_container_size_limit=limit, **options) as plain:
+        leaves = [plain.schema.column(k) for k in range(plain.metadata.num_columns)]
+        texts = [
+            leaf.path
+            for number, leaf in enumerate(leaves)
+            if leaf.physical_type == "BYTE_ARRAY"
+            and any(page.kind == DICTIONARY_PAGE for group in pages for page in group[number])
+        ]
+        metadata = plain.metadata
+    return pq.ParquetFile(
+        source, metadata=metadata, read_dictionary=texts, arrow_extensions_enabled=False, **options
+    )
+
+
+def _leaves(file: pq.ParquetFile) -> Iterator[tuple[Any, pa.DataType]]:
+    """What Parquet and what Arrow says of each leaf."""
+    for number, kind in enumerate(_leaf_types(file.schema_arrow)):
+        yield file.schema.column(number), kind
 
 
 def _leaf_types(parent: pa.Schema | pa.DataType) -> Iterator[pa.DataType]:
@@ -80,219 +95,82 @@ def _leaf_types(parent: pa.Schema | pa.DataType) -> Iterator[pa.DataType]:
             yield field.type
 
 
-# -- what the file says -------------------------------------------------------------------------------------
+def _entry_bytes(leaf: Any, kind: pa.DataType, pages: list[Page]) -> int:
+    """The most that a value can take in memory for which the pages hold but a reference to a dictionary."""
+    if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY":
+        return int(leaf.length)
+    if leaf.physical_type == "BYTE_ARRAY" and not pa.types.is_dictionary(kind):
+        return max((page.unpacked_bytes for page in pages if page.kind == DICTIONARY_PAGE), default=4)
+    return 12  # INT96, the longest of the others
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """A column of a row group: where its pages are, and how many values they have."""
-
-    start: int
-    end: int
-    values: int
+# -- files that are larger than a request -------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Group:
-    """A row group, with a chunk for each leaf."""
+class ColumnFile:
+    """A file that is read column by column, batch by batch, so that little of it is in memory at once."""
 
-    rows: int
-    chunks: list[_Chunk]
-
-
-@dataclass(frozen=True)
-class _Page:
-    """What the header of a page says."""
-
-    kind: int
-    unpacked_bytes: int
-    values: int
-    encoding: int
-
-
-def _read_groups(body: bytes) -> list[_Group]:
-    size = int.from_bytes(body[-8:-4], "little")
-    if len(body) < 12 or body[-4:] != b"PAR1" or size > len(body) - 12:
-        raise ValueError("it does not end as Parquet does")
-    if size > MAX_FOOTER_BYTES:
-        raise MalformedError(f"the footer has {size} bytes, at most {MAX_FOOTER_BYTES} are taken")
-    footer = _CompactReader(body, len(body) - 8 - size, size).read(_FOOTER)
-    groups = [_Group(_number(group, 3), [_chunk(chunk, len(body)) for chunk in group.get(1, [])])
-              for group in footer.get(4, [])]  # fmt: skip
-    if sum(len(group.chunks) for group in groups) > MAX_COLUMN_CHUNKS:
-        raise MalformedError(f"more than {MAX_COLUMN_CHUNKS} column chunks")
-    if len({len(group.chunks) for group in groups}) > 1:
-        raise ValueError("its row groups differ in their columns")
-    return groups
-
-
-def _chunk(chunk: Mapping[int, Any], size: int) -> _Chunk:
-    metadata = chunk.get(3, {})
-    start, dictionary = _number(metadata, 9), metadata.get(11, 0)
-    if 0 < dictionary < start:
-        start = dictionary
-    end = start + _number(metadata, 7)
-    if end > size:
-        raise ValueError("a column chunk lies outside of the file")
-    return _Chunk(start, end, _number(metadata, 5))
-
-
-def _read_pages(body: bytes, groups: list[_Group]) -> list[list[_Page]]:
-    """The pages of all row groups by leaf."""
-    pages: list[list[_Page]] = [[] for _ in groups[0].chunks]
-    count = values = 0
-    for group in groups:
-        for found, chunk in zip(pages, group.chunks, strict=True):
-            for page in _pages(body, chunk):
-                if page.kind != _DICTIONARY_PAGE and page.encoding == _DELTA_BYTE_ARRAY:
-                    raise MalformedError("encoding DELTA_BYTE_ARRAY is not taken: it repeats without bound")
-                found.append(page)
-                count += 1
-                values += page.values
-                if count > MAX_PAGES:
-                    raise MalformedError(f"more than {MAX_PAGES} pages")
-                if values > 2 * MAX_VALUES:  # the entries of dictionaries are among them
-                    raise TooLargeError(f"more than {MAX_VALUES} values")
-    return pages
-
-
-def _pages(body: bytes, chunk: _Chunk) -> Iterator[_Page]:
-    """The pages that pyarrow reads of a chunk: until it has its values or the chunk is at its end."""
-    place, values = chunk.start, 0
-    while place < chunk.end and values < chunk.values:
-        reader = _CompactReader(body, place, MAX_HEADER_STEPS)
-        header = reader.read(_PAGE_HEADER)
-        place = reader.place + _number(header, 3)
-        kind = _number(header, 1)
-        if kind not in _OWN_HEADERS:  # pyarrow skips them
-            yield _Page(kind, 0, 0, 0)
-            continue
-        field, encoding = _OWN_HEADERS[kind]
-        own = header.get(field, {})
-        yield _Page(kind, _number(header, 2), _number(own, 1), _number(own, encoding))
-        values += 0 if kind == _DICTIONARY_PAGE else _number(own, 1)
-
-
-def _number(fields: Mapping[int, Any], number: int) -> int:
-    value: int = fields.get(number, -1)
-    if value < 0:
-        raise ValueError(f"a number that it needs is missing or negative (field {number})")
-    return value
-
-
-# -- Thrift -------------------------------------------------------------------------------------------------
-
-_BOOLEANS = (1, 2)
-_BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 3, 4, 5, 6, 7, 8, 9, 10, 12
-_MAX_DEPTH = 16
-
-# Structures of parquet.thrift: the type of each field by its number, of those that are needed, and of all
-# lists. A list is [type of its elements], a structure is such a mapping.
-_Shape = int | list[Any] | Mapping[int, Any]
-_COLUMN_METADATA: Mapping[int, _Shape] = {
-    2: [_I32], 3: [_BINARY], 5: _I64, 7: _I64, 8: [{}], 9: _I64, 11: _I64, 13: [{}],
-    16: {2: [_I64], 3: [_I64]}, 17: {2: [_I32]},
-}  # fmt: skip
-_ROW_GROUP: Mapping[int, _Shape] = {1: [{3: _COLUMN_METADATA}], 3: _I64, 4: [{}]}
-_FOOTER: Mapping[int, _Shape] = {2: [{}], 4: [_ROW_GROUP], 5: [{}], 7: [{}]}
-_PAGE_HEADER: Mapping[int, _Shape] = {
-    1: _I32, 2: _I32, 3: _I32, 5: {1: _I32, 2: _I32}, 7: {1: _I32, 2: _I32}, 8: {1: _I32, 4: _I32},
-}  # fmt: skip
-# By page type: the field of the page header that has the type's own header, and in that the encoding.
-_OWN_HEADERS = {_DATA_PAGE: (5, 2), _DICTIONARY_PAGE: (7, 2), _DATA_PAGE_V2: (8, 4)}
-
-
-class _CompactReader:
-    """Reads Thrift's compact protocol (thrift-compact-protocol.md) as Thrift's generated code does.
-
-    That is: a field of another type than it should have is skipped, of one that comes twice the last counts,
-    and the elements of a list are read as what they should be, whatever the list says they are.
-    """
-
-    def __init__(self, data: bytes, place: int, steps: int) -> None:
-        self._data = data
-        self.place = place
-        self._steps = steps
-
-    def read(self, shape: Mapping[int, _Shape], depth: int = 0) -> dict[int, Any]:
-        """The fields of a structure by number.
+    def __init__(self, path: Path) -> None:
+        """Look at what it says of itself, and read nothing yet.
 
         Raises:
-            ValueError: cut short, too long, or none of what Parquet is made of.
+            RequestError: in a form that is not taken.
+            pa.ArrowException, OSError, ValueError: it is no Parquet.
         """
-        fields: dict[int, Any] = {}
-        number = 0
-        while True:
-            head = self._read_byte()
-            step, kind = head >> 4, head & 15
-            if kind == 0:
-                return fields
-            number = number + step if step else self._read_integer(32)
-            number = (number + 2**15) % 2**16 - 2**15  # a field's number has 16 bits
-            wanted = shape.get(number)
-            if wanted is not None and kind == _type_of(wanted):
-                fields[number] = self._read_value(wanted, depth)
-            else:
-                self._skip(kind, depth)
+        with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as body:
+            groups = read_groups(body, FILE_BOUNDS)
+            pages = read_pages(body, groups, FILE_BOUNDS)
+        # By default it reads a row group's columns ahead, half a gigabyte for 20 columns of a million rows.
+        self._file = _open(path, pages, FILE_BOUNDS, pre_buffer=False, buffer_size=BUFFER_BYTES)
+        self.rows: int = self._file.metadata.num_rows
+        self.schema: pa.Schema = self._file.schema_arrow.remove_metadata()
+        leaves = list(_leaves(self._file))
+        self._held = [
+            [_held_bytes(*leaf, each) for leaf, each in zip(leaves, group, strict=True)] for group in pages
+        ]
 
-    def _read_value(self, shape: _Shape, depth: int) -> Any:
-        if isinstance(shape, list):
-            return [self._read_value(shape[0], depth) for _ in range(self._read_list()[0])]
-        if isinstance(shape, Mapping):
-            return self.read(shape, depth + 1)
-        if shape == _BINARY:
-            return self._skip(shape, depth)
-        return self._read_integer(32 if shape == _I32 else 64)
+    def columns(self) -> Iterator[tuple[str, int, Iterator[pa.Array]]]:
+        """Name, most bytes that are in memory at once while it is read, and the batches of each column."""
+        first = 0
+        for field in self.schema:
+            leaves = range(first, first + sum(1 for _ in _leaf_types(pa.schema([field]))))
+            held = max((sum(group[leaf] for leaf in leaves) for group in self._held), default=0)
+            yield field.name, held, self._batches(leaves)
+            first = leaves.stop
 
-    def _skip(self, kind: int, depth: int) -> None:
-        if depth > _MAX_DEPTH:
-            raise ValueError("its metadata is nested too deeply")
-        if kind == _STRUCT:
-            self.read({}, depth + 1)
-        elif kind in (_I16, _I32, _I64):
-            self._read_varint()
-        elif kind == _BINARY:
-            self._pass(self._read_varint())
-        elif kind in (_LIST, _SET):
-            size, element = self._read_list()
-            for _ in range(size):
-                self._skip(_BYTE if element in _BOOLEANS else element, depth + 1)
-        elif kind in (_BYTE, _DOUBLE):
-            self._pass(1 if kind == _BYTE else 8)
-        elif kind not in _BOOLEANS:
-            raise ValueError("its metadata holds a type that Parquet does not have")
-
-    def _read_list(self) -> tuple[int, int]:
-        """Number of elements, and what the list says of their type."""
-        head = self._read_byte()
-        size = head >> 4
-        return (size if size < 15 else self._read_varint()), head & 15
-
-    def _read_integer(self, bits: int) -> int:
-        value = self._read_varint() % (1 << bits)
-        return (value >> 1) ^ -(value & 1)
-
-    def _read_varint(self) -> int:
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = self._read_byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-        raise ValueError("its metadata holds a number that is too long")
-
-    def _read_byte(self) -> int:
-        self._pass(1)
-        return self._data[self.place - 1]
-
-    def _pass(self, length: int) -> None:
-        self.place += length
-        self._steps -= 1
-        if self._steps < 0 or self.place > len(self._data):
-            raise ValueError("its metadata is cut short or too long")
+    def _batches(self, leaves: range) -> Iterator[pa.Array]:
+        # By number, since a name may be another's path; group by group as nested dictionaries have to be.
+        for group in range(len(self._held)):
+            for batch in self._file.reader.iter_batches(BATCH_ROWS, [group], list(leaves), use_threads=False):
+                array = without_unused(batch.column(0))  # which sees entries that are not there
+                array.validate(full=True)
+                yield array
 
 
-def _type_of(shape: _Shape) -> int:
-    if isinstance(shape, list):
-        return _LIST
-    return shape if isinstance(shape, int) else _STRUCT
+def _held_bytes(leaf: Any, kind: pa.DataType, pages: list[Page]) -> int:
+    """The most of a leaf of a row group that is in memory at once while batches are made of it."""
+    data = [page for page in pages if page.kind != DICTIONARY_PAGE]
+    dictionaries = sum(page.unpacked_bytes for page in pages if page.kind == DICTIONARY_PAGE)
+    if not data:
+        return dictionaries
+    values = np.cumsum([page.values for page in data])
+    unpacked = np.concatenate([[0], np.cumsum([page.unpacked_bytes for page in data])])
+    entry = _entry_bytes(leaf, kind, pages)
+    if leaf.max_repetition_level:  # a row may have any number of values
+        return dictionaries + int(unpacked[-1]) + entry * int(values[-1])
+    entries = entry * min(BATCH_ROWS, int(values[-1]))
+    if pa.types.is_dictionary(kind):  # what was read stays in the dictionary up to the group's end
+        return dictionaries + int(unpacked[-1]) + entries
+    # A batch that begins with the last value of a page, and all pages that it reaches.
+    last = np.searchsorted(values, values + BATCH_ROWS - 2, side="right")
+    reached = unpacked[np.minimum(last + 1, len(data))] - unpacked[:-1]
+    return dictionaries + int(reached.max()) + entries
+
+
+def without_unused(array: pa.Array) -> pa.Array:
+    """The array, of a dictionary with those entries that are in use."""
+    if not pa.types.is_dictionary(array.type):
+        return array
+    used = pc.unique(array.indices).drop_null()
+    codes = pc.index_in(array.indices, used).cast(array.type.index_type)
+    return pa.DictionaryArray.from_arrays(codes, array.dictionary.take(used), ordered=array.type.ordered)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,16 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
-from exporter.errors import ReferenceInvalidError
+from exporter.arrays import Ints
+from exporter.errors import ReferenceInvalidError, RequestError
+from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
 
-# Parquet is read in batches; CSV is in memory as a whole once, JSON several times over as Python objects.
+# Parquet is read column by column; CSV is in memory as a whole once, JSON several times over as objects.
 MAX_BYTES = {".parquet": 512 * 2**20, ".csv": 128 * 2**20, ".json": 32 * 2**20, ".jsonl": 32 * 2**20}
 MAX_CELLS = 10_000_000  # rows x columns: 80 MB of numbers, twice that while they are read
 MAX_PARQUET_ROWS = 10**9 - 1  # numpy's limit for a hypergeometric draw
-BATCH_ROWS = 65_536
-BUFFER_BYTES = 2**20
+# Of Parquet, the column that is read, and what is kept of all; so a file takes at most twice as much.
+MAX_UNPACKED_BYTES = 512 * 2**20
 SAMPLE_SEED = 0  # the same file has to give the same reference
 
 
@@ -59,7 +61,7 @@ def read_table(path: Path, max_rows: int) -> tuple[pa.Table, list[str]]:
     check_size(path.name, path.stat().st_size)
     readers = {".parquet": _open_parquet, ".csv": _open_csv}
     try:
-        rows, schema, batches = readers.get(path.suffix.lower(), _open_json)(path)
+        rows, schema, read = readers.get(path.suffix.lower(), _open_json)(path)
         if not schema.names:
             raise ReferenceInvalidError(f"{path.name!r} has no columns")
         if rows == 0:
@@ -68,8 +70,8 @@ def read_table(path: Path, max_rows: int) -> tuple[pa.Table, list[str]]:
         if repeated:
             raise ReferenceInvalidError(f"{path.name!r} has several columns named {repeated[0]!r}")
         wanted = max(1, min(rows, max_rows, MAX_CELLS // len(schema.names)))
-        table = pa.Table.from_batches(_sample(batches, rows, wanted), schema)
-    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
+        table = read(_choose(rows, wanted) if wanted < rows else None)
+    except (pa.ArrowException, RequestError, OSError, ValueError, RecursionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ReferenceInvalidError(f"{path.name!r} cannot be read as {path.suffix[1:]}: {reason}") from error
     pa.default_memory_pool().release_unused()
@@ -86,34 +88,66 @@ def read_table(path: Path, max_rows: int) -> tuple[pa.Table, list[str]]:
     return table, notes
 
 
-def _sample(batches: Iterable[pa.RecordBatch], rows: int, wanted: int) -> Iterator[pa.RecordBatch]:
-    """`wanted` of `rows` rows, every subset equally likely, with one batch in memory at a time.
+def _choose(rows: int, wanted: int) -> Ints:
+    """Numbers of `wanted` of `rows` rows in order, every subset equally likely.
 
-    How many of a batch are among them is hypergeometric given those before it.
+    How many of a stretch are among them is hypergeometric given those before it.
     """
     generator = np.random.default_rng(SAMPLE_SEED)
-    for batch in batches:
-        if wanted == rows:
-            yield batch
-            continue
-        count = int(generator.hypergeometric(wanted, rows - wanted, batch.num_rows))
-        yield batch.take(pa.array(np.sort(generator.choice(batch.num_rows, count, replace=False))))
-        rows -= batch.num_rows
+    chosen = []
+    for start in range(0, rows, BATCH_ROWS):
+        length = min(BATCH_ROWS, rows - start)
+        count = int(generator.hypergeometric(wanted, rows - start - wanted, length))
+        chosen.append(start + np.sort(generator.choice(length, count, replace=False)))
         wanted -= count
+    return np.concatenate(chosen)
 
 
-_Opened = tuple[int, pa.Schema, Iterable[pa.RecordBatch]]
+# Number of rows, columns, and what reads the chosen rows, or all where that is None.
+_Opened = tuple[int, pa.Schema, Callable[[Ints | None], pa.Table]]
 
 
 def _open_parquet(path: Path) -> _Opened:
-    # By default it reads a row group's columns ahead, half a gigabyte for 20 columns of a million rows.
-    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
-    if file.metadata.num_rows > MAX_PARQUET_ROWS:
-        raise ReferenceInvalidError(f"{path.name!r} has {file.metadata.num_rows:,} rows")
+    file = ColumnFile(path)
+    if file.rows > MAX_PARQUET_ROWS:
+        raise ReferenceInvalidError(f"{path.name!r} has {file.rows:,} rows")
+    return file.rows, file.schema, partial(_read_columns, path.name, file)
+
+
+def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> pa.Table:
+    columns: list[pa.ChunkedArray] = []
+    kept_bytes = 0
+    for column, held_bytes, batches in file.columns():
+        if held_bytes > MAX_UNPACKED_BYTES:
+            raise _too_large(f"column {column!r} of {name!r} unpacks to {held_bytes / 2**20:,.0f} MB at once")
+        arrays = []
+        start = 0
+        for batch in batches:
+            end = start + len(batch)
+            if chosen is not None:
+                here = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)]
+                batch = without_unused(batch.take(pa.array(here - start)))
+            arrays.append(batch)
+            kept_bytes += batch.nbytes
+            if kept_bytes > MAX_UNPACKED_BYTES:
+                raise _too_large(f"{name!r} unpacks to {kept_bytes / 2**20:,.0f} MB")
+            start = end
+        columns.append(pa.chunked_array(arrays, file.schema.field(len(columns)).type))
+    return pa.Table.from_arrays(columns, schema=file.schema)
+
+
+def _too_large(what: str) -> ReferenceInvalidError:
+    return ReferenceInvalidError(
+        f"{what}, more than {MAX_UNPACKED_BYTES / 2**20:,.0f} MB are not taken; "
+        "fewer rows, shorter texts or smaller row groups are as good a reference"
+    )
+
+
+def _of_table(table: pa.Table) -> _Opened:
     return (
-        file.metadata.num_rows,
-        file.schema_arrow.remove_metadata(),
-        file.iter_batches(BATCH_ROWS, use_threads=False),
+        table.num_rows,
+        table.schema,
+        lambda chosen: table if chosen is None else table.take(pa.array(chosen)),
     )
 
 
@@ -123,7 +157,7 @@ def _open_csv(path: Path) -> _Opened:
         if pa.types.is_string(field.type):  # an empty text is how CSV says missing
             column = table.column(index)
             table = table.set_column(index, field.name, pc.if_else(pc.equal(column, ""), None, column))
-    return table.num_rows, table.schema, table.to_batches(BATCH_ROWS)
+    return _of_table(table)
 
 
 def _open_json(path: Path) -> _Opened:
@@ -143,7 +177,7 @@ def _open_json(path: Path) -> _Opened:
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise ValueError(f"column {name!r} mixes types ({error})") from error
     table = pa.table(arrays)
-    return table.num_rows, table.schema, table.to_batches(BATCH_ROWS)
+    return _of_table(table)
 
 
 def _columns(content: Any) -> dict[str, list[Any]]:

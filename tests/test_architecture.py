@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "exporter"
 LAYERS = [
     {"__init__", "errors", "arrays"},
     {"config"},
-    {"columns", "limits", "scores"},
+    {"columns", "limits", "scores", "parquet_pages"},
     {"arrow_stream", "parquet"},
     {"samples", "measures"},
     {"reference", "versions"},

@@ -123,7 +123,7 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("r.parquet", "no parquet at all", "cannot be read as parquet: .*magic bytes"),
+        ("r.parquet", "no parquet at all", "cannot be read as parquet: it does not end as Parquet does"),
         ("r.parquet", "", "cannot be read as parquet"),
         ("r.csv", "", "cannot be read as csv: Empty CSV file"),
         ("r.csv", "a,b\n1,2\n3\n", "cannot be read as csv: .*Expected 2 columns, got 1"),
@@ -173,3 +173,80 @@ def test_pandas_categories_stay_categories(tmp_path: Path) -> None:
     table = pa.table({"c": pa.array(["x", "y", "x"]).dictionary_encode()})
     pq.write_table(table, tmp_path / "r.parquet")
     assert read_table(tmp_path / "r.parquet", 1000)[0].column("c").to_pylist() == ["x", "y", "x"]
+
+
+def write_texts(path: Path, texts: list[str], **options: Any) -> Path:
+    pq.write_table(pa.table({"text": texts, "n": np.arange(len(texts))}), path, **options)
+    return path
+
+
+def test_one_long_text_in_every_row_is_kept_once(tmp_path: Path) -> None:
+    path = write_texts(tmp_path / "r.parquet", ["x" * 20_000] * 2000)
+    before = pa.total_allocated_bytes()
+    table, _ = read_table(path, 100_000)
+    assert pa.total_allocated_bytes() - before < 2**20
+    assert table.column("text")[1999].as_py() == "x" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"use_dictionary": False}, "column 'text' of 'r.parquet' unpacks to 10 MB at once, more than 5 MB"),
+        ({}, "column 'text' of 'r.parquet' unpacks to 1[01] MB at once, more than 5 MB"),
+        ({"use_dictionary": False, "row_group_size": 10}, "'r.parquet' unpacks to 5 MB, more than 5 MB"),
+        ({"row_group_size": 10}, "'r.parquet' unpacks to 5 MB, more than 5 MB"),
+        ({"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}, "DELTA_BYTE_ARRAY"),
+    ],
+    ids=str,
+)
+def test_what_compresses_well_is_bounded_by_what_it_unpacks_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr(exporter.tables, "MAX_UNPACKED_BYTES", 5 * 2**20)
+    texts = [f"{number:07d}" * 1500 for number in range(1000)]
+    path = write_texts(tmp_path / "r.parquet", texts, compression="zstd", **options)
+    assert path.stat().st_size < 2**20
+    before = pa.total_allocated_bytes()
+    with pytest.raises(ReferenceInvalidError, match=message):
+        read_table(path, 100_000)
+    assert pa.total_allocated_bytes() - before < 2**20
+
+
+def test_a_list_of_millions_in_one_row_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter.tables, "MAX_UNPACKED_BYTES", 5 * 2**20)
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"n": [1], "list": pa.array([np.zeros(2_000_000, np.int8)])}), path)
+    assert path.stat().st_size < 2**16
+    with pytest.raises(ReferenceInvalidError, match=r"column 'list' of 'r\.parquet' unpacks to"):
+        read_table(path, 1000)
+
+
+@pytest.mark.parametrize("row_group_size", [BATCH_ROWS, 40_000])
+@pytest.mark.parametrize("max_rows", [1000, 10**6])
+def test_rows_stay_together_in_columns_of_every_kind(
+    tmp_path: Path, row_group_size: int, max_rows: int
+) -> None:
+    rows = BATCH_ROWS + 20_000
+    texts = pa.array([f"word {n}" if n % 7 else None for n in range(rows)])
+    few = pa.array([f"c{n % 5}" for n in range(rows)])
+    path = tmp_path / "r.parquet"
+    table = pa.table(
+        {
+            "n": np.arange(rows),
+            "a": texts,
+            "a.b": few.cast(pa.large_string()),
+            "view": few.cast(pa.string_view()),
+            "category": few.dictionary_encode(),
+            "list": pa.ListArray.from_arrays(np.arange(rows + 1), texts),
+            "structure": pa.StructArray.from_arrays([few], ["b"]),
+        }
+    )
+    pq.write_table(table, path, row_group_size=row_group_size)
+    found, _ = read_table(path, max_rows)
+    assert found.column_names == table.column_names
+    assert found.num_rows == min(rows, max_rows)
+    for row in found.slice(found.num_rows - 500).to_pylist():
+        text, category = texts[row["n"]].as_py(), f"c{row['n'] % 5}"
+        assert list(row.values())[1:] == [text, *[category] * 3, [text], {"b": category}]
