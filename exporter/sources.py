@@ -236,6 +236,13 @@ def _fetch(url: str, directory: Path, timeout_seconds: float) -> Path:
     return path
 
 
+class _YamlLoader(yaml.SafeLoader):
+    """Without merging (`<<`), which MLflow does not write and by which a few lines become any number."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        pass
+
+
 def _metadata(mlflow: Connection, uri: str) -> dict[str, str]:
     """What a model's `log_model(metadata={"monitoring": ...})` said, by field of `ReferenceData`."""
     file = mlflow.find_file(uri)
@@ -244,15 +251,19 @@ def _metadata(mlflow: Connection, uri: str) -> dict[str, str]:
     with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
         text = mlflow.download(file, Path(directory)).read_bytes()
     try:
-        metadata = yaml.safe_load(text)["metadata"]["monitoring"]
+        metadata = yaml.load(text, _YamlLoader)["metadata"]["monitoring"]  # noqa: S506 - a safe one
     except (KeyError, TypeError):
         return {}
     except yaml.YAMLError as error:
         raise ReferenceInvalidError(f"the model's MLmodel cannot be read: {first_line(error)}") from error
     if not isinstance(metadata, dict):
         return {}
+    said = {field: metadata.get(name) for field, name in SETTINGS.items()}
+    # Only scalars: a list may hold another many times over, and that yet another.
     return {
-        field: str(metadata[name]) for field, name in SETTINGS.items() if metadata.get(name) not in (None, "")
+        field: str(value)
+        for field, value in said.items()
+        if isinstance(value, str | int | float) and value != ""
     }
 
 

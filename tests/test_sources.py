@@ -207,6 +207,25 @@ def test_metadata_that_cannot_be_read_is_an_error(registry: Registry, world: Wor
         load(registry, model)
 
 
+def test_metadata_that_repeats_itself_does_not_grow(registry: Registry, world: World) -> None:
+    """Each level of lists is ten times the one below, were it written out."""
+    lists = ["a0: &a0 [x, x]", *(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 9))]
+    mlmodel = "metadata: {monitoring: {target: *a8, task: binary}}"
+    files = {"reference.parquet": reference("model"), "MLmodel": "\n".join([*lists, mlmodel]).encode()}
+    data = load(registry, world.log_version(files))
+    assert (data.target, data.task) == ("", "binary")
+
+
+def test_metadata_that_merges_itself_is_not_read(registry: Registry, world: World) -> None:
+    merges = [
+        "a0: &a0 {x: 1}",
+        *(f"a{k}: &a{k} {{<<: [{', '.join([f'*a{k - 1}'] * 10)}]}}" for k in range(1, 5)),
+    ]
+    files = {"reference.parquet": reference("model"), "MLmodel": "\n".join(merges).encode()}
+    with pytest.raises(ReferenceInvalidError, match="the model's MLmodel cannot be read"):
+        load(registry, world.log_version(files))
+
+
 def test_a_training_dataset_is_known_to_be_training_data(
     registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
 ) -> None:
