@@ -1,8 +1,10 @@
 """The monitored versions and their live state, shared by requests, the writer and the monitor.
 
-Every piece of state has one writing thread; the others read. The writer thread owns what samples change (the
-timeline, the totals), the monitor what the registry and evaluations change. What is shared is replaced, never
-changed in place, so a reader needs no lock.
+Every piece of state has one writing thread; the others read, without a lock. The writer thread owns what
+samples change (the timeline, the totals), the follower what the registry changes, the monitor what
+evaluations do. What is shared is replaced, never changed in place, but for the dictionaries of blocks and
+of outcomes, into which every commit puts the ones that it replaces: whoever goes through one of those takes
+a copy first, in one step that no other thread comes between (`Timeline.snapshot`, `dict`).
 """
 
 from __future__ import annotations
@@ -134,7 +136,7 @@ class Version:
         self.model = stored.model
         self.version = stored.version
         self.created_ms = stored.created_ms
-        # set by the monitor
+        # set by the follower, the loader and the monitor
         self.facts = Facts()
         self.run_metrics: Mapping[str, float] = {}
         self.aliases: tuple[str, ...] = ()

@@ -70,7 +70,7 @@ def operations_router(service: Service) -> APIRouter:
     @router.head("/-/ready", include_in_schema=False)
     @router.get("/-/ready", response_class=PlainTextResponse)
     async def get_ready() -> Response:
-        """Whether the stored evaluations are served."""
+        """Whether what is stored was loaded, and evaluated for the first time."""
         ready = service.monitor.ready.is_set()
         return PlainTextResponse("ready\n" if ready else "starting\n", 200 if ready else 503)
 
