@@ -11,6 +11,7 @@ from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.exposition import Format, render, select_families
 from exporter.fleet import Fleet, Status, Version
+from exporter.follower import Follower
 from exporter.model_config import ConfigFile, load_config_file
 from exporter.monitor import Monitor
 from exporter.rebaselining import Rebaseliner
@@ -42,7 +43,9 @@ class Service:
         self.fleet = Fleet(settings)
         self.store = Store(settings.store)
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
-        self.monitor = Monitor(settings, self.store, self.fleet, self.writer, self.telemetry, registry, clock)
+        parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
+        self.follower = Follower(*parts, registry, clock)
+        self.monitor = Monitor(*parts, self.follower, clock)
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)
@@ -87,7 +90,7 @@ class Service:
         log.info("%s is in use", self.settings.config)
 
     def _use(self, config: ConfigFile) -> None:
-        self.monitor.configure(config)
+        self.follower.configure(config)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:

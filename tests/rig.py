@@ -83,9 +83,9 @@ class Rig:
         self.service = Service(self.settings, self.registry, self.clock)
         self._running = True
         self.service.writer.start()
-        self.service.monitor.loader.start()
-        self.service.monitor.restore()
-        self.service.monitor.poll()
+        self.service.follower.loader.start()
+        self.service.follower.restore()
+        self.service.follower.poll()
         if settle:
             self.settle()
 
@@ -93,17 +93,17 @@ class Rig:
         if not self._running:
             return
         self._running = False
-        self.service.monitor.loader.stop()
+        self.service.follower.loader.stop()
         self.service.writer.stop()
         self.service.store.close()
 
     def poll(self) -> None:
         """One poll of MLflow, and all that it sets going."""
-        self.service.monitor.poll()
+        self.service.follower.poll()
         self.settle()
 
     def settle(self) -> None:
-        eventually(self.service.monitor.loader.idle)
+        eventually(self.service.follower.loader.idle)
 
     def version(self, version: str = "1", model: str = "fraud") -> Version:
         return self.service.fleet.versions[model, version]

@@ -269,13 +269,13 @@ def test_mlflow_failing_is_seen_and_changes_nothing_else(rig: Rig, failure: Exce
     assert rig.sample("mlflow_up") == 0
     assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
     assert rig.sample('mlflow_exporter_poll_errors_total{stage="ask"}') == 1
-    assert rig.service.monitor.registry_error == str(failure)
+    assert rig.service.follower.error == str(failure)
     assert rig.post_rows(make_rows(3), alias="champion").accepted == 3
     assert rig.window_rows() == 6
     rig.registry.failure = None
     rig.poll()
     assert rig.sample("mlflow_up") == 1
-    assert rig.service.monitor.registry_error == ""
+    assert rig.service.follower.error == ""
 
 
 def test_an_answer_that_cannot_be_followed_is_no_success(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,11 +290,11 @@ def test_an_answer_that_cannot_be_followed_is_no_success(rig: Rig, monkeypatch: 
             rig.poll()
     assert rig.sample("mlflow_up") == 1, "MLflow answered"
     assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
-    assert rig.service.monitor.registry_error == "what MLflow says cannot be followed: database is locked"
+    assert rig.service.follower.error == "what MLflow says cannot be followed: database is locked"
     assert rig.sample('mlflow_exporter_poll_errors_total{stage="follow"}') == 1
     rig.poll()
     assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON + 100
-    assert rig.service.monitor.registry_error == ""
+    assert rig.service.follower.error == ""
 
 
 def test_mlflow_down_at_the_start_leaves_what_was_known(start: Start) -> None:
@@ -563,7 +563,7 @@ def test_a_hanging_reference_holds_up_nothing_else(start: Start) -> None:
     rig = start(registry=registry)
     registry.loading.clear()
     registry.register("slow", make_table(), alias="champion")
-    rig.service.monitor.poll()
+    rig.service.follower.poll()
     assert rig.post_rows(make_rows(3)).accepted == 3
     assert rig.window_rows() == 3
     assert rig.service.scrape(Format.TEXT, (), ())
@@ -580,7 +580,7 @@ def test_what_waits_for_a_version_that_opts_out_is_forgotten(start: Start) -> No
     rig.post_rows(make_rows(3))
     key = rig.version().key
     registry.tag("fraud", enabled="false")
-    rig.service.monitor.poll()
+    rig.service.follower.poll()
     eventually(lambda: rig.service.store.load_spooled(key) == [])
     registry.loading.set()
 

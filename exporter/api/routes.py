@@ -24,7 +24,7 @@ def models_router(service: Service) -> APIRouter:
     def get_models() -> wire.Models:
         """What is monitored, and how MLflow answered last."""
         up = service.telemetry.mlflow_up is True
-        return models_view(service.fleet, up=up, error=service.monitor.registry_error)
+        return models_view(service.fleet, up=up, error=service.follower.error)
 
     @router.get(
         "/models/{model:path}/versions/{version}", responses={k: REFUSALS[k] for k in (401, 404, 422)}

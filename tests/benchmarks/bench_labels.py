@@ -76,7 +76,7 @@ def running(path: Path) -> Iterator[Service]:
     """All of the service but its loops and HTTP."""
     service = Service(Settings(store=f"sqlite:///{path}", runs=False), DownRegistry())
     service.writer.start()
-    service.monitor.restore()
+    service.follower.restore()
     try:
         yield service
     finally:

@@ -1,0 +1,244 @@
+"""Following the registry: which versions are monitored, and what is said of them.
+
+MLflow being down changes nothing for the versions that are known already, after a restart neither: what is
+needed of them is in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from threading import Lock
+
+from exporter.config import Settings
+from exporter.errors import RegistryError
+from exporter.evaluation import Thresholds
+from exporter.fleet import Facts, Fleet, Version
+from exporter.loader import ReferenceLoader
+from exporter.model_config import ConfigFile, maturation_problem
+from exporter.registry import Registry
+from exporter.schema import AliasMove
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+from exporter.upkeep import let_go
+from exporter.versions import Registered, RegisteredVersion
+from exporter.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Keeps the fleet in step with the registry. But for `configure` one thread at a time calls it.
+
+    `error` says why MLflow is not followed, for people; empty while it is.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        fleet: Fleet,
+        writer: Writer,
+        telemetry: Telemetry,
+        registry: Registry,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._fleet = fleet
+        self._writer = writer
+        self._telemetry = telemetry
+        self._registry = registry
+        self._clock = clock
+        self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
+        self._config = ConfigFile()
+        self._facts_lock = Lock()
+        self._misnamed: list[str] = []  # models of the configuration that are not monitored
+        self._registered: dict[Version, RegisteredVersion] = {}
+        self.error = "not asked yet"
+
+    def configure(self, config: ConfigFile) -> None:
+        """Judge by another configuration from the next evaluation on. Any thread may call it."""
+        with self._facts_lock:
+            self._config = config
+            for version in self._fleet.versions.values():
+                version.facts = self._read_facts(version, version.facts)
+                self.loader.renew(version)
+
+    def restore(self) -> None:
+        """Monitor what was monitored before, as far as the store knows it."""
+        moves = self._store.load_alias_moves()
+        self._fleet.record(moves)
+        aliases = self._fleet.current_aliases()
+        newest = {(stored.model, stored.version): stored for stored in self._store.load_versions()}
+        with self._store.begin() as transaction:
+            matured = transaction.load_maturations()
+        found = []
+        for names, stored in newest.items():
+            version = Version(stored)
+            version.facts = self._read_facts(version, version.facts)
+            version.aliases = tuple(sorted(a for (m, a), v in aliases.items() if (m, v) == names))
+            if not version.aliases:
+                version.unaliased_since = _last_alias_ended(moves, names)
+            # Tags may have said it, and are not known yet.
+            if not self._retired(version, self._clock(), matured.get(stored.key, 0.0)):
+                found.append(version)
+        found.sort(key=lambda version: not version.aliases)
+        followed = found[: self._settings.max_versions]
+        with self._store.begin() as transaction:
+            transaction.forget_maturations([*matured.keys() - {version.key for version in followed}])
+        for version in followed:
+            self._fleet.add(version)
+            try:
+                self.loader.load_stored(version)
+            except Exception as error:
+                log.exception("%s version %s: what is stored of it cannot be read", *version.names)
+                self._telemetry.count_evaluation_error(*version.names, "store")
+                version.detail = f"what is stored of it cannot be read: {error}"
+
+    def poll(self) -> None:
+        """Ask the registry once and follow what it says."""
+        try:
+            registered = self._registry.poll()
+        except RegistryError as error:
+            if self._telemetry.mlflow_up is not False:
+                log.warning("MLflow: %s", error)
+            self._telemetry.mlflow_up, self.error = False, str(error)
+            self._telemetry.count_poll_error("ask")
+        else:
+            self._telemetry.mlflow_up, self.error = True, ""
+            try:
+                self._follow(registered, self._clock())
+            except Exception as error:
+                self.error = f"what MLflow says cannot be followed: {error}"
+                self._telemetry.count_poll_error("follow")
+                raise
+            self._telemetry.mlflow_last_success = self._clock()
+        for version, found in list(self._registered.items()):
+            self.loader.follow(version, found, self._clock())
+
+    def _follow(self, registered: Registered, now: float) -> None:
+        models = registered.models
+        self._record_moves(registered, now)
+        self._check_names(models)
+        self._fleet.known = {model.name: frozenset(model.versions) for model in models.values()}
+        aliased = {(model.name, number) for model in models.values() for number in model.aliases.values()}
+        named = {(m, v) for m, v in self._fleet.take_wanted() if m in models and v in models[m].versions}
+        self._make_room(aliased, now)
+        known = self._fleet.versions.keys()
+        for names in [*sorted(aliased - known), *sorted(named - aliased - known)]:
+            if len(self._fleet.versions) >= self._settings.max_versions:
+                limit = self._settings.max_versions
+                log.warning("%s version %s is not monitored: %d versions are", *names, limit)
+                break
+            self._monitor(models[names[0]].versions[names[1]])
+        for names, version in self._fleet.versions.items():
+            found = models[names[0]].versions.get(names[1]) if names[0] in models else None
+            if registered.is_off(*names):
+                self._forget(version)
+            elif found is not None and _created_ms(found) != version.created_ms:
+                # The model was deleted and registered again: the same names for something else.
+                self._forget(version)
+                self._update(self._monitor(found), found, now)
+            else:
+                self._update(version, found, now)
+                if self._retired(version, now):
+                    self._forget(version)
+        self._telemetry.unmonitored_versions = len(aliased - self._fleet.versions.keys())
+
+    def _make_room(self, aliased: set[tuple[str, str]], now: float) -> None:
+        """Have versions without an alias give way to those with one, the longest silent first."""
+        versions = self._fleet.versions
+        others = [version for names, version in versions.items() if names not in aliased]
+        others.sort(key=lambda version: now if version.aliases else _last_sign(version))
+        wanted = len(versions) + len(aliased - versions.keys()) - self._settings.max_versions
+        for version in others[: max(wanted, 0)]:
+            self._forget(version)
+
+    def _monitor(self, found: RegisteredVersion) -> Version:
+        version = Version(self._store.ensure_version(found.model, found.version, _created_ms(found)))
+        self._fleet.add(version)
+        log.info("%s version %s is monitored", *version.names)
+        return version
+
+    def _forget(self, version: Version) -> None:
+        # Before it is gone, or labels between would be counted neither now nor then.
+        self._writer.call(lambda: let_go(self._store, version)).result()
+        self._fleet.remove([version.names])
+        self._telemetry.forget_version(*version.names)
+        self._registered.pop(version, None)
+        self.loader.forget(version)
+        log.info("%s version %s is not monitored any more", *version.names)
+
+    def _update(self, version: Version, found: RegisteredVersion | None, now: float) -> None:
+        """Take over what the registry says of a version; None where it has none such any more."""
+        version.aliases = tuple(sorted(found.aliases)) if found is not None else ()
+        version.unaliased_since = None if version.aliases else version.unaliased_since or now
+        if found is None:
+            self._registered.pop(version, None)
+        elif self._registered.get(version) != found:
+            tags = {**found.model_tags, **found.tags}
+            with self._facts_lock:
+                facts = Facts(run_id=found.run_id, team=found.team, tags=tags)
+                version.facts = self._read_facts(version, facts)
+            self._registered[version] = found
+            self.loader.renew(version)
+
+    def _read_facts(self, version: Version, said: Facts) -> Facts:
+        """What the configuration makes of the tags."""
+        config, problems = self._config.resolve(version.model, said.tags)
+        if problem := maturation_problem(config.maturation, self._settings):
+            problems += (f"maturation: {problem}",)
+        for problem in sorted(set(problems) - set(version.facts.problems)):
+            log.warning("%s version %s: %s", *version.names, problem)
+        drift = config.drift_threshold or self._settings.drift_threshold
+        thresholds = Thresholds(drift, dict(config.drift_thresholds))
+        return replace(said, config=config, thresholds=thresholds, problems=problems)
+
+    def _check_names(self, monitored: Collection[str]) -> None:
+        misnamed = sorted(self._config.models.keys() - set(monitored))
+        if misnamed and misnamed != self._misnamed:
+            log.warning("the configuration speaks of what is not monitored: %s", ", ".join(misnamed))
+        self._misnamed = misnamed
+
+    def _record_moves(self, registered: Registered, now: float) -> None:
+        before = self._fleet.current_aliases()
+        after = {
+            (model.name, alias): number
+            for model in registered.models.values()
+            for alias, number in model.aliases.items()
+        }
+        moves = [AliasMove(*key, number, now) for key, number in after.items() if before.get(key) != number]
+        moves += [AliasMove(*key, "", now) for key in before.keys() - after.keys()]
+        if moves:
+            self._store.add_alias_moves(moves)
+            self._fleet.record(moves)
+
+    def _retired(self, version: Version, now: float, maturation: float = 0.0) -> bool:
+        """Whether a version is long past its last alias, its last row and the labels of that."""
+        if version.aliases:
+            return False
+        kept = (self._settings.retire_after_seconds, version.facts.config.maturation, maturation)
+        return now - _last_sign(version) > max(kept)
+
+
+def _created_ms(found: RegisteredVersion) -> int:
+    return round(found.created_at.timestamp() * 1000)
+
+
+def _last_sign(version: Version) -> float:
+    """When a version lost its last alias or got its last row."""
+    return max(version.unaliased_since or 0.0, version.last_prediction or 0.0)
+
+
+def _last_alias_ended(moves: Sequence[AliasMove], names: tuple[str, str]) -> float:
+    """When the last alias moved away from a version, 0 where it never had one."""
+    current: dict[str, str] = {}
+    ended = 0.0
+    for move in moves:
+        if move.model == names[0]:
+            if current.get(move.alias) == names[1]:
+                ended = max(ended, move.since)
+            current[move.alias] = move.version
+    return ended
