@@ -54,10 +54,10 @@ def changes(before: View, now: View) -> list[str]:
     drifted_now = {(f.column, f.measure): f for f in now.findings if f.verdict}
     for key, finding in drifted_now.items():
         if key not in drifted_before:
-            measured, limit = describe_limits(finding)
+            measured, compared = describe_limits(finding)
             over = f" over {finding.over}" if finding.over else ""
             verdict = describe_verdict(finding)
-            lines.append(f"{finding.column}: {verdict}, {finding.measure} {measured}{over}, limit {limit}")
+            lines.append(f"{finding.column}: {verdict}, {finding.measure} {measured}{over}, {compared}")
     lines += [
         f"{column}: {measure} is normal again"
         for column, measure in sorted(drifted_before - drifted_now.keys())

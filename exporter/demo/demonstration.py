@@ -23,6 +23,7 @@ NOT_INSTALLED = (
     "Prometheus and Alertmanager are not both installed: there will be no alerts and no mails.\n"
     "On Debian or Ubuntu: apt-get install prometheus prometheus-alertmanager"
 )
+NO_GRAFANA = "Dashboards, to which mails link, need Grafana: `docker compose up` has one."
 
 
 def demonstrate(pace: Pace, until_mail: bool) -> None:
@@ -79,7 +80,8 @@ def introduction(programs: Programs, addresses: Addresses) -> str:
         "",
         *(f"  {name:<13} {url}" for name, url in places),
     ]
-    return "\n".join(lines if programs.complete else [*lines, "", NOT_INSTALLED])
+    note = NO_GRAFANA if programs.complete else NOT_INSTALLED
+    return "\n".join([*lines, "", note])
 
 
 def look(processes: Processes, programs: Programs, addresses: Addresses, mailbox: Mailbox) -> View:

@@ -104,7 +104,7 @@ def _findings_table(findings: Sequence[Finding]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for heading in ("column", "measure"):
         table.add_column(heading)
-    for heading in ("measured", "limit"):
+    for heading in ("measured", "compared with"):
         table.add_column(heading, justify="right")
     table.add_column("over", justify="right")
     table.add_column("verdict")

@@ -11,9 +11,9 @@ TEXT_WIDTH = 90
 
 
 def describe_limits(finding: Finding) -> tuple[str, str]:
-    """What was measured, and its limit."""
+    """What was measured, and what it is compared with: its limit, or the share in the reference."""
     if finding.measure == "PSI":
-        return f"{finding.measured:.3f}", f"{finding.limit:.3f}"
+        return f"{finding.measured:.3f}", f"limit {finding.limit:.3f}"
     return f"{finding.measured:.0%}", f"{finding.limit:.0%} in the reference"
 
 

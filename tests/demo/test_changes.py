@@ -23,7 +23,7 @@ UNLABELLED = replace(QUALITY, real=Figure(nan, None), coverage=nan)
         (view(STABLE), view(DRIFT), ["distance: drifted, PSI 1.234 over 15s, limit 0.100"]),
         (view(DRIFT), view(DRIFT), []),
         (view(DRIFT), view(STABLE), ["distance: PSI is normal again"]),
-        (view(), view(NULLS), ["seats: degraded, missing 100%, limit 15% in the reference"]),
+        (view(), view(NULLS), ["seats: degraded, missing 100%, 15% in the reference"]),
         (view(), view(alerts=(PENDING,)), ["alert ModelFeatureDrift distance: pending"]),
         (view(alerts=(PENDING,)), view(alerts=(FIRING,)), ["alert ModelFeatureDrift distance: firing"]),
         (view(alerts=(FIRING,)), view(), ["alert ModelFeatureDrift distance: over"]),
