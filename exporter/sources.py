@@ -19,7 +19,6 @@ the web is asked without any.
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -33,6 +32,7 @@ import pyarrow as pa
 import yaml
 
 from exporter.connection import HTTP_SCHEMES, Connection, MissingError, first_line, redact
+from exporter.download import download
 from exporter.errors import (
     ReferenceInvalidError,
     ReferenceNotFoundError,
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 MAX_MLMODEL_BYTES = 2**20
-CHUNK_BYTES = 2**20
 # Where a file may be that a tag or a dataset names; `runs:/` and `models:/` lead to one of these.
 NAMED_SCHEMES = ("mlflow-artifacts", "s3", "gs", "wasbs", *HTTP_SCHEMES)
 # Fields of `ReferenceData`, and how they are called in the model's metadata.
@@ -221,16 +220,9 @@ def _check_named(uri: str) -> None:
 def _fetch(url: str, directory: Path, timeout_seconds: float) -> Path:
     path = directory / PurePosixPath(unquote(urlsplit(url).path)).name
     try:
-        with (
-            urllib.request.urlopen(url, timeout=timeout_seconds) as answer,  # noqa: S310 - the caller saw the scheme
-            path.open("wb") as file,
-        ):
-            check_size(path.name, int(answer.headers.get("Content-Length") or 0))
-            received = 0
-            while chunk := answer.read(CHUNK_BYTES):
-                received += len(chunk)
-                check_size(path.name, received)
-                file.write(chunk)
+        download(url, path, timeout_seconds)
+    except ReferenceInvalidError as error:
+        raise ReferenceInvalidError(f"{_shown(url)} is not read: {error}") from error
     except (OSError, ValueError, HTTPException) as error:
         raise ReferenceInvalidError(f"{_shown(url)} cannot be read: {first_line(error)}") from error
     return path

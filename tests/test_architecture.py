@@ -45,7 +45,7 @@ LAYERS = [
     {"pairs"},
     {"schema"},
     {"id_tables"},
-    {"transaction", "label_tables", "store", "tables", "connection", "sources", "registry"},
+    {"transaction", "label_tables", "store", "tables", "connection", "download", "sources", "registry"},
     {"fleet", "live_reference"},
     {"counting", "ageing"},
     {"ingest", "labelling", "quality_references"},
