@@ -24,17 +24,25 @@ from exporter.telemetry import Telemetry
 from tests.monitoring.alerting import RULE_FILES
 from tests.study.figures import Row, alarms_table, habits_table, merge, per_quarter
 from tests.study.flights import HELD_OUT as CARRIERS
+from tests.study.flights import LATE_CLOCK
 from tests.study.flights import ROWS as FLIGHTS
 from tests.study.incidents import INCIDENTS
 from tests.study.labelled import DAY, Break, LabelledWorld, watch
 from tests.study.laws import ALL, MANY, ZEROS
-from tests.study.quality import FLIGHTS_ROW, LABEL_SCENARIOS, LabelScenario, alerts_of, run_label_scenario
+from tests.study.quality import (
+    FLIGHTS_ROW,
+    LABEL_INCIDENTS,
+    LABEL_SCENARIOS,
+    LabelScenario,
+    alerts_of,
+    run_label_scenario,
+)
 from tests.study.replay import replay
 from tests.study.rules import CHANGE, DATA_QUALITY, DRIFT, STUDIED, Alert, firing, pages, told
 from tests.study.rules import MANY as MANY_FEATURES
 from tests.study.scenarios import HELD_OUT, SCENARIOS, Scenario
 from tests.study.simulation import run_scenario
-from tests.study.traffic import SERVICES, Service, run_service
+from tests.study.traffic import OUTAGES, SERVICES, Service, run_service
 from tests.study.worlds import START, Change, World
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -89,6 +97,11 @@ def test_a_holiday_is_a_page_and_weekends_are_none() -> None:
     office = Service("office", hours=(8, 18), weekdays=(0, 1, 2, 3, 4), holidays=(23,), models=1, days=28)
 
     assert run_service(office, 0).pages == 1
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_traffic_that_moves_to_another_version_is_no_page() -> None:
+    assert run_service(Service("deployed", deploys=(15,), models=1, days=17), 0).pages == 0
 
 
 @pytest.mark.needs("prometheus", "promtool")
@@ -246,7 +259,7 @@ def test_the_readme_has_every_scenario_and_every_incident() -> None:
         return [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
 
     tables = [names(table) for table in found[1].split("\n\n")]
-    every = [
+    assert tables == [
         [*(scenario.name for scenario in SCENARIOS), *FLIGHTS],
         [*(scenario.name for scenario in HELD_OUT), *CARRIERS],
         [
@@ -254,9 +267,10 @@ def test_the_readme_has_every_scenario_and_every_incident() -> None:
             FLIGHTS_ROW,
             *(service.name for service in SERVICES),
         ],
-        [incident.name for incident in INCIDENTS],
+        [
+            *(incident.name for incident in INCIDENTS),
+            LATE_CLOCK,
+            *(name for name, _, _ in LABEL_INCIDENTS),
+            *(name for name, _, _ in OUTAGES),
+        ],
     ]
-    for have, want in zip(tables, every, strict=True):
-        assert [name for name in have if name in want] == [name for name in want if name in have]
-    assert tables[0] == every[0]
-    assert tables[3][: len(INCIDENTS)] == every[3]

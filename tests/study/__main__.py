@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.study.figures import Delay, Row, alarms_table, delays_table, habits_table, merge
 from tests.study.flights import HELD_OUT as CARRIERS
+from tests.study.flights import LATE_CLOCK, run_carriers, run_flights, run_late_clock
 from tests.study.flights import ROWS as FLIGHTS
-from tests.study.flights import run_carriers, run_flights, run_late_clock
 from tests.study.incidents import INCIDENTS, run_incident
 from tests.study.quality import (
     FLIGHTS_ROW,
@@ -30,7 +30,6 @@ from tests.study.traffic import OUTAGES, SERVICES, run_outage, run_service
 README = Path(__file__).parents[2] / "README.md"
 RUNS, LABEL_RUNS = 5, 2  # of each incident
 HELD_OUT_SEED = 500
-LATE_CLOCK = "flights: 5 minutes more"
 
 CLEAN = [*(scenario.name for scenario in SCENARIOS), *FLIGHTS]
 UNSEEN = [*(scenario.name for scenario in HELD_OUT), *CARRIERS]

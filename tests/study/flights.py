@@ -37,6 +37,7 @@ STEP_SECONDS = 7200
 AIRPORTS = ("EWR", "JFK", "LGA")
 CARRIERS = ("UA", "B6", "EV", "DL", "AA")
 HELD_OUT = [f"flights of {carrier}" for carrier in CARRIERS]
+LATE_CLOCK = "flights: 5 minutes more"
 ROWS = ["flights, New York", *(f"flights, {airport} alone" for airport in AIRPORTS)]
 
 
@@ -153,6 +154,4 @@ def run_late_clock() -> list[Delay]:
         for name, beyond in alarms(reference, _days(reference, blocks)).items():
             days = np.flatnonzero(beyond[day : day + 7, place])
             peers[name].append(float(24 * (days[0] + 1) - 6) if len(days) else float("inf"))
-    return [
-        Delay("flights: 5 minutes more", tuple(hours), {name: tuple(found) for name, found in peers.items()})
-    ]
+    return [Delay(LATE_CLOCK, tuple(hours), {name: tuple(found) for name, found in peers.items()})]
