@@ -1,0 +1,366 @@
+"""Following the registry: what is monitored, in which state, and what of it is seen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+from exporter.api.views import models_view
+from exporter.committer import PredictionAnswer
+from exporter.errors import (
+    RegistryAuthError,
+    RegistryUnreachableError,
+    StoreError,
+    UnavailableError,
+    UnknownModelError,
+)
+from exporter.exposition import Format
+from exporter.fleet import Status
+from tests.fakes import FakeRegistry
+from tests.rig import NOON, Rig, make_rows, make_table
+
+Start = Callable[..., Rig]
+DAY = 86400.0
+DOWN = RegistryUnreachableError("MLflow at http://mlflow:5000 cannot be reached: Connection refused")
+
+
+def make_registry(*references: pa.Table | Exception | None, model: str = "fraud") -> FakeRegistry:
+    """Versions 1, 2, ... of a model; the first is its champion."""
+    registry = FakeRegistry()
+    for reference in references:
+        registry.register(model, reference)
+    registry.set_alias(model, "champion", "1")
+    return registry
+
+
+def shown_versions(rig: Rig) -> set[tuple[str, str]]:
+    """The (model, version) that have any series."""
+    page = rig.service.scrape(Format.TEXT, (), ()).decode()
+    found = set()
+    for line in page.splitlines():
+        if 'model="' in line and 'model_version="' in line:
+            found.add(
+                (line.split('model="')[1].split('"')[0], line.split('model_version="')[1].split('"')[0])
+            )
+    return found
+
+
+def alias_series(rig: Rig) -> set[str]:
+    return set(rig.series("mlflow_model_alias_info"))
+
+
+def state(rig: Rig, version: str = "1", model: str = "fraud") -> tuple[str, str]:
+    """Status and detail in `GET /v1/models`."""
+    shown = models_view(rig.service.fleet, up=True, error="")
+    versions = {(m.model, v.version): v for m in shown.models for v in m.versions}
+    return versions[model, version].status, versions[model, version].detail
+
+
+def errors(rig: Rig, version: str = "1", model: str = "fraud") -> dict[str, float]:
+    name = "mlflow_exporter_evaluation_errors_total"
+    labels = f'model="{model}",model_version="{version}"'
+    stages = ("reference", "evaluation", "store")
+    found = rig.series(name)
+    counts = {stage: found[f'{name}{{{labels},stage="{stage}"}}'] for stage in stages}
+    return {stage: count for stage, count in counts.items() if count}
+
+
+# -- versions and aliases -----------------------------------------------------------------------------------
+
+
+def test_a_version_with_an_alias_is_monitored(rig: Rig) -> None:
+    assert shown_versions(rig) == {("fraud", "1")}
+    assert alias_series(rig) == {
+        'mlflow_model_alias_info{model="fraud",model_version="1",alias="champion",team=""}'
+    }
+    assert rig.sample('mlflow_model_alias_version{model="fraud",alias="champion"}') == 1
+    assert state(rig) == ("ready", "")
+    assert rig.post_rows(make_rows(3)) == PredictionAnswer(3, 0, 0, {})
+    assert rig.post_rows(make_rows(3), alias="champion") == PredictionAnswer(3, 0, 0, {})
+    assert rig.window_rows() == 6
+
+
+def test_a_new_version_is_monitored_at_the_next_poll(rig: Rig) -> None:
+    rig.registry.register("fraud", make_table(), alias="challenger")
+    rig.registry.register("spam", make_table(), alias="champion")
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "1"), ("fraud", "2"), ("spam", "1")}
+    assert rig.post_rows(make_rows(3), model="spam", version="1").accepted == 3
+
+
+def test_an_alias_that_moved_takes_its_series_along_at_once(rig: Rig) -> None:
+    rig.registry.register("fraud", make_table(), alias="champion")
+    rig.clock.advance(60)
+    rig.poll()
+    assert alias_series(rig) == {
+        'mlflow_model_alias_info{model="fraud",model_version="2",alias="champion",team=""}'
+    }
+    assert rig.sample('mlflow_model_alias_version{model="fraud",alias="champion"}') == 2
+    assert shown_versions(rig) == {("fraud", "1"), ("fraud", "2")}
+    rows = [*make_rows(2, timestamp=rig.clock() - 70), *make_rows(3)]
+    assert rig.post_rows(rows, alias="champion").accepted == 5
+    assert (rig.window_rows(version="1"), rig.window_rows(version="2")) == (2, 3)
+
+
+def test_a_version_retires_when_its_alias_and_its_rows_are_long_gone(start: Start) -> None:
+    rig = start(retire_after_seconds=3600.0)
+    rig.registry.register("fraud", make_table(), alias="champion")
+    rig.poll()
+    rig.clock.advance(3000)
+    rig.post_rows(make_rows(1), version="1")  # in flight when the alias moved
+    rig.clock.advance(3000)
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "1"), ("fraud", "2")}
+    rig.clock.advance(601)
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "2")}
+    assert errors(rig, "2") == {}
+
+
+def test_a_removed_alias_and_a_deleted_model_retire_likewise(start: Start) -> None:
+    rig = start(retire_after_seconds=3600.0)
+    rig.registry.register("spam", make_table(), alias="champion")
+    rig.poll()
+    rig.registry.delete_alias("fraud", "champion")
+    rig.registry.delete("spam")
+    rig.poll()
+    assert alias_series(rig) == set()
+    assert shown_versions(rig) == {("fraud", "1"), ("spam", "1")}
+    assert rig.post_rows(make_rows(1)).accepted == 1
+    with pytest.raises(UnknownModelError):
+        rig.post_rows(make_rows(1), alias="champion")
+    rig.clock.advance(3601)
+    rig.poll()
+    assert shown_versions(rig) == set()
+
+
+def test_what_opts_out_goes_at_once_whatever_traffic_says(start: Start) -> None:
+    registry = make_registry(make_table(), make_table())
+    registry.set_alias("fraud", "challenger", "2")
+    rig = start(registry=registry)
+    rig.post_rows(make_rows(1))
+    registry.tag("fraud", "1", enabled="false")
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "2")}
+    with pytest.raises(UnknownModelError):
+        rig.post_rows(make_rows(1))
+    registry.tag("fraud", enabled="false")
+    rig.poll()
+    assert shown_versions(rig) == set()
+    registry.tag("fraud", enabled="true")
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "2")}
+
+
+def test_a_version_without_an_alias_is_monitored_when_traffic_names_it(start: Start) -> None:
+    rig = start(registry=make_registry(make_table(), make_table()), mlflow_poll_interval_seconds=30.0)
+    with pytest.raises(UnavailableError) as error:
+        rig.post_rows(make_rows(1), version="2")
+    assert error.value.retry_after_seconds == 30
+    rig.poll()
+    assert rig.post_rows(make_rows(1), version="2").accepted == 1
+    with pytest.raises(UnknownModelError):
+        rig.post_rows(make_rows(1), version="3")
+
+
+def test_no_more_versions_than_the_limit_and_those_with_an_alias_first(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = make_registry(*[make_table(50)] * 4)
+    rig = start(registry=registry, max_versions=2)
+    with pytest.raises(UnavailableError):
+        rig.post_rows(make_rows(1), version="2")
+    registry.set_alias("fraud", "zenith", "4")
+    registry.set_alias("fraud", "yonder", "3")
+    with caplog.at_level(logging.WARNING):
+        rig.poll()
+    assert shown_versions(rig) == {("fraud", "1"), ("fraud", "3")}
+    assert "fraud version 4 is not monitored: 2 versions are" in caplog.text
+
+
+def test_versions_without_an_alias_give_way_to_those_with_one(start: Start) -> None:
+    registry = make_registry(*[make_table(50)] * 5)
+    rig = start(registry=registry, max_versions=3)
+    left_out = "mlflow_exporter_unmonitored_versions"
+    for version in ("3", "2"):
+        with pytest.raises(UnavailableError):
+            rig.post_rows(make_rows(1), version=version)
+        rig.poll()
+        rig.clock.advance(10)
+        rig.post_rows(make_rows(1), version=version)
+    with pytest.raises(UnavailableError, match="version 4 of 'fraud' is not monitored: 3 are"):
+        rig.post_rows(make_rows(1), version="4")
+    registry.set_alias("fraud", "champion", "5")
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "1"), ("fraud", "2"), ("fraud", "5")}, "3 was silent longest"
+    assert rig.sample(left_out) == 0
+    for alias, version in (("yonder", "2"), ("xenon", "3"), ("willow", "4")):
+        registry.set_alias("fraud", alias, version)
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "2"), ("fraud", "3"), ("fraud", "5")}
+    assert rig.sample(left_out) == 1
+
+
+def test_a_model_that_is_registered_anew_is_another_one(rig: Rig) -> None:
+    rows = make_rows(5, prefix="r")
+    rig.post_rows(rows)
+    before = rig.version()
+    rig.registry.delete("fraud")
+    rig.registry.register("fraud", make_table(300, seed=9), alias="champion")
+    rig.poll()
+    after = rig.version()
+    assert after.key != before.key
+    assert after.binning is not None
+    assert after.binning.reference.rows == 300
+    assert rig.post_rows(rows) == PredictionAnswer(5, 0, 0, {})
+    assert rig.window_rows() == 5
+
+
+def test_tags_change_thresholds_at_the_next_poll(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.registry.tag("fraud", drift_threshold="0.3", team="risk")
+    rig.registry.tag("fraud", "1", **{"drift_threshold.age": "0.5", "drift_threshold.new": "much"})
+    with caplog.at_level(logging.WARNING):
+        rig.poll()
+        rig.registry.tag("fraud", target="late")
+        rig.poll()
+    assert rig.version().facts.thresholds.drift == 0.3
+    assert rig.version().facts.thresholds.drift_by_column == {"age": 0.5}
+    problem = "tag monitoring.drift_threshold.new is 'much': has to be a number"
+    assert rig.version().facts.problems == (problem,)
+    assert caplog.text.count(problem) == 1
+    assert rig.version().facts.config.target == "late"
+    assert alias_series(rig) == {
+        'mlflow_model_alias_info{model="fraud",model_version="1",alias="champion",team="risk"}'
+    }
+
+
+def test_metrics_of_the_source_run_are_shown(start: Start) -> None:
+    registry = FakeRegistry()
+    metrics = {"auc": 0.9, "nan": float("nan"), **{f"m{k:02}": 1.0 for k in range(60)}}
+    registry.register("fraud", make_table(), alias="champion", run_metrics=metrics)
+    rig = start(registry=registry)
+    shown = rig.series("mlflow_model_version_metric")
+    assert shown['mlflow_model_version_metric{model="fraud",model_version="1",metric="auc"}'] == 0.9
+    assert len(shown) == 50
+
+
+# -- MLflow in trouble --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [DOWN, RegistryAuthError("MLflow refuses us (HTTP 401)")])
+def test_mlflow_failing_is_seen_and_changes_nothing_else(rig: Rig, failure: Exception) -> None:
+    rig.post_rows(make_rows(3))
+    assert rig.sample("mlflow_up") == 1
+    rig.registry.failure = failure
+    rig.clock.advance(100)
+    rig.poll()
+    assert rig.sample("mlflow_up") == 0
+    assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
+    assert rig.sample('mlflow_exporter_poll_errors_total{stage="ask"}') == 1
+    assert rig.service.follower.error == str(failure)
+    assert rig.post_rows(make_rows(3), alias="champion").accepted == 3
+    assert rig.window_rows() == 6
+    rig.registry.failure = None
+    rig.poll()
+    assert rig.sample("mlflow_up") == 1
+    assert rig.service.follower.error == ""
+
+
+def test_an_answer_that_cannot_be_followed_is_no_success(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise StoreError("database is locked")
+
+    rig.registry.register("fraud", make_table(), alias="champion")
+    rig.clock.advance(100)
+    with monkeypatch.context() as failing:
+        failing.setattr(rig.service.store, "add_alias_moves", fail)
+        with pytest.raises(StoreError):
+            rig.poll()
+    assert rig.sample("mlflow_up") == 1, "MLflow answered"
+    assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
+    assert rig.service.follower.error == "what MLflow says cannot be followed: database is locked"
+    assert rig.sample('mlflow_exporter_poll_errors_total{stage="follow"}') == 1
+    rig.poll()
+    assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON + 100
+    assert rig.service.follower.error == ""
+
+
+def test_mlflow_down_at_the_start_leaves_what_was_known(start: Start) -> None:
+    registry = make_registry(make_table(), make_table())
+    rig = start(registry=registry)
+    with pytest.raises(UnavailableError):
+        rig.post_rows(make_rows(1), version="2")
+    rig.poll()
+    rig.post_rows(make_rows(4), version="1")
+    rig.post_rows(make_rows(5), version="2")  # a shadow, without an alias
+    rig.stop()
+
+    registry.failure = DOWN
+    again = start(registry=registry, clock=rig.clock)
+    assert again.sample("mlflow_up") == 0
+    assert shown_versions(again) == {("fraud", "1"), ("fraud", "2")}
+    assert again.post_rows(make_rows(1), alias="champion").accepted == 1
+    assert again.post_rows(make_rows(1), version="2").accepted == 1
+    assert (again.window_rows(version="1"), again.window_rows(version="2")) == (5, 6)
+    with pytest.raises(UnavailableError, match="MLflow has not answered since the start"):
+        again.post_rows(make_rows(1), model="spam")
+
+
+def test_mlflow_down_at_a_restart_leaves_a_version_without_reference_as_it_was(start: Start) -> None:
+    registry = make_registry(None)
+    rig = start(registry=registry)
+    assert rig.version().status is Status.NO_REFERENCE
+    rig.stop()
+    registry.failure = DOWN
+    again = start(registry=registry, clock=rig.clock)
+    again.post_rows(make_rows(3))
+    assert again.version().status is Status.NO_REFERENCE
+    assert again.version().spooled_rows == 0, "nothing waits for what does not come"
+
+
+def test_a_new_version_while_mlflow_fails_waits_and_says_why(start: Start) -> None:
+    registry = make_registry(make_table())
+    registry.loading.clear()
+    rig = start(registry=registry, settle=False)
+    registry.failure = DOWN
+    registry.loading.set()
+    rig.settle()
+    assert state(rig) == ("pending", str(DOWN))
+    assert errors(rig) == {}
+    assert rig.post_rows(make_rows(3)).accepted == 3
+    registry.failure = None
+    rig.poll()
+    assert state(rig) == ("ready", "")
+    assert rig.window_rows() == 3
+
+
+def test_a_restored_version_that_the_registry_does_not_have_retires(start: Start) -> None:
+    rig = start(retire_after_seconds=3600.0)
+    rig.stop()
+    rig.clock.advance(1000)
+    again = start(registry=FakeRegistry(), clock=rig.clock, retire_after_seconds=3600.0)
+    assert shown_versions(again) == {("fraud", "1")}
+    assert alias_series(again) == set()
+    again.clock.advance(3601)
+    again.poll()
+    assert shown_versions(again) == set()
+
+
+def test_a_restart_restores_neither_retired_versions_nor_more_than_the_limit(start: Start) -> None:
+    registry = make_registry(*[make_table(50)] * 3)
+    rig = start(registry=registry)
+    for version in ("2", "3"):
+        registry.set_alias("fraud", "champion", version)
+        rig.clock.advance(10)
+        rig.poll()
+    rig.stop()
+    registry.failure = DOWN
+    limited = start(registry=registry, clock=rig.clock, max_versions=1)
+    assert shown_versions(limited) == {("fraud", "3")}
+    limited.stop()
+    rig.clock.advance(DAY - 5)
+    again = start(registry=registry, clock=rig.clock)
+    assert shown_versions(again) == {("fraud", "2"), ("fraud", "3")}
