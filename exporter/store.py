@@ -79,7 +79,8 @@ class Store:
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
         try:
-            self._engine = sa.create_engine(url, pool_size=2, max_overflow=2)
+            # Parameters are what was predicted and why, and errors are logged.
+            self._engine = sa.create_engine(url, pool_size=2, max_overflow=2, hide_parameters=True)
         except (SQLAlchemyError, ImportError) as error:
             raise ConfigError(f"store {shown}: {error}") from error
         self._path = Path(str(url.database)) if self._sqlite else None

@@ -261,6 +261,13 @@ def test_a_value_that_the_database_does_not_take_is_no_failure_of_the_store(stor
     assert insert(store, make_prediction(1)) == {}
 
 
+def test_an_error_says_nothing_of_what_was_predicted(store: Store) -> None:
+    row = make_prediction(1)._replace(payload=None)
+    with pytest.raises(sa.exc.DBAPIError) as refused:
+        insert(store, row)
+    assert "[parameters:" not in str(refused.value)
+
+
 # -- versions, references, blocks ---------------------------------------------------------------------------
 
 
