@@ -30,6 +30,7 @@ from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
 from exporter.scores import ClassScores
 from exporter.segments import segments_of_rows
 from exporter.telemetry import DropReason
+from exporter.texts import storable
 
 MAX_PREDICTION_LENGTH = 256
 MAX_SPOOLED_ROWS = 100_000  # of one version, while its reference is being loaded
@@ -301,15 +302,8 @@ def _scatter(times: Floats, rows: Ints, length: int) -> Floats:
 
 def _texts(values: Values) -> list[str | None]:
     texts = category_texts(values)
-    storable = {text: _storable(text) for text in set(texts)}
-    return [storable[text] for text in texts]
-
-
-def _storable(text: str | None) -> str | None:
-    """A text that every database takes: no NUL, no lone surrogates, of bounded length."""
-    if text is None:
-        return None
-    return text[:MAX_PREDICTION_LENGTH].replace("\0", "").encode("utf-8", "replace").decode()
+    stored = {text: text and storable(text[:MAX_PREDICTION_LENGTH]) for text in set(texts)}
+    return [stored[text] for text in texts]
 
 
 def _score(values: Values | None, rows: int) -> list[float | None]:

@@ -17,6 +17,7 @@ from exporter.reference import Reference
 from exporter.schema import AuditEntry
 from exporter.store import Store
 from exporter.tables import read_table
+from exporter.texts import storable
 from exporter.upkeep import activate, recount
 from exporter.writer import Writer
 
@@ -98,13 +99,13 @@ class Rebaseliner:
             now, before = self._clock(), version.binning
             entry = AuditEntry(
                 at=now,
-                by=order.by,
+                by=storable(order.by),
                 action="rebaseline",
                 model=version.model,
                 version=version.version,
                 old_digest=before.reference.digest if before is not None else "",
                 new_digest=reference.digest,
-                reason=order.reason,
+                reason=storable(order.reason),
             )
             activate(self._store, self._settings, version, reference, None, now, entry)
             done.append(entry)

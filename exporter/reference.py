@@ -26,6 +26,7 @@ import numpy.typing as npt
 from exporter.arrays import Floats, Ints
 from exporter.errors import ReferenceInvalidError
 from exporter.measures.layout import Layout
+from exporter.texts import storable
 
 Role = Literal["feature", "prediction", "score", "label"]
 Kind = Literal["number", "category", "boolean", "time"]
@@ -91,11 +92,12 @@ class Column:
 
 
 def segment_name(column: Column, category: int) -> str:
-    """The name of the slice that is in a category; a long one tells its index as well."""
+    """The name, to store it by, of the slice that is in a category; a long one tells its index as well."""
     text = column.categories[category]
     if column.kind == "boolean":
         text = {"0": "false", "1": "true"}[text]
-    return f"{column.name}={text}" if len(text) <= 60 else f"{column.name}={text[:59]}… ({category:02d})"
+    short = text if len(text) <= 60 else f"{text[:59]}… ({category:02d})"
+    return storable(f"{column.name}={short}")
 
 
 def _interval_names(edges: Floats) -> list[str]:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "exporter"
 
 # Each layer may import from those above it and from itself.
 LAYERS = [
-    {"__init__", "errors", "arrays"},
+    {"__init__", "errors", "arrays", "texts"},
     {"config"},
     {"columns", "limits", "scores", "parquet_pages"},
     {"arrow_stream", "parquet"},

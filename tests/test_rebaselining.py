@@ -104,6 +104,13 @@ def test_it_is_on_record_who_did_it_and_why(rig: Rig) -> None:
     assert rig.service.store.load_audit(1) == [second]
 
 
+def test_what_no_database_takes_is_left_out_of_the_record(rig: Rig) -> None:
+    order = Order("a\0da", "be\0cause \ud800")
+    entry, _ = rig.service.rebaseliner.from_file(rig.version(), parquet(make_table(1500, seed=6)), order)
+    assert (entry.by, entry.reason) == ("ada", "because ?")
+    assert rig.service.store.load_audit(10) == [entry]
+
+
 def test_a_restart_keeps_it_whatever_mlflow_has(start: Callable[..., Rig], store_uri: str) -> None:
     registry = FakeRegistry()
     registry.register("fraud", make_table(), alias="champion")

@@ -97,7 +97,26 @@ def test_of_two_segments_with_one_name_the_second_is_left_out() -> None:
     assert "a segment of column a=b is left out: another is called a=b=c, too" in whole.notes
 
 
+def test_two_segments_that_differ_in_what_cannot_be_stored_are_one() -> None:
+    whole = build(pa.table({"a": ["b\0", "b", "b"] * 200, "x": np.arange(600) + 0.5}), "a")
+    assert [(each.name, each.reference.rows) for each in whole.segments] == [("a=b", 400)]
+    assert "a segment of column a is left out: another is called a=b, too" in whole.notes
+
+
 # -- live ---------------------------------------------------------------------------------------------------
+
+
+def test_a_category_that_no_database_takes_is_a_segment_all_the_same(start: Start, store_uri: str) -> None:
+    table = make_labelled_table()
+    countries = pa.array(["a\0b" if each == "DE" else each for each in table["country"].to_pylist()])
+    table = table.set_column(table.column_names.index("country"), "country", countries)
+    rig = start(store=store_uri, registry=make_registry(table=table))
+    rows = make_rows(20, prefix="p")
+    for row in rows:
+        row["features"]["country"] = "a\0b"
+    rig.post_rows(rows)
+    rig.post_labels({f"p{number}": number % 2 for number in range(20)})
+    assert shown(rig, "rows", "country=ab") == 20
 
 
 def test_rows_are_counted_in_their_segment(sliced: Rig) -> None:
