@@ -37,12 +37,15 @@ def download(url: str, path: Path, timeout_seconds: float) -> None:
         opener = build_opener(_Handler(deadline), _SameHost())
         try:
             with opener.open(url, timeout=timeout_seconds) as answer, path.open("wb") as file:
-                check_size(path.name, int(answer.headers.get("Content-Length") or 0))
+                promised = int(answer.headers.get("Content-Length") or 0)
+                check_size(path.name, promised)
                 received = 0
                 while chunk := answer.read(CHUNK_BYTES):
                     received += len(chunk)
                     check_size(path.name, received)
                     file.write(chunk)
+                if received < promised:  # which http.client takes for the end
+                    raise ValueError(f"it ended after {received} of {promised} bytes")
         finally:
             if deadline.passed:  # what failed then failed by it; or it looks as if the file had ended
                 raise TimeoutError(f"it took longer than {DOWNLOAD_SECONDS:g} s")

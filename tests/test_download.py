@@ -62,6 +62,14 @@ def test_a_server_that_drips_is_cut_off(
     assert time.monotonic() - started < 5
 
 
+def test_a_file_that_is_cut_short_is_not_taken_for_all_of_it(
+    web_server: Callable[[Answer], WebServer], tmp_path: Path
+) -> None:
+    web = web_server(Answer(200, b"a\n1\n", {"Content-Length": "99"}))
+    with pytest.raises(ValueError, match="it ended after 4 of 99 bytes"):
+        download(f"{web.uri}/r.csv", tmp_path / "r.csv", timeout_seconds=10)
+
+
 def test_a_redirect_within_the_host_is_followed(
     web_server: Callable[[Answer], WebServer], tmp_path: Path
 ) -> None:
