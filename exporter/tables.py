@@ -22,8 +22,8 @@ from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
 MAX_BYTES = {".parquet": 512 * 2**20, ".csv": 128 * 2**20, ".json": 32 * 2**20, ".jsonl": 32 * 2**20}
 MAX_CELLS = 10_000_000  # rows x columns: 80 MB of numbers, twice that while they are read
 MAX_PARQUET_ROWS = 10**9 - 1  # numpy's limit for a hypergeometric draw
-# Of Parquet, the column that is read, and what is kept of all; so a file takes at most twice as much.
-MAX_UNPACKED_BYTES = 512 * 2**20
+# Of Parquet, the column that is read, and what is kept of all; with its profile a file takes a gigabyte.
+MAX_UNPACKED_BYTES = 256 * 2**20
 SAMPLE_SEED = 0  # the same file has to give the same reference
 
 
