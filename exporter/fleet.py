@@ -100,7 +100,7 @@ class Binning:
 class Facts:
     """What the registry and the configuration say of a version.
 
-    `tags` are the model's and the version's, `problems` what is wrong with them, for people.
+    `tags` are the model's and the version's `monitoring.*`, `problems` what is wrong with them, for people.
     """
 
     run_id: str = ""

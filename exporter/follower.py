@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 from exporter.config import Settings
 from exporter.errors import RegistryError
 from exporter.evaluation import Thresholds
 from exporter.fleet import Facts, Fleet, Version
 from exporter.loader import ReferenceLoader
-from exporter.model_config import ConfigFile, maturation_problem
+from exporter.model_config import TAG_PREFIX, ConfigFile, maturation_problem
 from exporter.registry import Registry
 from exporter.schema import AliasMove
 from exporter.store import Store
@@ -74,14 +75,14 @@ class Follower:
         newest = {(stored.model, stored.version): stored for stored in self._store.load_versions()}
         with self._store.begin() as transaction:
             matured = transaction.load_maturations()
+        facts = self._store.load_facts()
         found = []
         for names, stored in newest.items():
             version = Version(stored)
-            version.facts = self._read_facts(version, version.facts)
+            version.facts = self._read_facts(version, Facts(**facts.get(stored.key, {})))
             version.aliases = tuple(sorted(a for (m, a), v in aliases.items() if (m, v) == names))
             if not version.aliases:
                 version.unaliased_since = _last_alias_ended(moves, names)
-            # Tags may have said it, and are not known yet.
             if not self._retired(version, self._clock(), matured.get(stored.key, 0.0)):
                 found.append(version)
         found.sort(key=lambda version: not version.aliases)
@@ -179,9 +180,11 @@ class Follower:
             self._registered.pop(version, None)
         elif self._registered.get(version) != found:
             tags = {**found.model_tags, **found.tags}
+            tags = {name: value for name, value in tags.items() if name.startswith(TAG_PREFIX)}
+            said: dict[str, Any] = {"run_id": found.run_id, "team": found.team, "tags": tags}
+            self._store.save_facts(version.key, said)
             with self._facts_lock:
-                facts = Facts(run_id=found.run_id, team=found.team, tags=tags)
-                version.facts = self._read_facts(version, facts)
+                version.facts = self._read_facts(version, Facts(**said))
             self._registered[version] = found
             self.loader.renew(version)
 

@@ -20,6 +20,7 @@ from exporter.samples import (
     read_model,
     read_own_column,
     read_table,
+    refuse_unknown,
     understanding,
 )
 
@@ -82,12 +83,14 @@ def _from_rows(rows: object, settings: Settings) -> dict[str, Values]:
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise MalformedError("must be an object", f"labels[{index}]")
+    refuse_unknown(rows, set().union(*rows) - set(FIELDS), "labels[{index}].{name}", FIELDS)
     return _normal({name: [row.get(name) for row in rows] for name in FIELDS})
 
 
 def _from_columns(columns: object, settings: Settings) -> dict[str, Values]:
     if not isinstance(columns, dict):
         raise MalformedError("must be an object of columns", "columns")
+    refuse_unknown([columns], columns.keys() - set(FIELDS), "columns.{name}", FIELDS)
     chosen = {name: columns[name] for name in FIELDS if columns.get(name) is not None}
     for name, values in chosen.items():
         if not isinstance(values, list):

@@ -82,6 +82,8 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         raise ReferenceInvalidError("the reference has no rows")
     notes = list(data.notes)
     target = data.target or next((name for name in ("label", "target") if name in table.column_names), "")
+    if target and target not in table.column_names:
+        notes.append(f"the reference has no column {target}, its target: it promises no quality")
     timestamps = _timestamps(table, notes)
     raw = {
         name: (scores_from_arrow if name == "score" else from_arrow)(table.column(name))

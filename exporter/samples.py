@@ -8,9 +8,10 @@ what we monitor. Only a request that cannot be understood is refused, and then a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def _target(source: Mapping[str, Any], prefix: str = "") -> Target:
     if isinstance(version, int) and not isinstance(version, bool):
         version = str(version)
     if (version is None) == (alias is None):
-        raise MalformedError("either `version` or `alias` is required", f"{prefix}version")
+        raise MalformedError("`version` or `alias` is required, not both", f"{prefix}version")
     chosen = version if version is not None else alias
     if not chosen or not is_short_text(chosen):
         place = "version" if version is not None else "alias"
@@ -198,8 +199,22 @@ def _from_rows(rows: object, target: Target, settings: Settings) -> Batch:
         union = _union(features, settings)
         columns = {name: from_python([each.get(name) for each in features]) for name in union}
     given = set().union(*rows)
+    refuse_unknown(rows, given - {"features", *OWN_FIELDS}, "predictions[{index}].{name}", OWN_FIELDS)
     own = {name: [row.get(name) for row in rows] for name in OWN_FIELDS if name in given}
     return _batch(target, len(rows), _own_columns(own), columns, settings, "predictions[{index}].{name}")
+
+
+def refuse_unknown(
+    rows: Sequence[Mapping[str, object]], unknown: Collection[str], where: str, known: Sequence[str]
+) -> None:
+    """Refuse keys that nobody reads: a misspelt one would be lost without a word."""
+    if not unknown:
+        return
+    name = min(unknown)
+    index = next(index for index, row in enumerate(rows) if name in row)
+    similar = get_close_matches(name[:MAX_NAME_LENGTH], known, n=1)
+    detail = "nobody reads this key" + (f", is `{similar[0]}` meant?" if similar else "")
+    raise MalformedError(detail, where.format(index=index, name=name[:MAX_NAME_LENGTH]))
 
 
 def _union(features: list[dict[str, object]], settings: Settings) -> dict[str, None]:
@@ -218,6 +233,7 @@ def _from_columns(columns: object, target: Target, settings: Settings) -> Batch:
     features = columns.get("features")
     if not isinstance(features, dict):
         raise MalformedError("`features` is required: an object of columns", "columns.features")
+    refuse_unknown([columns], columns.keys() - {"features", *OWN_FIELDS}, "columns.{name}", OWN_FIELDS)
     own = {name: columns[name] for name in OWN_FIELDS if columns.get(name) is not None}
     if "prediction" not in own:
         raise MalformedError("`prediction` is required", "columns.prediction")

@@ -12,7 +12,7 @@ import logging
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -46,6 +46,7 @@ _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
 _SELECT_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
 _SELECT_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
+_FACTS = "facts "  # and the id of a version: a key in `meta`
 _LOST = "PostgreSQL did not say whether the last commit took place: restart the exporter"
 
 UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
@@ -247,6 +248,20 @@ class Store:
     def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
         with self._owning() as connection:
             connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
+
+    def save_facts(self, version_id: int, facts: Mapping[str, Any]) -> None:
+        """Keep what MLflow said of a version, as JSON, for a start at which it does not answer."""
+        put = upsert(schema.meta, "value", self._engine.dialect.name)
+        with self._owning() as connection:
+            connection.execute(put, {"key": f"{_FACTS}{version_id}", "value": json.dumps(facts)})
+
+    def load_facts(self) -> dict[int, dict[str, Any]]:
+        """What was kept of versions, by their ids."""
+        meta = schema.meta.c
+        query = sa.select(meta.key, meta.value).where(meta.key.startswith(_FACTS, autoescape=True))
+        with self._reading() as connection:
+            rows = connection.execute(query)
+            return {int(row.key.removeprefix(_FACTS)): json.loads(row.value) for row in rows}
 
     def load_audit(self, limit: int) -> list[AuditEntry]:
         """What was changed on purpose, newest first."""

@@ -309,6 +309,18 @@ def test_mlflow_down_at_the_start_leaves_what_was_known(start: Start) -> None:
         again.post_rows(make_rows(1), model="spam")
 
 
+def test_mlflow_down_at_a_restart_leaves_what_tags_say(start: Start) -> None:
+    registry = make_registry(make_table())
+    registry.tag("fraud", "1", team="credit", **{"drift_threshold.age": "20"})
+    rig = start(registry=registry)
+    before = rig.version().facts
+    rig.stop()
+    registry.failure = DOWN
+    again = start(registry=registry, clock=rig.clock)
+    assert (before.team, before.config.drift_thresholds) == ("credit", {"age": 20.0})
+    assert again.version().facts == before
+
+
 def test_mlflow_down_at_a_restart_leaves_a_version_without_reference_as_it_was(start: Start) -> None:
     registry = make_registry(None)
     rig = start(registry=registry)

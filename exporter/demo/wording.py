@@ -21,7 +21,7 @@ def describe_verdict(finding: Finding) -> str:
     """Of a finding with a verdict that it failed, or of a drift."""
     if finding.measure != "PSI":
         return "degraded"
-    return "too few rows" if finding.verdict is None else "drifted" if finding.verdict else "stable"
+    return "undecided" if finding.verdict is None else "drifted" if finding.verdict else "stable"
 
 
 def describe_figure(value: float) -> str:

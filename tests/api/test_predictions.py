@@ -153,7 +153,7 @@ def test_fifty_clients_share_commits(server: Server) -> None:
         (b"\xff\xfe", "not JSON", ""),
         (b"[]", "must be a JSON object", ""),
         (b'{"version": "1", "predictions": []}', "`model` is required", "model"),
-        (b'{"model": "fraud", "predictions": []}', "either `version` or `alias`", "version"),
+        (b'{"model": "fraud", "predictions": []}', "`version` or `alias`", "version"),
         (b'{"model": "fraud", "version": "1"}', "either `predictions` (rows) or `columns`", ""),
         (orjson.dumps(make_document([])), "no rows", "predictions"),
         (
@@ -167,6 +167,18 @@ def test_malformed_bodies_are_refused_with_the_place(
     server: Server, body: bytes, detail: str, where: str
 ) -> None:
     assert_problem(post(server, body), 422, "Malformed", detail, where)
+
+
+def test_a_key_that_nobody_reads_is_refused(server: Server) -> None:
+    [good] = make_rows(1)
+    refused = post(server, make_document([good, {**good, "lable": 1}]))
+    assert_problem(refused, 422, "Malformed", "is `label` meant?", "predictions[1].lable")
+    columns = {"features": {"age": [41.0]}, "prediction": [1], "ids": ["a"]}
+    refused = post(server, {"model": "fraud", "version": "1", "columns": columns})
+    assert_problem(refused, 422, "Malformed", "is `id` meant?", "columns.ids")
+    label = {"model": "fraud", "labels": [{"id": "a", "label": 1, "when": 0}]}
+    refused = server.client.post("/v1/labels", json=label)
+    assert_problem(refused, 422, "Malformed", "nobody reads this key", "labels[0].when")
 
 
 def test_too_many_columns_and_too_long_an_id_are_refused(server: Server) -> None:
