@@ -17,16 +17,16 @@ from exporter.transaction import Transaction
 class Commit:
     """Changes of one transaction. Nobody but the writer's thread makes one."""
 
+    # What the versions' blocks and outcomes are, or are about to be, parts of.
+    binnings: dict[Version, Binning] = field(default_factory=dict)
     # The whole block after this commit, by version, family and start.
     blocks: dict[tuple[Version, int, int], Aggregate] = field(default_factory=dict)
-    reference_ids: dict[Version, int] = field(default_factory=dict)
     totals: dict[Version, Totals] = field(default_factory=dict)
     last: dict[Version, float] = field(default_factory=dict)
     spooled: dict[Version, int] = field(default_factory=dict)
     unknown: dict[Version, frozenset[str]] = field(default_factory=dict)
     # The whole outcomes of an hour after this commit, by version and start.
     outcomes: dict[tuple[Version, int], Outcomes] = field(default_factory=dict)
-    binnings: dict[Version, Binning] = field(default_factory=dict)
     # The same of segments, by version, name and start.
     segment_blocks: dict[tuple[Version, str, int], Aggregate] = field(default_factory=dict)
     segment_outcomes: dict[tuple[Version, str, int], Outcomes] = field(default_factory=dict)
@@ -48,9 +48,9 @@ class Commit:
             length = binning.timeline.settings.coarse_seconds
             family, start = COARSE, start // length * length
         key = (version, family, start)
-        before = self.blocks.get(key) or family_of(binning.timeline, family).get(start)
+        before = self.blocks.get(key) or _family_of(binning.timeline, family).get(start)
         self.blocks[key] = before + block if before is not None else block
-        self.reference_ids[version] = binning.reference_id
+        self.binnings[version] = binning
 
     def add_outcomes(self, version: Version, binning: Binning, start: int, outcomes: Outcomes) -> None:
         """Add outcomes to those of an hour of a version whose binning is, or is about to be, this one."""
@@ -86,7 +86,7 @@ class Commit:
         for (version, family, start), block in self.blocks.items():
             together[version, family][start] = block
         for (version, family), blocks in together.items():
-            transaction.put_aggregates(self.reference_ids[version], family, blocks)
+            transaction.put_aggregates(self.binnings[version].reference_id, family, blocks)
         changed: dict[Version, dict[int, Outcomes]] = defaultdict(dict)
         for (version, start), outcomes in self.outcomes.items():
             changed[version][start] = outcomes
@@ -108,17 +108,13 @@ class Commit:
     def apply(self) -> None:
         """Make memory say what the store says now."""
         for (version, family, start), block in self.blocks.items():
-            assert version.binning is not None
-            family_of(version.binning.timeline, family)[start] = block
+            _family_of(self.binnings[version].timeline, family)[start] = block
         for (version, start), outcomes in self.outcomes.items():
-            assert version.binning is not None
-            version.binning.outcomes[start] = outcomes
+            self.binnings[version].outcomes[start] = outcomes
         for (version, segment, start), block in self.segment_blocks.items():
-            assert version.binning is not None
-            version.binning.slices[segment].timeline.coarse[start] = block
+            self.binnings[version].slices[segment].timeline.coarse[start] = block
         for (version, segment, start), outcomes in self.segment_outcomes.items():
-            assert version.binning is not None
-            version.binning.slices[segment].outcomes[start] = outcomes
+            self.binnings[version].slices[segment].outcomes[start] = outcomes
         for version, totals in self.totals.items():
             version.live = Live(version.binning, version.live.totals + totals)
         for version, at in self.last.items():
@@ -131,5 +127,5 @@ class Commit:
                 version.unknown_columns = frozenset(together[:MAX_UNKNOWN_COLUMNS])
 
 
-def family_of(timeline: Timeline, family: int) -> dict[int, Aggregate]:
+def _family_of(timeline: Timeline, family: int) -> dict[int, Aggregate]:
     return timeline.fine if family == FINE else timeline.coarse

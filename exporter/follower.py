@@ -182,7 +182,9 @@ class Follower:
             tags = {**found.model_tags, **found.tags}
             tags = {name: value for name, value in tags.items() if name.startswith(TAG_PREFIX)}
             said: dict[str, Any] = {"run_id": found.run_id, "team": found.team, "tags": tags}
-            self._store.save_facts(version.key, said)
+            known = {name: getattr(version.facts, name) for name in said}
+            if said != known:  # after a restart all of it is stored already
+                self._store.save_facts(version.key, said)
             with self._facts_lock:
                 version.facts = self._read_facts(version, Facts(**said))
             self._registered[version] = found

@@ -23,6 +23,7 @@ from exporter.samples import (
     refuse_unknown,
     understanding,
 )
+from exporter.texts import storable
 
 FIELDS = ("id", "label", "timestamp")
 MAX_LABEL_LENGTH = 256
@@ -141,4 +142,4 @@ def _label(value: object) -> str | None:
     text = canonical_text(value)
     if text is None or text is MISMATCHED:
         return None
-    return text[:MAX_LABEL_LENGTH].replace("\0", "").encode("utf-8", "replace").decode()
+    return storable(text[:MAX_LABEL_LENGTH])

@@ -10,7 +10,7 @@ import numpy as np
 
 from exporter.ageing import age
 from exporter.aggregate import Aggregate, Timeline
-from exporter.commit import Commit, family_of
+from exporter.commit import Commit
 from exporter.config import Settings
 from exporter.errors import RequestError
 from exporter.fleet import Binning, Live, Slice, Status, Version
@@ -72,12 +72,7 @@ def activate(
         commit.write(transaction)
         transaction.delete_spooled(version.key)
         transaction.set_status(version.key, "")
-    for (_, family, start), block in commit.blocks.items():
-        family_of(binning.timeline, family)[start] = block
-    for (_, segment, start), block in commit.segment_blocks.items():
-        binning.slices[segment].timeline.coarse[start] = block
-    for (_, start), outcomes in commit.outcomes.items():
-        binning.outcomes[start] = outcomes
+    commit.apply()
     # Traffic was counted as it came; the bins count from here.
     version.live = Live(binning, replace(version.live.totals, values=waited))
     version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
