@@ -462,6 +462,12 @@ CATALOG: tuple[Metric, ...] = (
         ("reason",),
     ),
     Metric(
+        "mlflow_exporter_closed_connections_total",
+        "counter",
+        "Connections cut: the client stood still (timeout), too many (limit), a head too large (head).",
+        ("reason",),
+    ),
+    Metric(
         "mlflow_exporter_naive_timestamps_total",
         "counter",
         "Rows whose time came without a zone and was taken as UTC.",

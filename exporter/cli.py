@@ -84,9 +84,7 @@ def _check_config(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import uvicorn
-
-    from exporter.api.app import create_app
+    from exporter.api.connections import make_server
     from exporter.registry import Registry
     from exporter.service import Service
 
@@ -99,17 +97,7 @@ def _serve(options: argparse.Namespace) -> int:
     registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
     service = Service(settings, registry)
     signal.signal(signal.SIGHUP, lambda *_: Thread(target=_reload, args=(service,), name="reload").start())
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(service),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=10,
-            limit_concurrency=1000,
-        )
-    )
+    server = make_server(service)
     server.run()
     return 0 if server.started else 1
 

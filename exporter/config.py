@@ -93,6 +93,7 @@ class Settings:
     runs: bool = True  # false: MLflow's own experiments and runs are not shown
     run_metrics: Patterns = ()
 
+    request_timeout_seconds: float = 60.0  # for a client to send a request, or to take the answer
     max_body_bytes: int = 32 * 2**20
     max_rows_per_request: int = 100_000
     max_queue_rows: int = 200_000
@@ -137,9 +138,9 @@ _PARSERS: dict[str, Callable[[str], object]] = {
 # What has to be above zero; the others may be zero, none may be negative.
 _POSITIVE = {
     "evaluation_interval_seconds", "mlflow_poll_interval_seconds", "mlflow_timeout_seconds", "block_seconds",
-    "drift_threshold", "reference_max_rows", "max_body_bytes", "max_rows_per_request", "max_queue_rows",
-    "max_columns", "max_id_length", "max_versions", "max_series", "max_experiments", "max_runs",
-    "max_run_series", "prediction_retention_days", "store_limit_bytes",
+    "drift_threshold", "reference_max_rows", "request_timeout_seconds", "max_body_bytes",
+    "max_rows_per_request", "max_queue_rows", "max_columns", "max_id_length", "max_versions", "max_series",
+    "max_experiments", "max_runs", "max_run_series", "prediction_retention_days", "store_limit_bytes",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ ExporterError
     ├── UnauthorizedError 401
     ├── ForbiddenError    403
     ├── UnknownModelError 404
+    ├── TooSlowError      408
     ├── TooLargeError     413
     ├── UnsupportedError  415
     ├── MalformedError    422
@@ -89,6 +90,11 @@ class ForbiddenError(RequestError):
 class UnknownModelError(RequestError):
     status = 404
     title = "Not monitored"
+
+
+class TooSlowError(RequestError):
+    status = 408
+    title = "Too slow"
 
 
 class TooLargeError(RequestError):

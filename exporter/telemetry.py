@@ -28,8 +28,10 @@ OUTCOMES: dict[Kind, tuple[Outcome, ...]] = {
     "label": ("accepted", "unmatched", "correction", "duplicate", "rejected"),
 }
 DropReason = Literal["too_old", "future"]
+# timeout: the client did not go on; limit: too many were open; head: the head of its request was too large.
+CloseReason = Literal["timeout", "limit", "head"]
 # Of answers to samples: taken, the client hung up, the refusals of `RequestError`, and an error of ours.
-STATUSES = (202, 400, 401, 403, 404, 413, 415, 422, 429, 500, 503)
+STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
 # ask: MLflow; follow: take over what it answered.
 PollStage = Literal["ask", "follow"]
 # reference: find, read and profile it; evaluation: the version's; store: keep or read the reference.
@@ -69,6 +71,7 @@ class Telemetry:
         self._ingest_rows = {(kind, outcome): 0 for kind, found in OUTCOMES.items() for outcome in found}
         self._ingest_requests = {(kind, status): 0 for kind in OUTCOMES for status in STATUSES}
         self._dropped_rows = dict.fromkeys(get_args(DropReason), 0)
+        self._closed_connections = dict.fromkeys(get_args(CloseReason), 0)
         self._naive_timestamps = 0
         self._unmatched_labels: dict[str, int] = {}
         self._evaluation_errors: dict[tuple[str, str, str], int] = {}
@@ -92,6 +95,11 @@ class Telemetry:
         """Count rows that were received and are in no aggregate."""
         with self._lock:
             self._dropped_rows[reason] += rows
+
+    def count_closed_connection(self, reason: CloseReason) -> None:
+        """Count a connection that was closed on a client that had not."""
+        with self._lock:
+            self._closed_connections[reason] += 1
 
     def count_unmatched_labels(self, model: str, labels: int) -> None:
         """Count labels that waited for their prediction in vain."""
@@ -152,6 +160,10 @@ class Telemetry:
                 _family(
                     "mlflow_exporter_dropped_rows_total",
                     [((reason,), rows) for reason, rows in self._dropped_rows.items()],
+                ),
+                _family(
+                    "mlflow_exporter_closed_connections_total",
+                    [((reason,), closed) for reason, closed in self._closed_connections.items()],
                 ),
                 _family(
                     "mlflow_exporter_poll_errors_total",

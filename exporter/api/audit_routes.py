@@ -27,11 +27,11 @@ _Text = Annotated[str, Query(min_length=1, max_length=500)]
 def audit_router(service: Service) -> APIRouter:
     """Rebaselining, and the audit trail."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service))])
-    bodies = BodyReader(service.settings.max_body_bytes)
+    bodies = BodyReader(service.settings)
 
     @router.post(
         "/models/{model:path}/versions/{version}/rebaseline",
-        responses={k: REFUSALS[k] for k in (401, 403, 404, 413, 415, 422, 503)},
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 415, 422, 503)},
         dependencies=[Depends(local_without_token(service))],
         openapi_extra={
             "requestBody": {

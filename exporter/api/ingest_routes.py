@@ -83,7 +83,7 @@ class IngestRoutes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._authorize = authorizer(service)
-        self._bodies = BodyReader(service.settings.max_body_bytes)
+        self._bodies = BodyReader(service.settings)
         self._gathering = Gathering(service)
         self._threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
 

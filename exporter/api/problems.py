@@ -32,6 +32,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "No or a wrong token, where one is set.",
         403: "No token is set, and the request is from another site's page, or not from this machine.",
         404: "The model, version or alias is not monitored; the answer says what is.",
+        408: "The body did not arrive in time; send it again, or smaller ones.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a compressed body.",
         422: "Malformed; `where` says at which place. Nothing was taken.",
@@ -55,6 +56,8 @@ async def on_request_error(_: Request, error: Exception) -> Response:
     headers = {}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == http.HTTPStatus.REQUEST_TIMEOUT:
+        headers["Connection"] = "close"  # the rest may still come, and is no next request
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.status, error.title, error.detail, error.where, headers)

@@ -8,9 +8,8 @@ from types import TracebackType
 from typing import Any
 
 import httpx
-import uvicorn
 
-from exporter.api.app import create_app
+from exporter.api.connections import make_server
 from exporter.config import Settings
 from exporter.service import Service
 from tests.fakes import TIMEOUT_SECONDS, FakeRegistry
@@ -22,9 +21,8 @@ class Server:
 
     def __init__(self, registry: FakeRegistry, **settings: Any) -> None:
         loops = {"evaluation_interval_seconds": 0.05, "mlflow_poll_interval_seconds": 0.05}
-        self.service = Service(Settings(**{**loops, **settings}), registry)
-        config = uvicorn.Config(create_app(self.service), port=0, log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
+        self.service = Service(Settings(port=0, **{**loops, **settings}), registry)
+        self._server = make_server(self.service)
         self._thread = threading.Thread(target=self._server.run)
 
     def __enter__(self) -> Server:

@@ -1,0 +1,132 @@
+"""The server and its connections.
+
+uvicorn gives a client all the time it wants to send a request or to take an answer, reads a head without
+end, and takes connections until the process has no file left for the next. Here a connection waits for its
+client as long as `request_timeout_seconds`, and where there are too many the one that has waited longest
+makes room: who is silent keeps nobody out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from exporter.api.app import create_app
+from exporter.service import Service
+from exporter.telemetry import CloseReason
+
+MAX_CONNECTIONS = 500  # with those below half of the 1,024 files that a process may usually have open
+MAX_PENDING = 200  # that the kernel holds until they are accepted, all at once
+MAX_TASKS = 1000  # a request whose client has hung up is one until it is done
+MAX_HEAD_BYTES = 64 * 2**10
+GRACE_SECONDS = 5.0  # by then a reader of bodies has answered that they are late
+
+
+def make_server(service: Service) -> uvicorn.Server:
+    """What serves a service, where its settings say; to be run once."""
+    settings = service.settings
+    config = uvicorn.Config(
+        create_app(service),
+        host=settings.host,
+        port=settings.port,
+        # uvicorn makes the connections: what they must know is in their class.
+        http=type("Connection", (BoundedConnection,), {"service": service}),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        limit_concurrency=MAX_TASKS,
+        backlog=MAX_PENDING,
+    )
+    return uvicorn.Server(config)
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """A connection of a client, which is bounded in the time and the bytes of whatever is not a body."""
+
+    service: Service
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._waiting_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle_bytes = 0  # received in a row that neither completed a head nor were a body
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        super().connection_made(transport)
+        self._wait_if_its_turn()
+        if len(self.connections) > MAX_CONNECTIONS:
+            waiting = (c for c in self.connections if isinstance(c, BoundedConnection))
+            longest = min(
+                waiting, key=lambda c: float("inf") if c._waiting_since is None else c._waiting_since
+            )
+            longest._give_up("limit")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._idle_bytes += len(data)
+        super().data_received(data)
+        if self._idle_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._count("head")
+            self.send_400_response("The request's head is too large.")
+
+    def on_headers_complete(self) -> None:
+        self._idle_bytes = 0
+        super().on_headers_complete()
+        self._wait_if_its_turn()
+
+    def on_body(self, body: bytes) -> None:
+        self._idle_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._idle_bytes = 0
+        super().on_message_complete()
+        self._wait_if_its_turn()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait_if_its_turn()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait_if_its_turn()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._wait_if_its_turn()
+
+    def _wait_if_its_turn(self) -> None:
+        """Begin to wait if the client is to do something: send a head, a body, or take an answer."""
+        self._stop_waiting()
+        if self.cycle is None or self.cycle.response_complete or self.flow.write_paused:
+            self._wait(self.service.settings.request_timeout_seconds)
+        elif self.cycle.more_body:
+            self._wait(self.service.settings.request_timeout_seconds + GRACE_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        self._waiting_since = self.loop.time()
+        self._timer = self.loop.call_later(seconds, self._give_up, "timeout")
+
+    def _stop_waiting(self) -> None:
+        self._waiting_since = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, reason: CloseReason) -> None:
+        self._count(reason)
+        self.connections.discard(self)  # not to be chosen again before it is lost
+        self.transport.abort()  # `close` would wait for a client that takes no answer
+
+    def _count(self, reason: CloseReason) -> None:
+        self.service.telemetry.count_closed_connection(reason)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A request that would rather have another protocol is answered all the same."""

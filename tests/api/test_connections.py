@@ -1,0 +1,206 @@
+"""Clients that stand still, and those that only look like it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+
+from exporter.api import connections
+from tests.api.server import Server
+from tests.api.test_predictions import head, held, post
+from tests.fakes import TIMEOUT_SECONDS
+from tests.rig import eventually, make_document, make_rows
+
+Serve = Callable[..., Server]
+REQUEST_SECONDS = 1.0
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n"
+HEALTH = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "GRACE_SECONDS", 0.2)
+        server = serve(request_timeout_seconds=REQUEST_SECONDS)
+        server.client.headers["Connection"] = "close"  # or its own would be timed out and counted
+        yield server
+
+
+def closed_connections(server: Server, reason: str) -> float:
+    line = f'mlflow_exporter_closed_connections_total{{reason="{reason}"}} '
+    return float(server.client.get("/metrics").text.split(line)[1].split("\n")[0])
+
+
+def is_closed(connection: socket.socket, say: bytes = b"") -> bool:
+    """Say something, and see whether the other side has hung up."""
+    try:
+        if say:
+            connection.sendall(say)
+        connection.setblocking(False)
+        return connection.recv(4096) == b""
+    except BlockingIOError:
+        return False
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+    finally:
+        connection.setblocking(True)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the other side hangs up."""
+    connection.settimeout(TIMEOUT_SECONDS)
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("opening", "say"),
+    [
+        pytest.param(b"", b"", id="silent"),
+        pytest.param(b"GET /metrics HT", b"", id="half a head"),
+        pytest.param(b"GET /metrics HTTP/1.1\r\nX: ", b"x", id="a head byte by byte"),
+        pytest.param(HEALTH + b"GET /metrics HTTP/1.1\r\nX: ", b"x", id="the next head byte by byte"),
+        pytest.param(
+            HEALTH[:-2] + b"Content-Length: 1000000\r\n\r\n", b"x", id="a body that nobody asked for"
+        ),
+    ],
+)
+def test_a_connection_is_closed_if_no_request_comes_in_time(
+    server: Server, opening: bytes, say: bytes
+) -> None:
+    before = closed_connections(server, "timeout")
+    with server.connect() as connection:
+        started = time.monotonic()
+        connection.sendall(opening)
+        eventually(lambda: is_closed(connection, say))
+        assert time.monotonic() - started > 0.9 * REQUEST_SECONDS
+    eventually(lambda: closed_connections(server, "timeout") == before + 1)
+
+
+@pytest.mark.parametrize("path", ["/v1/predictions", "/v1/labels"])
+def test_a_body_that_does_not_arrive_in_time_is_refused(server: Server, path: str) -> None:
+    with server.connect() as connection:
+        connection.sendall(head(1000).replace(b"/v1/predictions", path.encode()) + b'{"model"')
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"content-type: application/problem+json" in answer
+    assert b"connection: close" in answer.lower()
+    assert b"8 bytes of the body came in the 1 seconds it may take" in answer
+    kind = "prediction" if path == "/v1/predictions" else "label"
+    counted = f'mlflow_exporter_ingest_requests_total{{kind="{kind}",status="408"}} 1\n'
+    eventually(lambda: counted in server.client.get("/metrics").text)
+
+
+def test_bodies_that_were_late_give_their_share_of_memory_back(serve: Serve) -> None:
+    server = serve(request_timeout_seconds=REQUEST_SECONDS, max_body_bytes=10_000)
+    with ExitStack() as opened:
+        late = [opened.enter_context(server.connect()) for _ in range(9)]
+        for connection in late[:8]:
+            connection.sendall(head(10_000) + b"x" * 9_999)
+        for connection in late[:8]:
+            assert received(connection).startswith(b"HTTP/1.1 408 ")
+    document = make_document(make_rows(90))
+    assert post(server, document).status_code == 202
+
+
+def test_a_connection_stays_open_for_the_next_request(server: Server) -> None:
+    deadline = time.monotonic() + 1.5 * REQUEST_SECONDS
+    with server.connect() as connection:
+        while time.monotonic() < deadline:
+            connection.sendall(HEALTH)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_requests_that_come_at_once_are_all_answered(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(SCRAPE + HEALTH + SCRAPE + HEALTH[:-2])
+        assert connection.recv(65536, socket.MSG_PEEK)
+        connection.sendall(b"Connection: close\r\n\r\n")
+        assert received(connection).count(b"HTTP/1.1 200 OK") == 4
+
+
+def test_who_waits_for_the_exporter_is_not_cut_off(server: Server) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with held(server):
+            answer = pool.submit(post, server, make_document(make_rows(5)))
+            eventually(lambda: server.service.telemetry.queue_rows == 5)
+            for _ in range(2):
+                with server.connect() as silent:
+                    assert received(silent) == b""
+        assert answer.result(TIMEOUT_SECONDS).status_code == 202
+
+
+def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
+    before = open_files()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(server.address)
+        connection.sendall(SCRAPE * 1000)  # more than the kernel holds on both sides
+        eventually(lambda: open_files() == before + 2)
+        eventually(lambda: open_files() == before + 1)  # its own end
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        pytest.param(b"GET /metrics?", id="path"),
+        pytest.param(b"GET /metrics HTTP/1.1\r\nX: ", id="header"),
+        pytest.param(
+            b"POST /v1/predictions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", id="trailer"
+        ),
+    ],
+)
+def test_a_head_without_end_is_refused(server: Server, opening: bytes) -> None:
+    before = closed_connections(server, "head")
+    with server.connect() as connection:
+        connection.sendall(opening)
+        eventually(lambda: is_closed(connection, b"x" * 1000))
+    eventually(lambda: closed_connections(server, "head") == before + 1)
+
+
+def test_a_large_head_and_a_body_in_many_small_chunks_are_taken(serve: Serve) -> None:
+    server = serve()
+    document = orjson.dumps(make_document(make_rows(100))) + b" " * 50_000
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in document) + b"0\r\n\r\n"
+    assert len(chunks) - len(document) > 4 * connections.MAX_HEAD_BYTES
+    opening = head(0).replace(b"Content-Length: 0", b"Connection: close\r\nTransfer-Encoding: chunked")
+    with server.connect() as connection:
+        connection.sendall(opening.replace(b" HTTP", b"?" + b"x" * 50_000 + b" HTTP") + chunks)
+        assert received(connection).startswith(b"HTTP/1.1 202 ")
+
+
+def test_a_request_to_upgrade_is_answered_as_it_is(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    wish = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    assert httpx.get(f"{server.client.base_url}/-/healthy", headers=wish).text == "healthy\n"
+    assert not caplog.records
+
+
+def test_of_too_many_the_one_that_waits_longest_makes_room(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    server = serve()
+    with ThreadPoolExecutor(1) as pool, ExitStack() as opened:
+        with held(server):
+            posted = pool.submit(post, server, make_document(make_rows(5)))
+            eventually(lambda: server.service.telemetry.queue_rows == 5)
+            silent = []
+            for _ in range(6):
+                connection = opened.enter_context(server.connect())
+                connection.sendall(HEALTH)
+                assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+                silent.append(connection)
+            eventually(lambda: [is_closed(connection) for connection in silent] == [True] * 3 + [False] * 3)
+        assert posted.result(TIMEOUT_SECONDS).status_code == 202
+    assert closed_connections(server, "limit") >= 3
