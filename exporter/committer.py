@@ -143,9 +143,13 @@ def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabe
 
     A row that came before may bring its label only now.
     """
-    for row in part.labelled:
-        if not row.prediction.id_hash and identity.keep[row.place]:
-            joining.add_anonymous(row.prediction, row.label)
+    joining.add_anonymous(
+        [
+            (row.prediction, row.label)
+            for row in part.labelled
+            if not row.prediction.id_hash and identity.keep[row.place]
+        ]
+    )
     named = [row for row in part.labelled if row.prediction.id_hash]
     return PreparedLabels(
         model=part.version.model,

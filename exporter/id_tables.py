@@ -1,301 +1,311 @@
 """Rows that are found by a random id: quick to append, and later to look up.
 
 A tree with millions of random keys rewrites a page for nearly every row that comes. So rows are appended to
-a *heap* of their day, a table in the order of arrival, while memory knows where in it an id lies. When heaps
-have grown to `HEAP_ROWS` they are *sealed*: sorted, in one go, into tables with a primary key. A Bloom filter
-of each of these, stored beside it, tells whether it may know an id. Heaps of an earlier process are sealed at
-the start, so nothing has to be read before it can go on.
+a *heap* of their day, a chunk a commit, which memory has as well. When heaps have grown to `HEAP_ROWS` they
+are *sealed*: sorted, in one go, into tables of pages, in which an id's hash says where it is. A Bloom filter
+of each of these tells whether it may know an id. Small sealed tables of a day are merged with what comes, so
+that few are left (as of a log-structured merge tree).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-import orjson
+import numpy as np
 import sqlalchemy as sa
 
 from exporter import schema
-from exporter.id_filters import IdFilter, Probes
-from exporter.schema import IdKind
+from exporter.arrays import Ints
+from exporter.id_filters import IdFilter, Probes, slots
+from exporter.id_heap import Heap
+from exporter.id_pages import count_pages, find_rows, pages_of, sort_records, split_pages
+from exporter.page_reader import PageReader, Pages
+from exporter.records import Encoded, RecordKind, Records
 
-HEAP_ROWS = 200_000  # in all heaps: 34 MB of memory, and a third of a second to seal
-TABLE_ROWS = 200_000  # of a sealed table that takes more; then the next one is begun
-ID_BYTES = 16
-INSERT_ROWS = 128  # at once: half the time of as many single ones
+HEAP_ROWS = 200_000  # in all heaps: 50 MB of memory, and a tenth of a second to seal
+TABLE_ROWS = 200_000  # that small tables are merged up to
+MERGED_FACTOR = 2  # a table is merged with at least half as many rows: each is merged a few times at most
+PAGES_AT_ONCE = 200
+IDS_AT_ONCE = 2_000  # whose pages are searched together: a megabyte of them
+_NONE = np.zeros(0, np.int64)
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-class Found(NamedTuple, Generic[Row]):
-    """A row and where it lies: `place` is its number in a heap, None in a sealed table."""
-
-    day: int
-    table: str
-    place: int | None
-    row: Row
-
-
-@dataclass
-class _Heap:
-    """`places` are the numbers of an id's rows, nearly always one; more may be named than there are."""
-
-    places: dict[bytes, int | tuple[int, ...]] = field(default_factory=dict)
-    next: int = 0
-
-    def append(self, hashes: Sequence[bytes]) -> range:
-        """Take further rows; their numbers."""
-        numbers = range(self.next, self.next + len(hashes))
-        self.next = numbers.stop
-        new = dict(zip(hashes, numbers, strict=True))
-        if len(new) == len(hashes) and self.places.keys().isdisjoint(new):
-            self.places.update(new)
-        else:
-            for each, number in zip(hashes, numbers, strict=True):
-                self.places[each] = (*self.find([each]), number)
-        return numbers
-
-    def find(self, hashes: Iterable[bytes]) -> list[int]:
-        """The numbers of the rows of these ids."""
-        known = [place for each in hashes if (place := self.places.get(each)) is not None]
-        if all(type(place) is int for place in known):
-            return known  # type: ignore[return-value] # as just seen
-        return [number for place in known for number in (place if isinstance(place, tuple) else (place,))]
-
-
 @dataclass(frozen=True)
-class _Sealed:
+class Sealed:
+    """A table of a day, of so many rows and pages."""
+
+    name: str
+    day: int
     number: int
+    rows: int
+    pages: int
     ids: IdFilter
 
 
-class IdTables(Generic[Row]):
-    """The tables of one kind of rows. One thread uses them.
+@dataclass(frozen=True)
+class Found:
+    """Rows, and where they lie.
 
-    What memory knows may be more than what is there, after a transaction that failed, and never less.
+    `numbers` (rows,) are which of the ids that were asked for they have, `days` (rows,) of which day they
+    are, `table` (rows,) which of `tables` they are in, or -1 for the heap of the day, and `places` (rows,)
+    where they are in that.
     """
 
-    def __init__(self, kind: IdKind[Row]) -> None:
-        self._kind = kind
-        self._heaps: dict[int, _Heap] = {}
-        self._sealed: dict[int, list[_Sealed]] = {}
-        self._begun: dict[int, sa.Connection] = {}  # heaps whose table is not committed yet
+    numbers: Ints
+    records: Records
+    days: Ints
+    tables: Sequence[Sealed]
+    table: Ints
+    places: Ints
+
+    def take(self, chosen: Ints) -> Found:
+        """Some of the rows."""
+        columns = (each[chosen] for each in (self.numbers, self.days, self.table, self.places))
+        numbers, days, table, places = columns
+        return Found(numbers, self.records.take(chosen), days, self.tables, table, places)
+
+    @staticmethod
+    def join(parts: Sequence[Found]) -> Found:
+        """All rows of several, at least one, that share their tables."""
+        return Found(
+            np.concatenate([part.numbers for part in parts]),
+            Records.join([part.records for part in parts]),
+            np.concatenate([part.days for part in parts]),
+            parts[0].tables,
+            np.concatenate([part.table for part in parts]),
+            np.concatenate([part.places for part in parts]),
+        )
+
+
+class IdTables(Generic[Row]):
+    """The tables of one kind of rows. One thread uses them, within transactions of the store."""
+
+    def __init__(self, kind: RecordKind[Row], reader: PageReader) -> None:
+        self.kind = kind
+        self._reader = reader
+        self._heaps: dict[int, Heap] = {}
+        self._sealed: dict[int, list[Sealed]] = {}
+        self._changed = set[str]()  # sealed tables that the transaction has written
+        self._is_known = False  # whether memory says what the store says
 
     @property
     def full(self) -> bool:
         """Whether it is time to seal."""
-        return sum(heap.next for heap in self._heaps.values()) >= HEAP_ROWS
+        return sum(map(len, self._heaps.values())) >= HEAP_ROWS
+
+    def begin(self, connection: sa.Connection) -> None:
+        """A transaction begins: read what is there, unless it is known."""
+        if self._is_known:
+            return
+        self._heaps, self._sealed = {}, {}
+        for row in connection.execute(sa.select(schema.sealed).order_by(schema.sealed.c.number)):
+            if row.kind == self.kind.name:
+                ids = IdFilter.decode(bytes(row.ids))
+                name = self._name(row.day, row.number)
+                table = Sealed(name, row.day, row.number, row.rows, row.pages, ids)
+                self._sealed.setdefault(row.day, []).append(table)
+        for name in sa.inspect(connection).get_table_names():
+            if heap := re.fullmatch(rf"{self.kind.name}_(\d+)", name):
+                self._heaps[int(heap[1])] = self._read_heap(connection, name)
+        self._is_known = True
+
+    def end(self, *, committed: bool) -> None:
+        """A transaction has ended."""
+        self._changed.clear()
+        self._is_known = self._is_known and committed
 
     def days(self) -> list[int]:
-        """The days that may have rows, oldest first."""
+        """The days that have rows, oldest first."""
         return sorted(self._heaps.keys() | self._sealed.keys())
 
-    def open(self, connection: sa.Connection) -> None:
-        """Take over what is there, and seal it."""
-        of_kind = schema.id_filters.c.name.startswith(self._kind.prefix, autoescape=True)
-        stored = {
-            row.name: IdFilter.decode(bytes(row.payload))
-            for row in connection.execute(sa.select(schema.id_filters).where(of_kind))
-        }
-        for name in sa.inspect(connection).get_table_names():
-            parts = re.fullmatch(rf"{self._kind.prefix}(\d+)(?:_(\d+))?", name)
-            if parts is None:
-                continue
-            day = int(parts[1])
-            if parts[2] is None:
-                last = connection.scalar(sa.text(f"SELECT max(n) FROM {name}"))  # noqa: S608 - our own name
-                self._heaps[day] = _Heap(next=0 if last is None else int(last) + 1)
-            else:
-                ids = stored.get(name) or self._save_filter(connection, name, None)
-                self._sealed.setdefault(day, []).append(_Sealed(int(parts[2]), ids))
-        for tables in self._sealed.values():
-            tables.sort(key=lambda table: table.number)
-        self.follow(self.seal(connection))
-
-    def insert(self, connection: sa.Connection, day: int, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Append rows of which none is there: values of the kind's columns."""
-        if not rows:
+    def insert(self, connection: sa.Connection, day: int, records: Records) -> None:
+        """Append rows of which none is there."""
+        if not len(records):
             return
         name = self._name(day)
         if day not in self._heaps:
-            connection.exec_driver_sql(schema.create_statement(self._kind.heap(name), connection.dialect))
-            self._heaps[day], self._begun[day] = _Heap(), connection
-        numbers = self._heaps[day].append([row[0] for row in rows])
-        marks = ", ".join([self._mark(connection)] * (len(self._kind.columns) + 1))
-        values = list(chain.from_iterable((*row, number) for row, number in zip(rows, numbers, strict=True)))
-        width = len(self._kind.columns) + 1
-        whole = len(rows) // INSERT_ROWS * INSERT_ROWS * width
-        for many, start, stop in ((INSERT_ROWS, 0, whole), (1, whole, len(values))):
-            if start < stop:
-                connection.exec_driver_sql(
-                    f"INSERT INTO {name} VALUES " + ", ".join([f"({marks})"] * many),  # noqa: S608 - our own name
-                    [tuple(values[k : k + many * width]) for k in range(start, stop, many * width)],
-                )
-
-    def end(self, connection: sa.Connection | None, *, committed: bool) -> None:
-        """A transaction has ended."""
-        for day in [day for day, began in self._begun.items() if began is connection]:
-            del self._begun[day]
-            if not committed:
-                del self._heaps[day]
+            self._create(connection, name)
+            self._heaps[day] = Heap(np.empty(0, self.kind.dtype))
+        self._write(connection, name, [(self._heaps[day].append(records), *records.encode())])
 
     def find(
         self, connection: sa.Connection, hashes: Sequence[bytes], days: Collection[int] | None = None
-    ) -> Iterator[Found[Row]]:
-        """All rows of these ids, of the newest day first; of the given days alone where there are any."""
-        columns = self._kind.columns
-        for day, name, rows in self._select(connection, hashes, self._days(days), columns, with_place=True):
-            for row in rows:
-                yield Found(day, name, row[-1], self._kind.make(row[:-1]))
+    ) -> Found:
+        """All rows of these ids; of the given days alone where there are any."""
+        chosen = self.days() if days is None else days
+        tables = [table for day in chosen for table in self._sealed.get(day, ())]
+        parts = [Found(_NONE, Records(np.empty(0, self.kind.dtype), []), _NONE, tables, _NONE, _NONE)]
+        for day in chosen:
+            if heap := self._heaps.get(day):
+                numbers, places = heap.find(hashes)
+                if len(numbers):
+                    same = np.full((2, len(numbers)), [[day], [-1]])
+                    parts.append(Found(numbers, heap.take(places), same[0], tables, same[1], places))
+        probes = Probes.of(hashes)
+        some, wanted = list[tuple[int, Ints]](), 0
+        for number, table in enumerate(tables if hashes else ()):
+            inside = table.ids.find(probes)
+            if len(inside):
+                some.append((number, inside))
+                wanted += len(inside)
+            if wanted >= IDS_AT_ONCE:
+                parts.append(self._find_sealed(connection, probes, tables, some))
+                some, wanted = [], 0
+        if some:
+            parts.append(self._find_sealed(connection, probes, tables, some))
+        return Found.join(parts)
 
-    def find_rows(
-        self, connection: sa.Connection, hashes: Sequence[bytes], columns: Sequence[str]
-    ) -> list[tuple[Any, ...]]:
-        """The values of columns of all rows of these ids, of the newest day first."""
-        parts = self._select(connection, hashes, self._days(None), columns)
-        return [row for _, _, rows in parts for row in rows]
+    def _find_sealed(
+        self,
+        connection: sa.Connection,
+        probes: Probes,
+        tables: Sequence[Sealed],
+        wanted: Sequence[tuple[int, Ints]],
+    ) -> Found:
+        """The rows of probes in sealed tables: `wanted` are numbers of tables, with the probes that each may
+        have."""
+        pages = list[tuple[str, Ints]]()
+        for number, inside in wanted:
+            each = slots(probes.tops[inside], tables[number].pages)
+            pages.append((tables[number].name, each[np.flatnonzero(np.diff(each, prepend=-1))]))
+        parts = self._reader.read(connection, pages, self._changed)
+        stored = self._decode(parts)
+        numbers = np.array([number for number, _ in wanted])
+        rows = [len(part[0]) // self.kind.dtype.itemsize for part in parts]
+        stored_in = np.repeat(np.arange(len(parts)), rows)
+        wanted_in = np.repeat(np.arange(len(parts)), [len(inside) for _, inside in wanted])
+        sought = np.concatenate([inside for _, inside in wanted])
+        which, places = find_rows(stored.halves, stored_in, probes.halves[sought], wanted_in)
+        table = numbers[wanted_in[which]]
+        days = np.array([each.day for each in tables])[table]
+        return Found(
+            probes.numbers[sought[which]], stored.take(places), days, tables, table, np.full(len(which), -1)
+        )
 
-    def replace(self, connection: sa.Connection, found: Sequence[Found[Row]]) -> None:
-        """Write rows that were found anew; their ids are as before."""
-        mark = self._mark(connection)
-        columns, keys = self._kind.columns, self._kind.keys
-        changes = ", ".join(f"{name} = {mark}" for name in columns[keys:])
-        for table in {each.table for each in found}:
-            inside = [each for each in found if each.table == table]
-            in_heap = inside[0].place is not None
-            where = f"n = {mark}" if in_heap else " AND ".join(f"{name} = {mark}" for name in columns[:keys])
-            connection.exec_driver_sql(
-                f"UPDATE {table} SET {changes} WHERE {where}",  # noqa: S608 - the names are our own
-                [(*each.row[keys:], *((each.place,) if in_heap else each.row[:keys])) for each in inside],
-            )
+    def read(self, connection: sa.Connection, day: int) -> Iterator[Records]:
+        """All rows of a day, some at a time."""
+        if heap := self._heaps.get(day):
+            yield heap.all()
+        for table in self._sealed.get(day, ()):
+            for start in range(0, table.pages, PAGES_AT_ONCE):
+                pages = np.arange(start, min(start + PAGES_AT_ONCE, table.pages))
+                yield self._read_pages(connection, table, pages).all()
 
-    def seal(self, connection: sa.Connection) -> dict[int, _Sealed]:
-        """Sort all heaps into sealed tables; `follow` what it returns once that is committed."""
-        sealed = {}
-        columns = ", ".join(self._kind.columns)
+    def replace(self, connection: sa.Connection, found: Found) -> None:
+        """Write rows that were found anew; their keys are as before."""
+        for day in np.unique(found.days[found.table < 0]).tolist():
+            inside = np.flatnonzero((found.table < 0) & (found.days == day))
+            changed = self._heaps[day].replace(found.places[inside], found.records.take(inside))
+            parts = [(number, *chunk.encode()) for number, chunk in changed.items()]
+            self._update(connection, self._name(day), parts)
+        for number in np.unique(found.table[found.table >= 0]).tolist():
+            inside = np.flatnonzero(found.table == number)
+            self._replace_sealed(connection, found.tables[number], found.records.take(inside))
+
+    def _replace_sealed(self, connection: sa.Connection, table: Sealed, records: Records) -> None:
+        pages = np.unique(pages_of(records.halves, table.pages))
+        stored = self._read_pages(connection, table, pages).all()
+        place_of = dict(zip(self._keys(stored), range(len(stored)), strict=True))
+        places = [place_of[key] for key in self._keys(records)]
+        stored.numbers[places] = records.numbers
+        for place, text in zip(places, records.texts, strict=True):
+            stored.texts[place] = text
+        self._changed.add(table.name)
+        self._update(connection, table.name, list(split_pages(stored, table.pages)))
+
+    def seal(self, connection: sa.Connection) -> None:
+        """Sort all heaps into sealed tables."""
         for day, heap in self._heaps.items():
-            number = 0
-            if day in self._sealed:
-                number = self._sealed[day][-1].number
-                count = sa.text(f"SELECT count(*) FROM {self._name(day, number)}")  # noqa: S608 - our own name
-                number += int(connection.scalar(count) or 0) + heap.next > TABLE_ROWS
-            name, of_heap = self._name(day, number), self._name(day)
-            connection.exec_driver_sql(schema.create_statement(self._kind.sealed(name), connection.dialect))
-            connection.exec_driver_sql(
-                f"INSERT INTO {name} SELECT {columns} FROM {of_heap} WHERE true"  # noqa: S608 - our own names
-                f" ORDER BY {', '.join(self._kind.columns[: self._kind.keys])} ON CONFLICT DO NOTHING"
-            )
-            connection.exec_driver_sql(f"DROP TABLE {of_heap}")
-            # In memory is all of a heap of this process, and nothing of what else goes into the table.
-            is_known = heap.places and all(table.number != number for table in self._sealed.get(day, ()))
-            ids = self._save_filter(connection, name, list(heap.places) if is_known else None)
-            sealed[day] = _Sealed(number, ids)
-        return sealed
+            tables = self._sealed.setdefault(day, [])
+            number, parts, merged = tables[-1].number + 1 if tables else 0, [heap.all()], [self._name(day)]
+            rows = len(heap)
+            while tables and tables[-1].rows <= min(MERGED_FACTOR * rows, TABLE_ROWS - rows):
+                table = tables.pop()
+                parts.append(self._read_pages(connection, table, np.arange(table.pages)).all())
+                merged.append(table.name)
+                rows += table.rows
+                self._delete(connection, day, table.number)
+            tables.append(self._make(connection, day, number, Records.join(parts)))
+            for name in merged:
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+        self._heaps = {}
 
-    def follow(self, sealed: dict[int, _Sealed]) -> None:
-        """Know what `seal` did."""
-        for day, table in sealed.items():
-            del self._heaps[day]
-            others = [each for each in self._sealed.get(day, ()) if each.number != table.number]
-            self._sealed[day] = [*others, table]
-
-    def names(self, day: int) -> list[str]:
-        """The tables of a day."""
-        sealed = [self._name(day, table.number) for table in self._sealed.get(day, ())]
-        return sealed + ([self._name(day)] if day in self._heaps else [])
+    def _make(self, connection: sa.Connection, day: int, number: int, records: Records) -> Sealed:
+        name, rows = self._name(day, number), len(records)
+        records = sort_records(records)
+        table = Sealed(name, day, number, rows, count_pages(rows), IdFilter.of(records.halves))
+        self._create(connection, name)
+        self._write(connection, name, list(split_pages(records, table.pages)))
+        key = {"kind": self.kind.name, "day": day, "number": number}
+        values = {"rows": rows, "pages": table.pages, "ids": table.ids.encode()}
+        connection.execute(schema.sealed.insert(), key | values)
+        return table
 
     def forget(self, connection: sa.Connection, before: int) -> None:
         """Drop the tables of days before the given one."""
         for day in [day for day in self.days() if day < before]:
-            for name in self.names(day):
-                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
-                connection.execute(sa.delete(schema.id_filters).where(schema.id_filters.c.name == name))
-            self._heaps.pop(day, None)
-            self._sealed.pop(day, None)
+            names = [table.name for table in self._sealed.pop(day, ())]
+            if self._heaps.pop(day, None) is not None:
+                names.append(self._name(day))
+            for name in names:
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+            self._delete(connection, day)
+
+    def _delete(self, connection: sa.Connection, day: int, number: int | None = None) -> None:
+        """What is known of the sealed tables of a day, or of one of them."""
+        columns = schema.sealed.c
+        chosen = sa.and_(columns.kind == self.kind.name, columns.day == day)
+        if number is not None:
+            chosen = sa.and_(chosen, columns.number == number)
+        connection.execute(sa.delete(schema.sealed).where(chosen))
+
+    def _read_heap(self, connection: sa.Connection, name: str) -> Heap:
+        heap = Heap(np.empty(0, self.kind.dtype))
+        for numbers, texts in _fetch(connection, f"SELECT numbers, texts FROM {name} ORDER BY n"):  # noqa: S608
+            heap.append(Encoded(np.frombuffer(numbers, self.kind.dtype), texts).all())
+        return heap
+
+    def _read_pages(self, connection: sa.Connection, table: Sealed, pages: Ints) -> Encoded:
+        """The rows of pages, in ascending order."""
+        return self._decode(self._reader.read(connection, [(table.name, pages)], [table.name]))
+
+    def _decode(self, pages: Sequence[Pages]) -> Encoded:
+        numbers = b"".join([page[0] for page in pages])
+        return Encoded(np.frombuffer(numbers, self.kind.dtype), b"".join([page[1] for page in pages]))
+
+    def _write(self, connection: sa.Connection, name: str, parts: Sequence[tuple[int, bytes, bytes]]) -> None:
+        marks = ", ".join([_mark(connection)] * 3)
+        connection.exec_driver_sql(f"INSERT INTO {name} VALUES ({marks})", parts)  # noqa: S608 - our own name
 
     @staticmethod
-    def _save_filter(connection: sa.Connection, name: str, hashes: Sequence[bytes] | None) -> IdFilter:
-        """A filter of a sealed table's ids, stored with it; they are read from it where nobody knows them."""
-        if hashes is None:
-            rows = _fetch(connection, f"SELECT id_hash FROM {name}")  # noqa: S608 - our own name
-            hashes = [row[0] for row in rows]
-        ids = IdFilter.of(hashes)
-        insert = schema.upsert(schema.id_filters, "payload", connection.dialect.name)
-        connection.execute(insert, {"name": name, "payload": ids.encode()})
-        return ids
+    def _update(connection: sa.Connection, name: str, parts: Sequence[tuple[int, bytes, bytes]]) -> None:
+        mark = _mark(connection)
+        connection.exec_driver_sql(
+            f"UPDATE {name} SET numbers = {mark}, texts = {mark} WHERE n = {mark}",  # noqa: S608 - our own name
+            [(numbers, texts, n) for n, numbers, texts in parts],
+        )
 
-    def _days(self, days: Collection[int] | None) -> list[int]:
-        """Newest first."""
-        return sorted(self.days() if days is None else days, reverse=True)
-
-    def _select(
-        self,
-        connection: sa.Connection,
-        hashes: Sequence[bytes],
-        days: Iterable[int],
-        columns: Sequence[str],
-        *,
-        with_place: bool = False,
-    ) -> Iterator[tuple[int, str, Sequence[tuple[Any, ...]]]]:
-        """Day, table, and columns of its rows of these ids; their place is the last, if asked for."""
-        if not hashes:
-            return
-        probes = Probes.of(hashes)
-        for day in days:
-            heap = self._heaps.get(day)
-            places = set(heap.find(hashes)) if heap is not None else set()
-            if places:
-                wanted = [*columns, "n"] if with_place else columns
-                name = self._name(day)
-                yield day, name, self._read_places(connection, name, wanted, sorted(places))
-            wanted = [*columns, "NULL"] if with_place else columns
-            for table in self._sealed.get(day, ()):
-                numbers = table.ids.find(probes)
-                if numbers:
-                    name = self._name(day, table.number)
-                    some = sorted({hashes[number] for number in numbers})  # neighbours share pages
-                    yield day, name, self._read_ids(connection, name, wanted, some)
+    def _keys(self, records: Records) -> list[tuple[Any, ...]]:
+        return list(zip(*(records.numbers[name].tolist() for name in self.kind.keys), strict=True))
 
     @staticmethod
-    def _read_places(
-        connection: sa.Connection, name: str, columns: Sequence[str], places: Sequence[int]
-    ) -> Sequence[tuple[Any, ...]]:
-        """Columns of the rows with these numbers of a heap."""
-        select = f"SELECT {', '.join(columns)} FROM {name}"  # noqa: S608 - our own names
-        if connection.dialect.name == "sqlite":
-            query = f"{select} WHERE n IN (SELECT value FROM json_each(?))"  # noqa: S608
-            return _fetch(connection, query, (orjson.dumps(places).decode(),))
-        return _fetch(connection, f"{select} WHERE n = ANY(%s)", (places,))
-
-    @staticmethod
-    def _read_ids(
-        connection: sa.Connection, name: str, columns: Sequence[str], ids: Sequence[bytes]
-    ) -> Sequence[tuple[Any, ...]]:
-        """Columns of the rows with these distinct ids of a sealed table.
-
-        However many they are, it is one statement: to prepare another takes as long as to find a hundred.
-        """
-        select = f"SELECT {', '.join(columns)} FROM"
-        if connection.dialect.name == "sqlite":
-            query = f"{select} json_each(?) CROSS JOIN {name} ON id_hash = substr(?, value, {ID_BYTES})"
-            starts = [*range(1, len(ids) * ID_BYTES, ID_BYTES)]
-            return _fetch(connection, query, (orjson.dumps(starts).decode(), b"".join(ids)))
-        return _fetch(connection, f"{select} {name} WHERE id_hash = ANY(%s)", (ids,))
+    def _create(connection: sa.Connection, name: str) -> None:
+        connection.exec_driver_sql(schema.create_statement(schema.record_table(name), connection.dialect))
 
     def _name(self, day: int, number: int | None = None) -> str:
-        return f"{self._kind.prefix}{day}" if number is None else f"{self._kind.prefix}{day}_{number}"
-
-    @staticmethod
-    def _mark(connection: sa.Connection) -> str:
-        return "?" if connection.dialect.name == "sqlite" else "%s"
+        return f"{self.kind.name}_{day}" if number is None else f"{self.kind.name}_{day}_{number}"
 
 
-def _fetch(
-    connection: sa.Connection, query: str, parameters: tuple[Any, ...] | None = None
-) -> Sequence[tuple[Any, ...]]:
+def _mark(connection: sa.Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+def _fetch(connection: sa.Connection, query: str, parameters: tuple[Any, ...] | None = None) -> Sequence[Any]:
     """All rows as the driver gives them; SQLAlchemy's own take as long again as the database."""
     cursor = connection.exec_driver_sql(query, parameters).cursor
     assert cursor is not None

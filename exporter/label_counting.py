@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from exporter.arrays import Floats
-from exporter.columns import encode_texts
 from exporter.commit import Commit
 from exporter.config import Settings
 from exporter.fleet import Binning, Totals, Version
@@ -24,7 +23,7 @@ def count_joined(
 ) -> None:
     """Add what a join changes to a commit; nothing of versions that are followed no more: see `let_go`."""
     for changed, sign in ((joined.removed, -1), (joined.added, 1), (joined.first, 1)):
-        for key, pairs in changed.by_version():
+        for key, pairs in Pairs.join(changed).by_version() if changed else ():
             version = find_version(key)
             if version is None:
                 continue
@@ -42,7 +41,7 @@ def count_joined(
 
 def _delays(version: Version, pairs: Pairs) -> Totals:
     """How long after their predictions labels came."""
-    delays = np.maximum(0.0, np.array(pairs.known_at) - pairs.times)
+    delays = np.maximum(0.0, pairs.known_at - pairs.times)
     buckets = np.bincount(np.searchsorted(LABEL_DELAY_BOUNDS, delays), minlength=len(LABEL_DELAY_BOUNDS) + 1)
     return Totals(
         values=np.zeros(len(version.live.totals.values), np.int64),
@@ -65,40 +64,36 @@ def fold_pairs(binning: Binning, pairs: Pairs, settings: Settings, sign: int = 1
         return {}
     times = pairs.times
     if binning.maturation_seconds:
-        inside = np.array(pairs.known_at) - times <= binning.maturation_seconds
+        inside = pairs.known_at - times <= binning.maturation_seconds
         if not inside.all():
-            pairs, times = pairs.take(np.flatnonzero(inside).tolist()), times[inside]
+            pairs, times = pairs.take(np.flatnonzero(inside)), times[inside]
             if not pairs:
                 return {}
-    _, _, _, predictions, score, scores, _ = zip(*pairs.predictions, strict=True)
     return fold_outcomes(
         binning.layout,
-        encode_texts(pairs.labels),
-        encode_texts(predictions),
-        _scores(binning.layout, predictions, score, scores),
+        pairs.outcomes,
+        pairs.outputs,
+        _scores(binning.layout, pairs),
         coarse_starts(times, settings.coarse_seconds),
         sign,
     )
 
 
-def _scores(
-    layout: OutcomeLayout,
-    predictions: Sequence[str | None],
-    score: Sequence[float | None],
-    scores: Sequence[str | None],
-) -> Floats | None:
+def _scores(layout: OutcomeLayout, pairs: Pairs) -> Floats | None:
     """The scores of predictions as `fold_outcomes` takes them."""
-    single = np.array(score, np.float64)  # None is NaN
-    several = [place for place, text in enumerate(scores) if text is not None]
-    if several and layout.classifies:
-        found = class_scores([parse_scores(scores[place] or "") for place in several], layout.classes)
+    single, several = pairs.score, pairs.scores
+    places = np.flatnonzero(several.codes >= 0)
+    if len(places) and layout.classifies:
+        texts = several.rows()
+        found = class_scores([parse_scores(texts[place] or "") for place in places.tolist()], layout.classes)
         if layout.task == "binary":
-            single[several] = found[:, layout.positive]
+            single[places] = found[:, layout.positive]
         else:
-            matrix = np.full((len(predictions), len(layout.classes)), np.nan)
-            matrix[several] = found
+            matrix = np.full((len(pairs), len(layout.classes)), np.nan)
+            matrix[places] = found
+            outputs = pairs.outputs.rows()
             for place in np.flatnonzero(~np.isnan(single)).tolist():  # of the predicted class alone
-                index = layout.class_index.get(predictions[place] or "")
+                index = layout.class_index.get(outputs[place] or "")
                 if index is not None:
                     matrix[place, index] = single[place]
             return matrix

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from dataclasses import replace
+from typing import NamedTuple
 
+import numpy as np
 import sqlalchemy as sa
 
 from exporter import schema
+from exporter.arrays import Ints
 from exporter.id_tables import Found
-from exporter.pairs import JOINED_COLUMNS, StoredPrediction
-from exporter.schema import LabelRow
+from exporter.records import Records
+from exporter.schema import LABELS, LabelRow
 from exporter.transaction import Transaction
 
-LABELS_AT_ONCE = 5_000
 
-StoredLabel: TypeAlias = Found[LabelRow]
+class StoredLabel(NamedTuple):
+    """A label, and where it was found: `place` is its number there."""
+
+    row: LabelRow
+    found: Found
+    place: int
 
 
 class LabelTables:
@@ -30,33 +37,47 @@ class LabelTables:
 
     def find_labels(self, hashes: Sequence[bytes]) -> dict[bytes, StoredLabel]:
         """The labels of these ids, where there are any."""
-        return {found.row.id_hash: found for found in self._labels.find(self._connection, hashes)}
+        found = self._labels.find(self._connection, hashes)
+        rows = LABELS.unpack(found.records)
+        return {row.id_hash: StoredLabel(row, found, place) for place, row in enumerate(rows)}
 
-    def find_latest(self, hashes: Sequence[bytes]) -> list[StoredPrediction]:
-        """Of each id, and of each version that scored it, the latest prediction."""
-        rows = self._predictions.find_rows(self._connection, hashes, JOINED_COLUMNS)  # newest day first
-        distinct = {row[0] for row in rows}
-        if len(distinct) < len(rows):  # several versions scored an id, or it came on several days
-            rows = list({row[:2]: row for row in reversed(rows)}.values())
-        return rows
+    def find_latest(self, hashes: Sequence[bytes]) -> tuple[Ints, Records]:
+        """Of each of these distinct ids, and of each version that scored it, the latest prediction.
 
-    def all_labels(self, model: str) -> Iterator[list[LabelRow]]:
+        Returns:
+            (predictions,) which of the ids each has, and the predictions.
+        """
+        found = self._predictions.find(self._connection, hashes)
+        numbers, records = found.numbers, found.records
+        if len(np.unique(numbers)) < len(numbers):  # scored by several versions, or on several days
+            keys = np.stack([numbers, records.numbers["version_id"]])
+            newest_first = np.argsort(-found.days, kind="stable")
+            _, latest = np.unique(keys[:, newest_first], axis=1, return_index=True)
+            numbers, records = numbers[newest_first[latest]], records.take(newest_first[latest])
+        return numbers, records
+
+    def all_labels(self, model: str) -> Iterator[Records]:
         """All labels of a model, some at a time."""
         model_id = self.model_id(model)
         for day in self._labels.days():
-            for name in self._labels.names(day):
-                query = f"SELECT {', '.join(LabelRow._fields)} FROM {name} WHERE model_id = {model_id}"  # noqa: S608
-                rows = self._connection.exec_driver_sql(query, execution_options={"stream_results": True})
-                for part in rows.partitions(LABELS_AT_ONCE):
-                    yield [LabelRow(bytes(row[0]), row[1], row[2], row[3], bool(row[4])) for row in part]
+            for labels in self._labels.read(self._connection, day):
+                inside = np.flatnonzero(labels.numbers["model_id"] == model_id)
+                if len(inside):
+                    yield labels.take(inside)
 
-    def insert(self, day: int, rows: Sequence[tuple[bytes, int, str, float, bool]]) -> None:
-        """Keep labels, as in a `LabelRow`, of ids that had none."""
-        self._labels.insert(self._connection, day, rows)
+    def insert(self, day: int, labels: Records) -> None:
+        """Keep labels of ids that had none."""
+        self._labels.insert(self._connection, day, labels)
 
     def update(self, labels: Sequence[StoredLabel]) -> None:
         """Write labels that are there already anew: another value, or matched now."""
-        self._labels.replace(self._connection, labels)
+        together = defaultdict[int, list[StoredLabel]](list)
+        for label in labels:
+            together[id(label.found)].append(label)
+        for some in together.values():
+            found = some[0].found.take(np.array([label.place for label in some]))
+            records = LABELS.pack_rows([label.row for label in some])
+            self._labels.replace(self._connection, replace(found, records=records))
 
     def model_id(self, name: str) -> int:
         """The small number by which labels name their model."""
@@ -76,15 +97,12 @@ class LabelTables:
 
 def count_unmatched(transaction: Transaction, day: int) -> dict[str, int]:
     """Labels of a day that met no prediction, by model."""
-    models, counts = schema.models, Counter[str]()
-    for name in transaction.labels.names(day):
-        table = sa.table(name, sa.column("model_id"), sa.column("matched", sa.Boolean))
-        query = (
-            sa.select(models.c.name, sa.func.count())
-            .join_from(table, models, table.c.model_id == models.c.id)
-            .where(~table.c.matched)
-            .group_by(models.c.name)
-        )
-        for model, count in transaction.connection.execute(query):
-            counts[model] += int(count)
-    return dict(counts)
+    counts = np.zeros(0, np.int64)
+    for labels in transaction.labels.read(transaction.connection, day):
+        unmatched = labels.numbers["model_id"][~labels.numbers["matched"]]
+        more = np.bincount(unmatched, minlength=len(counts))
+        more[: len(counts)] += counts
+        counts = more
+    rows = transaction.connection.execute(sa.select(schema.models.c.id, schema.models.c.name))
+    names = {row.id: row.name for row in rows}
+    return {names[int(model)]: int(counts[model]) for model in np.flatnonzero(counts)}

@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from exporter.arrays import Ints
 from exporter.fleet import Fleet
 from exporter.identity import id_hashes
 from exporter.label_samples import LabelBatch
 from exporter.label_tables import LabelTables, StoredLabel
-from exporter.pairs import Joined, StoredPrediction
-from exporter.schema import DAY_SECONDS, LabelRow, PredictionRow
+from exporter.pairs import Joined, Pairs
+from exporter.records import ID_BYTES, Records
+from exporter.schema import DAY_SECONDS, LABELS, PREDICTIONS, LabelRow, PredictionRow
 
 
 @dataclass(frozen=True)
@@ -84,88 +85,89 @@ class Joining:
 
     def __init__(self, tables: LabelTables, now: float) -> None:
         self._tables = tables
-        self._now = now
+        self._day = int(now // DAY_SECONDS)
         self._labelled: dict[bytes, StoredLabel] = {}
-        self._before: dict[tuple[bytes, int], StoredPrediction] = {}
+        self._before: dict[tuple[bytes, int], PredictionRow] = {}
         self.joined = Joined()
 
     def expect(self, hashes: Sequence[bytes]) -> None:
         """Say which ids the commit is about to write predictions of, before it does."""
         self._labelled = self._tables.find_labels(hashes)
-        self._before = {row[:2]: row for row in self._tables.find_latest(list(self._labelled))}
+        self._before = {row[:2]: row for row in self._find_latest()}
 
     def meet_predictions(self) -> None:
         """The predictions are written: those whose label was there already are joined now."""
-        met = dict[bytes, StoredLabel]()
-        for row in self._tables.find_latest(list(self._labelled)):
-            stored = met[row[0]] = self._labelled[row[0]]
+        pairs, met = _Gathered(), dict[bytes, StoredLabel]()
+        for row in self._find_latest():
+            stored = met[row.id_hash] = self._labelled[row.id_hash]
             before = self._before.get(row[:2])
-            if before == row:
-                continue
-            if before is not None:
-                self.joined.removed.add(before, stored.row.label, stored.row.at)
-            joined = self.joined.first if before is None else self.joined.added
-            joined.add(row, stored.row.label, stored.row.at)
+            if before is None:
+                pairs.first.append((row, stored.row))
+            elif _joined_part(before) != _joined_part(row):
+                pairs.removed.append((before, stored.row))
+                pairs.added.append((row, stored.row))
+        pairs.add_to(self.joined)
         now_matched = [stored for stored in met.values() if not stored.row.matched]
         self._tables.update([each._replace(row=each.row._replace(matched=True)) for each in now_matched])
 
-    def add_anonymous(self, prediction: PredictionRow, label: str) -> None:
-        """A row without an id that brought its label along."""
-        self.joined.first.add(prediction.stored, label, prediction.at)
+    def add_anonymous(self, labelled: Sequence[tuple[PredictionRow, str]]) -> None:
+        """Rows without an id that brought their labels along."""
+        named = [(row._replace(id_hash=bytes(ID_BYTES)), label) for row, label in labelled]
+        first = [(row, LabelRow(row.id_hash, 0, label, row.at, True)) for row, label in named]
+        _Gathered(first).add_to(self.joined)
 
     def take(self, requests: Sequence[PreparedLabels]) -> list[LabelAnswer]:
         """Keep labels and join them with the predictions that are there."""
         hashes = [hashed for request in requests for hashed in request.hashes]
-        place_of = dict(zip(hashes, range(len(hashes)), strict=True))  # of the last, where one comes again
-        stored = self._tables.find_labels(list(place_of))
-        predictions = self._tables.find_latest(list(place_of))
-        if stored or len(place_of) < len(hashes):
-            return self._take_known(requests, stored, predictions)
-        return self._take_new(requests, place_of, predictions)
+        distinct = list(dict.fromkeys(hashes))
+        stored = self._tables.find_labels(distinct)
+        numbers, predictions = self._tables.find_latest(distinct)
+        if stored or len(distinct) < len(hashes):
+            rows = zip(numbers.tolist(), PREDICTIONS.unpack(predictions), strict=True)
+            by_id = defaultdict[bytes, list[PredictionRow]](list)
+            for number, row in rows:
+                by_id[distinct[number]].append(row)
+            return self._take_known(requests, stored, by_id)
+        return self._take_new(requests, numbers, predictions)
 
     def _take_new(
-        self,
-        requests: Sequence[PreparedLabels],
-        place_of: Mapping[bytes, int],
-        predictions: Sequence[StoredPrediction],
+        self, requests: Sequence[PreparedLabels], numbers: Ints, predictions: Records
     ) -> list[LabelAnswer]:
-        """Labels that all are the first of their ids, as nearly always."""
-        labels = [label for request in requests for label in request.labels]
-        at = [moment for request in requests for moment in request.at]
-        places = [place_of[row[0]] for row in predictions]
-        self.joined.first.extend(predictions, [labels[k] for k in places], [at[k] for k in places])
-        matched = np.zeros(len(labels), np.bool_)
-        matched[places] = True
-        answers, rows, start = [], list[tuple[bytes, int, str, float, bool]](), 0
-        for request in requests:
-            own = matched[start : start + request.rows]
-            met = int(own.sum())
-            answers.append(LabelAnswer(met, request.rows - met, 0, 0))
-            model_ids = repeat(self._tables.model_id(request.model), request.rows) if request.rows else ()
-            rows += zip(request.hashes, model_ids, request.labels, request.at, own.tolist(), strict=True)
-            start += request.rows
-        self._insert(rows)
-        return answers
+        """Labels that all are the first of their ids, as nearly always; `numbers` are those of the labels
+        that `predictions` met."""
+        rows = [request.rows for request in requests]
+        matched = np.zeros(sum(rows), np.bool_)
+        matched[numbers] = True
+        labels = LABELS.pack(
+            id_hash=[hashed for request in requests for hashed in request.hashes],
+            model_id=np.repeat([self._model_id(request) for request in requests], rows),
+            label=[label for request in requests for label in request.labels],
+            at=[moment for request in requests for moment in request.at],
+            matched=matched,
+        )
+        self._tables.insert(self._day, labels)
+        if len(numbers):
+            self.joined.first.append(Pairs(predictions, labels.take(numbers)))
+        ends = np.cumsum(rows).tolist()
+        met = [int(matched[end - count : end].sum()) for count, end in zip(rows, ends, strict=True)]
+        return [LabelAnswer(some, count - some, 0, 0) for some, count in zip(met, rows, strict=True)]
 
     def _take_known(
         self,
         requests: Sequence[PreparedLabels],
         stored: Mapping[bytes, StoredLabel],
-        predictions: Sequence[StoredPrediction],
+        predictions: Mapping[bytes, Sequence[PredictionRow]],
     ) -> list[LabelAnswer]:
         """Labels of which some came before, or come twice."""
-        by_id = defaultdict[bytes, list[StoredPrediction]](list)
-        for row in predictions:
-            by_id[row[0]].append(row)
         current = {hashed: label.row for hashed, label in stored.items()}
         answers = []
         for request in requests:
-            model_id = self._tables.model_id(request.model) if request.rows else 0
+            model_id = self._model_id(request)
             accepted = unmatched = corrections = duplicates = 0
             for hashed, label, at in zip(request.hashes, request.labels, request.at, strict=True):
                 known = current.get(hashed)
                 if known is None:
-                    matched = hashed in by_id
+                    matched = hashed in predictions
                     current[hashed] = LabelRow(hashed, model_id, label, at, matched)
                     accepted += matched
                     unmatched += not matched
@@ -175,29 +177,57 @@ class Joining:
                     current[hashed] = known._replace(label=label)
                     corrections += 1
             answers.append(LabelAnswer(accepted, unmatched, corrections, duplicates))
-        self._keep(stored, current, by_id)
+        self._keep(stored, current, predictions)
         return answers
 
     def _keep(
         self,
         stored: Mapping[bytes, StoredLabel],
         current: Mapping[bytes, LabelRow],
-        predictions: Mapping[bytes, Sequence[StoredPrediction]],
+        predictions: Mapping[bytes, Sequence[PredictionRow]],
     ) -> None:
-        new, changed = [], []
+        pairs, new, changed = _Gathered(), [], []
         for hashed, row in current.items():
             before = stored.get(hashed)
             if before is None:
                 new.append(row)
-                for prediction in predictions.get(hashed, ()):
-                    self.joined.first.add(prediction, row.label, row.at)
+                pairs.first += [(prediction, row) for prediction in predictions.get(hashed, ())]
             elif before.row != row:
                 changed.append(before._replace(row=row))
                 for prediction in predictions.get(hashed, ()):
-                    self.joined.removed.add(prediction, before.row.label, before.row.at)
-                    self.joined.added.add(prediction, row.label, row.at)
-        self._insert(new)
+                    pairs.removed.append((prediction, before.row))
+                    pairs.added.append((prediction, row))
+        pairs.add_to(self.joined)
+        self._tables.insert(self._day, LABELS.pack_rows(new))
         self._tables.update(changed)
 
-    def _insert(self, rows: Sequence[tuple[bytes, int, str, float, bool]]) -> None:
-        self._tables.insert(int(self._now // DAY_SECONDS), rows)
+    def _find_latest(self) -> list[PredictionRow]:
+        """The latest predictions of those ids whose label was there already."""
+        return PREDICTIONS.unpack(self._tables.find_latest(list(self._labelled))[1])
+
+    def _model_id(self, request: PreparedLabels) -> int:
+        return self._tables.model_id(request.model) if request.rows else 0
+
+
+@dataclass
+class _Gathered:
+    """Pairs that come one by one, before they are put in columns."""
+
+    first: list[tuple[PredictionRow, LabelRow]] = field(default_factory=list)
+    added: list[tuple[PredictionRow, LabelRow]] = field(default_factory=list)
+    removed: list[tuple[PredictionRow, LabelRow]] = field(default_factory=list)
+
+    def add_to(self, joined: Joined) -> None:
+        for rows, pairs in (
+            (self.first, joined.first),
+            (self.added, joined.added),
+            (self.removed, joined.removed),
+        ):
+            if rows:
+                predictions, labels = zip(*rows, strict=True)
+                pairs.append(Pairs(PREDICTIONS.pack_rows(predictions), LABELS.pack_rows(labels)))
+
+
+def _joined_part(row: PredictionRow) -> PredictionRow:
+    """What counts of a prediction that is joined: not what its features were."""
+    return row._replace(payload=0)

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import TypeAlias
+from functools import cached_property
 
 import numpy as np
 
-from exporter.arrays import Floats
+from exporter.arrays import Floats, Ints
+from exporter.columns import Texts
+from exporter.records import Records, TextRow
+from exporter.schema import LABELS, PREDICTIONS
 
-# Values of `JOINED_COLUMNS`. As plain tuples: named ones take as long to make as the database to read.
-StoredPrediction: TypeAlias = tuple[bytes, int, float, str | None, float | None, str | None, str | None]
-JOINED_COLUMNS = ("id_hash", "version_id", "at", "prediction", "score", "scores", "segments")
+_PREDICTION, _SCORES, _SEGMENTS = map(PREDICTIONS.text_fields.index, ("prediction", "scores", "segments"))
+_LABEL = LABELS.text_fields.index("label")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pairs:
-    """`predictions` (pairs,), `labels` (pairs,) of them, and when each became known: `known_at` (pairs,)."""
+    """`predictions` (pairs,) and `labels` (pairs,), as they are stored."""
 
-    predictions: list[StoredPrediction] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    known_at: list[float] = field(default_factory=list)
+    predictions: Records
+    labels: Records
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -32,49 +31,76 @@ class Pairs:
     @property
     def times(self) -> Floats:
         """(pairs,) when each prediction was made, in seconds since the epoch."""
-        return np.fromiter(
-            map(itemgetter(JOINED_COLUMNS.index("at")), self.predictions), np.float64, len(self)
-        )
+        times: Floats = self.predictions.numbers["at"]
+        return times
 
-    def add(self, prediction: StoredPrediction, label: str, known_at: float) -> None:
-        self.predictions.append(prediction)
-        self.labels.append(label)
-        self.known_at.append(known_at)
+    @property
+    def known_at(self) -> Floats:
+        """(pairs,) since when each label is known, in seconds since the epoch."""
+        known_at: Floats = self.labels.numbers["at"]
+        return known_at
 
-    def extend(
-        self, predictions: Iterable[StoredPrediction], labels: Iterable[str], known_at: Iterable[float]
-    ) -> None:
-        self.predictions.extend(predictions)
-        self.labels.extend(labels)
-        self.known_at.extend(known_at)
+    @property
+    def outcomes(self) -> Texts:
+        """(pairs,) what came true."""
+        return _column(LABELS.text_rows(self.labels), _LABEL)
 
-    def take(self, places: Sequence[int]) -> Pairs:
+    @property
+    def outputs(self) -> Texts:
+        """(pairs,) what was predicted."""
+        return _column(self._texts, _PREDICTION)
+
+    @property
+    def score(self) -> Floats:
+        """(pairs,) the one score of each prediction that has one, else NaN."""
+        score: Floats = self.predictions.numbers["score"].copy()
+        return score
+
+    @property
+    def scores(self) -> Texts:
+        """(pairs,) the scores of each prediction that has several."""
+        return _column(self._texts, _SCORES)
+
+    def take(self, places: Ints) -> Pairs:
         """The pairs at the given places."""
-        return Pairs(
-            [self.predictions[place] for place in places],
-            [self.labels[place] for place in places],
-            [self.known_at[place] for place in places],
-        )
+        return Pairs(self.predictions.take(places), self.labels.take(places))
 
     def by_version(self) -> Iterator[tuple[int, Pairs]]:
         """The pairs of each version that predicted, with its key."""
-        versions = list(map(itemgetter(JOINED_COLUMNS.index("version_id")), self.predictions))
-        distinct = set(versions)
-        if len(distinct) == 1:  # as nearly always
-            yield distinct.pop(), self
-            return
+        versions = self.predictions.numbers["version_id"]
+        distinct = np.unique(versions).tolist()
         for version in distinct:
-            yield version, self.take([place for place, each in enumerate(versions) if each == version])
+            yield version, self if len(distinct) == 1 else self.take(np.flatnonzero(versions == version))
 
     def by_segment(self) -> dict[str, Pairs]:
         """The pairs of each segment by its name; a prediction says which it was in."""
-        texts = list(map(itemgetter(JOINED_COLUMNS.index("segments")), self.predictions))
-        names: dict[str | None, list[str]] = {text: json.loads(text) if text else [] for text in set(texts)}
-        places: dict[str, list[int]] = defaultdict(list)
-        for place, text in enumerate(texts):
-            for name in names[text]:
-                places[name].append(place)
-        return {name: self.take(inside) for name, inside in places.items()}
+        segments = _column(self._texts, _SEGMENTS)
+        inside: dict[str, list[int]] = {}
+        for code, names in enumerate(segments.texts):
+            for name in json.loads(names) if names else ():
+                inside.setdefault(name, []).append(code)
+        return {
+            name: self.take(np.flatnonzero(np.isin(segments.codes, codes))) for name, codes in inside.items()
+        }
+
+    @staticmethod
+    def join(parts: Sequence[Pairs]) -> Pairs:
+        """All pairs of several, at least one, in order."""
+        return Pairs(
+            Records.join([part.predictions for part in parts]), Records.join([part.labels for part in parts])
+        )
+
+    @cached_property
+    def _texts(self) -> tuple[Ints, list[TextRow]]:
+        return PREDICTIONS.text_rows(self.predictions)
+
+
+def _column(rows: tuple[Ints, list[TextRow]], place: int) -> Texts:
+    """One of the texts of rows, of `RecordKind.text_rows`."""
+    codes, distinct = rows
+    texts = [row[place] for row in distinct]
+    missing = np.array([text is None for text in texts], np.bool_)
+    return Texts(np.where(missing[codes], -1, codes), [text or "" for text in texts])
 
 
 @dataclass
@@ -82,6 +108,6 @@ class Joined:
     """What a commit changes: pairs whose label is the first of its id, others that are there now, and those
     that are not any more."""
 
-    first: Pairs = field(default_factory=Pairs)
-    added: Pairs = field(default_factory=Pairs)
-    removed: Pairs = field(default_factory=Pairs)
+    first: list[Pairs] = field(default_factory=list)
+    added: list[Pairs] = field(default_factory=list)
+    removed: list[Pairs] = field(default_factory=list)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.arrays import Floats, Ints
-from exporter.pairs import StoredPrediction
+from exporter.records import RecordKind
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FINE, COARSE = 0, 1  # families of aggregates
 DAY_SECONDS = 86400
-_Row = TypeVar("_Row")
 
 metadata = sa.MetaData()
 meta = sa.Table(
@@ -96,11 +94,15 @@ spool = sa.Table(
     sa.Column("row_numbers", sa.LargeBinary, nullable=False),
     sa.Column("times", sa.LargeBinary, nullable=False),
 )
-id_filters = sa.Table(
-    "id_filters",
+sealed = sa.Table(
+    "sealed_tables",
     metadata,
-    sa.Column("name", sa.String, primary_key=True),  # of the table
-    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("pages", sa.Integer, nullable=False),
+    sa.Column("ids", sa.LargeBinary, nullable=False),  # see IdFilter
 )
 audit = sa.Table(
     "audit",
@@ -118,7 +120,7 @@ audit = sa.Table(
 
 
 class PredictionRow(NamedTuple):
-    """What is kept of a prediction with an id: what a label will need. The fields are the table's columns."""
+    """What is kept of a prediction with an id: what a label will need."""
 
     id_hash: bytes
     version_id: int
@@ -126,25 +128,12 @@ class PredictionRow(NamedTuple):
     at: float
     prediction: str | None
     score: float | None
-    scores: str | None = None
-    segments: str | None = None
-
-    @property
-    def stored(self) -> StoredPrediction:
-        """What is read of it to be joined."""
-        return (
-            self.id_hash,
-            self.version_id,
-            self.at,
-            self.prediction,
-            self.score,
-            self.scores,
-            self.segments,
-        )
+    scores: str | None = None  # of several classes, see ClassScores.text
+    segments: str | None = None  # see segments_of_rows
 
 
 class LabelRow(NamedTuple):
-    """A label as it is kept. The fields are the table's columns.
+    """A label as it is kept.
 
     `at` is when its first value became known: a correction mends what was counted then. `matched` is whether
     a prediction with its id was there.
@@ -157,69 +146,31 @@ class LabelRow(NamedTuple):
     matched: bool
 
 
-@dataclass(frozen=True)
-class IdKind(Generic[_Row]):
-    """A kind of rows that are found by id, in tables of one UTC day, numbered from 1970; see `IdTables`.
-
-    Tables are named `prefix` and the day. The first `keys` of the columns are distinct.
-    """
-
-    prefix: str
-    make: Callable[[Iterable[Any]], _Row]
-    column_types: tuple[tuple[str, Any, bool], ...]  # name, type, whether it may be missing
-    keys: int
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(name for name, _, _ in self.column_types)
-
-    @lru_cache(maxsize=64)  # noqa: B019 - there are two kinds, for good
-    def heap(self, name: str) -> sa.Table:
-        """Rows in the order of their arrival, `n`."""
-        number = sa.Column(
-            "n", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
-        )
-        return sa.Table(name, sa.MetaData(), *self._columns(0), number)
-
-    @lru_cache(maxsize=64)  # noqa: B019
-    def sealed(self, name: str) -> sa.Table:
-        """Rows in the order of their keys."""
-        return sa.Table(name, sa.MetaData(), *self._columns(self.keys), sqlite_with_rowid=False)
-
-    def _columns(self, keys: int) -> list[sa.Column[Any]]:
-        return [
-            sa.Column(name, kind, nullable=missing, primary_key=place < keys, autoincrement=False)
-            for place, (name, kind, missing) in enumerate(self.column_types)
-        ]
-
-
-PREDICTIONS = IdKind(
-    prefix="predictions_",
-    make=PredictionRow._make,
-    column_types=(
-        ("id_hash", sa.LargeBinary(16), False),
-        ("version_id", sa.Integer, False),
-        ("payload", sa.BigInteger, False),
-        ("at", sa.Float, False),
-        ("prediction", sa.String, True),
-        ("score", sa.Float, True),
-        ("scores", sa.String, True),  # of several classes, see ClassScores.text
-        ("segments", sa.String, True),  # see segments_of_rows
-    ),
-    keys=2,
+PREDICTIONS = RecordKind(
+    name="predictions",
+    row=PredictionRow,
+    formats=(("version_id", "<i4"), ("payload", "<i8"), ("at", "<f8"), ("score", "<f8")),
+    keys=("id_hash", "version_id"),
 )
-LABELS = IdKind(
-    prefix="labels_",
-    make=LabelRow._make,
-    column_types=(
-        ("id_hash", sa.LargeBinary(16), False),
-        ("model_id", sa.Integer, False),
-        ("label", sa.String, False),
-        ("at", sa.Float, False),
-        ("matched", sa.Boolean, False),
-    ),
-    keys=1,
+LABELS = RecordKind(
+    name="labels",
+    row=LabelRow,
+    formats=(("model_id", "<i4"), ("at", "<f8"), ("matched", "?")),
+    keys=("id_hash",),
 )
+
+
+@lru_cache(maxsize=64)
+def record_table(name: str) -> sa.Table:
+    """A table of `Records`, some of them a row."""
+    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("n", number, primary_key=True, autoincrement=False),
+        sa.Column("numbers", sa.LargeBinary, nullable=False),
+        sa.Column("texts", sa.LargeBinary, nullable=False),
+    )
 
 
 @lru_cache(maxsize=256)

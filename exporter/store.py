@@ -29,6 +29,7 @@ from exporter.errors import ConfigError, StoreError
 from exporter.id_tables import IdTables
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, decode_outcomes
+from exporter.page_reader import PageReader
 from exporter.reference import Reference, decode_reference
 from exporter.schema import (
     LABELS,
@@ -88,17 +89,16 @@ class Store:
         self._lock_file: IO[str] | None = None
         self._lock_connection: sa.Connection | None = None
         self._owner = uuid4().hex
-        self._predictions, self._labels = IdTables(PREDICTIONS), IdTables(LABELS)
         self._closed = False
         self.lost = False  # whether memory and database may have parted, for good
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
+        self._reader = PageReader(self._engine)
+        self._predictions, self._labels = IdTables(PREDICTIONS, self._reader), IdTables(LABELS, self._reader)
         try:
             self._lock()
             with self._writing() as connection:
                 self._create(connection)
-                self._predictions.open(connection)
-                self._labels.open(connection)
         except BaseException:
             self.close()
             raise
@@ -108,6 +108,7 @@ class Store:
         self._closed = True
         if self._lock_connection is not None:
             self._lock_connection.close()
+        self._reader.close()
         self._engine.dispose()
         if self._lock_file is not None:
             self._lock_file.close()
@@ -116,22 +117,29 @@ class Store:
     def begin(self) -> Iterator[Transaction]:
         """A transaction: committed and on disk when the block ends, undone when it raises. One thread
         uses it: the writer's, once there is one."""
-        connection, committed = None, False
-        try:
-            with self._owning() as connection:
-                yield Transaction(connection, self._predictions, self._labels)
-            committed = True
-        finally:
+        with self._knowing(self._predictions, self._labels), self._owning() as connection:
             for tables in (self._predictions, self._labels):
-                tables.end(connection, committed=committed)
+                tables.begin(connection)
+            yield Transaction(connection, self._predictions, self._labels)
 
     def seal_ids(self) -> None:
         """Sort what was appended since, where it is time to; between transactions, since it takes a while."""
         for tables in (self._predictions, self._labels):
             if tables.full:
-                with self._writing() as connection:
-                    sealed = tables.seal(connection)
-                tables.follow(sealed)
+                with self._knowing(tables), self._writing() as connection:
+                    tables.begin(connection)
+                    tables.seal(connection)
+
+    @contextmanager
+    def _knowing(self, *several: IdTables[Any]) -> Iterator[None]:
+        """Tell tables of ids how the transaction ended that the block is."""
+        committed = False
+        try:
+            yield
+            committed = True
+        finally:
+            for tables in several:
+                tables.end(committed=committed)
 
     def size_bytes(self) -> int:
         """Bytes in use. A file of SQLite's keeps its size when something is deleted, and fills the gaps."""
@@ -388,7 +396,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # a commit survives a power cut, not only a crash of ours
         "busy_timeout=10000",
-        "cache_size=-16384",  # KiB; ids lie anywhere: a larger cache finds them no sooner
+        "cache_size=-4096",  # KiB; ids lie anywhere: a larger cache finds them no sooner
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import sqlalchemy as sa
 
 from exporter import schema
@@ -13,8 +15,18 @@ from exporter.aggregate import Aggregate
 from exporter.id_tables import IdTables
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, encode_outcomes
+from exporter.records import Records
 from exporter.reference import Reference
-from exporter.schema import COARSE, FINE, AuditEntry, LabelRow, PredictionRow, SpooledRequest, upsert
+from exporter.schema import (
+    COARSE,
+    FINE,
+    PREDICTIONS,
+    AuditEntry,
+    LabelRow,
+    PredictionRow,
+    SpooledRequest,
+    upsert,
+)
 
 # Statements of every commit are made once: to make one takes SQLAlchemy longer than to execute it.
 _SET_LAST_PREDICTION = (
@@ -41,31 +53,28 @@ class Transaction:
         Returns:
             The stored payload hash of each row that was there already, by (id_hash, version_id).
         """
-        stored = self.find_predictions(day, [row.id_hash for row in rows])
-        if not stored:  # as nearly always
-            self.predictions.insert(self.connection, day, rows)
-            return {}
-        fresh = [row for row in rows if (row.id_hash, row.version_id) not in stored]
-        self.predictions.insert(self.connection, day, fresh)
-        keys = {(row.id_hash, row.version_id) for row in rows}
-        return {key: payload for key, payload in stored.items() if key in keys}
+        known = self.find_predictions(day, [row.id_hash for row in rows])
+        if known:  # unusual
+            known = {row[:2]: known[row[:2]] for row in rows if row[:2] in known}
+            rows = [row for row in rows if row[:2] not in known]
+        self.predictions.insert(self.connection, day, PREDICTIONS.pack_rows(rows))
+        return known
 
     def find_predictions(self, day: int, hashes: Sequence[bytes]) -> dict[tuple[bytes, int], int]:
         """Payload hash by (id_hash, version_id) of what is stored for the given ids on that day."""
-        found = self.predictions.find(self.connection, hashes, [day])
-        return {(each.row.id_hash, each.row.version_id): each.row.payload for each in found}
+        records = self.predictions.find(self.connection, hashes, [day]).records
+        return dict(zip(_keys(records), records.numbers["payload"].tolist(), strict=True))
 
     def replace_predictions(self, day: int, rows: Sequence[PredictionRow]) -> None:
         """Store rows whose id came again with another payload in place of the earlier ones: labels join the
         latest."""
-        left = {(row.id_hash, row.version_id): row for row in rows}
-        changed = []
-        for found in self.predictions.find(self.connection, [row.id_hash for row in rows], [day]):
-            row = left.pop((found.row.id_hash, found.row.version_id), None)
-            if row is not None:
-                changed.append(found._replace(row=row))
-        self.predictions.replace(self.connection, changed)
-        self.predictions.insert(self.connection, day, list(left.values()))
+        left = {row[:2]: row for row in rows}
+        found = self.predictions.find(self.connection, [row.id_hash for row in rows], [day])
+        changed = [(place, left.pop(key)) for place, key in enumerate(_keys(found.records)) if key in left]
+        inside = found.take(np.array([place for place, _ in changed], np.int64))
+        records = PREDICTIONS.pack_rows([row for _, row in changed])
+        self.predictions.replace(self.connection, replace(inside, records=records))
+        self.predictions.insert(self.connection, day, PREDICTIONS.pack_rows(left.values()))
 
     def put_aggregates(
         self, reference_id: int, family: int, blocks: Mapping[int, Aggregate], segment: str = ""
@@ -202,3 +211,8 @@ class Transaction:
             )
         for tables in (self.predictions, self.labels):
             tables.forget(self.connection, days_before)
+
+
+def _keys(records: Records) -> list[tuple[bytes, int]]:
+    """(id_hash, version_id) of each row."""
+    return list(zip(records.ids, records.numbers["version_id"].tolist(), strict=True))

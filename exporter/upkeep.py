@@ -160,11 +160,9 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
     with store.begin() as transaction:
         tables = LabelTables(transaction)
         for labels in tables.all_labels(version.model):
-            by_id = {label.id_hash: label for label in labels}
-            pairs = Pairs()
-            for row in tables.find_latest(list(by_id)):
-                if row[1] == version.key:
-                    pairs.add(row, by_id[row[0]].label, by_id[row[0]].at)
+            numbers, predictions = tables.find_latest(labels.ids)
+            own = np.flatnonzero(predictions.numbers["version_id"] == version.key)
+            pairs = Pairs(predictions.take(own), labels.take(numbers[own]))
             _add(counted, fold_pairs(binning, pairs, settings))
             for name, inside in pairs_by_segment(binning, pairs).items():
                 _add(by_segment[name], fold_pairs(binning, inside, settings))

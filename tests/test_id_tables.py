@@ -6,16 +6,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter import id_tables, schema
+from exporter import id_pages, id_tables, page_reader
+from exporter.errors import StoreError
 from exporter.id_filters import IdFilter, Probes
-from exporter.id_tables import IdTables
 from exporter.schema import PREDICTIONS, PredictionRow
 from exporter.store import Store
+from exporter.transaction import Transaction
 
 DAY = 20_500
 
@@ -33,13 +35,16 @@ def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a few rows fill them."""
     monkeypatch.setattr(id_tables, "HEAP_ROWS", 5)
     monkeypatch.setattr(id_tables, "TABLE_ROWS", 8)
-    monkeypatch.setattr(id_tables, "INSERT_ROWS", 2)
+    monkeypatch.setattr(id_tables, "PAGES_AT_ONCE", 2)
+    monkeypatch.setattr(id_tables, "IDS_AT_ONCE", 3)
+    monkeypatch.setattr(id_pages, "PAGE_ROWS", 2)
+    monkeypatch.setattr(page_reader, "PAGES_BESIDE", 1)
 
 
 def tables_of(store: Store) -> list[str]:
     with store.begin() as transaction:
         names = sa.inspect(transaction.connection).get_table_names()
-    return sorted(name for name in names if name.startswith(PREDICTIONS.prefix))
+    return sorted(name for name in names if name.startswith("predictions_"))
 
 
 def insert(store: Store, *rows: PredictionRow, day: int = DAY) -> None:
@@ -51,11 +56,30 @@ def insert(store: Store, *rows: PredictionRow, day: int = DAY) -> None:
 def find(store: Store, numbers: list[int], days: list[int] | None = None) -> set[tuple[int, int, int, int]]:
     """Day, number, version and payload of what is there."""
     with store.begin() as transaction:
-        found = transaction.predictions.find(transaction.connection, [hash_of(n) for n in numbers], days)
-        return {
-            (f.day, int.from_bytes(f.row.id_hash[:8], "little"), f.row.version_id, f.row.payload)
-            for f in found
-        }
+        return find_within(transaction, numbers, days)
+
+
+def find_within(
+    transaction: Transaction, numbers: list[int], days: list[int] | None = None
+) -> set[tuple[int, int, int, int]]:
+    hashes = [hash_of(number) for number in numbers]
+    found = transaction.predictions.find(transaction.connection, hashes, days)
+    rows = PREDICTIONS.unpack(found.records)
+    assert [row.id_hash for row in rows] == [hashes[number] for number in found.numbers.tolist()]
+    keys = [
+        (day, int.from_bytes(row.id_hash[:8], "little"), row.version_id, row.payload)
+        for day, row in zip(found.days.tolist(), rows, strict=True)
+    ]
+    assert len(keys) == len(set(keys)), "one was found twice"
+    return set(keys)
+
+
+def read(store: Store, day: int) -> list[tuple[int, int, int]]:
+    """Number, version and payload of every row of a day."""
+    with store.begin() as transaction:
+        parts = list(transaction.predictions.read(transaction.connection, day))
+    rows = [row for part in parts for row in PREDICTIONS.unpack(part)]
+    return sorted((int.from_bytes(row.id_hash[:8], "little"), row.version_id, row.payload) for row in rows)
 
 
 def test_rows_are_found_before_and_after_they_are_sealed(store: Store) -> None:
@@ -67,55 +91,69 @@ def test_rows_are_found_before_and_after_they_are_sealed(store: Store) -> None:
     assert find(store, [3, 4, 5, 6]) == {(DAY, 3, 1, 0), (DAY, 4, 1, 0), (DAY, 5, 1, 0)}
 
 
-def test_a_sealed_table_takes_more_until_it_is_full(store: Store) -> None:
+def test_a_full_table_is_left_alone(store: Store) -> None:
     for first in (0, 5, 10):
         insert(store, *(make_row(n) for n in range(first, first + 5)))
     store.seal_ids()
     assert tables_of(store) == [f"predictions_{DAY}_{number}" for number in range(3)]
-    insert(store, make_row(20), day=DAY + 1)
-    insert(store, *(make_row(n) for n in range(21, 26)), day=DAY + 1)
-    insert(store, make_row(26), make_row(27), day=DAY + 1)
+    assert len(find(store, list(range(20)))) == 15
+
+
+def test_small_tables_are_merged(store: Store) -> None:
+    for number in range(6):  # one row of this day, and what makes the heaps full
+        insert(store, make_row(number))
+        insert(store, *(make_row(100 + 5 * number + k) for k in range(5)), day=DAY + 1)
     store.seal_ids()
-    assert f"predictions_{DAY + 1}_1" not in tables_of(store)
-    assert len(find(store, list(range(30)))) == 15 + 8
+    assert len([name for name in tables_of(store) if name.startswith(f"predictions_{DAY}_")]) < 4
+    assert find(store, list(range(10))) == {(DAY, number, 1, 0) for number in range(6)}
+    assert read(store, DAY) == [(number, 1, 0) for number in range(6)]
 
 
-def test_what_is_open_at_the_end_is_sealed_at_the_start(
+def test_what_is_open_at_the_end_goes_on_after_a_restart(
     store_uri: str, open_store: Callable[[str], Store]
 ) -> None:
     store = open_store(store_uri)
     insert(store, make_row(1), make_row(2))
+    insert(store, make_row(3))
     store.close()
     again = open_store(store_uri)
+    insert(again, make_row(4))
+    assert tables_of(again) == [f"predictions_{DAY}"]
+    assert find(again, [1, 2, 3, 4, 5]) == {(DAY, number, 1, 0) for number in range(1, 5)}
+    insert(again, make_row(5))
+    again.seal_ids()
     assert tables_of(again) == [f"predictions_{DAY}_0"]
-    assert find(again, [1, 2, 3]) == {(DAY, 1, 1, 0), (DAY, 2, 1, 0)}
+    again.close()
+    assert read(open_store(store_uri), DAY) == [(number, 1, 0) for number in range(1, 6)]
 
 
-def test_a_filter_that_is_not_there_is_made(store_uri: str, open_store: Callable[[str], Store]) -> None:
-    store = open_store(store_uri)
-    insert(store, make_row(1))
-    store.close()
-    open_store(store_uri).close()  # seals
-    store = open_store(store_uri)
-    with store.begin() as transaction:
-        transaction.connection.execute(sa.delete(schema.id_filters))
-    store.close()
-    assert find(open_store(store_uri), [1]) == {(DAY, 1, 1, 0)}
-
-
-def test_a_table_that_was_not_committed_is_not_looked_into(store: Store) -> None:
+@pytest.mark.parametrize("before", [0, 1])
+def test_rows_that_were_not_committed_are_not_found(store: Store, before: int) -> None:
+    insert(store, *(make_row(number) for number in range(before)))
     with suppress(ZeroDivisionError), store.begin() as transaction:
-        transaction.insert_predictions(DAY, [make_row(1)])
+        transaction.insert_predictions(DAY, [make_row(1, payload=7)])
+        transaction.replace_predictions(DAY, [make_row(0, payload=7)])
         raise ZeroDivisionError
-    assert find(store, [1]) == set()
+    assert find(store, [0, 1]) == {(DAY, number, 1, 0) for number in range(before)}
     insert(store, make_row(1))
     assert find(store, [1]) == {(DAY, 1, 1, 0)}
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_transaction_finds_what_it_replaced(store: Store, rows: int) -> None:
+    insert(store, *(make_row(number) for number in range(rows)))
+    store.seal_ids()
+    with store.begin() as transaction:
+        transaction.replace_predictions(DAY, [make_row(0, payload=7)])
+        expected = {(DAY, 0, 1, 7)} | {(DAY, number, 1, 0) for number in range(1, rows)}
+        assert find_within(transaction, list(range(9))) == expected
+    assert find(store, list(range(9))) == expected
 
 
 def test_a_seal_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(store, *(make_row(n) for n in range(6)))
     with monkeypatch.context() as patch:
-        patch.setattr(IdTables, "_save_filter", lambda *_: 1 / 0)
+        patch.setattr(id_tables, "split_pages", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.seal_ids()
     assert len(find(store, list(range(6)))) == 6
@@ -124,23 +162,43 @@ def test_a_seal_that_fails_is_tried_again(store: Store, monkeypatch: pytest.Monk
     assert len(find(store, list(range(6)))) == 6
 
 
-def test_days_that_are_forgotten_are_gone_with_their_filters(store: Store) -> None:
+def test_days_that_are_forgotten_are_gone(store_uri: str, open_store: Callable[[str], Store]) -> None:
+    store = open_store(store_uri)
     for day in (DAY, DAY + 1):
         insert(store, *(make_row(n) for n in range(6)), day=day)
     with store.begin() as transaction:
         transaction.predictions.forget(transaction.connection, DAY + 1)
-        filters = transaction.connection.scalars(sa.select(schema.id_filters.c.name)).all()
-    assert {day for day, *_ in find(store, list(range(6)))} == {DAY + 1}
-    assert not [name for name in filters if str(DAY) in name]
+    for each in (store, None):
+        if each is None:
+            store.close()
+        found = find(each or open_store(store_uri), list(range(6)))
+        assert {day for day, *_ in found} == {DAY + 1}
+
+
+def test_a_page_that_cannot_be_read_is_an_error_of_the_store(store: Store) -> None:
+    insert(store, *(make_row(n) for n in range(6)))
+    store.seal_ids()
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE predictions_{DAY}_0")
+    with pytest.raises((StoreError, sa.exc.ProgrammingError)):
+        find(store, [1, 2, 3])
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), unique=True), st.lists(st.integers(0, 2**64 - 1)))
 def test_a_filter_never_denies_an_id_of_its_own(known: list[int], others: list[int]) -> None:
-    ids = IdFilter.decode(IdFilter.of([hash_of(n) for n in known]).encode())
-    if known:
-        assert ids.find(Probes.of([hash_of(n) for n in known])) == list(range(len(known)))
-    if not known and others:
-        assert ids.find(Probes.of([hash_of(n) for n in others])) == []
+    halves = np.array([[n, n] for n in known], np.uint64).reshape(-1, 2)
+    ids = IdFilter.decode(IdFilter.of(halves).encode())
+    assert ids.find(Probes.of([hash_of(n) for n in known])).tolist() == list(range(len(known)))
+    if not known:
+        assert ids.find(Probes.of([hash_of(n) for n in others])).tolist() == []
+
+
+def test_a_filter_seldom_lets_others_through() -> None:
+    random = np.random.default_rng(0)
+    known, others = random.bytes(16 * 50_000), random.bytes(16 * 50_000)
+    ids = IdFilter.of(np.frombuffer(known, "<u8").reshape(-1, 2))
+    found = ids.find(Probes.of([others[k : k + 16] for k in range(0, len(others), 16)]))
+    assert len(found) < 0.003 * 50_000
 
 
 numbers = st.integers(0, 15)
@@ -171,6 +229,8 @@ def test_whatever_happened_a_day_has_each_id_of_a_version_once(
                 with store.begin() as transaction:
                     if action == "replace":
                         transaction.replace_predictions(day, rows)
+                        now = {(*key, payload) for key in keys}
+                        assert now <= find_within(transaction, sorted(chosen), [day])
                     else:
                         known = transaction.insert_predictions(day, rows)
                         assert known == {(hash_of(k[1]), version): truth[k] for k in keys if k in truth}
@@ -183,5 +243,6 @@ def test_whatever_happened_a_day_has_each_id_of_a_version_once(
         for day in range(DAY, DAY + 3):
             expected = {(*key, payload) for key, payload in truth.items() if key[0] == day}
             assert find(store, list(range(16)), [day]) == expected
+            assert read(store, day) == sorted(key[1:] for key in expected)
     finally:
         store.close()

@@ -255,16 +255,15 @@ def test_it_can_be_read_within_a_transaction(store: Store) -> None:
 
 
 def test_a_value_that_the_database_does_not_take_is_no_failure_of_the_store(store: Store) -> None:
-    row = make_prediction(1)._replace(payload="text \ud800")
-    with pytest.raises((sa.exc.DBAPIError, UnicodeEncodeError)):
-        insert(store, row)
+    version = store.ensure_version("fraud", "1", 0)
+    with pytest.raises((sa.exc.DBAPIError, UnicodeEncodeError)), store.begin() as transaction:
+        transaction.set_status(version.key, "text \ud800")
     assert insert(store, make_prediction(1)) == {}
 
 
 def test_an_error_says_nothing_of_what_was_predicted(store: Store) -> None:
-    row = make_prediction(1)._replace(payload=None)
-    with pytest.raises(sa.exc.DBAPIError) as refused:
-        insert(store, row)
+    with pytest.raises(sa.exc.DBAPIError) as refused, store.begin() as transaction:
+        transaction.remember_key(b"k" * 16, None, 0.0)  # type: ignore[arg-type] # NOT NULL
     assert "[parameters:" not in str(refused.value)
 
 

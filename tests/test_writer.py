@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -414,8 +415,7 @@ def test_nor_does_a_value_that_the_database_does_not_take(start: Start, store_ur
     documents = [make_document(make_rows(3, prefix=f"{k}-")) for k in range(3)]
     with rig.held():
         prepared = [rig.prepare(document) for document in documents]
-        rows = prepared[1].parts[0].predictions
-        rows[0] = rows[0]._replace(payload=None)  # NOT NULL
+        prepared[1] = replace(prepared[1], key=b"k" * 16, body=None)  # NOT NULL
         answers = [rig.service.writer.submit(each) for each in prepared]
     assert answers[0].result(TIMEOUT_SECONDS).accepted == 3
     assert answers[2].result(TIMEOUT_SECONDS).accepted == 3

@@ -166,9 +166,10 @@ def arrow_bodies(batches: int, *, ids: bool) -> list[bytes]:
 def preload(path: Path, days: int) -> None:
     """Ids of ten million predictions, evenly over so many days that end today."""
     today = int(time.time() // DAY_SECONDS)
+    store = Store(f"sqlite:///{path}")
     for day in range(today - days + 1, today + 1):
-        write_predictions(path, day, STORED_IDS // days, seed=day)
-    Store(f"sqlite:///{path}").close()  # which makes their filters, as sealing would have
+        write_predictions(store, day, STORED_IDS // days, seed=day)
+    store.close()
 
 
 # -- measuring ----------------------------------------------------------------------------------------------

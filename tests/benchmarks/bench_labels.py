@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,10 @@ def make_store(path: Path, days: int, ids: Sequence[str]) -> None:
     store.add_alias_moves([AliasMove(MODEL, "champion", "1", 0.0)])
     with store.begin() as transaction:
         transaction.save_reference(version.key, reference, 0.0)
-    store.close()
     known = id_hashes(MODEL, ids)
     for place, day in enumerate(range(today - days, today)):
-        write_predictions(path, day, STORED // days, seed=day, ids=known[place::days])
+        write_predictions(store, day, STORED // days, seed=day, ids=known[place::days])
+    store.close()
 
 
 @contextmanager
@@ -134,7 +135,10 @@ def bench(days: int) -> None:
     ids = [random.bytes(16).hex() for _ in range(BATCH * BATCHES)]
     with tempfile.TemporaryDirectory(prefix="bench-labels-") as directory:
         path = Path(directory) / "labels.db"
-        make_store(path, days, ids)
+        # In another process: this one's memory is that of the service.
+        maker = get_context("spawn").Process(target=make_store, args=(path, days, ids))
+        maker.start()
+        maker.join()
         order = random.permutation(len(ids)).tolist()
         mixed = [ids[k] for k in order]
         third = len(mixed) // 3
