@@ -66,8 +66,8 @@ def changes(before: View, now: View) -> list[str]:
     for found in now.quality:
         lines += _quality_changes(known.get(_identity(found)), found)
     lines += [f"{_about(alert)} {alert.state}" for alert in now.alerts if alert not in before.alerts]
-    still = {(alert.name, alert.subject) for alert in now.alerts}
-    lines += [f"{_about(alert)} over" for alert in before.alerts if (alert.name, alert.subject) not in still]
+    still = {_about(alert) for alert in now.alerts}
+    lines += [f"{_about(alert)} over" for alert in before.alerts if _about(alert) not in still]
     lines += [f"mail: {mail.subject}" for mail in now.mails[len(before.mails) :]]
     return lines
 
@@ -100,4 +100,4 @@ def _identity(found: Quality) -> tuple[str, str]:
 
 
 def _about(alert: Alert) -> str:
-    return " ".join(part for part in ("alert", alert.name, alert.subject) if part) + ":"
+    return " ".join(part for part in ("alert", alert.name, alert.subject, f"({alert.severity}):") if part)

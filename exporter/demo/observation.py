@@ -69,10 +69,14 @@ class Quality:
 
 @dataclass(frozen=True, order=True)
 class Alert:
-    """An alert as Prometheus has it; `state` is `pending` or `firing`."""
+    """An alert as Prometheus has it; `state` is `pending` or `firing`.
+
+    Of one `name` and `subject` there may be two, that differ in `severity`.
+    """
 
     name: str
     subject: str
+    severity: str
     state: str
 
 
@@ -157,6 +161,7 @@ def read_alerts(answer: str) -> list[Alert]:
         Alert(
             labels["alertname"],
             _subject(labels),
+            labels["severity"],
             alert["state"],
         )
         for alert in alerts
@@ -168,7 +173,7 @@ def read_alerts(answer: str) -> list[Alert]:
 
 def _subject(labels: Mapping[str, str]) -> str:
     version = [f"v{labels['model_version']}"] if "model_version" in labels else []
-    return " ".join([*version, *(labels[name] for name in ("column", "check") if name in labels)])
+    return " ".join([*version, *(labels[name] for name in ("column", "check", "metric") if name in labels)])
 
 
 def fetch(url: str) -> str | None:

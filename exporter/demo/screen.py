@@ -150,11 +150,11 @@ def _styled(figure: Figure) -> Text:
 
 def _alerts_table(alerts: Sequence[Alert]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("alert", "about", "state"):
+    for heading in ("alert", "about", "severity", "state"):
         table.add_column(heading)
     for alert in alerts:
         style = "bold red" if alert.state == "firing" else "yellow"
-        table.add_row(alert.name, alert.subject, Text(alert.state, style=style))
+        table.add_row(alert.name, alert.subject, alert.severity, Text(alert.state, style=style))
     return table
 
 

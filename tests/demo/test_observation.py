@@ -148,8 +148,8 @@ def test_alerts_on_models_are_shown_pending_and_firing() -> None:
         )
     )
     assert found == [
-        Alert("ModelDataQualityDegraded", "v1 seats missing", "firing"),
-        Alert("ModelFeatureDrift", "v2 distance", "pending"),
+        Alert("ModelDataQualityDegraded", "v1 seats missing", "warning", "firing"),
+        Alert("ModelFeatureDrift", "v2 distance", "warning", "pending"),
     ]
 
 
@@ -160,7 +160,27 @@ def test_alerts_on_the_monitoring_itself_are_shown_only_when_they_fire() -> None
             alert("MLflowExporterDown", "pending"),
         )
     )
-    assert found == [Alert("MLflowUnreachable", "", "firing")]
+    assert found == [Alert("MLflowUnreachable", "", "warning", "firing")]
+
+
+def test_an_alert_on_quality_says_which_metric_is_meant() -> None:
+    better = [
+        alert("ModelChallengerBetter", "firing", model="m", model_version="2", metric=metric, severity="info")
+        for metric in ("roc_auc", "accuracy")
+    ]
+    assert read_alerts(answer(*better)) == [
+        Alert("ModelChallengerBetter", "v2 accuracy", "info", "firing"),
+        Alert("ModelChallengerBetter", "v2 roc_auc", "info", "firing"),
+    ]
+
+
+def test_an_alert_that_is_there_twice_comes_with_both_severities() -> None:
+    labels = {"model": "m", "model_version": "1", "column": "seats", "check": "missing"}
+    twice = [
+        alert("ModelDataQualityDegraded", "firing", severity=severity, **labels)
+        for severity in ("warning", "critical")
+    ]
+    assert [found.severity for found in read_alerts(answer(*twice))] == ["critical", "warning"]
 
 
 def test_alerts_that_nobody_is_told_of_are_not_shown() -> None:

@@ -17,7 +17,9 @@ DRIFT = Finding("distance", "PSI", "15s", 1.2345, 0.1, True)
 STABLE = Finding("distance", "PSI", "15s", 0.01, 0.1, False)
 UNDECIDED = Finding("distance", "PSI", "15s", 0.2, 0.1, None)
 NULLS = Finding("seats", "missing", "", 1.0, 0.15, True)
-PENDING, FIRING = (Alert("ModelFeatureDrift", "distance", state) for state in ("pending", "firing"))
+PENDING, FIRING = (
+    Alert("ModelFeatureDrift", "distance", "warning", state) for state in ("pending", "firing")
+)
 MAIL = Mail(datetime(2026, 1, 1, 12, 30, tzinfo=UTC), "[warning] drift", "All about\nthe drift.")
 
 
@@ -68,7 +70,17 @@ def test_the_live_table_shows_everything() -> None:
     with LiveScreen(console) as screen:
         screen.say("where to look")
         screen.show(view(DRIFT, failing, passing, quality=(QUALITY, shadow), alerts=(FIRING,), mails=(MAIL,)))
-    for text in ("where to look", "incident", "in km", "1.234", "drifted", "missing", "firing", "All about"):
+    for text in (
+        "where to look",
+        "incident",
+        "in km",
+        "1.234",
+        "drifted",
+        "missing",
+        "warning",
+        "firing",
+        "All about",
+    ):
         assert text in output.getvalue()
     for text in ("v1 champion", "v2 challenger", "0.910", "0.904", "0.907", "95%"):
         assert text in output.getvalue()

@@ -32,8 +32,8 @@ def test_the_demo_ends_with_the_mail_of_the_drift_and_leaves_nothing(tmp_path: P
     for line in (
         "distance: drifted",
         "dep_delay: drifted",
-        "alert ModelFeatureDrift v1 distance: pending",
-        "alert ModelFeatureDrift v1 distance: firing",
+        "alert ModelFeatureDrift v1 distance (warning): pending",
+        "alert ModelFeatureDrift v1 distance (warning): firing",
         "The mail came",
     ):
         assert line in incident
