@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -148,3 +149,12 @@ def test_a_problem_is_as_its_schema_says(server: Server, document: dict[str, Any
 
 def test_it_can_be_read_in_a_browser(server: Server) -> None:
     assert "swagger-ui" in server.client.get("/docs").text
+
+
+def test_a_browser_needs_nothing_but_the_exporter_for_it(server: Server) -> None:
+    page = server.client.get("/docs").text
+    assert "://" not in page
+    loaded = re.findall(r'(?:src|href)="(.+?)"', page)
+    assert {path.rpartition(".")[2] for path in loaded} == {"js", "css", "png"}
+    assert all(server.client.get(path).status_code == 200 for path in loaded)
+    assert re.search(r'"validatorUrl": null', page)
