@@ -49,9 +49,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 def serve(store: str, port: int) -> None:
     """What `mlflow-exporter serve` runs, with an MLflow that is down."""
-    import uvicorn
-
-    from exporter.api.app import create_app
+    from exporter.api.connections import make_server
     from exporter.errors import RegistryUnreachableError
     from exporter.registry import Registry
     from exporter.service import Service
@@ -64,9 +62,8 @@ def serve(store: str, port: int) -> None:
             raise RegistryUnreachableError("there is none")
 
     gc.set_threshold(50_000, 20, 20)  # as `mlflow-exporter serve` does
-    settings = Settings(store=store, evaluation_interval_seconds=5.0, runs=False)
-    app = create_app(Service(settings, DownRegistry()))
-    uvicorn.run(app, port=port, log_level="error", access_log=False)
+    settings = Settings(port=port, store=store, evaluation_interval_seconds=5.0, runs=False)
+    make_server(Service(settings, DownRegistry())).run()
 
 
 @dataclass(frozen=True)
