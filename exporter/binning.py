@@ -132,10 +132,10 @@ def category_cells(column: Column, values: Values) -> Ints:
 
 def _text_cells(column: Column, values: Texts) -> Ints:
     """(texts,) cell of each distinct text."""
-    texts: Iterable[str] = values.texts
+    named = values
     if column.kind == "boolean":
-        texts = (_BOOLEAN_TEXTS.get(text, text) for text in texts)
-    cells = np.array([column.category_cells.get(text, -1) for text in texts], np.int64)
+        named = Texts(values.codes, [_BOOLEAN_TEXTS.get(text, text) for text in values.texts])
+    cells = named.places(column.category_cells)
     unlisted = np.flatnonzero(cells < 0)
     other = len(column.categories)
     if not column.known_complete:
@@ -179,6 +179,15 @@ def number_texts(numbers: Floats) -> Texts:
         codes[codes == len(texts) - 1] = -1
         texts.pop()
     return Texts(codes, texts)  # type: ignore[arg-type] # there is one NaN at most
+
+
+def canonical_texts(values: Values) -> Texts:
+    """The canonical text of each row, none for what is missing or no scalar."""
+    if isinstance(values, Texts):
+        return values
+    if isinstance(values, np.ndarray):
+        return number_texts(values)
+    return encode_texts(category_texts(values))
 
 
 def category_texts(values: Values) -> list[str | None]:

@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from exporter.arrays import Floats
-from exporter.binning import MISMATCHED, canonical_text
-from exporter.columns import Texts, Times, Values, text_hash
+from exporter.arrays import Floats, Ints
+from exporter.arrow_texts import ArrowTexts
+from exporter.binning import canonical_texts
+from exporter.columns import Texts, Times, Values
 from exporter.reference import Column, Kind, Role
 
 QUANTILE_BINS = 10
 TAIL_QUANTILES = (0.001, 0.01, 0.05, 0.95, 0.99, 0.999)
 MAX_CATEGORIES = 30
 MAX_KNOWN_CATEGORIES = 50_000
+MAX_CATEGORY_BYTES = 1000  # longer texts are known by their hash alone, among the rarer ones
 MIN_ROWS_TO_RECOGNISE = 100  # below, an id cannot be told from a measurement
 MAX_MOMENT = 1e150  # squares of larger numbers overflow
 _LARGEST = np.finfo(np.float64).max
@@ -112,43 +113,65 @@ def _nature(numbers: Floats, timestamps: Floats | None) -> str:
 
 
 def _category_column(name: str, role: Role, kind: Kind, values: Values) -> Column:
-    counts = category_counts(values)
-    rows = sum(counts.values())
+    texts, counts = category_counts(values)
+    rows = int(counts.sum())
     unjudged = "" if rows else "the reference has no value in it"
     if kind == "boolean":
         return Column(name, role, kind, categories=("0", "1"), unjudged=unjudged)
-    listed = heapq.nsmallest(MAX_CATEGORIES, counts, key=lambda text: (-counts[text], text))
-    rarer = counts.keys() - set(listed)
+    used = np.flatnonzero(counts)
+    listed = _most_frequent(texts, counts, used)
+    rarer = used[~np.isin(used, listed)]
     complete = len(rarer) <= MAX_KNOWN_CATEGORIES
-    if role == "feature" and rows >= MIN_ROWS_TO_RECOGNISE and len(counts) > rows / 2:
-        unjudged = f"looks like an id: {len(counts)} different values in {rows} rows"
+    if role == "feature" and rows >= MIN_ROWS_TO_RECOGNISE and len(used) > rows / 2:
+        unjudged = f"looks like an id: {len(used)} different values in {rows} rows"
     return Column(
         name,
         role,
         kind,
-        categories=tuple(listed),
-        known=np.array(sorted(map(text_hash, rarer)) if complete else [], np.uint64),
+        categories=tuple(texts.texts[place] for place in listed),
+        known=np.sort(texts.hashes[rarer]) if complete else np.empty(0, np.uint64),
         known_complete=complete,
         unjudged=unjudged,
     )
 
 
-def category_counts(values: Values) -> Counter[str]:
-    """Rows by canonical text."""
-    pairs: Iterable[tuple[object, int]]
-    if isinstance(values, np.ndarray):
-        distinct, counts = np.unique(values, return_counts=True)
-        pairs = zip(distinct.tolist(), counts.tolist(), strict=True)
-    elif isinstance(values, Texts):
-        counts = np.bincount(values.codes[values.codes >= 0], minlength=len(values.texts))
-        pairs = ((text, count) for text, count in zip(values.texts, counts.tolist(), strict=True) if count)
-    elif isinstance(values, Times):
-        pairs = ()
-    else:
-        pairs = ((value, 1) for value in values)
-    totals: Counter[str] = Counter()
-    for value, count in pairs:
-        text = canonical_text(value)
-        if text is not None and text is not MISMATCHED:
-            totals[text] += count
-    return totals
+def _most_frequent(texts: Texts, counts: Ints, used: Ints) -> list[int]:
+    """Places of the categories that get bins of their own, the most frequent first."""
+    short = used[texts.lengths[used] <= MAX_CATEGORY_BYTES]
+    if len(short) > MAX_CATEGORIES:  # of those that share the least count, the first by the alphabet
+        least = np.partition(counts[short], -MAX_CATEGORIES)[-MAX_CATEGORIES]
+        more = short[counts[short] > least]
+        some = short[counts[short] == least]
+        short = np.append(more, _first(texts.texts, some, MAX_CATEGORIES - len(more)))
+    return sorted(short.tolist(), key=lambda place: (-counts[place], texts.texts[place]))
+
+
+def _first(texts: Sequence[str], places: Ints, count: int) -> Ints:
+    """Those of the places whose texts come first in the alphabet."""
+    if isinstance(texts, ArrowTexts):
+        return places[texts.take(places).first(count)]
+    return np.array(heapq.nsmallest(count, places.tolist(), key=texts.__getitem__), np.int64)
+
+
+def without_rare(column: Column, values: Values) -> Values:
+    """Values that fall into the same bins, of which less is to be kept.
+
+    Where a column has more categories than can be known, those that are not listed share a bin, whatever
+    rows are counted: one text may stand for all of them.
+    """
+    if column.known_complete or not isinstance(values, Texts):
+        return values
+    listed = len(column.categories)
+    places = values.places(column.category_cells)
+    codes = np.append(np.where(places < 0, listed, places), -1)[values.codes]
+    return Texts(codes, [*column.categories, max(column.categories, default="") + "_"])
+
+
+def category_counts(values: Values) -> tuple[Texts, Ints]:
+    """The canonical texts, and (texts,) the rows of each; those of a text that is there twice are at one."""
+    texts = canonical_texts(values)
+    by_place = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.texts))
+    _, first, group = np.unique(texts.hashes, return_index=True, return_inverse=True)
+    counts = np.zeros(len(by_place), np.int64)
+    counts[first] = np.bincount(group, by_place, len(first))
+    return texts, counts

@@ -7,11 +7,11 @@ JSON, Arrow or Parquet said it. Odd values are kept: they are what we monitor.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import blake2b
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exporter.arrays import Floats, Ints
+from exporter.arrow_texts import ArrowTexts, hash_utf8
 
 EXACT_IN_FLOAT = 2**53  # the integers up to which float64 has all of them
 _NUMBERS = {float, int, bool, type(None)}
@@ -45,7 +46,7 @@ class Texts:
     """Row i has `texts[codes[i]]`, or none where the code is -1. A text may be there twice, or unused."""
 
     codes: Ints
-    texts: list[str]
+    texts: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -58,7 +59,22 @@ class Texts:
     @cached_property
     def hashes(self) -> npt.NDArray[np.uint64]:
         """`text_hash` of each text: bins and identities both need it."""
+        if isinstance(self.texts, ArrowTexts):
+            return self.texts.hashes
         return np.array([text_hash(text) for text in self.texts], np.uint64)
+
+    @property
+    def lengths(self) -> Ints:
+        """(texts,) bytes of each."""
+        if isinstance(self.texts, ArrowTexts):
+            return self.texts.lengths
+        return np.array([len(text.encode("utf-8", "surrogatepass")) for text in self.texts], np.int64)
+
+    def places(self, index: Mapping[str, int]) -> Ints:
+        """(texts,) what the index says of each text, -1 of one that is not in it; it counts from 0."""
+        if isinstance(self.texts, ArrowTexts):
+            return self.texts.find(list(index))
+        return np.array([index.get(text, -1) for text in self.texts], np.int64)
 
 
 # Numbers are float64 with NaN for what is missing; a list holds what is neither all numbers nor all texts.
@@ -92,11 +108,15 @@ def encode_texts(values: Sequence[str | None]) -> Texts:
 
 def text_hash(text: str) -> int:
     """64-bit hash, the same in every process."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    return hash_utf8(text.encode("utf-8", "surrogatepass"))
 
 
-def from_arrow(column: pa.Array | pa.ChunkedArray) -> Values:
+def from_arrow(column: pa.Array | pa.ChunkedArray, *, as_arrow: bool = False) -> Values:
     """The normal form of an Arrow column; lists, structures and binary are not looked into.
+
+    With `as_arrow` no Python object is made of a value: texts are `ArrowTexts`, and integers that float64 has
+    not all of are texts as well, which they are as categories anyway. It takes less memory, and more time
+    where there are few rows.
 
     Raises:
         pa.ArrowException, UnicodeDecodeError: its contents are broken.
@@ -113,14 +133,18 @@ def from_arrow(column: pa.Array | pa.ChunkedArray) -> Values:
         if kind.bit_width == 64 and len(array):
             low, high = pc.min_max(array).as_py().values()
             if low is not None and (low < -EXACT_IN_FLOAT or high > EXACT_IN_FLOAT):
+                if as_arrow:
+                    encoded = array.dictionary_encode()
+                    texts = encoded.dictionary.cast(pa.string())
+                    return _from_dictionary(pa.DictionaryArray.from_arrays(encoded.indices, texts), True)
                 return list(array.to_pylist())
         return _numbers(array)
-    if _is_text(kind):
-        return _from_dictionary(array.dictionary_encode())
-    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
-        return _from_dictionary(array)
+    if is_text(kind):
+        return _from_dictionary(array.dictionary_encode(), as_arrow)
+    if pa.types.is_dictionary(kind) and is_text(kind.value_type):
+        return _from_dictionary(array, as_arrow)
     if pa.types.is_dictionary(kind) and pa.types.is_primitive(kind.value_type):
-        return from_arrow(array.dictionary_decode())
+        return from_arrow(array.dictionary_decode(), as_arrow=as_arrow)
     if pa.types.is_timestamp(kind):
         whole = array.cast(pa.int64())
         if kind.unit == "ns":
@@ -139,7 +163,7 @@ def _opaque(column: pa.Array | pa.ChunkedArray) -> list[object]:
     return [OPAQUE if valid else None for valid in column.is_valid().to_pylist()]
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -149,7 +173,7 @@ def _numbers(array: pa.Array) -> Floats:
     return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _from_dictionary(array: pa.DictionaryArray) -> Texts:
+def _from_dictionary(array: pa.DictionaryArray, as_arrow: bool) -> Texts:
     codes: Ints = array.indices.cast(pa.int64()).fill_null(-1).to_numpy()
     dictionary = array.dictionary
     if pa.types.is_string_view(dictionary.type):  # of which pyarrow cannot take some
@@ -158,11 +182,11 @@ def _from_dictionary(array: pa.DictionaryArray) -> Texts:
         used, codes = np.unique(codes, return_inverse=True)
         missing = int(used[:1].sum() == -1)
         dictionary, codes = dictionary.take(pa.array(used[missing:])), codes - missing
-    texts = dictionary.to_pylist()
     if dictionary.null_count:  # a dictionary may say missing as well
-        none = np.array([text is None for text in texts] + [True])
-        codes, texts = np.where(none[codes], -1, codes), [text or "" for text in texts]
-    return Texts(codes, texts)
+        known = dictionary.is_valid().to_numpy(zero_copy_only=False)
+        codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[codes]
+        dictionary = dictionary.drop_null()
+    return Texts(codes, ArrowTexts(dictionary) if as_arrow else dictionary.to_pylist())
 
 
 def text_bytes(column: pa.ChunkedArray) -> int:
@@ -170,10 +194,10 @@ def text_bytes(column: pa.ChunkedArray) -> int:
     kind = column.type
     if pa.types.is_primitive(kind):  # asked first, since nearly every column is
         return 0
-    if _is_text(kind):
+    if is_text(kind):
         return sum(int(_lengths(array).sum()) for array in column.chunks)
     total = 0
-    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
+    if pa.types.is_dictionary(kind) and is_text(kind.value_type):
         for array in column.chunks:
             lengths = _lengths(array.dictionary)
             total += int(lengths.sum() + lengths[array.indices.drop_null().to_numpy()].sum())
@@ -196,7 +220,10 @@ def take_rows(values: Values, rows: Ints) -> Values:
     if isinstance(values, Texts):
         used, codes = np.unique(values.codes[rows], return_inverse=True)
         missing = int(used[:1].sum() == -1)
-        return Texts(codes - missing, [values.texts[code] for code in used[missing:].tolist()])
+        used, codes = used[missing:], codes - missing
+        if isinstance(values.texts, ArrowTexts):
+            return Texts(codes, values.texts.take(used))
+        return Texts(codes, [values.texts[code] for code in used.tolist()])
     if isinstance(values, np.ndarray):
         return values[rows]
     return [values[row] for row in rows.tolist()]
@@ -245,12 +272,9 @@ def read_times(values: Values) -> Moments:
     if isinstance(values, np.ndarray):
         return Moments(values, 0, none)
     # the last one is what -1, a missing text, stands for
-    listed: list[object] = [*values.texts, None] if isinstance(values, Texts) else values
-    seconds, naive, wrong = (
-        np.empty(len(listed)),
-        np.zeros(len(listed), np.bool_),
-        np.zeros(len(listed), np.bool_),
-    )
+    listed: Iterable[object] = chain(values.texts, [None]) if isinstance(values, Texts) else values
+    count = len(values.texts) + 1 if isinstance(values, Texts) else len(values)
+    seconds, naive, wrong = np.empty(count), np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     for index, value in enumerate(listed):
         try:
             seconds[index], naive[index] = _parse_time(value)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import bin_columns, category_texts, number_texts
-from exporter.columns import Texts, Values, encode_texts, take_rows
+from exporter.binning import bin_columns, canonical_texts
+from exporter.columns import Texts, Values, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact import MAX_EXPONENT
 from exporter.measures.regression import terms
 from exporter.outcome_layout import FACTS, OutcomeLayout
+from exporter.reference import Column
 from exporter.scores import ClassScores, read_class_scores
 
 # Fourth powers of numbers up to this, in the target's unit, and squares of ratios can be summed.
@@ -60,16 +61,13 @@ def _output_cells(layout: OutcomeLayout, values: dict[str, Values], usable: Bool
 def _read_classes(
     layout: OutcomeLayout, labels: Values, predictions: Values, scores: Floats | None
 ) -> LabelledRows:
-    label_texts, prediction_texts = _texts(labels), _texts(predictions)
+    label_texts, prediction_texts = canonical_texts(labels), canonical_texts(predictions)
     label, prediction = _classes(layout, label_texts), _classes(layout, prediction_texts)
     usable = label_texts.codes >= 0
     matches = usable & (label == prediction)
     unlisted = np.flatnonzero(matches & (label == len(layout.classes)))
     if len(unlisted):  # both are some other class, which need not be the same
-        left, right = take_rows(label_texts, unlisted), take_rows(prediction_texts, unlisted)
-        assert isinstance(left, Texts)
-        assert isinstance(right, Texts)
-        matches[unlisted] = [a == b for a, b in zip(left.rows(), right.rows(), strict=True)]
+        matches[unlisted] = _same(label_texts, prediction_texts, unlisted)
     came_true = label == layout.positive if layout.task == "binary" else matches
     score, predicted, bins = _read_scores(layout, prediction, scores)
     scored = usable & (bins >= 0)
@@ -97,7 +95,7 @@ def place_scores(layout: OutcomeLayout, predictions: Values, scores: Floats | No
     """(rows,) place of each row in the traffic, -1 for those without a score."""
     if not layout.classifies or scores is None:
         return np.full(len(predictions), -1)
-    _, predicted, bins = _read_scores(layout, _classes(layout, _texts(predictions)), scores)
+    _, predicted, bins = _read_scores(layout, _classes(layout, canonical_texts(predictions)), scores)
     return np.where(bins >= 0, predicted * layout.bins + bins, -1)
 
 
@@ -152,20 +150,21 @@ def _valid(layout: OutcomeLayout, score: Floats | None, rows: int) -> Floats:
     return np.where(fits, score, np.nan)
 
 
-def _texts(values: Values) -> Texts:
-    """By canonical texts."""
-    if isinstance(values, Texts):
-        return values
-    if isinstance(values, np.ndarray):
-        return number_texts(values)
-    return encode_texts(category_texts(values))
+def _same(left: Texts, right: Texts, rows: Ints) -> Bools:
+    """(rows,) whether those of the given rows are one text; none of the left is missing."""
+    a, b = take_rows(left, rows), take_rows(right, rows)
+    assert isinstance(a, Texts)
+    assert isinstance(b, Texts)
+    hashes = np.append(b.hashes, np.uint64(0))  # -1, a missing text, is the last
+    same: Bools = (b.codes >= 0) & (a.hashes[a.codes] == hashes[b.codes])
+    return same
 
 
 def _classes(layout: OutcomeLayout, texts: Texts) -> Ints:
     """(rows,) index of each row's class; what is none of the layout's, or missing, is the last."""
     other = len(layout.classes)
-    index = [layout.class_index.get(text, other) for text in texts.texts]
-    return np.array([*index, other], np.int64)[texts.codes]
+    places = texts.places(layout.class_index)
+    return np.append(np.where(places < 0, other, places), other)[texts.codes]
 
 
 def _read_numbers(layout: OutcomeLayout, labels: Values, predictions: Values) -> LabelledRows:
@@ -197,7 +196,7 @@ def _parse(values: Values) -> Floats:
     """(rows,) numbers, also from their texts; NaN where there is none."""
     if isinstance(values, np.ndarray):
         return values
-    texts = _texts(values)
+    texts = canonical_texts(values)
     try:
         numbers = [*map(float, texts.texts)]
     except ValueError:  # a single one makes all of them be looked at
@@ -226,10 +225,11 @@ def class_scores(values: Sequence[object], classes: tuple[str, ...]) -> Floats:
     return scores
 
 
-def mean_scores(predictions: Values, scores: Floats) -> dict[str, float]:
-    """Mean score by canonical text of the prediction, of the rows that have both."""
-    texts = _texts(predictions)
-    known = (texts.codes >= 0) & np.isfinite(scores)
-    rows = np.bincount(texts.codes[known], minlength=len(texts.texts))
-    sums = np.bincount(texts.codes[known], scores[known], minlength=len(texts.texts))
-    return {text: float(sums[code] / rows[code]) for code, text in enumerate(texts.texts) if rows[code]}
+def mean_scores(predictions: Values, scores: Floats, column: Column) -> dict[str, float]:
+    """Mean score by category of the predictions' column, of the rows that have both."""
+    texts = canonical_texts(predictions)
+    places = np.append(texts.places(column.category_cells), -1)[texts.codes]
+    known = (places >= 0) & np.isfinite(scores)
+    rows = np.bincount(places[known], minlength=len(column.categories))
+    sums = np.bincount(places[known], scores[known], minlength=len(column.categories))
+    return {text: float(sums[k] / rows[k]) for k, text in enumerate(column.categories) if rows[k]}

@@ -58,6 +58,7 @@ class ReferenceLoader:
         self._loading: set[Version] = set()
         self._next_try: dict[Version, float] = {}
         self._without_metrics: set[Version] = set()
+        self._memory = threading.Lock()  # one reference at a time: each may take 400 MB
         # Daemons: a call of MLflow that hangs must not keep the process from ending.
         self._threads = [
             threading.Thread(target=self._run, name=f"reference {number}", daemon=True)
@@ -161,7 +162,10 @@ class ReferenceLoader:
 
     def _find(self, version: Version, registered: RegisteredVersion) -> None:
         if not self.load_stored(version):
-            self._activate(version, self._registry.load_reference(registered, version.facts.config))
+            config = version.facts.config
+            with self._registry.load_reference(registered, config, self._memory) as data:
+                reference = self._build(data)
+            self._activate(version, reference)
 
     def _recount(self, version: Version) -> None:
         try:
@@ -174,12 +178,16 @@ class ReferenceLoader:
 
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows
-        data = live_reference(self._store.load_spooled(version.key), rows, self._settings)
-        said = version.facts.config.reference_fields() | {"split": data.split}
-        self._activate(version, replace(data, **said))
+        with self._memory:
+            data = live_reference(self._store.load_spooled(version.key), rows, self._settings)
+            said = version.facts.config.reference_fields() | {"split": data.split}
+            reference = self._build(replace(data, **said))
+        self._activate(version, reference)
 
-    def _activate(self, version: Version, data: ReferenceData) -> None:
-        reference = build_reference(data, self._settings.windows, self._settings.max_columns)
+    def _build(self, data: ReferenceData) -> Reference:
+        return build_reference(data, self._settings.windows, self._settings.max_columns)
+
+    def _activate(self, version: Version, reference: Reference) -> None:
         self._give(version, reference, None)
         if version.binning is None or version.binning.reference is not reference:
             return

@@ -30,6 +30,7 @@ MAX_PAGES = 20_000
 FILE_BOUNDS = Bounds(footer_bytes=2**25, column_chunks=100_000, pages=200_000)
 BATCH_ROWS = 65_536
 BUFFER_BYTES = 2**20
+DICTIONARY_COPIES = 6  # that pyarrow makes of a page with texts while it reads a row group, as measured
 
 
 def read_parquet(body: bytes, settings: Settings) -> pa.Table:
@@ -125,6 +126,10 @@ class ColumnFile:
         self.rows: int = self._file.metadata.num_rows
         self.schema: pa.Schema = self._file.schema_arrow.remove_metadata()
         leaves = list(_leaves(self._file))
+        # What all rows take in memory, without dictionaries, which do not become smaller with fewer rows.
+        self.kept_bytes = sum(
+            _kept_bytes(*leaf, each) for group in pages for leaf, each in zip(leaves, group, strict=True)
+        )
         self._held = [
             [_held_bytes(*leaf, each) for leaf, each in zip(leaves, group, strict=True)] for group in pages
         ]
@@ -147,10 +152,23 @@ class ColumnFile:
                 yield array
 
 
+def _kept_bytes(leaf: Any, kind: pa.DataType, pages: list[Page]) -> int:
+    """What the values of a leaf of a row group take in memory, if a text is there once for each row."""
+    data = [page for page in pages if page.kind != DICTIONARY_PAGE]
+    values = sum(page.values for page in data)
+    if leaf.physical_type == "BYTE_ARRAY":
+        return sum(page.unpacked_bytes for page in data) + 4 * values
+    if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" and not pa.types.is_decimal(kind):
+        return int(leaf.length) * values
+    return 8 * values
+
+
 def _held_bytes(leaf: Any, kind: pa.DataType, pages: list[Page]) -> int:
     """The most of a leaf of a row group that is in memory at once while batches are made of it."""
     data = [page for page in pages if page.kind != DICTIONARY_PAGE]
     dictionaries = sum(page.unpacked_bytes for page in pages if page.kind == DICTIONARY_PAGE)
+    if pa.types.is_dictionary(kind):
+        dictionaries *= DICTIONARY_COPIES
     if not data:
         return dictionaries
     values = np.cumsum([page.values for page in data])

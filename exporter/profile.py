@@ -11,9 +11,9 @@ import pyarrow as pa
 from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
 from exporter.baselines import TRAINING_SPLITS
-from exporter.binning import Binned, bin_columns, category_cells, category_texts
+from exporter.binning import Binned, bin_columns, canonical_texts, category_cells
 from exporter.chunks import cut
-from exporter.column_profile import category_counts, profile_column
+from exporter.column_profile import category_counts, profile_column, without_rare
 from exporter.columns import (
     Texts,
     Times,
@@ -22,7 +22,6 @@ from exporter.columns import (
     read_numbers,
     read_times,
     take_rows,
-    text_hash,
 )
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
@@ -85,11 +84,8 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     if target and target not in table.column_names:
         notes.append(f"the reference has no column {target}, its target: it promises no quality")
     timestamps = _timestamps(table, notes)
-    raw = {
-        name: (scores_from_arrow if name == "score" else from_arrow)(table.column(name))
-        for name in table.column_names
-        if name not in ("timestamp", target, *ROW_FIELDS)
-    }
+    names = [name for name in table.column_names if name not in ("timestamp", target, *ROW_FIELDS)]
+    raw = {name: _read(table, name) for name in ("prediction", "score") if name in names}
     notes += [
         f"column {name} is no feature: in samples it is the row's own"
         for name in ROW_FIELDS
@@ -98,7 +94,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     if data.task and data.task not in TASKS:
         notes.append(f"task {data.task!r} is none of {', '.join(TASKS)}: inferred")
     task = data.task if data.task in TASKS else _infer_task(raw.get("prediction"))
-    labels = from_arrow(table.column(target)) if target in table.column_names else None
+    labels = _read(table, target) if target in table.column_names else None
     scores = raw.get("score")
     if isinstance(scores, list) and has_class_scores(scores) and "prediction" in raw:
         single = _single_scores(scores, raw["prediction"], labels, task, data.positive_class)
@@ -107,11 +103,12 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     values: dict[tuple[str, str], Values] = {}
     features = 0
     left_out = []
-    for name, column_values in raw.items():
+    for name in names:  # one after the other, and what is not monitored is let go
         role: Role = "prediction" if name == "prediction" else "score" if name == "score" else "feature"
         if role == "feature" and not data.columns.select(name):
             left_out.append(name)
             continue
+        column_values = raw[name] if name in raw else _read(table, name)
         arrow_type = table.schema.field(name).type
         kind = _kind(arrow_type, column_values, role, task)
         if kind is None:
@@ -122,7 +119,10 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
             if features > max_columns:
                 continue
         columns.append(profile_column(name, role, kind, column_values, timestamps))
-        values[role, name if role == "feature" else ""] = column_values
+        if role == "feature":
+            values[role, name] = without_rare(columns[-1], column_values)
+        else:
+            values[role, ""] = column_values
     if left_out:
         notes.append(f"left out on demand: {', '.join(left_out)}")
     if not features:
@@ -207,11 +207,15 @@ def _slice(
 # -- reading ------------------------------------------------------------------------------------------------
 
 
+def _read(table: pa.Table, name: str) -> Values:
+    return (scores_from_arrow if name == "score" else from_arrow)(table.column(name), as_arrow=True)
+
+
 def _timestamps(table: pa.Table, notes: list[str]) -> Floats | None:
     """(rows,) seconds since the epoch, or None where the reference has no usable `timestamp`."""
     if "timestamp" not in table.column_names:
         return None
-    moments = read_times(from_arrow(table.column("timestamp")))
+    moments = read_times(_read(table, "timestamp"))
     problem = ""
     if len(moments.wrong):
         problem = "holds no times"
@@ -235,7 +239,7 @@ def _infer_task(prediction: Values | None) -> str:
         if classes > MAX_CLASSES or (known != np.floor(known)).any():
             return "regression"
     else:
-        classes = len(category_counts(prediction))
+        classes = int(np.count_nonzero(category_counts(prediction)[1]))
     return "binary" if classes <= 2 else "multiclass"
 
 
@@ -243,14 +247,14 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
     """How a column is binned, None where it is neither numbers nor texts nor dates."""
     if isinstance(values, Times):
         return "time" if role == "feature" else None
-    if isinstance(values, list):  # integers beyond 2^53 are names, not amounts
-        return "category" if pa.types.is_integer(arrow_type) else None
+    if isinstance(values, list):
+        return None
     if role in ("prediction", "label") and task in ("binary", "multiclass"):
         return "category"
     if pa.types.is_boolean(arrow_type):
         return "boolean"
     if isinstance(values, Texts) or pa.types.is_null(arrow_type):
-        return "category"
+        return "category"  # integers beyond 2^53 are texts as well: names, not amounts
     return "number"
 
 
@@ -258,13 +262,17 @@ def _single_scores(
     scores: list[object], predictions: Values, labels: Values | None, task: str, positive_class: str
 ) -> Values:
     """Of several scores, that of the predicted class; of two, that of the positive one."""
-    texts = category_texts(predictions)
     if task not in ("binary", "multiclass"):
-        return single_scores(scores, texts, ())
+        return single_scores(scores, [None] * len(scores), ())
     prediction = profile_column("prediction", "prediction", "category", predictions, None)
     label = profile_column("label", "label", "category", labels, None) if labels is not None else None
     classes, positive = choose_classes(task, label, prediction, positive_class, {})
-    return single_scores(scores, [positive] * len(scores) if task == "binary" else texts, classes)
+    if task == "binary":
+        return single_scores(scores, [positive] * len(scores), classes)
+    texts = canonical_texts(predictions)
+    places = texts.places({name: place for place, name in enumerate(classes)})
+    wanted: list[str | None] = [*classes, None]  # the last is of what is no class, or missing
+    return single_scores(scores, [wanted[place] for place in np.append(places, -1)[texts.codes]], classes)
 
 
 # -- counting -----------------------------------------------------------------------------------------------
@@ -324,9 +332,8 @@ def _without_single(column: Column, values: Mapping[tuple[str, str], Values]) ->
     """
     if column.numeric or not len(column.known):
         return column
-    counts = category_counts(values[column.role, column.name if column.role == "feature" else ""])
-    single = [text_hash(text) for text, rows in counts.items() if rows == 1]
-    return replace(column, known=np.setdiff1d(column.known, np.array(single, np.uint64)))
+    texts, counts = category_counts(values[column.role, column.name if column.role == "feature" else ""])
+    return replace(column, known=np.setdiff1d(column.known, texts.hashes[counts == 1]))
 
 
 @dataclass(frozen=True)
@@ -353,7 +360,10 @@ def _with_classes(reference: Reference, outputs: Outputs, positive_class: str) -
     predictions, score = outputs.predictions, outputs.single_scores
     if predictions is None:
         return reference
-    means = mean_scores(predictions, score) if score is not None and reference.task == "binary" else {}
+    means = {}
+    column = next((column for column in reference.columns if column.role == "prediction"), None)
+    if score is not None and column is not None and reference.task == "binary":
+        means = mean_scores(predictions, score, column)
     return with_classes(reference, positive_class, means)
 
 

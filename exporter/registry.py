@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -76,14 +77,18 @@ class Registry:
             ),
         )
 
-    def load_reference(self, version: RegisteredVersion, config: ModelConfig) -> ReferenceData:
+    def load_reference(
+        self, version: RegisteredVersion, config: ModelConfig, memory: AbstractContextManager[object]
+    ) -> AbstractContextManager[ReferenceData]:
         """Find and read what a version is compared with; where it may be is told in `exporter.sources`.
+
+        `memory` is entered before it is read, and left with what is returned.
 
         Raises:
             ReferenceNotFoundError: there is none; the message names the places.
             ReferenceInvalidError: there is one, and it cannot be used.
         """
-        return load_reference(self._mlflow, version, config, self._reference_max_rows)
+        return load_reference(self._mlflow, version, config, self._reference_max_rows, memory)
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         """The metrics of a version's source run, none where the run is unknown or gone."""

@@ -81,14 +81,14 @@ def scores_from_python(values: Sequence[object]) -> Values:
     return from_python([read_class_scores(value) for value in values])
 
 
-def scores_from_arrow(column: pa.ChunkedArray) -> Values:
-    """The normal form of a column of numbers, lists, structures or maps.
+def scores_from_arrow(column: pa.ChunkedArray, *, as_arrow: bool = False) -> Values:
+    """The normal form of a column of numbers, lists, structures or maps; `as_arrow` as in `from_arrow`.
 
     Raises:
         pa.ArrowException, UnicodeDecodeError: its contents are broken.
     """
     if not _holds_scores(column):
-        return from_arrow(column)
+        return from_arrow(column, as_arrow=as_arrow)
     is_map = pa.types.is_map(column.type)
     rows: list[object] = []
     for scalar in column:

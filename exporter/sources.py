@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -28,7 +29,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-import pyarrow as pa
 import yaml
 
 from exporter.connection import HTTP_SCHEMES, Connection, MissingError, first_line, redact
@@ -83,10 +83,17 @@ class _Place:
         return self.promised or self.guessed
 
 
+@contextmanager
 def load_reference(
-    mlflow: Connection, version: RegisteredVersion, config: ModelConfig, max_rows: int
-) -> ReferenceData:
+    mlflow: Connection,
+    version: RegisteredVersion,
+    config: ModelConfig,
+    max_rows: int,
+    memory: AbstractContextManager[object],
+) -> Iterator[ReferenceData]:
     """Find a version's reference and read at most `max_rows` of it. What `config` says wins over metadata.
+
+    `memory` is entered once the file is here, and left when what is done with it is done.
 
     Raises:
         ReferenceNotFoundError: there is none; the message names the places.
@@ -96,19 +103,23 @@ def load_reference(
     root = mlflow.locate_version(version.model, version.version)
     looked_at = []
     for place in _places(mlflow, version, config, root):
-        try:
-            found = _read(mlflow, place, max_rows)
-        except ReferenceInvalidError as error:
-            if place.guessed:
-                looked_at.append(f"{place.name} ({error})")
+        with ExitStack() as held:
+            try:
+                path = _find(mlflow, place, held)
+                if path is not None:
+                    held.enter_context(memory)
+                    table, notes = read_table(path, max_rows)
+            except ReferenceInvalidError as error:
+                if place.guessed:
+                    looked_at.append(f"{place.name} ({error})")
+                    continue
+                raise ReferenceInvalidError(f"{place.name}: {error}") from error
+            if path is None:
+                looked_at.append(place.name)
                 continue
-            raise ReferenceInvalidError(f"{place.name}: {error}") from error
-        if found is None:
-            looked_at.append(place.name)
-            continue
-        table, notes = found
-        said = {**place.assumed, **_metadata(mlflow, f"{root}/MLmodel"), **config.reference_fields()}
-        return ReferenceData(table=table, source=place.source, notes=tuple(notes), **said)
+            said = {**place.assumed, **_metadata(mlflow, f"{root}/MLmodel"), **config.reference_fields()}
+            yield ReferenceData(table=table, source=place.source, notes=tuple(notes), **said)
+            return
     without = "" if version.run_id else " (the version has no source run)"
     raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}{without}")
 
@@ -168,23 +179,23 @@ def _dataset_uri(item: DatasetInput) -> str:
 # -- reading ------------------------------------------------------------------------------------------------
 
 
-def _read(mlflow: Connection, place: _Place, max_rows: int) -> tuple[pa.Table, list[str]] | None:
-    """Table and notes, None where nothing is there."""
+def _find(mlflow: Connection, place: _Place, held: ExitStack) -> Path | None:
+    """The file, there until `held` is closed; None where nothing is there."""
     if place.named and not place.uri:
         raise ReferenceInvalidError("it does not say which file it came from")
     if place.trusted and urlsplit(place.uri).scheme in ("", "file"):
-        return _read_local(place.uri, max_rows)
+        return _local(place.uri)
     try:
         uri = mlflow.locate(place.uri)
         if place.named:
             _check_named(uri)
-        with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
-            if place.named and urlsplit(uri).scheme in HTTP_SCHEMES:
-                return read_table(_fetch(uri, Path(directory), mlflow.timeout_seconds), max_rows)
-            file = mlflow.find_file(uri)
-            if file is not None:
-                check_size(_shown(uri), file.size_bytes or 0)
-                return read_table(mlflow.download(file, Path(directory)), max_rows)
+        directory = Path(held.enter_context(TemporaryDirectory(prefix="mlflow-exporter-")))
+        if place.named and urlsplit(uri).scheme in HTTP_SCHEMES:
+            return _fetch(uri, directory, mlflow.timeout_seconds)
+        file = mlflow.find_file(uri)
+        if file is not None:
+            check_size(_shown(uri), file.size_bytes or 0)
+            return mlflow.download(file, directory)
     except MissingError:
         pass
     except (RegistryUnreachableError, RegistryAuthError):
@@ -196,12 +207,13 @@ def _read(mlflow: Connection, place: _Place, max_rows: int) -> tuple[pa.Table, l
     return None
 
 
-def _read_local(uri: str, max_rows: int) -> tuple[pa.Table, list[str]]:
+def _local(uri: str) -> Path:
     path = Path(url2pathname(urlsplit(uri).path) if uri.startswith("file:") else uri)
     try:
-        return read_table(path, max_rows)
+        path.stat()
     except OSError as error:
         raise ReferenceInvalidError(f"it cannot be read: {error.strerror}") from error
+    return path
 
 
 def _check_named(uri: str) -> None:

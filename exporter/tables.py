@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
+from io import StringIO
 from pathlib import Path, PurePosixPath
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -15,15 +20,21 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from exporter.arrays import Ints
+from exporter.columns import is_text
 from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
 
-# Parquet is read column by column; CSV is in memory as a whole once, JSON several times over as objects.
+# Parquet is read column by column, CSV block by block; JSON is in memory as objects.
 MAX_BYTES = {".parquet": 512 * 2**20, ".csv": 128 * 2**20, ".json": 32 * 2**20, ".jsonl": 32 * 2**20}
 MAX_CELLS = 10_000_000  # rows x columns: 80 MB of numbers, twice that while they are read
+CELLS_OF_NESTED_SCORES = 50  # each row's become an object
+MAX_COLUMNS = 10_000  # a column takes some kilobytes, whatever is in it
 MAX_PARQUET_ROWS = 10**9 - 1  # numpy's limit for a hypergeometric draw
-# Of Parquet, the column that is read, and what is kept of all; with its profile a file takes a gigabyte.
-MAX_UNPACKED_BYTES = 256 * 2**20
+# Of Parquet, the column that is read, and what is kept of all; with its profile a file takes thrice that.
+MAX_UNPACKED_BYTES = 96 * 2**20
+MAX_JSON_BYTES = 256 * 2**20  # as objects, of which the shortest take 30 times their text
+CSV_BLOCK_BYTES = 2**22  # a row is no longer
+FILLED = 0.9  # of that: rows differ in their length
 SAMPLE_SEED = 0  # the same file has to give the same reference
 
 
@@ -61,15 +72,17 @@ def read_table(path: Path, max_rows: int) -> tuple[pa.Table, list[str]]:
     check_size(path.name, path.stat().st_size)
     readers = {".parquet": _open_parquet, ".csv": _open_csv}
     try:
-        rows, schema, read = readers.get(path.suffix.lower(), _open_json)(path)
-        if not schema.names:
+        rows, names, fitting, read = readers.get(path.suffix.lower(), _open_json)(path)
+        if not names:
             raise ReferenceInvalidError(f"{path.name!r} has no columns")
+        if len(names) > MAX_COLUMNS:
+            raise _too_wide(path.name, len(names))
         if rows == 0:
             raise ReferenceInvalidError(f"{path.name!r} has no rows")
-        repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+        repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
-            raise ReferenceInvalidError(f"{path.name!r} has several columns named {repeated[0]!r}")
-        wanted = max(1, min(rows, max_rows, MAX_CELLS // len(schema.names)))
+            raise ReferenceInvalidError(f"{path.name!r} has several columns named {min(repeated)!r}")
+        wanted = max(1, min(rows, max_rows, fitting))
         table = read(_choose(rows, wanted) if wanted < rows else None)
     except (pa.ArrowException, RequestError, OSError, ValueError, RecursionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -79,13 +92,17 @@ def read_table(path: Path, max_rows: int) -> tuple[pa.Table, list[str]]:
     if wanted < rows:
         notes.append(f"a uniform sample of {wanted:,} of {rows:,} rows")
     # pandas writes its row numbers along when they are not 0, 1, 2, ...
-    indices = [name for name in schema.names if name == "" or re.fullmatch(r"__index_level_\d+__", name)]
+    indices = [name for name in names if name == "" or re.fullmatch(r"__index_level_\d+__", name)]
     if indices:
         notes.append("row numbers left out (a column without a name)")
         table = table.drop_columns(indices)
     if not table.column_names:
         raise ReferenceInvalidError(f"{path.name!r} has no columns but row numbers")
     return table, notes
+
+
+def _too_wide(name: str, columns: int) -> ReferenceInvalidError:
+    return ReferenceInvalidError(f"{name!r} has {columns:,} columns, more than {MAX_COLUMNS:,} are not read")
 
 
 def _choose(rows: int, wanted: int) -> Ints:
@@ -103,15 +120,23 @@ def _choose(rows: int, wanted: int) -> Ints:
     return np.concatenate(chosen)
 
 
-# Number of rows, columns, and what reads the chosen rows, or all where that is None.
-_Opened = tuple[int, pa.Schema, Callable[[Ints | None], pa.Table]]
+# Number of rows, columns, how many rows fit, and what reads the chosen ones, or all where that is None.
+_Opened = tuple[int, list[str], int, Callable[[Ints | None], pa.Table]]
+
+
+def _fitting(rows: int, cells: int, size_bytes: int) -> int:
+    """How many of the rows may be in memory, if one has so many cells and all together so many bytes."""
+    return min(MAX_CELLS // max(1, cells), int(FILLED * MAX_UNPACKED_BYTES * rows / max(1, size_bytes)))
 
 
 def _open_parquet(path: Path) -> _Opened:
     file = ColumnFile(path)
     if file.rows > MAX_PARQUET_ROWS:
         raise ReferenceInvalidError(f"{path.name!r} has {file.rows:,} rows")
-    return file.rows, file.schema, partial(_read_columns, path.name, file)
+    nested = any(field.name == "score" and field.type.num_fields for field in file.schema)
+    cells = len(file.schema.names) + CELLS_OF_NESTED_SCORES * nested
+    fitting = _fitting(file.rows, cells, file.kept_bytes)
+    return file.rows, file.schema.names, fitting, partial(_read_columns, path.name, file)
 
 
 def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> pa.Table:
@@ -127,13 +152,37 @@ def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> pa.Table:
             if chosen is not None:
                 here = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)]
                 batch = without_unused(batch.take(pa.array(here - start)))
+            batch = _encode(batch)
             arrays.append(batch)
             kept_bytes += batch.nbytes
             if kept_bytes > MAX_UNPACKED_BYTES:
                 raise _too_large(f"{name!r} unpacks to {kept_bytes / 2**20:,.0f} MB")
             start = end
-        columns.append(pa.chunked_array(arrays, file.schema.field(len(columns)).type))
-    return pa.Table.from_arrays(columns, schema=file.schema)
+        columns.append(_join(arrays, file.schema.field(len(columns)).type))
+    return pa.table(columns, file.schema.names)
+
+
+def _encode(array: pa.Array) -> pa.Array:
+    """The array in less memory: of texts each once, and decimals as the numbers that they become anyway."""
+    if pa.types.is_decimal(array.type):
+        return array.cast(pa.float64())
+    return array.dictionary_encode() if is_text(array.type) else array
+
+
+def _join(arrays: list[pa.Array], kind: pa.DataType) -> pa.ChunkedArray:
+    """A column; texts in one piece, in which a text may be there once for each array.
+
+    To have each of them once would take several times their memory.
+    """
+    if not arrays or not pa.types.is_dictionary(arrays[0].type):
+        return pa.chunked_array(arrays, arrays[0].type if arrays else kind)
+    starts = np.cumsum([0, *(len(array.dictionary) for array in arrays)])
+    codes = [
+        pc.add(array.indices.cast(pa.int64()), int(start)).cast(pa.int32())
+        for array, start in zip(arrays, starts, strict=False)
+    ]
+    dictionary = pa.concat_arrays([array.dictionary for array in arrays])
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.concat_arrays(codes), dictionary)])
 
 
 def _too_large(what: str) -> ReferenceInvalidError:
@@ -143,59 +192,112 @@ def _too_large(what: str) -> ReferenceInvalidError:
     )
 
 
-def _of_table(table: pa.Table) -> _Opened:
-    return (
-        table.num_rows,
-        table.schema,
-        lambda chosen: table if chosen is None else table.take(pa.array(chosen)),
+def _open_csv(path: Path) -> _Opened:
+    with path.open("rb") as file:  # pyarrow takes a gigabyte to say that there are too many columns
+        head = file.read(CSV_BLOCK_BYTES).decode("utf-8", "replace")
+    count = len(next(csv.reader(StringIO(head, newline="")), []))
+    if count > MAX_COLUMNS:
+        raise _too_wide(path.name, count)
+    with _read_as_texts(path) as reader:
+        names = reader.schema.names
+    with _read_as_texts(path, names) as reader:
+        rows = sum(batch.num_rows for batch in reader)
+    fitting = _fitting(rows, len(names), path.stat().st_size)
+    return rows, names, fitting, partial(_read_csv, path, names)
+
+
+def _read_as_texts(path: Path, names: Sequence[str] = ()) -> pyarrow.csv.CSVStreamingReader:
+    return pyarrow.csv.open_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
     )
 
 
-def _open_csv(path: Path) -> _Opened:
-    table = pyarrow.csv.read_csv(path)
+def _read_csv(path: Path, names: list[str], chosen: Ints | None) -> pa.Table:
+    """What type a column has is only known with all of its rows, so the chosen ones are a file first."""
+    if chosen is None:
+        return _typed(path)
+    with NamedTemporaryFile(suffix=".csv") as file:
+        with _read_as_texts(path, names) as reader, pyarrow.csv.CSVWriter(file.name, reader.schema) as writer:
+            start = 0
+            for batch in reader:
+                end = start + batch.num_rows
+                here = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)]
+                writer.write(batch.take(pa.array(here - start)))
+                start = end
+        return _typed(file.name)
+
+
+def _typed(path: Path | str) -> pa.Table:
+    table = pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES))
     for index, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):  # an empty text is how CSV says missing
-            column = table.column(index)
-            table = table.set_column(index, field.name, pc.if_else(pc.equal(column, ""), None, column))
-    return _of_table(table)
+        if is_text(field.type):  # an empty text is how CSV says missing
+            parts = [_encode(pc.if_else(pc.equal(a, ""), None, a)) for a in table.column(index).chunks]
+            table = table.set_column(index, field.name, _join(parts, field.type))
+    return table
 
 
 def _open_json(path: Path) -> _Opened:
     """Rows as a list or one a line, columns, or `{"columns": [...], "data": [...]}` as `log_table` does."""
     text = path.read_text("utf-8")
+    _check_objects(path.name, text)
     content: Any
     try:
         content = json.loads(text)
-    except json.JSONDecodeError:
-        content = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError:  # at once, since a name is then made once
+        content = json.loads("[" + re.sub(r"\s*\n\s*", ",", text.strip()) + "]")
     del text
-    columns = _columns(content)
-    arrays = {}
-    for name, values in columns.items():
-        try:
-            arrays[str(name)] = pa.array(values, from_pandas=True)
-        except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise ValueError(f"column {name!r} mixes types ({error})") from error
-    table = pa.table(arrays)
-    return _of_table(table)
+    rows, names, values = _rows(content)
+
+    def read(chosen: Ints | None) -> pa.Table:
+        places = range(rows) if chosen is None else chosen.tolist()
+        return pa.table({name: _array(name, values(name, places)) for name in names})
+
+    return rows, names, _fitting(rows, len(names), 0), read
 
 
-def _columns(content: Any) -> dict[str, list[Any]]:
+def _check_objects(name: str, text: str) -> None:
+    """
+    Raises:
+        ReferenceInvalidError: Python's objects would take too much memory.
+    """
+    taken = 2 * sys.getsizeof(text)
+    taken += sum(size * text.count(mark) for mark, size in ((",", 48), ("[", 80), ("{", 184)))
+    if taken > MAX_JSON_BYTES:
+        raise ReferenceInvalidError(
+            f"{name!r} would take about {taken / 2**20:,.0f} MB in memory, more than "
+            f"{MAX_JSON_BYTES / 2**20:,.0f} MB are not taken; the same as Parquet takes a fraction"
+        )
+
+
+def _array(name: str, values: list[Any]) -> pa.ChunkedArray:
+    try:
+        return pa.chunked_array([_encode(pa.array(values, from_pandas=True))])
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise ValueError(f"column {name!r} mixes types ({error})") from error
+
+
+def _rows(content: Any) -> tuple[int, list[str], Callable[[str, Sequence[int]], list[Any]]]:
+    """Number of rows, names of columns, and what takes the values of one in some rows."""
     if isinstance(content, dict) and isinstance(content.get("columns"), list):
-        rows = content.get("data")
-        names = content["columns"]
-        if len(set(map(str, names))) < len(names):
+        data = content.get("data")
+        index = {str(name): place for place, name in enumerate(content["columns"])}
+        if len(index) < len(content["columns"]):
             raise ValueError("a name is twice in 'columns'")
-        if not isinstance(rows, list) or any(
-            not isinstance(row, list) or len(row) != len(names) for row in rows
+        if not isinstance(data, list) or any(
+            not isinstance(row, list) or len(row) != len(index) for row in data
         ):
             raise ValueError("'data' is not a list of rows with a value for each of 'columns'")
-        return {name: [row[index] for row in rows] for index, name in enumerate(names)}
+        return len(data), list(index), lambda name, rows: [data[row][index[name]] for row in rows]
     if isinstance(content, dict) and all(isinstance(values, list) for values in content.values()):
-        return content
+        lengths = set(map(len, content.values()))
+        if len(lengths) > 1:
+            raise ValueError("its columns differ in length")
+        return max(lengths, default=0), list(content), lambda name, rows: [content[name][row] for row in rows]
     if isinstance(content, dict):  # a single line of JSON lines
         content = [content]
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise ValueError("neither rows nor columns")
     names = dict.fromkeys(name for row in content for name in row)
-    return {name: [row.get(name) for row in content] for name in names}
+    return len(content), list(names), lambda name, rows: [content[row].get(name) for row in rows]

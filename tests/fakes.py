@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -138,7 +139,10 @@ class FakeRegistry(Registry):
             created_at=version.created_at,
         )
 
-    def load_reference(self, version: RegisteredVersion, config: ModelConfig) -> ReferenceData:
+    @contextmanager
+    def load_reference(
+        self, version: RegisteredVersion, config: ModelConfig, memory: AbstractContextManager[object]
+    ) -> Iterator[ReferenceData]:
         assert self.loading.wait(TIMEOUT_SECONDS)
         self._check()
         reference = self._models[version.model].versions[version.version].reference
@@ -146,7 +150,8 @@ class FakeRegistry(Registry):
             raise ReferenceNotFoundError("no reference found, looked at: everything")
         if isinstance(reference, Exception):
             raise reference
-        return ReferenceData(reference, source="extra_files", **config.reference_fields())
+        with memory:
+            yield ReferenceData(reference, source="extra_files", **config.reference_fields())
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         self._check()

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "exporter"
 LAYERS = [
     {"__init__", "errors", "arrays", "texts"},
     {"config"},
-    {"columns", "limits", "scores", "parquet_pages"},
+    {"arrow_texts", "columns", "limits", "scores", "parquet_pages"},
     {"arrow_stream", "parquet"},
     {"samples", "measures"},
     {"reference", "versions"},

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exporter.arrays import Floats
-from exporter.binning import bin_columns
-from exporter.column_profile import number_column, profile_column
-from exporter.columns import Texts, Times, Values, from_python, text_hash
+from exporter.binning import bin_columns, category_cells
+from exporter.column_profile import number_column, profile_column, without_rare
+from exporter.columns import Texts, Times, Values, from_arrow, from_python, text_hash
 from exporter.measures.psi import pool_rare, psi, shares
 from exporter.reference import Column, Kind, Reference
 
@@ -265,6 +266,27 @@ def test_a_million_categories_are_too_many_to_know() -> None:
     assert len(column.known) == 0
     assert not column.known_complete
     assert column.unjudged.startswith("looks like an id")
+
+
+def test_texts_that_are_no_names_are_known_but_not_listed() -> None:
+    long = "x" * 1001
+    column = categories(from_python([long] * 5 + ["x" * 1000]))
+
+    assert column.categories == ("x" * 1000,)
+    assert column.known.tolist() == [text_hash(long)]
+
+
+@pytest.mark.parametrize("distinct", [40, 50_100])
+def test_a_profile_is_that_of_the_rows_whether_texts_are_python_or_arrow(distinct: int) -> None:
+    rows = pa.array([f"c{k % distinct * 7 % distinct}" if k % 9 else None for k in range(2 * distinct)])
+    python, arrow = from_arrow(rows), from_arrow(rows, as_arrow=True)
+    of_python, of_arrow = categories(python), categories(arrow)
+
+    assert of_arrow.categories == of_python.categories
+    assert of_arrow.known.tolist() == of_python.known.tolist()
+    assert of_arrow.unjudged == of_python.unjudged
+    kept = without_rare(of_arrow, arrow)
+    assert category_cells(of_arrow, kept).tolist() == category_cells(of_python, python).tolist()
 
 
 def test_fifty_thousand_rare_ones_are_known() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def load(registry: Registry, model: str, **said: Any) -> ReferenceData:
     version = registry.poll().models[model].versions["1"]
     file = ConfigFile(models={model: ModelConfig(**said)})
     config, _ = file.resolve(model, {**version.model_tags, **version.tags})
-    return registry.load_reference(version, config)
+    with registry.load_reference(version, config, nullcontext()) as data:
+        return data
 
 
 def mark(data: ReferenceData) -> str:
@@ -101,6 +103,26 @@ def test_without_any_the_places_are_named(registry: Registry, world: World) -> N
         "reference.parquet of the model, monitoring/reference.parquet of the run, "
         "reference_table.json of the run"
     )
+
+
+def test_memory_is_asked_for_where_there_is_something_to_read(registry: Registry, world: World) -> None:
+    entered = []
+
+    @contextmanager
+    def memory() -> Iterator[None]:
+        entered.append(True)
+        yield
+        entered.append(False)
+
+    empty = registry.poll().models[world.log_version()].versions["1"]
+    with pytest.raises(ReferenceNotFoundError), registry.load_reference(empty, ModelConfig(), memory()):
+        pass
+    assert entered == []
+    model = world.log_version({"reference.parquet": reference("model")})
+    version = registry.poll().models[model].versions["1"]
+    with registry.load_reference(version, ModelConfig(), memory()) as data:
+        assert (mark(data), entered) == ("model", [True])
+    assert entered == [True, False]
 
 
 def test_a_version_without_a_run(registry: Registry, world: World) -> None:
@@ -330,8 +352,12 @@ def test_mlflow_going_down_is_not_taken_for_a_missing_reference(
 ) -> None:
     model = world.log_version()
     version = registry.poll().models[model].versions["1"]
-    with pytest.raises(RegistryUnreachableError):
-        Registry(f"http://127.0.0.1:{free_port}", None, 2).load_reference(version, ModelConfig())
+    stopped = Registry(f"http://127.0.0.1:{free_port}", None, 2)
+    with (
+        pytest.raises(RegistryUnreachableError),
+        stopped.load_reference(version, ModelConfig(), nullcontext()),
+    ):
+        pass
 
 
 # -- places that a person named -----------------------------------------------------------------------------
