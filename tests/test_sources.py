@@ -114,7 +114,8 @@ def test_memory_is_asked_for_where_there_is_something_to_read(registry: Registry
         yield
         entered.append(False)
 
-    empty = registry.poll().models[world.log_version()].versions["1"]
+    nothing = world.log_version()
+    empty = registry.poll().models[nothing].versions["1"]
     with pytest.raises(ReferenceNotFoundError), registry.load_reference(empty, ModelConfig(), memory()):
         pass
     assert entered == []
