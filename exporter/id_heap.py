@@ -37,13 +37,16 @@ class Heap:
         self.texts += records.texts
         self.starts.append(start)
         ids = records.ids
-        new = dict(zip(ids, range(start, stop), strict=True))
-        if len(new) == len(ids) and self.places.keys().isdisjoint(new):
-            self.places.update(new)
-        else:
-            for each, place in zip(ids, range(start, stop), strict=True):
-                known = self.places.get(each, ())
-                self.places[each] = (*(known if isinstance(known, tuple) else (known,)), place)
+        if self.places.keys().isdisjoint(ids):  # as nearly always
+            count = len(self.places)
+            self.places.update(zip(ids, range(start, stop), strict=True))
+            if len(self.places) == count + len(ids):
+                return start
+            for each in set(ids):
+                del self.places[each]
+        for each, place in zip(ids, range(start, stop), strict=True):
+            known = self.places.get(each, ())
+            self.places[each] = (*(known if isinstance(known, tuple) else (known,)), place)
         return start
 
     def find(self, hashes: Sequence[bytes]) -> tuple[Ints, Ints]:
