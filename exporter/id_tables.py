@@ -265,9 +265,10 @@ class IdTables(Generic[Row]):
         connection.execute(sa.delete(schema.sealed).where(chosen))
 
     def _read_heap(self, connection: sa.Connection, name: str) -> Heap:
+        rows = connection.exec_driver_sql(f"SELECT n, numbers, texts FROM {name} ORDER BY n").all()  # noqa: S608
         heap = Heap(np.empty(0, self.kind.dtype))
-        for numbers, texts in _fetch(connection, f"SELECT numbers, texts FROM {name} ORDER BY n"):  # noqa: S608
-            heap.append(Encoded(np.frombuffer(numbers, self.kind.dtype), texts).all())
+        heap.append(self._decode([(row[1], row[2]) for row in rows]).all())
+        heap.starts = [row[0] for row in rows]
         return heap
 
     def _read_pages(self, connection: sa.Connection, table: Sealed, pages: Ints) -> Encoded:
@@ -303,10 +304,3 @@ class IdTables(Generic[Row]):
 
 def _mark(connection: sa.Connection) -> str:
     return "?" if connection.dialect.name == "sqlite" else "%s"
-
-
-def _fetch(connection: sa.Connection, query: str, parameters: tuple[Any, ...] | None = None) -> Sequence[Any]:
-    """All rows as the driver gives them; SQLAlchemy's own take as long again as the database."""
-    cursor = connection.exec_driver_sql(query, parameters).cursor
-    assert cursor is not None
-    return cursor.fetchall()

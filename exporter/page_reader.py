@@ -49,6 +49,8 @@ class PageReader:
             if taken < half and half >= PAGES_BESIDE and name not in changed:
                 beside.append(number)
                 taken += len(pages)
+        if not beside:
+            return _read_each(connection, wanted)
         self._beside = self._beside or self._engine.connect()
         own = sorted(set(range(len(wanted))) - set(beside))
         future = self._thread.submit(_read_each, self._beside, [wanted[number] for number in beside])
