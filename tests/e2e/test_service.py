@@ -18,7 +18,7 @@ from tests.mlflow_server import MlflowServer
 from tests.rig import eventually, make_document, make_rows, make_table
 
 POLL_SECONDS = EVALUATION_SECONDS = 2.0
-SLACK_SECONDS = 8.0  # for two busy cores
+SLACK_SECONDS = 30.0  # on a machine that is busy with other tests
 
 
 @pytest.fixture
