@@ -29,7 +29,7 @@ HEAP_ROWS = 200_000  # in all heaps: 50 MB of memory, and a tenth of a second to
 TABLE_ROWS = 200_000  # that small tables are merged up to
 MERGED_FACTOR = 2  # a table is merged with at least half as many rows: each is merged a few times at most
 PAGES_AT_ONCE = 200
-IDS_AT_ONCE = 2_000  # whose pages are searched together: a megabyte of them
+IDS_AT_ONCE = 2_000  # whose pages are searched together: one to two megabytes
 _NONE = np.zeros(0, np.int64)
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
