@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import math
 import threading
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from queue import Queue
+
+import pyarrow as pa
 
 from exporter.config import Settings
 from exporter.errors import (
@@ -34,6 +37,14 @@ RETRY_SECONDS = 300.0
 MAX_RUN_METRICS = 50  # of a source run, the first by name
 
 log = logging.getLogger(__name__)
+
+
+def release_memory() -> None:
+    """Give back what was freed: a large reference would leave some hundred megabytes with glibc for good."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class ReferenceLoader:
@@ -165,6 +176,8 @@ class ReferenceLoader:
             config = version.facts.config
             with self._registry.load_reference(registered, config, self._memory) as data:
                 reference = self._build(data)
+            del data
+            release_memory()
             self._activate(version, reference)
 
     def _recount(self, version: Version) -> None:

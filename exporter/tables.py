@@ -263,7 +263,7 @@ def _check_objects(name: str, text: str) -> None:
         ReferenceInvalidError: Python's objects would take too much memory.
     """
     taken = 2 * sys.getsizeof(text)
-    taken += sum(size * text.count(mark) for mark, size in ((",", 48), ("[", 80), ("{", 184)))
+    taken += sum(size * text.count(mark) for mark, size in ((",", 56), ("[", 80), ("{", 184)))
     if taken > MAX_JSON_BYTES:
         raise ReferenceInvalidError(
             f"{name!r} would take about {taken / 2**20:,.0f} MB in memory, more than "
