@@ -70,9 +70,7 @@ class Heap:
 
     def replace(self, places: Ints, records: Records) -> dict[int, Records]:
         """Put other rows at the given places; the chunks that they are in, by their numbers."""
-        self.numbers[places] = records.numbers
-        for place, text in zip(places.tolist(), records.texts, strict=True):
-            self.texts[place] = text
+        self.all().put(places, records)
         changed = sorted({bisect_right(self.starts, place) - 1 for place in places.tolist()})
         ends = [*self.starts[1:], len(self)]
         return {

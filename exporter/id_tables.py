@@ -210,11 +210,8 @@ class IdTables(Generic[Row]):
     def _replace_sealed(self, connection: sa.Connection, table: Sealed, records: Records) -> None:
         pages = np.unique(pages_of(records.halves, table.pages))
         stored = self._read_pages(connection, table, pages).all()
-        place_of = dict(zip(self._keys(stored), range(len(stored)), strict=True))
-        places = [place_of[key] for key in self._keys(records)]
-        stored.numbers[places] = records.numbers
-        for place, text in zip(places, records.texts, strict=True):
-            stored.texts[place] = text
+        place_of = dict(zip(self.kind.keys_of(stored), range(len(stored)), strict=True))
+        stored.put(np.array([place_of[key] for key in self.kind.keys_of(records)]), records)
         self._changed.add(table.name)
         self._update(connection, table.name, list(split_pages(stored, table.pages)))
 
@@ -290,9 +287,6 @@ class IdTables(Generic[Row]):
             f"UPDATE {name} SET numbers = {mark}, texts = {mark} WHERE n = {mark}",  # noqa: S608 - our own name
             [(numbers, texts, n) for n, numbers, texts in parts],
         )
-
-    def _keys(self, records: Records) -> list[tuple[Any, ...]]:
-        return list(zip(*(records.numbers[name].tolist() for name in self.kind.keys), strict=True))
 
     @staticmethod
     def _create(connection: sa.Connection, name: str) -> None:

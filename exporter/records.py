@@ -45,12 +45,18 @@ class Records:
     @property
     def halves(self) -> Halves:
         """(rows, 2) of the ids."""
-        return np.ascontiguousarray(self.numbers["id_hash"]).view("<u8").reshape(-1, 2)
+        return _halves(self.numbers)
 
     def take(self, places: Ints) -> Records:
         """The rows at the given places."""
         texts = self.texts
         return Records(self.numbers[places], [texts[place] for place in places.tolist()])
+
+    def put(self, places: Ints, records: Records) -> None:
+        """Write other rows at the given places."""
+        self.numbers[places] = records.numbers
+        for place, text in zip(places.tolist(), records.texts, strict=True):
+            self.texts[place] = text
 
     def encode(self) -> tuple[bytes, bytes]:
         """Bytes for the store: of the numbers, and of the texts."""
@@ -79,7 +85,7 @@ class Encoded:
     @property
     def halves(self) -> Halves:
         """(rows, 2) of the ids."""
-        return np.ascontiguousarray(self.numbers["id_hash"]).view("<u8").reshape(-1, 2)
+        return _halves(self.numbers)
 
     def take(self, places: Ints) -> Records:
         """The rows at the given places."""
@@ -149,12 +155,20 @@ class RecordKind(Generic[Row]):
         every = zip(*(columns[name] for name in self.fields), strict=True) if len(records) else ()
         return [self.row._make(values) for values in every]  # type: ignore[attr-defined]
 
+    def keys_of(self, records: Records) -> list[tuple[Any, ...]]:
+        """(rows,) the values of the keys."""
+        return list(zip(*(records.numbers[name].tolist() for name in self.keys), strict=True))
+
     def text_rows(self, records: Records) -> tuple[Ints, list[TextRow]]:
         """(rows,) which of the distinct texts each row has, and these: a value or None a text field."""
         distinct = list(dict.fromkeys(records.texts))
         code_of = {text: code for code, text in enumerate(distinct)}
         codes = np.fromiter(map(code_of.__getitem__, records.texts), np.int64, len(records))
         return codes, [_split_texts(text, len(self.text_fields)) for text in distinct]
+
+
+def _halves(numbers: Numbers) -> Halves:
+    return np.ascontiguousarray(numbers["id_hash"]).view("<u8").reshape(-1, 2)
 
 
 def _join_texts(rows: Sequence[TextRow]) -> list[bytes]:

@@ -15,7 +15,6 @@ from exporter.aggregate import Aggregate
 from exporter.id_tables import IdTables
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, encode_outcomes
-from exporter.records import Records
 from exporter.reference import Reference
 from exporter.schema import (
     COARSE,
@@ -63,14 +62,18 @@ class Transaction:
     def find_predictions(self, day: int, hashes: Sequence[bytes]) -> dict[tuple[bytes, int], int]:
         """Payload hash by (id_hash, version_id) of what is stored for the given ids on that day."""
         records = self.predictions.find(self.connection, hashes, [day]).records
-        return dict(zip(_keys(records), records.numbers["payload"].tolist(), strict=True))
+        return dict(zip(PREDICTIONS.keys_of(records), records.numbers["payload"].tolist(), strict=True))
 
     def replace_predictions(self, day: int, rows: Sequence[PredictionRow]) -> None:
         """Store rows whose id came again with another payload in place of the earlier ones: labels join the
         latest."""
         left = {row[:2]: row for row in rows}
         found = self.predictions.find(self.connection, [row.id_hash for row in rows], [day])
-        changed = [(place, left.pop(key)) for place, key in enumerate(_keys(found.records)) if key in left]
+        changed = [
+            (place, left.pop(key))
+            for place, key in enumerate(PREDICTIONS.keys_of(found.records))
+            if key in left
+        ]
         inside = found.take(np.array([place for place, _ in changed], np.int64))
         records = PREDICTIONS.pack_rows([row for _, row in changed])
         self.predictions.replace(self.connection, replace(inside, records=records))
@@ -211,8 +214,3 @@ class Transaction:
             )
         for tables in (self.predictions, self.labels):
             tables.forget(self.connection, days_before)
-
-
-def _keys(records: Records) -> list[tuple[bytes, int]]:
-    """(id_hash, version_id) of each row."""
-    return list(zip(records.ids, records.numbers["version_id"].tolist(), strict=True))
