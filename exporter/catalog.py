@@ -458,7 +458,7 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_exporter_dropped_rows_total",
         "counter",
-        "Rows that were received and not counted, by reason.",
+        "Rows not counted, by reason: too_old, future, no_version (of an alias that pointed to none).",
         ("reason",),
     ),
     Metric(

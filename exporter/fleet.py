@@ -221,18 +221,33 @@ class Fleet:
         return {key: moves[-1].version for key, moves in self._moves.items() if moves[-1].version}
 
     def resolve(self, target: Target, times: Floats) -> dict[Version, Ints]:
-        """Which version each row is for: row numbers by version.
+        """Row numbers by the version that the rows are for.
 
         An alias is resolved at each row's own time; rows from before its first move go to its first version.
+        Rows from a time at which it pointed to no version, or to one that was deleted since, are in none.
 
         Raises:
-            UnknownModelError: the model, version or alias is not monitored; says what is.
+            UnknownModelError: the model, version or alias is not monitored; says what is. An alias that
+                points to no version now is unknown to a batch that has no row from before.
             UnavailableError: it will be, or may be, after the next poll of MLflow.
         """
-        named = (
-            self._resolve_alias(target, times) if target.alias else {target.version: np.arange(len(times))}
-        )
-        return {self._version(target, number): rows for number, rows in named.items()}
+        if not target.alias:
+            return {self._version(target, target.version): np.arange(len(times))}
+        named = self._resolve_alias(target, times)
+        found = {
+            self._version(target, number): rows
+            for number, rows in named.items()
+            if not self._is_gone(target.model, number)
+        }
+        if not found and self._is_gone(target.model, self._moves[target.model, target.alias][-1].version):
+            raise self._unknown(target)
+        return found
+
+    def _is_gone(self, model: str, number: str) -> bool:
+        """Whether the registry has no such version any more; no number is none."""
+        names = (model, number)
+        gone = self.known is not None and number not in self.known.get(model, ())
+        return not number or (names not in self.versions and gone)
 
     def _resolve_alias(self, target: Target, times: Floats) -> dict[str, Ints]:
         moves = self._moves.get((target.model, target.alias))

@@ -158,7 +158,7 @@ def prepare(
     """Resolve times and versions, bin and hash. A batch of several requests has neither ids nor labels.
 
     Raises:
-        UnknownModelError: nobody monitors what the batch names.
+        UnknownModelError: what the batch names is not monitored.
         UnavailableError: the version was just discovered, or its reference takes long.
     """
     times = np.where(np.isnan(batch.timestamps), now, batch.timestamps)
@@ -168,11 +168,16 @@ def prepare(
     times = np.minimum(times, now)
     exact = times == batch.timestamps
     usable = np.flatnonzero(~(future | old))
-    reasons: dict[DropReason, Bools] = {"future": future, "too_old": old}
+    resolved = fleet.resolve(batch.target, times[usable] if len(usable) else times)
+    versionless = np.zeros(batch.rows, np.bool_)
+    versionless[usable] = True
+    for chosen in resolved.values() if len(usable) else ():
+        versionless[usable[chosen]] = False
+    reasons: dict[DropReason, Bools] = {"future": future, "too_old": old, "no_version": versionless}
     lost = {reason: mask for reason, mask in reasons.items() if mask.any()}
     payloads = payload_hashes(batch).view(np.int64) if batch.ids is not None else None
     parts = []
-    for version, chosen in fleet.resolve(batch.target, times[usable] if len(usable) else times).items():
+    for version, chosen in resolved.items():
         if version.spooled_rows >= _max_spooled_rows(version, settings):
             detail = f"the reference of version {version.version} of {version.model!r} is still being made"
             raise UnavailableError(detail, retry_after_seconds=10)

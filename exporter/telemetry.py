@@ -27,7 +27,8 @@ OUTCOMES: dict[Kind, tuple[Outcome, ...]] = {
     "prediction": ("accepted", "duplicate", "conflict", "rejected"),
     "label": ("accepted", "unmatched", "correction", "duplicate", "rejected"),
 }
-DropReason = Literal["too_old", "future"]
+# no_version: sent by an alias that pointed to no version at the time of the row.
+DropReason = Literal["too_old", "future", "no_version"]
 # timeout: the client did not go on; limit: too many were open; head: the head of its request was too large.
 CloseReason = Literal["timeout", "limit", "head"]
 # Of answers to samples: taken, the client hung up, the refusals of `RequestError`, and an error of ours.

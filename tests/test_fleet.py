@@ -55,6 +55,28 @@ def test_an_alias_that_was_removed_takes_no_rows_but_those_from_before() -> None
     assert fleet.current_aliases() == {}
 
 
+def test_rows_from_while_an_alias_pointed_to_nothing_are_for_no_version() -> None:
+    fleet = make_fleet("1", "2")
+    moves = [("1", 100.0), ("", 200.0), ("2", 300.0)]
+    fleet.record(AliasMove("fraud", "champion", version, since) for version, since in moves)
+    assert resolve(fleet, [150.0, 250.0, 350.0], alias="champion") == {"1": [0], "2": [2]}
+    assert resolve(fleet, [250.0], alias="champion") == {}
+    fleet.record([AliasMove("fraud", "champion", "", 400.0)])
+    assert resolve(fleet, [450.0, 350.0], alias="champion") == {"2": [1]}
+    with pytest.raises(UnknownModelError, match="alias 'champion' of model 'fraud' is not monitored"):
+        resolve(fleet, [450.0, 250.0], alias="champion")
+
+
+def test_so_are_rows_whose_version_was_deleted_since() -> None:
+    fleet = make_fleet("2", known=("2",))
+    fleet.record([AliasMove("fraud", "champion", "1", 100.0), AliasMove("fraud", "champion", "2", 200.0)])
+    assert resolve(fleet, [150.0, 250.0], alias="champion") == {"2": [1]}
+    assert resolve(fleet, [150.0], alias="champion") == {}
+    fleet.known = None  # only the registry can say that it was deleted
+    with pytest.raises(UnavailableError, match="MLflow has not answered since the start"):
+        resolve(fleet, [150.0, 250.0], alias="champion")
+
+
 def test_what_is_not_monitored_is_answered_with_what_is() -> None:
     fleet = make_fleet("1", "2")
     fleet.record([AliasMove("fraud", "champion", "1", 100.0)])

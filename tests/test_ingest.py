@@ -22,6 +22,7 @@ from exporter.samples import ARROW_TYPE, JSON_TYPE, decode_predictions
 from exporter.schema import AliasMove, PredictionRow
 from tests.rig import NOON, make_document, make_rows, make_table
 from tests.test_fleet import make_fleet, make_version
+from tests.wire import FORMATS, Predictions, encode, type_of
 
 DAY = 86400.0
 
@@ -45,10 +46,12 @@ def prepare_document(
     return prepare(Source.of([request], [batch.rows]), batch, fleet or make_fleet("1"), configured, now, key)
 
 
-def prepare_body(body: bytes, content_type: str, query: dict[str, str]) -> Prepared:
+def prepare_body(
+    body: bytes, content_type: str, query: dict[str, str], fleet: Fleet | None = None
+) -> Prepared:
     batch = decode_predictions(body, content_type, query, Settings())
     source = Source.of([Request(content_type, query, body)], [batch.rows])
-    return prepare(source, batch, make_fleet("1"), Settings(), NOON)
+    return prepare(source, batch, fleet or make_fleet("1"), Settings(), NOON)
 
 
 def prepare_rows(rows: list[dict[str, Any]], fleet: Fleet | None = None, **options: Any) -> Prepared:
@@ -119,6 +122,34 @@ def test_times_without_a_zone_are_counted() -> None:
 
 
 # -- versions -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_row_from_while_the_alias_pointed_to_nothing_does_not_take_the_others_along(form: str) -> None:
+    fleet = make_fleet("1", "2")
+    moves = [("1", 0), ("", NOON - 600), ("2", NOON - 300)]
+    fleet.record(AliasMove("fraud", "champion", version, since) for version, since in moves)
+    times = [NOON - 700, NOON - 400, NOON - 100, NOON - 200]
+    split = form == "split"  # which has no times of its own but the request's
+    rows = Predictions({"age": [30, 40, 50, 60]}, [1, 0, 1, 0], {} if split else {"timestamp": times})
+    body, query = encode(form, rows), {"model": "fraud", "alias": "champion"}
+    body = body.replace(b'"version": "3"', b'"alias": "champion"')
+    prepared = prepare_body(body, type_of(form), {} if type_of(form) == JSON_TYPE else query, fleet)
+    counted = {part.version.version: part.row_numbers.tolist() for part in prepared.parts}
+    if split:
+        assert (counted, prepared.dropped) == ({"2": [0, 1, 2, 3]}, {})
+    else:
+        assert (counted, prepared.dropped) == ({"1": [0], "2": [2, 3]}, {"no_version": 1})
+
+
+def test_a_row_is_dropped_for_one_reason() -> None:
+    fleet = make_fleet("1")
+    moves = [("1", NOON - 50 * DAY), ("", NOON - 45 * DAY), ("1", NOON - 20 * DAY)]
+    fleet.record(AliasMove("fraud", "champion", version, since) for version, since in moves)
+    rows = [row_at(NOON - 40 * DAY), row_at(NOON - 25 * DAY), row_at(NOON + DAY)]
+    prepared = prepare_document(make_document(rows, alias="champion"), fleet)
+    assert prepared.parts == []
+    assert prepared.dropped == {"future": 1, "too_old": 1, "no_version": 1}
 
 
 def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:

@@ -19,7 +19,7 @@ def test_every_known_combination_is_there_from_zero() -> None:
     found = lines(Telemetry(), (("fraud", "3"),))
     for outcome in ("accepted", "duplicate", "conflict", "rejected"):
         assert found[f'mlflow_exporter_ingest_rows_total{{kind="prediction",outcome="{outcome}"}}'] == "0"
-    for reason in ("too_old", "future"):
+    for reason in ("too_old", "future", "no_version"):
         assert found[f'mlflow_exporter_dropped_rows_total{{reason="{reason}"}}'] == "0"
     for stage in ("reference", "evaluation", "store"):
         labels = f'{{model="fraud",model_version="3",stage="{stage}"}}'

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from exporter.committer import PredictionAnswer
 from exporter.errors import MalformedError, OverloadedError, StoreError, UnavailableError
 from exporter.fleet import Status
+from exporter.labelling import LabelAnswer
 from exporter.transaction import Transaction
 from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.postgres import lose_answer
@@ -230,7 +231,26 @@ def test_rows_that_cannot_count_are_said_and_counted(rig: Rig) -> None:
     assert dropped == {
         'mlflow_exporter_dropped_rows_total{reason="future"}': 3,
         'mlflow_exporter_dropped_rows_total{reason="too_old"}': 4,
+        'mlflow_exporter_dropped_rows_total{reason="no_version"}': 0,
     }
+
+
+def test_rows_from_while_an_alias_pointed_to_nothing_are_said_and_counted(rig: Rig) -> None:
+    rig.clock.advance(600)
+    rig.registry.delete_alias("fraud", "champion")
+    rig.poll()
+    rig.clock.advance(600)
+    rig.registry.set_alias("fraud", "champion", "1")
+    rig.poll()
+    rows = [*make_rows(2, prefix="a", label=1), *make_rows(1, prefix="b", timestamp=NOON + 700, label=1)]
+    said = {"accepted": 2, "duplicates": 0, "conflicts": 0, "dropped": {"no_version": 1}}
+    assert rig.post_rows(rows, "key", alias="champion").to_json() == said
+    assert rig.post_rows(rows, "key", alias="champion") == PredictionAnswer(0, 3, 0, {})
+    assert rig.sample('mlflow_exporter_dropped_rows_total{reason="no_version"}') == 1
+    assert rig.post_labels({"a0": 1, "b0": 1}) == LabelAnswer(0, 1, 0, 1)  # the label went with its row
+    # Nothing was remembered of it: sent by version it counts.
+    named = [row | {"timestamp": NOON + 700} for row in make_rows(1, prefix="b")]
+    assert rig.post_rows(named, version="1") == PredictionAnswer(1, 0, 0, {})
 
 
 def test_times_without_a_zone_are_counted(rig: Rig) -> None:

@@ -78,6 +78,10 @@ class Gathering:
             for each in group:  # the one at fault must not take the others down
                 self._submit([each])
             return
+        if len(group) > 1 and "no_version" in prepared.lost:
+            for each in group:  # whether an alias that is gone is an error depends on all rows of a request
+                self._submit([each])
+            return
         try:
             committed = asyncio.wrap_future(self._service.writer.submit(prepared))
         except Exception as error:  # noqa: BLE001

@@ -164,7 +164,8 @@ class Accepted(BaseModel):
         Field(description="Rows whose id came before with another payload; they count too.", examples=[0]),
     ]
     dropped: Annotated[
-        dict[str, int] | None, Field(description="Rows that cannot count, by reason: `too_old`, `future`.")
+        dict[str, int] | None,
+        Field(description="Rows that cannot count, by reason: `too_old`, `future`, `no_version`."),
     ] = None
 
 

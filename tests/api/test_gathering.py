@@ -12,7 +12,7 @@ import pytest
 from exporter.api import gathering
 from exporter.api.gathering import Gathering
 from exporter.committer import PredictionAnswer
-from exporter.errors import RegistryUnreachableError, RequestError, UnknownModelError
+from exporter.errors import RegistryUnreachableError, UnknownModelError
 from exporter.ingest import Request
 from exporter.samples import JSON_TYPE, decode_predictions
 from tests.fakes import FakeRegistry
@@ -77,7 +77,13 @@ def test_what_nobody_monitors_is_refused_without_the_others(rig: Rig) -> None:
     assert second == PredictionAnswer(2, 0, 0, {})
 
 
-def test_a_time_at_which_the_alias_was_not_there_is_refused_without_the_others(start: Start) -> None:
+def post_at(rig: Rig, times: Sequence[float]) -> list[Any]:
+    """Post two rows of each time together, by the alias `champion`."""
+    rows = [make_rows(2, timestamp=at) for at in times]
+    return post_together(rig, [make_document(some, alias="champion") for some in rows])
+
+
+def test_rows_from_while_the_alias_was_not_there_are_dropped_from_their_own_request(start: Start) -> None:
     registry = FakeRegistry()
     for alias in ("champion", "challenger"):
         registry.register("fraud", make_table(), alias=alias)
@@ -86,14 +92,17 @@ def test_a_time_at_which_the_alias_was_not_there_is_refused_without_the_others(s
     gone = rig.clock.now
     registry.delete_alias("fraud", "champion")
     rig.poll()
+    taken, dropped = PredictionAnswer(2, 0, 0, {}), PredictionAnswer(0, 0, 0, {"no_version": 2})
+    # As if each had come alone: an alias that is gone is unknown to who has no row from before.
+    first, second, third = post_at(rig, (gone - 60, gone + 60, gone - 60))
+    assert (first, third) == (taken, taken)
+    assert isinstance(second, UnknownModelError)
     rig.clock.advance(600)
     registry.set_alias("fraud", "champion", "2")
     rig.poll()
-    rows = [make_rows(2, timestamp=at) for at in (rig.clock.now, gone + 60, rig.clock.now)]
-    documents = [make_document(some, alias="champion") for some in rows]
-    first, second, third = post_together(rig, documents)
-    assert isinstance(second, RequestError)
-    assert (first, third) == (PredictionAnswer(2, 0, 0, {}), PredictionAnswer(2, 0, 0, {}))
+    now = rig.clock.now
+    assert post_at(rig, (now, gone + 60, now)) == [taken, dropped, taken]
+    assert rig.sample('mlflow_exporter_dropped_rows_total{reason="no_version"}') == 2
 
 
 def test_as_many_as_are_good_for_the_first_are_taken_at_once(
