@@ -223,7 +223,7 @@ def _add_facts(samples: _Samples, view: VersionView) -> None:
     version = (view.model, view.version)
     reference = view.reference
     digest = reference.digest if reference is not None else ""
-    variation = "reference" if reference is not None and not reference.provisional else "none"
+    variation = "unknown" if reference is None else "none" if reference.provisional else "reference"
     info = (*version, view.run_id, view.task, view.reference_source, digest, variation)
     samples.add_one("mlflow_model_version_info", info, 1)
     if reference is not None:

@@ -159,7 +159,7 @@ def test_a_version_without_reference_shows_its_counters_from_zero_and_no_measure
     found = version_series(collect([make_bare_view("m")]))
     assert [line for line in found if "_latency_" not in line and "_delay_" not in line] == [
         'mlflow_model_version_info{model="m",model_version="1",run_id="",task="",reference_source="none",'
-        'reference_digest="",variation="none"} 1',
+        'reference_digest="",variation="unknown"} 1',
         'mlflow_model_alias_info{model="m",model_version="1",alias="champion",team=""} 1',
         'mlflow_model_alias_version{model="m",alias="champion"} 1',
         'mlflow_model_predictions_total{model="m",model_version="1"} 0',

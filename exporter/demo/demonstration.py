@@ -16,7 +16,8 @@ from exporter.demo.screen import open_screen
 from exporter.demo.stack import Addresses, Programs, Stack, claim_addresses, find_programs
 
 LOOK_SECONDS = 1.0
-MAIL_LIMIT_SECONDS = 300.0
+# A busy machine may take minutes to train a model; how long a mail takes is what the demo is to show.
+INCIDENT_LIMIT_SECONDS, MAIL_LIMIT_SECONDS = 900.0, 300.0
 DRIFT_ALERT = "ModelFeatureDrift"
 PHASES = ("training", "healthy", "incident", "recovery")
 NOT_INSTALLED = (
@@ -32,7 +33,7 @@ def demonstrate(pace: Pace, until_mail: bool) -> None:
     Raises:
         DemoError: something does not run as it should, or the mail did not come in time.
     """
-    began = time.monotonic()
+    began, incident = time.monotonic(), None
     programs = find_programs()
     if until_mail and not programs.complete:
         raise DemoError(NOT_INSTALLED)
@@ -49,12 +50,14 @@ def demonstrate(pace: Pace, until_mail: bool) -> None:
                 processes.check()
                 stack.advance()
                 screen.show(look(processes, programs, addresses, mailbox))
-                waited = time.monotonic() - began
-                if until_mail and has_come(mailbox.mails, processes.output("traffic")):
-                    screen.say(f"The mail came {waited:.0f} seconds after the start.")
+                now, traffic = time.monotonic(), processes.output("traffic")
+                if incident is None and is_broken(traffic):
+                    incident = now
+                if until_mail and has_come(mailbox.mails, traffic):
+                    screen.say(f"The mail came {now - began:.0f} seconds after the start.")
                     return
-                if until_mail and waited > MAIL_LIMIT_SECONDS:
-                    raise DemoError(f"no mail of the drift within {MAIL_LIMIT_SECONDS:.0f} seconds")
+                if until_mail:
+                    check_time(began, incident, now)
                 time.sleep(LOOK_SECONDS)
         except KeyboardInterrupt:
             screen.say("Ending everything.")
@@ -106,6 +109,23 @@ def read_phase(output: str) -> tuple[str, str]:
     return announced[-1] if announced else ("starting", "MLflow, the exporter and the traffic")
 
 
+def is_broken(traffic_output: str) -> bool:
+    """Whether the traffic has announced the incident."""
+    return "\nincident: " in traffic_output
+
+
+def check_time(began: float, incident: float | None, now: float) -> None:
+    """Check that the incident, and then its mail, are not overdue; all in seconds of one clock.
+
+    Raises:
+        DemoError: one of them is.
+    """
+    if incident is None and now - began > INCIDENT_LIMIT_SECONDS:
+        raise DemoError(f"no incident within {INCIDENT_LIMIT_SECONDS:.0f} seconds of the start")
+    if incident is not None and now - incident > MAIL_LIMIT_SECONDS:
+        raise DemoError(f"no mail of the drift within {MAIL_LIMIT_SECONDS:.0f} seconds of the incident")
+
+
 def has_come(mails: Sequence[Mail], traffic_output: str) -> bool:
     """Whether the mail of the drift is there; one that says that all is well again is not it.
 
@@ -114,6 +134,6 @@ def has_come(mails: Sequence[Mail], traffic_output: str) -> bool:
     """
     if not any(DRIFT_ALERT in mail.subject and not mail.subject.startswith("[resolved]") for mail in mails):
         return False
-    if "\nincident: " not in traffic_output:
+    if not is_broken(traffic_output):
         raise DemoError("a drift was reported before anything was broken")
     return True

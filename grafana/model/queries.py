@@ -104,7 +104,7 @@ _VERSION_EXISTS = gauge("mlflow_model_version_info", VERSION)
 ALIASES = or_named(gauge("mlflow_model_alias_info", VERSION, "alias"), "alias", "no alias")
 # 1 where the natural variation of the reference is known, 0 where it is not, -1 where there is no reference.
 REFERENCE_STATE = (
-    f"""max (mlflow_model_version_info{{{VERSION}, variation!="none"}}) """
+    f"""max (mlflow_model_version_info{{{VERSION}, variation!~"none|unknown"}}) """
     f"""or 0 * max (mlflow_model_version_info{{{VERSION}, reference_digest!=""}}) """
     f"or 0 * {_VERSION_EXISTS} - 1"
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.demo import app
-from exporter.demo.demonstration import has_come, read_phase
+from exporter.demo.demonstration import check_time, has_come, read_phase
 from exporter.demo.errors import DemoError
 from exporter.demo.mailbox import Mail
 
@@ -105,3 +105,15 @@ def test_a_mail_before_anything_is_broken_is_a_failure() -> None:
 
 def mail(subject: str) -> Mail:
     return Mail(datetime(2026, 1, 1, tzinfo=UTC), subject, "")
+
+
+def test_the_limit_for_the_mail_counts_from_the_incident() -> None:
+    check_time(began=0, incident=None, now=899)
+    check_time(began=0, incident=899, now=1198)
+    with pytest.raises(DemoError, match="no mail of the drift within 300 seconds of the incident"):
+        check_time(began=0, incident=899, now=1200)
+
+
+def test_an_incident_that_never_begins_ends_the_demo() -> None:
+    with pytest.raises(DemoError, match="no incident within 900 seconds of the start"):
+        check_time(began=0, incident=None, now=901)

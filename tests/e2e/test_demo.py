@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-LIMIT_SECONDS = 330  # the demo's own limit is 300
+LIMIT_SECONDS = 1230  # the demo's own limits are 900 until the incident and 300 from there
 
 
 @pytest.mark.needs("prometheus", "alertmanager")
