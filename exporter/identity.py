@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from exporter.columns import EXACT_IN_FLOAT, Texts, Times, Values, text_hash
+from exporter.columns import Texts, Times, Values, parse_time, text_hash
 from exporter.samples import Batch
 from exporter.scores import ClassScores
 
@@ -19,6 +20,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio, as in Fi
 _SHIFT = np.uint64(32)
 _FLOAT, _BITS = struct.Struct("=d"), struct.Struct("=Q")
 _OPAQUE_HASH = text_hash("(opaque)")
+_DATE = re.compile(r"[0-9]{4}-?([0-9]{2}-?[0-9]{2}|W[0-9]{2})")  # how ISO 8601 begins
 
 
 def id_hashes(model: str, row_ids: Iterable[str | None]) -> list[bytes]:
@@ -42,7 +44,9 @@ def payload_hashes(batch: Batch) -> Hashes:
     """(rows,) hash of what each row says: features, prediction and score, not its time.
 
     A retry says the same and gets the same hash, whatever the format, the order of its columns and the rows
-    that it comes with. A value that is missing says nothing, whether it is null, NaN or left out.
+    that it comes with. So a time is its seconds since the epoch, also as a text of ISO 8601, and a number the
+    nearest float64, if that is exact. A value that is missing says nothing, whether it is null, NaN or left
+    out.
     """
     total = np.zeros(batch.rows, np.uint64)
     named = [(f"f:{name}", values) for name, values in batch.features.items()]
@@ -73,22 +77,42 @@ def _value_hashes(values: Values) -> tuple[Hashes, npt.NDArray[np.bool_]]:
         return (values + 0.0).view(np.uint64), np.isnan(values)  # + 0.0: minus zero is zero
     if isinstance(values, Texts):
         hashes = np.append(values.hashes, np.uint64(0))  # -1, a missing text, is the last
+        for place, text in enumerate(values.texts):
+            if (seconds := _seconds(text)) is not None:
+                hashes[place] = _float_bits(seconds)
         return hashes[values.codes], values.codes < 0
     hashes = np.fromiter(map(_scalar_hash, values), np.uint64, len(values))
-    # not equal to itself: NaN
-    return hashes, np.fromiter((v is None or v != v for v in values), np.bool_, len(values))
+    return hashes, np.fromiter(map(_is_missing, values), np.bool_, len(values))
+
+
+def _is_missing(value: object) -> bool:
+    if isinstance(value, ClassScores):
+        return all(score != score for score in value.values)
+    return value is None or value != value  # not equal to itself: NaN
 
 
 def _scalar_hash(value: object) -> int:
     if isinstance(value, str):
-        return text_hash(value)
+        seconds = _seconds(value)
+        return text_hash(value) if seconds is None else _float_bits(seconds)
     if isinstance(value, float):
         return _float_bits(value)
     if isinstance(value, int):
-        return _float_bits(float(value)) if abs(value) <= EXACT_IN_FLOAT else text_hash(str(value))
+        nearest = float(value)
+        return _float_bits(nearest) if nearest == value else text_hash(str(value))
     if isinstance(value, ClassScores):
-        return text_hash(value.text)
+        return text_hash(value.known.text)
     return _OPAQUE_HASH
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds since the epoch of an ISO 8601 text, None where it is none."""
+    if not "0" <= text[:1] <= "9" or not _DATE.match(text):
+        return None
+    try:
+        return parse_time(text)[0]
+    except (ValueError, OverflowError):
+        return None
 
 
 def _float_bits(value: float) -> int:

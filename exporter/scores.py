@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import nan
 
 import orjson
@@ -35,6 +36,14 @@ class ClassScores:
         """JSON, one text for all that say the same."""
         named = self.values if self.names is None else dict(zip(self.names, self.values, strict=True))
         return orjson.dumps(named).decode()
+
+    @property
+    def known(self) -> ClassScores:
+        """The scores by name that are there: Arrow's structures name every class in every row."""
+        if self.names is None:
+            return self
+        pairs = [(n, v) for n, v in zip(self.names, self.values, strict=True) if v == v]
+        return ClassScores(tuple(v for _, v in pairs), tuple(n for n, _ in pairs))
 
     def fits(self, classes: tuple[str, ...]) -> bool:
         """Whether it can be told which score is of which class."""
@@ -68,7 +77,7 @@ def read_class_scores(value: object) -> object:
         return value
     if not 0 < len(numbers) <= MAX_CLASSES:
         return OPAQUE
-    if not all(number is None or isinstance(number, int | float) for number in numbers):
+    if not all(number is None or isinstance(number, int | float | Decimal) for number in numbers):
         return OPAQUE
     try:
         return ClassScores(tuple(nan if number is None else float(number) for number in numbers), names)
@@ -122,8 +131,8 @@ def _holds_scores(column: pa.ChunkedArray) -> bool:
         return len(set(names)) == len(names) and all(_is_number(field.type) for field in kind)
     if pa.types.is_map(kind):
         return _is_number(kind.item_type) and all(_has_short_keys(chunk) for chunk in column.chunks)
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return is_list and _is_number(kind.value_type)
+    lists = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
+    return isinstance(kind, lists) and _is_number(kind.value_type)
 
 
 def _has_short_keys(chunk: pa.MapArray) -> bool:
@@ -138,7 +147,13 @@ def _has_short_keys(chunk: pa.MapArray) -> bool:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
+    return bool(
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    )
 
 
 def has_class_scores(values: Values | None) -> bool:

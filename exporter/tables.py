@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from exporter.arrays import Ints
-from exporter.columns import is_text
+from exporter.columns import decimal_numbers, is_text
 from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
 
@@ -165,7 +165,7 @@ def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> pa.Table:
 def _encode(array: pa.Array) -> pa.Array:
     """The array in less memory: of texts each once, and decimals as the numbers that they become anyway."""
     if pa.types.is_decimal(array.type):
-        return array.cast(pa.float64())
+        return decimal_numbers(array)
     return array.dictionary_encode() if is_text(array.type) else array
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,72 @@ def test_a_time_says_the_same_in_every_unit(unit: str) -> None:
     ]
 
     assert hashes[0] == hashes[1]
+
+
+def arrow_payload(array: pa.Array, name: str = "x") -> int:
+    """The hash of a single row whose column is an array."""
+    table = pa.table({"x": pa.array([1]), "prediction": pa.array([1])} | {name: array})
+    return int(payload_hashes(decode(to_stream(table), None, ARROW_TYPE, **QUERY))[0])
+
+
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [
+        (pa.array([datetime(2026, 11, 23, 10, tzinfo=UTC)]), "2026-11-23T10:00:00Z"),
+        (pa.array([datetime(2026, 11, 23, 10, tzinfo=UTC)]), "2026-11-23 11:00:00+01:00"),
+        (pa.array([1_795_428_000_000_001], pa.timestamp("us")), "2026-11-23T10:00:00.000001"),
+        (pa.array([253_402_300_799_999_999], pa.timestamp("us")), "9999-12-31T23:59:59.999999"),
+        (pa.array([-1], pa.timestamp("ns")), "1969-12-31T23:59:59.999999999"),
+        (pa.array([date(2026, 11, 23)]), "2026-11-23"),
+        (pa.array([date(2026, 11, 23)], pa.date64()), "20261123"),
+        (pa.array([date(2026, 11, 23)]).dictionary_encode(), "2026-11-23"),
+        (pa.array(["2026-11-23"]), "2026-11-23T00:00:00"),
+        (pa.array([date(2026, 11, 23)]), 1_795_392_000),
+        (pa.array([Decimal("-7358.0754413267")]), -7358.0754413267),
+        (pa.array([Decimal("0.3")]).dictionary_encode(), 0.3),
+        (pa.array([2.0**60]), 2**60),
+        (pa.array([2**60 + 1]), 2**60 + 1),
+        (pa.array([2**63], pa.uint64()), 2**63),
+        (pa.array([True]).dictionary_encode(), True),
+        (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1], pa.int8())), True),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(["a"])), "a"),
+        (pa.array([None], pa.timestamp("us")), None),
+        (pa.array([None]).dictionary_encode(), float("nan")),
+    ],
+    ids=str,
+)
+def test_a_value_says_the_same_in_json_and_in_arrow(array: pa.Array, value: object) -> None:
+    assert arrow_payload(array) == payload({"x": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("2026-11-23T10:00:00Z", "2026-11-23T10:00:01Z"),
+        ("2026-13-01", "2026-13-02"),
+        ("2026-11-23 and more", "2026-11-23"),
+        ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59-13:00"),
+        ("1234567890", "1234567891"),
+    ],
+)
+def test_what_are_two_times_or_none_says_different_things(text: str, other: str) -> None:
+    assert payload({"x": text}) != payload({"x": other})
+
+
+@pytest.mark.parametrize(
+    ("array", "score"),
+    [
+        (pa.array([{"a": 0.25, "b": None}]), {"a": 0.25}),
+        (pa.array([[("a", 0.25)]], pa.map_(pa.string(), pa.float64())), {"a": 0.25}),
+        (pa.array([[Decimal("0.3"), None]]), [0.3, None]),
+        (pa.array([[0.25, 0.75]], pa.list_view(pa.float64())), [0.25, 0.75]),
+        (pa.array([[True, False]]), [1, 0]),
+        (pa.array([[None, None]], pa.list_(pa.float64())), None),
+    ],
+    ids=str,
+)
+def test_scores_of_classes_say_the_same_in_json_and_in_arrow(array: pa.Array, score: object) -> None:
+    assert arrow_payload(array, "score") == payload({"x": 1}, score=score)
 
 
 def test_hashes_spread_over_all_bits() -> None:

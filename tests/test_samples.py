@@ -223,30 +223,47 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampl
 )
 
 
-def columns_of(count: int) -> st.SearchStrategy[list[object]]:
+KINDS: list[st.SearchStrategy[Any]] = [
+    st.floats(width=64),
+    st.integers(-(2**53), 2**53),
+    st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+    st.decimals(-(10**12), 10**12, places=5),
+    TEXTS,
+    st.none(),
+]
+# What JSON has no type for is a text there, which is no time in a column of categories.
+MOMENTS: list[st.SearchStrategy[Any]] = [
+    st.datetimes(),
+    st.datetimes(timezones=st.timezones()).filter(lambda moment: 1 < moment.year < 9999),  # in UTC, too
+    st.dates(),
+]
+
+
+def columns_of(count: int, kinds: list[st.SearchStrategy[Any]]) -> st.SearchStrategy[list[object]]:
     """Values of one type, which every format can hold; some are missing."""
-    kinds: list[st.SearchStrategy[Any]] = [
-        st.floats(width=64),
-        st.integers(-(2**53), 2**53),
-        st.integers(-(2**63), 2**63 - 1),
-        st.booleans(),
-        TEXTS,
-        st.none(),
-    ]
     return st.one_of([st.lists(kind | st.none(), min_size=count, max_size=count) for kind in kinds])
 
 
+def scores_of(count: int) -> st.SearchStrategy[list[object]]:
+    """Scores of several classes, by name or in a list; a row may lack some."""
+    score = st.none() | st.floats(0, 1)
+    listed = st.lists(score, min_size=2, max_size=2)
+    named = st.dictionaries(st.sampled_from("xyz"), score, min_size=1)
+    return st.one_of([st.lists(kind | st.none(), min_size=count, max_size=count) for kind in (listed, named)])
+
+
 @st.composite
-def predictions(draw: st.DrawFn) -> Predictions:
+def predictions(draw: st.DrawFn, kinds: list[st.SearchStrategy[Any]] = KINDS) -> Predictions:
     count = draw(st.integers(1, 6))
     names = draw(st.lists(st.sampled_from("abcdé"), min_size=1, max_size=4, unique=True))
-    features = {name: draw(columns_of(count)) for name in names}
+    features = {name: draw(columns_of(count, kinds)) for name in names}
     own = {}
     if draw(st.booleans()):
-        own["score"] = draw(columns_of(count))
+        own["score"] = draw(columns_of(count, KINDS) | scores_of(count))
     if draw(st.booleans()):
         own["id"] = [f"id {k}" for k in range(count)]
-    return Predictions(features, draw(columns_of(count)), own)
+    return Predictions(features, draw(columns_of(count, KINDS)), own)
 
 
 def reference_of(kinds: dict[str, Kind]) -> Reference:
@@ -282,6 +299,24 @@ def test_every_format_falls_into_the_same_cells_and_has_the_same_identity(
         np.testing.assert_array_equal(cells.standard, binned[0].standard)
         np.testing.assert_array_equal(cells.present, binned[0].present)
         np.testing.assert_array_equal(payload, hashes[0])
+
+
+@given(predictions(kinds=[*KINDS, *MOMENTS]))
+def test_every_format_has_the_same_identity(predictions: Predictions) -> None:
+    hashes = [payload_hashes(decode_as(form, predictions)).tolist() for form in FORMATS]
+
+    assert hashes == [hashes[0]] * len(FORMATS)
+
+
+@given(predictions(kinds=MOMENTS))
+def test_every_format_has_the_same_times(predictions: Predictions) -> None:
+    reference = reference_of(dict.fromkeys(predictions.features, "time"))
+    batches = [decode_as(form, predictions) for form in FORMATS]
+    binned = [bin_batch(reference, batch, np.full(batch.rows, 1.8e9)) for batch in batches]
+
+    for each in binned[1:]:
+        np.testing.assert_array_equal(each.cells, binned[0].cells)
+        np.testing.assert_array_equal(each.standard, binned[0].standard)
 
 
 def test_a_row_has_one_identity_whatever_rows_it_comes_with() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from exporter.config import Settings
 from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
 
 QUERY = {"model": "fraud", "version": "3"}
-FORMATS = ("rows", "columns", "split", "arrow", "nested arrow", "parquet")
+FORMATS = ("rows", "columns", "split", "arrow", "encoded arrow", "nested arrow", "parquet")
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,28 @@ def encode(form: str, predictions: Predictions) -> bytes:
             }
             for k in range(predictions.rows)
         ]
-        return json.dumps({**QUERY, "predictions": rows}).encode()
+        return _dump({**QUERY, "predictions": rows})
     if form == "columns":
         columns = {"features": features, "prediction": prediction, **own}
-        return json.dumps({**QUERY, "columns": columns}).encode()
+        return _dump({**QUERY, "columns": columns})
     if form == "split":
         data = [list(row) for row in zip(*features.values(), strict=True)]
         split = {"columns": list(features), "data": data}
-        return json.dumps({**QUERY, "dataframe_split": split, "predictions": prediction, **own}).encode()
+        return _dump({**QUERY, "dataframe_split": split, "predictions": prediction, **own})
     arrays = {name: pa.array(values) for name, values in features.items()}
+    if form == "encoded arrow":
+        arrays = {name: array.dictionary_encode() for name, array in arrays.items()}
     if form == "nested arrow":
         arrays = {"features": pa.StructArray.from_arrays(list(arrays.values()), list(arrays))}
     arrays |= {name: pa.array(values) for name, values in {"prediction": prediction, **own}.items()}
     return to_parquet(pa.table(arrays)) if form == "parquet" else to_stream(pa.table(arrays))
+
+
+def _dump(document: object) -> bytes:
+    """JSON as clients write it who have dates and decimals."""
+    return json.dumps(
+        document, default=lambda value: float(value) if isinstance(value, Decimal) else value.isoformat()
+    ).encode()
 
 
 def to_stream(table: pa.Table, **options: Any) -> bytes:

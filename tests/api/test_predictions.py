@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -30,6 +32,13 @@ def post(server: Server, document: object, **options: Any) -> httpx.Response:
     body = document if isinstance(document, bytes) else orjson.dumps(document)
     headers = {"content-type": JSON_TYPE, **options.pop("headers", {})}
     return server.client.post(URL, content=body, headers=headers, **options)
+
+
+def post_as(server: Server, form: str, rows: Predictions) -> httpx.Response:
+    """Post rows of version 1 of `fraud` in one of `FORMATS`."""
+    query = {} if type_of(form) == JSON_TYPE else {"model": "fraud", "version": "1"}
+    body = encode(form, rows).replace(b'"version": "3"', b'"version": "1"')
+    return post(server, body, headers={"content-type": type_of(form)}, params=query)
 
 
 def assert_problem(answer: httpx.Response, status: int, title: str, detail: str, where: str = "") -> None:
@@ -59,17 +68,26 @@ def held(server: Server) -> Iterator[None]:
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_is_taken_and_committed_before_the_answer(server: Server, form: str) -> None:
     values = {"age": [41.0, 27.0], "country": ["DE", None], "new": [True, False]}
-    ids = {"id": [f"{form} a", f"{form} b"]}
-    if form == "split":
-        ids = {}
-    body = encode(form, Predictions(values, [1, 0], ids))
-    query = {} if type_of(form) == JSON_TYPE else {"model": "fraud", "version": "1"}
-    body = body.replace(b'"version": "3"', b'"version": "1"')
-    answer = post(server, body, headers={"content-type": type_of(form)}, params=query)
+    rows = Predictions(values, [1, 0], {"id": [f"{form} a", f"{form} b"]})
+    answer = post_as(server, form, rows)
     assert (answer.status_code, answer.json()) == (202, {"accepted": 2, "duplicates": 0, "conflicts": 0})
-    if ids:
-        answer = post(server, body, headers={"content-type": type_of(form)}, params=query)
-        assert answer.json() == {"accepted": 0, "duplicates": 2, "conflicts": 0}
+    assert post_as(server, form, rows).json() == {"accepted": 0, "duplicates": 2, "conflicts": 0}
+
+
+def test_a_row_with_a_date_is_one_row_in_every_format(server: Server) -> None:
+    values = {
+        "age": [41.0],
+        "opened": [date(2026, 11, 23)],
+        "seen": [datetime(2026, 11, 23, 10, 0, 0, 123456, UTC)],
+        "amount": [Decimal("0.3")],
+        "account": [2**60],
+    }
+    answers = [
+        post_as(server, form, Predictions(values, [1], {"id": ["dated"], "score": [[0.25, 0.75]]})).json()
+        for form in FORMATS
+    ]
+    assert answers[0] == {"accepted": 1, "duplicates": 0, "conflicts": 0}
+    assert answers[1:] == [{"accepted": 0, "duplicates": 1, "conflicts": 0}] * (len(FORMATS) - 1)
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json; charset=utf-8", "Application/JSON"])
