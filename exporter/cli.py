@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +20,11 @@ from exporter.config import Settings, load_settings
 from exporter.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
+    from uvicorn import Server
+
     from exporter.service import Service
 
+MAX_END_SECONDS = 30.0  # of a shutdown of a process that must not go on
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -98,8 +102,17 @@ def _serve(options: argparse.Namespace) -> int:
     service = Service(settings, registry)
     signal.signal(signal.SIGHUP, lambda *_: Thread(target=_reload, args=(service,), name="reload").start())
     server = make_server(service)
+    Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
     server.run()
-    return 0 if server.started else 1
+    return 0 if server.started and not service.store.lost else 1
+
+
+def _end_when_lost(service: Service, server: Server) -> None:
+    """End the process, whose memory is not what the store says: a new one reads the store."""
+    service.store.was_lost.wait()
+    server.should_exit = True
+    time.sleep(MAX_END_SECONDS)
+    os._exit(1)
 
 
 def _reload(service: Service) -> None:

@@ -21,7 +21,8 @@ class Commit:
     binnings: dict[Version, Binning] = field(default_factory=dict)
     # The whole block after this commit, by version, family and start.
     blocks: dict[tuple[Version, int, int], Aggregate] = field(default_factory=dict)
-    totals: dict[Version, Totals] = field(default_factory=dict)
+    # Likewise the whole of each after this commit, by version.
+    lives: dict[Version, Live] = field(default_factory=dict)
     last: dict[Version, float] = field(default_factory=dict)
     spooled: dict[Version, int] = field(default_factory=dict)
     unknown: dict[Version, frozenset[str]] = field(default_factory=dict)
@@ -77,8 +78,19 @@ class Commit:
         self.binnings[version] = binning
 
     def add_totals(self, version: Version, totals: Totals) -> None:
-        before = self.totals.get(version)
-        self.totals[version] = before + totals if before is not None else totals
+        before = self.lives.get(version, version.live)
+        self.lives[version] = Live(version.binning, before.totals + totals)
+
+    def add_spooled(self, version: Version, rows: int) -> None:
+        """Add rows to those that wait for the version's reference."""
+        self.spooled[version] = self.spooled.get(version, version.spooled_rows) + rows
+
+    def add_sighting(self, version: Version, at: float, unknown_columns: frozenset[str]) -> None:
+        """Note the time of a version's row, and columns that its reference has not."""
+        known = self.last.get(version, version.last_prediction)
+        self.last[version] = at if known is None else max(known, at)
+        names = self.unknown.get(version, version.unknown_columns) | unknown_columns
+        self.unknown[version] = frozenset(sorted(names)[:MAX_UNKNOWN_COLUMNS])
 
     def write(self, transaction: Transaction) -> None:
         """Make the store say it."""
@@ -106,7 +118,10 @@ class Commit:
                 transaction.set_last_prediction(version.key, at)
 
     def apply(self) -> None:
-        """Make memory say what the store says now."""
+        """Make memory say what the store says now; in `Store.applying`.
+
+        All that could be wrong was computed before the commit: here values are only put in place.
+        """
         for (version, family, start), block in self.blocks.items():
             _family_of(self.binnings[version].timeline, family)[start] = block
         for (version, start), outcomes in self.outcomes.items():
@@ -115,16 +130,14 @@ class Commit:
             self.binnings[version].slices[segment].timeline.coarse[start] = block
         for (version, segment, start), outcomes in self.segment_outcomes.items():
             self.binnings[version].slices[segment].outcomes[start] = outcomes
-        for version, totals in self.totals.items():
-            version.live = Live(version.binning, version.live.totals + totals)
+        for version, live in self.lives.items():
+            version.live = live
         for version, at in self.last.items():
-            version.last_prediction = max(version.last_prediction or 0.0, at)
+            version.last_prediction = at
         for version, rows in self.spooled.items():
-            version.spooled_rows += rows
+            version.spooled_rows = rows
         for version, names in self.unknown.items():
-            if not names <= version.unknown_columns:
-                together = sorted(version.unknown_columns | names)
-                version.unknown_columns = frozenset(together[:MAX_UNKNOWN_COLUMNS])
+            version.unknown_columns = names
 
 
 def _family_of(timeline: Timeline, family: int) -> dict[int, Aggregate]:

@@ -82,7 +82,8 @@ class Committer:
                     transaction.remember_key(request.key, request.body, now)
             count_joined(commit, joining.joined, self._fleet.by_key, self._settings)
             commit.write(transaction)
-        commit.apply()
+        with self._store.applying():
+            commit.apply()
         return outcomes
 
     def _add_predictions(
@@ -110,8 +111,7 @@ class Committer:
         version, rows = part.version, int(keep.sum())
         if not rows:
             return
-        commit.last[version] = max(commit.last.get(version, 0.0), float(part.times[keep].max()))
-        commit.unknown[version] = commit.unknown.get(version, frozenset()) | part.unknown_columns
+        commit.add_sighting(version, float(part.times[keep].max()), part.unknown_columns)
         binning = version.binning
         if binning is None:
             latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)
@@ -119,7 +119,7 @@ class Committer:
             if version.status in (Status.PENDING, Status.COLLECTING):
                 for waiting in part.spooled(keep):
                     transaction.add_spooled(version.key, waiting)
-                commit.spooled[version] = commit.spooled.get(version, 0) + rows
+                commit.add_spooled(version, rows)
             return
         counts = part.counts
         if counts is None or counts.reference_id != binning.reference_id or rows < part.rows:

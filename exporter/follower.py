@@ -218,7 +218,8 @@ class Follower:
         moves += [AliasMove(*key, "", now) for key in before.keys() - after.keys()]
         if moves:
             self._store.add_alias_moves(moves)
-            self._fleet.record(moves)
+            with self._store.applying():
+                self._fleet.record(moves)
 
     def _retired(self, version: Version, now: float, maturation: float = 0.0) -> bool:
         """Whether a version is long past its last alias, its last row and the labels of that."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import threading
 import time
 import zlib
 from collections import defaultdict
@@ -48,7 +49,8 @@ _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
 _SELECT_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
 _SELECT_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 _FACTS = "facts "  # and the id of a version: a key in `meta`
-_LOST = "PostgreSQL did not say whether the last commit took place: restart the exporter"
+_UNANSWERED = "the database did not say whether the last commit took place: restart the exporter"
+_PARTED = "the last commit was not taken over into memory: restart the exporter"
 
 UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
 RETRY_SECONDS = 0.2
@@ -90,7 +92,8 @@ class Store:
         self._lock_connection: sa.Connection | None = None
         self._owner = uuid4().hex
         self._closed = False
-        self.lost = False  # whether memory and database may have parted, for good
+        self.lost = ""  # why memory may differ from the database, for good; empty while it does not
+        self.was_lost = threading.Event()
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
         self._reader = PageReader(self._engine)
@@ -140,6 +143,25 @@ class Store:
         finally:
             for tables in several:
                 tables.end(committed=committed)
+
+    @contextmanager
+    def applying(self) -> Iterator[None]:
+        """Change memory to what was just committed, in the block.
+
+        Raises:
+            StoreError: the block failed, so that memory is not what the store says. The store takes and gives
+                nothing more, and the process has to end.
+        """
+        try:
+            yield
+        except BaseException as error:
+            log.critical("%s", _PARTED, exc_info=True)
+            raise self._lose(_PARTED) from error
+
+    def _lose(self, reason: str) -> StoreError:
+        self.lost = reason
+        self.was_lost.set()
+        return StoreError(reason)
 
     def size_bytes(self) -> int:
         """Bytes in use. A file of SQLite's keeps its size when something is deleted, and fills the gaps."""
@@ -301,16 +323,20 @@ class Store:
                         number = connection.scalar(_SELECT_NUMBER)
                     yield connection
                     complete = True
-            except DBAPIError:
-                if not complete or number is None or not self._took_place(number):
+            except Exception as error:
+                if not complete or not self._took_place(number, error):
                     raise
 
-    def _took_place(self, number: str) -> bool:
-        """Whether PostgreSQL carried out a COMMIT that it did not answer; what memory knows depends on it.
+    def _took_place(self, number: str | None, error: Exception) -> bool:
+        """Whether the database carried out a COMMIT that failed; what memory knows depends on it.
 
         Raises:
-            StoreError: it does not come back to say so. Nothing can be written any more.
+            StoreError: nobody can say. Nothing can be written any more.
         """
+        if number is None:
+            if isinstance(error, DBAPIError):  # SQLite said no
+                return False
+            raise self._lose(_UNANSWERED) from error
         deadline = time.monotonic() + UNANSWERED_SECONDS
         while not self._closed and time.monotonic() < deadline:
             try:
@@ -320,11 +346,10 @@ class Store:
                     return bool(status == "committed")
             except DataError:  # a replica that took over never heard of it
                 return False
-            except SQLAlchemyError as error:
-                log.warning("whether a commit took place is not known yet: %s", _cause(error))
+            except SQLAlchemyError as unknown:
+                log.warning("whether a commit took place is not known yet: %s", _cause(unknown))
             time.sleep(RETRY_SECONDS)
-        self.lost = True
-        raise StoreError(_LOST)
+        raise self._lose(_UNANSWERED) from error
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
@@ -336,7 +361,7 @@ class Store:
         if self._closed:
             raise StoreError("the store is closed")
         if self.lost:
-            raise StoreError(_LOST)
+            raise StoreError(self.lost)
         try:
             yield
         except (DataError, IntegrityError, ProgrammingError):

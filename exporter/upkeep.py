@@ -72,10 +72,12 @@ def activate(
         commit.write(transaction)
         transaction.delete_spooled(version.key)
         transaction.set_status(version.key, "")
-    commit.apply()
-    # Traffic was counted as it came; the bins count from here.
-    version.live = Live(binning, replace(version.live.totals, values=waited))
-    version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
+        # Traffic was counted as it came; the bins count from here.
+        live = Live(binning, replace(version.live.totals, values=waited))
+    with store.applying():
+        commit.apply()
+        version.live = live
+        version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
 
 
 def _load_slices(
@@ -108,8 +110,9 @@ def do_without(store: Store, version: Version, status: Status, detail: str) -> N
         transaction.set_status(version.key, status)
         if not collecting:
             transaction.delete_spooled(version.key)
-    version.status, version.detail = status, detail
-    version.spooled_rows = version.spooled_rows if collecting else 0
+    with store.applying():
+        version.status, version.detail = status, detail
+        version.spooled_rows = version.spooled_rows if collecting else 0
 
 
 def let_go(store: Store, version: Version) -> None:
@@ -121,7 +124,8 @@ def let_go(store: Store, version: Version) -> None:
         if version.spooled_rows:
             transaction.delete_spooled(version.key)
         transaction.forget_maturations([version.key])
-    version.spooled_rows = 0
+    with store.applying():
+        version.spooled_rows = 0
 
 
 def tidy(store: Store, settings: Settings, versions: Iterable[Version], now: float) -> None:
@@ -150,7 +154,8 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
     """
     if version.binning is None:
         return
-    binning = replace(version.binning, maturation_seconds=version.facts.config.maturation)
+    maturation = version.facts.config.maturation
+    binning = replace(version.binning, maturation_seconds=maturation)
     # Scores are counted as predictions come, whatever becomes of their labels.
     counted = {} if binning.layout is None else only_predictions(binning.layout, binning.outcomes)
     by_segment: dict[str, dict[int, Outcomes]] = {
@@ -171,9 +176,11 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
             transaction.put_outcomes(binning.reference_id, binning.layout, counted)
             for name, outcomes in by_segment.items():
                 transaction.put_outcomes(binning.reference_id, binning.layout, outcomes, name)
-        transaction.set_maturation(binning.reference_id, version.facts.config.maturation)
-    slices = {name: replace(binning.slices[name], outcomes=found) for name, found in by_segment.items()}
-    version.live = replace(version.live, binning=replace(binning, outcomes=counted, slices=slices))
+        transaction.set_maturation(binning.reference_id, maturation)
+        slices = {name: replace(binning.slices[name], outcomes=found) for name, found in by_segment.items()}
+        live = replace(version.live, binning=replace(binning, outcomes=counted, slices=slices))
+    with store.applying():
+        version.live = live
 
 
 def _add(hours: dict[int, Outcomes], more: dict[int, Outcomes]) -> None:
@@ -220,6 +227,7 @@ def _compact(store: Store, settings: Settings, version: Version, binning: Binnin
     aged = age(compacted, settings, now, settled=bool(old))
     if not old and aged.binning is compacted:
         return
+    live = replace(version.live, binning=aged.binning)
     with store.begin() as transaction:
         transaction.put_aggregates(binning.reference_id, COARSE, merged)
         transaction.delete_aggregates(binning.reference_id, FINE, old)
@@ -228,4 +236,5 @@ def _compact(store: Store, settings: Settings, version: Version, binning: Binnin
         if binning.layout is not None:
             for segment, outcomes in aged.moved.items():
                 transaction.put_outcomes(binning.reference_id, binning.layout, outcomes, segment)
-    version.live = replace(version.live, binning=aged.binning)
+    with store.applying():
+        version.live = live

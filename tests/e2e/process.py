@@ -25,16 +25,28 @@ ROOT = Path(__file__).parents[2]
 
 
 class ExporterProcess:
-    """Started at once; `log` is what it wrote. Without `mlflow` it has none, and starts sooner."""
+    """Started at once; `log` is what it wrote. Without `mlflow` it has none, and starts sooner.
 
-    def __init__(self, store: str, port: int, directory: Path, mlflow: str = "", **settings: object) -> None:
+    `module` is run in place of the program.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        port: int,
+        directory: Path,
+        mlflow: str = "",
+        *,
+        module: str = "",
+        **settings: object,
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._log = directory / f"exporter-{port}.log"
         foreign = ("EXPORTER_", "MLFLOW_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         environment |= {f"EXPORTER_{name.upper()}": str(value) for name, value in settings.items()}
         environment |= {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-        module = "exporter" if mlflow else "tests.e2e.serve_alone"
+        module = module or ("exporter" if mlflow else "tests.e2e.serve_alone")
         command = [sys.executable, "-m", module, "serve", "--port", str(port), "--store", store]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(

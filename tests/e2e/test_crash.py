@@ -110,6 +110,23 @@ def test_every_acknowledged_row_is_counted_once_however_often_it_is_killed(
     eventually(lambda: exporter.window_rows() == clients.acknowledged)
 
 
+def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_all(
+    store_uri: str, free_port: int, tmp_path: Path, processes: list[ExporterProcess]
+) -> None:
+    make_store(store_uri)
+    failing = ExporterProcess(store_uri, free_port, tmp_path, module="tests.e2e.serve_failing", **WINDOW)
+    processes.append(failing)
+    failing.await_ready()
+    with Clients(failing.url) as clients:
+        assert failing.process.wait(START_SECONDS) == 1
+        exporter = ExporterProcess(store_uri, free_port, tmp_path, **WINDOW)
+        processes.append(exporter)
+        exporter.await_ready()
+        clients.await_progress(10 * ROWS)
+    assert "restart the exporter" in failing.log
+    eventually(lambda: exporter.window_rows() == clients.acknowledged)
+
+
 def test_sigterm_ends_it_within_seconds_and_loses_nothing(
     free_port: int, tmp_path: Path, processes: list[ExporterProcess]
 ) -> None:

@@ -1,0 +1,19 @@
+"""As `serve_alone`, but memory runs out after the fifth commit of predictions, and cannot take it over."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from exporter.commit import Commit
+from tests.e2e.serve_alone import serve
+
+if __name__ == "__main__":
+    apply, number = Commit.apply, count()
+
+    def apply_four(self: Commit) -> None:
+        if self.lives and next(number) == 4:
+            raise MemoryError
+        apply(self)
+
+    Commit.apply = apply_four  # type: ignore[method-assign]
+    serve()
