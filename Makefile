@@ -39,11 +39,18 @@ test: setup ## the checks and all tests
 	@.ci/newer-programs $(VENV)/newer
 	$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(PYTEST_FLAGS)
+	$(MAKE) --no-print-directory fuzz
 
 check: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A fault of compiled code ends the process, and with it make.
+FUZZ = $(BIN)/python -X faulthandler -W error -m tests.fuzz_bodies --seconds 60
+fuzz: setup ## two minutes of damaged bodies and files, from one seed and from a new one
+	$(FUZZ) --seed 777123
+	$(FUZZ)
 
 bench: setup ## speed and memory, beside what they are compared with
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
@@ -65,4 +72,4 @@ lock: setup ## the newest versions of everything into the lock files
 clean: ## remove what was made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test check bench study dashboards lock clean
+.PHONY: help setup demo test check fuzz bench study dashboards lock clean

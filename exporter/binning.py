@@ -109,8 +109,9 @@ def bin_columns(
 
     np.maximum(numbers, bins.low, out=numbers)  # together a third of what np.clip takes
     np.minimum(numbers, bins.high, out=numbers)
-    numbers -= bins.center
-    numbers /= bins.scale
+    with np.errstate(invalid="ignore"):  # signalling NaN
+        numbers -= bins.center
+        numbers /= bins.scale
     if not all_present:
         numbers[~present] = 0.0
     return Binned(cells, numbers, present)

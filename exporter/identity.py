@@ -74,7 +74,8 @@ def _value_hashes(values: Values) -> tuple[Hashes, npt.NDArray[np.bool_]]:
     if isinstance(values, Times):
         values = values.seconds
     if isinstance(values, np.ndarray):
-        return (values + 0.0).view(np.uint64), np.isnan(values)  # + 0.0: minus zero is zero
+        with np.errstate(invalid="ignore"):  # a signalling NaN, which Arrow can bring, is one as well
+            return (values + 0.0).view(np.uint64), np.isnan(values)  # + 0.0: minus zero is zero
     if isinstance(values, Texts):
         hashes = np.append(values.hashes, np.uint64(0))  # -1, a missing text, is the last
         for place, text in enumerate(values.texts):

@@ -57,13 +57,12 @@ def decode_labels(body: bytes, content_type: str, query: Mapping[str, str], sett
     """
     table = read_table(body, content_type, settings)
     if table is not None:
-        check_rows(table.num_rows, settings)
-        if len(set(table.schema.names)) != len(table.schema.names):
-            raise MalformedError("column names must be distinct", "schema")
-        columns = {name: table.column(name) for name in FIELDS if name in table.schema.names}
-        size = sum(map(text_bytes, columns.values()))
-        check_expansion(size, settings)
         with understanding("a table"):
+            check_rows(table.num_rows, settings)
+            if len(set(table.schema.names)) != len(table.schema.names):
+                raise MalformedError("column names must be distinct", "schema")
+            columns = {name: table.column(name) for name in FIELDS if name in table.schema.names}
+            check_expansion(sum(map(text_bytes, columns.values())), settings)
             own = {name: read_own_column(name, column) for name, column in columns.items()}
             return _batch(read_model(query, "query."), own, settings, "{name}[{index}]")
     document = parse_json(body)

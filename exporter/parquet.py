@@ -8,7 +8,6 @@ dictionary entry can make of a few bytes. So both are read first, and pyarrow on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from exporter.config import Settings
 from exporter.errors import TooLargeError
 from exporter.limits import MAX_VALUES, check_expansion, check_rows
-from exporter.parquet_pages import DICTIONARY_PAGE, Bounds, Page, read_groups, read_pages
+from exporter.parquet_pages import DICTIONARY_PAGE, Bounds, FileBytes, Page, read_groups, read_pages
 
 # Of one request.
 MAX_FOOTER_BYTES = 2**21
@@ -68,6 +67,8 @@ def _open(source: Any, pages: list[list[list[Page]]], bounds: Bounds, **options:
     limit = bounds.column_chunks
     with pq.ParquetFile(source, thrift_container_size_limit=limit, **options) as plain:
         leaves = [plain.schema.column(k) for k in range(plain.metadata.num_columns)]
+        if any(len(group) != len(leaves) for group in pages):
+            raise ValueError("its row groups have other columns than its schema")
         texts = [
             leaf.path
             for number, leaf in enumerate(leaves)
@@ -118,7 +119,8 @@ class ColumnFile:
             RequestError: in a form that is not taken.
             pa.ArrowException, OSError, ValueError: it is no Parquet.
         """
-        with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as body:
+        with path.open("rb", buffering=0) as stream:
+            body = FileBytes(stream)
             groups = read_groups(body, FILE_BOUNDS)
             pages = read_pages(body, groups, FILE_BOUNDS)
         # By default it reads a row group's columns ahead, half a gigabyte for 20 columns of a million rows.

@@ -8,16 +8,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from mmap import mmap
-from typing import Any
+from io import SEEK_END
+from typing import Any, BinaryIO, overload
 
 from exporter.errors import MalformedError
 
+_WINDOW_BYTES = 2**16
 MAX_HEADER_STEPS = 1000  # of a page; statistics may be long, and are passed over in one
+MAX_SCHEMA_DEPTH = 64  # as Arrow has it for its streams; pyarrow recurses until its stack overflows
 
 # PageType and Encoding in parquet.thrift
 _DATA_PAGE, DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 _DELTA_BYTE_ARRAY = 7
+
+
+class FileBytes:
+    """Bytes of an open file, read where they are asked for.
+
+    The file may become shorter at any time, where others write it: a memory map would end the process then.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, SEEK_END)
+        self._start, self._window = 0, b""
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> bytes: ...
+    def __getitem__(self, place: int | slice) -> int | bytes:
+        """
+        Raises:
+            ValueError: the file has become too short.
+        """
+        if isinstance(place, slice):
+            start, end, _ = place.indices(self._size)
+            return self._read(start, end - start)
+        offset = place - self._start
+        if not 0 <= offset < len(self._window):
+            self._start, offset = place, 0
+            self._window = self._read(place, min(_WINDOW_BYTES, self._size - place))
+        return self._window[offset]
+
+    def _read(self, start: int, size: int) -> bytes:
+        self._stream.seek(start)
+        found = self._stream.read(size)
+        if len(found) < size:
+            raise ValueError("it became shorter while it was read")
+        return found
 
 
 @dataclass(frozen=True)
@@ -56,7 +98,7 @@ class Page:
     encoding: int
 
 
-def read_groups(body: bytes | mmap, bounds: Bounds) -> list[Group]:
+def read_groups(body: bytes | FileBytes, bounds: Bounds) -> list[Group]:
     """
     Raises:
         MalformedError: of more parts than the bounds let through.
@@ -68,6 +110,7 @@ def read_groups(body: bytes | mmap, bounds: Bounds) -> list[Group]:
     if size > bounds.footer_bytes:
         raise MalformedError(f"the footer has {size} bytes, at most {bounds.footer_bytes} are taken")
     footer = _CompactReader(body, len(body) - 8 - size, size).read(_FOOTER)
+    _check_depth(footer.get(2, []))
     groups = [Group(_number(group, 3), [_chunk(chunk, len(body)) for chunk in group.get(1, [])])
               for group in footer.get(4, [])]  # fmt: skip
     if sum(len(group.chunks) for group in groups) > bounds.column_chunks:
@@ -75,6 +118,25 @@ def read_groups(body: bytes | mmap, bounds: Bounds) -> list[Group]:
     if len({len(group.chunks) for group in groups}) > 1:
         raise ValueError("its row groups differ in their columns")
     return groups
+
+
+def _check_depth(elements: list[Mapping[int, Any]]) -> None:
+    """Check how deeply the elements of a schema, which come depth first, are nested.
+
+    Raises:
+        MalformedError: too deeply.
+    """
+    missing: list[int] = []  # of each structure that is not complete, its children that are still to come
+    for element in elements:
+        while missing and missing[-1] == 0:
+            missing.pop()
+        if missing:
+            missing[-1] -= 1
+        children = element.get(5, 0)
+        if children > 0:
+            missing.append(children)
+        if len(missing) > 1 + MAX_SCHEMA_DEPTH:  # the root is none
+            raise MalformedError(f"columns are nested more than {MAX_SCHEMA_DEPTH} levels deep")
 
 
 def _chunk(chunk: Mapping[int, Any], size: int) -> Chunk:
@@ -88,7 +150,7 @@ def _chunk(chunk: Mapping[int, Any], size: int) -> Chunk:
     return Chunk(start, end, _number(metadata, 5))
 
 
-def read_pages(body: bytes | mmap, groups: list[Group], bounds: Bounds) -> list[list[list[Page]]]:
+def read_pages(body: bytes | FileBytes, groups: list[Group], bounds: Bounds) -> list[list[list[Page]]]:
     """The pages by row group and leaf.
 
     Raises:
@@ -112,7 +174,7 @@ def read_pages(body: bytes | mmap, groups: list[Group], bounds: Bounds) -> list[
     return found
 
 
-def _pages(body: bytes | mmap, chunk: Chunk) -> Iterator[Page]:
+def _pages(body: bytes | FileBytes, chunk: Chunk) -> Iterator[Page]:
     """The pages that pyarrow reads of a chunk: until it has its values or the chunk is at its end."""
     place, values = chunk.start, 0
     while place < chunk.end and values < chunk.values:
@@ -150,7 +212,7 @@ _COLUMN_METADATA: Mapping[int, _Shape] = {
     16: {2: [_I64], 3: [_I64]}, 17: {2: [_I32]},
 }  # fmt: skip
 _ROW_GROUP: Mapping[int, _Shape] = {1: [{3: _COLUMN_METADATA}], 3: _I64, 4: [{}]}
-_FOOTER: Mapping[int, _Shape] = {2: [{}], 4: [_ROW_GROUP], 5: [{}], 7: [{}]}
+_FOOTER: Mapping[int, _Shape] = {2: [{5: _I32}], 4: [_ROW_GROUP], 5: [{}], 7: [{}]}
 _PAGE_HEADER: Mapping[int, _Shape] = {
     1: _I32, 2: _I32, 3: _I32, 5: {1: _I32, 2: _I32}, 7: {1: _I32, 2: _I32}, 8: {1: _I32, 4: _I32},
 }  # fmt: skip
@@ -165,7 +227,7 @@ class _CompactReader:
     and the elements of a list are read as what they should be, whatever the list says they are.
     """
 
-    def __init__(self, data: bytes | mmap, place: int, steps: int) -> None:
+    def __init__(self, data: bytes | FileBytes, place: int, steps: int) -> None:
         self._data = data
         self.place = place
         self._steps = steps

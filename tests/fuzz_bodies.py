@@ -1,27 +1,41 @@
-"""Damage Arrow and Parquet bodies at random; anything but a `RequestError` is a bug. In a process of its own:
+"""Read damaged bodies of requests and files of references: what is not refused as such is a bug.
 
-python -m tests.fuzz_bodies SEED COUNT
+In a process of its own, since a fault of compiled code ends it:
+
+    python -X faulthandler -W error -m tests.fuzz_bodies --seed 777123 --seconds 60
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
 import resource
-import sys
+import time
 from collections.abc import Iterator
 from datetime import date
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 
 from exporter.binning import bin_batch, with_single_outputs
-from exporter.errors import RequestError
+from exporter.config import Settings
+from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.identity import payload_hashes
+from exporter.label_samples import decode_labels
 from exporter.reference import Column, Kind, Reference
-from exporter.samples import ARROW_TYPE, OWN_FIELDS, PARQUET_TYPE
-from tests.wire import QUERY, decode, to_parquet, to_stream
+from exporter.samples import ARROW_TYPE, JSON_TYPE, OWN_FIELDS, PARQUET_TYPE
+from exporter.tables import read_table
+from tests.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream
 
 ROWS = 20
+CSV_TYPE = "text/csv"  # of references alone
+SUFFIXES = {PARQUET_TYPE: ".parquet", CSV_TYPE: ".csv", JSON_TYPE: ".json"}
+Body = tuple[str, bytes]  # content type, and what it is of
 MAX_ADDRESS_SPACE = 4 * 2**30  # what a body of some kilobytes makes of itself must fit by far
 
 
@@ -70,7 +84,8 @@ def make_reference() -> Reference:
     return Reference(tuple(columns), np.zeros(0, np.int64), np.zeros((len(columns), 3)), 0, "", "fuzz")
 
 
-def make_bodies() -> list[tuple[str, bytes]]:
+def make_bodies() -> list[Body]:
+    """Predictions as tables."""
     table = make_table()
     flat = table.drop_columns(["runs", "list view"])  # which Parquet cannot hold
     structure = table.select(["number", "text"]).to_struct_array()
@@ -85,6 +100,52 @@ def make_bodies() -> list[tuple[str, bytes]]:
         (PARQUET_TYPE, to_parquet(flat, row_group_size=7, write_page_index=True)),
         (PARQUET_TYPE, to_parquet(nested, compression="none")),
     ]
+
+
+def make_other_bodies() -> list[Body]:
+    """Labels, JSON, extension types, dictionaries that grow, and references."""
+    table = make_table()
+    labels = pa.table({"id": table["id"], "label": table["small"], "timestamp": table["time"]})
+    extensions = pa.table(
+        {
+            "tensor": pa.ExtensionArray.from_storage(
+                pa.fixed_shape_tensor(pa.int8(), [2]), pa.array([[1, 2]] * ROWS, pa.list_(pa.int8(), 2))
+            ),
+            "uuid": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"u" * 16] * ROWS, pa.binary(16))),
+            "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1] * ROWS, pa.int8())),
+            "json": pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a": [1]}'] * ROWS)),
+            "prediction": table["prediction"],
+        }
+    )
+    plain = table.select(["number", "small", "text", "switch", "timestamp", "prediction", "score"])
+    columns = plain.to_pydict() | {"no text": ["\ud800", "\0"] * (ROWS // 2)}
+    own = {name: columns.pop(name) for name in ("timestamp", "score")}
+    predictions = Predictions(columns, columns.pop("prediction"), own)
+    sheet = BytesIO()
+    pyarrow.csv.write_csv(plain, sheet)
+    return [
+        (ARROW_TYPE, to_stream(labels)),
+        (PARQUET_TYPE, to_parquet(labels)),
+        (JSON_TYPE, json.dumps({"model": "m", "labels": labels.to_pylist()}, default=str).encode()),
+        (ARROW_TYPE, to_stream(extensions)),
+        (PARQUET_TYPE, to_parquet(extensions)),
+        (ARROW_TYPE, make_growing_stream()),
+        *((JSON_TYPE, encode(form, predictions)) for form in ("rows", "columns", "split")),
+        (JSON_TYPE, json.dumps(plain.to_pydict()).encode()),
+        (JSON_TYPE, json.dumps(plain.to_pylist()).encode()),
+        (CSV_TYPE, sheet.getvalue()),
+    ]
+
+
+def make_growing_stream() -> bytes:
+    """An Arrow stream whose dictionary grows from batch to batch."""
+    sink, words = BytesIO(), ["a", "b", "c", "d"]
+    schema = pa.schema([("x", pa.dictionary(pa.int8(), pa.string())), ("prediction", pa.int8())])
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)) as out:
+        for end in range(1, 1 + len(words)):
+            entries = pa.DictionaryArray.from_arrays(pa.array([end - 1] * ROWS, pa.int8()), words[:end])
+            out.write_batch(pa.record_batch([entries, pa.array([1] * ROWS, pa.int8())], schema=schema))
+    return sink.getvalue()
 
 
 def damage(body: bytes, draw: random.Random) -> bytes:
@@ -105,28 +166,67 @@ def damage(body: bytes, draw: random.Random) -> bytes:
     return bytes(damaged)
 
 
-def damaged_bodies(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
+def damaged_bodies(bodies: list[Body], seed: int) -> Iterator[Body]:
     draw = random.Random(seed)
-    bodies = make_bodies()
-    for _ in range(count):
+    while True:
         content_type, body = draw.choice(bodies)
         yield content_type, damage(body, draw)
 
 
-def main(seed: int, count: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
-    reference = make_reference()
-    for content_type, body in make_bodies():
-        assert decode(body, None, content_type, **QUERY).rows >= ROWS
-    for content_type, body in damaged_bodies(seed, count):
-        try:
+def read(content_type: str, body: bytes, reference: Reference, directory: Path) -> int:
+    """As predictions, as labels and as a reference; how many of them it was good for.
+
+    What is a fault of the reader is not caught.
+    """
+    good = 0
+    try:
+        if content_type != CSV_TYPE:
             batch = decode(body, None, content_type, **QUERY)
             bin_batch(reference, with_single_outputs(reference, batch), np.full(batch.rows, 1.8e9))
             payload_hashes(batch)
-        except RequestError:
-            continue
-    print(f"{count} bodies")
+            good += 1
+    except RequestError:
+        pass
+    try:
+        if content_type != CSV_TYPE:
+            decode_labels(body, content_type, QUERY, Settings())
+            good += 1
+    except RequestError:
+        pass
+    if content_type in SUFFIXES:
+        file = (directory / "reference").with_suffix(SUFFIXES[content_type])
+        file.write_bytes(body)
+        try:
+            read_table(file, 1000)
+            good += 1
+        except ReferenceInvalidError:
+            pass
+    return good
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--bodies", type=int, default=10**9, help="when to stop")
+    parser.add_argument("--seconds", type=float, default=10.0**9, help="when to stop")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    end = time.monotonic() + options.seconds
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
+    reference, bodies, others = make_reference(), make_bodies(), make_other_bodies()
+    count = 0
+    with TemporaryDirectory(prefix="mlflow-exporter-fuzz-") as directory:
+        for content_type, body in bodies + others:
+            assert read(content_type, body, reference, Path(directory)), f"refused: {body[:80]!r}"
+        damaged = zip(damaged_bodies(bodies, options.seed), damaged_bodies(others, options.seed), strict=True)
+        for pair in damaged:
+            if count >= options.bodies or time.monotonic() > end:
+                break
+            for content_type, body in pair:
+                read(content_type, body, reference, Path(directory))
+                count += 1
+    print(f"{count} bodies read or refused")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from exporter.config import Settings
 from exporter.errors import MalformedError, RequestError, TooLargeError
+from exporter.label_samples import decode_labels
 from exporter.samples import ARROW_TYPE, Batch
+from tests.fuzz_bodies import make_growing_stream
 from tests.wire import QUERY, decode, to_stream
 
 TEXT = "x" * 10_000
@@ -123,3 +127,53 @@ def test_entries_of_a_dictionary_that_no_row_refers_to_are_not_read() -> None:
 
     assert values.rows() == ["word 99999", None, "word 7"]  # type: ignore[union-attr]
     assert len(values.texts) == 2  # type: ignore[union-attr]
+
+
+def with_first_message_of_type(kind: int, body: bytes) -> bytes:
+    """A stream whose first message says that it is something else than a schema (MessageHeader)."""
+    metadata = next(iter(pa.ipc.MessageReader.open_stream(body))).metadata.to_pybytes()
+    message = int.from_bytes(metadata[:4], "little")
+    vtable = message - int.from_bytes(metadata[message : message + 4], "little", signed=True)
+    place = message + int.from_bytes(metadata[vtable + 6 : vtable + 8], "little")
+    assert metadata[place] == 1
+    damaged = bytearray(body)
+    damaged[body.index(metadata) + place] = kind
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("kind", [0, 2, 3, 4, 5, 6, 255])
+def test_a_stream_begins_with_a_schema(kind: int) -> None:
+    # Of an unknown type pyarrow verifies nothing, and what is taken for a schema leads anywhere in memory.
+    body = to_stream(pa.table({"id": ["a"], "label": [1], "prediction": [1], "x": [1.0]}))
+    damaged = with_first_message_of_type(kind, body)
+
+    assert decode_stream(body).rows == decode_labels(body, ARROW_TYPE, QUERY, Settings()).rows == 1
+    with pytest.raises(MalformedError, match="not an Arrow IPC stream"):
+        decode_stream(damaged)
+    with pytest.raises(MalformedError, match="not an Arrow IPC stream"):
+        decode_labels(damaged, ARROW_TYPE, QUERY, Settings())
+
+
+def test_a_dictionary_may_grow_from_batch_to_batch() -> None:
+    body = make_growing_stream()
+    kinds = [message.type for message in pa.ipc.MessageReader.open_stream(body)]
+    values = decode_stream(body).features["x"]
+
+    assert kinds == ["schema", *["dictionary", "record batch"] * 4]
+    assert values.rows() == [text for text in "abcd" for _ in range(20)]  # type: ignore[union-attr]
+
+
+def test_dictionaries_that_grow_count_as_often_as_they_are_made_anew() -> None:
+    sink, texts = io.BytesIO(), list[str]()
+    schema = pa.schema([("x", pa.dictionary(pa.int8(), pa.string())), ("prediction", pa.int8())])
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)) as out:
+        for number in range(100):
+            texts.append(f"{number:05}" * 100)
+            entries = pa.DictionaryArray.from_arrays(pa.array([number], pa.int8()), texts)
+            out.write_batch(pa.record_batch([entries, pa.array([1], pa.int8())], schema=schema))
+    body = sink.getvalue()
+
+    assert len(body) < 100_000
+    assert decode_stream(body).rows == 100
+    with pytest.raises(TooLargeError, match="unpacks to"):  # 100 * 101 / 2 texts
+        decode_stream(body, Settings(max_body_bytes=100_000))

@@ -187,6 +187,15 @@ def test_scores_of_classes_say_the_same_in_json_and_in_arrow(array: pa.Array, sc
     assert arrow_payload(array, "score") == payload({"x": 1}, score=score)
 
 
+def test_a_signalling_nan_is_missing_as_any_other() -> None:
+    # Arrow brings it as it is, and numpy warns of what is done with one.
+    numbers = np.array([0x7FF0_0000_0000_0001, 0x7FF8_0000_0000_0000], np.uint64).view(np.float64)
+    body = to_stream(pa.table({"x": numbers, "y": [1.0, 1.0], "prediction": [1, 1]}))
+    hashes = payload_hashes(decode(body, None, ARROW_TYPE, **QUERY))
+
+    assert hashes[0] == hashes[1] == payload({"y": 1.0})
+
+
 def test_hashes_spread_over_all_bits() -> None:
     hashes = payload_hashes(batch_of({"x": list(range(10_000))}, [0] * 10_000))
     bits = (hashes[:, np.newaxis] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 
 from exporter.config import Settings
 from exporter.errors import MalformedError, RequestError, TooLargeError
+from exporter.parquet import FILE_BOUNDS, ColumnFile
+from exporter.parquet_pages import FileBytes, read_groups, read_pages
 from exporter.samples import PARQUET_TYPE, Batch
 from tests.wire import QUERY, decode, to_parquet
 
@@ -182,3 +186,59 @@ def test_a_footer_of_nonsense_is_refused_at_once(footer: bytes) -> None:
 def test_a_footer_that_is_all_there_is_is_too_long() -> None:
     with pytest.raises(MalformedError, match="the footer has"):
         decode_file(file_with_footer(bytes(3_000_000)))
+
+
+def nested(depth: int) -> bytes:
+    array = pa.array([1.0])
+    for _ in range(depth):
+        array = pa.StructArray.from_arrays([array], ["a"])
+    return to_parquet(table_of(array))
+
+
+def test_columns_that_are_nested_too_deeply_are_refused(tmp_path: Path) -> None:
+    # 30,000 levels are too many for the stack of pyarrow, which ends the process.
+    assert decode_file(nested(64)).rows == 1
+    with pytest.raises(MalformedError, match="64 levels"):
+        decode_file(nested(65))
+    file = tmp_path / "reference.parquet"
+    file.write_bytes(nested(65))
+    with pytest.raises(MalformedError, match="64 levels"):
+        ColumnFile(file)
+
+
+def with_schema(columns: int, elements: bytes = b"") -> bytes:
+    """A file of two columns whose schema says that it has so many, the first of them `elements` (Thrift)."""
+    body = to_parquet(pa.table({"prediction": [1.0], "x": [1.0]}))
+    size = int.from_bytes(body[-8:-4], "little")
+    footer, root, order = body[-8 - size : -8], b"\x35\x00\x18\x06schema\x15", b"\x1c\x00\x00"
+    schema, orders = b"\x19\x3c" + root + b"\x04\x00", b"\x19\x2c" + 2 * order
+    assert footer.count(schema) == footer.count(orders) == 1
+    of_elements = bytes([0x3C + (0x10 if elements else 0)])
+    footer = footer.replace(schema, b"\x19" + of_elements + root + bytes([2 * columns, 0]) + elements)
+    footer = footer.replace(orders, b"\x19" + bytes([16 * columns + 12]) + columns * order)
+    return body[: -8 - size] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def test_row_groups_have_the_columns_of_the_schema(tmp_path: Path) -> None:
+    assert decode_file(with_schema(2)).rows == 1
+    fewer, more = with_schema(1), with_schema(3, b"\x15\x0a\x25\x02\x18\x01y\x00")
+    for damaged in fewer, more:
+        with pytest.raises(MalformedError, match="other columns than its schema"):
+            decode_file(damaged)
+        file = tmp_path / "reference.parquet"
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match="other columns than its schema"):
+            ColumnFile(file)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    # Others write it. Where it was mapped into memory this ended the process.
+    file = tmp_path / "reference.parquet"
+    file.write_bytes(to_parquet(table_of(pa.array(np.random.default_rng(1).random(100_000)))))
+    with file.open("rb", buffering=0) as stream:
+        body = FileBytes(stream)
+        groups = read_groups(body, FILE_BOUNDS)
+        assert read_pages(body, groups, FILE_BOUNDS)
+        os.truncate(file, 1000)
+        with pytest.raises(ValueError, match="shorter"):
+            read_pages(body, groups, FILE_BOUNDS)
