@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from exporter.arrays import Floats, Ints
 from exporter.records import RecordKind
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4  # see exporter/migrations
 FINE, COARSE = 0, 1  # families of aggregates
 DAY_SECONDS = 86400
 
@@ -30,6 +30,8 @@ versions = sa.Table(
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("last_prediction", sa.Float),
     sa.Column("status", sa.String, nullable=False, server_default=""),
+    # Of several with the same names, the one with the highest number was followed last.
+    sa.Column("followed", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("model", "version", "created_ms"),
 )
 references = sa.Table(

@@ -28,6 +28,7 @@ from exporter import schema
 from exporter.aggregate import Aggregate, decode_aggregate
 from exporter.errors import ConfigError, StoreError
 from exporter.id_tables import IdTables
+from exporter.migrations import migrate
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, decode_outcomes
 from exporter.page_reader import PageReader
@@ -35,7 +36,6 @@ from exporter.reference import Reference, decode_reference
 from exporter.schema import (
     LABELS,
     PREDICTIONS,
-    SCHEMA_VERSION,
     AliasMove,
     AuditEntry,
     SpooledRequest,
@@ -101,7 +101,7 @@ class Store:
         try:
             self._lock()
             with self._writing() as connection:
-                self._create(connection)
+                self._open(connection)
         except BaseException:
             self.close()
             raise
@@ -175,20 +175,28 @@ class Store:
             return (pages - free) * size
 
     def ensure_version(self, model: str, version: str, created_ms: int) -> StoredVersion:
-        """A version as it is kept, from now on if it was not before."""
+        """A version as it is kept, from now on if it was not; of its names the one that is followed."""
         names = {"model": model, "version": version, "created_ms": created_ms}
         query = _select_versions().filter_by(**names)
+        versions = schema.versions
+        same = sa.and_(versions.c.model == model, versions.c.version == version)
         with self._owning() as connection:
             found = connection.execute(query).first()
             if found is None:
-                connection.execute(schema.versions.insert(), names)
+                connection.execute(versions.insert(), names)
                 found = connection.execute(query).one()
+            others = connection.scalar(
+                sa.select(sa.func.max(versions.c.followed)).where(same, versions.c.id != found.key)
+            )
+            changed = sa.update(versions).where(versions.c.id == found.key).values(followed=(others or 0) + 1)
+            connection.execute(changed)
         return StoredVersion(**found._mapping)
 
     def load_versions(self) -> list[StoredVersion]:
-        """All versions that were ever monitored, in the order in which they were first seen."""
+        """All versions ever monitored; the last of several with the same names was followed last."""
+        versions = schema.versions.c
         with self._reading() as connection:
-            rows = connection.execute(_select_versions().order_by(schema.versions.c.id))
+            rows = connection.execute(_select_versions().order_by(versions.followed, versions.id))
             return [StoredVersion(**row._mapping) for row in rows]
 
     def load_reference(self, version_id: int) -> tuple[int, Reference] | None:
@@ -387,15 +395,8 @@ class Store:
         except SQLAlchemyError as error:
             raise StoreError(f"the store cannot be opened: {_cause(error)}") from error
 
-    def _create(self, connection: sa.Connection) -> None:
-        schema.metadata.create_all(connection)
-        query = sa.select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")
-        found = connection.scalar(query)
-        if found is None:
-            values = {"key": "schema_version", "value": str(SCHEMA_VERSION)}
-            connection.execute(schema.meta.insert(), values)
-        elif found != str(SCHEMA_VERSION):
-            raise StoreError(f"the store has schema {found}, this exporter needs {SCHEMA_VERSION}")
+    def _open(self, connection: sa.Connection) -> None:
+        migrate(connection, self._path.absolute().parent if self._path is not None else None)
         put = upsert(schema.meta, "value", connection.dialect.name)
         connection.execute(put, {"key": "owner", "value": self._owner})
 

@@ -102,6 +102,10 @@ class FakeRegistry(Registry):
     def delete(self, model: str) -> None:
         del self._models[model]
 
+    def set_creation(self, model: str, version: str, created_ms: int) -> None:
+        """Say when a version was registered, as a restored MLflow does."""
+        self._models[model].versions[version].created_at = datetime.fromtimestamp(created_ms / 1000, UTC)
+
     # -- what the exporter asks -----------------------------------------------------------------------------
 
     def poll(self) -> Registered:

@@ -46,6 +46,7 @@ LAYERS = [
     {"telemetry", "series", "experiments"},
     {"schema"},
     {"pairs", "id_tables"},
+    {"migrations"},
     {"transaction", "label_tables", "store", "tables", "connection", "download", "sources", "registry"},
     {"fleet", "live_reference"},
     {"counting", "ageing"},

@@ -309,6 +309,27 @@ def test_mlflow_down_at_the_start_leaves_what_was_known(start: Start) -> None:
         again.post_rows(make_rows(1), model="spam")
 
 
+def test_mlflow_down_at_a_restart_leaves_the_incarnation_that_was_followed_last(
+    start: Start, store_uri: str
+) -> None:
+    rig = start(store=store_uri)
+    rig.post_rows(make_rows(640))
+    first = rig.version().created_ms
+    rig.registry.delete("fraud")
+    rig.registry.register("fraud", make_table(), alias="champion")
+    rig.poll()
+    rig.post_rows(make_rows(40))
+    assert rig.window_rows() == 40
+    rig.registry.set_creation("fraud", "1", first)  # MLflow was restored from a backup
+    rig.poll()
+    assert rig.window_rows() == 640
+    rig.stop()
+    rig.registry.failure = RegistryUnreachableError("MLflow is down")
+    again = start(store=store_uri, registry=rig.registry, clock=rig.clock)
+    assert again.version().created_ms == first
+    assert again.window_rows() == 640
+
+
 def test_mlflow_down_at_a_restart_leaves_what_tags_say(start: Start) -> None:
     registry = make_registry(make_table())
     registry.tag("fraud", "1", team="credit", **{"drift_threshold.age": "20"})

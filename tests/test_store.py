@@ -94,15 +94,6 @@ def test_a_database_that_is_down_is_refused(tmp_path: Path) -> None:
         Store(f"postgresql://exporter@/exporter?host={tmp_path}")
 
 
-def test_a_store_with_another_schema_is_refused(store_uri: str, open_store: Callable[[str], Store]) -> None:
-    store = open_store(store_uri)
-    with store.begin() as transaction:
-        transaction.connection.execute(sa.text("UPDATE meta SET value = '99' WHERE key = 'schema_version'"))
-    store.close()
-    with pytest.raises(StoreError, match="schema 99"):
-        Store(store_uri)
-
-
 def test_a_second_exporter_is_refused_and_does_not_disturb_the_first(store_uri: str, store: Store) -> None:
     with pytest.raises(StoreError, match="another exporter uses"):
         Store(store_uri)
@@ -282,6 +273,15 @@ def test_a_version_that_was_registered_again_is_another_one(store: Store) -> Non
     before, after = store.ensure_version("fraud", "1", 1000), store.ensure_version("fraud", "1", 2000)
     assert before.key != after.key
     assert store.load_versions()[-1] == after
+
+
+def test_of_versions_with_the_same_names_the_one_followed_last_comes_last(store: Store) -> None:
+    first, second = store.ensure_version("fraud", "1", 1000), store.ensure_version("fraud", "1", 2000)
+    other = store.ensure_version("fraud", "2", 0)
+    for followed in (first, second, first, first):
+        assert store.ensure_version("fraud", "1", followed.created_ms) == followed
+        stored = {(version.model, version.version): version for version in store.load_versions()}
+        assert stored == {("fraud", "1"): followed, ("fraud", "2"): other}
 
 
 def test_the_latest_reference_is_the_current_one(store: Store) -> None:

@@ -1,0 +1,178 @@
+"""Upgrades keep what is stored."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from exporter import migrations, schema
+from exporter.committer import PredictionAnswer
+from exporter.errors import RegistryUnreachableError, StoreError
+from exporter.labelling import LabelAnswer
+from exporter.migrations import OLDEST, find_revisions, find_schema
+from exporter.schema import SCHEMA_VERSION
+from exporter.store import Store
+from tests.fakes import Clock, FakeRegistry
+from tests.rig import NOON, Rig, make_rows, make_table
+from tests.stores import restore
+from tests.stores.write import LABELS, NEWER, ROWS, WAITING
+
+Start = Callable[..., Rig]
+EVERY = range(OLDEST, SCHEMA_VERSION)
+
+
+def engine_of(uri: str) -> sa.Engine:
+    return sa.create_engine(uri.replace("postgresql:", "postgresql+psycopg:"))
+
+
+def schema_of(uri: str) -> int | None:
+    engine = engine_of(uri)
+    with engine.connect() as connection:
+        found = find_schema(connection)
+    engine.dispose()
+    return found
+
+
+def set_schema(uri: str, number: int) -> None:
+    engine = engine_of(uri)
+    with engine.begin() as connection:
+        connection.execute(sa.update(schema.meta).filter_by(key="schema_version").values(value=str(number)))
+    engine.dispose()
+
+
+def unreachable() -> FakeRegistry:
+    registry = FakeRegistry()
+    registry.failure = RegistryUnreachableError("what is stored has to do")
+    return registry
+
+
+@pytest.mark.parametrize("number", EVERY)
+def test_a_store_of_an_older_schema_keeps_all_that_is_in_it(
+    start: Start, store_uri: str, number: int
+) -> None:
+    restore(number, store_uri)
+    rig = start(store=store_uri, registry=unreachable(), clock=Clock(NOON + 60))
+    assert schema_of(store_uri) == SCHEMA_VERSION
+    aliases = rig.service.fleet.current_aliases()
+    assert aliases == {(model, "champion"): "1" for model in ("churn", "fraud", "late", "slow")}
+    assert rig.window_rows() == ROWS
+    assert (rig.quality("accuracy") or 0) > 0
+    assert rig.shown_rows(model="slow") == NEWER
+    assert rig.version(model="late").spooled_rows == WAITING
+    binning = rig.version(model="churn").binning
+    assert binning is not None
+    assert binning.reference.source == "live"
+    (entry,) = rig.service.store.load_audit(10)
+    assert (entry.by, entry.model, entry.reason) == ("ada", "churn", "prices are in cents now")
+    # Ids of rows, labels and keys are known as before.
+    rows = make_rows(ROWS, prefix="r")
+    assert rig.post_rows(rows) == PredictionAnswer(0, ROWS, 0, {})
+    labels = {f"r{place}": place % 2 for place in range(LABELS + 1)}
+    assert rig.post_labels(labels) == LabelAnswer(1, 0, 0, LABELS)
+    rig.post_rows(make_rows(5, prefix="new"))
+    assert rig.window_rows() == ROWS + 5
+
+
+@pytest.mark.parametrize("number", EVERY)
+def test_rows_that_waited_are_counted_once_their_reference_is_there(
+    start: Start, store_uri: str, number: int
+) -> None:
+    restore(number, store_uri)
+    engine = engine_of(store_uri)
+    with engine.connect() as connection:
+        created = connection.scalar(sa.text("SELECT created_ms FROM versions WHERE model = 'late'"))
+    engine.dispose()
+    registry = FakeRegistry()
+    registry.register("late", make_table(), alias="champion")
+    registry.set_creation("late", "1", created)
+    rig = start(store=store_uri, registry=registry, clock=Clock(NOON + 60))
+    assert rig.window_rows(model="late") == WAITING
+
+
+@pytest.mark.parametrize("number", EVERY)
+def test_an_upgraded_store_has_the_tables_of_a_new_one(
+    store_uri: str, open_store: Callable[[str], Store], number: int
+) -> None:
+    restore(number, store_uri)
+    store = open_store(store_uri)
+    with store.begin() as transaction:
+        context = MigrationContext.configure(transaction.connection)
+        different = [each for each in compare_metadata(context, schema.metadata) if not is_of_a_day(each)]
+    assert not different
+
+
+def is_of_a_day(difference: Any) -> bool:
+    """Whether it is about a table of ids, of which each day has its own."""
+    return difference[0] == "remove_table" and bool(re.fullmatch(r"\w+_\d+(_\d+)?", difference[1].name))
+
+
+def test_an_upgrade_that_fails_leaves_the_store_as_it_was(
+    start: Start, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore(OLDEST, store_uri)
+    with monkeypatch.context() as broken:
+        revisions = find_revisions(OLDEST)
+
+        def fail() -> None:
+            raise MemoryError
+
+        broken.setattr(
+            migrations, "find_revisions", lambda _: [*revisions, SimpleNamespace(rewrites=(), upgrade=fail)]
+        )
+        with pytest.raises(MemoryError):
+            Store(store_uri)
+    assert schema_of(store_uri) == OLDEST
+    rig = start(store=store_uri, registry=unreachable(), clock=Clock(NOON + 60))
+    assert rig.window_rows() == ROWS
+
+
+def test_an_upgrade_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path}/exporter.db"
+    restore(OLDEST, uri)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10 * 2**20))
+        with pytest.raises(StoreError, match=r"needs 16 MB in .*, 10 MB are free"):
+            Store(uri)
+    assert schema_of(uri) == OLDEST
+    Store(uri).close()
+    assert schema_of(uri) == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (SCHEMA_VERSION + 1, f"newer mlflow-exporter wrote the store: it has schema {SCHEMA_VERSION + 1}"),
+        (99, "run the newer one, or restore a backup"),
+        (OLDEST - 1, f"schema {OLDEST - 1}, which is not upgraded"),
+    ],
+)
+def test_a_store_that_is_newer_or_too_old_is_refused_and_left_alone(
+    store_uri: str, number: int, message: str
+) -> None:
+    Store(store_uri).close()
+    set_schema(store_uri, number)
+    with pytest.raises(StoreError, match=message):
+        Store(store_uri)
+    assert schema_of(store_uri) == number
+    set_schema(store_uri, SCHEMA_VERSION)
+    Store(store_uri).close()
+
+
+def test_every_schema_has_its_revision_and_its_store() -> None:
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    numbers = [int(revision.revision) for revision in scripts.walk_revisions()]
+    assert numbers == list(range(SCHEMA_VERSION, OLDEST - 1, -1))
+    stored = {path.name for path in Path(__file__).with_name("stores").glob("schema_*")}
+    assert stored >= {
+        f"schema_{number}.{database}.sql.gz" for number in EVERY for database in ("sqlite", "postgresql")
+    }
