@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import os
 import signal
 import sys
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 from exporter import __version__, rebaseline_client
 from exporter.config import Settings, load_settings
 from exporter.errors import ConfigError, StoreError
+from exporter.logs import configure_logging
+from exporter.texts import redact
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from exporter.service import Service
 
 MAX_END_SECONDS = 30.0  # of a shutdown of a process that must not go on
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _complain(error: Exception, status: int) -> int:
-    print(f"mlflow-exporter: {error}", file=sys.stderr)  # noqa: T201 - a message to the person who called
+    print(f"mlflow-exporter: {redact(str(error))}", file=sys.stderr)  # noqa: T201 - a message to the person who called
     return status
 
 
@@ -97,7 +97,7 @@ def _serve(options: argparse.Namespace) -> int:
     # A batch is thousands of short tuples, none in a cycle; to look for cycles every 700 of them takes a
     # quarter of its time.
     gc.set_threshold(50_000, 20, 20)
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    configure_logging(settings.log_level)
     registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
     service = Service(settings, registry)
     signal.signal(signal.SIGHUP, lambda *_: Thread(target=_reload, args=(service,), name="reload").start())

@@ -13,20 +13,21 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from socket import gaierror
 from ssl import SSLError
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from exporter.errors import (
-    ConfigError,
     ExporterError,
     ReferenceInvalidError,
     RegistryAuthError,
     RegistryError,
     RegistryUnreachableError,
 )
+from exporter.mlflow_uri import HTTP_SCHEMES, check_mlflow, is_server, split_uri
+from exporter.texts import redact
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -37,7 +38,6 @@ VERSIONS_PER_PAGE = 1000  # 0.4 s on a small server: a page stays well within th
 EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500  # likewise: MLflow takes 1 ms for a run with ten metrics
 ATTEMPTS = 2  # the second for a pooled connection that the server closed meanwhile
-HTTP_SCHEMES = ("http", "https")
 MAX_HOPS = 3
 UNCLASSIFIED = 500  # the status of MLflow's errors that were given none
 
@@ -59,10 +59,9 @@ class Connection:
 
     def __init__(self, tracking_uri: str | None, registry_uri: str | None, timeout_seconds: float) -> None:
         self.timeout_seconds = timeout_seconds
-        attempt_seconds = max(1, math.ceil(timeout_seconds / ATTEMPTS))
         os.environ.update(
             MLFLOW_HTTP_REQUEST_MAX_RETRIES=str(ATTEMPTS - 1),
-            MLFLOW_HTTP_REQUEST_TIMEOUT=str(attempt_seconds),
+            MLFLOW_HTTP_REQUEST_TIMEOUT=str(math.ceil(timeout_seconds)),  # of each attempt
             MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR="0",
             MLFLOW_HTTP_REQUEST_BACKOFF_JITTER="0",
             MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER="false",
@@ -70,15 +69,15 @@ class Connection:
         )
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # Here, not at the top: the import takes seconds and 30 MB, and reads the environment.
-        from mlflow import MlflowClient, artifacts, get_tracking_uri
+        from mlflow import MlflowClient, artifacts, get_registry_uri, get_tracking_uri
 
         self.uri = tracking_uri or get_tracking_uri()
         self.shown_uri = redact(self.uri)
-        if urlsplit(self.uri).scheme not in HTTP_SCHEMES:
-            raise ConfigError(
-                "MLFLOW_TRACKING_URI has to be the URL of an MLflow server, such as http://localhost:5000; "
-                f"MLflow's client takes it as {self.shown_uri}"
-            )
+        check_mlflow("MLFLOW_TRACKING_URI", self.uri)
+        self.is_server = is_server(self.uri)
+        registry_uri = registry_uri or (get_registry_uri() if "MLFLOW_REGISTRY_URI" in os.environ else None)
+        if registry_uri is not None:
+            check_mlflow("MLFLOW_REGISTRY_URI", registry_uri)
         self._client = MlflowClient(self.uri, registry_uri)
         self._artifacts = artifacts
 
@@ -178,6 +177,8 @@ class Connection:
         for _ in range(MAX_HOPS):
             scheme, _, rest = uri.partition(":/")
             parts = rest.strip("/").split("/")
+            if scheme in ("runs", "models") and ".." in PurePosixPath(unquote(rest)).parts:
+                break  # of a folder it would lead to other places of this machine
             with self._asking():
                 if scheme == "runs":
                     root, path = self._client.get_run(parts[0]).info.artifact_uri, parts[1:]
@@ -235,7 +236,7 @@ class Connection:
 
     @contextmanager
     def _reading(self, uri: str) -> Iterator[None]:
-        parts = urlsplit(uri)
+        parts = split_uri(uri)
         through_mlflow = parts.scheme in ("mlflow-artifacts", *HTTP_SCHEMES)
         if through_mlflow and parts.netloc not in ("", urlsplit(self.uri).netloc):
             # MLflow's client would send our password there, and whoever registers a version chooses where.
@@ -301,11 +302,6 @@ def _http_status(chain: list[BaseException]) -> int | None:
         if code is not None and code() != UNCLASSIFIED:
             return int(code())
     return None
-
-
-def redact(text: str) -> str:
-    """The text without users and passwords in URLs."""
-    return re.sub(r"://[^/@\s]+@", "://", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -54,6 +55,12 @@ def _seconds(value: object) -> object:
 
 def _location(value: object, info: Info) -> object:
     """A path is relative to the file that names it."""
+    try:
+        readable = not isinstance(value, str) or (urlsplit(value) is not None and "\0" not in value)
+    except ValueError:
+        readable = False
+    if not readable:
+        raise ValueError("is neither a path nor a URL")
     is_uri = isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value)
     return (
         value if is_uri or not value or not info.context else str(Path(info.context["directory"], str(value)))

@@ -33,12 +33,12 @@ VERSIONS_PER_CALL = 60
 class Registry:
     """Reads MLflow, found as its own tools find it: a URI that is None comes from the environment.
 
-    Methods may be called from any thread; they block, each request to MLflow for about `timeout_seconds` at
-    most. They raise `RegistryUnreachableError` where MLflow is down, slow or in trouble, `RegistryAuthError`
-    where it refuses us, and `RegistryError` where it answers otherwise than it should.
+    Methods may be called from any thread; they block, each of at most two attempts at a request for about
+    `timeout_seconds`. They raise `RegistryUnreachableError` where MLflow is down, slow or in trouble,
+    `RegistryAuthError` where it refuses us, and `RegistryError` where it answers otherwise than it should.
 
     Raises:
-        ConfigError: the tracking URI is not that of a server.
+        ConfigError: there can be no MLflow at one of the URIs, or only its whole package reads what is there.
     """
 
     def __init__(

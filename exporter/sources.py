@@ -31,7 +31,7 @@ from urllib.request import url2pathname
 
 import yaml
 
-from exporter.connection import HTTP_SCHEMES, Connection, MissingError, first_line, redact
+from exporter.connection import Connection, MissingError, first_line
 from exporter.download import download
 from exporter.errors import (
     ReferenceInvalidError,
@@ -40,9 +40,11 @@ from exporter.errors import (
     RegistryError,
     RegistryUnreachableError,
 )
+from exporter.mlflow_uri import HTTP_SCHEMES, split_uri
 from exporter.model_config import ModelConfig
 from exporter.profile import ReferenceData
 from exporter.tables import check_size, max_bytes, read_table
+from exporter.texts import redact
 from exporter.versions import RegisteredVersion
 
 if TYPE_CHECKING:
@@ -183,14 +185,15 @@ def _find(mlflow: Connection, place: _Place, held: ExitStack) -> Path | None:
     """The file, there until `held` is closed; None where nothing is there."""
     if place.named and not place.uri:
         raise ReferenceInvalidError("it does not say which file it came from")
-    if place.trusted and urlsplit(place.uri).scheme in ("", "file"):
+    if place.trusted and split_uri(place.uri).scheme in ("", "file"):
         return _local(place.uri)
     try:
         uri = mlflow.locate(place.uri)
         if place.named:
-            _check_named(uri)
+            # Without a server MLflow's own files are on this machine.
+            _check_named(uri, local=not mlflow.is_server and uri != place.uri)
         directory = Path(held.enter_context(TemporaryDirectory(prefix="mlflow-exporter-")))
-        if place.named and urlsplit(uri).scheme in HTTP_SCHEMES:
+        if place.named and split_uri(uri).scheme in HTTP_SCHEMES:
             return _fetch(uri, directory, mlflow.timeout_seconds)
         file = mlflow.find_file(uri)
         if file is not None:
@@ -211,18 +214,22 @@ def _local(uri: str) -> Path:
     path = Path(url2pathname(urlsplit(uri).path) if uri.startswith("file:") else uri)
     try:
         path.stat()
-    except OSError as error:
-        raise ReferenceInvalidError(f"it cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # the second of a path with NUL
+        raise ReferenceInvalidError(f"it cannot be read: {getattr(error, 'strerror', error)}") from error
     return path
 
 
-def _check_named(uri: str) -> None:
+def _check_named(uri: str, *, local: bool) -> None:
     """
+    Args:
+        uri: of the file.
+        local: whether it may be one of this machine.
+
     Raises:
         ReferenceInvalidError: a file that a tag or a dataset led to is not for us to read.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in NAMED_SCHEMES:
+    parts = split_uri(uri)
+    if parts.scheme not in NAMED_SCHEMES and not (local and parts.scheme in ("", "file")):
         raise ReferenceInvalidError(
             f"{_shown(uri)} is not read, only {', '.join(NAMED_SCHEMES)} are: log the file to MLflow"
         )
@@ -273,4 +280,4 @@ def _metadata(mlflow: Connection, uri: str) -> dict[str, str]:
 
 def _shown(uri: str) -> str:
     """A URI for messages: without passwords, and without the query, where URLs carry their signature."""
-    return redact(uri.partition("?")[0])
+    return redact(uri).partition("?")[0]

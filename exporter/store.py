@@ -42,6 +42,7 @@ from exporter.schema import (
     StoredVersion,
     upsert,
 )
+from exporter.texts import redact
 from exporter.transaction import Transaction
 
 _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
@@ -70,11 +71,15 @@ class Store:
     def __init__(self, uri: str) -> None:
         try:
             url = sa.make_url(uri)
-        except SQLAlchemyError:
+            usable = "\0" not in uri and "@" not in (url.host or "")
+        except (SQLAlchemyError, ValueError):
+            usable = False
+        if not usable:
             raise ConfigError(
-                "store is no URI such as sqlite:///exporter.db or postgresql://host/name"
-            ) from None
-        shown = url.render_as_string(hide_password=True)
+                "store is no URI such as sqlite:///exporter.db or postgresql://user:password@host/name (in a "
+                "password @ is written %40)"
+            )
+        shown = redact(url.render_as_string())
         self._sqlite = url.get_backend_name() == "sqlite"
         if not self._sqlite and url.get_backend_name() != "postgresql":
             raise ConfigError(f"store {shown}: taken are sqlite and postgresql")
@@ -87,6 +92,8 @@ class Store:
             self._engine = sa.create_engine(url, pool_size=2, max_overflow=2, hide_parameters=True)
         except (SQLAlchemyError, ImportError) as error:
             raise ConfigError(f"store {shown}: {error}") from error
+        except ValueError as error:
+            raise ConfigError(f"store {shown}: an option cannot be used: {error}") from error
         self._path = Path(str(url.database)) if self._sqlite else None
         self._lock_file: IO[str] | None = None
         self._lock_connection: sa.Connection | None = None

@@ -1,6 +1,14 @@
-"""Texts that every database takes."""
+"""Foreign texts, made safe to store, to show and to log."""
 
 from __future__ import annotations
+
+import re
+
+# Up to the last @: unescaped, a password may hold an @ or a slash. Bounded, or a long text would take long.
+_USER = re.compile(r"(?<=://)(?:[^\s/@:]{0,256}:\S{0,1024}|[^\s/@]{1,1024})@")
+_SECRET = re.compile(
+    r"(?i)(?<=[?&;])([\w.-]{0,40}(?:pass|pwd|secret|token|key|sig|credential)[\w.-]{0,40}=)[^&\s]*"
+)
 
 
 def storable(text: str) -> str:
@@ -10,3 +18,23 @@ def storable(text: str) -> str:
     'ab ?'
     """
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def printable(text: str) -> str:
+    """The text on one line, with every character that is not printable escaped.
+
+    >>> printable("fraud\\nERROR \\x1b[2J")
+    'fraud\\\\nERROR \\\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def redact(text: str) -> str:
+    """The text without the users, passwords and signatures of its URLs.
+
+    >>> redact("postgresql://ada:p@ss/word@db/exporter?sslmode=require&password=secret")
+    'postgresql://***@db/exporter?sslmode=require&password=***'
+    """
+    return _SECRET.sub(r"\1***", _USER.sub("***@", text))

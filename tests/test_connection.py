@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -120,7 +123,47 @@ def test_the_registry_may_be_another_server(
     assert Registry(f"http://127.0.0.1:{free_port}", server.uri, 2).poll().models == {}
 
 
-@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "./mlruns"])
-def test_without_a_server_the_variable_is_named(uri: str) -> None:
-    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI has to be the URL of an MLflow server"):
-        Registry(uri, None, 2)
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("sqlite:///mlflow.db", "takes it as sqlite:///mlflow.db, and there is none"),
+        ("sqlite:///exporter.db", "takes it as sqlite:///exporter.db, and there is none"),
+        ("sqlite://", "takes it as sqlite://, and there is none"),
+        ("./mlruns", "takes it as ./mlruns, and there is none"),
+        ("file:///no/mlruns", "takes it as file:///no/mlruns, and there is none"),
+        ("databricks", "takes it as databricks, and there is none"),
+        ("postgresql://ada:secret@db/mlflow", r"takes it as postgresql://\*\*\*@db/mlflow$"),
+        ("http://", "takes it as http://$"),
+        ("http://[::1", "the host or the port of http://.::1 cannot be read"),
+        ("http://mlflow:5OOO", "the host or the port of http://mlflow:5OOO cannot be read"),
+        ("http://mlflow:70000", "the host or the port of http://mlflow:70000 cannot be read"),
+        (
+            "http://ada:secr/et@mlflow",
+            r"of http://\*\*\*@mlflow cannot be read .in a password / is written %2F",
+        ),
+        ("http://ada:secr\u2100et@mlflow", r"of http://\*\*\*@mlflow cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])
+def test_where_there_can_be_no_mlflow_the_variable_is_named(
+    uri: str, message: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("exporter.db")) as another:
+        another.execute("create table versions (id integer)")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    monkeypatch.setenv(variable, uri)
+    with pytest.raises(
+        ConfigError, match=f"^{variable} has to be the URL of an MLflow server.*{message}"
+    ) as e:
+        Registry(None, None, 2)
+    assert "secr" not in str(e.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exporter.db"]
+
+
+def test_an_attempt_gets_the_time_that_the_setting_says(
+    web_server: Callable[[Answer], WebServer],
+) -> None:
+    server = web_server(Answer(200, b'{"registered_models": []}', delay_seconds=1.5))
+    assert Registry(server.uri, None, 2).poll().models == {}
+    assert len(server.paths) == 2  # of models and of versions, each once

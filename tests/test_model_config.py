@@ -233,6 +233,14 @@ MISTAKES = {
         "models:\n  m:\n    target:\n",
         "3: models.m.target: has no value",
     ),
+    "a URL that is none": (
+        "models:\n  m:\n    reference_uri: http://[::1/x\n",
+        "3: models.m.reference_uri: is neither a path nor a URL",
+    ),
+    "a path with a NUL": (
+        'models:\n  m:\n    reference_uri: "a\\0b"\n',
+        "3: models.m.reference_uri: is neither a path nor a URL",
+    ),
     "a text for a section": (
         "models:\n  m:\n    minimums: 200\n",
         "3: models.m.minimums: has to be a mapping of keys to values",

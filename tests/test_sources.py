@@ -400,6 +400,14 @@ def test_a_tag_may_name_a_file_on_the_web_which_gets_no_credentials(
         ("https://example.invalid/r.csv?secret=1", r"https://example.invalid/r.csv cannot be read"),
         ("s3://bucket/r.xlsx", "does not end in .parquet"),
         ("ftp://host/r.csv", "is not read"),
+        ("http://[::1/r.csv", "http://.::1/r.csv is no URL"),
+        ("s3://[bucket/r.csv", "s3://.bucket/r.csv is no URL"),
+        ("http://ada:secret\u2100@host/r.csv", r"http://\*\*\*@host/r.csv is no URL"),
+        ("http://ada:secret/word@host/r.csv", r"http://\*\*\*@host/r.csv is no URL"),
+        ("http://host:99999/r.csv", "http://host:99999/r.csv is no URL"),
+        ("http://:80/r.csv", "cannot be read"),
+        ("runs:/0123456789abcdef0123456789abcdef/../../r.csv", "cannot be followed"),
+        ("models:/name/1/%2e%2e/r.csv", "cannot be followed"),
     ],
 )
 def test_a_tag_that_leads_nowhere_is_an_error(
@@ -443,6 +451,7 @@ def test_a_huge_file_on_the_web_is_not_read(
         ("no json", "it does not say which file it came from"),
         ('{"uri": "/home/ada/train.csv"}', "/home/ada/train.csv is not read, only mlflow-artifacts, s3"),
         ('{"url": "https://example.invalid/train.csv"}', "https://example.invalid/train.csv cannot be read"),
+        ('{"url": "http://[::1/train.csv"}', "http://.::1/train.csv is no URL"),
     ],
 )
 def test_a_training_dataset_that_cannot_be_read_is_passed_over(

@@ -75,11 +75,22 @@ def day_tables(store: Store) -> list[str]:
         ("sqlite:///:memory:", "in memory"),
         ("sqlite:////nowhere/at/all/exporter.db", "No such file or directory"),
         ("postgresql+pg8000://user:secret@host/db", "pg8000"),
+        (
+            "mysql://user:secr/secret@host/db?password=secret",
+            r"store mysql://\*\*\*@host/db\?password=\*\*\*: taken",
+        ),
+        ("postgresql://user:sec@secret@host/db", "in a password @ is written %40"),
+        ("postgresql://user:secret@host:5432a/db", "no URI such as"),
+        ("postgresql://user:secret@[::1/db", "no URI such as"),
+        ("sqlite:///exporter\0.db", "no URI such as"),
+        ("sqlite:///{directory}/exporter.db?timeout=soon", "an option cannot be used: .* 'soon'"),
     ],
 )
-def test_a_uri_that_cannot_be_used_is_refused_without_its_password(uri: str, message: str) -> None:
+def test_a_uri_that_cannot_be_used_is_refused_without_its_password(
+    uri: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=message) as error:
-        Store(uri)
+        Store(uri.replace("{directory}", str(tmp_path)))
     assert "secret" not in str(error.value)
 
 

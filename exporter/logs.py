@@ -1,0 +1,44 @@
+"""The log: one line a record, whatever the texts of others in it are."""
+
+from __future__ import annotations
+
+import logging
+from copy import copy
+from typing import Any
+
+from exporter.texts import printable, redact
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class LogFormatter(logging.Formatter):
+    """Formats records so that no text in them can forge a line or show a password.
+
+    Line breaks and other control characters of a message are escaped, and so are those of a traceback's
+    lines, which are indented: a line that starts with a time is a record.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        record = copy(record)
+        record.exc_text = None  # as another formatter may have left it there
+        return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's
+        return printable(redact(super().formatMessage(record)))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's
+        return _indent(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - logging's
+        return _indent(super().formatStack(stack_info))
+
+
+def configure_logging(level: str) -> None:
+    """Log to standard error from a level on, such as `info`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter(LOG_FORMAT))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {printable(line)}" for line in redact(text).split("\n"))

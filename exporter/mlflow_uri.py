@@ -1,0 +1,90 @@
+"""Where MLflow is: a server, or a database file or folder that its own package reads."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import url2pathname
+
+from exporter.errors import ConfigError, ReferenceInvalidError
+from exporter.texts import redact
+
+HTTP_SCHEMES = ("http", "https")
+
+
+def is_server(uri: str) -> bool:
+    """Whether MLflow is asked over HTTP."""
+    return urlsplit(uri).scheme in HTTP_SCHEMES
+
+
+def split_uri(uri: str) -> SplitResult:
+    """The parts of a URI.
+
+    Raises:
+        ReferenceInvalidError: it is none.
+    """
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # read when it is asked for
+    except ValueError:  # whose text may hold the password
+        raise ReferenceInvalidError(f"{redact(uri)} is no URL: its host or its port cannot be read") from None
+    return parts
+
+
+def check_mlflow(variable: str, uri: str) -> None:
+    """Refuse a URI at which there can be no MLflow that this installation is able to read.
+
+    Args:
+        variable: which says the URI, for people.
+        uri: as MLflow's client takes it.
+
+    Raises:
+        ConfigError: it is no URL, there is no such file, or the package for it is not installed.
+    """
+    wanted = f"{variable} has to be the URL of an MLflow server, such as http://localhost:5000"
+    shown = redact(uri)
+    try:
+        parts = urlsplit(uri)
+        server = parts.scheme in HTTP_SCHEMES
+        complete = not server or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:  # likewise
+        raise ConfigError(
+            f"{wanted}; the host or the port of {shown} cannot be read (in a password / is written %2F)"
+        ) from None
+    if server and complete:
+        return
+    if parts.scheme == "sqlite":
+        path = Path(uri.partition("?")[0].removeprefix("sqlite:///"))
+        found = _is_database(path)
+    elif parts.scheme in ("", "file"):
+        path = Path(url2pathname(parts.path) if parts.scheme else uri)
+        found = path.is_dir()
+    else:
+        raise ConfigError(f"{wanted}; MLflow's client takes it as {shown}")
+    if not found:
+        raise ConfigError(
+            f"{wanted}, or a database or folder of MLflow's; MLflow's client takes it as {shown}, and there "
+            "is none"
+        )
+    try:
+        version("mlflow")
+    except PackageNotFoundError:
+        raise ConfigError(
+            f"{variable} is {shown}, which is no server; only MLflow's whole package reads it: "
+            f"pip install mlflow=={version('mlflow-skinny')}"
+        ) from None
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # it would rather not be written to, nor is it
+
+
+def _is_database(path: Path) -> bool:
+    """Whether a file is a database of MLflow's, who would turn any other into one."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("select 1 from registered_models limit 1")
+    except sqlite3.Error:
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""What others wrote is in the log as text, never as a line of its own, and without passwords."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import traceback
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from exporter.config import Settings
+from exporter.errors import ReferenceInvalidError
+from exporter.logs import LOG_FORMAT, LogFormatter
+from exporter.texts import redact
+from tests.fakes import FakeRegistry
+from tests.rig import Rig, make_rows
+
+FORGED = "2026-11-29 12:00:00,000 ERROR exporter.store the store is lost"
+RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+ ")
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What is logged, as the command writes it."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LogFormatter(LOG_FORMAT))
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("fraud\n" + FORGED, r"fraud\n2026"),
+        ("a\rb", r"a\rb"),
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("a\u2028b\u0085c", r"a\u2028b\x85c"),
+        ("a\u202eb", r"a\u202eb"),
+        ("a\ud800b", r"a\ud800b"),
+        ("Grüße 雪", "Grüße 雪"),
+    ],
+)
+def test_a_message_is_one_line_of_printable_characters(log: io.StringIO, text: str, escaped: str) -> None:
+    logging.getLogger("exporter.follower").warning("%s version %s is monitored", text, "1")
+    line, end = log.getvalue().split("\n")
+    assert RECORD.match(line)
+    assert escaped in line
+    assert line.endswith(" version 1 is monitored")
+    assert end == ""
+
+
+def test_no_line_of_a_traceback_looks_like_a_record(log: io.StringIO) -> None:
+    try:
+        raise ValueError(f"a\n{FORGED}\r{FORGED} of postgresql://ada:secret@db/x?password=secret")
+    except ValueError:
+        logging.getLogger("exporter.store").exception("it failed", stack_info=True)
+    first, *rest = log.getvalue().splitlines()
+    assert RECORD.match(first)
+    assert len(rest) > len(traceback.extract_stack())
+    assert not any(RECORD.match(line) for line in rest)
+    assert FORGED in log.getvalue()
+    assert "secret" not in log.getvalue()
+
+
+def test_a_model_a_reference_and_a_person_cannot_forge_a_line(
+    log: io.StringIO, start: Callable[..., Rig]
+) -> None:
+    model = f"fraud\n{FORGED}"
+    registry = FakeRegistry()
+    registry.register(model, ReferenceInvalidError(f"a\n{FORGED}"), alias=f"champion\n{FORGED}")
+    registry.register(model, OSError(f"b\n{FORGED}"), alias="challenger")
+    registry.tag(model, drift_threshold=f"high\n{FORGED}")
+    rig = start(registry=registry)
+    rig.post_rows(make_rows(1), model=model, version="1")
+    rig.poll()
+    lines = log.getvalue().split("\n")
+    assert FORGED in log.getvalue()
+    assert not any(line.startswith(FORGED) for line in lines)
+    assert all(RECORD.match(line) or line.startswith("  ") or not line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://ada:secret@mlflow:5000/x", "http://***@mlflow:5000/x"),
+        ("http://token@mlflow", "http://***@mlflow"),
+        ("postgresql://ada:p@ss@db/exporter", "postgresql://***@db/exporter"),
+        ("postgresql://ada:p/ss@db/exporter", "postgresql://***@db/exporter"),
+        ("postgresql://ada:p?s#s@db/exporter", "postgresql://***@db/exporter"),
+        ("postgresql://ada:@/@@db/exporter", "postgresql://***@db/exporter"),
+        ("postgresql://:secret@db", "postgresql://***@db"),
+        ("postgresql://db/x?user=ada&password=secret&sslmode=require",
+         "postgresql://db/x?user=ada&password=***&sslmode=require"),
+        ("postgresql://db/x?sslpassword=secret", "postgresql://db/x?sslpassword=***"),
+        ("https://store/r.csv?X-Amz-Credential=AKIA&X-Amz-Signature=abc&x=1",
+         "https://store/r.csv?X-Amz-Credential=***&X-Amz-Signature=***&x=1"),
+        ("https://store/r.csv?sv=2024&sig=ab%2Fc", "https://store/r.csv?sv=2024&sig=***"),
+        ("from http://a:secret@b/c to s3://d:e@f, and so on", "from http://***@b/c to s3://***@f, and so on"),
+        ("models:/fraud@champion and http://mlflow/a@b", "models:/fraud@champion and http://mlflow/a@b"),
+        ("ada@example.org", "ada@example.org"),
+    ],
+)  # fmt: skip
+def test_users_passwords_and_signatures_are_left_out_of_urls(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize("piece", ["://:", "://a:", "?key", "?key=", "@", "://"])
+def test_a_long_text_takes_no_long_time(piece: str) -> None:
+    # Quadratic in its length it would be some minutes.
+    assert len(redact(piece * 100_000)) > 0
+
+
+def test_messages_are_logged_so_by_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    from exporter.logs import configure_logging
+
+    monkeypatch.setattr(logging.root, "handlers", [])
+    configure_logging(Settings().log_level)
+    (handler,) = logging.root.handlers
+    assert isinstance(handler.formatter, LogFormatter)
