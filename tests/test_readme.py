@@ -15,6 +15,7 @@ from exporter.model_config import ModelConfig, load_config_file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+SEVERITIES = ("none", "info", "warning", "critical")
 
 
 def section(name: str) -> str:
@@ -70,7 +71,9 @@ def test_alerts_are_those_of_the_rules() -> None:
     severities: dict[str, list[str]] = {}
     for rule in rules:
         severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
-    assert documented == {alert: ", ".join(found) for alert, found in severities.items()}
+    assert documented == {
+        alert: ", ".join(sorted(found, key=SEVERITIES.index)) for alert, found in severities.items()
+    }
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http|#)[^)]+)\)", README))))

@@ -47,7 +47,7 @@ from tests.study.worlds import START, Change, World
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 STEP_MINUTES = 120
-SCRAPE_MINUTES = 20
+SCRAPE_MINUTES = 4  # rules look for their own ALERTS five minutes back
 SCRAPES = STEP_MINUTES // SCRAPE_MINUTES
 
 

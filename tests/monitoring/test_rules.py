@@ -21,6 +21,10 @@ DASHBOARD_URL = "http://localhost:3000/d/mlflow-"
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.alert}-{rule.severity}")
 
 
+def rules_of(alert: str) -> list[Rule]:
+    return [rule for rule in RULES if rule.alert == alert]
+
+
 def run(*command: object) -> None:
     # Two weeks of samples take promtool some seconds, on a busy machine more. A sixth would be its collector.
     done = subprocess.run(
@@ -57,6 +61,16 @@ def test_every_alert_has_its_specification_and_every_specification_its_alert() -
 @each_rule
 def test_severity_is_one_that_alertmanager_routes(rule: Rule) -> None:
     assert rule.severity in {"critical", "warning", "info", "none"}
+
+
+@pytest.mark.parametrize("alert", [alert for alert in ALERTS if len(rules_of(alert)) > 1])
+def test_what_is_critical_is_no_warning_besides(alert: str) -> None:
+    """Held against data by each alert's specification; here so that none with two severities is forgotten."""
+    critical, warning = rules_of(alert)  # a rule sees the ALERTS of those before it
+    assert (critical.severity, warning.severity) == ("critical", "warning")
+    firing = f'ALERTS{{alertname="{alert}",alertstate="firing",severity="critical"}}'
+    assert re.search(rf"and ignoring \([\w, ]+\) {re.escape(firing)}", " ".join(critical.expr.split()))
+    assert re.search(rf"unless ignoring \([\w, ]+\) \( {re.escape(firing)}", " ".join(warning.expr.split()))
 
 
 @each_rule

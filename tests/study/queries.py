@@ -2,7 +2,8 @@
 
 Rules that look back on days and weeks are asked as they stand: samples are backfilled, a Prometheus is
 started on them, and every expression is evaluated at every moment. What bridges a failed scrape, `[5m]`, is
-as long as the steps between evaluations here; `for` is left to `rules.firing`.
+as long as the steps between evaluations here; `for` is left to `rules.firing`. There are no `ALERTS`, so a
+critical alert is a warning besides, as if Alertmanager alone muted it.
 """
 
 from __future__ import annotations

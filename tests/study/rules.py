@@ -127,10 +127,12 @@ def conditions(evaluation: Evaluation, lasting: Bools, before: set[Alert]) -> se
     for check in evaluation.checks:
         if check.degraded:
             column = columns[check.column]
-            severities = ["warning"]
-            if check.ratio - check.reference_ratio > HALF:
-                severities.append("critical")
-            found |= {Alert(DATA_QUALITY, s, column.name, column.role, check.check) for s in severities}
+            warning, critical = (
+                Alert(DATA_QUALITY, severity, column.name, column.role, check.check)
+                for severity in ("warning", "critical")
+            )
+            gross = check.ratio - check.reference_ratio > HALF or critical in before
+            found |= {critical, warning} & before | {critical if gross else warning}
     return found
 
 
