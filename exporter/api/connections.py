@@ -3,7 +3,9 @@
 uvicorn gives a client all the time it wants to send a request or to take an answer, reads a head without
 end, and takes connections until the process has no file left for the next. Here a connection waits for its
 client as long as `request_timeout_seconds`, and where there are too many the one that has waited longest
-makes room: who is silent keeps nobody out.
+makes room: who is silent keeps nobody out. uvicorn also loses the
+body of a request that asks for another protocol, as Java's client does by default; here the request is
+answered as if it had not asked (RFC 9110, 7.8).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -23,6 +26,7 @@ MAX_PENDING = 200  # that the kernel holds until they are accepted, all at once
 MAX_TASKS = 1000  # a request whose client has hung up is one until it is done
 MAX_HEAD_BYTES = 64 * 2**10
 GRACE_SECONDS = 5.0  # by then a reader of bodies has answered that they are late
+SHUTDOWN_SECONDS = 10  # for requests that are being answered when the server stops
 
 
 def make_server(service: Service) -> uvicorn.Server:
@@ -37,11 +41,29 @@ def make_server(service: Service) -> uvicorn.Server:
         ws="none",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         limit_concurrency=MAX_TASKS,
         backlog=MAX_PENDING,
     )
     return uvicorn.Server(config)
+
+
+class _Parser(httptools.HttpRequestParser):
+    """Request parser that gives way to a new one when a request asks for an upgrade.
+
+    llhttp takes whatever follows such a head for the other protocol, and cannot be told to read the body.
+    """
+
+    def __init__(self, connection: BoundedConnection) -> None:
+        super().__init__(connection)
+        self._connection = connection
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+
+    def feed_data(self, data: Any) -> None:
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._connection.decline_upgrade(data[upgrade.args[0] :])
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -51,6 +73,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.parser = _Parser(self)
+        self._declining = False  # a head that asks for an upgrade is about to be read again without that
         self._waiting_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle_bytes = 0  # received in a row that neither completed a head nor were a body
@@ -77,6 +101,11 @@ class BoundedConnection(HttpToolsProtocol):
             self.send_400_response("The request's head is too large.")
 
     def on_headers_complete(self) -> None:
+        if self.parser.get_method() == b"CONNECT":  # to the parser an upgrade, whatever its head says
+            raise ValueError("this is no proxy")
+        self._declining = self.parser.should_upgrade()
+        if self._declining:
+            return
         self._idle_bytes = 0
         super().on_headers_complete()
         self._wait_if_its_turn()
@@ -86,9 +115,23 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._declining:
+            return
         self._idle_bytes = 0
         super().on_message_complete()
         self._wait_if_its_turn()
+
+    def decline_upgrade(self, rest: bytes) -> None:
+        """Read the last head again as one that asks for no upgrade, and then what came behind it."""
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                value = b", ".join(option for option in options if option.lower() != b"upgrade")
+            if name != b"upgrade":
+                head += [b"\r\n", name, b": ", value]
+        self.parser = _Parser(self)
+        self.parser.feed_data(b"".join(head) + b"\r\n\r\n" + rest)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -127,6 +170,3 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _count(self, reason: CloseReason) -> None:
         self.service.telemetry.count_closed_connection(reason)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """A request that would rather have another protocol is answered all the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import orjson
 import pytest
 
 from exporter.api import connections
+from exporter.samples import JSON_TYPE
 from tests.api.server import Server
 from tests.api.test_predictions import head, held, post
 from tests.fakes import TIMEOUT_SECONDS
@@ -184,6 +186,51 @@ def test_a_request_to_upgrade_is_answered_as_it_is(server: Server, caplog: pytes
     wish = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     assert httpx.get(f"{server.client.base_url}/-/healthy", headers=wish).text == "healthy\n"
     assert not caplog.records
+
+
+def java_head(*framing: str) -> bytes:
+    """As Java's HttpClient sends it, which by default would rather have HTTP/2."""
+    lines = ["POST /v1/predictions HTTP/1.1", "Connection: Upgrade, HTTP2-Settings", "Host: localhost"]
+    lines += ["HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA", "Upgrade: h2c"]
+    lines += ["User-Agent: Java-http-client/17.0.9", f"Content-Type: {JSON_TYPE}", *framing]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize("step", [10**6, 1000, 1], ids=["at once", "in parts", "byte by byte"])
+def test_a_request_that_would_rather_have_http2_is_taken_with_its_body(
+    serve: Serve, step: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve()
+    bodies = [orjson.dumps(make_document(make_rows(7, prefix=prefix))) for prefix in "abc"]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (bodies[1][:500], bodies[1][500:]))
+    said = java_head(f"Content-Length: {len(bodies[0])}") + bodies[0]
+    said += java_head("Transfer-Encoding: chunked") + chunks + b"0\r\n\r\n"
+    said += HEALTH
+    said += java_head("Connection: close", f"Content-Length: {len(bodies[2])}") + bodies[2]
+    with server.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(said), step):
+            connection.sendall(said[start : start + step])
+        answers = received(connection)
+
+    statuses = re.findall(rb"HTTP/1.1 (\d+) ", answers)
+    assert statuses == [b"202", b"202", b"200", b"202"]
+    assert server.rows("accepted") == 21
+    assert not caplog.records
+
+
+def test_an_upgrade_without_a_body_leaves_the_connection_as_it_is(server: Server) -> None:
+    wish = SCRAPE[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with server.connect() as connection:
+        connection.sendall(wish + HEALTH + wish + HEALTH[:-2] + b"Connection: close\r\n\r\n")
+        assert received(connection).count(b"HTTP/1.1 200 OK") == 4
+
+
+@pytest.mark.parametrize("target", [b"/metrics", b"exporter:443"])
+def test_it_is_no_proxy(server: Server, target: bytes) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"CONNECT " + target + b" HTTP/1.1\r\nHost: exporter\r\n\r\n" + HEALTH)
+        assert received(connection).startswith(b"HTTP/1.1 400 ")
 
 
 def test_of_too_many_the_one_that_waits_longest_makes_room(
