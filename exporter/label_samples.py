@@ -13,15 +13,15 @@ from exporter.binning import MISMATCHED, canonical_text, number_texts
 from exporter.columns import Texts, Values, from_python, read_times, text_bytes
 from exporter.config import Settings
 from exporter.errors import MalformedError
-from exporter.limits import check_expansion, check_rows
+from exporter.limits import check_expansion, check_keys, check_rows
 from exporter.samples import (
-    parse_json,
+    read_document,
     read_ids,
     read_model,
     read_own_column,
     read_table,
-    refuse_unknown,
     understanding,
+    without_index,
 )
 from exporter.texts import storable
 
@@ -57,21 +57,25 @@ def decode_labels(body: bytes, content_type: str, query: Mapping[str, str], sett
     """
     table = read_table(body, content_type, settings)
     if table is not None:
+        check_keys([query], ("model",), "query.{name}")
         with understanding("a table"):
             check_rows(table.num_rows, settings)
-            if len(set(table.schema.names)) != len(table.schema.names):
-                raise MalformedError("column names must be distinct", "schema")
-            columns = {name: table.column(name) for name in FIELDS if name in table.schema.names}
+            table = without_index(table)
+            check_keys([dict.fromkeys(table.schema.names)], FIELDS, "schema.{name}")
+            columns = {name: table.column(name) for name in table.schema.names}
             check_expansion(sum(map(text_bytes, columns.values())), settings)
             own = {name: read_own_column(name, column) for name, column in columns.items()}
             return _batch(read_model(query, "query."), own, settings, "{name}[{index}]")
-    document = parse_json(body)
-    if not isinstance(document, dict):
-        raise MalformedError("the body must be a JSON object")
+    document = read_document(body, query)
     model = read_model(document)
-    if ("labels" in document) == ("columns" in document):
-        raise MalformedError("the body needs either `labels` (rows) or `columns`")
-    if "labels" in document:
+    if "labels" in document and "columns" in document:
+        raise MalformedError("either `labels` (rows) or `columns`")
+    form, inside = ("columns", "columns.") if "columns" in document else ("labels", "labels[].")
+    elsewhere = {name: f"{inside}{name}" for name in FIELDS} | {"columns": "columns"}
+    check_keys([document], ("model", form), "{name}", elsewhere)
+    if form not in document:
+        raise MalformedError("`labels` (rows) or `columns` is required")
+    if form == "labels":
         return _batch(model, _from_rows(document["labels"], settings), settings, "labels[{index}].{name}")
     return _batch(model, _from_columns(document["columns"], settings), settings, "columns.{name}[{index}]")
 
@@ -83,14 +87,14 @@ def _from_rows(rows: object, settings: Settings) -> dict[str, Values]:
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise MalformedError("must be an object", f"labels[{index}]")
-    refuse_unknown(rows, set().union(*rows) - set(FIELDS), "labels[{index}].{name}", FIELDS)
+    check_keys(rows, FIELDS, "labels[{index}].{name}")
     return _normal({name: [row.get(name) for row in rows] for name in FIELDS})
 
 
 def _from_columns(columns: object, settings: Settings) -> dict[str, Values]:
     if not isinstance(columns, dict):
         raise MalformedError("must be an object of columns", "columns")
-    refuse_unknown([columns], columns.keys() - set(FIELDS), "columns.{name}", FIELDS)
+    check_keys([columns], FIELDS, "columns.{name}")
     chosen = {name: columns[name] for name in FIELDS if columns.get(name) is not None}
     for name, values in chosen.items():
         if not isinstance(values, list):

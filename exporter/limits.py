@@ -1,8 +1,9 @@
-"""What one request may be: so many rows, columns and values, and names that can be shown."""
+"""Limits of one request: rows, columns and values, names that can be shown, keys that are read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TypeGuard
 
 from exporter.config import Settings
@@ -57,6 +58,35 @@ def check_expansion(size_bytes: int, settings: Settings) -> None:
     limit = MAX_EXPANSION * settings.max_body_bytes
     if size_bytes > limit:
         raise TooLargeError(f"the body unpacks to {size_bytes} bytes, at most {limit} are taken")
+
+
+def check_keys(
+    objects: Sequence[Mapping[str, object]],
+    known: Collection[str],
+    where: str,
+    elsewhere: Mapping[str, str] | None = None,
+) -> set[str]:
+    """Refuse keys that nothing reads, since what a misspelt one says would be lost; returns the keys.
+
+    Args:
+        objects: rows, or a single object.
+        known: the keys that are read.
+        where: template of a key's place, with `name` and `index`.
+        elsewhere: places of keys that are read in other objects of the same form.
+
+    Raises:
+        MalformedError: names the place, and the nearest key or all known ones.
+    """
+    given: set[str] = set().union(*objects)
+    unknown = given.difference(known)
+    if not unknown:
+        return given
+    name = min(unknown)
+    index = next(index for index, each in enumerate(objects) if name in each)
+    places = dict(elsewhere or {}) | {key: key for key in known}
+    similar = get_close_matches(name[:MAX_NAME_LENGTH], places, n=1)
+    hint = f"did you mean `{places[similar[0]]}`?" if similar else f"known: {', '.join(sorted(known))}"
+    raise MalformedError(f"unknown key; {hint}", where.format(index=index, name=name[:MAX_NAME_LENGTH]))
 
 
 def is_short_text(name: object) -> TypeGuard[str]:

@@ -1,17 +1,15 @@
 """Wire formats of predictions -> columnar batches.
 
-Rows and columns of JSON, MLflow's `dataframe_split`, Arrow IPC streams and Parquet all end in one `Batch`,
+Rows and columns of JSON, requests to MLflow's server, Arrow IPC streams and Parquet all end in one `Batch`,
 whose columns are in the normal forms of `exporter.columns`. Odd values inside a column are kept: they are
 what we monitor. Only a request that cannot be understood is refused, and then as a whole.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -25,21 +23,28 @@ from exporter.columns import (
     Texts,
     Values,
     from_arrow,
-    from_python,
     read_numbers,
     read_times,
     text_bytes,
 )
 from exporter.config import Settings
 from exporter.errors import MalformedError, UnsupportedError
-from exporter.limits import MAX_NAME_LENGTH, check_columns, check_expansion, check_rows, is_short_text
+from exporter.json_samples import OWN_FIELDS as OWN_FIELDS
+from exporter.json_samples import TARGET_KEYS, parse_json, read_json
+from exporter.limits import (
+    MAX_NAME_LENGTH,
+    check_columns,
+    check_expansion,
+    check_keys,
+    check_rows,
+    is_short_text,
+)
 from exporter.parquet import read_parquet
-from exporter.scores import scores_from_arrow, scores_from_python
+from exporter.scores import scores_from_arrow
 
 JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 PARQUET_TYPE = "application/vnd.apache.parquet"
-OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 MAX_LATENCY_SECONDS = 1e9  # longer than anybody waits; sums of latencies stay exact enough to be averaged
 
 
@@ -83,9 +88,27 @@ def decode_predictions(body: bytes, content_type: str, query: Mapping[str, str],
     """
     table = read_table(body, content_type, settings)
     if table is None:
-        return _from_json(body, settings)
+        document = read_document(body, query)
+        target = _target(document)
+        found = read_json(document, settings)
+        return _batch(target, found.rows, found.own, found.features, settings, found.where)
+    check_keys([query], TARGET_KEYS, "query.{name}")
     with understanding("a table"):
         return _from_table(table, _target(query, "query."), settings)
+
+
+def read_document(body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
+    """The object of a JSON body, which says itself whom it is for.
+
+    Raises:
+        MalformedError: it is none, or the query says something.
+    """
+    if query:
+        raise MalformedError("JSON says this in the body; unknown key", f"query.{min(query)}")
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise MalformedError("the body must be a JSON object")
+    return document
 
 
 def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table | None:
@@ -142,164 +165,19 @@ def _target(source: Mapping[str, Any], prefix: str = "") -> Target:
     return Target(model, version=chosen) if version is not None else Target(model, alias=chosen)
 
 
-# -- JSON ---------------------------------------------------------------------------------------------------
-
-
-def _from_json(body: bytes, settings: Settings) -> Batch:
-    document = parse_json(body)
-    if not isinstance(document, dict):
-        raise MalformedError("the body must be a JSON object")
-    target = _target(document)
-    forms = [name for name in ("dataframe_split", "predictions", "columns") if name in document]
-    if forms in (["dataframe_split"], ["dataframe_split", "predictions"]):
-        return _from_split(document, target, settings)
-    if forms == ["predictions"]:
-        return _from_rows(document["predictions"], target, settings)
-    if forms == ["columns"]:
-        return _from_columns(document["columns"], target, settings)
-    raise MalformedError("the body needs either `predictions` (rows) or `columns`")
-
-
-def parse_json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        first = error
-    try:  # slower, but it takes the NaN and Infinity that Python's own encoder writes
-        return json.loads(body, parse_int=_parse_integer)
-    except (ValueError, RecursionError):
-        raise MalformedError(f"not JSON: {first}") from None
-
-
-def _parse_integer(text: str) -> int | float:
-    """What orjson makes of it: a float where it has more than 64 bits."""
-    if len(text) > 20:
-        return float(text)
-    value = int(text)
-    return value if -(2**63) <= value < 2**64 else float(value)
-
-
-def _from_rows(rows: object, target: Target, settings: Settings) -> Batch:
-    if not isinstance(rows, list):
-        raise MalformedError("must be a list of predictions", "predictions")
-    check_rows(len(rows), settings, "predictions")
-    for index, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise MalformedError("must be an object", f"predictions[{index}]")
-        if not isinstance(row.get("features"), dict):
-            raise MalformedError("`features` is required: an object", f"predictions[{index}].features")
-        if "prediction" not in row:
-            raise MalformedError("`prediction` is required", f"predictions[{index}].prediction")
-    features: list[dict[str, object]] = [row["features"] for row in rows]
-    names = features[0].keys()
-    if all(each.keys() == names for each in features):
-        check_columns(names, len(rows), settings, "predictions[0].features")
-        columns = {name: from_python([each[name] for each in features]) for name in names}
-    else:
-        union = _union(features, settings)
-        columns = {name: from_python([each.get(name) for each in features]) for name in union}
-    given = set().union(*rows)
-    refuse_unknown(rows, given - {"features", *OWN_FIELDS}, "predictions[{index}].{name}", OWN_FIELDS)
-    own = {name: [row.get(name) for row in rows] for name in OWN_FIELDS if name in given}
-    return _batch(target, len(rows), _own_columns(own), columns, settings, "predictions[{index}].{name}")
-
-
-def refuse_unknown(
-    rows: Sequence[Mapping[str, object]], unknown: Collection[str], where: str, known: Sequence[str]
-) -> None:
-    """Refuse keys that nobody reads: a misspelt one would be lost without a word."""
-    if not unknown:
-        return
-    name = min(unknown)
-    index = next(index for index, row in enumerate(rows) if name in row)
-    similar = get_close_matches(name[:MAX_NAME_LENGTH], known, n=1)
-    detail = "nobody reads this key" + (f", is `{similar[0]}` meant?" if similar else "")
-    raise MalformedError(detail, where.format(index=index, name=name[:MAX_NAME_LENGTH]))
-
-
-def _union(features: list[dict[str, object]], settings: Settings) -> dict[str, None]:
-    """The columns of all rows, in the order of their appearance; a row is missing those that it lacks."""
-    names: dict[str, None] = {}
-    for index, each in enumerate(features):
-        if not each.keys() <= names.keys():
-            names.update(dict.fromkeys(each))
-            check_columns(names, len(features), settings, f"predictions[{index}].features")
-    return names
-
-
-def _from_columns(columns: object, target: Target, settings: Settings) -> Batch:
-    if not isinstance(columns, dict):
-        raise MalformedError("must be an object of columns", "columns")
-    features = columns.get("features")
-    if not isinstance(features, dict):
-        raise MalformedError("`features` is required: an object of columns", "columns.features")
-    refuse_unknown([columns], columns.keys() - {"features", *OWN_FIELDS}, "columns.{name}", OWN_FIELDS)
-    own = {name: columns[name] for name in OWN_FIELDS if columns.get(name) is not None}
-    if "prediction" not in own:
-        raise MalformedError("`prediction` is required", "columns.prediction")
-    _check_lists(own, "columns.")
-    rows = len(own["prediction"])
-    check_rows(rows, settings, "columns.prediction")
-    check_columns(features, rows, settings, "columns.features")
-    _check_lists(features, "columns.features.")
-    lengths = {len(values) for values in [*own.values(), *features.values()]}
-    if len(lengths) > 1:
-        raise MalformedError(f"columns differ in length: {', '.join(map(str, sorted(lengths)))}", "columns")
-    converted = {name: from_python(values) for name, values in features.items()}
-    return _batch(target, rows, _own_columns(own), converted, settings, "columns.{name}[{index}]")
-
-
-def _check_lists(columns: dict[str, Any], prefix: str) -> None:
-    for name, values in columns.items():
-        if not isinstance(values, list):
-            raise MalformedError("must be a list", f"{prefix}{name}")
-
-
-def _from_split(document: dict[str, Any], target: Target, settings: Settings) -> Batch:
-    """A request to MLflow's scoring server and its answer in one body: `dataframe_split`, `predictions`."""
-    split = document["dataframe_split"]
-    names = split.get("columns") if isinstance(split, dict) else None
-    data = split.get("data") if isinstance(split, dict) else None
-    if not isinstance(names, list) or not isinstance(data, list):
-        raise MalformedError("needs the lists `columns` and `data`", "dataframe_split")
-    check_rows(len(data), settings, "dataframe_split.data")
-    check_columns(names, len(data), settings, "dataframe_split.columns")
-    if len(set(names)) != len(names):
-        raise MalformedError("must be distinct", "dataframe_split.columns")
-    for index, row in enumerate(data):
-        if not isinstance(row, list) or len(row) != len(names):
-            raise MalformedError(f"must be a list of {len(names)} values", f"dataframe_split.data[{index}]")
-    own = {name: document[name] for name in OWN_FIELDS if document.get(name) is not None}
-    own["prediction"] = document.get("predictions")
-    for name, values in own.items():
-        if not isinstance(values, list) or len(values) != len(data):
-            shown = "predictions" if name == "prediction" else name
-            raise MalformedError(f"must be a list of {len(data)} values", shown)
-    features = {
-        name: from_python(values) for name, values in zip(names, zip(*data, strict=True), strict=True)
-    }
-    return _batch(target, len(data), _own_columns(own), features, settings, "{name}[{index}]")
-
-
-def _own_columns(columns: dict[str, list[object]]) -> dict[str, Values]:
-    """Ids stay as they are: as numbers, 7 and 7.0 would be one."""
-    readers: dict[str, Callable[[list[object]], Values]] = {"id": list, "score": scores_from_python}
-    return {name: readers.get(name, from_python)(values) for name, values in columns.items()}
-
-
 # -- Arrow and Parquet --------------------------------------------------------------------------------------
 
 
 def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
     """Features are the columns that are not our own, or the fields of a structure named `features`."""
     check_rows(table.num_rows, settings)
+    table = without_index(table)
     fields = table.schema.names
-    if len(set(fields)) != len(fields):
-        raise MalformedError("column names must be distinct", "schema")
     if "prediction" not in fields:
         raise MalformedError("column `prediction` is required", "schema")
     own = {name: table.column(name) for name in OWN_FIELDS if name in fields}
     if "features" in fields and pa.types.is_struct(table.schema.field("features").type):
+        check_keys([dict.fromkeys(fields)], ("features", *OWN_FIELDS), "schema.{name}")
         nested = table.column("features")
         names = [field.name for field in nested.type]
         if len(set(names)) != len(names):
@@ -322,13 +200,31 @@ def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
     )
 
 
+def without_index(table: pa.Table) -> pa.Table:
+    """The table without an index that pandas wrote along under a name of its own.
+
+    Raises:
+        MalformedError: two columns have one name.
+    """
+    names = table.schema.names
+    if len(set(names)) != len(names):
+        raise MalformedError("column names must be distinct", "schema")
+    try:
+        described = orjson.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+        indices = [each["field_name"] for each in described.get("columns", ()) if each["name"] is None]
+        written = described.get("index_columns", ())
+        return table.drop_columns([name for name in indices if name in written and name in names])
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):  # not as pandas writes it
+        return table
+
+
 def read_own_column(name: str, column: pa.ChunkedArray) -> Values:
     if name == "id" and (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
         return list(column.to_pylist())
     return scores_from_arrow(column) if name == "score" else from_arrow(column)
 
 
-# -- both ---------------------------------------------------------------------------------------------------
+# -- all --------------------------------------------------------------------------------------------------
 
 
 def _batch(

@@ -14,7 +14,7 @@ LAYERS = [
     {"__init__", "errors", "arrays", "texts"},
     {"config", "logs", "mlflow_uri"},
     {"arrow_texts", "columns", "limits", "scores", "parquet_pages"},
-    {"arrow_stream", "parquet"},
+    {"arrow_stream", "json_samples", "parquet"},
     {"samples", "measures"},
     {"reference", "versions"},
     {"batches", "binning", "sparse"},

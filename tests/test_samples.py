@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import subprocess
 import sys
+import warnings
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -22,6 +26,7 @@ from exporter.columns import OPAQUE, Texts, Times, Values
 from exporter.config import Settings
 from exporter.errors import MalformedError, RequestError, UnsupportedError
 from exporter.identity import payload_hashes
+from exporter.json_samples import SERVER_FORMS, TARGET_KEYS
 from exporter.reference import Column, Kind, Reference
 from exporter.samples import (
     ARROW_TYPE,
@@ -202,6 +207,85 @@ def test_of_a_key_that_comes_twice_the_last_counts() -> None:
 
     assert batch.target.model == "b"
     assert listed(batch.features["x"]) == [2.0]
+
+
+@pytest.fixture(scope="module")
+def scoring_server() -> ModuleType:
+    """MLflow's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its type hints
+        return importlib.import_module("mlflow.pyfunc.scoring_server")
+
+
+@pytest.mark.parametrize(
+    "request_to_server",
+    [
+        {"dataframe_split": {"columns": ["x", "y"], "data": [[1, "a"], [2, None]]}},
+        {"dataframe_split": {"columns": ["x", "y"], "data": [[1, "a"], [2, "b"]], "index": [7, 9]}},
+        {"dataframe_split": {"columns": [0, 1], "data": [[1, "a"], [2, "b"]]}},
+        {"dataframe_split": {"columns": [10, "y"], "data": [[1, "a"], [2, "b"]], "index": None}},
+        {"dataframe_split": {"data": [[1, "a"], [2, "b"]]}},
+        {"dataframe_split": {"columns": None, "data": [[1.5], [None]]}},
+        {"dataframe_records": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]},
+        {"dataframe_records": [{"x": 1}, {"y": "b"}]},
+        {"instances": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]},
+        {"instances": [[1, 2.5], [3, 4]]},
+        {"inputs": {"x": [1, 2], "y": ["a", "b"]}},
+        {"inputs": [[1, 2.5], [3, 4]]},
+    ],
+    ids=str,
+)
+def test_what_mlflows_scoring_server_takes_is_taken_as_it_reads_it(
+    scoring_server: ModuleType, request_to_server: dict[str, Any]
+) -> None:
+    frame = pd.DataFrame(scoring_server.infer_and_parse_data(request_to_server))
+    batch = decode({**QUERY, **request_to_server, "predictions": [1, 0], "id": ["a", "b"], "score": [0.5, 1]})
+
+    assert (batch.ids, listed(batch.prediction), listed(batch.score)) == (["a", "b"], [1, 0], [0.5, 1])
+    assert {name: listed(values) for name, values in batch.features.items()} == {
+        str(name): [None if pd.isna(value) else value for value in column.tolist()]
+        for name, column in frame.items()
+    }
+
+
+@pytest.mark.parametrize("content_type", [ARROW_TYPE, PARQUET_TYPE])
+@pytest.mark.parametrize("index", [["a"], [("a", 1)]], ids=str)
+def test_an_index_that_pandas_writes_along_is_no_column(content_type: str, index: list[Any]) -> None:
+    frame = pd.DataFrame({"x": [1.5], "prediction": [1]}, index=pd.Index(index))
+    nested = pa.Table.from_pandas(pd.DataFrame({"features": [{"x": 1.5}], "prediction": [1]}, index=[7]))
+
+    assert set(decode_table(pa.Table.from_pandas(frame), content_type).features) == {"x"}
+    assert set(decode_table(nested.slice(0), content_type).features) == {"x"}
+
+
+def test_an_index_with_a_name_is_a_column_as_any_other() -> None:
+    index = pd.MultiIndex.from_tuples([("a", 7)], names=["id", "day"])
+    batch = decode_table(pa.Table.from_pandas(pd.DataFrame({"x": [1.5], "prediction": [1]}, index=index)))
+
+    assert (batch.ids, set(batch.features)) == (["a"], {"x", "day"})
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        b"{",
+        b"[]",
+        b'{"columns": 7}',
+        b'{"columns": [7]}',
+        b'{"columns": [{}]}',
+        b'{"index_columns": 7}',
+        b"\xff",
+    ]
+    + [
+        b'{"columns": [{"name": null, "field_name": %s}], "index_columns": [%s]}' % (name, name)
+        for name in (b"[]", b"7", b'"y"', b"null")
+    ],
+    ids=str,
+)
+def test_what_pandas_would_not_write_of_an_index_is_not_followed(described: bytes) -> None:
+    table = pa.table({"x": [1.5], "prediction": [1]}).replace_schema_metadata({b"pandas": described})
+
+    assert set(decode_table(table).features) == {"x"}
 
 
 def test_a_column_may_have_the_name_of_a_field_of_ours() -> None:
@@ -644,9 +728,15 @@ def test_columns_of_the_wrong_shape_are_refused_with_the_place(given: dict[str, 
     ("more", "where"),
     [
         ({"dataframe_split": None}, "dataframe_split"),
-        ({"dataframe_split": {"columns": ["age"]}}, "dataframe_split"),
-        ({"dataframe_split": {"columns": "age", "data": [[1], [2]]}}, "dataframe_split"),
-        ({"dataframe_split": {"columns": [7], "data": [[1], [2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": ["age"]}}, "dataframe_split.data"),
+        ({"dataframe_split": {"columns": "age", "data": [[1], [2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": [7.5], "data": [[1], [2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": [True], "data": [[1], [2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"columns": [0, "0"], "data": [[1, 1], [2, 2]]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"data": [1, 2]}}, "dataframe_split.columns"),
+        ({"dataframe_split": {"data": [[1], [1, 2]]}}, "dataframe_split.data[1]"),
+        ({"dataframe_split": {"data": [[1], [2]], "index": 7}}, "dataframe_split.index"),
+        ({"dataframe_split": {"data": [[1], [2]], "index": [7]}}, "dataframe_split.index"),
         ({"dataframe_split": {"columns": [[]], "data": [[1], [2]]}}, "dataframe_split.columns"),
         ({"dataframe_split": {"columns": [], "data": [[], []]}}, "dataframe_split.columns"),
         ({"dataframe_split": {"columns": ["a", "a"], "data": [[1, 1], [2, 2]]}}, "dataframe_split.columns"),
@@ -665,6 +755,112 @@ def test_columns_of_the_wrong_shape_are_refused_with_the_place(given: dict[str, 
 )
 def test_a_split_of_the_wrong_shape_is_refused_with_the_place(more: dict[str, Any], where: str) -> None:
     assert refuse(split(**more)) == (422, where)
+
+
+@pytest.mark.parametrize(
+    ("request_to_server", "where"),
+    [
+        ({"dataframe_records": {"x": [1, 2]}}, "dataframe_records"),
+        ({"dataframe_records": []}, "dataframe_records"),
+        ({"dataframe_records": [{"x": 1}, [2]]}, "dataframe_records[1]"),
+        ({"dataframe_records": [[1], [2]]}, "dataframe_records[0]"),
+        ({"dataframe_records": [{"x": 1}]}, "predictions"),
+        ({"dataframe_records": [{}, {}]}, "dataframe_records[0]"),
+        ({"dataframe_records": [{"x": 1}, {"y" * 257: 1}]}, "dataframe_records[1]"),
+        ({"instances": {"x": [1, 2]}}, "instances"),
+        ({"instances": [1, 2]}, "instances[0]"),
+        ({"instances": [{"x": 1}, 2]}, "instances[1]"),
+        ({"instances": [[1], [1, 2]]}, "instances[1]"),
+        ({"instances": [[], []]}, "instances"),
+        ({"inputs": "text"}, "inputs"),
+        ({"inputs": {}}, "inputs"),
+        ({"inputs": {"x": 1}}, "inputs.x"),
+        ({"inputs": {"x": [1, 2], "y": [1]}}, "inputs"),
+        ({"inputs": {"x": []}}, "inputs"),
+        ({"inputs": [[1, 2], [3, 4]], "instances": [[1, 2], [3, 4]]}, ""),
+    ],
+    ids=str,
+)
+def test_a_request_to_the_server_of_the_wrong_shape_is_refused_with_the_place(
+    request_to_server: dict[str, Any], where: str
+) -> None:
+    document = {"model": "fraud", "version": "3", "predictions": [1, 0], **request_to_server}
+
+    assert refuse(document) == (422, where)
+
+
+@pytest.mark.parametrize(
+    ("document", "where", "hint"),
+    [
+        (rows(ROW, timestamp="2026-11-23"), "timestamp", "did you mean `predictions[].timestamp`?"),
+        (rows(ROW, ids=["a"]), "ids", "did you mean `predictions[].id`?"),
+        (rows(ROW, model_version="3"), "model_version", "did you mean `version`?"),
+        (rows(ROW, dataframe_spilt={}), "dataframe_spilt", "did you mean `dataframe_split`?"),
+        (rows(ROW, params={}), "params", "known: alias, model, predictions, version"),
+        (rows(ROW, ROW | {"lable": 1}), "predictions[1].lable", "did you mean `label`?"),
+        (
+            columns(features={"x": [1]}, prediction=[1]) | {"score": [0.5]},
+            "score",
+            "did you mean `columns.score`?",
+        ),
+        (
+            columns(features={"x": [1]}, prediction=[1], scores=[0.5]),
+            "columns.scores",
+            "did you mean `score`?",
+        ),
+        (split(ids=["a", "b"]), "ids", "did you mean `id`?"),
+        (split(timestamps=[1, 2]), "timestamps", "did you mean `timestamp`?"),
+        (split(labels=[1, 2]), "labels", "did you mean `label`?"),
+        (split(prediction=[1, 0]), "prediction", "did you mean `predictions`?"),
+        (
+            split(dataframe_split={"columns": ["x"], "data": [[1], [2]], "dtypes": {}}),
+            "dataframe_split.dtypes",
+            "known: columns, data, index",
+        ),
+        (
+            split(dataframe_split={"column": ["x"], "data": [[1], [2]]}),
+            "dataframe_split.column",
+            "did you mean `columns`?",
+        ),
+        (
+            {**QUERY, "dataframe_records": [{"x": 1}], "predictions": [1], "idx": ["a"]},
+            "idx",
+            "did you mean `id`?",
+        ),
+        ({**QUERY, "instances": [[1]], "prediction": [1]}, "prediction", "did you mean `predictions`?"),
+        ({**QUERY, "inputs": {"x": [1]}, "predictions": [1], "latency": [1]}, "latency", "`latency_seconds`"),
+        ({**QUERY, "input": {"x": [1]}}, "input", "did you mean `inputs`?"),
+    ],
+    ids=str,
+)
+def test_a_key_that_nothing_reads_is_refused_with_the_place_and_the_nearest(
+    document: dict[str, Any], where: str, hint: str
+) -> None:
+    with pytest.raises(MalformedError) as error:
+        decode(document)
+
+    assert (error.value.where, error.value.detail.partition("; ")[0]) == (where, "unknown key")
+    assert hint in error.value.detail
+
+
+@pytest.mark.parametrize("content_type", [ARROW_TYPE, PARQUET_TYPE])
+def test_a_column_beside_a_structure_of_features_is_refused_if_nothing_reads_it(content_type: str) -> None:
+    table = pa.table({"features": pa.array([{"x": 1}]), "prediction": [1], "timestmap": [1.0]})
+    with pytest.raises(MalformedError, match="did you mean `timestamp`") as error:
+        decode_table(table, content_type)
+
+    assert error.value.where == "schema.timestmap"
+
+
+def test_a_parameter_that_nothing_reads_is_refused() -> None:
+    body = encode("arrow", Predictions({"x": [1]}, [1]))
+    with pytest.raises(MalformedError, match="did you mean `model`") as error:
+        decode(body, None, ARROW_TYPE, **QUERY, modle="fraud")
+    assert error.value.where == "query.modle"
+
+    with pytest.raises(MalformedError, match="in the body") as error:
+        decode(rows(ROW), None, JSON_TYPE, model="fraud")
+    assert error.value.where == "query.model"
 
 
 @pytest.mark.parametrize("content_type", [ARROW_TYPE, PARQUET_TYPE])
@@ -723,6 +919,8 @@ def test_two_features_of_a_structure_cannot_have_one_name(content_type: str) -> 
         ("rows", "predictions[0].features"),
         ("columns", "columns.features"),
         ("split", "dataframe_split.columns"),
+        ("records", "dataframe_records[0]"),
+        ("inputs", "inputs"),
         ("arrow", "schema"),
         ("nested arrow", "schema.features"),
         ("parquet", "schema"),
@@ -778,7 +976,7 @@ def test_a_latency_that_nobody_can_have_measured_is_none() -> None:
 # -- damage -------------------------------------------------------------------------------------------------
 
 
-DOCUMENT_KEYS = ["model", "version", "alias", "predictions", "columns", "dataframe_split", "data", "features"]
+DOCUMENT_KEYS = [*TARGET_KEYS, *SERVER_FORMS, "predictions", "columns", "data", "index", "features"]
 KEYS = st.sampled_from([*DOCUMENT_KEYS, *OWN_FIELDS, "x", "\ud800", ""])
 ANYTHING = st.recursive(
     st.none()
@@ -790,7 +988,16 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
-SOUND = st.sampled_from([rows(ROW, ROW), columns(features={"x": [1, "a"]}, prediction=[0, 1]), split()])
+SOUND = st.sampled_from(
+    [
+        rows(ROW, ROW),
+        columns(features={"x": [1, "a"]}, prediction=[0, 1]),
+        split(),
+        {**QUERY, "dataframe_records": [{"x": 1}, {"x": 2}], "predictions": [1, 0]},
+        {**QUERY, "instances": [[1, "a"], [2, "b"]], "predictions": [1, 0]},
+        {**QUERY, "inputs": {"x": [1, 2]}, "predictions": [1, 0], "id": ["a", "b"]},
+    ]
+)
 
 
 @st.composite

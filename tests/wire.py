@@ -15,7 +15,9 @@ from exporter.config import Settings
 from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
 
 QUERY = {"model": "fraud", "version": "3"}
-FORMATS = ("rows", "columns", "split", "arrow", "encoded arrow", "nested arrow", "parquet")
+FORMATS = (
+    "rows", "columns", "split", "records", "inputs", "arrow", "encoded arrow", "nested arrow", "parquet",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,12 @@ def encode(form: str, predictions: Predictions) -> bytes:
     if form == "columns":
         columns = {"features": features, "prediction": prediction, **own}
         return _dump({**QUERY, "columns": columns})
+    if form == "records":
+        names = list(features)
+        records = [dict(zip(names, row, strict=True)) for row in zip(*features.values(), strict=True)]
+        return _dump({**QUERY, "dataframe_records": records, "predictions": prediction, **own})
+    if form == "inputs":
+        return _dump({**QUERY, "inputs": features, "predictions": prediction, **own})
     if form == "split":
         data = [list(row) for row in zip(*features.values(), strict=True)]
         split = {"columns": list(features), "data": data}

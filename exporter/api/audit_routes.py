@@ -12,6 +12,7 @@ from starlette.responses import Response
 from exporter.api import wire
 from exporter.api.access import authorizer, local_without_token
 from exporter.api.bodies import BodyReader
+from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS
 from exporter.config import parse_window
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
@@ -26,7 +27,7 @@ _Text = Annotated[str, Query(min_length=1, max_length=500)]
 
 def audit_router(service: Service) -> APIRouter:
     """Rebaselining, and the audit trail."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service))])
+    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
     bodies = BodyReader(service.settings)
 
     @router.post(

@@ -22,6 +22,7 @@ from exporter.api import wire
 from exporter.api.access import authorizer
 from exporter.api.bodies import BodyReader
 from exporter.api.gathering import Gathering, prepare_counted
+from exporter.api.parameters import single_parameters
 from exporter.api.problems import REFUSALS
 from exporter.committer import Answer
 from exporter.errors import RequestError
@@ -149,7 +150,7 @@ class IngestRoutes:
         await self._authorize(request)
         async with self._bodies.read(request) as body:
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            sample = IngestRequest(content_type or JSON_TYPE, dict(request.query_params), body)
+            sample = IngestRequest(content_type or JSON_TYPE, single_parameters(request), body)
             answer = await take(sample, request.headers.get("idempotency-key", ""))
         self._service.telemetry.observe_ingest(time.monotonic() - started)
         return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)

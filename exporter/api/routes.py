@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from exporter.api import wire
 from exporter.api.access import authorizer
+from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
@@ -18,9 +19,9 @@ from exporter.service import Service
 
 def models_router(service: Service) -> APIRouter:
     """What is monitored, and how it is."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service))])
+    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
 
-    @router.get("/models", responses={401: REFUSALS[401]})
+    @router.get("/models", responses={k: REFUSALS[k] for k in (401, 422)})
     def get_models() -> wire.Models:
         """What is monitored, and how MLflow answered last."""
         up = service.telemetry.mlflow_up is True
@@ -44,7 +45,12 @@ def operations_router(service: Service) -> APIRouter:
     router = APIRouter()
 
     @router.head("/metrics", include_in_schema=False)
-    @router.get("/metrics", response_class=PlainTextResponse, responses={422: REFUSALS[422]})
+    @router.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses={422: REFUSALS[422]},
+        dependencies=[Depends(known_parameters)],
+    )
     def get_metrics(
         request: Request,
         names: Annotated[list[str] | None, Query(alias="name[]", description="Only these metrics.")] = None,

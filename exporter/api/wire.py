@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from exporter import schema
 
@@ -17,7 +17,13 @@ Scalar = float | int | bool | str | None
 Score = float | list[float | None] | dict[str, float | None] | None
 
 
-class PredictionRow(BaseModel):
+class _Body(BaseModel):
+    """An object of a request: no key is taken that nothing reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictionRow(_Body):
     """One prediction. Only `features` and `prediction` are required."""
 
     id: str | int | None = Field(
@@ -37,7 +43,7 @@ class PredictionRow(BaseModel):
     latency_seconds: float | None = None
 
 
-class PredictionColumns(BaseModel):
+class PredictionColumns(_Body):
     """The same, column by column; all of one length."""
 
     id: list[str | int | None] | None = None
@@ -49,16 +55,21 @@ class PredictionColumns(BaseModel):
     latency_seconds: list[float | None] | None = None
 
 
-class DataframeSplit(BaseModel):
-    """Features as MLflow's scoring server takes them."""
+class DataframeSplit(_Body):
+    """Features as MLflow's scoring server takes them; columns without names are called `0`, `1`, ..."""
 
-    columns: list[str]
+    columns: list[str | int] | None = None
     data: list[list[Scalar]]
+    index: list[Scalar] | None = Field(None, description="As pandas writes it; not looked into.")
 
 
-class PredictionBatch(BaseModel):
-    """Exactly one of `version` and `alias`. Rows in `predictions`, or `columns`, or `dataframe_split` with
-    what was predicted in `predictions`."""
+Records = list[dict[str, Scalar]]
+
+
+class PredictionBatch(_Body):
+    """Exactly one of `version` and `alias`. Rows in `predictions`, or `columns`, or a request to MLflow's
+    scoring server (`dataframe_split`, `dataframe_records`, `instances` or `inputs`) with its answer in
+    `predictions` and, if need be, lists `id`, `timestamp`, `score`, `label` and `latency_seconds`."""
 
     model: str
     version: str | int | None = Field(None, description="The version that was loaded: better than `alias`.")
@@ -66,6 +77,14 @@ class PredictionBatch(BaseModel):
     predictions: list[PredictionRow] | list[Scalar] | None = None
     columns: PredictionColumns | None = None
     dataframe_split: DataframeSplit | None = None
+    dataframe_records: Records | None = None
+    instances: Records | list[list[Scalar]] | None = None
+    inputs: dict[str, list[Scalar]] | Records | list[list[Scalar]] | None = None
+    id: list[str | int | None] | None = None
+    timestamp: list[datetime | float | None] | None = None
+    score: list[Score] | None = None
+    label: list[Scalar] | None = None
+    latency_seconds: list[float | None] | None = None
 
 
 PREDICTION_EXAMPLES: dict[str, Any] = {
@@ -107,10 +126,20 @@ PREDICTION_EXAMPLES: dict[str, Any] = {
             "predictions": [1],
         },
     },
+    "scoring server, records": {
+        "summary": "The same with records, and ids for labels",
+        "value": {
+            "model": "fraud",
+            "version": "3",
+            "dataframe_records": [{"age": 41, "country": "DE"}],
+            "predictions": [1],
+            "id": ["a3"],
+        },
+    },
 }
 
 
-class LabelRow(BaseModel):
+class LabelRow(_Body):
     """The ground truth of a prediction."""
 
     id: str | int = Field(description="Of the prediction.")
@@ -118,7 +147,7 @@ class LabelRow(BaseModel):
     timestamp: datetime | float | None = Field(None, description="When it became known; left out: now.")
 
 
-class LabelColumns(BaseModel):
+class LabelColumns(_Body):
     """The same, column by column; all of one length."""
 
     id: list[str | int]
@@ -126,7 +155,7 @@ class LabelColumns(BaseModel):
     timestamp: list[datetime | float | None] | None = None
 
 
-class LabelBatch(BaseModel):
+class LabelBatch(_Body):
     """Either `labels` or `columns`. Labels are of a model, and apply to every version that scored the id."""
 
     model: str

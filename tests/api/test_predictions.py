@@ -13,16 +13,18 @@ from typing import Any
 
 import httpx
 import orjson
+import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.samples import ARROW_TYPE, JSON_TYPE
+from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from tests.api.server import Server
 from tests.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.rig import eventually, make_document, make_rows, make_table
-from tests.wire import FORMATS, Predictions, encode, type_of
+from tests.wire import FORMATS, Predictions, encode, to_parquet, to_stream, type_of
 
 Serve = Callable[..., Server]
 URL = "/v1/predictions"
@@ -172,7 +174,11 @@ def test_fifty_clients_share_commits(server: Server) -> None:
         (b"[]", "must be a JSON object", ""),
         (b'{"version": "1", "predictions": []}', "`model` is required", "model"),
         (b'{"model": "fraud", "predictions": []}', "`version` or `alias`", "version"),
-        (b'{"model": "fraud", "version": "1"}', "either `predictions` (rows) or `columns`", ""),
+        (
+            b'{"model": "fraud", "version": "1"}',
+            "`predictions` (rows), `columns` or one of `dataframe_split`",
+            "",
+        ),
         (orjson.dumps(make_document([])), "no rows", "predictions"),
         (
             orjson.dumps(make_document([{"prediction": 1}])),
@@ -187,16 +193,73 @@ def test_malformed_bodies_are_refused_with_the_place(
     assert_problem(post(server, body), 422, "Malformed", detail, where)
 
 
-def test_a_key_that_nobody_reads_is_refused(server: Server) -> None:
+def test_a_key_that_nothing_reads_is_refused(server: Server) -> None:
     [good] = make_rows(1)
     refused = post(server, make_document([good, {**good, "lable": 1}]))
-    assert_problem(refused, 422, "Malformed", "is `label` meant?", "predictions[1].lable")
+    assert_problem(refused, 422, "Malformed", "did you mean `label`?", "predictions[1].lable")
+    refused = post(server, make_document([good], version="1") | {"timestamp": 1})
+    assert_problem(refused, 422, "Malformed", "did you mean `predictions[].timestamp`?", "timestamp")
     columns = {"features": {"age": [41.0]}, "prediction": [1], "ids": ["a"]}
     refused = post(server, {"model": "fraud", "version": "1", "columns": columns})
-    assert_problem(refused, 422, "Malformed", "is `id` meant?", "columns.ids")
-    label = {"model": "fraud", "labels": [{"id": "a", "label": 1, "when": 0}]}
-    refused = server.client.post("/v1/labels", json=label)
-    assert_problem(refused, 422, "Malformed", "nobody reads this key", "labels[0].when")
+    assert_problem(refused, 422, "Malformed", "did you mean `id`?", "columns.ids")
+
+
+@pytest.mark.parametrize(
+    ("document", "detail", "where"),
+    [
+        ({"labels": [{"id": "a", "label": 1, "when": 0}]}, "known: id, label, timestamp", "labels[0].when"),
+        ({"columns": {"id": ["a"], "lable": [1]}}, "did you mean `label`?", "columns.lable"),
+        ({"labels": [{"id": "a", "label": 1}], "version": "1"}, "known: labels, model", "version"),
+        ({"labels": [{"id": "a", "label": 1}], "timestamp": 0}, "`labels[].timestamp`", "timestamp"),
+        ({"label": [{"id": "a", "label": 1}]}, "did you mean `labels[].label`?", "label"),
+        ({}, "`labels` (rows) or `columns` is required", ""),
+        ({"labels": [], "columns": {}}, "either `labels` (rows) or `columns`", ""),
+    ],
+    ids=str,
+)
+def test_a_key_that_nothing_reads_is_refused_in_labels(
+    server: Server, document: dict[str, Any], detail: str, where: str
+) -> None:
+    refused = server.client.post("/v1/labels", json={"model": "fraud", **document})
+    assert_problem(refused, 422, "Malformed", detail, where)
+
+
+@pytest.mark.parametrize("content_type", [ARROW_TYPE, PARQUET_TYPE])
+def test_a_column_that_nothing_reads_is_refused_in_labels(server: Server, content_type: str) -> None:
+    frame = pd.DataFrame({"id": ["a"], "label": [1], "lable": [1]}, index=[7])
+
+    def post_labels(frame: pd.DataFrame, **query: str) -> httpx.Response:
+        table = pa.Table.from_pandas(frame)
+        body = to_parquet(table) if content_type == PARQUET_TYPE else to_stream(table)
+        headers = {"content-type": content_type}
+        return server.client.post("/v1/labels", content=body, headers=headers, params=query)
+
+    refused = post_labels(frame, model="fraud")
+    assert_problem(refused, 422, "Malformed", "did you mean `label`?", "schema.lable")
+    good = frame[["id", "label"]]
+    refused = post_labels(good, model="fraud", version="1")
+    assert_problem(refused, 422, "Malformed", "known: model", "query.version")
+    assert post_labels(good, model="fraud").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "where"),
+    [
+        ("POST", "/v1/predictions?model=fraud", "query.model"),
+        ("POST", "/v1/predictions?model=fraud&model=churn", "query.model"),
+        ("POST", "/v1/labels?model=fraud", "query.model"),
+        ("POST", "/v1/models/fraud/versions/1/rebaseline?by=me&reason=so&live=24h&period=1d", "query.period"),
+        ("GET", "/v1/models?model=fraud", "query.model"),
+        ("GET", "/v1/models/fraud/versions/1?window=24h", "query.window"),
+        ("GET", "/v1/audit?limt=7", "query.limt"),
+        ("GET", "/metrics?collect=core", "query.collect"),
+    ],
+)
+def test_a_parameter_that_nothing_reads_is_refused(
+    server: Server, method: str, path: str, where: str
+) -> None:
+    refused = server.client.request(method, path, json=make_document(make_rows(1)))
+    assert (refused.status_code, refused.json()["where"]) == (422, where)
 
 
 def test_too_many_columns_and_too_long_an_id_are_refused(server: Server) -> None:

@@ -8,6 +8,12 @@ import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import requests
 
 from exporter.cli import _parser
 from tests.api.server import Server
@@ -26,13 +32,19 @@ def at_our_time(document: dict[str, object]) -> dict[str, object]:
     return document
 
 
-def test_every_call_is_answered_as_shown(serve: Callable[..., Server]) -> None:
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server]) -> Server:
+    """One that monitors what the README names: version 3 of `fraud` is the champion."""
     registry = FakeRegistry()
     for _ in range(3):
         version = registry.register("fraud", make_table())
     registry.set_alias("fraud", "champion", version)
     server = serve(registry)
     server.await_ready(version="3")
+    return server
+
+
+def test_every_call_is_answered_as_shown(server: Server) -> None:
     calls = CALL.findall(README)
     assert len(calls) == len(re.findall(r"^\$ curl", README, re.M)) == 2
     for call, shown in calls:
@@ -44,6 +56,33 @@ def test_every_call_is_answered_as_shown(serve: Callable[..., Server]) -> None:
             headers={name: value},
         )
         assert (answer.status_code, answer.text) == (202, shown)
+
+
+def test_the_example_with_parquet_is_taken(server: Server) -> None:
+    [example] = re.findall(r"```python\n(batch = .+?)```", README, re.S)
+    frame = make_table().to_pandas()[:3].set_index(pd.Index([7, 8, 9]))
+    inputs = frame.drop(columns=["prediction", "score"])
+    answers = []
+
+    def post(url: str, **options: Any) -> requests.Response:
+        answers.append(
+            requests.request(
+                "POST",
+                url.replace("http://localhost:19464", str(server.client.base_url).rstrip("/")),
+                **options,
+            )
+        )
+        return answers[-1]
+
+    given = {
+        "requests": SimpleNamespace(post=post),
+        "inputs": inputs,
+        "ids": ["p1", "p2", "p3"],
+        "model": SimpleNamespace(predict=lambda _: frame["prediction"]),
+    }
+    exec(example, given)
+    assert answers[0].json() == {"accepted": 3, "duplicates": 0, "conflicts": 0}
+    assert not server.service.fleet.versions["fraud", "3"].unknown_columns
 
 
 def test_every_command_that_replaces_a_reference_is_one() -> None:
