@@ -130,7 +130,10 @@ def make_other_bodies() -> list[Body]:
         (ARROW_TYPE, to_stream(extensions)),
         (PARQUET_TYPE, to_parquet(extensions)),
         (ARROW_TYPE, make_growing_stream()),
-        *((JSON_TYPE, encode(form, predictions)) for form in ("rows", "columns", "split")),
+        *(
+            (JSON_TYPE, encode(form, predictions))
+            for form in ("rows", "columns", "split", "records", "inputs")
+        ),
         (JSON_TYPE, json.dumps(plain.to_pydict()).encode()),
         (JSON_TYPE, json.dumps(plain.to_pylist()).encode()),
         (CSV_TYPE, sheet.getvalue()),
@@ -181,7 +184,8 @@ def read(content_type: str, body: bytes, reference: Reference, directory: Path) 
     good = 0
     try:
         if content_type != CSV_TYPE:
-            batch = decode(body, None, content_type, **QUERY)
+            query = {} if content_type == JSON_TYPE else QUERY
+            batch = decode(body, None, content_type, **query)
             bin_batch(reference, with_single_outputs(reference, batch), np.full(batch.rows, 1.8e9))
             payload_hashes(batch)
             good += 1
@@ -189,7 +193,8 @@ def read(content_type: str, body: bytes, reference: Reference, directory: Path) 
         pass
     try:
         if content_type != CSV_TYPE:
-            decode_labels(body, content_type, QUERY, Settings())
+            query = {} if content_type == JSON_TYPE else {"model": QUERY["model"]}
+            decode_labels(body, content_type, query, Settings())
             good += 1
     except RequestError:
         pass

@@ -144,14 +144,14 @@ def with_first_message_of_type(kind: int, body: bytes) -> bytes:
 @pytest.mark.parametrize("kind", [0, 2, 3, 4, 5, 6, 255])
 def test_a_stream_begins_with_a_schema(kind: int) -> None:
     # Of an unknown type pyarrow verifies nothing, and what is taken for a schema leads anywhere in memory.
-    body = to_stream(pa.table({"id": ["a"], "label": [1], "prediction": [1], "x": [1.0]}))
-    damaged = with_first_message_of_type(kind, body)
+    body = to_stream(pa.table({"id": ["a"], "prediction": [1], "x": [1.0]}))
+    labels, query = to_stream(pa.table({"id": ["a"], "label": [1]})), {"model": "fraud"}
 
-    assert decode_stream(body).rows == decode_labels(body, ARROW_TYPE, QUERY, Settings()).rows == 1
+    assert decode_stream(body).rows == decode_labels(labels, ARROW_TYPE, query, Settings()).rows == 1
     with pytest.raises(MalformedError, match="not an Arrow IPC stream"):
-        decode_stream(damaged)
+        decode_stream(with_first_message_of_type(kind, body))
     with pytest.raises(MalformedError, match="not an Arrow IPC stream"):
-        decode_labels(damaged, ARROW_TYPE, QUERY, Settings())
+        decode_labels(with_first_message_of_type(kind, labels), ARROW_TYPE, query, Settings())
 
 
 def test_a_dictionary_may_grow_from_batch_to_batch() -> None:
