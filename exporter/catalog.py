@@ -200,7 +200,15 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_data_quality_ratio",
         "gauge",
-        "Share of a column's rows in the shortest window that fail a check, from 0 to 1.",
+        "Share of a column's rows that fail a check, from 0 to 1, in the window that "
+        "mlflow_model_data_quality_window_seconds tells.",
+        _COLUMN_CHECK,
+    ),
+    Metric(
+        "mlflow_model_data_quality_window_seconds",
+        "gauge",
+        "Length of the window that a check is of, in seconds: the shortest that the reference is dense "
+        "enough for, or the shortest of all where half of the column fails there.",
         _COLUMN_CHECK,
     ),
     Metric(

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from exporter.aggregate import Aggregate, Timeline, WindowSum
 from exporter.arrays import Bools, Floats, Ints
-from exporter.comparison import UNDECIDED, compare, judge
+from exporter.comparison import UNDECIDED, compare, explain, judge
 from exporter.config import Window
 from exporter.measures.significance import adjusted_significance
 from exporter.measures.variation import MIN_CHUNKS, natural_drift
@@ -40,6 +40,7 @@ PAUSE_SECONDS = 3 * DAY_SECONDS
 # Of the usual rows, those of the hours in which no row came. A window with a greater gap is another mixture
 # of day and night, whatever its columns do.
 MAX_ABSENT = 0.1
+NO_WHOLE_DAY = "hours of the day that usually bring rows have brought none"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ChangeEvaluation:
     """One window. All arrays are (columns,), in the reference's order; NaN where there is no figure.
 
     `limit` is threshold + sampling floor + what the base's own chunks allow. `verdict` is DRIFTED (changed),
-    STABLE or UNDECIDED.
+    STABLE or UNDECIDED, and `undecided` says why it is that, empty where it is not.
     """
 
     window: Window
@@ -55,6 +56,7 @@ class ChangeEvaluation:
     limit: Floats
     significance: Floats
     verdict: npt.NDArray[np.int8]
+    undecided: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def judge_change(
     verdict = judge(now_change, then_change, limit, significance, confirmed=True)
     verdict[:, ~judged] = UNDECIDED
     verdict[~covered[0]] = UNDECIDED
+    undecided = explain(now_change, limit, verdict, [column.unjudged for column in reference.columns])
     return tuple(
         ChangeEvaluation(
             window=windows[index],
@@ -199,6 +202,7 @@ def judge_change(
             limit=limit[row] + now_change.floor[row],
             significance=significance[row],
             verdict=verdict[row],
+            undecided=undecided[row] if covered[0][row] else (NO_WHOLE_DAY,) * len(judged),
         )
         for row, index in enumerate(chosen)
     )

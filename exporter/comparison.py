@@ -5,6 +5,7 @@ The base is a reference, or what came in the weeks before; the rules are the sam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,24 @@ class Comparison:
     @property
     def excess(self) -> Floats:
         return self.score - self.floor
+
+    @property
+    def needed(self) -> Floats:
+        """The size that the ordinary verdict needs: 400 rows at 10 bins, 650 at 32.
+
+        Without drift the PSI's standard deviation is sqrt(2 (B - 1)) / rows, so in between, and beyond, the
+        rows go with the square root of B - 1, which keeps the same distance between noise and limit.
+        """
+        (low, low_rows), (high, high_rows) = MIN_ORDINARY_ROWS
+        slope = (high_rows - low_rows) / (high - low)
+        needed: Floats = low_rows + slope * (np.sqrt(np.maximum(self.bins - 1, 1)) - low)
+        return needed
+
+    @property
+    def enough(self) -> Bools:
+        """Whether there are enough rows for the ordinary verdict."""
+        enough: Bools = self.size >= self.needed
+        return enough
 
 
 def compare(
@@ -112,7 +131,7 @@ def judge(
         confirmed: both windows have to be beyond the limit, however far the one is, and however few its rows.
     """
     then_limit = limit if then_limit is None else then_limit
-    enough, before_enough = _has_enough_rows(now), _has_enough_rows(then)
+    enough, before_enough = now.enough, then.enough
     beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, then_limit, before_enough)
     significant = significance > SIGNIFICANCE
     sufficient = before_beyond if confirmed else _is_beyond(now, GROSS * limit, enough) | before_beyond
@@ -124,18 +143,47 @@ def judge(
     return np.where(drifted, DRIFTED, np.where(stable, STABLE, UNDECIDED)).astype(np.int8)
 
 
-def _has_enough_rows(drift: Comparison) -> Bools:
-    """For the ordinary verdict: 400 rows at 10 bins, 650 at 32.
-
-    Without drift the PSI's standard deviation is sqrt(2 (B - 1)) / rows, so in between, and beyond, the rows
-    go with the square root of B - 1, which keeps the same distance between noise and limit.
-    """
-    (low, low_rows), (high, high_rows) = MIN_ORDINARY_ROWS
-    slope = (high_rows - low_rows) / (high - low)
-    enough: Bools = drift.size >= low_rows + slope * (np.sqrt(np.maximum(drift.bins - 1, 1)) - low)
-    return enough
-
-
 def _is_beyond(drift: Comparison, limit: Floats, enough: Bools) -> Bools:
     surely = (drift.excess - STANDARD_ERRORS * drift.error > limit) & (drift.size >= MIN_ROWS)
     return np.where(enough, drift.excess > limit, surely)
+
+
+def explain(
+    now: Comparison, limit: Floats, verdict: npt.NDArray[np.int8], unjudged: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """Why each column of each window has no verdict, empty where it has one.
+
+    Args:
+        now: the windows.
+        limit: (windows, columns) as `judge` had it.
+        verdict: (windows, columns) that came of it.
+        unjudged: (columns,) why a column is never judged, empty where it is.
+    """
+    return [
+        tuple(
+            (unjudged[column] or _why_undecided(now, limit, (window, column)))
+            if verdict[window, column] == UNDECIDED
+            else ""
+            for column in range(len(unjudged))
+        )
+        for window in range(len(verdict))
+    ]
+
+
+def _why_undecided(now: Comparison, limit: Floats, place: tuple[int, int]) -> str:
+    size, needed = float(now.size[place]), float(now.needed[place])
+    if not now.rows[place]:
+        return "no row has a value"
+    if not np.isfinite(size):
+        return "there is no value to compare with"
+    if not np.isfinite(limit[place]):
+        return "how much it varies by nature is not known"
+    rows = f"{size:.0f} effective rows, those compared with included"
+    if size < MIN_ROWS:
+        return f"{rows}; {MIN_ROWS} are needed for any verdict"
+    if _is_beyond(now, limit, now.enough)[place]:
+        return "beyond the limit, and the window before has too few rows to confirm it"
+    return (
+        f"{rows}; {needed:.0f} are needed, or a score {STANDARD_ERRORS} standard errors "
+        f"({now.error[place]:.3g} each) beyond the limit"
+    )

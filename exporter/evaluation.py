@@ -12,15 +12,14 @@ import numpy.typing as npt
 from exporter.aggregate import Timeline, WindowSum
 from exporter.arrays import Bools, Floats, Ints
 from exporter.change import ChangeEvaluation, RecentPast, judge_change, recall
-from exporter.comparison import DRIFTED, UNDECIDED, compare, judge
+from exporter.comparison import DRIFTED, UNDECIDED, compare, explain, judge
 from exporter.config import Window
+from exporter.data_quality import QualityCheck, check_quality
 from exporter.measures import distances as distance
-from exporter.measures import quality
 from exporter.measures.effective import design_effect
 from exporter.measures.psi import shares
 from exporter.measures.significance import adjusted_significance
-from exporter.measures.variation import MIN_CHUNKS
-from exporter.reference import Reference, Variation
+from exporter.reference import Reference
 
 # Allowed while a version is so young that the reference does not tell how its first hours may be.
 FIRST_HOURS_DRIFT = 2.0
@@ -40,7 +39,8 @@ class WindowEvaluation:
 
     `rows_by_column` are the rows with a value (neither missing nor mismatched), `effective_rows` those
     divided by the design effect. `drift_limit` is threshold + sampling floor + natural variation. `verdict`
-    is DRIFTED, STABLE or UNDECIDED. `distances` by method, only those asked for.
+    is DRIFTED, STABLE or UNDECIDED, and `undecided` says why it is that, empty where it is not. `distances`
+    by method, only those asked for.
     """
 
     window: Window
@@ -51,21 +51,8 @@ class WindowEvaluation:
     drift_limit: Floats
     drift_significance: Floats
     verdict: npt.NDArray[np.int8]
+    undecided: tuple[str, ...]
     distances: dict[str, Floats]
-
-
-@dataclass(frozen=True)
-class QualityCheck:
-    """A data-quality share of a window, the shortest as a rule, against the reference's own.
-
-    `reference_ratio` is NaN where the reference has no value, `degraded` None without a verdict.
-    """
-
-    column: int
-    check: str
-    ratio: float
-    reference_ratio: float
-    degraded: bool | None
 
 
 @dataclass(frozen=True)
@@ -101,8 +88,7 @@ def evaluate(
     Args:
         reference: the version's.
         timeline: its blocks, a snapshot that nobody writes to.
-        windows: to evaluate; the data-quality checks are for the shortest that the reference is dense
-            enough for.
+        windows: to evaluate.
         thresholds: of the version's owner.
         distances: optional ones to compute, by name.
         now: the end of the windows.
@@ -118,8 +104,7 @@ def evaluate(
     evaluations = judge_drift(
         reference, windows, current, previous, effects, thresholds, distances, age, held
     )
-    checked = _quality_window(reference, windows)
-    checks = _quality_checks(reference, current[checked], effects[checked], windows[checked])
+    checks = check_quality(reference, windows, current, effects)
     past = recall(reference, timeline, windows, effects, now, before.past if before is not None else None)
     threshold = _thresholds(reference, thresholds)
     changes = judge_change(past, timeline, windows, current, previous, effects, threshold, now)
@@ -164,6 +149,7 @@ def judge_drift(
     limit = threshold + natural
     verdict = judge(now_drift, then_drift, limit, significance, threshold + then_natural, held)
     verdict[:, ~judged] = UNDECIDED
+    undecided = explain(now_drift, limit, verdict, [column.unjudged for column in reference.columns])
 
     return tuple(
         WindowEvaluation(
@@ -175,6 +161,7 @@ def judge_drift(
             drift_limit=limit[i] + now_drift.floor[i],
             drift_significance=significance[i],
             verdict=verdict[i],
+            undecided=undecided[i],
             distances=_distances(reference, current[i], distances),
         )
         for i, window in enumerate(windows)
@@ -215,12 +202,6 @@ def _design_effects(
     return np.stack(effects)
 
 
-def _variation_for(reference: Reference, window: Window) -> Variation | None:
-    """The entry of the window, or else of the next shorter one that has one: shorter stretches vary more."""
-    shorter = [seconds for seconds in reference.variation if seconds <= window.seconds]
-    return reference.variation[max(shorter)] if shorter else None
-
-
 def _natural_floor(reference: Reference, window: Window, age_seconds: float) -> Floats:
     """(columns,), zero for a provisional reference, NaN where it is unknown: then there is no verdict.
 
@@ -249,55 +230,3 @@ def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) 
         "mean_shift": lambda: distance.mean_shift(window.moments, reference.moments),
     }
     return {name: measures[name]() for name in names}
-
-
-# -- data quality -------------------------------------------------------------------------------------------
-
-
-def _quality_window(reference: Reference, windows: tuple[Window, ...]) -> int:
-    """The shortest window whose natural variation is known from single stretches of the reference.
-
-    A reference is often a sample, too thin to be cut into hours: a feed that goes null is then found in a
-    day's window, and not never.
-    """
-    known = {seconds for seconds, variation in reference.variation.items() if variation.chunks >= MIN_CHUNKS}
-    otherwise = 0 if reference.provisional else len(windows) - 1
-    return next((i for i, window in enumerate(windows) if window.seconds in known), otherwise)
-
-
-def _quality_checks(
-    reference: Reference, window: WindowSum, effect: Floats, length: Window
-) -> tuple[QualityCheck, ...]:
-    layout = reference.layout
-    found, rows = quality.hits(window.counts, layout)
-    base_found, base_rows = quality.hits(reference.counts, layout)
-    variation = _variation_for(reference, length)
-    unjudged = np.array([bool(column.unjudged) for column in reference.columns])
-    checks = []
-    for check, applies in quality.applicable(layout).items():
-        base_ratio = quality.ratio(base_found[check], base_rows[check])
-        if reference.provisional:
-            # How much a share varies that is there by nature is unknown: as much as a single row, say. What
-            # the reference has none of is allowed nothing.
-            allowance: Floats = np.nan_to_num(np.sqrt(base_ratio * (1 - base_ratio)))
-        elif variation is not None:
-            allowance = getattr(variation, check)
-        else:
-            allowance = np.full(len(reference.columns), np.nan)
-        degraded, known = quality.degraded(
-            check, found[check], rows[check], base_found[check], base_rows[check], allowance, effect
-        )
-        if check in ("unseen", "out_of_range"):
-            known = known & ~unjudged  # ids and clocks have new values by nature
-        ratio = quality.ratio(found[check], rows[check])
-        checks += [
-            QualityCheck(
-                column=int(column),
-                check=check,
-                ratio=float(ratio[column]),
-                reference_ratio=float(base_ratio[column]),
-                degraded=bool(degraded[column]) if known[column] else None,
-            )
-            for column in np.flatnonzero(applies & (rows[check] > 0))
-        ]
-    return tuple(checks)

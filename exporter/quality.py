@@ -236,7 +236,8 @@ def _label_drift(
     (drift,) = judge_drift(labels, (window,), sums[:1], sums[1:], effects, thresholds, (), age_seconds)
     if coverage.enough and coverage.even:
         return drift
-    return replace(drift, verdict=np.full(1, UNDECIDED, np.int8))
+    reason = coverage.reason or "labels do not stand for all predictions"
+    return replace(drift, verdict=np.full(1, UNDECIDED, np.int8), undecided=(reason,))
 
 
 def _estimate(

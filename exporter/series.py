@@ -197,7 +197,7 @@ class SeriesCollector:
         """
         windows, distances = len(self._settings.windows), len(self._settings.drift_distances)
         compared = sum(is_compared(window) for window in self._settings.windows)
-        by_column = windows * (4 + distances) + 4 * compared + 3 * _CHECKS_PER_COLUMN
+        by_column = windows * (4 + distances) + 4 * compared + 4 * _CHECKS_PER_COLUMN
         by_version = windows * (1 + len(_ROLES) * len(_VERDICTS)) + 4 + 4
         by_version += len(LATENCY_BOUNDS) + len(LABEL_DELAY_BOUNDS) + 4
         classes = (len(view.reference.classes) if view.reference is not None else 0 for view in views)
@@ -304,6 +304,7 @@ def _add_evaluation(samples: _Samples, evaluation: Evaluation, prefixes: _Versio
             ("mlflow_model_data_quality_ratio", check.ratio),
             ("mlflow_model_data_quality_reference_ratio", check.reference_ratio),
             ("mlflow_model_data_quality_degraded", check.degraded),
+            ("mlflow_model_data_quality_window_seconds", check.window.seconds),
         ):
             if value is not None and np.isfinite(value):
                 samples.add(name, [prefixes.of_columns(name, check.check)[check.column]], [value])

@@ -31,7 +31,7 @@ LAYERS = [
         "column_profile",
     },
     {"comparison"},
-    {"change"},
+    {"change", "data_quality"},
     {"evaluation", "recent_reference", "segments"},
     {"figures"},
     {"baselines", "coverage"},

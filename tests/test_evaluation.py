@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from exporter.aggregate import Timeline
 from exporter.arrays import Floats, Ints
 from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import DISTANCES, Window
-from exporter.evaluation import Evaluation, QualityCheck, Thresholds, WindowEvaluation, evaluate
+from exporter.data_quality import QualityCheck
+from exporter.evaluation import Evaluation, Thresholds, WindowEvaluation, evaluate
 from exporter.measures.psi import sampling_floor
 from exporter.reference import Kind, Reference, Variation
 from tests.traffic import (
@@ -19,6 +22,7 @@ from tests.traffic import (
     NOW,
     WEEK,
     cells_of,
+    make_aggregate,
     make_column,
     make_reference,
     make_timeline,
@@ -29,6 +33,7 @@ MODERATE = np.array([0.03, 0.04, 0.08, 0.1, 0.1, 0.1, 0.1, 0.12, 0.15, 0.18])
 GROSS = np.array([0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.14, 0.2, 0.25])
 BROKEN = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1.0])
 AGE = make_column("age")
+TWELVE = {0: cells_of([EVEN], 12)}
 
 
 def judge(
@@ -379,6 +384,66 @@ def test_every_distance_that_can_be_configured_is_known() -> None:
     assert tuple(today.distances) == DISTANCES
 
 
+# -- why there is no verdict --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "reason"),
+    [
+        (lambda: day_of(make_reference([AGE], [EVEN]), {}), "no row has a value"),
+        (lambda: day_of(make_reference([AGE], [0 * EVEN]), TWELVE), "there is no value to compare with"),
+        (
+            lambda: day_of(make_reference([AGE], [EVEN]), TWELVE),
+            "12 effective rows, those compared with included; 20 are needed for any verdict",
+        ),
+        (
+            lambda: day_of(make_reference([AGE], [EVEN]), {0: cells_of([EVEN], 100)}),
+            r"\d+ effective rows, .*; 400 are needed, or a score 3 standard errors \(.* each\) beyond .*",
+        ),
+        (
+            lambda: day_of(make_reference([AGE], [EVEN], 100), {0: cells_of([EVEN], 100_000)}),
+            r"\d+ effective rows, .*; 400 are needed, or a score 3 standard errors \(.* each\) beyond .*",
+        ),
+        (
+            lambda: day_of(make_reference([AGE], [EVEN]), {0: cells_of([MODERATE], 2000)}),
+            "beyond the limit, and the window before has too few rows to confirm it",
+        ),
+        (
+            lambda: day_of(
+                make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(np.nan)}),
+                {ago: cells_of([EVEN], 2000) for ago in (0, 1)},
+            ),
+            "how much it varies by nature is not known",
+        ),
+        (
+            lambda: day_of(
+                make_reference([make_column("age", unjudged="looks like a clock")], [EVEN]), TWELVE
+            ),
+            "looks like a clock",
+        ),
+    ],
+)
+def test_an_undecided_column_says_why(evaluation: Callable[[], WindowEvaluation], reason: str) -> None:
+    found = evaluation()
+
+    assert found.verdict[0] == UNDECIDED
+    assert re.fullmatch(reason, found.undecided[0])
+
+
+def test_a_high_score_of_few_rows_says_what_is_missing_for_a_verdict() -> None:
+    reference = make_reference([AGE], [EVEN], 30)
+    few = day_of(reference, {0: cells_of([BROKEN], 30)})
+
+    assert few.verdict[0] == UNDECIDED
+    assert few.drift_score[0] > 3 * few.drift_limit[0]
+    assert few.undecided[0].startswith("15 effective rows, those compared with included")
+
+
+def test_a_column_with_a_verdict_has_no_reason() -> None:
+    for today in (EVEN, GROSS):
+        assert day_of(make_reference([AGE], [EVEN]), {0: cells_of([today], 2000)}).undecided == ("",)
+
+
 # -- data quality -------------------------------------------------------------------------------------------
 
 
@@ -417,6 +482,88 @@ def test_checks_are_of_the_shortest_window_whose_variation_the_reference_tells()
 
     missing = next(check for check in checks if check.check == "missing")
     assert (missing.ratio, missing.degraded) == (0.3, True)
+
+
+def last_hour(reference: Reference, cells: Ints, before: Ints) -> Timeline:
+    """A day of which the last hour is `cells` and the others are `before`, an hour's counts each."""
+    timeline = make_timeline(reference, {})
+    first = int(NOW) - 24 * 3600
+    rows = [*[before] * 23, cells]
+    blocks = {first + 3600 * hour: make_aggregate(counts, 1) for hour, counts in enumerate(rows)}
+    return Timeline(timeline.settings, blocks, {})
+
+
+def thin_reference(share: Floats, variation: float = 0.0) -> Reference:
+    """Dense enough for days, too thin for hours."""
+    return make_reference([AGE], [share], variation={DAY.seconds: variation_of(0.0, share=variation)})
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.508), (0.0, 1.0), (0.3, 0.95), (0.8, 0.1)])
+def test_half_of_a_column_is_told_within_an_hour_whatever_window_is_judged(
+    shares: tuple[float, float],
+) -> None:
+    usual, broken = shares
+    reference = thin_reference((1 - usual) * EVEN, variation=0.3)
+    timeline = last_hour(
+        reference, cells_of([(1 - broken) * EVEN], 1000), cells_of([(1 - usual) * EVEN], 1000)
+    )
+
+    checks = judge(reference, timeline, (HOUR, DAY, WEEK)).checks
+
+    missing = next(check for check in checks if check.check == "missing")
+    assert (missing.window, missing.degraded) == (HOUR, True)
+    assert missing.ratio == pytest.approx(broken, abs=0.001)
+    assert {check.window for check in checks if check.check != "missing"} == {DAY}
+
+
+@pytest.mark.parametrize(
+    ("shares", "rows"),
+    [((0.0, 0.45), 1000), ((0.3, 0.7), 1000), ((0.5, 1.0), 1000), ((0.0, 1.0), 20)],
+    ids=["less than half", "from a third to two", "as rows vary", "few rows"],
+)
+def test_what_is_less_than_half_of_a_column_is_left_to_the_window_that_is_judged(
+    shares: tuple[float, float], rows: int
+) -> None:
+    usual, broken = shares
+    reference = thin_reference((1 - usual) * EVEN, variation=0.3)
+    timeline = last_hour(
+        reference, cells_of([(1 - broken) * EVEN], rows), cells_of([(1 - usual) * EVEN], rows)
+    )
+
+    checks = judge(reference, timeline, (HOUR, DAY, WEEK)).checks
+
+    missing = next(check for check in checks if check.check == "missing")
+    assert (missing.window, missing.degraded) == (DAY, False)
+
+
+def test_an_hour_is_not_gross_that_is_so_in_the_reference_every_night() -> None:
+    nights = {HOUR.seconds: replace(variation_of(0.0, share=0.7), chunks=2)}
+    reference = thin_reference(0.7 * EVEN, variation=0.3)
+    reference = replace(reference, variation=nights | reference.variation)
+    night = last_hour(reference, cells_of([0 * EVEN], 1000), cells_of([0.7 * EVEN], 1000))
+
+    missing = next(c for c in judge(reference, night, (HOUR, DAY)).checks if c.check == "missing")
+
+    assert (missing.window, missing.degraded) == (DAY, False)
+
+
+def test_a_check_without_a_verdict_says_why() -> None:
+    unknown = make_reference([AGE], [EVEN], variation={WEEK.seconds: variation_of(0.0)})
+    empty = make_reference([make_column("id", 4, "category", unjudged="looks like an id")], [[0, 0, 0, 0]])
+    some = cells_of([0.7 * EVEN], 1000)
+
+    def reasons(checks: Mapping[tuple[str, str], QualityCheck]) -> dict[str, str]:
+        return {check: found.undecided for (_, check), found in checks.items()}
+
+    assert set(reasons(checks_of(unknown, some)).values()) == {
+        "the reference does not tell how much it varies within 24h"
+    }
+    assert reasons(checks_of(make_reference([AGE], [EVEN]), cells_of([EVEN], 12)))["missing"] == (
+        "12 effective rows, 30 are needed"
+    )
+    found = reasons(checks_of(empty, cells_of([[0, 0, 0, 0.5]], 1000)))
+    assert found["unseen"] == "looks like an id"
+    assert not any(reasons(checks_of(make_reference([AGE], [EVEN]), some)).values())
 
 
 def test_nulls_degrade_a_column_without_drift() -> None:

@@ -255,9 +255,10 @@ def test_checks_show_what_they_know() -> None:
     outside = 'column="age",role="feature",check="out_of_range"'
     unseen = 'column="country",role="feature",check="unseen"'
     prefix = "mlflow_model_data_quality"
-    assert values(collection, f"{prefix}_ratio") == {missing: 0.3, outside: 0, unseen: 0.5}
+    assert values(collection, f"{prefix}_ratio") == {missing: 0.6, outside: 0, unseen: 0.5}
     assert values(collection, f"{prefix}_reference_ratio") == {missing: 0.1, outside: 0}
     assert values(collection, f"{prefix}_degraded") == {missing: 1, outside: 0}
+    assert values(collection, f"{prefix}_window_seconds") == {missing: 3600, outside: 86400, unseen: 86400}
 
 
 def test_every_bin_of_every_column_is_there_from_zero() -> None:

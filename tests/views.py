@@ -12,7 +12,8 @@ from exporter.arrays import Floats
 from exporter.change import ChangeEvaluation
 from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import Window
-from exporter.evaluation import Evaluation, QualityCheck, WindowEvaluation
+from exporter.data_quality import QualityCheck
+from exporter.evaluation import Evaluation, WindowEvaluation
 from exporter.experiments import Experiment, Run, experiment_families
 from exporter.exposition import Family
 from exporter.measures.intervals import Interval
@@ -80,6 +81,7 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
         drift_limit=first(0.112, 0.12, nan, 0.11, nan),
         drift_significance=first(300.0, 0.25, nan, nan, nan),
         verdict=first(DRIFTED, STABLE, UNDECIDED, UNDECIDED, UNDECIDED).astype(np.int8),
+        undecided=("", "", *["no row has a value"] * 3)[:columns],
         distances={"ks": first(0.2, nan, nan, nan, nan)},
     )
     day = WindowEvaluation(
@@ -91,12 +93,13 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
         drift_limit=np.full(columns, nan),
         drift_significance=np.full(columns, nan),
         verdict=np.full(columns, UNDECIDED, np.int8),
+        undecided=("no row has a value",) * columns,
         distances={"ks": np.full(columns, nan)},
     )
     checks = (
-        QualityCheck(0, "missing", 0.3, 0.1, True),
-        QualityCheck(0, "out_of_range", 0.0, 0.0, False),
-        QualityCheck(1, "unseen", 0.5, nan, None),
+        QualityCheck(0, "missing", 0.6, 0.1, True, HOUR),
+        QualityCheck(0, "out_of_range", 0.0, 0.0, False, DAY),
+        QualityCheck(1, "unseen", 0.5, nan, None, DAY, "the reference has no value in it"),
     )
     known = tuple(check for check in checks if check.column < columns)
     change = ChangeEvaluation(
@@ -105,6 +108,7 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
         limit=first(0.15, 0.12, nan, nan, nan),
         significance=first(300.0, 0.5, nan, nan, nan),
         verdict=first(DRIFTED, STABLE, UNDECIDED, UNDECIDED, UNDECIDED).astype(np.int8),
+        undecided=("", "", *["no row has a value"] * 3)[:columns],
     )
     return Evaluation(at=at, reference=reference, windows=(hour, day), checks=known, changes=(change,))
 
@@ -138,6 +142,7 @@ def make_quality() -> QualityEvaluation:
             drift_limit=np.array([0.11]),
             drift_significance=np.array([90.0]),
             verdict=np.array([DRIFTED], np.int8),
+            undecided=("",),
             distances={},
         ),
     )

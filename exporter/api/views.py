@@ -102,9 +102,11 @@ def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
         checks[check.column].append(
             wire.Check(
                 check=check.check,
+                window=check.window.name,
                 ratio=check.ratio,
                 reference_ratio=_figure(check.reference_ratio),
                 degraded=check.degraded,
+                undecided=check.undecided,
             )
         )
     return [
@@ -130,6 +132,7 @@ def _window(window: WindowEvaluation, column: int) -> wire.ColumnWindow:
         drift_limit=_figure(window.drift_limit[column]),
         drift_significance=_figure(window.drift_significance[column]),
         verdict=_VERDICTS.get(int(window.verdict[column]), "undecided"),
+        undecided=window.undecided[column],
         distances={method: _figure(values[column]) for method, values in window.distances.items()},
     )
 
@@ -142,6 +145,7 @@ def _change(change: ChangeEvaluation, column: int) -> wire.ColumnChange:
         change_limit=_figure(change.limit[column]),
         change_significance=_figure(change.significance[column]),
         verdict={**_VERDICTS, DRIFTED: "changed"}.get(verdict, "undecided"),
+        undecided=change.undecided[column],
     )
 
 

@@ -284,6 +284,7 @@ class ColumnWindow(BaseModel):
     drift_limit: float | None
     drift_significance: float | None
     verdict: str
+    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
     distances: dict[str, float | None]
 
 
@@ -295,13 +296,21 @@ class ColumnChange(BaseModel):
     change_limit: float | None
     change_significance: float | None
     verdict: str
+    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
 
 
 class Check(BaseModel):
+    """The share of a column's rows that fails a check, in the window that tells it."""
+
     check: str
+    window: str = Field(
+        description="The shortest that the reference is dense enough for, or the shortest of all where half "
+        "of the column fails there."
+    )
     ratio: float
     reference_ratio: float | None = Field(description="Null where the reference has no value.")
-    degraded: bool | None
+    degraded: bool | None = Field(description="Null without a verdict.")
+    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
 
 
 class ColumnDetail(BaseModel):

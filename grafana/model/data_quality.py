@@ -18,15 +18,18 @@ _NO_FIGURE = "No check has a figure yet."
 def checks() -> Iterator[panels.Panel]:
     share = [look.of_field("custom.width", 85)]
     yield tables.of(
-        "Checks by change, shortest window",
+        "Checks by change",
         "Share of rows that fail a check, now and in the reference, and the difference; degraded means "
-        "clearly more often than in the reference. Click a column to see its distribution above.",
+        "clearly more often than in the reference. Window: the shortest that the reference is dense enough "
+        "for, or the shortest of all where half of the column fails there. "
+        "Click a column to see its distribution above.",
         tables.Key("column", "Column", CHOOSE_COLUMN),
         tables.Key("check", "Check", [look.at_least(115)]),
         tables.Column("Verdict", q.QUALITY_VERDICT, look.worded(_WORDS)),
         tables.Column("Change", f"{q.QUALITY_RATIO} - {q.QUALITY_REFERENCE}", share),
         tables.Column("Live", q.QUALITY_RATIO, share),
         tables.Column("Reference", q.QUALITY_REFERENCE, share),
+        tables.Column("Window", q.QUALITY_WINDOW, look.measured("s", 75, 0)),
         order="Change",
         descending=True,
         unit="percentunit",
@@ -35,7 +38,7 @@ def checks() -> Iterator[panels.Panel]:
         nothing=_NO_FIGURE,
     )
     yield panels.lines(
-        "Failing rows beyond the reference, shortest window",
+        "Failing rows beyond the reference",
         "The five checks that grew most: share of rows that fail minus the share in the reference. At "
         "zero the data is as it was.",
         panels.Line("{{column}} {{check}}", q.most_changed(5)),

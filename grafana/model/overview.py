@@ -59,7 +59,7 @@ def verdicts() -> Iterator[panels.Panel]:
     )
     yield panels.verdict(
         "Data quality",
-        "Checks that fail clearly more often in the shortest window than in the reference: values that "
+        "Checks that fail clearly more often than in the reference: values that "
         "are missing, unseen, out of range or of another type. The section on data quality lists them. "
         "Grey: too few rows to tell.",
         q.CHECKS_DEGRADED,

@@ -86,6 +86,7 @@ def live_shares(column: str) -> str:
 _CHECK = "column, role, check"
 QUALITY_RATIO = gauge("mlflow_model_data_quality_ratio", VERSION, _CHECK)
 QUALITY_REFERENCE = gauge("mlflow_model_data_quality_reference_ratio", VERSION, _CHECK)
+QUALITY_WINDOW = gauge("mlflow_model_data_quality_window_seconds", VERSION, _CHECK)
 QUALITY_VERDICT = (
     f"{gauge('mlflow_model_data_quality_degraded', VERSION, _CHECK)} or (0 * {QUALITY_RATIO} - 1)"
 )

@@ -1,0 +1,149 @@
+"""(reference, counts of windows) -> shares of odd values, with verdicts. Pure.
+
+One window is judged: the shortest whose natural variation the reference tells. A reference is often too thin
+to be cut into hours, and a day takes half a day to show that half of a column is gone. So what is gross is
+told from the shortest window, whichever one is judged otherwise, and every check says which window it is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from exporter.aggregate import WindowSum
+from exporter.arrays import Bools, Floats
+from exporter.config import Window
+from exporter.measures import quality
+from exporter.measures.variation import MIN_CHUNKS
+from exporter.reference import Reference
+
+# How far from the reference's share is gross, as a share of the rows: half of a column.
+GROSS = 0.5
+
+
+@dataclass(frozen=True)
+class QualityCheck:
+    """The share of a column's rows that fails a check in `window`, against the reference's own.
+
+    `reference_ratio` is NaN where the reference has no value. `degraded` is None without a verdict, and
+    `undecided` says why.
+    """
+
+    column: int
+    check: str
+    ratio: float
+    reference_ratio: float
+    degraded: bool | None
+    window: Window
+    undecided: str = ""
+
+
+# What `quality.hits` gives: what each check found, and of how many rows, both (columns,).
+_Hits: TypeAlias = tuple[dict[str, Floats], dict[str, Floats]]
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """One check in one window, (columns,) each; `allowance` is NaN where the reference does not tell it."""
+
+    rows: Floats
+    effective: Floats
+    ratio: Floats
+    base_ratio: Floats
+    allowance: Floats
+    degraded: Bools
+    known: Bools
+
+
+def check_quality(
+    reference: Reference, windows: Sequence[Window], sums: Sequence[WindowSum], effects: Floats
+) -> tuple[QualityCheck, ...]:
+    """Measure and judge every check that applies to a column with rows.
+
+    Args:
+        reference: the version's.
+        windows: their lengths, the shortest first.
+        sums: what was counted in each.
+        effects: (windows, columns) rows per independent row.
+    """
+    index = _judged_window(reference, windows)
+    unjudged = np.array([bool(column.unjudged) for column in reference.columns])
+    base_hits = quality.hits(reference.counts, reference.layout)
+    hits, shortest_hits = (quality.hits(sums[place].counts, reference.layout) for place in (index, 0))
+    checks = []
+    for check, applies in quality.applicable(reference.layout).items():
+        # Ids and clocks have new values by nature.
+        by_nature = unjudged if check in ("unseen", "out_of_range") else np.zeros(len(unjudged), np.bool_)
+        allowance = _allowance(reference, windows[index], check, base_hits)
+        judged = _judge(check, hits, base_hits, allowance, effects[index])
+        allowance = _allowance(reference, windows[0], check, base_hits, row_by_row=True)
+        shortest = _judge(check, shortest_hits, base_hits, allowance, effects[0])
+        gross = ~by_nature & shortest.degraded & (np.abs(shortest.ratio - shortest.base_ratio) >= GROSS)
+        for column in np.flatnonzero(applies & (judged.rows > 0)).tolist():
+            found, window = (shortest, windows[0]) if gross[column] else (judged, windows[index])
+            name = reference.columns[column].unjudged if by_nature[column] else ""
+            undecided = name or _undecided(found, column, window)
+            checks.append(
+                QualityCheck(
+                    column=column,
+                    check=check,
+                    ratio=float(found.ratio[column]),
+                    reference_ratio=float(found.base_ratio[column]),
+                    degraded=None if undecided else bool(found.degraded[column]),
+                    window=window,
+                    undecided=undecided,
+                )
+            )
+    return tuple(checks)
+
+
+def _judged_window(reference: Reference, windows: Sequence[Window]) -> int:
+    """The shortest window whose natural variation is known from single stretches of the reference.
+
+    A reference is often a sample, too thin to be cut into hours: a feed that loses some values is then found
+    in a day's window, and not never.
+    """
+    known = {seconds for seconds, variation in reference.variation.items() if variation.chunks >= MIN_CHUNKS}
+    otherwise = 0 if reference.provisional else len(windows) - 1
+    return next((i for i, window in enumerate(windows) if window.seconds in known), otherwise)
+
+
+def _allowance(
+    reference: Reference, window: Window, check: str, base: _Hits, *, row_by_row: bool = False
+) -> Floats:
+    """(columns,) how far a share may be from the reference's by nature, NaN where that does not tell.
+
+    Without timestamps it tells nothing: a share that is there by nature may then vary as a single row does,
+    and what the reference has none of is allowed nothing. With `row_by_row` that holds wherever the reference
+    tells nothing of the window.
+    """
+    shorter = [seconds for seconds in reference.variation if seconds <= window.seconds]
+    if shorter:  # shorter stretches vary more
+        allowance: Floats = getattr(reference.variation[max(shorter)], check)
+    elif reference.provisional or row_by_row:
+        ratio = quality.ratio(base[0][check], base[1][check])
+        allowance = np.nan_to_num(np.sqrt(ratio * (1 - ratio)))
+    else:
+        allowance = np.full(len(reference.columns), np.nan)
+    return allowance
+
+
+def _judge(check: str, hits: _Hits, base: _Hits, allowance: Floats, effect: Floats) -> _Shares:
+    (found, rows), (base_found, base_rows) = ([each[check] for each in of] for of in (hits, base))
+    degraded, known = quality.degraded(check, found, rows, base_found, base_rows, allowance, effect)
+    ratio, base_ratio = quality.ratio(found, rows), quality.ratio(base_found, base_rows)
+    return _Shares(rows, rows / effect, ratio, base_ratio, allowance, degraded, known)
+
+
+def _undecided(found: _Shares, column: int, window: Window) -> str:
+    """Why there is no verdict; empty where there is one."""
+    if found.known[column]:
+        return ""
+    if np.isnan(found.base_ratio[column]):
+        return "the reference has no value in it"
+    if not np.isfinite(found.allowance[column]):
+        return f"the reference does not tell how much it varies within {window.name}"
+    return f"{found.effective[column]:.0f} effective rows, {quality.MIN_ROWS} are needed"
