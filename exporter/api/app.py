@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from exporter import __version__
+from exporter.api.answers import CountedAnswers
 from exporter.api.audit_routes import audit_router
 from exporter.api.ingest_routes import IngestRoutes
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
@@ -54,6 +55,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(models_router(service))
     app.include_router(audit_router(service))
     app.include_router(operations_router(service))
+    app.add_middleware(CountedAnswers, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -32,7 +32,6 @@ from exporter.label_samples import decode_labels
 from exporter.labelling import PreparedLabels, prepare_labels
 from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
 from exporter.service import Service
-from exporter.telemetry import Kind
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
 INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
@@ -119,31 +118,14 @@ class IngestRoutes:
 
     async def post_predictions(self, request: Request) -> Response:
         """Take predictions; the answer comes when they are on disk. A row with an id counts once."""
-        return await self._take(request, "prediction", self._take_predictions)
+        return await self._take(request, self._take_predictions)
 
     async def post_labels(self, request: Request) -> Response:
         """Take ground truth, early or late. A label is for every version that scored its id; another one for
         the same id corrects it."""
-        return await self._take(request, "label", self._take_labels)
+        return await self._take(request, self._take_labels)
 
     async def _take(
-        self, request: Request, kind: Kind, take: Callable[[IngestRequest, str], Awaitable[Answer]]
-    ) -> Response:
-        status = 500
-        try:
-            response = await self._answer(request, take)
-            status = response.status_code
-            return response
-        except RequestError as error:
-            status = error.status
-            raise
-        except ClientDisconnect:
-            status = 400
-            raise
-        finally:
-            self._service.telemetry.count_request(kind, status)
-
-    async def _answer(
         self, request: Request, take: Callable[[IngestRequest, str], Awaitable[Answer]]
     ) -> Response:
         started = time.monotonic()

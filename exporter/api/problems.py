@@ -45,10 +45,15 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 def problem(
     status: int, title: str, detail: str, where: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    """The answer. Lone surrogates in what it quotes from the request are escaped: JSON can hold none."""
+    content = {"type": "about:blank", "title": title, "status": status, "detail": _escaped(detail)}
     if where:
-        content["where"] = where
+        content["where"] = _escaped(where)
     return Response(orjson.dumps(content), status, headers, media_type=PROBLEM_TYPE)
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 async def on_request_error(_: Request, error: Exception) -> Response:

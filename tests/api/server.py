@@ -36,8 +36,12 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.client.close()
-        self._server.should_exit = True
+        self.stop()
         self._thread.join(TIMEOUT_SECONDS)
+
+    def stop(self) -> None:
+        """Ask it to stop, as SIGTERM does."""
+        self._server.should_exit = True
 
     def connect(self) -> socket.socket:
         """A bare connection, for what no client would do."""

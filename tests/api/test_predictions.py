@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.api import connections
 from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from tests.api.server import Server
 from tests.fakes import TIMEOUT_SECONDS, FakeRegistry
@@ -51,6 +52,14 @@ def assert_problem(answer: httpx.Response, status: int, title: str, detail: str,
     assert (problem["status"], problem["title"]) == (status, title)
     assert detail in problem["detail"]
     assert problem.get("where", "") == where
+
+
+def answers(server: Server, kind: str = "prediction") -> dict[str, int]:
+    """How many requests were answered with each status."""
+    counter = f'mlflow_exporter_ingest_requests_total{{kind="{kind}",status="'
+    lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith(counter)]
+    counts = dict(line.removeprefix(counter).split('"} ') for line in lines)
+    return {status: int(count) for status, count in counts.items() if int(count)}
 
 
 @contextmanager
@@ -360,6 +369,24 @@ def test_a_client_that_hangs_up_during_the_commit_is_counted(serve: Serve) -> No
         assert server.client.get("/-/healthy").status_code == 200
     eventually(lambda: server.rows("accepted") == 6)
     assert post(server, body).json() == {"accepted": 0, "duplicates": 6, "conflicts": 0}
+    assert answers(server) == {"202": 2}
+
+
+def test_a_request_that_is_not_done_when_the_server_stops_is_unavailable(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "SHUTDOWN_SECONDS", 0.1)
+    server = serve()
+    with ThreadPoolExecutor(1) as pool, held(server):
+        cut_off = pool.submit(post, server, make_document(make_rows(6)))
+        eventually(lambda: server.service.telemetry.queue_rows == 6)
+        server.stop()
+        refused = cut_off.result(TIMEOUT_SECONDS)
+        assert_problem(refused, 503, "Unavailable", "the service stopped")
+        assert refused.headers["retry-after"] == "5"
+        requests = server.service.telemetry._ingest_requests
+        assert {key: count for key, count in requests.items() if count} == {("prediction", 503): 1}
+    assert "Traceback" not in caplog.text
 
 
 def test_a_store_that_fails_is_unavailable_until_it_recovers(serve: Serve) -> None:
@@ -406,15 +433,35 @@ def test_requests_are_counted_by_the_status_of_their_answer(serve: Serve) -> Non
         post(server, document)
     post(server, b"x", headers={"content-type": "text/csv"})
     server.client.post("/v1/labels", json={"model": "spam", "labels": [{"id": "a", "label": 1}]})
-    name = "mlflow_exporter_ingest_requests_total"
-    lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith(name)]
-    assert sorted(line.removeprefix(name) for line in lines if not line.endswith(" 0")) == [
-        '{kind="label",status="404"} 1',
-        '{kind="prediction",status="202"} 1',
-        '{kind="prediction",status="413"} 1',
-        '{kind="prediction",status="415"} 1',
-        '{kind="prediction",status="422"} 1',
-    ]
+    assert answers(server) == {"202": 1, "413": 1, "415": 1, "422": 1}
+    assert answers(server, "label") == {"404": 1}
+
+
+def test_an_error_of_ours_is_counted_as_it_is_answered(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve()
+    monkeypatch.setattr(server.service.writer, "submit", None)
+    failed = post(server, make_document(make_rows(1)), headers={"connection": "close"})
+    assert_problem(failed, 500, "Internal error", "TypeError")
+    assert answers(server) == {"500": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "document", "where"),
+    [
+        (URL, make_document([{"features": {"age": 1}, "prediction": 1, "\ud800": 1}]), "predictions[0]."),
+        (URL, {"model": "fraud", "version": "1", "columns": {"features": {}, "\ud800": []}}, "columns."),
+        ("/v1/labels", {"model": "fraud", "labels": [{"id": "a", "label": 1, "\ud800": 1}]}, "labels[0]."),
+        ("/v1/labels", {"model": "fraud", "columns": {"id": ["a"], "label": [1], "\ud800": 1}}, "columns."),
+    ],
+)
+def test_half_a_surrogate_pair_in_a_key_is_shown_escaped(
+    serve: Serve, url: str, document: dict[str, Any], where: str
+) -> None:
+    server = serve()
+    body = json.dumps(document).encode()
+    refused = server.client.post(url, content=body, headers={"content-type": JSON_TYPE})
+    assert_problem(refused, 422, "Malformed", "", where + "\\ud800")
+    assert answers(server, "prediction" if url == URL else "label") == {"422": 1}
 
 
 def test_a_token_is_asked_for_where_one_is_set(
@@ -436,25 +483,26 @@ def test_a_token_is_asked_for_where_one_is_set(
     assert server.client.get("/-/ready").status_code == 200
 
 
+TEXTS = st.text(st.characters(), max_size=3)  # half of surrogate pairs among them
 BODIES = st.one_of(
     st.binary(max_size=200),
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
         lambda inner: st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
                 ["model", "version", "predictions", "columns", "features", "prediction", "id", "timestamp",
                  "score", "latency_seconds", "dataframe_split", "data", "age"]
-            ),
+            ) | TEXTS,
             inner,
             max_size=5,
         ),
     ).map(lambda inner: json.dumps(inner).encode()),
     st.fixed_dictionaries(
-        {"features": st.dictionaries(st.text(max_size=3), st.floats() | st.text(max_size=3), min_size=1)},
+        {"features": st.dictionaries(TEXTS, st.floats() | TEXTS, min_size=1)},
         optional={
-            name: st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3), st.booleans())
-            for name in ("id", "timestamp", "prediction", "score", "latency_seconds")
+            name: st.one_of(st.none(), st.integers(), st.floats(), TEXTS, st.booleans())
+            for name in ("id", "timestamp", "prediction", "score", "latency_seconds", "\ud800")
         },
     ).map(lambda row: json.dumps(make_document([row])).encode()),
 )  # fmt: skip
