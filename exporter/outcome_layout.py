@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import frexp
-from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -33,7 +32,7 @@ from exporter.arrays import Floats, Ints
 from exporter.measures.exact import LIMBS
 from exporter.measures.regression import TERMS
 from exporter.model_config import match_class
-from exporter.reference import Column, Reference
+from exporter.reference import ClassOrder, Column, Reference
 from exporter.scores import MAX_CLASSES
 
 # Edges of score bins lie evenly in the logit of the score, from here to minus here: 6e-6 from 0 and 1.
@@ -189,33 +188,44 @@ def _logit_edges() -> Floats:
     return edges
 
 
-def name_classes(label: Column | None, prediction: Column, further: str = "") -> tuple[str, ...]:
-    """The classes that a reference knows, in the order of numbers or of the alphabet; at most 30.
+def name_classes(
+    label: Column | None, prediction: Column, order: ClassOrder, further: str = ""
+) -> tuple[str, ...]:
+    """The classes that a reference knows, sorted as `numpy.unique` sorts their type; at most 30.
 
-    The `further` one comes first where there are more, then labels, then predictions, the frequent ones
-    first. Of 0 and 1, one is enough to know both: a model of rare events may never have predicted a 1.
+    scikit-learn sorts its `classes_` like this, and scores come in their order. The `further` one comes first
+    where there are more, then labels, then predictions, the frequent ones first. Of 0 and 1, one is enough to
+    know both: a model of rare events may never have predicted a 1.
     """
     named = dict.fromkeys([further] if further else [])
     named |= dict.fromkeys(label.categories if label is not None else ())
     named |= dict.fromkeys(prediction.categories)
     if named and named.keys() <= {"0", "1"}:
         return ("0", "1")
-    return tuple(sorted(list(named)[:MAX_CLASSES], key=_order(named)))
+    chosen = list(named)[:MAX_CLASSES]
+    return tuple(_sort_numbers(chosen) if order == "number" else sorted(chosen))
 
 
-def _order(texts: Iterable[str]) -> Callable[[str], Any]:
+def _sort_numbers(texts: Sequence[str]) -> list[str]:
+    """Texts of numbers by value; by their characters if one is none, such as a class that was only named."""
     try:
-        numbers = {text: float(text) for text in texts}
+        return sorted(texts, key=_number)
     except ValueError:
-        return str
-    return numbers.__getitem__
+        return sorted(texts)
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)  # exact, which large ones need
+    except ValueError:
+        return float(text)
 
 
 def with_classes(reference: Reference, positive: str, mean_scores: dict[str, float]) -> Reference:
     """The reference with its classes named, and the positive one.
 
     Args:
-        reference: with its labels' profile, where it has one.
+        reference: with its labels' profile, where it has one, and the order of its classes.
         positive: what its owner says, may be empty; a class that the reference does not know is one then.
         mean_scores: mean score by predicted class, of the reference's rows: the class that is predicted
             where scores are high is the positive one. Without, it is the last one: 1 of 0 and 1.
@@ -224,20 +234,26 @@ def with_classes(reference: Reference, positive: str, mean_scores: dict[str, flo
     if prediction is None or reference.task not in ("binary", "multiclass"):
         return reference
     label = reference.labels.columns[0] if reference.labels is not None else None
-    classes, chosen = choose_classes(reference.task, label, prediction, positive, mean_scores)
+    order = reference.class_order
+    classes, chosen = choose_classes(reference.task, label, prediction, order, positive, mean_scores)
     return replace(reference, classes=classes, positive_class=chosen)
 
 
 def choose_classes(
-    task: str, label: Column | None, prediction: Column, positive: str, mean_scores: dict[str, float]
+    task: str,
+    label: Column | None,
+    prediction: Column,
+    order: ClassOrder,
+    positive: str,
+    mean_scores: dict[str, float],
 ) -> tuple[tuple[str, ...], str]:
     """The classes, and the positive one, empty where there is none; the arguments as in `with_classes`."""
-    classes = name_classes(label, prediction)
+    classes = name_classes(label, prediction, order)
     if positive:
         known = match_class(positive, classes)
-        positive, classes = (
-            (known, classes) if known else (positive, name_classes(label, prediction, positive))
-        )
+        if known is None:
+            classes = name_classes(label, prediction, order, positive)
+        positive = known or positive
     elif task == "binary" and classes:
         means = {text: mean for text, mean in mean_scores.items() if text in classes}
         telling = len(set(means.values())) > 1

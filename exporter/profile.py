@@ -19,6 +19,7 @@ from exporter.columns import (
     Times,
     Values,
     from_arrow,
+    is_text,
     read_numbers,
     read_times,
     take_rows,
@@ -32,7 +33,7 @@ from exporter.outcome_layout import choose_classes, outcome_layout, with_classes
 from exporter.outcomes import fold_outcomes
 from exporter.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
 from exporter.quality_variation import estimate_variation, quality_variation
-from exporter.reference import Column, Kind, Reference, Role, Segment, Variation, segment_name
+from exporter.reference import ClassOrder, Column, Kind, Reference, Role, Segment, Variation, segment_name
 from exporter.scores import has_class_scores, scores_from_arrow, single_scores
 
 MAX_CLASSES = 20
@@ -95,9 +96,10 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         notes.append(f"task {data.task!r} is none of {', '.join(TASKS)}: inferred")
     task = data.task if data.task in TASKS else _infer_task(raw.get("prediction"))
     labels = _read(table, target) if target in table.column_names else None
+    order = _class_order(table, target) if task in ("binary", "multiclass") else ""
     scores = raw.get("score")
     if isinstance(scores, list) and has_class_scores(scores) and "prediction" in raw:
-        single = _single_scores(scores, raw["prediction"], labels, task, data.positive_class)
+        single = _single_scores(scores, raw["prediction"], labels, task, order, data.positive_class)
         raw["score"], _ = read_numbers(single)
     columns: list[Column] = []
     values: dict[tuple[str, str], Values] = {}
@@ -139,6 +141,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         split=data.split,
         target=target,
         notes=tuple(notes),
+        class_order=order,
     )
     counted = _count(reference, values, timestamps, windows)
     with_profile = counted if labels is None else _with_labels(counted, labels, timestamps, windows)
@@ -258,15 +261,30 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
     return "number"
 
 
+def _class_order(table: pa.Table, target: str) -> ClassOrder:
+    """How the classes are sorted: by the type of what is predicted, or of the labels without that."""
+    for name in ("prediction", target):
+        kind = table.schema.field(name).type if name in table.column_names else pa.null()
+        if not pa.types.is_null(kind):
+            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+            return "text" if is_text(kind) else "number"
+    return ""
+
+
 def _single_scores(
-    scores: list[object], predictions: Values, labels: Values | None, task: str, positive_class: str
+    scores: list[object],
+    predictions: Values,
+    labels: Values | None,
+    task: str,
+    order: ClassOrder,
+    positive_class: str,
 ) -> Values:
     """Of several scores, that of the predicted class; of two, that of the positive one."""
     if task not in ("binary", "multiclass"):
         return single_scores(scores, [None] * len(scores), ())
     prediction = profile_column("prediction", "prediction", "category", predictions, None)
     label = profile_column("label", "label", "category", labels, None) if labels is not None else None
-    classes, positive = choose_classes(task, label, prediction, positive_class, {})
+    classes, positive = choose_classes(task, label, prediction, order, positive_class, {})
     if task == "binary":
         return single_scores(scores, [positive] * len(scores), classes)
     texts = canonical_texts(predictions)

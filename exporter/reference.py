@@ -30,6 +30,7 @@ from exporter.texts import storable
 
 Role = Literal["feature", "prediction", "score", "label"]
 Kind = Literal["number", "category", "boolean", "time"]
+ClassOrder = Literal["", "number", "text"]
 
 MISSING, MISMATCH = "(missing)", "(mismatch)"
 OTHER, UNSEEN = "(other)", "(unseen)"
@@ -192,7 +193,9 @@ class Reference:
     the standardised values, `variation` is by window length in seconds; a window without an entry gets a
     provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
 
-    `classes` are canonical texts and `positive_class` one of them, both empty unless the task is to classify.
+    `classes` are canonical texts and `positive_class` one of them, both empty unless the task is to classify;
+    `class_order` says how they are sorted. It is empty in references of before it was known, which sorted
+    texts that look like numbers as numbers.
     `quality_variation` and `estimate_variation` are by window length in seconds, then by metric: see
     `quality_allowance`.
     `labels` is the profile of the target, whose one column is no column of this one, since samples do not
@@ -212,6 +215,7 @@ class Reference:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     positive_class: str = ""
+    class_order: ClassOrder = ""
     labels: Reference | None = None
     outcomes: bytes = b""
     quality_variation: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -258,6 +262,17 @@ class Reference:
     def provisional(self) -> bool:
         return not self.variation
 
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and what is known of the reference only since it was stored."""
+        if self.class_order or self.classes == tuple(sorted(self.classes)):
+            return self.notes
+        doubt = (
+            f"lists of scores are read in the order {', '.join(self.classes)}, which is wrong if the model's "
+            "classes are texts: send scores by class, or rebaseline from the file"
+        )
+        return (*self.notes, doubt)
+
     def _payload(self) -> bytes:
         return json.dumps(self._state(), sort_keys=True, separators=(",", ":")).encode()
 
@@ -287,6 +302,7 @@ class Reference:
         of_labels = {
             "classes": list(self.classes),
             "positive_class": self.positive_class,
+            "class_order": self.class_order,
             "labels": self.labels._state(with_columns=with_columns) if self.labels is not None else None,
             "outcomes": self.outcomes.hex(),
             "quality_variation": _by_text(self.quality_variation),
@@ -355,6 +371,7 @@ def _restore(state: dict[str, Any], whole: Reference | None = None) -> Reference
         notes=tuple(state["notes"]),
         classes=tuple(state.get("classes", ())),
         positive_class=state.get("positive_class", ""),
+        class_order=state.get("class_order", ""),
         labels=_restore(state["labels"], labels_of_whole) if "labels" in state else None,
         outcomes=bytes.fromhex(state.get("outcomes", "")),
         quality_variation=_by_seconds(state.get("quality_variation", {})),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +41,15 @@ def layout_of(reference: Reference) -> OutcomeLayout:
         ([0, 0, 0], [0, 0, 0], ("0", "1")),
         (["no", "yes", "no"], ["no", "no", "yes"], ("no", "yes")),
         ([10, 9, 100], [9, 10, 100], ("9", "10", "100")),
+        ([10.5, 9.0, -1.0], [9.0, 10.5, -1.0], ("-1", "9", "10.5")),
+        (["10", "9", "100"], ["9", "10", "100"], ("10", "100", "9")),
+        (["10", "9", "100"], [9, 10, 100], ("10", "100", "9")),
+        ([10, 9, 100], ["9", "10", "100"], ("9", "10", "100")),
+        ([10, 9, 100], ["9", "10", "lost"], ("10", "100", "9", "lost")),
+        ([None, None, None], [9, 10, 100], ("9", "10", "100")),
+        (pa.array(["10", "9", "100"]).dictionary_encode(), ["9", "10", "100"], ("10", "100", "9")),
+        (pa.array([10, 9, 100]).dictionary_encode(), [9, 10, 100], ("9", "10", "100")),
+        ([2**60 + 1, 2**60, 2**60 + 2], [2**60] * 3, (str(2**60), str(2**60 + 1), str(2**60 + 2))),
         (["b", "b", "b"], ["b", "a", "c"], ("a", "b", "c")),
     ],
 )
@@ -48,6 +59,19 @@ def test_classes_are_those_of_labels_and_predictions(
     task = "multiclass" if len(classes) > 2 else "binary"
 
     assert build({"prediction": predictions, "label": labels}, task=task).classes == classes
+
+
+def test_a_stored_reference_keeps_the_order_of_its_classes_and_says_if_it_may_be_wrong() -> None:
+    new = build({"prediction": ["10", "9", "2"]}, task="multiclass")
+    stored = replace(new, classes=("2", "9", "10"), class_order="")  # as it was before types counted
+    found = decode_reference(stored.encode())
+
+    assert "class_order" not in json.loads(zlib.decompress(stored.encode()[1:]))
+    assert (found.classes, found.digest) == (("2", "9", "10"), stored.digest)
+    assert [note for note in found.remarks if "in the order 2, 9, 10" in note]
+    assert decode_reference(new.encode()).remarks == new.notes
+    sorted_either_way = replace(stored, classes=("2", "3", "9"))
+    assert decode_reference(sorted_either_way.encode()).remarks == new.notes
 
 
 def test_without_labels_predictions_name_the_classes() -> None:

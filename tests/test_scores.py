@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 import pytest
 from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
 
 from exporter.columns import OPAQUE
 from exporter.config import Settings
@@ -138,6 +139,52 @@ def test_losses_are_those_of_the_joined_rows_also_after_a_restart(start: Start, 
     one_hot = np.eye(4)[[CLASSES.index(text) for text in label]]
     assert rig.quality("brier") == pytest.approx(((score - one_hot) ** 2).sum(axis=1).mean())
     assert rig.quality("accuracy") == pytest.approx(metrics.accuracy_score(label, table["prediction"]))
+
+
+def as_python(values: Any) -> list[Any]:
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["file", "live"])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["1", "10", "2", "9"],
+        ["a", "B", "Ä", "10"],
+        [9, 10, 1, 2],
+        [3.0, 10.0, 2.0, -1.0],
+        ["2", "10"],
+        [10, 9],
+    ],
+    ids=str,
+)
+def test_a_list_of_scores_is_in_the_order_of_scikit_learn(
+    start: Start, classes: list[Any], live: bool
+) -> None:
+    draw = np.random.default_rng(3)
+    centres, truth = draw.normal(size=(len(classes), 3)), draw.integers(len(classes), size=900)
+    x = centres[truth] + draw.normal(size=(900, 3))
+    label = np.array(classes)[truth]
+    model = LogisticRegression().fit(x[:300], label[:300])
+    scores, predicted = model.predict_proba(x), model.predict(x)
+    columns = {f"x{place}": x[:, place] for place in range(3)}
+    table = pa.table(
+        {**columns, "score": list(scores), "prediction": as_python(predicted), "label": as_python(label)}
+    )
+    rows = [
+        {"id": str(place), "features": {n: row[n] for n in columns}, "prediction": row["prediction"]}
+        | {"score": row["score"]}
+        for place, row in enumerate(table.to_pylist())
+    ]
+    registry = FakeRegistry()
+    registry.register("fraud", None if live else table[300:600], alias="champion")
+    rig = start(registry=registry, reference_live_rows=300 if live else 0)
+    rig.post_rows(rows[600:])
+    rig.poll()
+    rig.post_labels({str(600 + place): value for place, value in enumerate(as_python(label[600:]))})
+
+    expected = metrics.log_loss(label[600:], scores[600:], labels=model.classes_)
+    assert rig.quality("log_loss") == pytest.approx(expected)
 
 
 def test_the_score_column_is_that_of_the_predicted_class(start: Start) -> None:

@@ -92,7 +92,7 @@ def _reference(reference: Reference) -> wire.ReferenceDetail:
         task=reference.task,
         target=reference.target,
         provisional=reference.provisional,
-        notes=list(reference.notes),
+        notes=list(reference.remarks),
     )
 
 

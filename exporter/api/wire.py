@@ -37,7 +37,7 @@ class PredictionRow(_Body):
     score: Score = Field(
         None,
         description="The probability of the positive class; of several classes one each, as a list in the "
-        "order of the reference's classes (of numbers, or of the alphabet), or by class.",
+        "order of scikit-learn's `classes_` (numbers by value, texts by their characters), or by class.",
     )
     label: Scalar = Field(None, description="The ground truth, where it is known already.")
     latency_seconds: float | None = None
