@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
 from exporter import __version__, rebaseline_client
 from exporter.config import Settings, load_settings
-from exporter.errors import ConfigError, StoreError
+from exporter.errors import ConfigError, ExporterError
 from exporter.logs import configure_logging
 from exporter.texts import redact
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
     from exporter.service import Service
+
+log = logging.getLogger(__name__)
 
 MAX_END_SECONDS = 30.0  # of a shutdown of a process that must not go on
 
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(options.run(options))
     except ConfigError as error:
         sys.exit(_complain(error, 2))
-    except (StoreError, rebaseline_client.RefusedError) as error:
+    except ExporterError as error:
         sys.exit(_complain(error, 1))
 
 
@@ -89,6 +93,7 @@ def _check_config(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from exporter.api.connections import make_server
+    from exporter.api.listening import bound_sockets
     from exporter.registry import Registry
     from exporter.service import Service
 
@@ -98,12 +103,15 @@ def _serve(options: argparse.Namespace) -> int:
     # quarter of its time.
     gc.set_threshold(50_000, 20, 20)
     configure_logging(settings.log_level)
-    registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
-    service = Service(settings, registry)
-    signal.signal(signal.SIGHUP, lambda *_: Thread(target=_reload, args=(service,), name="reload").start())
-    server = make_server(service)
-    Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
-    server.run()
+    with bound_sockets(settings) as sockets:  # before a store is made
+        registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
+        service = Service(settings, registry)
+        reload = partial(Thread, target=_reload, args=(service,), name="reload")
+        signal.signal(signal.SIGHUP, lambda *_: reload().start())
+        server = make_server(service)
+        Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
+        log.info("listening on %s, port %d", settings.host, sockets[0].getsockname()[1])
+        server.run(sockets)
     return 0 if server.started and not service.store.lost else 1
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 
 from exporter.errors import ConfigError
@@ -16,6 +17,7 @@ FINE_BLOCKS = 312  # 26 hours of 5-minute blocks: a day's window and the rows th
 FINE_PER_COARSE = 12
 COARSE_BLOCKS = 1080  # 45 days of hours
 MAX_WINDOWS = 5
+PREFIX = "EXPORTER_"  # of every variable
 
 Patterns = tuple[str, ...]  # such as `val_*`; none lets everything through
 
@@ -46,12 +48,26 @@ def _windows(text: str) -> tuple[Window, ...]:
     return tuple(sorted({parse_window(part) for part in text.split(",")}))
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError("it has to be a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError("it has to be a number") from None
+
+
 def _boolean(text: str) -> bool:
     if text.lower() in ("true", "1", "yes", "on"):
         return True
     if text.lower() in ("false", "0", "no", "off"):
         return False
-    raise ConfigError(f"{text!r} is neither true nor false")
+    raise ConfigError("it has to be true or false")
 
 
 def _distances(text: str) -> tuple[str, ...]:
@@ -128,8 +144,8 @@ class Settings:
 
 _PARSERS: dict[str, Callable[[str], object]] = {
     "str": str,
-    "int": int,
-    "float": float,
+    "int": _whole,
+    "float": _number,
     "bool": _boolean,
     "tuple[Window, ...]": _windows,
     "tuple[str, ...]": _distances,
@@ -152,18 +168,18 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
     Raises:
         ConfigError: a variable or flag is unknown or cannot be used; the message names it.
     """
-    known = {f"EXPORTER_{f.name.upper()}": f for f in fields(Settings)}
+    known = {f"{PREFIX}{f.name.upper()}": f for f in fields(Settings)}
     values: dict[str, object] = {}
     for variable, given in environment.items():
         text = given.strip()
-        if not variable.startswith("EXPORTER_") or not text:
+        if not variable.startswith(PREFIX) or not text:
             continue
         if variable not in known:
-            raise ConfigError(f"unknown setting {variable}, known are {', '.join(sorted(known))}")
+            raise ConfigError(f"unknown setting {variable}{_meant(variable, known)}")
         setting = known[variable]
         try:
             values[setting.name] = _PARSERS[str(setting.type)](text)
-        except (ValueError, ConfigError) as error:
+        except ConfigError as error:
             raise ConfigError(f"{variable}={text!r}: {error}") from None
     values.update({name: value for name, value in (flags or {}).items() if value is not None})
     unknown = values.keys() - {item.name for item in fields(Settings)}
@@ -172,6 +188,13 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
     settings = Settings(**values)  # type: ignore[arg-type] # each value came through its parser
     _check(settings)
     return settings
+
+
+def _meant(variable: str, known: Collection[str]) -> str:
+    """What an unknown variable may have been meant to be."""
+    name = variable.removeprefix(PREFIX)
+    similar = get_close_matches(name, [each.removeprefix(PREFIX) for each in known], n=1, cutoff=0.7)
+    return f"; did you mean {PREFIX}{similar[0]}?" if similar else f", known are {', '.join(sorted(known))}"
 
 
 def _check(settings: Settings) -> None:
@@ -189,8 +212,12 @@ def _check(settings: Settings) -> None:
     if settings.api_token_file:
         try:
             token = Path(settings.api_token_file).read_text("utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"api_token_file {settings.api_token_file} cannot be read: {error}") from None
+        except OSError as error:
+            raise ConfigError(
+                f"api_token_file {settings.api_token_file} cannot be read: {error.strerror}"
+            ) from None
+        except ValueError:
+            raise ConfigError(f"api_token_file {settings.api_token_file} is no text") from None
         if not token:  # would let everybody in
             raise ConfigError(f"api_token_file {settings.api_token_file} is empty")
 

@@ -2,6 +2,7 @@
 
 ExporterError
 ├── ConfigError                 a setting that cannot be used; the message names it
+├── ListenError                 the address to listen on cannot be had
 ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
 ├── RegistryError               MLflow did not answer as it should
 │   ├── RegistryUnreachableError
@@ -30,6 +31,10 @@ class ExporterError(Exception):
 
 class ConfigError(ExporterError):
     """A setting that cannot be used."""
+
+
+class ListenError(ExporterError):
+    """The address to listen on cannot be had."""
 
 
 class StoreError(ExporterError):

@@ -38,6 +38,9 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter(LOG_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    if logging.root.level > logging.DEBUG:
+        # It warns of every attempt at MLflow; what came of the request the exporter says itself, and once.
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def _indent(text: str) -> str:

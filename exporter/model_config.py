@@ -10,14 +10,14 @@
         tolerances: {recall: 0.05}
         segments: [country]
 
-A key that nobody knows is an error with its line: a threshold that was misspelt would protect nothing. All
+An unknown key is an error with its line: a threshold that was misspelt would protect nothing. All
 values are texts, as they were written, until a setting says what it is: a column may be called `no` or `007`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +30,7 @@ from pydantic import ValidationInfo as Info
 from exporter.binning import canonical_text
 from exporter.config import Settings, parse_window
 from exporter.errors import ConfigError
+from exporter.yaml_problems import yaml_problem
 
 MAX_FILE_BYTES = 2**20
 MAX_SEGMENTS = 5  # columns; each of their values has series of its own
@@ -67,6 +68,12 @@ def _location(value: object, info: Info) -> object:
     )
 
 
+def _kept(seconds: float) -> float:
+    if seconds > MAX_MATURATION_DAYS * 86400:
+        raise ValueError(f"{seconds / 86400:g} days are more than {MAX_MATURATION_DAYS}, the most there are")
+    return seconds
+
+
 def _mapping(value: object) -> object:
     """A section whose lines are all commented out is empty."""
     return {} if value == "" else value
@@ -90,8 +97,8 @@ Figure = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Names = Annotated[tuple[Name, ...], AfterValidator(_once)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=MAX_MATURATION_DAYS * 86400)]
-Location = Annotated[str, BeforeValidator(_location), Field(min_length=1)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0), AfterValidator(_kept)]
+Location = Annotated[str, Field(min_length=1), BeforeValidator(_location)]
 
 
 class _Section(BaseModel):
@@ -235,9 +242,11 @@ def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile
         raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: {yaml_problem(error)}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: it is no text in UTF-8, or has characters that are none") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: it is nested too deeply") from error
     try:
         config = ConfigFile.model_validate(_mapping(document), context={"directory": path.parent.absolute()})
     except ValidationError as error:
@@ -308,6 +317,9 @@ _MESSAGES = {
     "tuple_type": "has to be a list",
     "string_type": "has to be a single value",
     "string_too_short": "has no value",
+    "too_short": "has no value",
+    "string_too_long": "is longer than 256 characters",
+    "int_parsing_size": "is too large",
     "float_type": "has to be a number",
     "float_parsing": "has to be a number",
     "int_type": "has to be a whole number",
@@ -315,16 +327,19 @@ _MESSAGES = {
 }
 
 
+def _known_keys(location: tuple[int | str, ...]) -> Iterable[str]:
+    """Keys that there may be where an unknown one is."""
+    sections: dict[int | str, type[_Section]] = {"columns": Columns, "minimums": Minimums}
+    inside = location[-2] if len(location) > 1 else ""
+    # Of a tag only what follows `monitoring.` is there.
+    outermost = {*ConfigFile.model_fields, *ModelConfig.model_fields} if len(location) == 1 else ()
+    return outermost or sections.get(inside, ModelConfig).model_fields
+
+
 def _message(found: Any) -> str:
     if found["type"] == "extra_forbidden":
-        known = {
-            *ConfigFile.model_fields,
-            *ModelConfig.model_fields,
-            *Columns.model_fields,
-            *Minimums.model_fields,
-        }
-        similar = get_close_matches(str(found["loc"][-1]), known, n=1, cutoff=0.75)
-        return "nobody knows this key" + (f", is {similar[0]} meant?" if similar else "")
+        similar = get_close_matches(str(found["loc"][-1]), _known_keys(found["loc"]), n=1, cutoff=0.75)
+        return "unknown key" + (f"; did you mean {similar[0]}?" if similar else "")
     if found["type"] == "value_error":
         return str(found["ctx"]["error"])
     return _MESSAGES.get(found["type"], str(found["msg"]).replace("Input should", "has to"))

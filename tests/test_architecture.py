@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "exporter"
 # Each layer may import from those above it and from itself.
 LAYERS = [
     {"__init__", "errors", "arrays", "texts"},
-    {"config", "logs", "mlflow_uri"},
+    {"config", "logs", "mlflow_uri", "yaml_problems"},
     {"arrow_texts", "columns", "limits", "scores", "parquet_pages"},
     {"arrow_stream", "json_samples", "parquet"},
     {"samples", "measures"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -86,6 +87,25 @@ def test_a_store_in_use_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert said == f"mlflow-exporter: another exporter uses {tmp_path}/exporter.db\n"
 
 
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("127.0.0.1", "another program does already; EXPORTER_PORT or --port is another port"),
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("exporter.invalid", "Name or service not known"),
+        (".", "this is no name of a host"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_told_before_a_store_is_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, host: str, why: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, said = ended(capsys, "serve", "--host", host, "--port", str(port))
+    assert (status, said) == (1, f"mlflow-exporter: cannot listen on {host}:{port}: {why}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_module_is_the_command() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "exporter", "--version"],
@@ -129,4 +149,4 @@ def test_a_configuration_that_cannot_be_used_is_told_with_lines(
     path.write_text("models:\n  fraud:\n    segment: country\n")
     status, said = ended(capsys, *command, str(path))
     assert status == 2
-    assert f"{path}:3: models.fraud.segment: nobody knows this key" in said
+    assert f"{path}:3: models.fraud.segment: unknown key" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -63,18 +64,22 @@ def test_a_switch_is_on(text: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "text", "reason"),
     [
-        ("EXPORTER_PORT", "http", "invalid literal"),
-        ("EXPORTER_PORT", "19464.0", "invalid literal"),
-        ("EXPORTER_PORT", "9" * 5000, "4300"),
+        ("EXPORTER_PORT", "abc", "^EXPORTER_PORT='abc': it has to be a whole number$"),
+        ("EXPORTER_PORT", "19464.0", "^EXPORTER_PORT='19464.0': it has to be a whole number$"),
+        ("EXPORTER_PORT", "9" * 5000, ": it has to be a whole number$"),
         ("EXPORTER_PORT", "65536", "the highest is 65535"),
         ("EXPORTER_PORT", "-1", "0 or more"),
         ("EXPORTER_MAX_COLUMNS", "0", "above 0"),
         ("EXPORTER_BLOCK_SECONDS", "0", "above 0"),
         ("EXPORTER_DRIFT_THRESHOLD", "nan", "above 0"),
-        ("EXPORTER_DRIFT_THRESHOLD", "a tenth", "could not convert"),
+        (
+            "EXPORTER_DRIFT_THRESHOLD",
+            "a tenth",
+            "DRIFT_THRESHOLD='a tenth': it has to be a number$",
+        ),
         ("EXPORTER_EVALUATION_INTERVAL_SECONDS", "inf", "above 0"),
         ("EXPORTER_MAX_FUTURE_SECONDS", "-0.5", "0 or more"),
-        ("EXPORTER_BIN_NAMES", "maybe", "neither true nor false"),
+        ("EXPORTER_BIN_NAMES", "maybe", "^EXPORTER_BIN_NAMES='maybe': it has to be true or false$"),
         ("EXPORTER_LOG_LEVEL", "loud", "debug, info, warning or error"),
         ("EXPORTER_DRIFT_DISTANCES", "ks,wasserstein", "unknown distance 'wasserstein'"),
         ("EXPORTER_WINDOWS", "1h,tomorrow", "'tomorrow' is not a duration"),
@@ -85,8 +90,13 @@ def test_a_switch_is_on(text: str) -> None:
         ("EXPORTER_WINDOWS", "1h,2h,3h,4h,5h,6h", "1 to 5"),
         ("EXPORTER_WINDOWS", "299s", "less than block_seconds, which is 300"),
         ("EXPORTER_WINDOWS", "23d", "more than half of the 45 days"),
-        ("EXPORTER_API_TOKEN_FILE", "/no/such/file", "cannot be read"),
-        ("EXPORTER_API_TOKEN_FILE", "/", "cannot be read"),
+        (
+            "EXPORTER_API_TOKEN_FILE",
+            "/no/such/file",
+            "/file cannot be read: No such file or directory$",
+        ),
+        ("EXPORTER_API_TOKEN_FILE", "/", "/ cannot be read: Is a directory$"),
+        ("EXPORTER_API_TOKEN_FILE", sys.executable, f"api_token_file {sys.executable} is no text$"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(
@@ -99,6 +109,12 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(
 
 
 def test_an_unknown_variable_is_an_error_that_names_it_and_the_known_ones() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^unknown setting EXPORTER_WINDOW; did you mean EXPORTER_WINDOWS\?$"
+    ):
+        load_settings({"EXPORTER_WINDOW": "1h"})
+    with pytest.raises(ConfigError, match=r"unknown setting EXPORTER_COLOUR, known are EXPORTER_API_TOKEN"):
+        load_settings({"EXPORTER_COLOUR": "red"})
     with pytest.raises(ConfigError, match=r"EXPORTER_DRIFT_TRESHOLD.*EXPORTER_DRIFT_THRESHOLD"):
         load_settings({"EXPORTER_DRIFT_TRESHOLD": "0.2"})
 

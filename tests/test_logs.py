@@ -7,12 +7,15 @@ import logging
 import re
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from exporter.config import Settings
 from exporter.errors import ReferenceInvalidError
-from exporter.logs import LOG_FORMAT, LogFormatter
+from exporter.logs import LOG_FORMAT, LogFormatter, configure_logging
+from exporter.registry import Registry
+from exporter.service import Service
 from exporter.texts import redact
 from tests.fakes import FakeRegistry
 from tests.rig import Rig, make_rows
@@ -117,10 +120,38 @@ def test_a_long_text_takes_no_long_time(piece: str) -> None:
     assert len(redact(piece * 100_000)) > 0
 
 
-def test_messages_are_logged_so_by_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    from exporter.logs import configure_logging
-
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """The log as the command configures it."""
+    stream = io.StringIO()
+    loggers = {name: logging.getLogger(name) for name in ("", "urllib3")}
+    levels = {name: logger.level for name, logger in loggers.items()}
     monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr("sys.stderr", stream)
     configure_logging(Settings().log_level)
-    (handler,) = logging.root.handlers
-    assert isinstance(handler.formatter, LogFormatter)
+    yield stream
+    for name, level in levels.items():
+        loggers[name].setLevel(level)
+
+
+def test_the_command_logs_so(configured: io.StringIO) -> None:
+    logging.getLogger("exporter.store").info("one\ntwo of http://ada:secret@host")
+    assert configured.getvalue().endswith(r" INFO exporter.store one\ntwo of http://***@host" + "\n")
+
+
+def test_an_mlflow_that_is_down_is_one_line_however_often_it_is_asked(
+    configured: io.StringIO, mlflow_environment: None, free_port: int, tmp_path: Path
+) -> None:
+    registry = Registry(f"http://127.0.0.1:{free_port}", None, 5)
+    service = Service(Settings(store=f"sqlite:///{tmp_path}/exporter.db"), registry)
+    service.writer.start()
+    try:
+        assert service.runs is not None
+        for _ in range(3):
+            service.follower.poll()
+            service.runs.poll()
+    finally:
+        service.writer.stop()
+        service.store.close()
+    lines = [line.partition(" WARNING ")[2] for line in configured.getvalue().splitlines()]
+    assert [line.partition(" ")[0] for line in lines] == ["exporter.follower", "exporter.runs"]

@@ -164,12 +164,12 @@ METRICS = ", ".join(map(repr, get_args(Metric)[:-1])) + f" or {get_args(Metric)[
 MISTAKES = {
     "an unknown key": (
         "models:\n  fraud:\n    task: binary\n    drift_treshold: 0.2\n",
-        "4: models.fraud.drift_treshold: nobody knows this key, is drift_threshold meant?",
+        "4: models.fraud.drift_treshold: unknown key; did you mean drift_threshold?",
     ),
-    "a key that is like no other": ("colour: red\n", "1: colour: nobody knows this key"),
+    "a key that is like no other": ("colour: red\n", "1: colour: unknown key"),
     "an unknown key in a section": (
         "defaults:\n  minimums:\n    labels: 5\n    rows: 5\n",
-        "4: defaults.minimums.rows: nobody knows this key",
+        "4: defaults.minimums.rows: unknown key",
     ),
     "an unknown task": (
         "models: {m: {\n task: ranking}}",
@@ -213,7 +213,27 @@ MISTAKES = {
     ),
     "a maturation beyond what is kept": (
         "models:\n  m:\n    maturation: 61d\n",
-        "3: models.m.maturation: has to be less than or equal to 5184000",
+        "3: models.m.maturation: 61 days are more than 60, the most there are",
+    ),
+    "a maturation of a year": (
+        "models:\n  m:\n    maturation: 400d\n",
+        "3: models.m.maturation: 400 days are more than 60, the most there are",
+    ),
+    "a name that is too long": (
+        f"models:\n  m:\n    target: {'x' * 257}\n",
+        "3: models.m.target: is longer than 256 characters",
+    ),
+    "a reference nowhere": (
+        "models:\n  m:\n    reference_uri: ''\n",
+        "3: models.m.reference_uri: has no value",
+    ),
+    "a key of another section": (
+        "models:\n  m:\n    minimums: {include: a}\n",
+        "3: models.m.minimums.include: unknown key",
+    ),
+    "a key of a section that is misspelt": (
+        "models:\n  m:\n    columns: {exclud: [a]}\n",
+        "3: models.m.columns.exclud: unknown key; did you mean exclude?",
     ),
     "too many segments": (
         "models:\n  m:\n    segments: [a, b, c, d, e, f]\n",
@@ -252,16 +272,52 @@ MISTAKES = {
         "5: target is there twice",
     ),
     "a model twice": ("models:\n  m: {task: binary}\n  m: {target: b}\n", "3: m is there twice"),
-    "a tab": ("models:\n\tm: {}\n", "2: found character '\\t' that cannot start any token"),
-    "a bracket that is not closed": ("models: {m: {segments: [a}\n", "1: expected ',' or ']', but got '}'"),
-    "two documents": ("models: {}\n---\nmodels: {}\n", "2: but found another document"),
-    "an alias of nothing": ("models: *nothing\n", "1: found undefined alias 'nothing'"),
-    "an alias of itself": ("models: &a\n  b: *a\n", "1: found unconstructable recursive node"),
+    "a tab": ("models:\n\tm: {}\n", "2: a tab; indent with spaces"),
+    "a bracket that is not closed": (
+        "models: {m: {segments: [a}\n",
+        "1: a bracket is not closed, or a comma is missing",
+    ),
+    "a bracket at the end": ("models: {m: [", "1: a value is missing, or a bracket is not closed"),
+    "a quote that is not closed": ("models: 'm", "1: a quote is not closed"),
+    "a colon too many": (
+        "models:\n  m:\n    target: a: b\n",
+        "3: a second colon; put the value in quotes, or mend the indentation",
+    ),
+    "an indentation that fits nowhere": (
+        "models:\n  m: {}\n n: {}\n",
+        "3: this line is indented otherwise than those that it belongs to",
+    ),
+    "a value that needs quotes": (
+        "models:\n  m:\n    target: @label\n",
+        "3: a value that begins with @ has to be in quotes",
+    ),
+    "a backslash": (
+        'models:\n  m:\n    target: "C:\\q"\n',
+        "3: \\q means nothing in double quotes; use single ones, or \\\\",
+    ),
+    "a key without a colon": (
+        "models:\n  m:\n    target: a\n    task\n    segments: [b]\n",
+        "5: a key without a colon",
+    ),
+    "an asterisk": (
+        "models:\n  m:\n    target: *\n",
+        "3: a value that begins with * or & has to be in quotes",
+    ),
+    "two documents": ("models: {}\n---\nmodels: {}\n", "2: a second document; only one is taken"),
+    "an alias of nothing": (
+        "models: *nothing\n",
+        "1: *nothing stands for nothing: no value above is marked with &nothing",
+    ),
+    "an alias of itself": ("models: &a\n  b: *a\n", "1: a value contains itself"),
+    "another YAML": (
+        "%YAML 3.0\n---\nmodels: {}\n",
+        "1: this is no YAML: found incompatible YAML document (version 1.* is required)",
+    ),
     "a tag": (
         "models: !!python/object/apply:os.system [ls]\n",
         "1: models: has to be a mapping of keys to values",
     ),
-    "a key that is no text": ("? [a]\n: b\n", "1: found unhashable key"),
+    "a key that is no text": ("? [a]\n: b\n", "1: a key has to be a single value"),
 }
 
 
@@ -285,10 +341,10 @@ def test_all_mistakes_are_told_in_the_order_of_their_lines(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"models: {\xff}", "invalid start byte|unacceptable"),
-        (b"models: {a\x00}", "special characters are not allowed"),
+        (b"models: {\xff}", "it is no text in UTF-8, or has characters that are none"),
+        (b"models: {a\x00}", "it is no text in UTF-8, or has characters that are none"),
         (b"#" * (MAX_FILE_BYTES + 1), "larger than"),
-        (b"[" * 100_000, "recursion"),
+        (b"[" * 100_000, "it is nested too deeply"),
     ],
     ids=["no UTF-8", "a zero byte", "too large", "too deep"],
 )
@@ -361,7 +417,7 @@ def test_a_tag_that_is_wrong_counts_as_absent_and_is_told() -> None:
     assert config == ModelConfig(drift_thresholds={"age": 0.3})
     assert problems == (
         "tag monitoring.drift_threshold is 'high': has to be a number",
-        "tag monitoring.treshold is '1': nobody knows this key",
+        "tag monitoring.treshold is '1': unknown key",
     )
 
 

@@ -70,7 +70,7 @@ def test_it_holds_after_a_restart_while_mlflow_is_down(start: Start, file: Path)
 
 def test_a_broken_file_is_refused_at_the_start(start: Start, file: Path) -> None:
     file.write_text("models: {fraud: {treshold: 1}}\n")
-    with pytest.raises(ConfigError, match=r"exporter\.yml:1: models\.fraud\.treshold: nobody knows this key"):
+    with pytest.raises(ConfigError, match=r"exporter\.yml:1: models\.fraud\.treshold: unknown key"):
         start(config=str(file))
 
 

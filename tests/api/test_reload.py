@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_used_is_a_problem_with_its_line(serve: Serve, fil
     server = serve(config=str(file))
     file.write_text("models:\n  fraud:\n    segment: country\n")
     answer = server.client.post("/-/reload")
-    message = f"{file}:3: models.fraud.segment: nobody knows this key, is segments meant?"
+    message = f"{file}:3: models.fraud.segment: unknown key; did you mean segments?"
     assert_problem(answer, 500, "Configuration not taken", message)
 
 

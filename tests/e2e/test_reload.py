@@ -22,7 +22,7 @@ def test_a_hangup_makes_it_read_the_file_again(tmp_path: Path, free_port: int) -
         file.write_text("models: {fraud: {drift: 0.2}}\n")
         exporter.process.send_signal(signal.SIGHUP)
         eventually(lambda: exporter.sample(SUCCESSFUL) == 0)
-        assert "exporter.yml:1: models.fraud.drift: nobody knows this key" in exporter.log
+        assert "exporter.yml:1: models.fraud.drift: unknown key" in exporter.log
         file.write_text("models: {fraud: {drift_threshold: 0.3}}\n")
         exporter.process.send_signal(signal.SIGHUP)
         eventually(lambda: exporter.sample(SUCCESSFUL) == 1)

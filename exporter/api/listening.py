@@ -1,0 +1,44 @@
+"""The addresses to listen on, taken before anything else is."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from exporter.config import Settings
+from exporter.errors import ListenError
+
+
+@contextmanager
+def bound_sockets(settings: Settings) -> Iterator[list[socket.socket]]:
+    """Sockets bound to all addresses of the host, and closed at the end; nobody can connect to them yet.
+
+    Raises:
+        ListenError: they cannot be had.
+    """
+    with ExitStack() as bound:
+        sockets = []
+        try:
+            found = socket.getaddrinfo(
+                settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, kind, protocol, _, address in dict.fromkeys(found):
+                each = bound.enter_context(socket.socket(family, kind, protocol))
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                each.bind(address)
+                sockets.append(each)
+        except (OSError, UnicodeError) as error:
+            raise ListenError(f"cannot listen on {settings.host}:{settings.port}: {_why(error)}") from error
+        yield sockets
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "this is no name of a host"
+    if error.errno == errno.EADDRINUSE:
+        return "another program does already; EXPORTER_PORT or --port is another port"
+    return error.strerror or str(error)
