@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from io import StringIO
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,9 @@ import pyarrow.csv
 
 from exporter.arrays import Ints
 from exporter.columns import decimal_numbers, is_text
+from exporter.csv_types import CsvTypes
 from exporter.errors import ReferenceInvalidError, RequestError
+from exporter.json_columns import OddColumnError, json_columns, to_arrow, utf8
 from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
 
 # Parquet is read column by column, CSV block by block; JSON is in memory as objects.
@@ -63,14 +65,22 @@ def check_size(name: str, size_bytes: int) -> None:
         )
 
 
-def read_table(path: Path, max_rows: int) -> tuple[pa.Table, list[str]]:
-    """Read a file and say what was left out: a uniform sample in the file's order where it has more rows.
+def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tuple[pa.Table, list[str]]:
+    """Read a file, and say what was left out and decided: a uniform sample in the file's order of more rows.
+
+    Args:
+        path: that ends in the extension of its format.
+        max_rows: that are taken at most.
+        inputs: types of columns by name, of the model's signature, for formats that say none.
 
     Raises:
         ReferenceInvalidError: not readable, no rows, or no columns.
     """
     check_size(path.name, path.stat().st_size)
-    readers = {".parquet": _open_parquet, ".csv": _open_csv}
+    readers: dict[str, Callable[[Path], _Opened]] = {
+        ".parquet": _open_parquet,
+        ".csv": partial(_open_csv, inputs=inputs),
+    }
     try:
         rows, names, fitting, read = readers.get(path.suffix.lower(), _open_json)(path)
         if not names:
@@ -83,21 +93,22 @@ def read_table(path: Path, max_rows: int) -> tuple[pa.Table, list[str]]:
         if repeated:
             raise ReferenceInvalidError(f"{path.name!r} has several columns named {min(repeated)!r}")
         wanted = max(1, min(rows, max_rows, fitting))
-        table = read(_choose(rows, wanted) if wanted < rows else None)
+        table, notes = read(_choose(rows, wanted) if wanted < rows else None)
     except (pa.ArrowException, RequestError, OSError, ValueError, RecursionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ReferenceInvalidError(f"{path.name!r} cannot be read as {path.suffix[1:]}: {reason}") from error
     pa.default_memory_pool().release_unused()
-    notes = []
     if wanted < rows:
-        notes.append(f"a uniform sample of {wanted:,} of {rows:,} rows")
+        notes.insert(0, f"a uniform sample of {wanted:,} of {rows:,} rows")
     # pandas writes its row numbers along when they are not 0, 1, 2, ...
-    indices = [name for name in names if name == "" or re.fullmatch(r"__index_level_\d+__", name)]
+    indices = [
+        name for name in table.column_names if name == "" or re.fullmatch(r"__index_level_\d+__", name)
+    ]
     if indices:
         notes.append("row numbers left out (a column without a name)")
         table = table.drop_columns(indices)
     if not table.column_names:
-        raise ReferenceInvalidError(f"{path.name!r} has no columns but row numbers")
+        raise ReferenceInvalidError("; ".join([f"{path.name!r} has no columns that can be used", *notes]))
     return table, notes
 
 
@@ -120,8 +131,9 @@ def _choose(rows: int, wanted: int) -> Ints:
     return np.concatenate(chosen)
 
 
-# Number of rows, columns, how many rows fit, and what reads the chosen ones, or all where that is None.
-_Opened = tuple[int, list[str], int, Callable[[Ints | None], pa.Table]]
+# Number of rows, columns, how many rows fit, and what reads the chosen ones, or all where that is None; it
+# says what there is to know.
+_Opened = tuple[int, list[str], int, Callable[[Ints | None], tuple[pa.Table, list[str]]]]
 
 
 def _fitting(rows: int, cells: int, size_bytes: int) -> int:
@@ -139,7 +151,7 @@ def _open_parquet(path: Path) -> _Opened:
     return file.rows, file.schema.names, fitting, partial(_read_columns, path.name, file)
 
 
-def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> pa.Table:
+def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> tuple[pa.Table, list[str]]:
     columns: list[pa.ChunkedArray] = []
     kept_bytes = 0
     for column, held_bytes, batches in file.columns():
@@ -159,7 +171,7 @@ def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> pa.Table:
                 raise _too_large(f"{name!r} unpacks to {kept_bytes / 2**20:,.0f} MB")
             start = end
         columns.append(_join(arrays, file.schema.field(len(columns)).type))
-    return pa.table(columns, file.schema.names)
+    return pa.table(columns, file.schema.names), []
 
 
 def _encode(array: pa.Array) -> pa.Array:
@@ -192,45 +204,67 @@ def _too_large(what: str) -> ReferenceInvalidError:
     )
 
 
-def _open_csv(path: Path) -> _Opened:
+def _open_csv(path: Path, inputs: Mapping[str, str]) -> _Opened:
     with path.open("rb") as file:  # pyarrow takes a gigabyte to say that there are too many columns
         head = file.read(CSV_BLOCK_BYTES).decode("utf-8", "replace")
     count = len(next(csv.reader(StringIO(head, newline="")), []))
     if count > MAX_COLUMNS:
         raise _too_wide(path.name, count)
-    with _read_as_texts(path) as reader:
+    with _stream_csv(path) as reader:
         names = reader.schema.names
-    with _read_as_texts(path, names) as reader:
-        rows = sum(batch.num_rows for batch in reader)
+    types, rows = CsvTypes(names, inputs), 0
+    with _stream_csv(path, dict.fromkeys(names, pa.binary())) as reader:
+        for batch in reader:
+            types.look(batch)
+            rows += batch.num_rows
     fitting = _fitting(rows, len(names), path.stat().st_size)
-    return rows, names, fitting, partial(_read_csv, path, names)
+    wanted = [name for name in names if name not in types.unreadable]
+    return rows, names, fitting, partial(_read_csv, path, wanted, types)
 
 
-def _read_as_texts(path: Path, names: Sequence[str] = ()) -> pyarrow.csv.CSVStreamingReader:
+def _stream_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pyarrow.csv.CSVStreamingReader:
+    """The columns of these types, or all, guessed from the first block."""
     return pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=[*(types or ())]),
     )
 
 
-def _read_csv(path: Path, names: list[str], chosen: Ints | None) -> pa.Table:
+def _read_csv(
+    path: Path, names: list[str], types: CsvTypes, chosen: Ints | None
+) -> tuple[pa.Table, list[str]]:
     """What type a column has is only known with all of its rows, so the chosen ones are a file first."""
-    if chosen is None:
-        return _typed(path)
-    with NamedTemporaryFile(suffix=".csv") as file:
-        with _read_as_texts(path, names) as reader, pyarrow.csv.CSVWriter(file.name, reader.schema) as writer:
-            start = 0
-            for batch in reader:
-                end = start + batch.num_rows
-                here = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)]
-                writer.write(batch.take(pa.array(here - start)))
-                start = end
-        return _typed(file.name)
+    if chosen is None or not names:
+        table = _typed(path, names, types.texts) if names else pa.table({})
+    else:
+        with NamedTemporaryFile(suffix=".csv") as file:
+            _write_sample(path, names, chosen, file.name)
+            table = _typed(file.name, names, types.texts)
+    table = types.convert(table)
+    return table, types.notes
 
 
-def _typed(path: Path | str) -> pa.Table:
-    table = pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES))
+def _write_sample(path: Path, names: list[str], chosen: Ints, sample: str) -> None:
+    texts = dict.fromkeys(names, pa.string())
+    with _stream_csv(path, texts) as reader, pyarrow.csv.CSVWriter(sample, reader.schema) as writer:
+        start = 0
+        for batch in reader:
+            end = start + batch.num_rows
+            here = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)]
+            writer.write(batch.take(pa.array(here - start)))
+            start = end
+
+
+def _typed(path: Path | str, names: Sequence[str], texts: Collection[str]) -> pa.Table:
+    """The columns of a file, `texts` as such and the others as what their values are."""
+    table = pyarrow.csv.read_csv(
+        path,
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(texts, pa.string()), include_columns=names
+        ),
+    )
     for index, field in enumerate(table.schema):
         if is_text(field.type):  # an empty text is how CSV says missing
             parts = [_encode(pc.if_else(pc.equal(a, ""), None, a)) for a in table.column(index).chunks]
@@ -248,11 +282,17 @@ def _open_json(path: Path) -> _Opened:
     except json.JSONDecodeError:  # at once, since a name is then made once
         content = json.loads("[" + re.sub(r"\s*\n\s*", ",", text.strip()) + "]")
     del text
-    rows, names, values = _rows(content)
+    rows, names, values = json_columns(content)
 
-    def read(chosen: Ints | None) -> pa.Table:
+    def read(chosen: Ints | None) -> tuple[pa.Table, list[str]]:
         places = range(rows) if chosen is None else chosen.tolist()
-        return pa.table({name: _array(name, values(name, places)) for name in names})
+        columns, notes = {}, []
+        for name in names:
+            try:
+                columns[utf8(name)] = pa.chunked_array([_encode(to_arrow(values(name, places)))])
+            except OddColumnError as error:
+                notes.append(f"column {ascii(name)[1:-1]} is not monitored: {error}")
+        return pa.table(columns), notes
 
     return rows, names, _fitting(rows, len(names), 0), read
 
@@ -269,35 +309,3 @@ def _check_objects(name: str, text: str) -> None:
             f"{name!r} would take about {taken / 2**20:,.0f} MB in memory, more than "
             f"{MAX_JSON_BYTES / 2**20:,.0f} MB are not taken; the same as Parquet takes a fraction"
         )
-
-
-def _array(name: str, values: list[Any]) -> pa.ChunkedArray:
-    try:
-        return pa.chunked_array([_encode(pa.array(values, from_pandas=True))])
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise ValueError(f"column {name!r} mixes types ({error})") from error
-
-
-def _rows(content: Any) -> tuple[int, list[str], Callable[[str, Sequence[int]], list[Any]]]:
-    """Number of rows, names of columns, and what takes the values of one in some rows."""
-    if isinstance(content, dict) and isinstance(content.get("columns"), list):
-        data = content.get("data")
-        index = {str(name): place for place, name in enumerate(content["columns"])}
-        if len(index) < len(content["columns"]):
-            raise ValueError("a name is twice in 'columns'")
-        if not isinstance(data, list) or any(
-            not isinstance(row, list) or len(row) != len(index) for row in data
-        ):
-            raise ValueError("'data' is not a list of rows with a value for each of 'columns'")
-        return len(data), list(index), lambda name, rows: [data[row][index[name]] for row in rows]
-    if isinstance(content, dict) and all(isinstance(values, list) for values in content.values()):
-        lengths = set(map(len, content.values()))
-        if len(lengths) > 1:
-            raise ValueError("its columns differ in length")
-        return max(lengths, default=0), list(content), lambda name, rows: [content[name][row] for row in rows]
-    if isinstance(content, dict):  # a single line of JSON lines
-        content = [content]
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise ValueError("neither rows nor columns")
-    names = dict.fromkeys(name for row in content for name in row)
-    return len(content), list(names), lambda name, rows: [content[row].get(name) for row in rows]

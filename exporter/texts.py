@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # Up to the last @: unescaped, a password may hold an @ or a slash. Bounded, or a long text would take long.
 _USER = re.compile(r"(?<=://)(?:[^\s/@:]{0,256}:\S{0,1024}|[^\s/@]{1,1024})@")
@@ -38,3 +39,13 @@ def redact(text: str) -> str:
     'postgresql://***@db/exporter?sslmode=require&password=***'
     """
     return _SECRET.sub(r"\1***", _USER.sub("***@", text))
+
+
+def listed(names: Sequence[str], limit: int = 50) -> str:
+    """Names for people, with how many more there are beyond the limit.
+
+    >>> listed(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"

@@ -47,6 +47,7 @@ LAYERS = [
     {"schema"},
     {"pairs", "id_tables"},
     {"migrations"},
+    {"csv_types", "json_columns"},
     {"transaction", "label_tables", "store", "tables", "connection", "download", "sources", "registry"},
     {"fleet", "live_reference"},
     {"counting", "ageing"},
