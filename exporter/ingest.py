@@ -24,6 +24,7 @@ from exporter.errors import UnavailableError
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
 from exporter.identity import id_hashes, payload_hashes
 from exporter.label_samples import label_texts
+from exporter.limits import MAX_NAME_LENGTH
 from exporter.reference import Reference
 from exporter.samples import Batch, decode_predictions
 from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
@@ -296,7 +297,7 @@ def count_spooled(spooled: SpooledRequest, binning: Binning, now: float, setting
 def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:
     """The columns of a batch that the reference does not have, so many that a person gets the idea."""
     unknown = batch.features.keys() - reference.feature_names
-    return frozenset(sorted(unknown)[:MAX_UNKNOWN_COLUMNS])
+    return frozenset(name[:MAX_NAME_LENGTH] for name in sorted(unknown)[:MAX_UNKNOWN_COLUMNS])
 
 
 def _scatter(times: Floats, rows: Ints, length: int) -> Floats:

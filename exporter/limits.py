@@ -10,6 +10,7 @@ from exporter.config import Settings
 from exporter.errors import MalformedError, TooLargeError
 
 MAX_NAME_LENGTH = 256
+MAX_COLUMNS = 10_000  # of a reference and of a request; a column takes some kilobytes, whatever is in it
 MAX_VALUES = 5_000_000  # rows x columns
 # What a body may unpack to, as a multiple of the largest body: Parquet packs the same rows tighter than JSON.
 MAX_EXPANSION = 8
@@ -31,20 +32,21 @@ def check_rows(rows: int, settings: Settings, where: str = "") -> None:
 def check_columns(names: Collection[str], rows: int, settings: Settings, where: str) -> None:
     """Check the names of the features, before anything is made of their values.
 
+    More columns than are monitored, and names that are too long to be, are the business of the reference:
+    who sends what it has is not refused.
+
     Raises:
-        MalformedError: none, too many, or one that cannot be shown.
+        MalformedError: none, too many, or one that is no text.
         TooLargeError: too many values.
     """
     if not names:
         raise MalformedError("rows without features cannot be monitored", where)
-    if len(names) > settings.max_columns:
-        raise MalformedError(f"{len(names)} columns, at most {settings.max_columns} are taken", where)
+    limit = max(MAX_COLUMNS, settings.max_columns)
+    if len(names) > limit:
+        raise MalformedError(f"{len(names)} columns, at most {limit} are taken", where)
     for name in names:
-        if not is_short_text(name):
-            detail = (
-                f"a column's name is a text of at most {MAX_NAME_LENGTH} characters, not {ascii(name)[:60]}"
-            )
-            raise MalformedError(detail, where)
+        if not _is_unicode(name):
+            raise MalformedError(f"a column's name is a text, not {ascii(name)[:60]}", where)
     if rows * len(names) > MAX_VALUES:
         detail = f"{rows} rows of {len(names)} columns, at most {MAX_VALUES} values are taken"
         raise TooLargeError(detail, where)
@@ -90,8 +92,13 @@ def check_keys(
 
 
 def is_short_text(name: object) -> TypeGuard[str]:
-    """Whether it can be shown as a name: JSON can escape half a surrogate pair, which is no character."""
-    if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH:
+    """Whether it can be shown as a name."""
+    return _is_unicode(name) and len(name) <= MAX_NAME_LENGTH
+
+
+def _is_unicode(name: object) -> TypeGuard[str]:
+    """Whether it is a text of characters: JSON can escape half a surrogate pair, which is none."""
+    if not isinstance(name, str):
         return False
     try:
         name.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,28 +22,37 @@ def live_reference(spooled: Sequence[SpooledRequest], rows: int, settings: Setti
 
     A column that is not all numbers, or all times, in every request is taken as text.
     """
-    parts: list[dict[str, Values]] = []
+    features: list[dict[str, Values]] = []
+    own: list[dict[str, Values]] = []
     wanted = rows
     for request in spooled:
         batch = decode_predictions(request.body, request.content_type, request.query, settings)
-        columns = {**batch.features, "prediction": batch.prediction}
-        if batch.score is not None:
-            columns["score"] = batch.score
         chosen = request.row_numbers[:wanted]
-        part = {name: take_rows(values, chosen) for name, values in columns.items()}
-        part["timestamp"] = Times(request.times[:wanted])
-        parts.append(part)
+        features.append({name: take_rows(values, chosen) for name, values in batch.features.items()})
+        own.append(
+            {"prediction": take_rows(batch.prediction, chosen), "timestamp": Times(request.times[:wanted])}
+        )
+        if batch.score is not None:
+            own[-1]["score"] = take_rows(batch.score, chosen)
         wanted -= len(chosen)
         if not wanted:
             break
+    inputs = dict.fromkeys((name for part in features for name in part), "")
+    roles = dict.fromkeys(role for part in own for role in part)
+    named: dict[str, Any] = {role: role if role not in inputs else f"the row's {role}" for role in roles}
+    parts = [
+        columns | {named[role]: values for role, values in of_row.items()}
+        for columns, of_row in zip(features, own, strict=True)
+    ]
+    lengths = [len(of_row["timestamp"]) for of_row in own]
     table = pa.table(
         {
-            name: _join([part.get(name, np.full(len(part["timestamp"]), np.nan)) for part in parts])
-            for name in dict.fromkeys(name for part in parts for name in part)
+            name: _join([p.get(name, np.full(n, np.nan)) for p, n in zip(parts, lengths, strict=True)])
+            for name in [*inputs, *named.values()]
         }
     )
     note = f"built from the first {table.num_rows} live rows: what was wrong with them is taken as normal"
-    return ReferenceData(table, source="live", split="live", notes=(note,))
+    return ReferenceData(table, source="live", split="live", notes=(note,), inputs=inputs, **named)
 
 
 def _join(parts: list[Values]) -> pa.Array:

@@ -193,7 +193,7 @@ class ReferenceLoader:
         rows = self._settings.reference_live_rows
         with self._memory:
             data = live_reference(self._store.load_spooled(version.key), rows, self._settings)
-            said = version.facts.config.reference_fields() | {"split": data.split}
+            said = version.facts.config.reference_fields() | {"split": data.split} | data.named
             reference = self._build(replace(data, **said))
         self._activate(version, reference)
 

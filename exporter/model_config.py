@@ -127,7 +127,8 @@ class Minimums(_Section):
 class ModelConfig(_Section):
     """All that may be said about one model. What is None or empty is found out, or left to its default.
 
-    `positive_class` is the text as it was written, for `match_class`. `reference_uri` comes from the file
+    `positive_class` is the text as it was written, for `match_class`. `target`, `prediction`, `score` and
+    `timestamp` are columns of the reference, see `choose_roles`. `reference_uri` comes from the file
     alone and may be a path of this machine. `maturation` is in seconds: how long to wait for a prediction's
     label.
     """
@@ -135,6 +136,9 @@ class ModelConfig(_Section):
     task: Task | None = None
     target: Name | None = None
     positive_class: Name | None = None
+    prediction: Name | None = None
+    score: Name | None = None
+    timestamp: Name | None = None
     reference_uri: Location | None = None
     reference_split: Split | None = None
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -154,6 +158,9 @@ class ModelConfig(_Section):
             "target": self.target,
             "split": self.reference_split,
             "positive_class": self.positive_class,
+            "prediction": self.prediction,
+            "score": self.score,
+            "timestamp": self.timestamp,
             "columns": self.columns,
             "segments": self.segments,
         }

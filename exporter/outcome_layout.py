@@ -166,6 +166,23 @@ def outcome_layout(reference: Reference) -> OutcomeLayout | None:
     )
 
 
+def why_no_quality(reference: Reference) -> str:
+    """Why a reference with labels, or with predictions, has no layout; empty where it has one.
+
+    Without both there is nothing to say: nobody expects quality of features.
+    """
+    prediction = next((c for c in reference.columns if c.role == "prediction"), None)
+    if prediction is None:
+        return "no quality: the reference has labels, but no predictions" if reference.labels else ""
+    if reference.task == "binary" and len(reference.classes) < 2:
+        known = ", ".join(reference.classes) or "none"
+        return (
+            f"no quality: of the two classes the reference knows one ({known}); rows of both, or "
+            "monitoring.positive_class, would tell the other"
+        )
+    return ""
+
+
 def _within_unit(score: Column) -> bool:
     slack = 1e-6  # a column's range is a little wider than its values
     return not len(score.edges) or bool(score.edges[0] >= -slack and score.edges[-1] <= 1 + slack)

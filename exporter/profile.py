@@ -14,6 +14,7 @@ from exporter.baselines import TRAINING_SPLITS
 from exporter.binning import Binned, bin_columns, canonical_texts, category_cells
 from exporter.chunks import cut
 from exporter.column_profile import category_counts, profile_column, without_rare
+from exporter.column_roles import Roles, choose_roles, doubt_score
 from exporter.columns import (
     Texts,
     Times,
@@ -27,21 +28,28 @@ from exporter.columns import (
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.labelled_rows import class_scores, mean_scores
+from exporter.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.model_config import Columns
-from exporter.outcome_layout import choose_classes, outcome_layout, with_classes
+from exporter.outcome_layout import choose_classes, outcome_layout, why_no_quality, with_classes
 from exporter.outcomes import fold_outcomes
 from exporter.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
 from exporter.quality_variation import estimate_variation, quality_variation
 from exporter.reference import ClassOrder, Column, Kind, Reference, Role, Segment, Variation, segment_name
-from exporter.scores import has_class_scores, scores_from_arrow, single_scores
+from exporter.scores import (
+    MAX_CLASSES,
+    count_class_scores,
+    has_class_scores,
+    scores_from_arrow,
+    single_scores,
+)
+from exporter.texts import listed
 
-MAX_CLASSES = 20
 MAX_SEGMENTS_PER_COLUMN = 10
 MAX_SEGMENTS_PER_VERSION = 30
 TASKS = ("binary", "multiclass", "regression")
-# In samples these columns are the row's own, so a feature of the same name would always be missing.
-ROW_FIELDS = ("id", "latency_seconds")
+MAX_LISTED = 300  # names in a note
+MIN_SECONDS = 1e8  # 1973: who writes less counts from something else than the epoch
 MAX_SECONDS = 1e11  # the year 5138; what is beyond is in milliseconds or finer
 SLICE_VALUES = 2_000_000  # binned at once: a large reference would take several times its size otherwise
 MAX_CHUNK_CELLS = 4_000_000
@@ -51,9 +59,11 @@ MAX_CHUNK_CELLS = 4_000_000
 class ReferenceData:
     """A reference as it was found: the table, and what its owner says of it.
 
-    `task`, `target` and `positive_class` may be empty: the task is then inferred, a column named `label` or
-    `target` is taken as the target, and the positive class is found as `with_classes` says. `columns` says
-    which features are looked at, `segments` which of them slice the rows.
+    `task` and `positive_class` may be empty: the task is then inferred, and the positive class is found as
+    `with_classes` says. `target`, `prediction`, `score` and `timestamp` name columns; where they are empty,
+    `choose_roles` says which those are. `inputs` are the model's inputs by its signature, with their types,
+    empty where it has none. `columns` says which features are looked at, `segments` which of them slice the
+    rows.
     """
 
     table: pa.Table
@@ -65,13 +75,23 @@ class ReferenceData:
     positive_class: str = ""
     columns: Columns = field(default_factory=Columns)
     segments: tuple[str, ...] = ()
+    prediction: str = ""
+    score: str = ""
+    timestamp: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Columns that the owner named, by role."""
+        names = {role: getattr(self, role) for role in ("prediction", "score", "timestamp", "target")}
+        return {role: name for role, name in names.items() if name}
 
 
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
     """Profile reference data.
 
-    Columns `prediction`, `score` and `timestamp` have their meaning, ids are left out, all others but the
-    target are features, of which `max_columns` are taken. Where there is a target, it is profiled by itself,
+    Predictions, scores, times and the target are the columns that `choose_roles` says, ids are left out, all
+    others are features, of which `max_columns` are taken. Where there is a target, it is profiled by itself,
     and so is what it says of the predictions.
 
     Raises:
@@ -80,37 +100,46 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     table = data.table
     if table.num_rows == 0:
         raise ReferenceInvalidError("the reference has no rows")
-    notes = list(data.notes)
-    target = data.target or next((name for name in ("label", "target") if name in table.column_names), "")
-    if target and target not in table.column_names:
-        notes.append(f"the reference has no column {target}, its target: it promises no quality")
-    timestamps = _timestamps(table, notes)
-    names = [name for name in table.column_names if name not in ("timestamp", target, *ROW_FIELDS)]
-    raw = {name: _read(table, name) for name in ("prediction", "score") if name in names}
-    notes += [
-        f"column {name} is no feature: in samples it is the row's own"
-        for name in ROW_FIELDS
-        if name in table.column_names
-    ]
+    roles = choose_roles(table.column_names, data.named, data.inputs)
+    notes = [*data.notes, *roles.notes]
+    timestamps = _timestamps(table, roles, notes)
+    raw = {
+        role: _read(table, name, role)
+        for role, name in (("prediction", roles.prediction), ("score", roles.score))
+        if name
+    }
+    doubted = "score" in raw and "score" not in roles.certain
+    if doubted and (doubt := doubt_score(raw["score"], raw.get("prediction"))):
+        del raw["score"]
+        notes.append(
+            f"column {roles.score} is not monitored, for it may be a feature or the model's score: "
+            f"{doubt}; the model's signature or monitoring.score would tell"
+        )
+        roles = replace(roles, score="", ignored=roles.ignored | {roles.score})
     if data.task and data.task not in TASKS:
         notes.append(f"task {data.task!r} is none of {', '.join(TASKS)}: inferred")
-    task = data.task if data.task in TASKS else _infer_task(raw.get("prediction"))
-    labels = _read(table, target) if target in table.column_names else None
-    order = _class_order(table, target) if task in ("binary", "multiclass") else ""
     scores = raw.get("score")
+    task = data.task if data.task in TASKS else _infer_task(raw.get("prediction"), scores)
+    labels = _read(table, roles.target, "label") if roles.target else None
+    order = _class_order(table, roles) if task in ("binary", "multiclass") else ""
     if isinstance(scores, list) and has_class_scores(scores) and "prediction" in raw:
         single = _single_scores(scores, raw["prediction"], labels, task, order, data.positive_class)
         raw["score"], _ = read_numbers(single)
     columns: list[Column] = []
     values: dict[tuple[str, str], Values] = {}
     features = 0
-    left_out = []
-    for name in names:  # one after the other, and what is not monitored is let go
-        role: Role = "prediction" if name == "prediction" else "score" if name == "score" else "feature"
+    left_out, beyond, unnameable = [], [], []
+    for name in table.column_names:  # one after the other, and what is not monitored is let go
+        role = roles.role_of(name)
+        if role is None:
+            continue
         if role == "feature" and not data.columns.select(name):
             left_out.append(name)
             continue
-        column_values = raw[name] if name in raw else _read(table, name)
+        if role == "feature" and not is_short_text(name):
+            unnameable.append(f"{name[:60]}…")
+            continue
+        column_values = raw[role] if role in raw else _read(table, name, role)
         arrow_type = table.schema.field(name).type
         kind = _kind(arrow_type, column_values, role, task)
         if kind is None:
@@ -119,8 +148,11 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         if role == "feature":
             features += 1
             if features > max_columns:
+                beyond.append(name)
                 continue
-        columns.append(profile_column(name, role, kind, column_values, timestamps))
+        columns.append(
+            profile_column(name if role == "feature" else role, role, kind, column_values, timestamps)
+        )
         if role == "feature":
             values[role, name] = without_rare(columns[-1], column_values)
         else:
@@ -128,9 +160,17 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     if left_out:
         notes.append(f"left out on demand: {', '.join(left_out)}")
     if not features:
-        raise ReferenceInvalidError("the reference has no feature columns")
-    if features > max_columns:
-        notes.append(f"{features - max_columns} columns are left out: at most {max_columns} are monitored")
+        raise ReferenceInvalidError("; ".join(["the reference has no feature columns", *notes]))
+    if unnameable:
+        notes.append(
+            f"left out, for their names are longer than {MAX_NAME_LENGTH} characters: "
+            f"{listed(unnameable, MAX_LISTED)}"
+        )
+    if beyond:
+        notes.append(
+            f"left out, for at most {max_columns} columns are monitored (EXPORTER_MAX_COLUMNS): "
+            f"{listed(beyond, MAX_LISTED)}"
+        )
     reference = Reference(
         columns=tuple(columns),
         counts=np.zeros(1, np.int64),
@@ -139,14 +179,17 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         task=task,
         source=data.source,
         split=data.split,
-        target=target,
+        target=data.target or roles.target,
         notes=tuple(notes),
         class_order=order,
+        named={role: name for role, name in data.named.items() if role != "target"},
     )
     counted = _count(reference, values, timestamps, windows)
     with_profile = counted if labels is None else _with_labels(counted, labels, timestamps, windows)
     outputs = Outputs(raw.get("prediction"), scores, labels)
     whole = _with_classes(with_profile, outputs, data.positive_class)
+    if missing := why_no_quality(whole):
+        whole = replace(whole, notes=(*whole.notes, missing))
     chosen, more = _choose_segments(whole, data.segments)
     found = []
     for segment in chosen:
@@ -210,15 +253,16 @@ def _slice(
 # -- reading ------------------------------------------------------------------------------------------------
 
 
-def _read(table: pa.Table, name: str) -> Values:
-    return (scores_from_arrow if name == "score" else from_arrow)(table.column(name), as_arrow=True)
+def _read(table: pa.Table, name: str, role: str) -> Values:
+    return (scores_from_arrow if role == "score" else from_arrow)(table.column(name), as_arrow=True)
 
 
-def _timestamps(table: pa.Table, notes: list[str]) -> Floats | None:
-    """(rows,) seconds since the epoch, or None where the reference has no usable `timestamp`."""
-    if "timestamp" not in table.column_names:
+def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | None:
+    """(rows,) seconds since the epoch, or None where the reference has no usable times."""
+    name = roles.timestamp
+    if not name:
         return None
-    moments = read_times(_read(table, "timestamp"))
+    moments = read_times(_read(table, name, "timestamp"))
     problem = ""
     if len(moments.wrong):
         problem = "holds no times"
@@ -227,23 +271,31 @@ def _timestamps(table: pa.Table, notes: list[str]) -> Floats | None:
     elif np.abs(moments.seconds).max() > MAX_SECONDS:
         problem = "is not in seconds"
     if problem:
-        notes.append(f"column timestamp {problem}: no natural variation, verdicts are provisional")
-        return None
-    return moments.seconds
+        notes.append(f"column {name} {problem}: no natural variation, verdicts are provisional")
+    elif "timestamp" not in roles.certain and moments.seconds.max() < MIN_SECONDS:
+        problem = (
+            f"column {name} is not monitored, for it may be a feature or the row's time: its times are those "
+            "of the years about 1970; the model's signature or monitoring.timestamp would tell"
+        )
+        notes.append(problem)
+    return None if problem else moments.seconds
 
 
-def _infer_task(prediction: Values | None) -> str:
-    """One of `TASKS` from the predictions; empty where there are none."""
+def _infer_task(prediction: Values | None, scores: Values | None) -> str:
+    """One of `TASKS` from the predictions and what is said of classes; empty where nothing is predicted."""
     if prediction is None or isinstance(prediction, Times):
         return ""
     if isinstance(prediction, np.ndarray):
         known = prediction[~np.isnan(prediction)]
         classes = len(np.unique(known))
-        if classes > MAX_CLASSES or (known != np.floor(known)).any():
+        whole = (known == np.floor(known)).all()
+        if not (whole and (classes <= MAX_CLASSES or has_class_scores(scores))):
             return "regression"
     else:
         classes = int(np.count_nonzero(category_counts(prediction)[1]))
-    return "binary" if classes <= 2 else "multiclass"
+    if not classes:  # nothing, or several outputs in one
+        return ""
+    return "binary" if max(classes, count_class_scores(scores)) <= 2 else "multiclass"
 
 
 def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kind | None:
@@ -261,10 +313,10 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
     return "number"
 
 
-def _class_order(table: pa.Table, target: str) -> ClassOrder:
+def _class_order(table: pa.Table, roles: Roles) -> ClassOrder:
     """How the classes are sorted: by the type of what is predicted, or of the labels without that."""
-    for name in ("prediction", target):
-        kind = table.schema.field(name).type if name in table.column_names else pa.null()
+    for name in (roles.prediction, roles.target):
+        kind = table.schema.field(name).type if name else pa.null()
         if not pa.types.is_null(kind):
             kind = kind.value_type if pa.types.is_dictionary(kind) else kind
             return "text" if is_text(kind) else "number"

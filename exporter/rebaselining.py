@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from exporter.column_roles import USUAL_NAMES
 from exporter.config import Settings, Window
 from exporter.errors import MalformedError, ReferenceInvalidError, StoreError, UnavailableError
 from exporter.fleet import Status, Version
@@ -83,8 +85,14 @@ class Rebaseliner:
             data = ReferenceData(table, "file", notes=tuple(notes))
             if version.binning is not None:
                 before = version.binning.reference
+                named: dict[str, Any] = before.named
                 data = replace(
-                    data, task=before.task, target=before.target, positive_class=before.positive_class
+                    data,
+                    task=before.task,
+                    target=before.target,
+                    positive_class=before.positive_class,
+                    inputs=dict.fromkeys(before.feature_names & USUAL_NAMES, ""),
+                    **named,
                 )
             data = replace(data, **version.facts.config.reference_fields())
             reference = build_reference(data, self._settings.windows, self._settings.max_columns)

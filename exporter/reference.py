@@ -201,6 +201,7 @@ class Reference:
     `labels` is the profile of the target, whose one column is no column of this one, since samples do not
     bring it; `outcomes` is what `Outcomes.encode` wrote of the reference's own predictions and labels. Both
     are empty where the reference has none. `segments` are the slices that are looked at by themselves.
+    `named` are the columns that were the row's own because the owner said so, by role.
     """
 
     columns: tuple[Column, ...]
@@ -221,6 +222,7 @@ class Reference:
     quality_variation: dict[int, dict[str, float]] = field(default_factory=dict)
     estimate_variation: dict[int, dict[str, float]] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
+    named: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def offsets(self) -> Ints:
@@ -316,6 +318,7 @@ class Reference:
                 }
                 for segment in self.segments
             ],
+            "named": self.named,
         }
         # What is empty is left out: the digest of a reference without labels says nothing of labels.
         return state | {name: value for name, value in of_labels.items() if value}
@@ -376,6 +379,7 @@ def _restore(state: dict[str, Any], whole: Reference | None = None) -> Reference
         outcomes=bytes.fromhex(state.get("outcomes", "")),
         quality_variation=_by_seconds(state.get("quality_variation", {})),
         estimate_variation=_by_seconds(state.get("estimate_variation", {})),
+        named=state.get("named", {}),
     )
     segments = [
         Segment(**{**segment, "reference": _restore(segment["reference"], restored)})

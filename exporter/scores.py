@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from exporter.columns import OPAQUE, Values, from_arrow, from_python
 from exporter.limits import MAX_NAME_LENGTH, is_short_text
 
-MAX_CLASSES = 30
+MAX_CLASSES = 30  # of a classification, however it is told
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,13 @@ def _is_number(kind: pa.DataType) -> bool:
 def has_class_scores(values: Values | None) -> bool:
     """Whether any row has scores of several classes."""
     return isinstance(values, list) and any(isinstance(value, ClassScores) for value in values)
+
+
+def count_class_scores(values: Values | None) -> int:
+    """The most classes that a row has scores of, 0 where no row has scores of several."""
+    if not isinstance(values, list):
+        return 0
+    return max((len(value.values) for value in values if isinstance(value, ClassScores)), default=0)
 
 
 def single_scores(values: Sequence[object], wanted: Iterable[str | None], classes: tuple[str, ...]) -> Values:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -59,6 +59,9 @@ SETTINGS = {
     "task": "task",
     "split": "reference_split",
     "positive_class": "positive_class",
+    "prediction": "prediction",
+    "score": "score",
+    "timestamp": "timestamp",
 }
 
 
@@ -109,8 +112,9 @@ def load_reference(
             try:
                 path = _find(mlflow, place, held)
                 if path is not None:
+                    said, inputs = _mlmodel(mlflow, f"{root}/MLmodel")
                     held.enter_context(memory)
-                    table, notes = read_table(path, max_rows)
+                    table, notes = read_table(path, max_rows, inputs)
             except ReferenceInvalidError as error:
                 if place.guessed:
                     looked_at.append(f"{place.name} ({error})")
@@ -119,8 +123,8 @@ def load_reference(
             if path is None:
                 looked_at.append(place.name)
                 continue
-            said = {**place.assumed, **_metadata(mlflow, f"{root}/MLmodel"), **config.reference_fields()}
-            yield ReferenceData(table=table, source=place.source, notes=tuple(notes), **said)
+            fields = {**place.assumed, **said, **config.reference_fields()}
+            yield ReferenceData(table=table, source=place.source, notes=tuple(notes), inputs=inputs, **fields)
             return
     without = "" if version.run_id else " (the version has no source run)"
     raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}{without}")
@@ -254,27 +258,50 @@ class _YamlLoader(yaml.SafeLoader):
         pass
 
 
-def _metadata(mlflow: Connection, uri: str) -> dict[str, str]:
-    """What a model's `log_model(metadata={"monitoring": ...})` said, by field of `ReferenceData`."""
+def _mlmodel(mlflow: Connection, uri: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What a model says of its reference and of its inputs.
+
+    Returns:
+        What `log_model(metadata={"monitoring": ...})` said, by field of `ReferenceData`; and the types of the
+        inputs by name, empty where the model has no signature, or one without names.
+    """
     file = mlflow.find_file(uri)
     if file is None or (file.size_bytes or 0) > MAX_MLMODEL_BYTES:
-        return {}
+        return {}, {}
     with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
         text = mlflow.download(file, Path(directory)).read_bytes()
     try:
-        metadata = yaml.load(text, _YamlLoader)["metadata"]["monitoring"]  # noqa: S506 - a safe one
-    except (KeyError, TypeError):
-        return {}
+        document = yaml.load(text, _YamlLoader)  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         raise ReferenceInvalidError(f"the model's MLmodel cannot be read: {first_line(error)}") from error
-    if not isinstance(metadata, dict):
-        return {}
+    metadata = _inside(document, "metadata", "monitoring")
     said = {field: metadata.get(name) for field, name in SETTINGS.items()}
     # Only scalars: a list may hold another many times over, and that yet another.
-    return {
+    known = {
         field: str(value)
         for field, value in said.items()
         if isinstance(value, str | int | float) and value != ""
+    }
+    return known, _inputs(_inside(document, "signature").get("inputs"))
+
+
+def _inside(document: object, *keys: str) -> dict[str, Any]:
+    """A mapping within mappings, empty where there is none."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
+
+
+def _inputs(text: object) -> dict[str, str]:
+    """Types by name from a signature's inputs, which are JSON."""
+    try:
+        columns = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return {}
+    if not isinstance(columns, list) or not all(isinstance(column, dict) for column in columns):
+        return {}
+    return {
+        column["name"]: str(column.get("type")) for column in columns if isinstance(column.get("name"), str)
     }
 
 

@@ -24,13 +24,13 @@ from exporter.columns import decimal_numbers, is_text
 from exporter.csv_types import CsvTypes
 from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.json_columns import OddColumnError, json_columns, to_arrow, utf8
+from exporter.limits import MAX_COLUMNS
 from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
 
 # Parquet is read column by column, CSV block by block; JSON is in memory as objects.
 MAX_BYTES = {".parquet": 512 * 2**20, ".csv": 128 * 2**20, ".json": 32 * 2**20, ".jsonl": 32 * 2**20}
 MAX_CELLS = 10_000_000  # rows x columns: 80 MB of numbers, twice that while they are read
 CELLS_OF_NESTED_SCORES = 50  # each row's become an object
-MAX_COLUMNS = 10_000  # a column takes some kilobytes, whatever is in it
 MAX_PARQUET_ROWS = 10**9 - 1  # numpy's limit for a hypergeometric draw
 # Of Parquet, the column that is read, and what is kept of all; with its profile a file takes thrice that.
 MAX_UNPACKED_BYTES = 96 * 2**20

@@ -30,7 +30,7 @@ LAYERS = [
         "outcomes",
         "column_profile",
     },
-    {"comparison"},
+    {"comparison", "column_roles"},
     {"change", "data_quality"},
     {"evaluation", "recent_reference", "segments"},
     {"figures"},

@@ -149,3 +149,19 @@ def test_live_rows_that_look_like_the_reference_fall_into_its_bins() -> None:
     assert [column.kind for column in reference.columns] == ["number", "category", "category"]
     assert reference.rows == 2000
     assert reference.provisional  # half an hour of traffic
+
+
+def test_features_with_the_names_of_the_rows_own_stay_features() -> None:
+    features: dict[str, list[Any]] = {
+        "age": [41, 27, 18, 33],
+        "score": [640, 580, 600, 610],
+        "prediction": [0.5, 1.5, 2.5, 3.5],
+        "timestamp": [5, 6, 7, 8],
+        "label": [3, 4, 5, 6],
+        "id": [1, 2, 1, 2],
+    }
+    reference = build(live_reference([spool_columns(features, score=[0.1, 0.2, 0.3, 0.4])], 4, SETTINGS))
+
+    assert {column.name for column in reference.columns if column.role == "feature"} == features.keys()
+    assert {column.role for column in reference.columns} == {"feature", "prediction", "score"}
+    assert reference.target == ""

@@ -13,6 +13,7 @@ import pytest
 
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
+from exporter.outcome_layout import outcome_layout
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Column, Reference
 
@@ -20,6 +21,7 @@ HOUR, DAY, WEEK = Window(3600, "1h"), Window(86400, "24h"), Window(604800, "7d")
 ROWS = 3000
 DRAW = np.random.default_rng(0)
 AGES = DRAW.normal(40, 10, ROWS)
+START = 1_700_000_000
 
 
 def build(columns: dict[str, Any], max_columns: int = 100, **data: Any) -> Reference:
@@ -109,7 +111,8 @@ def test_too_many_columns_are_left_out_but_never_the_prediction() -> None:
     reference = build({**features, "prediction": [0, 1], "score": [0.5, 0.6]}, max_columns=4)
 
     assert [column.name for column in reference.columns] == ["x0", "x1", "x2", "x3", "prediction", "score"]
-    assert "2 columns are left out: at most 4 are monitored" in reference.notes
+    note = "left out, for at most 4 columns are monitored (EXPORTER_MAX_COLUMNS): x4, x5"
+    assert note in reference.notes
 
 
 def test_an_all_null_column_is_shown_and_not_judged() -> None:
@@ -182,18 +185,22 @@ def test_a_data_frame_as_pandas_writes_it_is_a_reference() -> None:
         (["yes"] * 20, "binary"),
         ([0.0, 1.0, None, 2.0] * 5, "multiclass"),
         (["a", "b", "c", None] * 5, "multiclass"),
-        (list(range(20)), "multiclass"),
-        (list(range(21)), "regression"),
+        (list(range(30)), "multiclass"),
+        (list(range(31)), "regression"),
         ([0.5, 1.0] * 10, "regression"),
         ([0.1 * k for k in range(20)], "regression"),
         ([2**60 + k for k in range(20)], "multiclass"),
+        (pa.nulls(20, pa.float64()), ""),
+        ([[0.1, 0.9]] * 20, ""),
     ],
 )
 def test_the_task_is_inferred_from_the_predictions(prediction: list[Any], task: str) -> None:
     reference = build({"age": [1.0] * len(prediction), "prediction": prediction})
 
     assert reference.task == task
-    assert named(reference)["prediction"].kind == ("number" if task == "regression" else "category")
+    assert task == "" or named(reference)["prediction"].kind == (
+        "number" if task == "regression" else "category"
+    )
 
 
 def test_without_predictions_there_is_no_task() -> None:
@@ -218,9 +225,140 @@ def test_the_target_is_no_feature() -> None:
     assert "target" not in named(build({**columns, "target": [1, 0]}))
 
 
-# -- time ---------------------------------------------------------------------------------------------------
+def test_scores_of_classes_say_that_it_is_a_classification() -> None:
+    """25 integer classes: without the scores they could be counts of something."""
+    classes = np.arange(ROWS) % 25
+    scores = np.full((ROWS, 25), 0.01)
+    scores[np.arange(ROWS), classes] = 0.76
+    reference = build(
+        {"age": AGES, "prediction": classes, "score": scores.tolist(), "label": (classes + 1) % 25}
+    )
 
-START = 1_700_000_000
+    assert (reference.task, len(reference.classes)) == ("multiclass", 25)
+    assert outcome_layout(reference) is not None
+    two_of_three = {"prediction": [0, 1] * 10, "score": [[0.5, 0.3, 0.2]] * 20}
+    assert build({"age": [1.0] * 20, **two_of_three}).task == "multiclass"
+    forty = {"prediction": np.arange(4000) % 40, "score": [[0.5, 0.5]] * 4000}
+    assert build({"age": [1.0] * 4000, **forty}).task == "multiclass"
+
+
+def test_a_model_of_several_outputs_is_not_called_binary() -> None:
+    for prediction in ([[0.1, 0.9]] * ROWS, [{"a": 1, "b": 2}] * ROWS):
+        reference = build({"age": AGES, "prediction": prediction})
+        assert reference.task == ""
+        assert any(note.startswith("column prediction is not monitored") for note in reference.notes)
+
+
+def test_why_there_is_no_quality_is_said() -> None:
+    one = build({"age": AGES, "prediction": ["ham"] * ROWS, "label": ["ham"] * ROWS})
+    assert any(note.startswith("no quality: of the two classes") and "(ham)" in note for note in one.notes)
+    told = build({"age": AGES, "prediction": ["ham"] * ROWS, "label": ["ham"] * ROWS}, positive_class="spam")
+    assert told.classes == ("ham", "spam")
+    assert told.notes == ()
+    assert build({"age": AGES, "prediction": [0] * ROWS, "label": [0] * ROWS}).notes == ()
+
+
+def test_names_that_are_too_long_are_left_out_and_named() -> None:
+    reference = build({"age": AGES, "x" * 257: AGES})
+
+    assert [column.name for column in reference.columns] == ["age"]
+    assert reference.notes == (f"left out, for their names are longer than 256 characters: {'x' * 60}…",)
+
+
+# -- what is the row's own ----------------------------------------------------------------------------------
+
+CREDIT = DRAW.normal(600, 80, ROWS)
+PREDICTED = (AGES > 40).astype(int)
+
+
+def roles(reference: Reference) -> dict[str, str]:
+    return {f"{column.name} ({column.role})": column.kind for column in reference.columns}
+
+
+def test_what_the_signature_has_among_the_inputs_is_a_feature() -> None:
+    columns = {
+        "age": AGES, "score": CREDIT, "prediction": AGES, "timestamp": START + np.arange(ROWS) * 3600,
+        "id": np.arange(ROWS) % 7, "label": AGES, "target": PREDICTED,
+    }  # fmt: skip
+    inputs = dict.fromkeys(["age", "score", "prediction", "timestamp", "id", "label"], "double")
+    reference = build(columns, inputs=inputs)
+
+    assert {column.role for column in reference.columns} == {"feature"}
+    assert {column.name for column in reference.columns} == inputs.keys()
+    assert (reference.target, reference.provisional) == ("target", True)
+    note = "column score is a feature, by the model's signature: monitoring.score names the row's own score, "
+    assert any(found.startswith(note) for found in reference.notes)
+
+
+def test_the_rows_own_can_be_named() -> None:
+    columns = {
+        "age": AGES, "score": CREDIT, "prediction": AGES, "timestamp": AGES,
+        "p1": DRAW.random(ROWS), "answer": PREDICTED, "at": START + np.arange(ROWS) * 3600,
+    }  # fmt: skip
+    reference = build(columns, score="p1", prediction="answer", timestamp="at")
+
+    assert roles(reference) == {
+        "age (feature)": "number",
+        "score (feature)": "number",
+        "prediction (feature)": "number",
+        "timestamp (feature)": "number",
+        "score (score)": "number",
+        "prediction (prediction)": "category",
+    }
+    assert reference.task == "binary"
+    assert not reference.provisional
+    assert reference.named == {"score": "p1", "prediction": "answer", "timestamp": "at"}
+
+
+def test_what_is_named_and_not_there_is_said_and_the_usual_name_is_a_feature() -> None:
+    reference = build({"age": AGES, "score": CREDIT}, score="p1")
+
+    assert roles(reference) == {"age (feature)": "number", "score (feature)": "number"}
+    assert reference.notes == ("the reference has no column p1, its score",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "doubt"),
+    [
+        ({"score": CREDIT}, "there are no predictions that it could be of"),
+        (
+            {"score": CREDIT, "prediction": PREDICTED},
+            "it is not from 0 to 1, and predictions do not follow it",
+        ),
+        ({"score": ["good", "bad"] * 1500, "prediction": PREDICTED}, "it holds no numbers"),
+    ],
+    ids=["no predictions", "a credit score", "texts"],
+)
+def test_in_doubt_a_score_has_a_note_and_no_verdict(columns: dict[str, Any], doubt: str) -> None:
+    reference = build({"age": AGES, **columns})
+
+    assert "score" not in named(reference)
+    assert reference.notes == (
+        "column score is not monitored, for it may be a feature or the model's score: "
+        f"{doubt}; the model's signature or monitoring.score would tell",
+    )
+    for certain in ({"inputs": {"age": "double"}}, {"score": "score"}):
+        assert named(build({"age": AGES, **columns}, **certain))["score"].role == "score"
+
+
+@pytest.mark.parametrize(
+    "scores", [DRAW.random(ROWS), 4 * (AGES - 40), 40 - AGES], ids=["shares", "margins", "less"]
+)
+def test_a_score_that_looks_like_one_needs_no_word(scores: Any) -> None:
+    reference = build({"age": AGES, "score": scores, "prediction": PREDICTED})
+
+    assert named(reference)["score"].role == "score"
+    assert reference.notes == ()
+
+
+def test_in_doubt_a_timestamp_has_a_note() -> None:
+    reference = build({"age": AGES, "timestamp": AGES})
+
+    assert reference.provisional
+    assert reference.notes[0].startswith("column timestamp is not monitored, for it may be a feature or")
+
+
+# -- time ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

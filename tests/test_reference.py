@@ -225,6 +225,8 @@ def changed(value: Any) -> Any:
         return value + b"x"
     if isinstance(value, tuple):
         return (*value, "x")
+    if isinstance(value, dict):
+        return {**value, "score": "x"}
     raise TypeError(type(value))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import exporter.tables
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
@@ -249,6 +250,57 @@ def test_metadata_that_merges_itself_is_not_read(registry: Registry, world: Worl
         load(registry, world.log_version(files))
 
 
+INPUTS = [
+    {"name": "zip", "type": "string", "required": True},
+    {"name": "score", "type": "double", "required": True},
+    {"name": "tags", "type": "array", "items": {"type": "string"}, "required": False},
+]
+
+
+def signed(inputs: object) -> bytes:
+    """An MLmodel with a signature as MLflow writes it."""
+    return yaml.safe_dump(
+        {"flavors": {}, "signature": {"inputs": json.dumps(inputs), "outputs": None}}
+    ).encode()
+
+
+def test_the_signature_tells_the_features(registry: Registry, world: World) -> None:
+    files = {"reference.parquet": reference("model"), "MLmodel": signed(INPUTS)}
+    assert load(registry, world.log_version(files)).inputs == {
+        "zip": "string",
+        "score": "double",
+        "tags": "array",
+    }
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 4]}}], {"zip": 1}, [1], "x", None],
+    ids=str,
+)
+def test_a_signature_without_names_tells_nothing(registry: Registry, world: World, inputs: object) -> None:
+    files = {"reference.parquet": reference("model"), "MLmodel": signed(inputs)}
+    assert load(registry, world.log_version(files)).inputs == {}
+
+
+def test_the_signature_tells_the_types_of_csv(
+    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
+) -> None:
+    file = web_server(Answer(200, b"zip,score\n12345,640\n54321,580\n"))
+    tags = {"monitoring.reference_uri": f"{file.uri}/reference.csv"}
+    data = load(registry, world.log_version({"MLmodel": signed(INPUTS)}, tags=tags))
+    assert data.table.to_pydict() == {"zip": ["12345", "54321"], "score": [640.0, 580.0]}
+    assert data.notes == ("text by the model's signature: zip",)
+
+
+def test_the_rows_own_columns_can_be_named(registry: Registry, world: World) -> None:
+    mlmodel = b"metadata: {monitoring: {score: p1, prediction: answer, timestamp: at}}"
+    files = {"reference.parquet": reference("model"), "MLmodel": mlmodel}
+    model = world.log_version(files, tags={"monitoring.score": "p2"})
+    data = load(registry, model, timestamp="moment")
+    assert (data.score, data.prediction, data.timestamp) == ("p2", "answer", "moment")
+
+
 def test_a_training_dataset_is_known_to_be_training_data(
     registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
 ) -> None:
@@ -276,12 +328,18 @@ def test_a_model_logged_with_mlflow(
             serialization_format="cloudpickle",
             pip_requirements=["scikit-learn"],
             registered_model_name="logged-with-mlflow",
+            signature=mlflow.models.ModelSignature(
+                mlflow.types.Schema(
+                    [mlflow.types.ColSpec("double", "x"), mlflow.types.ColSpec("string", "zip")]
+                )
+            ),
         )
         mlflow.log_table({"x": [1]}, "reference_table.json")
     mlflow.MlflowClient().set_registered_model_alias("logged-with-mlflow", "champion", "1")
     data = load(registry, "logged-with-mlflow")
     assert (data.source, data.target, data.task, data.split) == ("extra_files", "late", "binary", "test")
     assert data.table.to_pydict() == {"x": [1.5, 2.5], "late": [0, 1]}
+    assert data.inputs == {"x": "double", "zip": "string"}
 
 
 # -- what is broken -----------------------------------------------------------------------------------------

@@ -315,3 +315,121 @@ def test_rows_stay_together_in_columns_of_every_kind(
     for row in found.slice(found.num_rows - 500).to_pylist():
         text, category = texts[row["n"]].as_py(), f"c{row['n'] % 5}"
         assert list(row.values())[1:] == [text, *[category] * 3, [text], {"b": category}]
+
+
+# -- odd columns --------------------------------------------------------------------------------------------
+
+ODD: dict[str, list[Any]] = {
+    "booleans and numbers": [True, 0],
+    "a text and a number": ["a", 123],
+    "lists of mixed types": [[1, "a"], [2]],
+    "an integer from 2^63 on": [2**63, 1],
+    "half a surrogate pair": ["\ud800", "a"],
+    "objects that differ": [{"a": 1}, {"a": "x"}],
+}
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+@pytest.mark.parametrize("form", ["log_table", "rows", "columns", "lines"])
+def test_an_odd_column_of_json_is_named_and_the_others_are_read(tmp_path: Path, odd: str, form: str) -> None:
+    values = ODD[odd]
+    rows = [{"age": k, odd: value, "country": "DE"} for k, value in enumerate(values)]
+    contents: dict[str, Any] = {
+        "log_table": {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]},
+        "rows": rows,
+        "columns": {name: [row[name] for row in rows] for name in rows[0]},
+        "lines": "\n".join(json.dumps(row) for row in rows),
+    }
+    table, notes = read_table(write(tmp_path / "reference_table.json", contents[form]), 1000)
+
+    assert table.to_pylist() == [{"age": k, "country": "DE"} for k in range(len(values))]
+    (note,) = notes
+    assert note.startswith(f"column {odd} is not monitored: it ")
+
+
+def test_a_column_of_json_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
+    table, notes = read_table(write(tmp_path / "r.json", [{"age": 1, "\ud800": 2}]), 1000)
+
+    assert table.column_names == ["age"]
+    assert notes == [r"column \ud800 is not monitored: it has half a surrogate pair, which is no character"]
+
+
+@pytest.mark.parametrize("max_rows", [1000, 2])
+def test_a_column_of_csv_that_is_not_utf8_is_named_and_the_others_are_read(
+    tmp_path: Path, max_rows: int
+) -> None:
+    path = tmp_path / "r.csv"
+    path.write_bytes(b"city,age\nBern,1\nZ\xfcrich,2\nBasel,3\n")
+    table, notes = read_table(path, max_rows)
+
+    assert table.column_names == ["age"]
+    assert notes[-1] == "not monitored, for it is not UTF-8: city"
+
+
+# -- types of CSV -------------------------------------------------------------------------------------------
+
+GUESSED = (
+    "text, since a value has a leading zero, a plus or more digits than a float holds "
+    "(the model's signature would say what it is): x"
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["02116", "12345"], ["02116", "12345"]),
+        (["12345", "-007"], ["12345", "-007"]),
+        (["1.5", "00.5"], ["1.5", "00.5"]),
+        (["+491721", "30"], ["+491721", "30"]),
+        (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
+        (["9007199254740993", "0.5"], ["9007199254740993", "0.5"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("max_rows", [1000, 1])
+def test_csv_written_as_no_number_is_stays_text(
+    tmp_path: Path, values: list[str], expected: list[str], max_rows: int
+) -> None:
+    """Also where the value that tells is not among the rows that are taken."""
+    table, notes = read_table(
+        write(tmp_path / "r.csv", "x,n\n" + "".join(f"{v},1\n" for v in values)), max_rows
+    )
+
+    assert table.column("x").to_pylist() in (expected, [expected[0]], [expected[1]])
+    assert table.column("n").type == pa.int64()
+    assert notes[-1] == GUESSED
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["0", "10"],
+        ["0.5", "-0.25"],
+        ["1e-05", "0"],
+        ["9007199254740992", "-1"],
+        ["0.10000000000000000555", "7"],
+    ],
+    ids=str,
+)
+def test_csv_of_numbers_is_numbers(tmp_path: Path, values: list[str]) -> None:
+    table, notes = read_table(write(tmp_path / "r.csv", "x\n" + "\n".join(values) + "\n"), 1000)
+
+    assert table.column("x").to_pylist() == [float(value) for value in values]
+    assert notes == []
+
+
+def test_the_signature_says_what_the_columns_of_csv_are(tmp_path: Path) -> None:
+    inputs = {"zip": "string", "grade": "string", "code": "long", "ratio": "double", "other": "long"}
+    content = "zip,grade,code,ratio,other,free\n02116,1,007,+5,1,x\n12345,2,8,9007199254740993,n/a?,y\n"
+    table, notes = read_table(write(tmp_path / "r.csv", content), 1000, inputs)
+
+    assert table.to_pylist() == [
+        {"zip": "02116", "grade": "1", "code": 7, "ratio": 5.0, "other": "1", "free": "x"},
+        {"zip": "12345", "grade": "2", "code": 8, "ratio": 2.0**53, "other": "n/a?", "free": "y"},
+    ]
+    assert notes == [
+        "text by the model's signature: zip, grade",
+        "numbers by the model's signature, though some are written with a leading zero, a plus or more "
+        "digits than a float holds: code, ratio",
+        "column other has values that are no numbers, though the model's signature says long: it is text",
+    ]

@@ -1,0 +1,117 @@
+"""Which columns of reference data are the row's own, and which are features.
+
+The owner may name the row's own. Otherwise they have their usual names, unless the model's signature has a
+column of that name among its inputs: a credit score is a feature, though it is called `score`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from exporter.arrays import Bools, Floats
+from exporter.binning import canonical_texts
+from exporter.columns import Values, take_rows
+from exporter.reference import Role
+from exporter.scores import has_class_scores
+
+USUAL = {
+    "prediction": ("prediction",),
+    "score": ("score",),
+    "timestamp": ("timestamp",),
+    "target": ("label", "target"),
+}
+# In samples these columns are the row's own, so a feature of the same name would always be missing.
+ROW_FIELDS = ("id", "latency_seconds")
+MIN_ORDER = 0.95  # of two rows with other predictions, how often that with the higher score is of one class
+USUAL_NAMES = frozenset(name for names in USUAL.values() for name in names) | frozenset(ROW_FIELDS)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Names of columns by role, empty where there is none; what is neither here nor `ignored` is a feature.
+
+    `certain` has the roles whose column was named, or told from the signature.
+    """
+
+    prediction: str
+    score: str
+    timestamp: str
+    target: str
+    ignored: frozenset[str]
+    certain: frozenset[str]
+    notes: tuple[str, ...]
+
+    def role_of(self, name: str) -> Role | None:
+        """The role of a column, None for what is no column of samples."""
+        if name in self.ignored or name in (self.timestamp, self.target):
+            return None
+        return "prediction" if name == self.prediction else "score" if name == self.score else "feature"
+
+
+def choose_roles(columns: Sequence[str], named: Mapping[str, str], inputs: Collection[str]) -> Roles:
+    """The roles of a reference's columns.
+
+    Args:
+        columns: names of all of them.
+        named: names by role that the owner gave; empty where they did not.
+        inputs: the features by the model's signature, empty where there is none.
+    """
+    notes: list[str] = []
+    chosen: dict[str, str] = {}
+    certain = set()
+    for role, usual in USUAL.items():
+        name = named.get(role, "")
+        if name:
+            if name not in columns:
+                cost = ": it promises no quality" if role == "target" else ""
+                notes.append(f"the reference has no column {name}, its {role}{cost}")
+            certain.add(role)
+        else:
+            name = next((name for name in usual if name in columns and name not in inputs), "")
+            if inputs:
+                certain.add(role)
+            if taken := [name for name in usual if name in columns and name in inputs]:
+                notes.append(
+                    f"column {taken[0]} is a feature, by the model's signature: "
+                    f"monitoring.{role} names the row's own {role}, where there is one"
+                )
+        chosen[role] = name if name in columns else ""
+    ignored = {name for name in ROW_FIELDS if name in columns and name not in inputs}
+    notes += [
+        f"column {name} is no feature: in samples it is the row's own"
+        for name in ROW_FIELDS
+        if name in ignored
+    ]
+    return Roles(**chosen, ignored=frozenset(ignored), certain=frozenset(certain), notes=tuple(notes))
+
+
+def doubt_score(scores: Values, prediction: Values | None) -> str:
+    """Why a column with the usual name may be no score of the model; empty if it looks like one.
+
+    A feature that is taken for the score would be missing in every live row, and the score there unknown.
+    """
+    if prediction is None:
+        return "there are no predictions that it could be of"
+    if has_class_scores(scores):
+        return ""
+    if not isinstance(scores, np.ndarray):
+        return "it holds no numbers"
+    known = ~np.isnan(scores)
+    if ((scores[known] >= 0) & (scores[known] <= 1)).all() or _orders(scores[known], prediction, known):
+        return ""
+    return "it is not from 0 to 1, and predictions do not follow it"
+
+
+def _orders(scores: Floats, prediction: Values, known: Bools) -> bool:
+    """Whether one of two predicted classes is where scores are high."""
+    texts = canonical_texts(take_rows(prediction, np.flatnonzero(known)))
+    classes, group = np.unique(texts.codes, return_inverse=True)
+    if len(classes) != 2 or classes[0] < 0:
+        return False
+    rows, high = np.bincount(group), rankdata(scores)[group == 1].sum()
+    area = (high - rows[1] * (rows[1] + 1) / 2) / (rows[0] * rows[1])
+    return bool(max(area, 1 - area) >= MIN_ORDER)
