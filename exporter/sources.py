@@ -300,9 +300,8 @@ def _inputs(text: object) -> dict[str, str]:
         return {}
     if not isinstance(columns, list) or not all(isinstance(column, dict) for column in columns):
         return {}
-    return {
-        column["name"]: str(column.get("type")) for column in columns if isinstance(column.get("name"), str)
-    }
+    named = [column for column in columns if isinstance(column.get("name"), str | int)]
+    return {str(column["name"]): str(column.get("type")) for column in named}  # of an array they are numbers
 
 
 def _shown(uri: str) -> str:

@@ -765,7 +765,6 @@ def test_a_split_of_the_wrong_shape_is_refused_with_the_place(more: dict[str, An
         ({"dataframe_records": [[1], [2]]}, "dataframe_records[0]"),
         ({"dataframe_records": [{"x": 1}]}, "predictions"),
         ({"dataframe_records": [{}, {}]}, "dataframe_records[0]"),
-        ({"dataframe_records": [{"x": 1}, {"y" * 257: 1}]}, "dataframe_records[1]"),
         ({"instances": {"x": [1, 2]}}, "instances"),
         ({"instances": [1, 2]}, "instances[0]"),
         ({"instances": [{"x": 1}, 2]}, "instances[1]"),
@@ -938,7 +937,8 @@ def test_more_columns_than_are_monitored_and_long_names_are_taken(form: str) -> 
 
     body = encode(form, Predictions({name: [1] for name in names}, [1]))
 
-    assert decode(body, content_type=type_of(form), **QUERY).features.keys() == {*names}
+    query = QUERY if type_of(form) != JSON_TYPE else {}
+    assert decode(body, content_type=type_of(form), **query).features.keys() == {*names}
 
 
 def test_columns_in_different_rows_are_refused_before_they_become_a_table() -> None:
