@@ -19,6 +19,7 @@ import numpy.typing as npt
 from exporter.arrays import Floats, Ints
 from exporter.binning import Binned
 from exporter.config import Settings
+from exporter.decoding import decoding
 from exporter.errors import StoreError
 from exporter.reference import Reference
 
@@ -76,11 +77,12 @@ def decode_aggregate(data: bytes) -> Aggregate:
     """Read what `Aggregate.encode` wrote.
 
     Raises:
-        StoreError: broken, or written by another version of the codec.
+        StoreDamagedError: it is broken.
+        StoreError: another version of the codec wrote it.
     """
     if data[:1] != bytes([CODEC_VERSION]):
         raise StoreError(f"a stored aggregate has format {data[:1].hex()}, this is {CODEC_VERSION:02x}")
-    try:
+    with decoding("a stored aggregate"):
         body = memoryview(zlib.decompress(data[1:]))
         cells, columns, rows, latency_sum = _HEADER.unpack_from(body)
         width = _count_type(rows)
@@ -93,8 +95,6 @@ def decode_aggregate(data: bytes) -> Aggregate:
             latency=np.frombuffer(body[latency_start:], "<i8").reshape(len(LATENCY_BOUNDS) + 1).copy(),
             latency_sum=latency_sum,
         )
-    except (struct.error, zlib.error, ValueError) as error:
-        raise StoreError(f"a stored aggregate cannot be read: {error}") from error
 
 
 def fold(

@@ -440,6 +440,12 @@ CATALOG: tuple[Metric, ...] = (
         "gauge",
         "Configured limit of the durable store's size, in bytes.",
     ),
+    Metric(
+        "mlflow_exporter_store_errors_total",
+        "counter",
+        "Failures of the store, by reason: failed, damaged, missing, lost.",
+        ("reason",),
+    ),
     Metric("mlflow_exporter_series", "gauge", "Series of this page, before any filter."),
     Metric(
         "mlflow_exporter_dropped_series",

@@ -123,6 +123,7 @@ class Settings:
     max_future_seconds: float = 300.0
     prediction_retention_days: int = 30
     store_limit_bytes: int = 20 * 2**30
+    store_check: bool = True  # false: the pages of SQLite are not checked at the start
 
     @property
     def coarse_seconds(self) -> int:

@@ -4,6 +4,8 @@ ExporterError
 ├── ConfigError                 a setting that cannot be used; the message names it
 ├── ListenError                 the address to listen on cannot be had
 ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
+│   ├── StoreDamagedError       what is stored cannot be read
+│   └── StoreMissingError       its files were deleted or replaced while they were in use
 ├── RegistryError               MLflow did not answer as it should
 │   ├── RegistryUnreachableError
 │   └── RegistryAuthError
@@ -39,6 +41,14 @@ class ListenError(ExporterError):
 
 class StoreError(ExporterError):
     """The durable store failed."""
+
+
+class StoreDamagedError(StoreError):
+    """What is stored cannot be read."""
+
+
+class StoreMissingError(StoreError):
+    """The files of the store were deleted or replaced while they were in use."""
 
 
 class RegistryError(ExporterError):

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from exporter.config import Settings
-from exporter.errors import RegistryError
+from exporter.errors import RegistryError, StoreError
 from exporter.evaluation import Thresholds
 from exporter.fleet import Facts, Fleet, Version
 from exporter.loader import ReferenceLoader
@@ -94,7 +94,8 @@ class Follower:
             try:
                 self.loader.load_stored(version)
             except Exception as error:
-                log.exception("%s version %s: what is stored of it cannot be read", *version.names)
+                told = None if isinstance(error, StoreError) else error
+                log.error("%s version %s: %s", *version.names, error, exc_info=told)
                 self._telemetry.count_evaluation_error(*version.names, "store")
                 version.detail = f"what is stored of it cannot be read: {error}"
 

@@ -65,7 +65,7 @@ class IdFilter:
     @classmethod
     def of(cls, halves: Halves) -> IdFilter:
         """From (ids, 2) halves of 128-bit hashes."""
-        words = np.zeros(len(halves) // IDS_PER_WORD + 1, np.uint64)
+        words = np.zeros(_count_words(len(halves)), np.uint64)
         np.bitwise_or.at(words, slots(tops(halves), len(words)), _masks(halves))
         return cls(words)
 
@@ -80,8 +80,20 @@ class IdFilter:
         return self.words.astype("<u8").tobytes()
 
     @classmethod
-    def decode(cls, data: bytes) -> IdFilter:
-        return cls(np.frombuffer(data, "<u8").astype(np.uint64))
+    def decode(cls, data: bytes, ids: int) -> IdFilter:
+        """From bytes of the store, of a filter that has so many ids.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        words = np.frombuffer(data, "<u8").astype(np.uint64)
+        if len(words) != _count_words(ids):
+            raise ValueError(f"{len(words)} words for {ids} ids")
+        return cls(words)
+
+
+def _count_words(ids: int) -> int:
+    return ids // IDS_PER_WORD + 1
 
 
 def _masks(halves: Halves) -> Words:

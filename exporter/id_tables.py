@@ -19,6 +19,8 @@ import sqlalchemy as sa
 
 from exporter import schema
 from exporter.arrays import Ints
+from exporter.decoding import decoding
+from exporter.errors import StoreDamagedError
 from exporter.id_filters import IdFilter, Probes, slots
 from exporter.id_heap import Heap
 from exporter.id_pages import count_pages, find_rows, pages_of, sort_records, split_pages
@@ -105,7 +107,8 @@ class IdTables(Generic[Row]):
         self._heaps, self._sealed = {}, {}
         for row in connection.execute(sa.select(schema.sealed).order_by(schema.sealed.c.number)):
             if row.kind == self.kind.name:
-                ids = IdFilter.decode(bytes(row.ids))
+                with decoding("the filter of a table of ids"):
+                    ids = IdFilter.decode(bytes(row.ids), row.rows)
                 name = self._name(row.day, row.number)
                 table = Sealed(name, row.day, row.number, row.rows, row.pages, ids)
                 self._sealed.setdefault(row.day, []).append(table)
@@ -224,6 +227,8 @@ class IdTables(Generic[Row]):
             while tables and tables[-1].rows <= min(MERGED_FACTOR * rows, TABLE_ROWS - rows):
                 table = tables.pop()
                 parts.append(self._read_pages(connection, table, np.arange(table.pages)).all())
+                if len(parts[-1]) != table.rows:
+                    raise StoreDamagedError(f"{table.name} has {len(parts[-1])} of {table.rows} rows")
                 merged.append(table.name)
                 rows += table.rows
                 self._delete(connection, day, table.number)
@@ -274,7 +279,8 @@ class IdTables(Generic[Row]):
 
     def _decode(self, pages: Sequence[Pages]) -> Encoded:
         numbers = b"".join([page[0] for page in pages])
-        return Encoded(np.frombuffer(numbers, self.kind.dtype), b"".join([page[1] for page in pages]))
+        with decoding("a stored page of ids"):
+            return Encoded(np.frombuffer(numbers, self.kind.dtype), b"".join([page[1] for page in pages]))
 
     def _write(self, connection: sa.Connection, name: str, parts: Sequence[tuple[int, bytes, bytes]]) -> None:
         marks = ", ".join([_mark(connection)] * 3)

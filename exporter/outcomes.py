@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from exporter.arrays import Floats, Ints
 from exporter.columns import Values, take_rows
+from exporter.decoding import decoding
 from exporter.errors import StoreError
 from exporter.labelled_rows import place_scores, read_rows
 from exporter.measures.exact import LIMBS, split, total
@@ -102,21 +103,20 @@ def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
     """Read what `Outcomes.encode` wrote.
 
     Raises:
-        StoreError: cut short, written by another version of the codec, or counted in another layout.
+        StoreDamagedError: they are broken, or cut short.
+        StoreError: written by another version of the codec, or counted in another layout.
     """
-    try:
+    with decoding("stored outcomes"):
         codec, digest, checksum = _HEADER.unpack_from(data)
         if codec != CODEC_VERSION:
             raise StoreError(f"stored outcomes have format {codec}, this is {CODEC_VERSION}")
         if digest != layout.digest:
             raise StoreError("stored outcomes were counted in another layout")
         if zlib.crc32(data[_HEADER.size :]) != checksum:
-            raise StoreError("stored outcomes cannot be read: they are damaged")
+            raise ValueError("their checksum is another")
         counts, end = Sparse.decode(data, _HEADER.size, layout.counts, np.int32)
         sums, _ = Sparse.decode(data, end, layout.sums, np.int64)
         return Outcomes(counts, sums)
-    except (struct.error, TypeError, ValueError) as error:
-        raise StoreError(f"stored outcomes cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import orjson
 
 from exporter.arrays import Ints
+from exporter.decoding import decoding
+from exporter.errors import StoreDamagedError
 
 Numbers: TypeAlias = npt.NDArray[np.void]
 Halves: TypeAlias = npt.NDArray[np.uint64]
@@ -90,7 +92,10 @@ class Encoded:
     def take(self, places: Ints) -> Records:
         """The rows at the given places."""
         lengths = self.numbers["text_bytes"].astype(np.int64)
-        ends = np.cumsum(lengths)[places]
+        ends = np.cumsum(lengths)
+        if len(ends) and ends[-1] != len(self.texts):
+            raise StoreDamagedError("stored ids are damaged: their texts are cut short")
+        ends = ends[places]
         starts = ends - lengths[places]
         texts = self.texts
         parts = [texts[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -181,5 +186,6 @@ def _join_texts(rows: Sequence[TextRow]) -> list[bytes]:
 
 
 def _split_texts(text: bytes, count: int) -> TextRow:
-    known = orjson.loads(text) if text else []
+    with decoding("a stored text"):
+        known = orjson.loads(text) if text else []
     return (*known, *[None] * (count - len(known)))

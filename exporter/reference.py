@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.arrays import Floats, Ints
-from exporter.errors import ReferenceInvalidError
+from exporter.decoding import decoding
+from exporter.errors import StoreError
 from exporter.measures.layout import Layout
 from exporter.texts import storable
 
@@ -340,15 +341,14 @@ def decode_reference(data: bytes) -> Reference:
     """Read what `Reference.encode` wrote.
 
     Raises:
-        ReferenceInvalidError: broken, or written by another version of the codec.
+        StoreDamagedError: it is broken.
+        StoreError: another version of the codec wrote it.
     """
     if data[:1] != bytes([CODEC_VERSION]):
         detail = f"the stored reference has format {data[:1].hex()}, this is {CODEC_VERSION:02x}"
-        raise ReferenceInvalidError(detail)
-    try:
+        raise StoreError(detail)
+    with decoding("the stored reference"):
         return _restore(json.loads(zlib.decompress(data[1:])))
-    except (zlib.error, ValueError, KeyError, TypeError) as error:
-        raise ReferenceInvalidError(f"the stored reference cannot be read: {error}") from error
 
 
 def _restore(state: dict[str, Any], whole: Reference | None = None) -> Reference:

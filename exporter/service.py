@@ -41,7 +41,9 @@ class Service:
         self.clock = clock
         self.telemetry = Telemetry()
         self.fleet = Fleet(settings)
-        self.store = Store(settings.store)
+        self.store = Store(
+            settings.store, check=settings.store_check, count_fault=self.telemetry.count_store_error
+        )
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
         self.follower = Follower(*parts, registry, clock)
@@ -59,10 +61,12 @@ class Service:
         if self.runs is not None:
             self.runs.start()
 
-    def alive(self) -> bool:
-        """Whether all its threads run, and what they know is true."""
+    def fault(self) -> str:
+        """Why the process does not work, for people; empty while its threads run and its store is there."""
         runs = self.runs is None or self.runs.alive()
-        return runs and self.writer.alive() and self.monitor.alive() and not self.store.lost
+        if not (runs and self.writer.alive() and self.monitor.alive()):
+            return "a thread has died"
+        return self.store.fault()
 
     def stop(self) -> None:
         """Commit what was taken and let go of the store."""

@@ -6,29 +6,23 @@ are counted in. So there is no log to replay: after a crash the stored aggregate
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
 import threading
-import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
-from typing import IO, Any
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from exporter import schema
 from exporter.aggregate import Aggregate, decode_aggregate
-from exporter.errors import ConfigError, StoreError
+from exporter.database import Database
+from exporter.decoding import decoding
 from exporter.id_tables import IdTables
-from exporter.migrations import migrate
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Outcomes, decode_outcomes
 from exporter.page_reader import PageReader
@@ -42,92 +36,51 @@ from exporter.schema import (
     StoredVersion,
     upsert,
 )
-from exporter.texts import redact
+from exporter.telemetry import StoreFault
 from exporter.transaction import Transaction
 
-_SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
-_ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
-_SELECT_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
-_SELECT_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 _FACTS = "facts "  # and the id of a version: a key in `meta`
-_UNANSWERED = "the database did not say whether the last commit took place: restart the exporter"
-_PARTED = "the last commit was not taken over into memory: restart the exporter"
-
-UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
-RETRY_SECONDS = 0.2
-
-log = logging.getLogger(__name__)
 
 
 class Store:
-    """One process' connection to its store.
+    """What one process keeps, in a `Database`, whose errors every method raises.
 
-    Raises:
-        ConfigError: the URI cannot be used.
-        StoreError: the database fails, or another exporter is using it; raised by every method.
-        sqlalchemy.exc.DBAPIError: the database does not take a value; what it means is up to the caller.
+    Args:
+        uri: as in `Settings.store`.
+        check: whether all pages of SQLite are checked first.
+        count_fault: is told of every error.
     """
 
-    def __init__(self, uri: str) -> None:
-        try:
-            url = sa.make_url(uri)
-            usable = "\0" not in uri and "@" not in (url.host or "")
-        except (SQLAlchemyError, ValueError):
-            usable = False
-        if not usable:
-            raise ConfigError(
-                "store is no URI such as sqlite:///exporter.db or postgresql://user:password@host/name (in a "
-                "password @ is written %40)"
-            )
-        shown = redact(url.render_as_string())
-        self._sqlite = url.get_backend_name() == "sqlite"
-        if not self._sqlite and url.get_backend_name() != "postgresql":
-            raise ConfigError(f"store {shown}: taken are sqlite and postgresql")
-        if self._sqlite and url.database in (None, "", ":memory:"):
-            raise ConfigError(f"store {shown}: a store in memory would lose what was acknowledged")
-        if url.drivername == "postgresql":
-            url = url.set(drivername="postgresql+psycopg")
-        try:
-            # Parameters are what was predicted and why, and errors are logged.
-            self._engine = sa.create_engine(url, pool_size=2, max_overflow=2, hide_parameters=True)
-        except (SQLAlchemyError, ImportError) as error:
-            raise ConfigError(f"store {shown}: {error}") from error
-        except ValueError as error:
-            raise ConfigError(f"store {shown}: an option cannot be used: {error}") from error
-        self._path = Path(str(url.database)) if self._sqlite else None
-        self._lock_file: IO[str] | None = None
-        self._lock_connection: sa.Connection | None = None
-        self._owner = uuid4().hex
-        self._closed = False
-        self.lost = ""  # why memory may differ from the database, for good; empty while it does not
-        self.was_lost = threading.Event()
-        if self._sqlite:
-            sa.event.listen(self._engine, "connect", _configure_sqlite)
+    def __init__(
+        self, uri: str, *, check: bool = True, count_fault: Callable[[StoreFault], None] = lambda _: None
+    ) -> None:
+        self._database = Database(uri, check=check, count_fault=count_fault)
+        self._engine = self._database.engine
         self._reader = PageReader(self._engine)
         self._predictions, self._labels = IdTables(PREDICTIONS, self._reader), IdTables(LABELS, self._reader)
-        try:
-            self._lock()
-            with self._writing() as connection:
-                self._open(connection)
-        except BaseException:
-            self.close()
-            raise
+        self._reading, self._writing = self._database.reading, self._database.writing
+        self.applying, self.fault = self._database.applying, self._database.fault
+
+    @property
+    def lost(self) -> str:
+        """Why memory may differ from the store, for good; empty while it does not."""
+        return self._database.lost
+
+    @property
+    def was_lost(self) -> threading.Event:
+        """Set once `lost` is not empty."""
+        return self._database.was_lost
 
     def close(self) -> None:
         """Let go of the store; what comes later is refused."""
-        self._closed = True
-        if self._lock_connection is not None:
-            self._lock_connection.close()
         self._reader.close()
-        self._engine.dispose()
-        if self._lock_file is not None:
-            self._lock_file.close()
+        self._database.close()
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A transaction: committed and on disk when the block ends, undone when it raises. One thread
         uses it: the writer's, once there is one."""
-        with self._knowing(self._predictions, self._labels), self._owning() as connection:
+        with self._knowing(self._predictions, self._labels), self._writing() as connection:
             for tables in (self._predictions, self._labels):
                 tables.begin(connection)
             yield Transaction(connection, self._predictions, self._labels)
@@ -151,29 +104,10 @@ class Store:
             for tables in several:
                 tables.end(committed=committed)
 
-    @contextmanager
-    def applying(self) -> Iterator[None]:
-        """Change memory to what was just committed, in the block.
-
-        Raises:
-            StoreError: the block failed, so that memory is not what the store says. The store takes and gives
-                nothing more, and the process has to end.
-        """
-        try:
-            yield
-        except BaseException as error:
-            log.critical("%s", _PARTED, exc_info=True)
-            raise self._lose(_PARTED) from error
-
-    def _lose(self, reason: str) -> StoreError:
-        self.lost = reason
-        self.was_lost.set()
-        return StoreError(reason)
-
     def size_bytes(self) -> int:
         """Bytes in use. A file of SQLite's keeps its size when something is deleted, and fills the gaps."""
         with self._reading() as connection:
-            if not self._sqlite:
+            if not self._database.is_sqlite:
                 return int(connection.scalar(sa.text("select pg_database_size(current_database())")) or 0)
             pages, free, size = (
                 int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
@@ -187,7 +121,7 @@ class Store:
         query = _select_versions().filter_by(**names)
         versions = schema.versions
         same = sa.and_(versions.c.model == model, versions.c.version == version)
-        with self._owning() as connection:
+        with self._writing() as connection:
             found = connection.execute(query).first()
             if found is None:
                 connection.execute(versions.insert(), names)
@@ -216,7 +150,7 @@ class Store:
         )
         with self._reading() as connection:
             row = connection.execute(query).first()
-        return None if row is None else (int(row.id), decode_reference(bytes(row.payload)))
+            return None if row is None else (int(row.id), decode_reference(bytes(row.payload)))
 
     def load_blocks(self, reference_id: int) -> tuple[dict[int, Aggregate], dict[int, Aggregate]]:
         """The fine and the coarse blocks that were counted in a reference's bins, by their start."""
@@ -270,7 +204,7 @@ class Store:
         query = (
             sa.select(schema.spool).where(schema.spool.c.version_id == version_id).order_by(schema.spool.c.id)
         )
-        with self._reading() as connection:
+        with self._reading() as connection, decoding("a stored request"):
             return [
                 SpooledRequest(
                     content_type=row.content_type,
@@ -291,20 +225,20 @@ class Store:
             return [AliasMove(row.model, row.alias, row.version, row.since) for row in rows]
 
     def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
-        with self._owning() as connection:
+        with self._writing() as connection:
             connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
 
     def save_facts(self, version_id: int, facts: Mapping[str, Any]) -> None:
         """Keep what MLflow said of a version, as JSON, for a start at which it does not answer."""
         put = upsert(schema.meta, "value", self._engine.dialect.name)
-        with self._owning() as connection:
+        with self._writing() as connection:
             connection.execute(put, {"key": f"{_FACTS}{version_id}", "value": json.dumps(facts)})
 
     def load_facts(self) -> dict[int, dict[str, Any]]:
         """What was kept of versions, by their ids."""
         meta = schema.meta.c
         query = sa.select(meta.key, meta.value).where(meta.key.startswith(_FACTS, autoescape=True))
-        with self._reading() as connection:
+        with self._reading() as connection, decoding("what is stored of a version"):
             rows = connection.execute(query)
             return {int(row.key.removeprefix(_FACTS)): json.loads(row.value) for row in rows}
 
@@ -314,98 +248,6 @@ class Store:
         with self._reading() as connection:
             rows = connection.execute(query.order_by(schema.audit.c.id.desc()).limit(limit))
             return [AuditEntry(**row._mapping) for row in rows]
-
-    # -- opening --------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _owning(self) -> Iterator[sa.Connection]:
-        with self._writing() as connection:
-            # An advisory lock ends with its session, which a restart of PostgreSQL ends unnoticed.
-            if connection.scalar(_SELECT_OWNER) != self._owner:
-                raise StoreError("another exporter took over this database")
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        number, complete = None, False
-        with self._translating():
-            try:
-                with self._engine.begin() as connection:
-                    if self._sqlite:
-                        # What reads first and then writes fails, without waiting, if another wrote meanwhile.
-                        connection.exec_driver_sql("BEGIN IMMEDIATE")
-                    else:
-                        number = connection.scalar(_SELECT_NUMBER)
-                    yield connection
-                    complete = True
-            except Exception as error:
-                if not complete or not self._took_place(number, error):
-                    raise
-
-    def _took_place(self, number: str | None, error: Exception) -> bool:
-        """Whether the database carried out a COMMIT that failed; what memory knows depends on it.
-
-        Raises:
-            StoreError: nobody can say. Nothing can be written any more.
-        """
-        if number is None:
-            if isinstance(error, DBAPIError):  # SQLite said no
-                return False
-            raise self._lose(_UNANSWERED) from error
-        deadline = time.monotonic() + UNANSWERED_SECONDS
-        while not self._closed and time.monotonic() < deadline:
-            try:
-                with self._engine.connect() as connection:
-                    status = connection.scalar(_SELECT_STATUS, {"number": number})
-                if status != "in progress":
-                    return bool(status == "committed")
-            except DataError:  # a replica that took over never heard of it
-                return False
-            except SQLAlchemyError as unknown:
-                log.warning("whether a commit took place is not known yet: %s", _cause(unknown))
-            time.sleep(RETRY_SECONDS)
-        raise self._lose(_UNANSWERED) from error
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with self._translating(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _translating(self) -> Iterator[None]:
-        if self._closed:
-            raise StoreError("the store is closed")
-        if self.lost:
-            raise StoreError(self.lost)
-        try:
-            yield
-        except (DataError, IntegrityError, ProgrammingError):
-            raise  # what was to be written is at fault, not the store
-        except SQLAlchemyError as error:
-            raise StoreError(f"the store failed: {_cause(error)}") from error
-
-    def _lock(self) -> None:
-        """Hold the store for this process; the lock ends with the process, however it ends."""
-        try:
-            if self._path is not None:
-                self._lock_file = Path(f"{self._path}.lock").open("w")  # noqa: SIM115 - held as long as the store
-                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            else:
-                self._lock_connection = self._engine.connect()
-                if not self._lock_connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))):
-                    raise StoreError("another exporter uses this database")
-                self._lock_connection.commit()
-        except BlockingIOError:
-            raise StoreError(f"another exporter uses {self._path}") from None
-        except OSError as error:
-            raise ConfigError(f"store {self._path}: {error.strerror}") from error
-        except SQLAlchemyError as error:
-            raise StoreError(f"the store cannot be opened: {_cause(error)}") from error
-
-    def _open(self, connection: sa.Connection) -> None:
-        migrate(connection, self._path.absolute().parent if self._path is not None else None)
-        put = upsert(schema.meta, "value", connection.dialect.name)
-        connection.execute(put, {"key": "owner", "value": self._owner})
 
 
 def _select_versions() -> sa.Select[Any]:
@@ -421,19 +263,3 @@ def _select_versions() -> sa.Select[Any]:
         versions.status,
         sa.select(rows).where(spool.version_id == versions.id).scalar_subquery().label("spooled_rows"),
     )
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see Store._writing
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",  # a commit survives a power cut, not only a crash of ours
-        "busy_timeout=10000",
-        "cache_size=-4096",  # KiB; ids lie anywhere: a larger cache finds them no sooner
-        "temp_store=MEMORY",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _cause(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]

@@ -38,6 +38,10 @@ PollStage = Literal["ask", "follow"]
 # reference: find, read and profile it; evaluation: the version's; store: keep or read the reference.
 Stage = Literal["reference", "evaluation", "store"]
 
+# failed: the disk is full, another holds a lock, PostgreSQL is away; damaged: it cannot be read; missing: its
+# files were deleted or replaced; lost: memory may differ from it.
+StoreFault = Literal["failed", "damaged", "missing", "lost"]
+
 
 class _Histogram:
     """Counts of durations by bucket, with the bounds of `LATENCY_BOUNDS`; its owner locks."""
@@ -76,6 +80,7 @@ class Telemetry:
         self._naive_timestamps = 0
         self._unmatched_labels: dict[str, int] = {}
         self._evaluation_errors: dict[tuple[str, str, str], int] = {}
+        self._store_errors = dict.fromkeys(get_args(StoreFault), 0)
         self._poll_errors = dict.fromkeys(get_args(PollStage), 0)
         self._evaluation_duration = _Histogram()
         self._ingest_duration = _Histogram()
@@ -123,6 +128,11 @@ class Telemetry:
         with self._lock:
             self._poll_errors[stage] += 1
 
+    def count_store_error(self, reason: StoreFault) -> None:
+        """Count a failure of the store."""
+        with self._lock:
+            self._store_errors[reason] += 1
+
     def forget_version(self, model: str, version: str) -> None:
         """Drop the counters of a version that is not monitored any more."""
         with self._lock:
@@ -169,6 +179,10 @@ class Telemetry:
                 _family(
                     "mlflow_exporter_poll_errors_total",
                     [((stage,), failed) for stage, failed in self._poll_errors.items()],
+                ),
+                _family(
+                    "mlflow_exporter_store_errors_total",
+                    [((reason,), failed) for reason, failed in self._store_errors.items()],
                 ),
                 _family("mlflow_exporter_naive_timestamps_total", [((), self._naive_timestamps)]),
                 _histogram_family("mlflow_exporter_evaluation_duration_seconds", self._evaluation_duration),

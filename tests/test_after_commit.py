@@ -53,7 +53,7 @@ def restart(start: Start, rig: Rig) -> Rig:
 
 def assert_lost(rig: Rig) -> None:
     assert rig.service.store.was_lost.is_set()
-    assert not rig.service.alive()
+    assert rig.service.fault()
     with pytest.raises(UnavailableError, match=RESTART):
         rig.post_rows(make_rows(3, prefix="later"))
     with pytest.raises(StoreError, match=RESTART):

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "exporter"
 # Each layer may import from those above it and from itself.
 LAYERS = [
     {"__init__", "errors", "arrays", "texts"},
-    {"config", "logs", "mlflow_uri", "yaml_problems"},
+    {"config", "decoding", "logs", "mlflow_uri", "yaml_problems"},
     {"arrow_texts", "columns", "limits", "scores", "parquet_pages"},
     {"arrow_stream", "json_samples", "parquet"},
     {"samples", "measures"},
@@ -46,7 +46,8 @@ LAYERS = [
     {"telemetry", "series", "experiments"},
     {"schema"},
     {"pairs", "id_tables"},
-    {"migrations"},
+    {"migrations", "store_files"},
+    {"database"},
     {"csv_types", "json_columns"},
     {"transaction", "label_tables", "store", "tables", "connection", "download", "sources", "registry"},
     {"fleet", "live_reference"},

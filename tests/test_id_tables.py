@@ -187,7 +187,7 @@ def test_a_page_that_cannot_be_read_is_an_error_of_the_store(store: Store) -> No
 @given(st.lists(st.integers(0, 2**64 - 1), unique=True), st.lists(st.integers(0, 2**64 - 1)))
 def test_a_filter_never_denies_an_id_of_its_own(known: list[int], others: list[int]) -> None:
     halves = np.array([[n, n] for n in known], np.uint64).reshape(-1, 2)
-    ids = IdFilter.decode(IdFilter.of(halves).encode())
+    ids = IdFilter.decode(IdFilter.of(halves).encode(), len(halves))
     assert ids.find(Probes.of([hash_of(n) for n in known])).tolist() == list(range(len(known)))
     if not known:
         assert ids.find(Probes.of([hash_of(n) for n in others])).tolist() == []

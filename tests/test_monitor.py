@@ -14,7 +14,7 @@ import exporter.monitor
 from exporter.api.views import models_view, version_detail
 from exporter.committer import PredictionAnswer
 from exporter.config import Settings
-from exporter.errors import ReferenceInvalidError, StoreError
+from exporter.errors import StoreError
 from exporter.evaluation import evaluate
 from exporter.exposition import Format
 from exporter.fleet import Live, Status, Totals
@@ -199,7 +199,7 @@ def test_what_is_stored_of_one_version_may_be_unreadable(
 
     def load_one(self: object, key: int) -> object:
         if key == rig.version("1").key:
-            raise ReferenceInvalidError("stored reference has format 99")
+            raise StoreError("the stored reference has format 99")
         return load(self, key)
 
     registry.failure = DOWN

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from exporter import store as store_module
+from exporter import database
 from exporter.aggregate import LATENCY_BOUNDS, Aggregate
 from exporter.config import Settings
 from exporter.errors import ConfigError, StoreError
@@ -148,6 +148,17 @@ def test_who_lost_the_database_to_another_exporter_writes_no_more(
 
 
 @pytest.mark.needs("initdb", "pg_ctl")
+def test_tables_that_were_dropped_are_a_failure_of_the_store(
+    postgres_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(postgres_uri)
+    with store.begin() as transaction:
+        transaction.connection.execute(sa.text("DROP TABLE batches"))
+    with pytest.raises(StoreError, match="does not exist"), store.begin() as transaction:
+        transaction.find_key(b"k" * 16)
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
 def test_it_recovers_when_the_server_was_restarted(
     postgres_server: PostgresServer, postgres_uri: str, open_store: Callable[[str], Store]
 ) -> None:
@@ -188,7 +199,7 @@ def test_a_store_that_cannot_know_what_was_committed_takes_nothing_more(
     open_store: Callable[[str], Store],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(store_module, "UNANSWERED_SECONDS", 0.3)
+    monkeypatch.setattr(database, "UNANSWERED_SECONDS", 0.3)
     store = open_store(postgres_uri)
 
     def write_and_break_off() -> None:

@@ -69,9 +69,9 @@ def operations_router(service: Service) -> APIRouter:
     @router.head("/-/healthy", include_in_schema=False)
     @router.get("/-/healthy", response_class=PlainTextResponse)
     async def get_healthy() -> Response:
-        """Whether the process works: its threads are alive."""
-        alive = service.alive()
-        return PlainTextResponse("healthy\n" if alive else "a thread has died\n", 200 if alive else 503)
+        """Whether the process works: its threads are alive, and its store is there."""
+        fault = service.fault()
+        return PlainTextResponse(f"{fault or 'healthy'}\n", 503 if fault else 200)
 
     @router.head("/-/ready", include_in_schema=False)
     @router.get("/-/ready", response_class=PlainTextResponse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,15 @@ def test_a_thread_that_died_is_seen(serve: Serve) -> None:
     server.service.writer.stop()
     answer = server.client.get("/-/healthy")
     assert (answer.status_code, answer.text) == (503, "a thread has died\n")
+
+
+def test_a_store_that_was_deleted_is_seen(serve: Serve) -> None:
+    server = serve(FakeRegistry())
+    path = Path(server.service.settings.store.removeprefix("sqlite:///"))
+    path.unlink()
+    answer = server.client.get("/-/healthy")
+    assert answer.status_code == 503
+    assert answer.text == f"{path} is gone while it is in use (No such file or directory)\n"
 
 
 def test_the_root_leads_to_the_documentation(server: Server) -> None:

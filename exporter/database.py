@@ -1,0 +1,294 @@
+"""The connections of one process to its database, which no other exporter uses meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+
+from exporter import schema
+from exporter.errors import ConfigError, StoreDamagedError, StoreError, StoreMissingError
+from exporter.migrations import migrate
+from exporter.schema import upsert
+from exporter.store_files import StoreFiles
+from exporter.telemetry import StoreFault
+from exporter.texts import redact
+
+_SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
+_ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
+_SELECT_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
+_SELECT_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
+_UNANSWERED = "the database did not say whether the last commit took place: restart the exporter"
+_PARTED = "the last commit was not taken over into memory: restart the exporter"
+_TAKEN_OVER = "another exporter took over this database"
+_SQLITE_DAMAGED = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
+_POSTGRES_DAMAGED = ("XX001", "XX002")  # data_corrupted and index_corrupted
+
+UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
+RETRY_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+class Database:
+    """SQLite or PostgreSQL, with the tables of this program.
+
+    Args:
+        uri: as in `Settings.store`.
+        check: whether all pages of SQLite are checked first.
+        count_fault: is told of every error.
+
+    Raises:
+        ConfigError: the URI cannot be used.
+        StoreError: the database fails, or another exporter is using it; raised by every method.
+        sqlalchemy.exc.DBAPIError: the database does not take a value; what it means is up to the caller.
+    """
+
+    def __init__(self, uri: str, *, check: bool, count_fault: Callable[[StoreFault], None]) -> None:
+        try:
+            url = sa.make_url(uri)
+            usable = "\0" not in uri and "@" not in (url.host or "")
+        except (SQLAlchemyError, ValueError):
+            usable = False
+        if not usable:
+            raise ConfigError(
+                "store is no URI such as sqlite:///exporter.db or postgresql://user:password@host/name (in a "
+                "password @ is written %40)"
+            )
+        shown = redact(url.render_as_string())
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        if not self.is_sqlite and url.get_backend_name() != "postgresql":
+            raise ConfigError(f"store {shown}: taken are sqlite and postgresql")
+        if self.is_sqlite and url.database in (None, "", ":memory:"):
+            raise ConfigError(f"store {shown}: a store in memory would lose what was acknowledged")
+        if url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")
+        try:
+            # Parameters are what was predicted and why, and errors are logged.
+            self.engine = sa.create_engine(url, pool_size=3, max_overflow=2, hide_parameters=True)
+        except (SQLAlchemyError, ImportError) as error:
+            raise ConfigError(f"store {shown}: {error}") from error
+        except ValueError as error:
+            raise ConfigError(f"store {shown}: an option cannot be used: {error}") from error
+        self._files = StoreFiles(Path(str(url.database))) if self.is_sqlite else None
+        self._count_fault = count_fault
+        self._kept: sa.Connection | None = None  # open as long as the database, or the lock would end
+        self._owner = uuid4().hex
+        self._closed = False
+        self.lost = ""  # why memory may differ from the database, for good; empty while it does not
+        self.was_lost = threading.Event()
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _configure_sqlite)
+        try:
+            self._lock()
+            if check and self.is_sqlite:
+                self._check_pages()
+            with self._transaction() as connection:
+                migrate(connection, self._files.directory if self._files is not None else None)
+                put = upsert(schema.meta, "value", connection.dialect.name)
+                connection.execute(put, {"key": "owner", "value": self._owner})
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the database; what comes later is refused."""
+        self._closed = True
+        if self._kept is not None:
+            self._kept.close()
+        self.engine.dispose()
+        if self._files is not None:
+            self._files.release()
+
+    def fault(self) -> str:
+        """Why nothing can be kept any more, for people; empty while there is no reason."""
+        try:
+            if self._files is not None:
+                self._files.check()
+        except StoreMissingError as error:
+            return str(error)
+        return self.lost
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that reads."""
+        with self._translating(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction: committed when the block ends, undone when it raises."""
+        with self._transaction() as connection:
+            # An advisory lock ends with its session, which a restart of PostgreSQL ends unnoticed.
+            if connection.scalar(_SELECT_OWNER) != self._owner:
+                raise self._lose(_TAKEN_OVER)
+            yield connection
+
+    @contextmanager
+    def applying(self) -> Iterator[None]:
+        """Change memory to what was just committed, in the block.
+
+        Raises:
+            StoreError: the block failed, so that memory is not what the store says. The store takes and gives
+                nothing more, and the process has to end.
+        """
+        try:
+            yield
+        except BaseException as error:
+            log.critical("%s", _PARTED, exc_info=True)
+            raise self._lose(_PARTED) from error
+
+    def _lose(self, reason: str) -> StoreError:
+        self.lost = reason
+        self.was_lost.set()
+        return StoreError(reason)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        number, complete = None, False
+        with self._translating():
+            try:
+                with self.engine.begin() as connection:
+                    if self.is_sqlite:
+                        # What reads first and then writes fails, without waiting, if another wrote meanwhile.
+                        connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    else:
+                        number = connection.scalar(_SELECT_NUMBER)
+                    yield connection
+                    if self._files is not None:
+                        self._files.check()
+                    complete = True
+            except Exception as error:
+                if not complete or not self._took_place(number, error):
+                    raise
+
+    def _took_place(self, number: str | None, error: Exception) -> bool:
+        """Whether the database carried out a COMMIT that failed; what memory knows depends on it.
+
+        Raises:
+            StoreError: nobody can say. Nothing can be written any more.
+        """
+        if number is None:
+            if isinstance(error, DBAPIError):  # SQLite said no
+                return False
+            raise self._lose(_UNANSWERED) from error
+        deadline = time.monotonic() + UNANSWERED_SECONDS
+        while not self._closed and time.monotonic() < deadline:
+            try:
+                with self.engine.connect() as connection:
+                    status = connection.scalar(_SELECT_STATUS, {"number": number})
+                if status != "in progress":
+                    return bool(status == "committed")
+            except DataError:  # a replica that took over never heard of it
+                return False
+            except SQLAlchemyError as unknown:
+                log.warning("whether a commit took place is not known yet: %s", _cause(unknown))
+            time.sleep(RETRY_SECONDS)
+        raise self._lose(_UNANSWERED) from error
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreError("the store is closed")
+        try:
+            if self.lost:
+                raise StoreError(self.lost)
+            if self._files is not None:
+                self._files.check()
+            yield
+        except StoreError as error:
+            self._count(error)
+            raise
+        except SQLAlchemyError as error:
+            if not _is_of_the_store(error):
+                raise
+            translated = _translate(error)
+            self._count(translated)
+            raise translated from error
+
+    def _count(self, error: StoreError) -> None:
+        if isinstance(error, StoreDamagedError):
+            self._count_fault("damaged")
+        elif isinstance(error, StoreMissingError):
+            self._count_fault("missing")
+        else:
+            self._count_fault("lost" if self.lost else "failed")
+
+    # -- opening --------------------------------------------------------------------------------------------
+
+    def _lock(self) -> None:
+        """Hold the database for this process; the lock ends with the process, however it ends."""
+        try:
+            if self._files is not None:
+                self._files.directory.stat()
+            self._kept = self.engine.connect()
+            if self._files is not None:
+                self._kept.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()  # opens all files
+                self._files.hold()
+            elif not self._kept.scalar(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))):
+                raise StoreError("another exporter uses this database")
+            self._kept.commit()
+        except OSError as error:
+            raise ConfigError(f"store {self.engine.url.database}: {error.strerror}") from error
+        except SQLAlchemyError as error:
+            translated = _translate(error)
+            if isinstance(translated, StoreDamagedError):
+                raise translated from error
+            raise StoreError(f"the store cannot be opened: {_cause(error)}") from error
+
+    def _check_pages(self) -> None:
+        """
+        Raises:
+            StoreDamagedError: SQLite finds a mistake in its own structures.
+        """
+        started = time.monotonic()
+        with self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            if found != "ok":
+                mistake = str(found).strip().rpartition("\n")[2]
+                raise StoreDamagedError(f"the store is damaged ({mistake}): {RESTORE}")
+        log.info("the store was checked in %.1f s", time.monotonic() - started)
+
+
+RESTORE = "put a backup in its place, see Operations in the README"
+
+
+def _is_of_the_store(error: SQLAlchemyError) -> bool:
+    """Whether the store is at fault, and not the value that it was given."""
+    if isinstance(error, ProgrammingError):  # its tables were dropped, or its rights taken away
+        return str(getattr(error.orig, "sqlstate", None) or "")[:2] in ("3D", "3F", "42")
+    return not isinstance(error, DataError | IntegrityError)
+
+
+def _translate(error: SQLAlchemyError) -> StoreError:
+    original = getattr(error, "orig", None)
+    code = getattr(original, "sqlite_errorcode", None)
+    if (code is not None and code & 0xFF in _SQLITE_DAMAGED) or (
+        getattr(original, "sqlstate", None) in _POSTGRES_DAMAGED
+    ):
+        return StoreDamagedError(f"the store is damaged ({_cause(error)}): {RESTORE}")
+    return StoreError(f"the store failed: {_cause(error)}")
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, see Database._transaction
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a commit survives a power cut, not only a crash of ours
+        "busy_timeout=10000",
+        "cache_size=-4096",  # KiB; ids lie anywhere: a larger cache finds them no sooner
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
