@@ -19,7 +19,7 @@ COARSE_BLOCKS = 1080  # 45 days of hours
 MAX_WINDOWS = 5
 PREFIX = "EXPORTER_"  # of every variable
 
-Patterns = tuple[str, ...]  # such as `val_*`; none lets everything through
+Patterns = tuple[str, ...]  # such as `val_*`
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -90,6 +90,7 @@ class Settings:
     port: int = 19464
     store: str = "sqlite:///exporter.db"
     api_token_file: str = ""
+    allowed_hosts: Patterns = ()  # names by which the exporter may be asked without a token, beside its own
     config: str = ""  # the file that says what is special about models
     log_level: str = "info"
 
@@ -107,7 +108,7 @@ class Settings:
     bin_names: bool = True  # false: series show a bin's index only
 
     runs: bool = True  # false: MLflow's own experiments and runs are not shown
-    run_metrics: Patterns = ()
+    run_metrics: Patterns = ()  # none: all of them
 
     request_timeout_seconds: float = 60.0  # for a client to send a request, or to take the answer
     max_body_bytes: int = 32 * 2**20
@@ -210,6 +211,9 @@ def _check(settings: Settings) -> None:
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
         raise ConfigError(f"log_level is {settings.log_level!r}, it must be debug, info, warning or error")
     _check_windows(settings)
+    for name in settings.allowed_hosts:
+        if not re.fullmatch(r"[^\s:/@]+", name):
+            raise ConfigError(f"allowed_hosts: {name!r} is no name of a host; leave out scheme and port")
     if settings.api_token_file:
         try:
             token = Path(settings.api_token_file).read_text("utf-8").strip()

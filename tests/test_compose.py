@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -73,6 +75,14 @@ def test_prometheus_scrapes_and_alerts_services_of_the_stack() -> None:
     assert hosts - {"localhost"} <= WATCHING
 
 
+def test_the_exporter_is_asked_by_the_name_that_the_demo_uses() -> None:
+    command = SERVICES["demo"]["command"]
+    name = urlsplit(command[command.index("--exporter") + 1]).hostname
+    assert (
+        SERVICES["exporter"]["environment"]["EXPORTER_ALLOWED_HOSTS"].partition("$")[0] == name == "exporter"
+    )
+
+
 def test_grafana_opens_on_a_dashboard() -> None:
     grafana = SERVICES["grafana"]
     home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
@@ -133,7 +143,8 @@ def test_the_demo_is_what_comes_up_by_itself(resolve: Resolve) -> None:
 
 
 def test_the_demo_runs_at_the_pace_of_its_traffic(resolve: Resolve) -> None:
-    assert load_settings(exporter_environment(resolve())) == load_settings(Pace().settings)
+    settings = load_settings(exporter_environment(resolve()))
+    assert replace(settings, allowed_hosts=()) == load_settings(Pace().settings)
 
 
 def test_the_demo_and_yours_share_no_volume(resolve: Resolve) -> None:
@@ -153,7 +164,7 @@ def test_without_the_demo_it_watches_your_mlflow_with_production_settings(resolv
     resolved = resolve(COMPOSE_PROFILES="", **yours)
     assert resolved["services"].keys() == WATCHING
     assert yours.items() <= exporter_environment(resolved).items()
-    assert load_settings(exporter_environment(resolved)) == Settings()
+    assert load_settings(exporter_environment(resolved)) == Settings(allowed_hosts=("exporter",))
 
 
 def test_without_the_demo_and_without_an_mlflow_it_says_what_is_missing(resolve: Resolve) -> None:
@@ -185,6 +196,11 @@ def test_without_one_nothing_of_the_machine_is_mounted(resolve: Resolve) -> None
 
     assert {v["type"] for v in resolved["services"]["exporter"]["volumes"]} == {"volume"}
     assert not exporter_environment(resolved)["EXPORTER_CONFIG"]
+
+
+def test_it_is_asked_by_names_of_yours_as_well(resolve: Resolve) -> None:
+    environment = exporter_environment(resolve(EXPORTER_ALLOWED_HOSTS="ml01,*.example.org"))
+    assert load_settings(environment).allowed_hosts == ("exporter", "ml01", "*.example.org")
 
 
 def test_settings_of_runs_and_ids_are_passed_on(resolve: Resolve) -> None:

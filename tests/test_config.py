@@ -97,6 +97,8 @@ def test_a_switch_is_on(text: str) -> None:
         ),
         ("EXPORTER_API_TOKEN_FILE", "/", "/ cannot be read: Is a directory$"),
         ("EXPORTER_API_TOKEN_FILE", sys.executable, f"api_token_file {sys.executable} is no text$"),
+        ("EXPORTER_ALLOWED_HOSTS", "exporter,http://ml01", "'http://ml01' is no name of a host"),
+        ("EXPORTER_ALLOWED_HOSTS", "ml01:19464", "leave out scheme and port"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(
@@ -113,7 +115,9 @@ def test_an_unknown_variable_is_an_error_that_names_it_and_the_known_ones() -> N
         ConfigError, match=r"^unknown setting EXPORTER_WINDOW; did you mean EXPORTER_WINDOWS\?$"
     ):
         load_settings({"EXPORTER_WINDOW": "1h"})
-    with pytest.raises(ConfigError, match=r"unknown setting EXPORTER_COLOUR, known are EXPORTER_API_TOKEN"):
+    with pytest.raises(
+        ConfigError, match=r"unknown setting EXPORTER_COLOUR, known are EXPORTER_ALLOWED_HOSTS, "
+    ):
         load_settings({"EXPORTER_COLOUR": "red"})
     with pytest.raises(ConfigError, match=r"EXPORTER_DRIFT_TRESHOLD.*EXPORTER_DRIFT_THRESHOLD"):
         load_settings({"EXPORTER_DRIFT_TRESHOLD": "0.2"})

@@ -1,8 +1,16 @@
-"""Who may ask."""
+"""Who may ask.
+
+Without a token everybody who reaches the exporter may, but not web pages: one of another site says in
+`Origin` where it is from, and one whose name was made to lead here (DNS rebinding) has that name as `Host`.
+Starlette's `TrustedHostMiddleware` would hold for all routes, and Prometheus scrapes by names of services.
+"""
 
 from __future__ import annotations
 
 import hmac
+import socket
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -13,21 +21,66 @@ from starlette.requests import Request
 from exporter.errors import ForbiddenError, UnauthorizedError
 from exporter.service import Service
 
+_SHOWN_CHARACTERS = 100  # of a name that is refused
+
 
 def authorizer(service: Service) -> Any:
     """A dependency: whoever has the token; where none is set everybody but other sites' pages."""
     path = service.settings.api_token_file
     token = Path(path).read_text("utf-8").strip().encode() if path else b""
+    told = (service.settings.host, *service.settings.allowed_hosts)
+    names = (*own_names(socket.gethostname()), *map(str.lower, told))
 
     async def authorize(request: Request) -> None:  # async, or it would run in a thread
-        given = request.headers.get("authorization", "").encode()
-        if token and not hmac.compare_digest(given, b"Bearer " + token):
-            raise UnauthorizedError("send `Authorization: Bearer <token>`")
-        origin = request.headers.get("origin")
-        if not token and origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        if token:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token):
+                raise UnauthorizedError("send `Authorization: Bearer <token>`")
+            return
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if host and not leads_here(host, names):
+            raise ForbiddenError(
+                f"without a token not by the name {host[:_SHOWN_CHARACTERS]!r}: "
+                "set EXPORTER_ALLOWED_HOSTS or EXPORTER_API_TOKEN_FILE"
+            )
+        if origin is not None and (not host or origin.partition("://")[2].lower() != host.lower()):
             raise ForbiddenError("without a token not from other sites' pages: set EXPORTER_API_TOKEN_FILE")
 
     return authorize
+
+
+def own_names(hostname: str) -> tuple[str, ...]:
+    """Names of this machine, as patterns, by which nobody else can be meant.
+
+    >>> own_names("ML01.example.org")
+    ('localhost', '*.localhost', 'ml01.example.org', 'ml01', 'ml01.local')
+    """
+    full = hostname.lower()
+    short = full.partition(".")[0]
+    return ("localhost", "*.localhost", *dict.fromkeys((full, short, f"{short}.local")))
+
+
+def leads_here(host: str, names: Sequence[str]) -> bool:
+    """Whether a `Host` header is one of the names, or an address, which no DNS server can redirect.
+
+    >>> leads_here("LOCALHOST.:80", ["localhost"]), leads_here("[::1]:80", []), leads_here("10.0.0.7", [])
+    (True, True, True)
+    >>> leads_here("evil.example", ["localhost"])
+    False
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return False
+    return _is_address(name) or any(fnmatchcase(name, pattern) for pattern in names)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def local_without_token(service: Service) -> Any:

@@ -81,7 +81,7 @@ def audit_router(service: Service) -> APIRouter:
     def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
         """What was changed on purpose, newest first; JSON lines on `Accept: application/jsonl`."""
         entries = [wire.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
-        if LINES_TYPE in request.headers.get("accept", ""):
+        if LINES_TYPE in request.headers.get("accept", "").lower():
             lines = b"".join(orjson.dumps(e.model_dump(), option=orjson.OPT_APPEND_NEWLINE) for e in entries)
             return Response(lines, media_type=LINES_TYPE)
         return wire.Audit(entries=entries)

@@ -32,7 +32,7 @@ class BodyReader:
             OverloadedError: too much is in memory already.
             UnsupportedError: it is compressed.
         """
-        if request.headers.get("content-encoding", "identity") != "identity":
+        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise UnsupportedError("compressed bodies are not taken; Parquet is compressed in itself")
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._max_body_bytes:

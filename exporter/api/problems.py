@@ -17,6 +17,7 @@ from exporter.errors import RequestError
 log = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+MAX_TEXT_LENGTH = 10_000
 
 
 def refusal(text: str) -> dict[str, Any]:
@@ -30,7 +31,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     status: refusal(text)
     for status, text in {
         401: "No or a wrong token, where one is set.",
-        403: "No token is set, and the request is from another site's page, or not from this machine.",
+        403: "No token is set, and the request is from another site's page or machine, or by another name.",
         404: "The model, version or alias is not monitored; the answer says what is.",
         408: "The body did not arrive in time; send it again, or smaller ones.",
         413: "The body or the batch is too large.",
@@ -45,15 +46,16 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 def problem(
     status: int, title: str, detail: str, where: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """The answer. Lone surrogates in what it quotes from the request are escaped: JSON can hold none."""
-    content = {"type": "about:blank", "title": title, "status": status, "detail": _escaped(detail)}
+    """The answer, in which what is quoted from the request is escaped and cut."""
+    content = {"type": "about:blank", "title": title, "status": status, "detail": _quotable(detail)}
     if where:
-        content["where"] = _escaped(where)
+        content["where"] = _quotable(where)
     return Response(orjson.dumps(content), status, headers, media_type=PROBLEM_TYPE)
 
 
-def _escaped(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+def _quotable(text: str) -> str:
+    """The text with lone surrogates escaped, which JSON cannot hold, and no longer than anybody reads."""
+    return text[:MAX_TEXT_LENGTH].encode("utf-8", "backslashreplace").decode()
 
 
 async def on_request_error(_: Request, error: Exception) -> Response:

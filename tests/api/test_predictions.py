@@ -272,9 +272,9 @@ def test_a_parameter_that_nothing_reads_is_refused(
 
 
 def test_too_many_columns_and_too_long_an_id_are_refused(server: Server) -> None:
-    wide = [{"features": {f"c{k}": k for k in range(10_000)}, "prediction": 1}]
+    wide = [{"features": {f"c{k}": k for k in range(10_001)}, "prediction": 1}]
     assert_problem(
-        post(server, make_document(wide)), 422, "Malformed", "10000 columns", "predictions[0].features"
+        post(server, make_document(wide)), 422, "Malformed", "10001 columns", "predictions[0].features"
     )
     long = make_rows(1)
     long[0]["id"] = "x" * 257
@@ -354,7 +354,7 @@ def test_large_bodies_at_once_are_bounded_and_hang_ups_give_their_share_back(
 
 
 def head(length: int) -> bytes:
-    lines = ("POST /v1/predictions HTTP/1.1", "Host: exporter", f"Content-Type: {JSON_TYPE}")
+    lines = ("POST /v1/predictions HTTP/1.1", "Host: localhost", f"Content-Type: {JSON_TYPE}")
     return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
 
 
@@ -462,6 +462,12 @@ def test_half_a_surrogate_pair_in_a_key_is_shown_escaped(
     refused = server.client.post(url, content=body, headers={"content-type": JSON_TYPE})
     assert_problem(refused, 422, "Malformed", "", where + "\\ud800")
     assert answers(server, "prediction" if url == URL else "label") == {"422": 1}
+
+
+def test_an_answer_does_not_grow_with_what_it_quotes(server: Server) -> None:
+    refused = post(server, make_document(make_rows(1)), params={"x" * 50_000: "1"})
+    assert refused.status_code == 422
+    assert len(refused.content) < 25_000
 
 
 def test_a_token_is_asked_for_where_one_is_set(

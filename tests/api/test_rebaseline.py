@@ -105,7 +105,7 @@ def test_where_a_token_is_set_it_is_asked_for(serve: Serve, tmp_path: Path) -> N
 
 async def post_from(server: Server, host: str) -> httpx.Response:
     transport = httpx.ASGITransport(create_app(server.service), client=(host, 5000))
-    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.post(PATH, params={**WHO, "live": "1h"})
 
 

@@ -1,0 +1,156 @@
+"""Who may ask, and by which name."""
+
+from __future__ import annotations
+
+import doctest
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.api import access
+from exporter.samples import ARROW_TYPE, JSON_TYPE
+from tests.api.server import Server
+from tests.api.test_predictions import answers, assert_problem, post
+from tests.rig import make_document, make_rows
+
+Serve = Callable[..., Server]
+REBASELINE = "/v1/models/fraud/versions/1/rebaseline"
+ORDER = {"by": "a page", "reason": "none", "live": "1h"}
+
+
+def test_the_examples_hold() -> None:
+    assert doctest.testmod(access).failed == 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LocalHost:19464",
+        "app.localhost:80",
+        "localhost.:19464",
+        "127.0.0.1:19464",
+        "127.1.2.3",
+        "[::1]:19464",
+        "[::ffff:127.0.0.1]",
+        "10.244.1.7:19464",
+        socket.gethostname(),
+        f"{socket.gethostname().upper()}:19464",
+    ],
+)
+def test_without_a_token_it_is_asked_by_its_own_names_and_by_addresses(server: Server, host: str) -> None:
+    assert post(server, make_document(make_rows(1)), headers={"host": host}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:19464", "localhost.evil.example", "127.0.0.1.evil.example", "[::1", "@"],
+)
+def test_a_page_whose_name_was_made_to_lead_here_may_do_nothing(serve: Serve, host: str) -> None:
+    server = serve()
+    page = {"host": host, "origin": f"http://{host}"}
+    before = server.client.get("/v1/models/fraud/versions/1").json()["reference"]["digest"]
+
+    assert_problem(
+        post(server, make_document(make_rows(1)), headers=page), 403, "Forbidden", "EXPORTER_ALLOWED_HOSTS"
+    )
+    refused = [
+        server.client.post("/v1/labels", json={"model": "fraud", "labels": []}, headers=page),
+        server.client.post(REBASELINE, params=ORDER, headers=page),
+        server.client.post("/-/reload", headers=page),
+        *(
+            server.client.get(path, headers={"host": host})
+            for path in ("/v1/models", "/v1/models/fraud/versions/1", "/v1/audit")
+        ),
+    ]
+
+    assert {answer.status_code for answer in refused} == {403}
+    assert answers(server) == answers(server, "label") == {"403": 1}
+    assert server.client.get("/v1/models/fraud/versions/1").json()["reference"]["digest"] == before
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready"])
+def test_prometheus_and_probes_ask_by_any_name(server: Server, path: str) -> None:
+    for host in ("exporter:19464", "mlflow-exporter.monitoring.svc", "10.244.1.7:19464"):
+        assert server.client.get(path, headers={"host": host}).status_code == 200
+
+
+def test_other_names_are_allowed_by_a_setting(serve: Serve) -> None:
+    server = serve(allowed_hosts=("Exporter", "*.monitoring.svc"), host="127.0.0.1")
+
+    def status(host: str) -> int:
+        return post(server, make_document(make_rows(1)), headers={"host": host}).status_code
+
+    assert [status(host) for host in ("exporter:19464", "EXPORTER", "ml.monitoring.svc")] == [202] * 3
+    assert [status(host) for host in ("exporter.evil.example", "monitoring.svc")] == [403] * 2
+
+
+def test_a_client_that_names_no_host_is_no_browser(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+    with server.connect() as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.0\r\nOrigin: null\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://[", "", "http://localhost:8888"])
+def test_pages_of_other_sites_are_refused(server: Server, origin: str) -> None:
+    headers = {"host": "localhost:19464", "origin": origin}
+    refused = post(server, make_document(make_rows(1)), headers=headers)
+    assert_problem(refused, 403, "Forbidden", "other sites' pages")
+
+
+def test_its_own_pages_are_not(server: Server) -> None:
+    headers = {"host": "LOCALHOST:19464", "origin": "http://localhost:19464"}
+    assert post(server, make_document(make_rows(1)), headers=headers).status_code == 202
+
+
+@pytest.fixture(scope="module")
+def guarded(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    path: Path = tmp_path_factory.mktemp("token") / "token"
+    path.write_text("s3cret\n")
+    return serve(api_token_file=str(path))
+
+
+@pytest.mark.parametrize("said", ["Bearer s3cret", "bearer s3cret", "BEARER  s3cret"])
+def test_the_name_of_the_scheme_is_taken_in_any_case(guarded: Server, said: str) -> None:
+    # and whoever has the token may come by any name, from any page
+    headers = {"authorization": said, "host": "exporter", "origin": "https://console.example"}
+    assert post(guarded, make_document(make_rows(1)), headers=headers).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "said", ["", "Bearer", "Bearer S3CRET", "s3cret", "Basic s3cret", "Bearers3cret", "bearer \xe9"]
+)
+def test_the_token_is_not(guarded: Server, said: str) -> None:
+    headers = {"authorization": said.encode("latin-1")}
+    answer = httpx.get(f"{guarded.client.base_url}/v1/models", headers=headers)
+    assert_problem(answer, 401, "Unauthorized", "Authorization: Bearer")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-encoding": "Identity"}, 202),
+        ({"content-encoding": "IDENTITY"}, 202),
+        ({"content-encoding": "GZIP"}, 415),
+        ({"content-type": "Application/JSON; Charset=UTF-8"}, 202),
+        ({"content-type": ARROW_TYPE.upper()}, 422),  # which it is not
+        ({"content-type": "text/CSV"}, 415),
+    ],
+)
+def test_names_in_headers_are_taken_in_any_case(server: Server, headers: dict[str, str], status: int) -> None:
+    headers = {"content-type": JSON_TYPE, **headers}
+    body = post(server, make_document(make_rows(1)), headers=headers)
+    assert body.status_code == status
+
+
+def test_so_are_those_of_what_is_accepted(server: Server) -> None:
+    lines = server.client.get("/v1/audit", headers={"accept": "Application/JSONL"})
+    assert lines.headers["content-type"] == "application/jsonl"
+    page = server.client.get("/metrics", headers={"accept-encoding": "GZip"})
+    assert page.headers["content-encoding"] == "gzip"
