@@ -74,8 +74,7 @@ def number_column(name: str, role: Role, kind: Kind, numbers: Floats) -> Column:
 def _edges(finite: Floats) -> Floats:
     """Bin edges from sorted finite values: the range, atoms, quantiles and tails of the rest."""
     distinct, counts = np.unique(finite, return_counts=True)
-    # Halves, since the sum of two huge values overflows; the upper of two neighbours with nothing in between.
-    middle = np.maximum(distinct[:-1] / 2 + distinct[1:] / 2, np.nextafter(distinct[:-1], np.inf))
+    middle = _between(distinct)
     atoms = np.flatnonzero(counts / len(finite) >= 1 / (2 * QUANTILE_BINS))
     cuts = {int(k) for atom in atoms for k in (atom - 1, atom) if 0 <= k < len(middle)}
     rest = counts.astype(np.float64)
@@ -90,6 +89,23 @@ def _edges(finite: Floats) -> Floats:
     low = max(distinct[0] - slack[0], -_LARGEST)
     high = math.nextafter(min(distinct[-1] + slack[1], _LARGEST), math.inf)
     return np.unique(np.array([low, *middle[sorted(cuts)], high], np.float64))
+
+
+def _between(distinct: Floats) -> Floats:
+    """(values - 1,) a cut between each two neighbours of sorted, distinct values."""
+    # Halves, since the sum of two huge values overflows; the upper of two neighbours with nothing in between.
+    middle: Floats = np.maximum(distinct[:-1] / 2 + distinct[1:] / 2, np.nextafter(distinct[:-1], np.inf))
+    return middle
+
+
+def quantile_edges(numbers: Floats, count: int) -> Floats:
+    """Increasing edges, `count - 1` at most, that cut (rows,) values into parts of about the same number."""
+    distinct, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    if len(distinct) < 2:
+        return np.empty(0)
+    shares = np.cumsum(counts) / counts.sum()
+    places = np.unique(np.searchsorted(shares, np.arange(1, count) / count - 1e-12))
+    return _between(distinct)[places[places < len(distinct) - 1]]
 
 
 def _nature(numbers: Floats, timestamps: Floats | None) -> str:

@@ -48,7 +48,8 @@ class OutcomeLayout:
 
     `classes` and the index `positive` are for classification only. `outputs` has the reference's columns of
     the roles prediction, score and label, as far as there are any. `score_edges` (bins - 1,) hold all edges
-    of the score's own bins, so that each of the fine bins lies within one of those. `probabilities`: scores
+    of the score's own bins, so that each of the fine bins lies within one of those, and the quantiles of the
+    reference's scores, where these lie close together. `probabilities`: scores
     are from 0 to 1 and mean something there. `center` and `unit` (a power of 2, its exponent) are what
     numeric labels are measured from and in.
     """
@@ -159,7 +160,7 @@ def outcome_layout(reference: Reference) -> OutcomeLayout | None:
             task=reference.task,
             source="",
         ),
-        score_edges=_score_edges(score),
+        score_edges=np.union1d(_score_edges(score), reference.score_edges),
         probabilities=probabilities,
         center=measured.center,
         unit=frexp(measured.scale)[1],

@@ -202,7 +202,8 @@ class Reference:
     `labels` is the profile of the target, whose one column is no column of this one, since samples do not
     bring it; `outcomes` is what `Outcomes.encode` wrote of the reference's own predictions and labels. Both
     are empty where the reference has none. `segments` are the slices that are looked at by themselves.
-    `named` are the columns that were the row's own because the owner said so, by role.
+    `named` are the columns that were the row's own because the owner said so, by role. `score_edges` cut the
+    scores of labelled rows finer than the score's own bins, see `OutcomeLayout`.
     """
 
     columns: tuple[Column, ...]
@@ -224,6 +225,7 @@ class Reference:
     estimate_variation: dict[int, dict[str, float]] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
     named: dict[str, str] = field(default_factory=dict)
+    score_edges: Floats = field(default_factory=lambda: np.empty(0))
 
     @cached_property
     def offsets(self) -> Ints:
@@ -320,6 +322,7 @@ class Reference:
                 for segment in self.segments
             ],
             "named": self.named,
+            "score_edges": with_columns and self.score_edges.tolist(),
         }
         # What is empty is left out: the digest of a reference without labels says nothing of labels.
         return state | {name: value for name, value in of_labels.items() if value}
@@ -380,6 +383,7 @@ def _restore(state: dict[str, Any], whole: Reference | None = None) -> Reference
         quality_variation=_by_seconds(state.get("quality_variation", {})),
         estimate_variation=_by_seconds(state.get("estimate_variation", {})),
         named=state.get("named", {}),
+        score_edges=whole.score_edges if whole is not None else np.array(state.get("score_edges", ())),
     )
     segments = [
         Segment(**{**segment, "reference": _restore(segment["reference"], restored)})
