@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from exporter.arrays import Bools, Floats, Ints
 from exporter.binning import bin_columns, canonical_texts
@@ -225,11 +226,14 @@ def class_scores(values: Sequence[object], classes: tuple[str, ...]) -> Floats:
     return scores
 
 
-def mean_scores(predictions: Values, scores: Floats, column: Column) -> dict[str, float]:
-    """Mean score by category of the predictions' column, of the rows that have both."""
+def mean_ranks(predictions: Values, scores: Floats, column: Column) -> dict[str, float]:
+    """Mean rank of the score by category of the predictions' column, of the rows that have both.
+
+    Ranks, since a single score of 1e6 among margins would move a mean.
+    """
     texts = canonical_texts(predictions)
     places = np.append(texts.places(column.category_cells), -1)[texts.codes]
     known = (places >= 0) & np.isfinite(scores)
     rows = np.bincount(places[known], minlength=len(column.categories))
-    sums = np.bincount(places[known], scores[known], minlength=len(column.categories))
+    sums = np.bincount(places[known], rankdata(scores[known]), minlength=len(column.categories))
     return {text: float(sums[k] / rows[k]) for k, text in enumerate(column.categories) if rows[k]}

@@ -239,21 +239,21 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-def with_classes(reference: Reference, positive: str, mean_scores: dict[str, float]) -> Reference:
+def with_classes(reference: Reference, positive: str, mean_ranks: dict[str, float]) -> Reference:
     """The reference with its classes named, and the positive one.
 
     Args:
         reference: with its labels' profile, where it has one, and the order of its classes.
         positive: what its owner says, may be empty; a class that the reference does not know is one then.
-        mean_scores: mean score by predicted class, of the reference's rows: the class that is predicted
-            where scores are high is the positive one. Without, it is the last one: 1 of 0 and 1.
+        mean_ranks: mean rank of the score by predicted class, of the reference's rows: the class that is
+            predicted where scores are high is the positive one. Without, it is the last one: 1 of 0 and 1.
     """
     prediction = next((c for c in reference.columns if c.role == "prediction"), None)
     if prediction is None or reference.task not in ("binary", "multiclass"):
         return reference
     label = reference.labels.columns[0] if reference.labels is not None else None
     order = reference.class_order
-    classes, chosen = choose_classes(reference.task, label, prediction, order, positive, mean_scores)
+    classes, chosen = choose_classes(reference.task, label, prediction, order, positive, mean_ranks)
     return replace(reference, classes=classes, positive_class=chosen)
 
 
@@ -263,7 +263,7 @@ def choose_classes(
     prediction: Column,
     order: ClassOrder,
     positive: str,
-    mean_scores: dict[str, float],
+    mean_ranks: dict[str, float],
 ) -> tuple[tuple[str, ...], str]:
     """The classes, and the positive one, empty where there is none; the arguments as in `with_classes`."""
     classes = name_classes(label, prediction, order)
@@ -273,7 +273,7 @@ def choose_classes(
             classes = name_classes(label, prediction, order, positive)
         positive = known or positive
     elif task == "binary" and classes:
-        means = {text: mean for text, mean in mean_scores.items() if text in classes}
+        means = {text: mean for text, mean in mean_ranks.items() if text in classes}
         telling = len(set(means.values())) > 1
         positive = max(means, key=means.__getitem__) if telling else classes[-1]
     return classes, positive

@@ -27,7 +27,7 @@ from exporter.columns import (
 )
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
-from exporter.labelled_rows import class_scores, mean_scores
+from exporter.labelled_rows import class_scores, mean_ranks
 from exporter.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.model_config import Columns
@@ -440,7 +440,7 @@ def _with_classes(reference: Reference, outputs: Outputs, positive_class: str) -
     means = {}
     column = next((column for column in reference.columns if column.role == "prediction"), None)
     if score is not None and column is not None and reference.task == "binary":
-        means = mean_scores(predictions, score, column)
+        means = mean_ranks(predictions, score, column)
     return with_classes(reference, positive_class, means)
 
 
