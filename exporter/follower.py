@@ -127,6 +127,14 @@ class Follower:
         self._fleet.known = {model.name: frozenset(model.versions) for model in models.values()}
         aliased = {(model.name, number) for model in models.values() for number in model.aliases.values()}
         named = {(m, v) for m, v in self._fleet.take_wanted() if m in models and v in models[m].versions}
+        vanished = {version.model for version in self._registered} - models.keys() - registered.models_off
+        for model in sorted(vanished):
+            log.warning(
+                "%s has no alias in MLflow any more: it was renamed or deleted, or its aliases were; a "
+                "renamed model starts anew. Rows that name %s and a version are taken until none came "
+                "for %.4g h",
+                *(model, model, self._settings.retire_after_seconds / 3600),
+            )
         self._make_room(aliased, now)
         known = self._fleet.versions.keys()
         for names in [*sorted(aliased - known), *sorted(named - aliased - known)]:

@@ -137,6 +137,25 @@ def test_a_removed_alias_and_a_deleted_model_retire_likewise(start: Start) -> No
     assert shown_versions(rig) == set()
 
 
+def test_a_renamed_model_starts_anew_and_the_log_says_what_becomes_of_the_old_name(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = start()
+    rig.post_rows(make_rows(3))
+    rig.registry.delete("fraud")
+    rig.registry.register("fraud-2", make_table(), alias="champion")
+    rig.poll()
+    rig.poll()
+
+    said = [record.getMessage() for record in caplog.records if "has no alias" in record.getMessage()]
+    assert said == [
+        "fraud has no alias in MLflow any more: it was renamed or deleted, or its aliases were; a renamed "
+        "model starts anew. Rows that name fraud and a version are taken until none came for 24 h"
+    ]
+    assert rig.post_rows(make_rows(2, prefix="late")).accepted == 2
+    assert (rig.window_rows(), rig.version(model="fraud-2").last_prediction) == (5, None)
+
+
 def test_what_opts_out_goes_at_once_whatever_traffic_says(start: Start) -> None:
     registry = make_registry(make_table(), make_table())
     registry.set_alias("fraud", "challenger", "2")
