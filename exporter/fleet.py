@@ -1,10 +1,9 @@
 """The monitored versions and their live state, shared by requests, the writer and the monitor.
 
-Every piece of state has one writing thread; the others read, without a lock. The writer thread owns what
-samples change (the timeline, the totals), the follower what the registry changes, the monitor what
-evaluations do. What is shared is replaced, never changed in place, but for the dictionaries of blocks and
-of outcomes, into which every commit puts the ones that it replaces: whoever goes through one of those takes
-a copy first, in one step that no other thread comes between (`Timeline.snapshot`, `dict`).
+Every field of a version has one writer, and is read by other threads without a lock: `Version` says which.
+A field is replaced, never changed in place, but for the dictionaries of blocks and of outcomes, into which
+every commit puts the ones that it replaces: readers that iterate take a copy first, in one step
+(`Timeline.snapshot`, `dict`).
 """
 
 from __future__ import annotations
@@ -129,22 +128,32 @@ class Live:
 
 
 class Version:
-    """One monitored version, as the store knows it (`stored`), and what became of it since."""
+    """One monitored version, as the store knows it (`stored`), and what became of it since.
+
+    The writer's thread sets whatever is stored with counts, or has to agree with it: the samples, the
+    reference, and why there is none. Other threads have it done by `Writer.call`. The follower's thread sets
+    the aliases, the evaluation's the findings. `facts` come from the registry and from the configuration, in
+    two threads: the follower's lock is held to set them. `run_metrics` are set by the loader, which has one
+    job at a time for them.
+    """
 
     def __init__(self, stored: StoredVersion) -> None:
         self.key = stored.key
         self.model = stored.model
         self.version = stored.version
         self.created_ms = stored.created_ms
-        # set by the follower, the loader and the monitor
+        # under the follower's lock
         self.facts = Facts()
-        self.run_metrics: Mapping[str, float] = {}
+        # the follower
         self.aliases: tuple[str, ...] = ()
         self.unaliased_since: float | None = None
+        # the loader
+        self.run_metrics: Mapping[str, float] = {}
+        # the evaluation
+        self.findings: Findings | None = None
+        # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""
-        self.findings: Findings | None = None
-        # set by the writer
         self.live = Live()
         self.last_prediction = stored.last_prediction
         self.spooled_rows = stored.spooled_rows

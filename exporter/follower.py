@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -22,7 +23,7 @@ from exporter.registry import Registry
 from exporter.schema import AliasMove
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import let_go
+from exporter.upkeep import explain, let_go
 from exporter.versions import Registered, RegisteredVersion
 from exporter.writer import Writer
 
@@ -79,7 +80,8 @@ class Follower:
         found = []
         for names, stored in newest.items():
             version = Version(stored)
-            version.facts = self._read_facts(version, Facts(**facts.get(stored.key, {})))
+            with self._facts_lock:
+                version.facts = self._read_facts(version, Facts(**facts.get(stored.key, {})))
             version.aliases = tuple(sorted(a for (m, a), v in aliases.items() if (m, v) == names))
             if not version.aliases:
                 version.unaliased_since = _last_alias_ended(moves, names)
@@ -90,14 +92,15 @@ class Follower:
         with self._store.begin() as transaction:
             transaction.forget_maturations([*matured.keys() - {version.key for version in followed}])
         for version in followed:
-            self._fleet.add(version)
+            self._add(version)
             try:
                 self.loader.load_stored(version)
             except Exception as error:
                 told = None if isinstance(error, StoreError) else error
                 log.error("%s version %s: %s", *version.names, error, exc_info=told)
                 self._telemetry.count_evaluation_error(*version.names, "store")
-                version.detail = f"what is stored of it cannot be read: {error}"
+                detail = f"what is stored of it cannot be read: {error}"
+                self._writer.call(partial(explain, version, detail)).result()
 
     def poll(self) -> None:
         """Ask the registry once and follow what it says."""
@@ -168,9 +171,13 @@ class Follower:
 
     def _monitor(self, found: RegisteredVersion) -> Version:
         version = Version(self._store.ensure_version(found.model, found.version, _created_ms(found)))
-        self._fleet.add(version)
+        self._add(version)
         log.info("%s version %s is monitored", *version.names)
         return version
+
+    def _add(self, version: Version) -> None:
+        self._telemetry.watch_version(*version.names)
+        self._fleet.add(version)
 
     def _forget(self, version: Version) -> None:
         # Before it is gone, or labels between would be counted neither now nor then.

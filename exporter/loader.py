@@ -7,7 +7,8 @@ import logging
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from queue import Queue
 
@@ -28,7 +29,7 @@ from exporter.reference import Reference
 from exporter.registry import Registry
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import activate, do_without, recount
+from exporter.upkeep import activate, do_without, explain, recount
 from exporter.versions import RegisteredVersion
 from exporter.writer import Writer
 
@@ -47,8 +48,25 @@ def release_memory() -> None:
         trim(0)
 
 
+@dataclass
+class _Progress:
+    """How far the loader is with a version.
+
+    `follow` sets `loading` and `metrics_loading`, and the job that it queues then clears them. `next_try` and
+    `metrics_due` are what is wanted: whoever wants it sooner or again, from any thread, says so here.
+    """
+
+    loading: bool = False
+    next_try: float = 0.0
+    metrics_loading: bool = False
+    metrics_due: bool = True
+
+
 class ReferenceLoader:
-    """Finds references and metrics of runs. One thread asks; two others, which may hang, do it."""
+    """Finds references and metrics of runs. One thread asks; two others, which may hang, do it.
+
+    A job that ends after its version was forgotten has no effect on what is known of others.
+    """
 
     def __init__(
         self,
@@ -66,9 +84,7 @@ class ReferenceLoader:
         self._registry = registry
         self._clock = clock
         self._jobs: Queue[Callable[[], None] | None] = Queue()
-        self._loading: set[Version] = set()
-        self._next_try: dict[Version, float] = {}
-        self._without_metrics: set[Version] = set()
+        self._progress: dict[Version, _Progress] = {}  # the thread that asks puts them there and takes them
         self._memory = threading.Lock()  # one reference at a time: each may take 400 MB
         # Daemons: a call of MLflow that hangs must not keep the process from ending.
         self._threads = [
@@ -103,34 +119,35 @@ class ReferenceLoader:
 
     def renew(self, version: Version) -> None:
         """Look again at the next call of `follow`: something about the version has changed."""
-        self._next_try.pop(version, None)
-        self._without_metrics.add(version)
+        progress = self._progress.get(version)
+        if progress is not None:
+            progress.next_try, progress.metrics_due = 0.0, True
 
     def forget(self, version: Version) -> None:
-        self._next_try.pop(version, None)
-        self._without_metrics.discard(version)
+        self._progress.pop(version, None)
 
     def follow(self, version: Version, registered: RegisteredVersion, now: float) -> None:
         """Have made what a version lacks and what is due."""
-        if version in self._without_metrics:
-            self._without_metrics.discard(version)
-            self._jobs.put(partial(self._load_run_metrics, version, registered))
-        if version in self._loading:
+        progress = self._progress.setdefault(version, _Progress())
+        if progress.metrics_due and not progress.metrics_loading:
+            progress.metrics_due, progress.metrics_loading = False, True
+            self._jobs.put(partial(self._load_run_metrics, version, progress, registered))
+        if progress.loading:
             return
         if version.binning is not None:
             if version.binning.maturation_seconds != version.facts.config.maturation:
-                self._loading.add(version)
-                self._jobs.put(partial(self._recount, version))
+                progress.loading = True
+                self._jobs.put(partial(self._recount, version, progress))
             return
         if version.status is Status.COLLECTING and version.spooled_rows >= self._settings.reference_live_rows:
-            self._submit(version, partial(self._collect, version))
-        elif self._next_try.get(version, 0.0) <= now:
-            self._next_try[version] = now + RETRY_SECONDS
-            self._submit(version, partial(self._find, version, registered))
+            self._submit(version, progress, partial(self._collect, version))
+        elif progress.next_try <= now:
+            progress.next_try = now + RETRY_SECONDS
+            self._submit(version, progress, partial(self._find, version, registered))
 
-    def _submit(self, version: Version, work: Callable[[], None]) -> None:
-        self._loading.add(version)
-        self._jobs.put(partial(self._load, version, work))
+    def _submit(self, version: Version, progress: _Progress, work: Callable[[], None]) -> None:
+        progress.loading = True
+        self._jobs.put(partial(self._load, version, progress, work))
 
     # -- in the threads -------------------------------------------------------------------------------------
 
@@ -141,15 +158,16 @@ class ReferenceLoader:
             except Exception:
                 log.exception("a loader's job failed")
             finally:
+                del job  # or its version would be kept until the next one
                 self._jobs.task_done()
 
-    def _load(self, version: Version, work: Callable[[], None]) -> None:
+    def _load(self, version: Version, progress: _Progress, work: Callable[[], None]) -> None:
         """Do the work, and say of a version what came in the way."""
         try:
             try:
                 work()
             except ReferenceNotFoundError as error:
-                self._do_without(version, str(error))
+                self._do_without(version, progress, str(error))
             except (RegistryError, StoreError):
                 raise
             except Exception as error:
@@ -165,11 +183,11 @@ class ReferenceLoader:
             if isinstance(error, StoreError):
                 log.error("%s version %s: %s", *version.names, error)
                 self._telemetry.count_evaluation_error(*version.names, "store")
-            if version.binning is None:
-                version.detail = str(error)
-            self._next_try.pop(version, None)
+            with suppress(StoreError):  # the service is stopping
+                self._writer.call(partial(explain, version, str(error))).result()
+            progress.next_try = 0.0
         finally:
-            self._loading.discard(version)
+            progress.loading = False
 
     def _find(self, version: Version, registered: RegisteredVersion) -> None:
         if not self.load_stored(version):
@@ -180,14 +198,14 @@ class ReferenceLoader:
             release_memory()
             self._activate(version, reference)
 
-    def _recount(self, version: Version) -> None:
+    def _recount(self, version: Version, progress: _Progress) -> None:
         try:
             self._writer.call(lambda: recount(self._store, self._settings, version)).result()
         except StoreError as error:  # again at the next poll
             log.error("%s version %s: %s", *version.names, error)
             self._telemetry.count_evaluation_error(*version.names, "store")
         finally:
-            self._loading.discard(version)
+            progress.loading = False
 
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows
@@ -220,24 +238,25 @@ class ReferenceLoader:
 
         self._writer.call(give).result()
 
-    def _do_without(self, version: Version, detail: str) -> None:
+    def _do_without(self, version: Version, progress: _Progress, detail: str) -> None:
         rows = self._settings.reference_live_rows
         if not rows:
             self._say(version, Status.NO_REFERENCE, detail)
             return
         self._say(version, Status.COLLECTING, f"{detail}; the first {rows} live rows will be it")
-        self._next_try.pop(version, None)  # it may come until they are there
+        progress.next_try = 0.0  # it may come until they are there
 
     def _say(self, version: Version, status: Status, detail: str) -> None:
         if (version.status, version.detail) != (status, detail):
             self._writer.call(lambda: do_without(self._store, version, status, detail)).result()
 
-    def _load_run_metrics(self, version: Version, registered: RegisteredVersion) -> None:
+    def _load_run_metrics(self, version: Version, progress: _Progress, registered: RegisteredVersion) -> None:
         try:
             metrics = self._registry.load_run_metrics(registered)
+            finite = sorted((name, value) for name, value in metrics.items() if math.isfinite(value))
+            version.run_metrics = dict(finite[:MAX_RUN_METRICS])
         except RegistryError as error:
             log.warning("%s version %s: no metrics of its run: %s", *version.names, error)
-            self._without_metrics.add(version)
-            return
-        finite = sorted((name, value) for name, value in metrics.items() if math.isfinite(value))
-        version.run_metrics = dict(finite[:MAX_RUN_METRICS])
+            progress.metrics_due = True
+        finally:
+            progress.metrics_loading = False

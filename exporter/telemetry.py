@@ -118,10 +118,10 @@ class Telemetry:
             self._naive_timestamps += rows
 
     def count_evaluation_error(self, model: str, version: str, stage: Stage) -> None:
-        """Count a failure of one version."""
+        """Count a failure of a version; one that comes after `forget_version` does not count."""
         with self._lock:
-            key = (model, version, stage)
-            self._evaluation_errors[key] = self._evaluation_errors.get(key, 0) + 1
+            if (model, version, stage) in self._evaluation_errors:
+                self._evaluation_errors[model, version, stage] += 1
 
     def count_poll_error(self, stage: PollStage) -> None:
         """Count a poll of MLflow that failed."""
@@ -132,6 +132,12 @@ class Telemetry:
         """Count a failure of the store."""
         with self._lock:
             self._store_errors[reason] += 1
+
+    def watch_version(self, model: str, version: str) -> None:
+        """Have counters of a version, from 0 where there were none."""
+        with self._lock:
+            for stage in get_args(Stage):
+                self._evaluation_errors.setdefault((model, version, stage), 0)
 
     def forget_version(self, model: str, version: str) -> None:
         """Drop the counters of a version that is not monitored any more."""
@@ -150,15 +156,12 @@ class Telemetry:
             self._ingest_duration.observe(seconds)
 
     def families(self, versions: Iterable[tuple[str, str]]) -> list[Family]:
-        """All of it. `versions` are the (model, version) that are shown, with 0 where they had no errors."""
-        stages, versions = get_args(Stage), list(versions)
+        """All of it. `versions` are the (model, version) that are shown."""
         with self._lock:
             unmatched = {model: self._unmatched_labels.get(model, 0) for model, _ in versions}
-            errors = {(*version, stage): 0 for version in versions for stage in stages}
-            errors |= self._evaluation_errors
             families = [
                 _family("mlflow_exporter_build_info", [((__version__,), 1)]),
-                _family("mlflow_exporter_evaluation_errors_total", errors.items()),
+                _family("mlflow_exporter_evaluation_errors_total", self._evaluation_errors.items()),
                 _family(
                     "mlflow_model_labels_unmatched_total",
                     [((model,), labels) for model, labels in unmatched.items()],

@@ -115,6 +115,12 @@ def do_without(store: Store, version: Version, status: Status, detail: str) -> N
         version.spooled_rows = version.spooled_rows if collecting else 0
 
 
+def explain(version: Version, detail: str) -> None:
+    """Say what keeps a version from having a reference; nothing where it was given one meanwhile."""
+    if version.binning is None:
+        version.detail = detail
+
+
 def let_go(store: Store, version: Version) -> None:
     """Forget what waits for the reference of a version that will not be followed any more.
 

@@ -145,6 +145,7 @@ class Writer:
                 group = self._gather(first) if isinstance(first, _Entry) else []
             if not isinstance(first, _Entry):
                 first()
+                del first  # what it was for would be kept until the next entry comes; so would a group's rows
                 continue
             started = time.monotonic()
             self._take(group)
@@ -153,6 +154,7 @@ class Writer:
             with self._wake:
                 self._queued_rows -= sum(entry.request.rows for entry in group)
                 self._telemetry.queue_rows = self._queued_rows
+            del first, group
 
     def _wait(self, entries: int, timeout_seconds: float | None) -> None:
         """Wait until so many have queued. A job among them is carried out at once."""

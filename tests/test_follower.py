@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import threading
+import weakref
+from collections import defaultdict
 from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
 
+from exporter import follower
 from exporter.api.views import models_view
 from exporter.committer import PredictionAnswer
 from exporter.errors import (
+    ReferenceInvalidError,
     RegistryAuthError,
     RegistryUnreachableError,
     StoreError,
@@ -18,8 +24,11 @@ from exporter.errors import (
     UnknownModelError,
 )
 from exporter.exposition import Format
-from exporter.fleet import Status
-from tests.fakes import FakeRegistry
+from exporter.fleet import Status, Version
+from exporter.model_config import ConfigFile
+from exporter.schema import StoredVersion
+from exporter.store import Store
+from tests.fakes import BROKEN, FakeRegistry
 from tests.rig import NOON, Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
@@ -416,3 +425,80 @@ def test_a_restart_restores_neither_retired_versions_nor_more_than_the_limit(sta
     rig.clock.advance(DAY - 5)
     again = start(registry=registry, clock=rig.clock)
     assert shown_versions(again) == {("fraud", "2"), ("fraud", "3")}
+
+
+# -- who is forgotten, and who writes -----------------------------------------------------------------------
+
+
+def test_what_comes_late_of_a_version_that_was_forgotten_is_not_counted(start: Start) -> None:
+    registry = make_registry(make_table())
+    rig = start(registry=registry)
+    registry.register("fraud", make_table(), alias="challenger")
+    registry.loading.clear()
+    rig.service.follower.poll()
+    registry.tag("fraud", "2", enabled="false")
+    rig.service.follower.poll()
+    registry.set_reference("fraud", "2", ReferenceInvalidError("not Parquet"))
+    registry.loading.set()
+    rig.settle()
+    rig.service.telemetry.count_evaluation_error("fraud", "2", "evaluation")  # of one that had begun
+    assert shown_versions(rig) == {("fraud", "1")}
+    registry.tag("fraud", "2", enabled="true")
+    rig.poll()
+    assert errors(rig, "2") == {"reference": 1}
+
+
+def test_nothing_keeps_a_version_that_was_forgotten(start: Start) -> None:
+    registry = make_registry(make_table())
+    rig = start(registry=registry)
+    registry.register("fraud", make_table(), alias="challenger")
+    registry.loading.clear()
+    rig.service.follower.poll()
+    late = weakref.ref(rig.version("2"))
+    registry.tag("fraud", "2", enabled="false")
+    rig.service.follower.poll()
+    registry.loading.set()
+    rig.settle()
+    gc.collect()
+    assert late() is None
+
+
+def test_every_field_of_a_version_has_one_writing_thread(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers: dict[str, set[str]] = defaultdict(set)
+
+    class Watched(Version):
+        def __init__(self, stored: StoredVersion) -> None:
+            super().__init__(stored)
+            self.made = True
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if hasattr(self, "made"):
+                writers[name].add(threading.current_thread().name.rstrip("0123456789 "))
+            super().__setattr__(name, value)
+
+    monkeypatch.setattr(follower, "Version", Watched)
+    registry = make_registry(RegistryUnreachableError("down"), None, BROKEN, make_table())
+    rig = start(registry=registry)
+    rig.post_rows(make_rows(3))
+    rig.poll()  # which asks for the first one again, and fails again
+    assert state(rig) == ("pending", "down")
+    registry.set_reference("fraud", "1", make_table())
+    registry.tag("fraud", drift_threshold="0.5")
+    rig.poll()
+    assert state(rig) == ("ready", "")
+    rig.service.follower.configure(ConfigFile())
+    rig.post_rows([{"features": {"age": 40, "surprise": 1}, "prediction": 1}])
+    rig.evaluate()
+    rig.stop()
+    monkeypatch.setattr(Store, "load_reference", fail_to_read)
+    rig = start(registry=registry, store=rig.settings.store)
+    own = {"aliases", "unaliased_since", "facts", "findings"}  # by the loops, which the test turns
+    stored = {"status", "detail", "live", "last_prediction", "spooled_rows", "unknown_columns"}
+    expected = {name: {"MainThread"} for name in own} | {name: {"writer"} for name in stored}
+    assert writers == expected | {"run_metrics": {"reference"}}
+
+
+def fail_to_read(self: Store, version_id: int) -> None:
+    raise ValueError("a block that cannot be read")

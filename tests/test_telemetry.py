@@ -16,7 +16,9 @@ def lines(telemetry: Telemetry, versions: tuple[tuple[str, str], ...] = ()) -> d
 
 
 def test_every_known_combination_is_there_from_zero() -> None:
-    found = lines(Telemetry(), (("fraud", "3"),))
+    telemetry = Telemetry()
+    telemetry.watch_version("fraud", "3")
+    found = lines(telemetry)
     for outcome in ("accepted", "duplicate", "conflict", "rejected"):
         assert found[f'mlflow_exporter_ingest_rows_total{{kind="prediction",outcome="{outcome}"}}'] == "0"
     for reason in ("too_old", "future", "no_version"):
@@ -46,6 +48,7 @@ def test_what_happens_is_counted() -> None:
     telemetry.count_rows("prediction", "accepted", 500)
     telemetry.count_rows("prediction", "accepted")
     telemetry.count_dropped_rows("future", 2)
+    telemetry.watch_version("fraud", "3")
     telemetry.count_evaluation_error("fraud", "3", "store")
     found = lines(telemetry)
     assert found['mlflow_exporter_ingest_rows_total{kind="prediction",outcome="accepted"}'] == "501"
@@ -56,12 +59,17 @@ def test_what_happens_is_counted() -> None:
 
 def test_a_version_that_is_gone_takes_its_errors_along() -> None:
     telemetry = Telemetry()
-    telemetry.count_evaluation_error("fraud", "3", "store")
-    telemetry.count_evaluation_error("fraud", "4", "store")
+    for version in ("3", "4"):
+        telemetry.watch_version("fraud", version)
+        telemetry.count_evaluation_error("fraud", version, "store")
+    telemetry.watch_version("fraud", "4")  # goes on counting
     telemetry.forget_version("fraud", "3")
-    assert [line for line in lines(telemetry) if "evaluation_errors" in line] == [
-        'mlflow_exporter_evaluation_errors_total{model="fraud",model_version="4",stage="store"}'
-    ]
+    telemetry.count_evaluation_error("fraud", "3", "evaluation")  # of an evaluation that had begun
+    found = {line: value for line, value in lines(telemetry).items() if "evaluation_errors" in line}
+    assert found == {
+        f'mlflow_exporter_evaluation_errors_total{{model="fraud",model_version="4",stage="{stage}"}}': count
+        for stage, count in (("reference", "0"), ("evaluation", "0"), ("store", "1"))
+    }
 
 
 @pytest.mark.parametrize(

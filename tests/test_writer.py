@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from exporter.labelling import LabelAnswer
 from exporter.transaction import Transaction
 from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.postgres import lose_answer
-from tests.rig import NOON, Rig, make_document, make_rows, make_table
+from tests.rig import NOON, Rig, eventually, make_document, make_rows, make_table
 
 Start = Callable[..., Rig]
 MIDNIGHT = NOON + 43200
@@ -518,3 +519,12 @@ def test_totals_after_any_history_are_those_of_a_recount(
             assert least <= found <= most
     finally:
         rig.stop()
+
+
+def test_rows_that_were_committed_are_not_kept(rig: Rig) -> None:
+    prepared = rig.prepare(make_document(make_rows(3, prefix="a")))
+    kept = weakref.ref(prepared)
+    answer = rig.service.writer.submit(prepared)
+    assert answer.result(TIMEOUT_SECONDS).accepted == 3  # type: ignore[union-attr]
+    del prepared
+    eventually(lambda: kept() is None)

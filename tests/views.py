@@ -204,6 +204,8 @@ def make_telemetry() -> Telemetry:
     telemetry.store_limit_bytes = 20 * 2**30
     telemetry.count_rows("prediction", "accepted", 1204)
     telemetry.count_dropped_rows("too_old", 3)
+    for version in (("fraud", "3"), ('odd "näme"\\', "1")):
+        telemetry.watch_version(*version)
     telemetry.count_evaluation_error("fraud", "3", "reference")
     telemetry.observe_evaluation(0.004)
     telemetry.observe_ingest(0.5)
