@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from exporter.aggregate import latency_histogram
 from exporter.arrays import Bools
 from exporter.commit import Commit
 from exporter.config import Settings
-from exporter.counting import Counts
+from exporter.counting import Counts, count_rows
 from exporter.deduplication import Identity, find_repeated, identify
 from exporter.errors import MalformedError, RequestError
 from exporter.fleet import Binning, Fleet, Status, Totals, Version
@@ -121,14 +121,20 @@ class Committer:
                     transaction.add_spooled(version.key, waiting)
                 commit.add_spooled(version, rows)
             return
-        counts = part.counts
-        if counts is None or counts.reference_id != binning.reference_id or rows < part.rows:
-            # The reference came after the request was prepared, or some of its rows came before.
-            for waiting in part.spooled(keep):
-                anew = count_spooled(waiting, binning, now, self._settings)
-                self._add_counts(commit, version, binning, anew, now)
-            return
-        self._add_counts(commit, version, binning, counts, now)
+        for counts in self._counts_of(part, binning, keep, now):
+            self._add_counts(commit, version, binning, counts, now)
+
+    def _counts_of(self, part: Part, binning: Binning, keep: Bools, now: float) -> Iterator[Counts]:
+        """Counts of the rows of a part that are kept, in the bins that the version has now."""
+        if part.counts is None or part.counts.reference_id != binning.reference_id:
+            for waiting in part.spooled(keep):  # the reference came after the request was prepared
+                yield count_spooled(waiting, binning, now, self._settings)
+        elif keep.all():
+            yield part.counts
+        else:  # only rows with an id can be repeated, and those were placed
+            assert part.placed is not None
+            kept = np.flatnonzero(keep)
+            yield count_rows(binning, part.placed.take(kept), part.times[kept], now, self._settings)
 
     @staticmethod
     def _add_counts(commit: Commit, version: Version, binning: Binning, counts: Counts, now: float) -> None:

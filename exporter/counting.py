@@ -1,8 +1,8 @@
-"""What the rows of a batch add to the blocks of their version: (binning, batch) -> Counts. Pure."""
+"""What the rows of a batch add to the blocks of their version: (binning, batch) -> Placed -> Counts. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.aggregate import Aggregate, fold
 from exporter.arrays import Floats, Ints
@@ -10,7 +10,8 @@ from exporter.binning import Binned
 from exporter.columns import read_numbers, take_rows
 from exporter.config import Settings
 from exporter.fleet import Binning
-from exporter.outcomes import Outcomes, fold_predictions
+from exporter.labelled_rows import place_scores
+from exporter.outcomes import Outcomes, fold_traffic
 from exporter.samples import Batch
 from exporter.segments import coarse_starts, fold_segments
 
@@ -30,41 +31,70 @@ class Counts:
     scores: dict[int, Outcomes]
 
 
-def count_rows(
-    binning: Binning,
-    batch: Batch,
-    binned: Binned,
-    rows: Ints | None,
-    times: Floats,
-    now: float,
-    settings: Settings,
-) -> Counts:
-    """Count rows of a batch.
+@dataclass(frozen=True)
+class Placed:
+    """Rows of a batch in the bins of one reference, of which all or some can be counted.
+
+    `latency` (rows,) seconds, NaN where there is none; None where no row has one. `scores` (rows,) are places
+    in the traffic of the outcomes' layout, -1 where there is none; None where scores are not counted. With
+    the bins that is 13 bytes a value.
+    """
+
+    reference_id: int
+    binned: Binned
+    latency: Floats | None
+    scores: Ints | None
+
+    def take(self, rows: Ints) -> Placed:
+        """The given rows alone."""
+        return replace(
+            self,
+            binned=self.binned.take(rows),
+            latency=self.latency[rows] if self.latency is not None else None,
+            scores=self.scores[rows] if self.scores is not None else None,
+        )
+
+
+def place_rows(binning: Binning, batch: Batch, binned: Binned, rows: Ints | None) -> Placed:
+    """Place rows of a batch.
 
     Args:
-        binning: whose blocks they are for.
+        binning: whose bins and layout they are placed in.
         batch: the batch, with one score a row.
         binned: (chosen rows) of it, in the bins of `binning`.
         rows: (chosen rows,) which they are; None for all.
-        times: (chosen rows,) their resolved times, in seconds since the epoch.
+    """
+    latency = batch.latency if batch.latency is None or rows is None else batch.latency[rows]
+    return Placed(binning.reference_id, binned, latency, _place_scores(binning, batch, rows))
+
+
+def _place_scores(binning: Binning, batch: Batch, rows: Ints | None) -> Ints | None:
+    if binning.layout is None or not binning.layout.classifies or batch.score is None:
+        return None
+    scores = read_numbers(batch.score)[0]
+    if rows is None:
+        return place_scores(binning.layout, batch.prediction, scores)
+    return place_scores(binning.layout, take_rows(batch.prediction, rows), scores[rows])
+
+
+def count_rows(binning: Binning, placed: Placed, times: Floats, now: float, settings: Settings) -> Counts:
+    """Count placed rows.
+
+    Args:
+        binning: whose blocks they are for, and whose bins they are placed in.
+        placed: the rows.
+        times: (rows,) their resolved times, in seconds since the epoch.
         now: from which the horizon between fine and coarse blocks is.
         settings: the lengths of blocks.
     """
-    reference = binning.reference
-    latency = batch.latency if batch.latency is None or rows is None else batch.latency[rows]
+    reference, binned = binning.reference, placed.binned
     hours = coarse_starts(times, settings.coarse_seconds)
+    scores = {}
+    if binning.layout is not None and placed.scores is not None:
+        scores = fold_traffic(binning.layout, placed.scores, hours)
     return Counts(
         reference_id=binning.reference_id,
-        blocks=fold(reference, binned, binning.timeline.block_starts(times, now), latency),
+        blocks=fold(reference, binned, binning.timeline.block_starts(times, now), placed.latency),
         segments=list(fold_segments(reference, binned, hours)),
-        scores=_count_scores(binning, batch, rows, hours),
+        scores=scores,
     )
-
-
-def _count_scores(binning: Binning, batch: Batch, rows: Ints | None, hours: Ints) -> dict[int, Outcomes]:
-    if binning.layout is None or not binning.layout.classifies or batch.score is None:
-        return {}
-    scores = read_numbers(batch.score)[0]
-    if rows is None:
-        return fold_predictions(binning.layout, batch.prediction, scores, hours)
-    return fold_predictions(binning.layout, take_rows(batch.prediction, rows), scores[rows], hours)

@@ -19,7 +19,7 @@ from exporter.arrays import Bools, Floats, Ints
 from exporter.binning import bin_batch, category_texts, with_single_outputs
 from exporter.columns import Values, read_numbers
 from exporter.config import Settings
-from exporter.counting import Counts, count_rows
+from exporter.counting import Counts, Placed, count_rows, place_rows
 from exporter.errors import UnavailableError
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
 from exporter.identity import id_hashes, payload_hashes
@@ -89,10 +89,10 @@ class Part:
     """The rows of a request that are for one version.
 
     `times` (rows,) resolved, in seconds since the epoch. `counts` are of all rows, in the bins that the
-    version had when they were counted; None where it had no reference. `predictions` are the rows with an id,
-    `prediction_rows` their numbers. `labelled` are the rows that brought their label along. `exact` (rows,)
-    tells rows that have the time they brought from those that got that of their receipt, which another try
-    would not get.
+    version had when they were counted, and `placed` the rows in these, if some may turn out to be repeated;
+    None where it had no reference. `predictions` are the rows with an id, `prediction_rows` their numbers.
+    `labelled` are the rows that brought their label along. `exact` (rows,) tells rows that have the time they
+    brought from those that got that of their receipt, which another try would not get.
     """
 
     version: Version
@@ -102,6 +102,7 @@ class Part:
     exact: Bools
     latency: Floats | None
     counts: Counts | None
+    placed: Placed | None
     predictions: list[PredictionRow]
     prediction_rows: Ints
     labelled: list[LabelledRow]
@@ -214,14 +215,15 @@ def _part(
     settings: Settings,
 ) -> Part:
     binning = version.binning
-    counts, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
+    placed, counts, segments, unknown = None, None, _NO_SEGMENTS, _NO_COLUMNS
     if binning is not None:
         single = with_single_outputs(binning.reference, batch)
         whole = len(rows) == batch.rows
         binned = bin_batch(binning.reference, single, times if whole else _scatter(times, rows, batch.rows))
         binned = binned if whole else binned.take(rows)
         # At once, also of rows that may turn out to be duplicates: values that were just read fold fastest.
-        counts = count_rows(binning, single, binned, None if whole else rows, times, now, settings)
+        placed = place_rows(binning, single, binned, None if whole else rows)
+        counts = count_rows(binning, placed, times, now, settings)
         unknown = unknown_columns(binning.reference, batch)
         if batch.ids is not None or batch.label is not None:
             segments = segments_of_rows(binning.reference, binned)
@@ -235,6 +237,7 @@ def _part(
         exact=exact,
         latency=batch.latency[rows] if batch.latency is not None else None,
         counts=counts,
+        placed=placed if predictions else None,
         predictions=predictions,
         prediction_rows=prediction_rows,
         labelled=labelled,
@@ -291,7 +294,8 @@ def count_spooled(spooled: SpooledRequest, binning: Binning, now: float, setting
     decoded = decode_predictions(spooled.body, spooled.content_type, spooled.query, settings)
     batch = with_single_outputs(binning.reference, decoded)
     binned = bin_batch(binning.reference, batch, _scatter(spooled.times, rows, batch.rows)).take(rows)
-    return count_rows(binning, batch, binned, rows, spooled.times, now, settings)
+    placed = place_rows(binning, batch, binned, rows)
+    return count_rows(binning, placed, spooled.times, now, settings)
 
 
 def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:

@@ -216,7 +216,11 @@ def fold_predictions(
     What has not come true yet is estimated from them. The arguments are those of `fold_outcomes`; nothing is
     counted of rows without a score.
     """
-    places = place_scores(layout, predictions, scores)
+    return fold_traffic(layout, place_scores(layout, predictions, scores), hours, sign)
+
+
+def fold_traffic(layout: OutcomeLayout, places: Ints, hours: Ints, sign: int = 1) -> dict[int, Outcomes]:
+    """As `fold_predictions`, from (rows,) places of scores in the traffic, -1 for rows without one."""
     known = places >= 0
     places, hours = places[known], hours[known]
     if not len(hours):

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -18,7 +20,9 @@ from hypothesis import strategies as st
 from exporter.committer import PredictionAnswer
 from exporter.errors import MalformedError, OverloadedError, StoreError, UnavailableError
 from exporter.fleet import Status
+from exporter.ingest import Prepared, Request
 from exporter.labelling import LabelAnswer
+from exporter.samples import JSON_TYPE
 from exporter.transaction import Transaction
 from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.postgres import lose_answer
@@ -452,6 +456,60 @@ def test_the_writer_survives_whatever_a_job_raises(rig: Rig) -> None:
         rig.service.writer.call(fail).result(TIMEOUT_SECONDS)
     assert rig.service.writer.alive()
     assert rig.post_rows(make_rows(1)).accepted == 1
+
+
+# -- rows of which some came before -------------------------------------------------------------------------
+
+
+def without_bodies(prepared: Prepared) -> Prepared:
+    """What was prepared, of requests that cannot be decoded again."""
+    source = replace(prepared.source, requests=(Request(JSON_TYPE, {}, b""),))
+    return replace(prepared, parts=[replace(part, source=source) for part in prepared.parts])
+
+
+def counted(rig: Rig) -> dict[str, Any]:
+    """All that the writer counted of version 1."""
+    binning = rig.version().binning
+    assert binning is not None
+    timelines = {"": binning.timeline} | {name: part.timeline for name, part in binning.slices.items()}
+    blocks = {
+        (name, family, start): (block.rows, block.counts.tolist(), block.latency.tolist())
+        for name, timeline in timelines.items()
+        for family, of_family in (("fine", timeline.fine), ("coarse", timeline.coarse))
+        for start, block in of_family.items()
+    }
+    moments = [block.moments for block in binning.timeline.fine.values()]
+    traffic = {start: found.counts.tolist() for start, found in binning.outcomes.items()}
+    totals = rig.version().live.totals
+    return {
+        "blocks": blocks,
+        "moments": np.sum(moments, axis=0).round(6).tolist(),
+        "traffic": traffic,
+        "totals": (totals.predictions, totals.values.tolist(), totals.latency.tolist()),
+    }
+
+
+@pytest.mark.parametrize("repeated", [1, 199])
+def test_rows_beside_repeated_ones_are_counted_from_the_bins_that_they_have(
+    tmp_path: Path, start: Start, repeated: int
+) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", make_table(), alias="champion")
+    registry.tag("fraud", "1", segments="country")
+    rows = [
+        {**row, "timestamp": NOON - 40 * 3600 * (number % 3), "latency_seconds": number / 1000}
+        for number, row in enumerate(make_rows(200, prefix="a"))
+    ]
+    once, again = (start(registry=registry, store=f"sqlite:///{tmp_path}/{name}.db") for name in "ab")
+    once.post_rows(rows)
+    again.post_rows(rows[:repeated])
+
+    prepared = without_bodies(again.prepare(make_document(rows)))
+    answer = again.service.writer.submit(prepared).result(TIMEOUT_SECONDS)
+
+    assert answer == PredictionAnswer(200 - repeated, repeated, 0, {})
+    assert counted(again) == counted(once)
+    assert counted(again)["traffic"]
 
 
 # -- restarts -----------------------------------------------------------------------------------------------
