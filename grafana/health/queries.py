@@ -15,6 +15,7 @@ STORE, STORE_LIMIT = _STORE, _LIMIT
 SERIES = gauge("mlflow_exporter_series")
 SERIES_LEFT_OUT = gauge("mlflow_exporter_dropped_series")
 VERSIONS_LEFT_OUT = gauge("mlflow_exporter_unmonitored_versions")
+STORE_FAILURES = increase("mlflow_exporter_store_errors_total", "", "$__rate_interval", "reason")
 
 # Intake
 

@@ -88,15 +88,25 @@ def resources() -> Iterator[panels.Panel]:
         panels.line("store", q.STORE, look.LIVE),
         panels.guide("limit", q.STORE_LIMIT, look.LIMIT),
         unit="bytes",
-        size=(8, 7),
+        size=(6, 7),
         nothing="The exporter tells of no store.",
     )
+    yield panels.lines(
+        "Failures of the store",
+        "In each step of the chart. Failed: it could not be reached or written; damaged: it cannot be read; "
+        "missing: its files were taken away; lost: memory may differ from it, and the process ends.",
+        panels.Line("{{reason}}", q.STORE_FAILURES),
+        unit="short",
+        decimals=0,
+        size=(6, 7),
+        nothing="The exporter tells of no store.",
+    ).axis_soft_max(3)
     yield panels.lines(
         "Memory",
         "Resident memory of each replica.",
         panels.Line("{{instance}}", q.MEMORY),
         unit="bytes",
-        size=(8, 7),
+        size=(6, 7),
         nothing="No replica answers.",
     )
     yield panels.lines(
@@ -104,7 +114,7 @@ def resources() -> Iterator[panels.Panel]:
         "Processor time of each replica as a share of one core.",
         panels.Line("{{instance}}", q.CPU),
         unit="percentunit",
-        size=(8, 7),
+        size=(6, 7),
         nothing="No replica answers.",
     )
 

@@ -123,6 +123,7 @@ SHOWN = {
     "MLflowExporterEvaluationFailing": "Failures by version",
     "MLflowExporterIngestRejecting": "Rows refused or dropped",
     "MLflowExporterRowsDropped": "Rows refused or dropped",
+    "MLflowExporterStoreDamaged": "Failures of the store",
     "MLflowExporterStoreNearLimit": "Size of the store",
     "MLflowExporterConfigReloadFailed": "Configuration",
     "MLflowExporterVersionsUnmonitored": "Versions left out",
