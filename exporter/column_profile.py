@@ -27,8 +27,9 @@ MAX_CATEGORIES = 30
 MAX_KNOWN_CATEGORIES = 50_000
 MAX_CATEGORY_BYTES = 1000  # longer texts are known by their hash alone, among the rarer ones
 MIN_ROWS_TO_RECOGNISE = 100  # below, an id cannot be told from a measurement
-MAX_MOMENT = 1e150  # squares of larger numbers overflow
-_LARGEST = np.finfo(np.float64).max
+FAR = 1e4  # typical distances from the middle, beyond which a value does not count in the moments
+_LARGEST = float(np.finfo(np.float64).max)
+MAX_LEVEL = _LARGEST / 4  # the difference of two of these does not overflow
 
 
 def profile_column(name: str, role: Role, kind: Kind, values: Values, timestamps: Floats | None) -> Column:
@@ -54,21 +55,30 @@ def number_column(name: str, role: Role, kind: Kind, numbers: Floats) -> Column:
     finite = np.sort(numbers[np.isfinite(numbers)])
     if not len(finite):
         return Column(name, role, kind, low=0.0, high=0.0, unjudged="the reference has no value in it")
-    moderate = np.clip(finite, -MAX_MOMENT, MAX_MOMENT)
-    low, high = np.quantile(moderate, [0.001, 0.999])
-    low, high = low - (high - low), high + (high - low)
-    inside = np.clip(moderate, low, high)
-    scale = float(inside.std())
-    return Column(
-        name,
-        role,
-        kind,
-        edges=_edges(finite),
-        center=float(inside.mean()),
-        scale=scale if scale > 0 else 1.0,
-        low=float(low),
-        high=float(high),
-    )
+    low, high, center, scale = _moderate(np.clip(finite, -MAX_LEVEL, MAX_LEVEL))
+    return Column(name, role, kind, edges=_edges(finite), center=center, scale=scale, low=low, high=high)
+
+
+def _moderate(numbers: Floats) -> tuple[float, float, float, float]:
+    """Bounds of the values that count in the moments, with the mean and the standard deviation in between.
+
+    One value of 1e308 must not decide what all others are measured in: in a few hundred rows it is beyond
+    every quantile. So bounds are no further from the median than ten thousand times what a value is that
+    differs from it at all, and the moments are taken in units of that: 1e-300 has squares, too.
+    """
+    middle = float(numbers[len(numbers) // 2])
+    distances = np.abs(numbers - middle)
+    distances = distances[distances > 0]
+    half = len(distances) // 2
+    typical = float(np.partition(distances, half)[half]) if len(distances) else 0.0
+    first, last = np.quantile(numbers, [0.001, 0.999]).tolist()
+    low = max(first - (last - first), middle - FAR * typical, -MAX_LEVEL)
+    high = min(last + (last - first), middle + FAR * typical, MAX_LEVEL)
+    # A constant is measured in units of itself.
+    unit = typical or abs(middle) or 1.0
+    inside = (np.clip(numbers, low, high) - middle) / unit
+    center, scale = middle + unit * float(inside.mean()), unit * float(inside.std())
+    return low, high, center, scale or unit
 
 
 def _edges(finite: Floats) -> Floats:
@@ -85,9 +95,10 @@ def _edges(finite: Floats) -> Floats:
         found = np.searchsorted(shares, np.array(quantiles) - 1e-12)
         cuts.update(int(k) for k in found if k < len(middle))
     # What a round trip through float32 moved is not out of range.
-    slack = np.minimum(np.finfo(np.float32).eps * np.abs(distinct[[0, -1]]), MAX_MOMENT)
-    low = max(distinct[0] - slack[0], -_LARGEST)
-    high = math.nextafter(min(distinct[-1] + slack[1], _LARGEST), math.inf)
+    first, last = float(distinct[0]), float(distinct[-1])
+    slack = float(np.finfo(np.float32).eps)
+    low = max(first - slack * abs(first), -_LARGEST)
+    high = math.nextafter(min(last + slack * abs(last), _LARGEST), math.inf)
     return np.unique(np.array([low, *middle[sorted(cuts)], high], np.float64))
 
 

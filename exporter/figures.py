@@ -1,16 +1,21 @@
-"""(layout, tally) -> every quality figure that the task has, with its 99 % interval. Pure."""
+"""(layout, tally) -> every quality figure that the task has, with its 99 % interval. Pure.
+
+Each figure is computed by itself: one that cannot be is absent, and the others are there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite, ldexp, sqrt
+from typing import TypeAlias
 
 import numpy as np
 
 from exporter.arrays import Floats, Ints
 from exporter.measures import calibration, classification, intervals, ranking
-from exporter.measures.intervals import Interval, effective_rows
+from exporter.measures.exact import GRID_BITS
+from exporter.measures.intervals import NO_FIGURE, Interval, effective_rows
 from exporter.measures.regression import ErrorSums
 from exporter.outcome_layout import LOSS_TERMS, OutcomeLayout
 from exporter.outcomes import Tally
@@ -31,6 +36,11 @@ HIGHER_IS_BETTER = frozenset(
 SCORE_METRICS = frozenset(("roc_auc", "log_loss", "brier", "calibration_error"))
 # They are sums over rows of which nobody knows any more which score they had.
 UNWEIGHTABLE = frozenset(("log_loss", "brier"))
+# Mean absolute error, in units of the labels, below which the grid that errors are summed on shows in it.
+MIN_ERROR = 2.0 ** (6 - GRID_BITS)
+
+# The figures of a task, each to be computed when it is called.
+_Figures: TypeAlias = dict[str, Callable[[], Interval]]
 
 
 @dataclass(frozen=True)
@@ -95,8 +105,21 @@ def _quarters(confusion: Floats | Ints, side: Ints) -> Floats:
     return table
 
 
+@dataclass(frozen=True)
+class Measured:
+    """`figures` by metric, and why the `absent` ones are not among them."""
+
+    figures: dict[str, Interval]
+    absent: dict[str, str]
+
+
 def measure(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float = 1.0) -> dict[str, Interval]:
-    """The figures that there are, by metric.
+    """The figures that there are, by metric; the arguments are those of `measure_each`."""
+    return measure_each(layout, found, tables, effect).figures
+
+
+def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float = 1.0) -> Measured:
+    """Every figure of the task, or why there is none.
 
     Args:
         layout: of the tally.
@@ -105,23 +128,43 @@ def measure(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float =
         effect: rows per independent row, at least 1.
     """
     if layout.task == "binary":
-        figures = _binary(layout, found, tables, effect) | _scored(layout, found, tables, effect)
+        of_task = _binary(layout, found, tables, effect) | _scored(layout, found, tables, effect)
     elif layout.classifies:
-        figures = _multiclass(layout, found, tables, effect) | _scored(layout, found, tables, effect)
+        of_task = _multiclass(layout, found, tables, effect) | _scored(layout, found, tables, effect)
     else:
-        figures = _regression(layout, found, effect)
-    return {metric: figure for metric, figure in figures.items() if all(map(isfinite, figure))}
+        of_task = _regression(layout, found, effect)
+    figures, absent = {}, {}
+    for metric in METRICS[layout.task]:
+        try:
+            figure = of_task[metric]() if metric in of_task else NO_FIGURE
+        except (ArithmeticError, ValueError) as error:
+            absent[metric] = f"it cannot be computed: {error}"
+            continue
+        if all(map(isfinite, figure)):
+            figures[metric] = figure
+        else:
+            absent[metric] = _why_absent(metric, found)
+    return Measured(figures, absent)
+
+
+def _why_absent(metric: str, found: Tally) -> str:
+    if metric == "r2" and found.rows:
+        return "the labels are all alike"
+    if metric == "mape" and found.rows:
+        return "every label is 0"
+    if metric in ("mae", "rmse", "bias") and found.rows:
+        return "errors are too small, beside how far the reference's labels are apart, to be told from 0"
+    return "no rows that it could be a share of"
 
 
 def measure_classes(
     layout: OutcomeLayout, tables: Tables, effect: float = 1.0
 ) -> list[tuple[str, str, Interval]]:
     """(class, metric, figure) for the classes of the layout that occur."""
-    shares = _class_shares(layout, tables, effect)
     return [
         (layout.classes[index], metric, figure)
         for metric in CLASS_METRICS
-        for index, figure in enumerate(shares[metric])
+        for index, figure in enumerate(_class_shares(layout, tables, effect, metric))
         if isfinite(figure.value)
     ]
 
@@ -134,13 +177,22 @@ def _accuracy(found: Tally, tables: Tables, effect: float) -> Interval:
     return intervals.wilson(share, float(rows) / effect)
 
 
-def _binary(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float) -> dict[str, Interval]:
-    shares = _class_shares(layout, tables, effect)
-    figures = {metric: shares[metric][layout.positive] for metric in CLASS_METRICS}
+def _binary(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float) -> _Figures:
+    def of_positive(metric: str) -> Callable[[], Interval]:
+        return lambda: _class_shares(layout, tables, effect, metric)[layout.positive]
+
+    return {
+        "accuracy": lambda: _accuracy(found, tables, effect),
+        **{metric: of_positive(metric) for metric in CLASS_METRICS},
+        "roc_auc": lambda: _roc_auc(tables, effect),
+    }
+
+
+def _roc_auc(tables: Tables, effect: float) -> Interval:
     (negatives, positives), (negatives2, positives2) = (
         table.sum(axis=1) for table in (tables.histogram, tables.histogram_squares)
     )
-    figures["roc_auc"] = intervals.roc_auc(
+    return intervals.roc_auc(
         float(ranking.roc_auc(positives, negatives)),
         ranking.roc_auc_variance(positives, negatives, positives2, negatives2) * effect,
         min(
@@ -149,81 +201,118 @@ def _binary(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float) 
         )
         / effect,
     )
-    return {"accuracy": _accuracy(found, tables, effect)} | figures
 
 
-def _multiclass(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float) -> dict[str, Interval]:
+def _multiclass(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float) -> _Figures:
+    def of_classes(metric: str) -> Callable[[], Interval]:
+        return lambda: _macro(layout, tables, effect, metric)
+
+    return {
+        "accuracy": lambda: _accuracy(found, tables, effect),
+        **{f"{metric}_macro": of_classes(metric) for metric in CLASS_METRICS},
+    }
+
+
+def _macro(layout: OutcomeLayout, tables: Tables, effect: float, metric: str) -> Interval:
     by_class: dict[str, Callable[[Floats], Floats]] = {
         "precision": classification.precision,
         "recall": classification.recall,
         "f1": classification.f1,
     }
-    shares = _class_shares(layout, tables, effect)
+    shares = _class_shares(layout, tables, effect, metric)
     there = classification.occurring(tables.confusion)
     there[-1] = False  # what all other classes share is no class
     variance = classification.macro_f1_variance(tables.confusion, tables.confusion_squares, there) * effect
-    figures = {"accuracy": _accuracy(found, tables, effect)}
-    for metric, measured in by_class.items():
-        figures[f"{metric}_macro"] = intervals.macro(
-            classification.macro(measured(tables.confusion), there),
-            [figure for figure in shares[metric] if isfinite(figure.value)],
-            int(there.sum()),
-            variance if metric == "f1" else 0.0,
-        )
-    return figures
+    return intervals.macro(
+        classification.macro(by_class[metric](tables.confusion), there),
+        [figure for figure in shares if isfinite(figure.value)],
+        int(there.sum()),
+        variance if metric == "f1" else 0.0,
+    )
 
 
-def _class_shares(layout: OutcomeLayout, tables: Tables, effect: float) -> dict[str, list[Interval]]:
-    """Figures of each class of the layout, by metric."""
+def _class_shares(layout: OutcomeLayout, tables: Tables, effect: float, metric: str) -> list[Interval]:
+    """The metric of each class of the layout."""
     confusion, squares = tables.confusion, tables.confusion_squares
-    columns = effective_rows(confusion.sum(axis=0), squares.sum(axis=0)) / effect
-    lines = effective_rows(confusion.sum(axis=1), squares.sum(axis=1)) / effect
-    either = (table.sum(axis=0) + table.sum(axis=1) - np.diagonal(table) for table in (confusion, squares))
-    unions = effective_rows(*either) / effect
-    precision, recall = classification.precision(confusion), classification.recall(confusion)
-    f1 = classification.f1(confusion)
-    places = range(len(layout.classes))
-    return {
-        "precision": [intervals.wilson(float(precision[k]), float(columns[k])) for k in places],
-        "recall": [intervals.wilson(float(recall[k]), float(lines[k])) for k in places],
-        "f1": [intervals.f1(float(f1[k]), float(unions[k])) for k in places],
-    }
+    interval: Callable[[float, float], Interval] = intervals.wilson
+    if metric == "precision":
+        shares = classification.precision(confusion)
+        rows = effective_rows(confusion.sum(axis=0), squares.sum(axis=0))
+    elif metric == "recall":
+        shares = classification.recall(confusion)
+        rows = effective_rows(confusion.sum(axis=1), squares.sum(axis=1))
+    else:
+        shares, interval = classification.f1(confusion), intervals.f1
+        either = (t.sum(axis=0) + t.sum(axis=1) - np.diagonal(t) for t in (confusion, squares))
+        rows = effective_rows(*either)
+    return [interval(float(shares[k]), float(rows[k]) / effect) for k in range(len(layout.classes))]
 
 
-def _scored(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float) -> dict[str, Interval]:
+def _scored(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float) -> _Figures:
     if not layout.probabilities:
         return {}
-    figures = {}
+    figures: _Figures = {}
     if tables.plain and found.scored:
-        sums = dict(zip(LOSS_TERMS, found.sums, strict=True))
-        for metric in ("log_loss", "brier"):
-            mean = sums[metric] / found.scored
-            variance = float(sums[f"{metric}2"] / found.scored - mean**2) / found.scored
-            figures[metric] = intervals.mean(float(mean), variance * effect, lowest=0.0)
+        figures["log_loss"] = lambda: _mean_loss(found, "log_loss", effect)
+        figures["brier"] = lambda: _mean_loss(found, "brier", effect)
+    rows = tables.histogram.sum(axis=(0, 1))
+    if np.isfinite(rows).all() and rows.any():
+        figures["calibration_error"] = lambda: _calibration_error(found, tables, effect)
+    return figures
+
+
+def _mean_loss(found: Tally, metric: str, effect: float) -> Interval:
+    sums = dict(zip(LOSS_TERMS, found.sums, strict=True))
+    mean = sums[metric] / found.scored
+    variance = float(sums[f"{metric}2"] / found.scored - mean**2) / found.scored
+    return intervals.mean(float(mean), variance * effect, lowest=0.0)
+
+
+def _calibration_error(found: Tally, tables: Tables, effect: float) -> Interval:
     plain: Ints = found.histogram.sum(axis=(0, 1))
     rows, positives = tables.histogram.sum(axis=(0, 1)), tables.histogram[1].sum(axis=0)
-    if np.isfinite(rows).all() and rows.any():
-        mean_score = np.divide(found.scores, plain, out=np.zeros(len(plain)), where=plain > 0)
-        groups = calibration.equal_groups(rows)
-        worth = float(effective_rows(rows.sum(), tables.histogram_squares.sum()))
-        figures["calibration_error"] = intervals.calibration_error(
-            calibration.sum_groups(groups, positives),
-            calibration.sum_groups(groups, rows),
-            calibration.sum_groups(groups, rows * mean_score),
-            effect * float(rows.sum()) / worth,
-        )
-    return figures
+    mean_score = np.divide(found.scores, plain, out=np.zeros(len(plain)), where=plain > 0)
+    groups = calibration.equal_groups(rows)
+    worth = float(effective_rows(rows.sum(), tables.histogram_squares.sum()))
+    return intervals.calibration_error(
+        calibration.sum_groups(groups, positives),
+        calibration.sum_groups(groups, rows),
+        calibration.sum_groups(groups, rows * mean_score),
+        effect * float(rows.sum()) / worth,
+    )
 
 
-def _regression(layout: OutcomeLayout, found: Tally, effect: float) -> dict[str, Interval]:
-    sums = ErrorSums(found.rows, found.zeros, found.sums)
-    unit = 2.0**layout.unit
-    figures = {
-        "mae": intervals.mean(sums.mae * unit, sums.mae_variance * effect * unit**2, lowest=0.0),
-        "rmse": intervals.root(sums.rmse * unit, sums.mse_variance * effect * unit**4),
-        "mape": intervals.mean(sums.mape, sums.mape_variance * effect, lowest=0.0),
-        "bias": intervals.mean(sums.bias * unit, sums.bias_variance * effect * unit**2),
+def _regression(layout: OutcomeLayout, found: Tally, effect: float) -> _Figures:
+    sums, unit = ErrorSums(found.rows, found.zeros, found.sums), layout.unit
+    # Where rows are wrong and their errors lie between two points of the grid, nothing is known of them.
+    told = found.matches == found.rows or sums.mae >= MIN_ERROR
+
+    def in_labels_unit(figure: Callable[[], Interval]) -> Callable[[], Interval]:
+        # The unit's powers, which variances are in, may be beyond all numbers where no figure is.
+        return lambda: intervals.scaled(figure(), unit) if told else NO_FIGURE
+
+    def r2() -> Interval:
+        figure = intervals.mean(sums.r2, sums.r2_variance * effect)
+        return figure._replace(upper=max(min(figure.upper, 1.0), figure.value))
+
+    return {
+        "mae": in_labels_unit(lambda: intervals.mean(sums.mae, sums.mae_variance * effect, lowest=0.0)),
+        "rmse": in_labels_unit(lambda: intervals.root(sums.rmse, sums.mse_variance * effect)),
+        "mape": lambda: intervals.mean(sums.mape, sums.mape_variance * effect, lowest=0.0),
+        "r2": r2,
+        "bias": in_labels_unit(lambda: intervals.mean(sums.bias, sums.bias_variance * effect)),
     }
-    r2 = intervals.mean(sums.r2, sums.r2_variance * effect)
-    figures["r2"] = r2._replace(upper=max(min(r2.upper, 1.0), r2.value))
-    return figures
+
+
+def label_deviation(layout: OutcomeLayout, found: Tally | None) -> float:
+    """Standard deviation of numeric labels, or without labels the unit that they are measured in.
+
+    Infinite where it is beyond all numbers.
+    """
+    deviation = 1.0
+    if found is not None:
+        deviation = sqrt(ErrorSums(found.rows, found.zeros, found.sums).label_variance)
+    try:
+        return ldexp(deviation, layout.unit)
+    except OverflowError:
+        return inf

@@ -12,7 +12,7 @@ from exporter.arrays import Bools, Floats, Ints
 from exporter.binning import bin_columns, canonical_texts
 from exporter.columns import Texts, Values, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
-from exporter.measures.exact import MAX_EXPONENT
+from exporter.measures.exact import MAX_EXPONENT, on_grid, square
 from exporter.measures.regression import terms
 from exporter.outcome_layout import FACTS, OutcomeLayout
 from exporter.reference import Column
@@ -27,7 +27,7 @@ class LabelledRows:
     """What is counted of rows, (rows,) each; -1 where a row has no place.
 
     `cells` are places in the counts, `bins` those of the scores' sums, `scores` what is summed there,
-    `terms` (terms, rows) what else is.
+    `terms` (terms + squares, rows) what else is, the second parts of the layout's squares last.
     """
 
     cells: list[Ints]
@@ -115,16 +115,17 @@ def _read_scores(layout: OutcomeLayout, prediction: Ints, scores: Floats | None)
 def _losses(
     layout: OutcomeLayout, label: Ints, score: Floats, scores: Floats | None, scored: Bools
 ) -> tuple[Floats, Bools]:
-    """(terms, rows) of the loss terms, 0 for rows without them, and which rows have them."""
+    """(terms + squares, rows) of the loss terms, 0 for rows without them, and which rows have them."""
+    nothing = np.zeros((len(layout.terms) + len(layout.squares), len(label)))
     if not layout.probabilities:
-        return np.zeros((len(layout.terms), len(label))), np.zeros(len(label), np.bool_)
+        return nothing, np.zeros(len(label), np.bool_)
     if layout.task == "binary":
         lossy, came_true = scored, label == layout.positive
         given = np.where(lossy, score, 0.5)
         loss = log_loss_terms(np.where(came_true, given, 1 - given))
         brier = brier_terms(given, came_true.astype(np.float64))
     elif scores is None or scores.ndim == 1:
-        return np.zeros((len(layout.terms), len(label))), np.zeros(len(label), np.bool_)
+        return nothing, np.zeros(len(label), np.bool_)
     else:
         # A model gives no probability to a class it does not know; its loss would be a matter of taste.
         lossy = scored & (label < len(layout.classes)) & ((scores >= 0) & (scores <= 1)).all(axis=1)
@@ -132,7 +133,9 @@ def _losses(
         one_hot = np.eye(layout.sides)[label][:, : len(layout.classes)]
         loss = log_loss_terms((given * one_hot).sum(axis=1))
         brier = brier_terms(given, one_hot)
-    return np.where(lossy, np.stack([loss, loss**2, brier, brier**2]), 0.0), lossy
+    loss, brier = on_grid(loss), on_grid(brier)
+    (loss2, loss2_rest), (brier2, brier2_rest) = square(loss), square(brier)
+    return np.where(lossy, np.stack([loss, loss2, brier, brier2, loss2_rest, brier2_rest]), 0.0), lossy
 
 
 def _of_predicted(scores: Floats | None, prediction: Ints) -> Floats | None:

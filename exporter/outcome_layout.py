@@ -30,7 +30,7 @@ from scipy.special import expit
 
 from exporter.arrays import Floats, Ints
 from exporter.measures.exact import LIMBS
-from exporter.measures.regression import TERMS
+from exporter.measures.regression import SQUARES, TERMS
 from exporter.model_config import match_class
 from exporter.reference import ClassOrder, Column, Reference
 from exporter.scores import MAX_CLASSES
@@ -40,6 +40,7 @@ LOGIT_LIMIT = 12.0
 SCORE_BINS = 128
 FACTS = ("rows", "unusable", "matches", "scored", "zeros")
 LOSS_TERMS = ("log_loss", "log_loss2", "brier", "brier2")
+LOSS_SQUARES = ("log_loss2", "brier2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,11 @@ class OutcomeLayout:
     def terms(self) -> tuple[str, ...]:
         """What is summed row by row."""
         return LOSS_TERMS if self.classifies else TERMS
+
+    @property
+    def squares(self) -> list[int]:
+        """Places among the terms of those that are summed in two parts."""
+        return [self.terms.index(term) for term in (LOSS_SQUARES if self.classifies else SQUARES)]
 
     @property
     def confusion_start(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import nan, sqrt
+from math import nan
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from exporter.config import Window
 from exporter.coverage import Outputs
 from exporter.errors import StoreError
 from exporter.estimation import Estimator, learn
-from exporter.figures import binary_tables, measure, plain_tables
+from exporter.figures import binary_tables, label_deviation, measure, plain_tables
 from exporter.measures.intervals import Interval
-from exporter.measures.regression import ErrorSums
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Tally, decode_outcomes, tally
 from exporter.reference import Reference
@@ -95,14 +94,12 @@ def quality_reference(
     own = _own_outcomes(reference, layout)
     figures: dict[str, Interval] = {}
     estimator, no_estimate = None, "the reference has no labels that the model was not trained on"
-    deviation = 2.0**layout.unit
+    deviation = nan if layout.classifies else label_deviation(layout, own)
     if own is not None:
         weights = _prevalence_weights(layout, own, rules.prevalence)
         tables = plain_tables(own) if weights is None else binary_tables(layout, own, weights)
         figures = measure(layout, own, tables)
         estimator, no_estimate = learn(layout, tables.histogram)
-        if not layout.classifies:
-            deviation *= sqrt(ErrorSums(own.rows, own.zeros, own.sums).label_variance)
     baselines = choose_baselines(layout.task, figures, run_metrics, rules.baselines)
     usual = {
         metric: tolerance(metric, baseline.figure.value, deviation) for metric, baseline in baselines.items()

@@ -14,12 +14,13 @@ from math import isnan, nan
 from exporter.baselines import shortfall
 from exporter.config import Window
 from exporter.coverage import Coverage
-from exporter.figures import METRICS, SCORE_METRICS, UNWEIGHTABLE, measure, plain_tables
+from exporter.figures import METRICS, SCORE_METRICS, UNWEIGHTABLE, measure_each, plain_tables
 from exporter.measures.intervals import Interval
 from exporter.outcome_layout import OutcomeLayout
 from exporter.outcomes import Tally
 from exporter.quality_reference import QualityReference, QualityRules
 
+UNUSABLE = "they are missing, no numbers, or too far from the reference's"
 # Times the limit: so much worse that one window is enough.
 GROSS = 2
 
@@ -65,19 +66,22 @@ def judge_quality(
     """The metrics that there are, and why there are not the others; verdicts are to be confirmed."""
     layout = against.layout
     if not found.rows:
-        return (), dict.fromkeys(METRICS[layout.task], "no labels")
+        reason = "no labels"
+        if found.unusable:
+            reason = f"none of {found.unusable} labels can be used: {UNUSABLE}"
+        return (), dict.fromkeys(METRICS[layout.task], reason)
     suppressed = dict(_suppress(layout, found, coverage, rules))
     tables = coverage.tables if coverage.tables is not None else plain_tables(found)
-    figures = measure(layout, found, tables, effect)
+    measured = measure_each(layout, found, tables, effect)
     undecided = _undecided(layout, found, coverage, rules)
     judged = []
     for metric in METRICS[layout.task]:
         if metric in suppressed:
             continue
-        if metric not in figures:
-            suppressed[metric] = "no rows that it could be a share of"
+        if metric in measured.absent:
+            suppressed[metric] = measured.absent[metric]
             continue
-        judged.append(_judge_metric(against, window, metric, figures[metric], undecided))
+        judged.append(_judge_metric(against, window, metric, measured.figures[metric], undecided))
     return tuple(judged), suppressed
 
 

@@ -122,7 +122,7 @@ def test_a_constant_has_one_bin_and_what_differs_is_out_of_range(values: list[fl
 
     assert bins_of(column, [5.0, np.float32(5.0), 5.1, 4.9, math.inf, math.nan]) == [1, 1, 2, 0, 2, 3]
     assert column.unjudged == ""
-    assert column.scale == 1.0
+    assert column.scale == 5.0
 
 
 def test_a_constant_zero_has_one_bin_as_well() -> None:
@@ -343,3 +343,31 @@ def test_the_bins_of_one_reference_are_the_same_every_time() -> None:
         number_column("x", "feature", "number", values).edges,
         number_column("x", "feature", "number", values[::-1]).edges,
     )
+
+
+# -- moments ------------------------------------------------------------------------------------------------
+
+ORDINARY = np.random.default_rng(6).normal(10, 2, 500)
+
+
+@pytest.mark.parametrize("outlier", [1e78, 1e154, 1.7e308, -1.7e308])
+@pytest.mark.parametrize("rows", [10, 500])
+def test_one_value_beyond_all_measure_does_not_decide_the_unit_of_the_others(
+    outlier: float, rows: int
+) -> None:
+    column = profile([*ORDINARY[:rows], outlier])
+
+    assert 0.5 < column.scale < 1e4 * 2
+    assert abs(column.center) < 1e4 * 2
+
+
+@pytest.mark.parametrize("power", [-1000, -500, 500, 1000])
+def test_the_unit_goes_with_the_numbers(power: int) -> None:
+    column, usual = profile(np.ldexp(ORDINARY, power)), profile(ORDINARY)
+
+    assert column.scale == pytest.approx(math.ldexp(usual.scale, power), rel=1e-9)
+    assert column.center == pytest.approx(math.ldexp(usual.center, power), rel=1e-9)
+
+
+def test_a_constant_is_measured_in_units_of_itself() -> None:
+    assert [profile([value] * 50).scale for value in (1e-300, 0.0, -3.0, 1e300)] == [1e-300, 1, 3, 1e300]

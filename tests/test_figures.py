@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
+from math import isfinite, ldexp
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from exporter.arrays import Floats
 from exporter.baselines import shortfall
 from exporter.figures import (
     HIGHER_IS_BETTER,
     METRICS,
+    Measured,
     binary_tables,
     class_tables,
     measure,
     measure_classes,
+    measure_each,
     plain_tables,
 )
 from exporter.measures.intervals import Interval
 from exporter.measures.ranking import binning_error
+from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import tally
+from exporter.profile import ReferenceData, build_reference
 from tests.labelled import CLASSES, fold_table, make_layout, make_table, tally_table
 
 LAYOUTS = {task: make_layout(task) for task in METRICS}
@@ -274,3 +279,110 @@ def test_weights_of_a_predicted_class() -> None:
     assert set(figures) == {"accuracy", "precision_macro", "recall_macro", "f1_macro"}
     for metric in figures:
         assert figures[metric].value == pytest.approx(whole[metric].value, abs=0.01), metric
+
+
+# -- labels of every size -----------------------------------------------------------------------------------
+
+
+def regression_layout(labels: Floats) -> OutcomeLayout:
+    draw = np.random.default_rng(2)
+    table = pa.table({"x": draw.normal(size=len(labels)), "prediction": labels, "label": labels})
+    data = ReferenceData(table, "tests", task="regression", split="test")
+    layout = outcome_layout(build_reference(data, (), 100))
+    assert layout is not None
+    return layout
+
+
+def figures_against(layout: OutcomeLayout, labels: Floats, predictions: Floats) -> Measured:
+    found = tally_table(layout, pa.table({"label": labels, "prediction": predictions}))
+    return measure_each(layout, found, plain_tables(found))
+
+
+def some_rows(rows: int = 400) -> tuple[Floats, Floats]:
+    draw = np.random.default_rng(5)
+    labels = draw.normal(10, 3, rows)
+    return labels, labels + draw.normal(0.2, 1, rows)
+
+
+@pytest.mark.parametrize("power", [-1010, -996, -300, 0, 252, 256, 260, 500, 1000, 1018])
+def test_figures_go_with_the_size_of_the_labels(power: int) -> None:
+    labels, predictions = some_rows()
+    usual = figures_against(regression_layout(labels), labels, predictions).figures
+    large, larger = np.ldexp(labels, power), np.ldexp(predictions, power)
+
+    found = figures_against(regression_layout(large), large, larger)
+
+    assert found.absent == {}
+    for metric, figure in found.figures.items():
+        shift = power if metric in ("mae", "rmse", "bias") else 0
+        expected = [ldexp(end, shift) for end in usual[metric]]
+        assert list(figure) == pytest.approx(expected, rel=1e-9, abs=5e-324), metric
+
+
+@pytest.mark.parametrize("outlier", [1e78, 1.8e307, 1.7976931348623157e308])
+@pytest.mark.parametrize("rows", [9, 499])
+def test_one_label_beyond_all_measure_takes_no_figure_down(outlier: float, rows: int) -> None:
+    labels, predictions = some_rows(rows)
+    layout = regression_layout(np.append(labels, outlier))
+
+    found = figures_against(layout, np.append(labels, outlier), np.append(predictions, outlier))
+
+    assert found.absent == {}
+    for metric in ("mae", "rmse", "mape", "r2", "bias"):
+        expected = THEIRS[metric](labels, predictions, None)
+        assert found.figures[metric].value == pytest.approx(expected, rel=1e-9), metric
+
+
+def test_a_figure_beyond_all_numbers_is_absent_and_the_others_are_there() -> None:
+    labels = np.array([1.2e308, -1.2e308, 1.2e308, -1.2e308])
+    layout = regression_layout(np.tile(labels, 50))
+
+    near, far = (figures_against(layout, labels, labels * [-k, -k, -k, 1]) for k in (-0.9, 0.4))
+
+    assert near.absent == {}
+    assert near.figures["mae"].value == pytest.approx(0.9e307)
+    assert far.figures.keys() == {"mape", "r2"}  # the upper ends of the others' intervals are beyond
+    assert far.figures["mape"].value == pytest.approx(0.75 * 1.4)
+    assert far.absent["mae"].startswith("it cannot be computed")
+
+
+def test_a_figure_that_fails_is_absent_with_a_reason_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> Interval:
+        raise ZeroDivisionError("out of luck")
+
+    found = tally_table(LAYOUTS["binary"], make_table("binary", 300))
+    whole = measure(LAYOUTS["binary"], found, plain_tables(found))
+    monkeypatch.setattr("exporter.figures.intervals.roc_auc", fail)
+
+    measured = measure_each(LAYOUTS["binary"], found, plain_tables(found))
+
+    assert measured.absent == {"roc_auc": "it cannot be computed: out of luck"}
+    assert measured.figures == {metric: figure for metric, figure in whole.items() if metric != "roc_auc"}
+
+
+@pytest.mark.parametrize("center", [3.2, 0.1, 1 / 3])
+def test_labels_that_are_all_alike_have_no_r2(center: float) -> None:
+    draw = np.random.default_rng(8)
+    layout = regression_layout(draw.poisson(center, 2000) + 0.1 * draw.random(2000))
+
+    found = figures_against(layout, np.zeros(500), draw.normal(0, 0.5, 500))
+
+    assert found.absent == {"r2": "the labels are all alike", "mape": "every label is 0"}
+    assert found.figures["mae"].value == pytest.approx(0.4, abs=0.05)
+
+
+def test_errors_below_what_can_be_told_are_not_0() -> None:
+    labels, predictions = some_rows()
+    layout = regression_layout(labels)
+    tiny = np.ldexp(labels, -60)
+
+    found = figures_against(layout, tiny, np.ldexp(predictions, -60))
+
+    assert found.figures.keys() == {"mape"}
+    assert "too small" in found.absent["mae"]
+    assert figures_against(layout, tiny, tiny).figures["mae"].value == 0
+    close = figures_against(layout, labels, labels * (1 + 1e-9)).figures
+    assert close["mae"].value == pytest.approx(1e-9 * labels.mean(), rel=1e-5)
+    assert close["rmse"].lower < close["rmse"].value < close["rmse"].upper

@@ -85,8 +85,8 @@ def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[
         share = values.sum(axis=0) / known[column]
         values -= rows[:, column] * share.astype(np.float32)
         observed += np.einsum("bc,bc->c", values, values)
-        within = total - np.einsum("bc,bc->c", rows, rows, dtype=np.float64) / known
-        unlike = 1 - np.add.reduceat(share**2, starts)
+        within = np.maximum(total - np.einsum("bc,bc->c", rows, rows, dtype=np.float64) / known, 0.0)
+        unlike = np.add.reduceat(share * np.maximum(1 - share, 0.0), starts)
         expected += within * unlike * total / np.maximum(total - 1, 1)
         freedom += (rows > 0).sum(axis=0) - (total > 0)
     return np.add.reduceat(observed, starts), expected, freedom

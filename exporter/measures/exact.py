@@ -22,6 +22,7 @@ LIMBS = 12
 LIMB_BITS = 32
 LOWEST = 96  # the lowest bit is 2 ** -LOWEST
 MAX_EXPONENT = LIMBS * LIMB_BITS - LOWEST
+GRID_BITS = LOWEST // 2  # squares of multiples of 2 ** -GRID_BITS have no bit below the lowest
 
 
 def split(numbers: Floats) -> Ints:
@@ -43,6 +44,32 @@ def split(numbers: Floats) -> Ints:
         limbs[place] = limb
         rest -= limb * unit
     return limbs
+
+
+def on_grid(numbers: Floats) -> Floats:
+    """The nearest multiples of 2 ** -GRID_BITS.
+
+    >>> float(on_grid(np.array([1 + 2.0**-50]))[0])
+    1.0
+    """
+    return np.ldexp(np.rint(np.ldexp(numbers, GRID_BITS)), -GRID_BITS)
+
+
+def square(numbers: Floats) -> tuple[Floats, Floats]:
+    """Squares, and what rounding took from each: the sum of both is exact (Dekker 1971).
+
+    A variance is the mean of squares less the square of the mean: never negative if the squares are exact,
+    and 0 only where all numbers are alike.
+
+    >>> high, low = square(np.array([1 + 2.0**-30]))
+    >>> float(high[0]) == 1 + 2.0**-29, float(low[0]) == 2.0**-60
+    (True, True)
+    """
+    upper = numbers * (2.0**27 + 1)
+    upper = upper - (upper - numbers)  # the upper 26 bits, whose square is exact; and so are those below
+    lower = numbers - upper
+    high = numbers * numbers
+    return high, ((upper * upper - high) + 2 * upper * lower) + lower * lower
 
 
 def total(limbs: Ints) -> Fraction:

@@ -17,7 +17,7 @@ Rows are *effective* rows throughout: divided by the design effect, and by Kish'
 from __future__ import annotations
 
 from functools import lru_cache
-from math import inf, isfinite, nan, sqrt
+from math import hypot, inf, isfinite, ldexp, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +89,8 @@ def macro(value: float, shares: list[Interval], classes: int, variance: float = 
     """
     if not classes or not isfinite(value):
         return NO_FIGURE
-    below = sqrt(sum((share.value - share.lower) ** 2 for share in shares)) / classes
-    above = sqrt(sum((share.upper - share.value) ** 2 for share in shares)) / classes
+    below = hypot(*(share.value - share.lower for share in shares)) / classes
+    above = hypot(*(share.upper - share.value for share in shares)) / classes
     least = Z * sqrt(variance)
     return Interval(value, max(value - max(below, least), 0.0), min(value + max(above, least), 1.0))
 
@@ -122,6 +122,15 @@ def root(value: float, variance: float) -> Interval:
     if not isfinite(square.value):
         return NO_FIGURE
     return Interval(value, min(sqrt(square.lower), value), max(sqrt(square.upper), value))
+
+
+def scaled(interval: Interval, exponent: int) -> Interval:
+    """Times a power of 2.
+
+    Raises:
+        OverflowError: that is beyond the largest number.
+    """
+    return Interval(*(ldexp(end, exponent) for end in interval))
 
 
 def absolute(interval: Interval) -> Interval:
@@ -164,6 +173,6 @@ def difference(first: Interval, second: Interval) -> Interval:
     [-0.1, -0.152, -0.054]
     """
     value = first.value - second.value
-    below = sqrt((first.value - first.lower) ** 2 + (second.upper - second.value) ** 2)
-    above = sqrt((first.upper - first.value) ** 2 + (second.value - second.lower) ** 2)
+    below = hypot(first.value - first.lower, second.upper - second.value)
+    above = hypot(first.upper - first.value, second.value - second.lower)
     return Interval(value, value - below, value + above)

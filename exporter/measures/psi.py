@@ -122,13 +122,13 @@ def standard_error(q: Floats, p: Floats, rows: Floats, reference_rows: Floats) -
     gradient_p = -log_ratio + 1 - ratio
 
     def variance(share: Floats, gradient: Floats) -> Floats:
-        spread: Floats = np.sum(share * gradient**2, axis=-1) - np.sum(share * gradient, axis=-1) ** 2
+        mean = np.sum(share * gradient, axis=-1, keepdims=True)
+        spread: Floats = np.sum(share * (gradient - mean) ** 2, axis=-1)
         return spread
 
     with np.errstate(divide="ignore", invalid="ignore"):
         total = variance(q, gradient_q) / rows + variance(p, gradient_p) / reference_rows
-    # rounding may leave a difference of squares just below zero
-    return np.sqrt(np.maximum(total, 0.0))
+    return np.sqrt(total)
 
 
 def _log_ratio(q: Floats, p: Floats) -> Floats:

@@ -2,7 +2,9 @@
 
 With e = prediction - label: a positive bias means that the model predicts too much. Labels come in as
 distances from a fixed centre, in a fixed unit, both of the reference: their variance is then not a small
-difference of large numbers. Sums are exact fractions, and become floats after the differences were taken.
+difference of large numbers. Sums are exact fractions, squares included, and become floats after the
+differences were taken: a variance is never negative, and 0 only where all rows are alike. Third and fourth
+powers are rounded; the variances that are differences of those include a bound of the rounding.
 """
 
 from __future__ import annotations
@@ -14,16 +16,26 @@ from math import nan, sqrt
 import numpy as np
 
 from exporter.arrays import Floats
+from exporter.measures.exact import LOWEST, on_grid, square
 
 # y is the label; the ratios e / y are of the rows whose label is not 0.
 TERMS = ("e", "|e|", "e2", "e4", "y", "y2", "y3", "y4", "e2y", "e2y2", "|e/y|", "(e/y)2")
+# Those that are summed exactly, in two parts.
+SQUARES = ("e2", "y2", "(e/y)2")
+# What the sum of rounded powers may be off by, relative to the powers, and cut off of each.
+_ROUNDING, _CUT_OFF = Fraction(1, 1 << 50), Fraction(1, 1 << LOWEST)
 
 
 def terms(errors: Floats, labels: Floats, ratios: Floats) -> Floats:
-    """(TERMS, rows) of what is summed; `ratios` (rows,) are e / y, 0 where y is 0."""
-    e2, y2 = errors**2, labels**2
+    """(TERMS + SQUARES, rows) of what is summed, the second parts of the squares last.
+
+    `ratios` (rows,) are e / y, 0 where y is 0.
+    """
+    errors, labels, ratios = on_grid(errors), on_grid(labels), on_grid(ratios)
+    (e2, e2_rest), (y2, y2_rest), (r2, r2_rest) = map(square, (errors, labels, ratios))
     of_labels = (labels, y2, y2 * labels, y2**2, e2 * labels, e2 * y2)
-    return np.stack([errors, np.abs(errors), e2, e2**2, *of_labels, np.abs(ratios), ratios**2])
+    firsts = (errors, np.abs(errors), e2, e2**2, *of_labels, np.abs(ratios), r2)
+    return np.stack([*firsts, e2_rest, y2_rest, r2_rest])
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class ErrorSums:
 
     @property
     def label_variance(self) -> float:
-        """Variance of the labels, of the population."""
+        """Variance of the labels, of the population; 0 only where they are all alike."""
         return float(self._spread) if self.rows else nan
 
     @property
@@ -87,14 +99,18 @@ class ErrorSums:
     @property
     def mse_variance(self) -> float:
         """Of the mean squared error, whose root the RMSE is."""
-        return float(self._mean("e4") - self._mean("e2") ** 2) / self.rows if self.rows else nan
+        if not self.rows:
+            return nan
+        fourth, second = self._mean("e4"), self._mean("e2")
+        return float(max(fourth - second**2, Fraction()) + _bound(fourth, second)) / self.rows
 
     @property
     def mape_variance(self) -> float:
         known = self.rows - self.zeros
         if not known:
             return nan
-        return float(self.sums[TERMS.index("(e/y)2")] / known - Fraction(self.mape) ** 2) / known
+        mean, square = (self.sums[TERMS.index(term)] / known for term in ("|e/y|", "(e/y)2"))
+        return float(square - mean**2) / known
 
     @property
     def r2_variance(self) -> float:
@@ -103,7 +119,19 @@ class ErrorSums:
             return nan
         mean = self._mean("y")
         rest = self._mean("e2") / self._spread  # 1 - R2
-        fourth = self._mean("y4") - 4 * mean * self._mean("y3") + 6 * mean**2 * self._mean("y2") - 3 * mean**4
-        cross = self._mean("e2y2") - 2 * mean * self._mean("e2y") + mean**2 * self._mean("e2")
+        y2, e2 = self._mean("y2"), self._mean("e2")
+        fourth = self._mean("y4") - 4 * mean * self._mean("y3") + 6 * mean**2 * y2 - 3 * mean**4
+        cross = self._mean("e2y2") - 2 * mean * self._mean("e2y") + mean**2 * e2
         second = self._mean("e4") - 2 * rest * cross + rest**2 * fourth
-        return float(second / self._spread**2) / self.rows
+        # Of all powers above; each product of two is at most the mean of their squares.
+        powers = self._mean("e4") + 8 * rest**2 * (self._mean("y4") + mean**4 + y2**2)
+        variance = max(second, Fraction()) + _bound(powers, e2 + rest**2 * y2)
+        return float(variance / self._spread**2) / self.rows
+
+
+def _bound(powers: Fraction, squares: Fraction) -> Fraction:
+    """How far a difference of rounded powers may be off: relative to them, and by what is cut off of each.
+
+    Nothing where there is nothing to be rounded.
+    """
+    return _ROUNDING * powers + _CUT_OFF if squares else Fraction()

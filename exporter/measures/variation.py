@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log, pi, sqrt
+from math import inf, log, pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -173,9 +173,13 @@ def quality_allowance(worse: Floats, errors: Floats) -> float:
     >>> quality_allowance(np.array([0.1, -0.1, 0.1, -0.1]), np.full(4, 0.2))
     0.0
     """
-    found = float(np.maximum(worse, 0.0).mean()) ** 2
-    chance = (1 + 2.9 / sqrt(len(worse))) * float((errors**2).mean()) / (2 * pi)
-    return TAIL * sqrt(max(found - chance, 0.0))
+    largest = float(max(np.abs(worse).max(), np.abs(errors).max()))
+    if not 0 < largest < inf:
+        return largest
+    # In units of the largest, whose square is neither infinite nor 0.
+    found = float(np.maximum(worse / largest, 0.0).mean()) ** 2
+    chance = (1 + 2.9 / sqrt(len(worse))) * float(((errors / largest) ** 2).mean()) / (2 * pi)
+    return largest * TAIL * sqrt(max(found - chance, 0.0))
 
 
 def _excess(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.measures.exact import MAX_EXPONENT, split, total
+from exporter.measures.exact import MAX_EXPONENT, on_grid, split, square, total
 
 numbers = st.floats(-1e60, 1e60).filter(lambda x: x == 0 or abs(x) > 1e-12)
 
@@ -42,3 +42,13 @@ def test_the_largest_numbers_have_their_place() -> None:
 def test_any_shape_is_split() -> None:
     assert split(np.ones((3, 4))).shape == (12, 3, 4)
     assert split(np.empty((2, 0))).shape == (12, 2, 0)
+
+
+@given(st.lists(st.floats(-(2.0**69), 2.0**69), min_size=1, max_size=20))
+def test_squares_of_numbers_on_the_grid_are_summed_exactly(numbers: list[float]) -> None:
+    grid = on_grid(np.array(numbers))
+
+    found = total(split(np.stack(square(grid))).sum(axis=(1, 2)))
+
+    assert found == sum((Fraction(x) ** 2 for x in grid.tolist()), Fraction())
+    assert np.abs(grid - numbers).max() <= 2.0**-49
