@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -15,13 +16,16 @@ import pytest
 import yaml
 
 import exporter.tables
+from exporter.config import Settings
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
 from exporter.model_config import ConfigFile, ModelConfig, match_class
-from exporter.profile import ReferenceData
+from exporter.profile import ReferenceData, build_reference
 from exporter.registry import Registry
 from tests.mlflow_server import MlflowServer
 from tests.mlflow_world import NOWHERE, World
 from tests.web_server import Answer, WebServer
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 def parquet(**columns: list[object]) -> bytes:
@@ -340,6 +344,36 @@ def test_a_model_logged_with_mlflow(
     assert (data.source, data.target, data.task, data.split) == ("extra_files", "late", "binary", "test")
     assert data.table.to_pydict() == {"x": [1.5, 2.5], "late": [0, 1]}
     assert data.inputs == {"x": "double", "zip": "string"}
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, on logging a model
+def test_the_readmes_example_logs_a_model_with_its_reference(
+    registry: Registry,
+    mlflow_server: MlflowServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    import numpy as np
+    import pandas as pd
+    from sklearn.ensemble import RandomForestClassifier
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    held_out = pd.DataFrame({"age": random.normal(40, 12, 500), "amount": random.exponential(80, 500)})
+    labels = (held_out["amount"] > 150).astype(int)
+    times = pd.date_range("2026-10-01", periods=500, freq="h")
+    model = RandomForestClassifier(max_depth=3).fit(held_out, labels)
+    [example] = re.findall(r"```python\n(import mlflow\n.+?)```", README, re.S)
+    exec(example, {"held_out": held_out, "labels": labels, "times": times, "model": model})
+    data = load(registry, "fraud")
+    assert (data.source, data.target, data.task, data.split) == ("extra_files", "is_fraud", "binary", "test")
+    assert set(data.table.column_names) == {
+        "age", "amount", "is_fraud", "timestamp", "prediction", "score"
+    }  # fmt: skip
+    reference = build_reference(data, Settings().windows, 500)
+    assert reference.rows == 500
+    assert [column.name for column in reference.columns] == ["age", "amount", "prediction", "score"]
 
 
 # -- what is broken -----------------------------------------------------------------------------------------

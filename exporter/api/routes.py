@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from exporter import __version__
 from exporter.api import wire
 from exporter.api.access import authorizer
 from exporter.api.parameters import known_parameters
@@ -15,6 +16,21 @@ from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
 from exporter.exposition import accepts_gzip, choose_format, compress_page
 from exporter.service import Service
+
+# Links are relative: a proxy may serve all of it under a path of its own.
+LANDING_PAGE = f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>mlflow-exporter</title>
+<h1>mlflow-exporter {__version__}</h1>
+<ul>
+<li><a href="metrics">metrics</a>, for Prometheus
+<li><a href="docs">docs</a>: the API, with examples
+<li><a href="v1/models">v1/models</a>: what is monitored, and what is wrong with it
+<li><a href="-/ready">-/ready</a>, <a href="-/healthy">-/healthy</a>
+</ul>
+</html>
+"""
 
 
 def models_router(service: Service) -> APIRouter:
@@ -97,8 +113,9 @@ def operations_router(service: Service) -> APIRouter:
             return problem(500, "Configuration not taken", str(error))
         return PlainTextResponse("reloaded\n")
 
+    @router.head("/", include_in_schema=False)
     @router.get("/", include_in_schema=False)
     async def get_root() -> Response:
-        return RedirectResponse("/docs")
+        return HTMLResponse(LANDING_PAGE)
 
     return router

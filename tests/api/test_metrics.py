@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -17,12 +19,17 @@ from exporter.catalog import BY_NAME
 from exporter.exposition import Format, openmetrics_name
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
-from tests.fakes import BROKEN, FakeRegistry
+from tests.fakes import BROKEN, TIMEOUT_SECONDS, FakeRegistry
 from tests.monitoring.servers import running_prometheus, wait_for
 from tests.programs import Program
 from tests.rig import eventually, make_document, make_rows, make_table
 
 Serve = Callable[..., Server]
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SCRAPE_EXAMPLES = [
+    yaml.safe_load(example)["scrape_configs"]
+    for example in re.findall(r"```yaml\n(scrape_configs:\n.+?)```", README, re.S)
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,36 +57,40 @@ def names(page: str) -> set[str]:
 def test_promtool_finds_nothing_to_complain_about(busy: Server, program: Program) -> None:
     page = busy.client.get("/metrics").content
     checked = subprocess.run(
-        [program("promtool"), "check", "metrics"], input=page, capture_output=True, timeout=30, check=False
+        [program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stdout.decode() + checked.stderr.decode()) == (0, "")
 
 
 @pytest.mark.needs("prometheus")
+@pytest.mark.parametrize("jobs", [("mlflow-exporter",), ("mlflow-exporter", "mlflow-exporter-bins")])
 def test_prometheus_takes_every_series_as_it_is_written(
-    busy: Server, program: Program, free_port: int, tmp_path: Path
+    busy: Server, program: Program, free_port: int, tmp_path: Path, jobs: tuple[str, ...]
 ) -> None:
     target = f"127.0.0.1:{busy.address[1]}"
-    job = {"job_name": "exporter", "static_configs": [{"targets": [target]}], "scrape_interval": "1s"}
+    [example] = [each for each in SCRAPE_EXAMPLES if tuple(job["job_name"] for job in each) == jobs]
+    for job in example:
+        job |= {"scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
     config = tmp_path / "prometheus.yml"
-    config.write_text(json.dumps({"scrape_configs": [job]}))
+    config.write_text(json.dumps({"scrape_configs": example}))
     written = {
         (sample.name, *sorted((name, value) for name, value in labels.items() if value))
         for family in parse_text(busy.client.get("/metrics").text)
         for sample in family.samples
-        for labels in ({**sample.labels, "job": "exporter", "instance": target},)
+        for labels in ({**sample.labels, "job": "mlflow-exporter", "instance": target},)
     }
     assert len(written) > 300
 
     with running_prometheus(program("prometheus"), config, free_port) as url:
 
-        def taken() -> set[tuple[object, ...]]:
-            answer = httpx.get(f"{url}/api/v1/query", params={"query": '{__name__=~"mlflow.+|p.+"}'})
+        def taken(selector: str) -> set[tuple[object, ...]]:
+            answer = httpx.get(f"{url}/api/v1/query", params={"query": selector}, timeout=TIMEOUT_SECONDS)
             found = [each["metric"] for each in answer.json()["data"]["result"]]
             return {(each.pop("__name__"), *sorted(each.items())) for each in found}
 
-        wait_for("scrape", taken)
-        assert taken() == written
+        wait_for("scrape by each job", lambda: len(taken("up == 1")) == len(jobs))
+        assert taken('{__name__=~"mlflow.+|p.+"}') == written
+        assert taken("up") == {("up", ("instance", target), ("job", job)) for job in jobs}
 
 
 def test_it_is_text_unless_openmetrics_is_asked_for(busy: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,9 +39,14 @@ def test_a_store_that_was_deleted_is_seen(serve: Serve) -> None:
     assert answer.text == f"{path} is gone while it is in use (No such file or directory)\n"
 
 
-def test_the_root_leads_to_the_documentation(server: Server) -> None:
+def test_the_root_links_what_there_is(server: Server) -> None:
     answer = server.client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "mlflow-exporter" in answer.text
+    links = re.findall(r'href="([^"]+)"', answer.text)
+    assert {"docs", "metrics", "v1/models"} < set(links)
+    assert [server.client.get(f"/{link}").status_code for link in links] == [200] * len(links)
+    assert server.client.head("/").status_code == 200
 
 
 def test_unknown_paths_and_methods_are_problems(server: Server) -> None:
