@@ -13,7 +13,12 @@ from exporter.demo.ports import claim_ports
 from exporter.store import Store
 
 # A busy machine is no failure; and in CI the same examples every time, so that a change is what breaks it.
-hypothesis.settings.register_profile("tests", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
 hypothesis.settings.load_profile("tests")
 
 pytest_plugins = [

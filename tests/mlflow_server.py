@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-START_TIMEOUT_SECONDS = 110  # it takes 10 s on idle cores, 45 s on crowded ones
+from tests.fakes import TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def start_mlflow(directory: Path, port: int) -> subprocess.Popen[bytes]:
 
 def await_mlflow(process: subprocess.Popen[bytes], server: MlflowServer) -> None:
     """Wait until the registry answers: the port opens earlier."""
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     url = f"{server.uri}/api/2.0/mlflow/registered-models/search?max_results=1"
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS):
                 return
         except (urllib.error.URLError, OSError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
@@ -66,10 +66,10 @@ def await_mlflow(process: subprocess.Popen[bytes], server: MlflowServer) -> None
 def stop_mlflow(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGTERM)
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=30)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
+        process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from exporter.registry import Registry
+from tests.fakes import TIMEOUT_SECONDS
 from tests.mlflow_server import MlflowServer
 
 if (
@@ -108,7 +109,7 @@ def world(mlflow_server: MlflowServer) -> World:
 
 @pytest.fixture
 def registry(mlflow_environment: None, mlflow_server: MlflowServer) -> Registry:
-    return Registry(mlflow_server.uri, None, timeout_seconds=20)
+    return Registry(mlflow_server.uri, None, timeout_seconds=TIMEOUT_SECONDS)
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -55,9 +55,7 @@ class PostgresServer:
 def run(*command: str) -> None:
     # Its environment may be for a server of the machine's own.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    subprocess.run(
-        command, check=True, user=USER, env=environment, cwd="/", stdout=subprocess.DEVNULL, timeout=60
-    )
+    subprocess.run(command, check=True, user=USER, env=environment, cwd="/", stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,6 @@ def test_the_module_is_the_command() -> None:
         [sys.executable, "-m", "exporter", "--version"],
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     assert told.stdout == f"{__version__}\n"

@@ -117,7 +117,7 @@ def resolve() -> Resolve:
 
     def config(**variables: str) -> dict[str, Any]:
         command = ["docker", "compose", "--file", str(ROOT / "docker-compose.yml"), "config", "--format=json"]
-        done = subprocess.run(command, env=kept | variables, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=kept | variables, capture_output=True, text=True)
         if done.returncode != 0:
             raise ValueError(done.stderr)
         resolved: dict[str, Any] = json.loads(done.stdout)
@@ -126,7 +126,7 @@ def resolve() -> Resolve:
     # Not `needs`: Debian has no package of Compose v2, so CI may be without it.
     usable = (
         shutil.which("docker")
-        and not subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=60).returncode
+        and not subprocess.run(["docker", "compose", "version"], capture_output=True).returncode
     )
     if not usable:
         pytest.skip("docker has no compose here")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -56,10 +55,8 @@ def test_a_server_that_drips_is_cut_off(
     drip: Callable[[bytes], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:
     monkeypatch.setattr(exporter.download, "DOWNLOAD_SECONDS", 0.3)
-    started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"it took longer than 0\.3 s"):
         download(drip(begin), tmp_path / "r.csv", timeout_seconds=10)
-    assert time.monotonic() - started < 5
 
 
 def test_a_file_that_is_cut_short_is_not_taken_for_all_of_it(

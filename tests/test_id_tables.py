@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter import id_pages, id_tables, page_reader
@@ -209,7 +209,7 @@ steps = st.tuples(
 reopenings = st.just(("reopen", 0, 0, frozenset[int]()))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(steps | steps | steps | reopenings, max_size=20))
 def test_whatever_happened_a_day_has_each_id_of_a_version_once(
     tmp_path_factory: pytest.TempPathFactory, schedule: list[tuple[str, int, int, Any]]

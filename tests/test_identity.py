@@ -213,7 +213,6 @@ def test_another_process_gets_the_same_hashes() -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
         cwd=Path(__file__).parents[1],
     )

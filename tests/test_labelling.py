@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
 from exporter.errors import RegistryUnreachableError
 from exporter.labelling import LabelAnswer
 from exporter.outcomes import tally
-from tests.fakes import Clock, FakeRegistry
+from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.rig import NOON, Rig, make_table
 
 DAY = 86400.0
@@ -198,8 +198,7 @@ labels = st.tuples(
 restarts = st.tuples(st.just("restart"), st.just(""), st.just([]))
 
 
-@pytest.mark.timeout(300)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(schedule=st.lists(predictions | labels | labels | restarts, min_size=3, max_size=14))
 def test_quality_is_that_of_the_joined_rows_whatever_the_schedule(
     tmp_path_factory: pytest.TempPathFactory, schedule: list[tuple[str, str, list[Any]]]
@@ -218,7 +217,7 @@ def test_quality_is_that_of_the_joined_rows_whatever_the_schedule(
                 truth.predictions[version] |= {i: (int(score > 0.5), score) for i, score in values}
             else:
                 document = {"model": "fraud", "labels": [{"id": i, "label": label} for i, label in values]}
-                rig.submit_labels(document).result(10)
+                rig.submit_labels(document).result(TIMEOUT_SECONDS)
                 truth.labels |= dict(values)
         for version in ("1", "2"):
             _check(rig, version, *truth.joined(version))

@@ -200,7 +200,6 @@ def test_another_process_finds_the_same_bins(reference: Reference) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
         cwd=Path(__file__).parents[1],
         env={"PYTHONHASHSEED": "7"},

@@ -76,7 +76,7 @@ def measure() -> Iterator[Measure]:
 
         yield ask
         stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait() == 0
 
 
 def wide_texts(length: int, megabytes: int) -> pa.Array:

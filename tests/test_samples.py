@@ -1052,7 +1052,6 @@ def test_damaged_bodies_are_refused_or_read_and_never_worse() -> None:
         [*command, "--seed", "20261123", "--bodies", "600"],
         capture_output=True,
         text=True,
-        timeout=100,
         cwd=Path(__file__).parents[1],
     )
 

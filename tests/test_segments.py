@@ -18,7 +18,7 @@ from exporter.outcomes import Outcomes
 from exporter.profile import MAX_SEGMENTS_PER_VERSION, ReferenceData, build_reference
 from exporter.reference import Reference, decode_reference
 from exporter.upkeep import recount
-from tests.fakes import Clock, FakeRegistry
+from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.rig import NOON, Rig, make_rows
 from tests.test_labelling import make_labelled_table
 
@@ -208,7 +208,7 @@ def test_counting_anew_gives_the_same(sliced: Rig) -> None:
     sliced.post_labels({f"p{place}": 1 for place in range(50)})
     before = outcomes_of(sliced)
     version, service = sliced.version(), sliced.service
-    service.writer.call(lambda: recount(service.store, sliced.settings, version)).result(10)
+    service.writer.call(lambda: recount(service.store, sliced.settings, version)).result(TIMEOUT_SECONDS)
     assert before
     assert outcomes_of(sliced) == before
 

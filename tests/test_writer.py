@@ -530,7 +530,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=STEPS, waits=st.booleans())
 def test_totals_after_any_history_are_those_of_a_recount(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Any], waits: bool

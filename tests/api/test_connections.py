@@ -188,7 +188,10 @@ def test_a_large_head_and_a_body_in_many_small_chunks_are_taken(serve: Serve) ->
 
 def test_a_request_to_upgrade_is_answered_as_it_is(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     wish = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    assert httpx.get(f"{server.client.base_url}/-/healthy", headers=wish).text == "healthy\n"
+    assert (
+        httpx.get(f"{server.client.base_url}/-/healthy", headers=wish, timeout=TIMEOUT_SECONDS).text
+        == "healthy\n"
+    )
     assert not caplog.records
 
 

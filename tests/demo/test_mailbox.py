@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 
 from exporter.demo.mailbox import Mailbox, read_mail
+from tests.fakes import TIMEOUT_SECONDS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -23,7 +24,7 @@ def message(text: str = "", html: str = "") -> EmailMessage:
 
 def test_a_mail_that_is_sent_is_in_the_mailbox(free_port: int) -> None:
     with Mailbox(free_port) as mailbox:
-        with smtplib.SMTP("127.0.0.1", free_port, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", free_port, timeout=TIMEOUT_SECONDS) as client:
             client.send_message(message("first"))
             client.send_message(message("second"))
         assert [(mail.subject, mail.text) for mail in mailbox.mails] == [

@@ -129,7 +129,7 @@ def test_who_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert process.stdout is not None
         process.stdout.readline()
         keeper.clean_up([process.pid], tmp_path / "nowhere")
-        assert process.wait(timeout=5) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
 
 
 def test_one_that_dies_is_noticed_with_what_it_said_last() -> None:

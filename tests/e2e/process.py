@@ -16,10 +16,9 @@ from exporter.config import Settings, Window
 from exporter.profile import ReferenceData, build_reference
 from exporter.schema import AliasMove
 from exporter.store import Store
+from tests.fakes import TIMEOUT_SECONDS
 from tests.rig import eventually, make_table
 
-START_SECONDS = 60  # 3 s on an idle machine
-STOP_SECONDS = 30
 DEFAULT = Settings()
 ROOT = Path(__file__).parents[2]
 
@@ -65,25 +64,25 @@ class ExporterProcess:
         def ready() -> bool:
             assert self.process.poll() is None, self.log
             try:
-                return httpx.get(f"{self.url}/-/ready", timeout=5).status_code == 200
+                return httpx.get(f"{self.url}/-/ready", timeout=TIMEOUT_SECONDS).status_code == 200
             except httpx.TransportError:
                 return False
 
-        eventually(ready, START_SECONDS)
+        eventually(ready)
 
     def kill(self) -> None:
         """As the kernel does when memory runs out."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(STOP_SECONDS)
+        self.process.wait(TIMEOUT_SECONDS)
 
     def terminate(self) -> None:
         """As an orchestrator does."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(STOP_SECONDS)
+        self.process.wait(TIMEOUT_SECONDS)
 
     def sample(self, sample: str) -> float | None:
         """A sample of `/metrics`, by its name and labels as they are written."""
-        for line in httpx.get(f"{self.url}/metrics", timeout=30).text.splitlines():
+        for line in httpx.get(f"{self.url}/metrics", timeout=TIMEOUT_SECONDS).text.splitlines():
             if line.startswith(f"{sample} "):
                 return float(line.rsplit(" ", 1)[1])
         return None

@@ -20,6 +20,7 @@ import pytest
 
 from exporter.config import parse_window
 from tests.e2e.process import ExporterProcess, make_store
+from tests.fakes import TIMEOUT_SECONDS
 from tests.monitoring.stack import FreePorts, Program, alerting
 from tests.rig import eventually, make_document, make_rows, make_table
 
@@ -50,7 +51,9 @@ class Stream:
             while not self._stop.wait(PERIOD_SECONDS):
                 seed += 1
                 document = make_document([self._change(row) for row in make_rows(ROWS, seed=seed)])
-                client.post(f"{self.url}/v1/predictions", json=document, timeout=30).raise_for_status()
+                client.post(
+                    f"{self.url}/v1/predictions", json=document, timeout=TIMEOUT_SECONDS
+                ).raise_for_status()
 
     def _change(self, row: dict[str, Any]) -> dict[str, Any]:
         if (
@@ -73,7 +76,6 @@ class Stream:
 
 
 @pytest.mark.needs("prometheus", "alertmanager")
-@pytest.mark.timeout(240)  # four programs on a busy machine
 def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
     tmp_path: Path, program: Program, free_ports: FreePorts
 ) -> None:
@@ -98,7 +100,7 @@ def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
         exporter.await_ready()
         stream = Stream(exporter.url)
         with stream.running(), alerting(tmp_path, program, free_ports, port) as delivery:
-            eventually(lambda: drifted("age") == drifted("country") == {0}, 60)
+            eventually(lambda: drifted("age") == drifted("country") == {0})
 
             stream.older = stream.elsewhere = True
             mail = delivery.mailbox.wait_for(f"[warning] {drift}")
@@ -116,7 +118,7 @@ def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
             for subject in (f"[resolved] {drift}", f"[resolved] {unseen}"):
                 delivery.mailbox.wait_for(subject)
                 delivery.webhooks.wait_for_slack(subject)
-            eventually(lambda: drifted("country") == {0}, 60)
+            eventually(lambda: drifted("country") == {0})
             delivery.let_every_group_have_its_turn()
             # Once each, unless a busy machine misses an evaluation: `for` is as short as that here.
             told = {subject for subject in delivery.mailbox.subjects if "fraud" in subject}

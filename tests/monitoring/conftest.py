@@ -70,7 +70,7 @@ def render(program: Callable[[str], str], tmp_path: Path) -> Render:
             f"--template.type={'html' if template == 'html' else 'text'}",
             f'--template.text={{{{ template "mlflow.{template}" . }}}}',
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.rstrip("\n")
 

@@ -19,10 +19,12 @@ import httpx
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.fakes import TIMEOUT_SECONDS
+
 T = TypeVar("T")
 
 
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60) -> T:
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float = TIMEOUT_SECONDS) -> T:
     """The first truthy answer of `probe`; fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
@@ -41,7 +43,7 @@ def running(command: list[str], ready_url: str, log: Path) -> Iterator[None]:
         def ready() -> bool:
             assert process.poll() is None, log.read_text()
             try:
-                return httpx.get(ready_url, timeout=5).is_success
+                return httpx.get(ready_url, timeout=TIMEOUT_SECONDS).is_success
             except httpx.TransportError:
                 return False
 
@@ -50,10 +52,10 @@ def running(command: list[str], ready_url: str, log: Path) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(20)
+            process.wait(TIMEOUT_SECONDS)
 
 
 @contextmanager
@@ -208,7 +210,7 @@ def relaying_alerts(port: int, alertmanager: str) -> Iterator[None]:
             for alert in alerts:
                 if datetime.fromisoformat(alert["endsAt"]) > now:
                     del alert["endsAt"]
-            answer = httpx.post(f"{alertmanager}{self.path}", json=alerts, timeout=60)
+            answer = httpx.post(f"{alertmanager}{self.path}", json=alerts, timeout=TIMEOUT_SECONDS)
             self.send_response(answer.status_code)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.fakes import TIMEOUT_SECONDS
 from tests.monitoring.alerting import PROMETHEUS, RULE_FILES, read_yaml, switch_on
 from tests.monitoring.servers import (
     Mailbox,
@@ -56,17 +57,19 @@ class Delivery:
         self._post([{"labels": {"severity": "warning", **alert}, "endsAt": now} for alert in alerts])
 
     def _post(self, alerts: list[dict[str, Any]]) -> None:
-        httpx.post(f"{self.url}/api/v2/alerts", json=alerts).raise_for_status()
+        httpx.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=TIMEOUT_SECONDS).raise_for_status()
 
     def alerts(self) -> set[str]:
         """Names of the alerts that Alertmanager knows of."""
-        answer = httpx.get(f"{self.url}/api/v2/alerts").raise_for_status()
+        answer = httpx.get(f"{self.url}/api/v2/alerts", timeout=TIMEOUT_SECONDS).raise_for_status()
         return {alert["labels"]["alertname"] for alert in answer.json()}
 
     def forget(self, metric: str) -> None:
         """Now, and not when Prometheus has lost sight of it: rules look back for minutes."""
         answer = httpx.post(
-            f"{self.prometheus}/api/v1/admin/tsdb/delete_series", params={"match[]": metric}, timeout=30
+            f"{self.prometheus}/api/v1/admin/tsdb/delete_series",
+            params={"match[]": metric},
+            timeout=TIMEOUT_SECONDS,
         )
         answer.raise_for_status()
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.e2e.process import ExporterProcess, make_store
+from tests.fakes import TIMEOUT_SECONDS
 from tests.monitoring.alerting import PROMETHEUS, read_yaml
 from tests.monitoring.servers import running_prometheus, wait_for
 from tests.rig import make_document, make_rows
@@ -27,14 +28,14 @@ def in_window(window: str) -> str:
     """The file after the command that its head gives for another window."""
     (command,) = re.findall(r"sed '(s/24h/\w+/g)' recording\.yml", RECORDING.read_text())
     command = command.replace("6h", window)
-    done = subprocess.run(["sed", command, RECORDING], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(["sed", command, RECORDING], capture_output=True, text=True, check=True)
     return done.stdout
 
 
 @pytest.mark.needs("promtool")
 def test_recordings_are_what_a_person_works_out(program: Callable[[str], str]) -> None:
     done = subprocess.run(
-        [program("promtool"), "test", "rules", SPECIFICATION], capture_output=True, text=True, timeout=60
+        [program("promtool"), "test", "rules", SPECIFICATION], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -48,7 +49,6 @@ def test_another_window_is_kept_beside_the_first(program: Callable[[str], str], 
         [program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", RECORDING, other],
         capture_output=True,
         text=True,
-        timeout=60,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -63,7 +63,11 @@ def test_another_window_is_kept_beside_the_first(program: Callable[[str], str], 
 
 def figures(url: str, query: str) -> dict[tuple[str, str], float]:
     """What Prometheus answers, by column and role."""
-    answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30).raise_for_status().json()
+    answer = (
+        httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=TIMEOUT_SECONDS)
+        .raise_for_status()
+        .json()
+    )
     return {
         (found["metric"]["column"], found["metric"]["role"]): float(found["value"][1])
         for found in answer["data"]["result"]
@@ -100,7 +104,9 @@ def test_the_recording_is_the_exporters_own_score(
                 if np.sin(row["features"]["age"]) > 0.7:
                     row["features"]["country"] = None
             document = make_document(rows)
-            httpx.post(f"{exporter.url}/v1/predictions", json=document, timeout=60).raise_for_status()
+            httpx.post(
+                f"{exporter.url}/v1/predictions", json=document, timeout=TIMEOUT_SECONDS
+            ).raise_for_status()
 
             def both() -> dict[tuple[str, str], float] | None:
                 recorded = figures(url, "version_column:mlflow_model_values:psi1h")

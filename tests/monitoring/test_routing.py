@@ -16,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.fakes import TIMEOUT_SECONDS
 from tests.monitoring.alerting import PROMETHEUS, RULES, read_yaml, switch_on
 from tests.monitoring.servers import running_alertmanager, wait_for
 
@@ -72,7 +73,7 @@ def all_on(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def amtool(program: Program, *arguments: object) -> str:
     command = [program("amtool"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -159,7 +160,7 @@ def told(
         directory = tmp_path_factory.mktemp("routing")
         with routing(read_yaml(config), directory, program, free_ports(1)[0]) as url:
             fire(url, alerts)
-            for each in httpx.get(f"{url}/api/v2/alerts", timeout=30).raise_for_status().json():
+            for each in httpx.get(f"{url}/api/v2/alerts", timeout=TIMEOUT_SECONDS).raise_for_status().json():
                 labels = each["labels"]
                 key = (name, labels["alertname"], labels["severity"], labels.get("team", ""))
                 found[key] = [receiver["name"] for receiver in each["receivers"]]
@@ -251,7 +252,9 @@ def alertmanager(
 
 
 def fire(url: str, alerts: Sequence[Labels]) -> None:
-    httpx.post(f"{url}/api/v2/alerts", json=[{"labels": labels} for labels in alerts]).raise_for_status()
+    httpx.post(
+        f"{url}/api/v2/alerts", json=[{"labels": labels} for labels in alerts], timeout=TIMEOUT_SECONDS
+    ).raise_for_status()
 
 
 def silent_in_each(url: str, cases: Sequence[Sequence[Labels]]) -> list[list[Labels]]:
@@ -270,7 +273,7 @@ def silent_in_each(url: str, cases: Sequence[Sequence[Labels]]) -> list[list[Lab
     fire(url, [{**labels, "cluster": last} for labels in (DOWN, STALE)])
 
     def inhibited() -> list[Labels]:
-        alerts = httpx.get(f"{url}/api/v2/alerts", timeout=30).raise_for_status().json()
+        alerts = httpx.get(f"{url}/api/v2/alerts", timeout=TIMEOUT_SECONDS).raise_for_status().json()
         found = [alert["labels"] for alert in alerts if alert["status"]["inhibitedBy"]]
         return found if STALE | {"cluster": last} in found else []
 
