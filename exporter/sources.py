@@ -272,7 +272,8 @@ def _mlmodel(mlflow: Connection, uri: str) -> tuple[dict[str, str], dict[str, st
         text = mlflow.download(file, Path(directory)).read_bytes()
     try:
         document = yaml.load(text, _YamlLoader)  # noqa: S506 - a safe one
-    except yaml.YAMLError as error:
+    # The others for scalars that are not of the type that they look like, and for nesting without end.
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
         raise ReferenceInvalidError(f"the model's MLmodel cannot be read: {first_line(error)}") from error
     metadata = _inside(document, "metadata", "monitoring")
     said = {field: metadata.get(name) for field, name in SETTINGS.items()}
@@ -296,7 +297,7 @@ def _inputs(text: object) -> dict[str, str]:
     """Types by name from a signature's inputs, which are JSON."""
     try:
         columns = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(columns, list) or not all(isinstance(column, dict) for column in columns):
         return {}

@@ -94,7 +94,7 @@ def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tup
             raise ReferenceInvalidError(f"{path.name!r} has several columns named {min(repeated)!r}")
         wanted = max(1, min(rows, max_rows, fitting))
         table, notes = read(_choose(rows, wanted) if wanted < rows else None)
-    except (pa.ArrowException, RequestError, OSError, ValueError, RecursionError) as error:
+    except (pa.ArrowException, csv.Error, RequestError, OSError, ValueError, RecursionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ReferenceInvalidError(f"{path.name!r} cannot be read as {path.suffix[1:]}: {reason}") from error
     pa.default_memory_pool().release_unused()

@@ -228,9 +228,14 @@ def test_without_metadata_nothing_is_known(registry: Registry, world: World, mlm
     assert (data.target, data.task, data.split) == ("", "", "")
 
 
-def test_metadata_that_cannot_be_read_is_an_error(registry: Registry, world: World) -> None:
+@pytest.mark.parametrize(
+    "mlmodel",
+    [b"a: [b", b"a: 2026-02-30", b"a: !!timestamp x", b"a: " + b"1" * 5000, b"[" * 5000, b"\xff"],
+    ids=lambda mlmodel: repr(mlmodel[:9]),
+)
+def test_metadata_that_cannot_be_read_is_an_error(registry: Registry, world: World, mlmodel: bytes) -> None:
     """The bins are frozen: better none than with the target among the features."""
-    model = world.log_version({"reference.parquet": reference("model"), "MLmodel": b"a: [b"})
+    model = world.log_version({"reference.parquet": reference("model"), "MLmodel": mlmodel})
     with pytest.raises(ReferenceInvalidError, match="the model's MLmodel cannot be read"):
         load(registry, model)
 

@@ -127,6 +127,7 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pyt
         ("r.parquet", "", "cannot be read as parquet"),
         ("r.csv", "", "cannot be read as csv: Empty CSV file"),
         ("r.csv", "a,b\n1,2\n3\n", "cannot be read as csv: .*Expected 2 columns, got 1"),
+        ("r.csv", "a," + "b" * 200_000 + "\n1,2\n", "cannot be read as csv: field larger"),
         ("r.csv", "a,b\n", "has no rows"),
         ("r.csv", "a,a\n1,2\n", "several columns named 'a'"),
         ("r.csv", ",\n1,2\n", "several columns named ''"),
