@@ -151,6 +151,8 @@ class Version:
         self.run_metrics: Mapping[str, float] = {}
         # the evaluation
         self.findings: Findings | None = None
+        # What of the last evaluation failed, for people.
+        self.failures: tuple[str, ...] = ()
         # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""

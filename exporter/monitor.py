@@ -9,21 +9,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
+from exporter.aggregate import Timeline
 from exporter.config import Settings
 from exporter.errors import ExporterError
-from exporter.evaluation import evaluate
+from exporter.evaluation import Evaluation, evaluate
 from exporter.fleet import Binning, Findings, Fleet, Version
 from exporter.follower import Follower
 from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects
 from exporter.quality_references import QualityReferences, quality_rules
-from exporter.segment_evaluation import evaluate_segment
+from exporter.reference import Segment
+from exporter.segment_evaluation import SegmentEvaluation, evaluate_segment
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.upkeep import UnmatchedLabels, tidy
 from exporter.writer import Writer
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 class Monitor:
@@ -95,11 +101,10 @@ class Monitor:
             if binning is None:
                 continue
             started = time.monotonic()
-            try:
-                self._evaluate(version, binning)
-            except Exception:
-                log.exception("%s version %s could not be evaluated", *version.names)
-                self._telemetry.count_evaluation_error(*version.names, "evaluation")
+            failures: list[str] = []
+            work = partial(self._evaluate, version, binning, failures)
+            self._attempt(version, "the evaluation", work, failures)
+            version.failures = tuple(failures)
             self._telemetry.observe_evaluation(time.monotonic() - started)
         self._against.keep_only(set(self._fleet.versions.values()))
         try:
@@ -107,7 +112,17 @@ class Monitor:
         except ExporterError as error:
             log.error("tidying up failed: %s", error)
 
-    def _evaluate(self, version: Version, binning: Binning) -> None:
+    def _attempt(self, version: Version, what: str, work: Callable[[], _T], failures: list[str]) -> _T | None:
+        """What the work returns; None where it fails, which is counted and must not take the rest along."""
+        try:
+            return work()
+        except Exception as error:
+            log.exception("%s version %s: %s failed", *version.names, what)
+            self._telemetry.count_evaluation_error(*version.names, "evaluation")
+            failures.append(f"{what} failed: {type(error).__name__}: {error}")
+            return None
+
+    def _evaluate(self, version: Version, binning: Binning, failures: list[str]) -> None:
         timeline, now = binning.timeline.snapshot(), self._clock()
         evaluation = evaluate(
             binning.reference,
@@ -118,35 +133,55 @@ class Monitor:
             now,
             version.evaluation,
         )
-        rules = quality_rules(version.facts.config)
-        against = self._against.find(version, binning)
-        quality: tuple[QualityEvaluation, ...] = ()
-        if against is not None:
-            quality = evaluate_quality(
-                against,
-                dict(binning.outcomes),
-                timeline,
-                self._settings.windows,
-                rules,
-                now,
-                thresholds=version.facts.thresholds,
-                effects=prediction_effects(evaluation),
-            )
-        segments = tuple(
-            evaluate_segment(
-                segment,
-                binning.slices[segment.name].timeline.snapshot(),
-                dict(binning.slices[segment.name].outcomes),
-                evaluation,
-                self._settings.windows,
-                version.facts.thresholds,
-                self._against.of_segments(version).get(segment.name),
-                rules,
+        quality = self._attempt(
+            version,
+            "the evaluation of its quality",
+            lambda: self._evaluate_quality(version, binning, timeline, evaluation),
+            failures,
+        )
+        segments = [
+            self._attempt(
+                version,
+                f"the evaluation of segment {segment.name}",
+                partial(self._evaluate_segment, version, binning, segment, evaluation),
+                failures,
             )
             for segment in binning.reference.segments
+        ]
+        # What failed is left out: figures of another moment must not look like those of this one.
+        version.findings = Findings(evaluation, quality or (), tuple(filter(None, segments)))
+
+    def _evaluate_quality(
+        self, version: Version, binning: Binning, timeline: Timeline, evaluation: Evaluation
+    ) -> tuple[QualityEvaluation, ...]:
+        against = self._against.find(version, binning)
+        if against is None:
+            return ()
+        return evaluate_quality(
+            against,
+            dict(binning.outcomes),
+            timeline,
+            self._settings.windows,
+            quality_rules(version.facts.config),
+            evaluation.at,
+            thresholds=version.facts.thresholds,
+            effects=prediction_effects(evaluation),
         )
-        # All of it or none: figures of another moment must not look like those of this one.
-        version.findings = Findings(evaluation, quality, segments)
+
+    def _evaluate_segment(
+        self, version: Version, binning: Binning, segment: Segment, evaluation: Evaluation
+    ) -> SegmentEvaluation:
+        own = binning.slices[segment.name]
+        return evaluate_segment(
+            segment,
+            own.timeline.snapshot(),
+            dict(own.outcomes),
+            evaluation,
+            self._settings.windows,
+            version.facts.thresholds,
+            self._against.of_segments(version).get(segment.name),
+            quality_rules(version.facts.config),
+        )
 
     def _tidy(self) -> None:
         now = self._clock()

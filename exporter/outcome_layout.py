@@ -141,14 +141,9 @@ class OutcomeLayout:
 
 
 def outcome_layout(reference: Reference) -> OutcomeLayout | None:
-    """The layout that a reference decides; None where it does not say what is predicted.
-
-    That is a reference without predictions, or one of two classes that names one of them only.
-    """
+    """The layout that a reference decides; None where it does not say what is predicted: `why_no_layout`."""
     prediction = next((c for c in reference.columns if c.role == "prediction"), None)
-    if prediction is None or not reference.task:
-        return None
-    if reference.task == "binary" and len(reference.classes) < 2:
+    if prediction is None or why_no_layout(reference):
         return None
     score = next((c for c in reference.columns if c.role == "score" and c.kind == "number"), None)
     target = reference.labels.columns[0] if reference.labels is not None else None
@@ -187,6 +182,15 @@ def why_no_quality(reference: Reference) -> str:
             f"no quality: of the two classes the reference knows one ({known}); rows of both, or "
             "monitoring.positive_class, would tell the other"
         )
+    return ""
+
+
+def why_no_layout(reference: Reference) -> str:
+    """Why a reference does not say what is predicted; empty where it does."""
+    if not reference.task or not any(column.role == "prediction" for column in reference.columns):
+        return "the reference has no usable predictions"
+    if reference.task == "binary" and len(reference.classes) < 2:
+        return "the reference names one class only, and not the other"
     return ""
 
 

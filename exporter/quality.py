@@ -43,6 +43,7 @@ class EstimatedQuality:
 
     `error` is what it says of the matured window minus what labels say there, NaN where they say nothing.
     `allowance` is for natural variation, NaN where nobody knows it: the verdict is provisional then.
+    `degraded` is None without a verdict, and `undecided` says why.
     """
 
     metric: str
@@ -52,6 +53,7 @@ class EstimatedQuality:
     degraded: bool | None
     error: float
     allowance: float = nan
+    undecided: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,17 +259,21 @@ def _estimate(
     if matured is not latest:
         checked, _ = estimate_quality(against.estimator, matured.predictions, matured.found.traffic, effect)
     real = {quality.metric: quality.figure.value for quality in metrics}
+    rows, undecided = _rows(against, latest), ""
+    if rows < rules.min_labels:
+        undecided = f"{rows} predictions, {rules.min_labels} are needed"
     estimates = []
     for metric, estimated in found.items():
         if isfinite(estimated.value) and isfinite(estimated.error):
             error = checked[metric].value - real[metric] if metric in checked and metric in real else nan
-            few = _rows(against, latest) < rules.min_labels
-            estimates.append(_judge_estimate(against, window, metric, estimated, few, error))
+            estimates.append(_judge_estimate(against, window, metric, estimated, undecided, error))
+        else:
+            reason = reason or f"no rows are expected that {metric} could be a share of"
     return tuple(estimates), reason
 
 
 def _judge_estimate(
-    against: QualityReference, window: Window, metric: str, estimated: Estimate, few: bool, error: float
+    against: QualityReference, window: Window, metric: str, estimated: Estimate, undecided: str, error: float
 ) -> EstimatedQuality:
     assert against.estimator is not None
     assert metric in HIGHER_IS_BETTER
@@ -282,7 +288,8 @@ def _judge_estimate(
         figure=Interval(estimated.value, max(estimated.value - half, 0.0), min(estimated.value + half, 1.0)),
         baseline=baseline,
         shortfall=worse,
-        degraded=None if few else worse - Z * estimated.shortfall_error > limit,
+        degraded=None if undecided else worse - Z * estimated.shortfall_error > limit,
         error=error,
         allowance=allowance,
+        undecided=undecided,
     )

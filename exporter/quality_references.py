@@ -39,7 +39,8 @@ class QualityReferences:
 
     def of_segments(self, version: Version) -> Mapping[str, QualityReference]:
         """Those of the segments, by name, of what was found last."""
-        return self._kept[version].segments
+        kept = self._kept.get(version)
+        return kept.segments if kept is not None else {}
 
     def keep_only(self, versions: set[Version]) -> None:
         """Forget the others."""

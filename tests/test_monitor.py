@@ -263,7 +263,8 @@ def test_an_evaluation_that_raises_hurts_only_its_version_and_its_gauges_go_away
     assert (rig.window_rows(version="1"), rig.window_rows(version="2")) == (3, 3)
 
     def evaluate_others(reference: object, *arguments: object) -> object:
-        assert reference.rows != 300
+        if reference.rows == 300:
+            raise ArithmeticError("too few")
         return evaluate(reference, *arguments)
 
     monkeypatch.setattr(exporter.monitor, "evaluate", evaluate_others)
@@ -273,13 +274,14 @@ def test_an_evaluation_that_raises_hurts_only_its_version_and_its_gauges_go_away
         assert errors(rig, "2") == {"evaluation": missed}
         assert rig.shown_rows(version="1") == 3
         assert rig.shown_rows(version="2") == (3 if missed <= 5 else None)
+    assert rig.version("2").failures == ("the evaluation failed: ArithmeticError: too few",)
     assert errors(rig, "1") == {}
     last = "mlflow_exporter_last_evaluation_timestamp_seconds"
     assert rig.sample(f'{last}{{model="fraud",model_version="2"}}') == NOON
     assert rig.sample('mlflow_model_predictions_total{model="fraud",model_version="2"}') == 3
 
 
-def test_figures_of_quality_go_away_too_when_they_cannot_be_made_any_more(
+def test_where_quality_cannot_be_evaluated_drift_goes_on_and_it_says_why(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = make_table()
@@ -296,10 +298,34 @@ def test_figures_of_quality_go_away_too_when_they_cannot_be_made_any_more(
     rig.clock.advance(30)
     rig.evaluate()
     last = 'mlflow_exporter_last_evaluation_timestamp_seconds{model="fraud",model_version="1"}'
-    assert rig.sample(last) == NOON, "nothing of it is new"
-    rig.clock.advance(6 * 30)
+    assert rig.sample(last) == NOON + 30
+    assert rig.shown_rows() == 300
     assert rig.quality("accuracy") is None
     assert errors(rig) == {"evaluation": 2}
+    detail = version_detail(rig.version())
+    assert detail.problems == ["the evaluation of its quality failed: ArithmeticError: no quality"]
+    assert (detail.quality, detail.no_quality) == ([], "it could not be evaluated")
+    monkeypatch.undo()
+    assert rig.quality("accuracy") == 1
+    assert version_detail(rig.version()).problems == []
+
+
+def test_one_label_beyond_all_measure_in_the_reference_takes_no_version_down(start: Start) -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.normal(10, 3, 500)
+    labels[7] = 1.7976931348623157e308
+    table = make_table(500).drop_columns(["prediction", "score"])
+    table = table.append_column("prediction", pa.array(np.where(labels < 1e300, labels + 0.5, labels)))
+    rig = start(registry=make_registry(table.append_column("label", pa.array(labels))))
+    rows = make_rows(300, prefix="a")
+    for row in rows:
+        row["prediction"], row["score"] = float(draw.normal(10, 3)), None
+    rig.post_rows(rows)
+    rig.post_labels({row["id"]: row["prediction"] - 0.25 for row in rows})
+
+    assert rig.quality("mae") == pytest.approx(0.25)
+    assert rig.quality("bias") == pytest.approx(0.25)
+    assert errors(rig) == {}
 
 
 def test_a_version_that_cannot_be_shown_is_left_out_of_the_page(start: Start) -> None:

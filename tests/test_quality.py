@@ -314,6 +314,18 @@ def test_on_few_predictions_an_estimate_has_no_verdict() -> None:
     assert {quality.degraded for quality in found.estimates} == {None}
 
 
+def test_an_estimate_without_a_verdict_says_why() -> None:
+    few, many = (
+        judge(
+            AGAINST["binary"], world(AGAINST["binary"], (make_table("binary", rows), (1, 23)), labelled=False)
+        )
+        for rows in (150, 900)
+    )
+
+    assert {estimate.undecided for estimate in few.estimates} == {"150 predictions, 200 are needed"}
+    assert {estimate.undecided for estimate in many.estimates} == {""}
+
+
 def test_why_there_is_no_estimate_is_said() -> None:
     against = AGAINST["regression"]
 

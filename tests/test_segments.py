@@ -12,11 +12,14 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics
 
+import exporter.monitor
+from exporter.api.views import version_detail
 from exporter.errors import RegistryUnreachableError
 from exporter.model_config import ConfigFile
 from exporter.outcomes import Outcomes
 from exporter.profile import MAX_SEGMENTS_PER_VERSION, ReferenceData, build_reference
-from exporter.reference import Reference, decode_reference
+from exporter.reference import Reference, Segment, decode_reference
+from exporter.segment_evaluation import SegmentEvaluation, evaluate_segment
 from exporter.upkeep import recount
 from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.rig import NOON, Rig, make_rows
@@ -171,6 +174,44 @@ def test_what_degrades_in_one_segment_is_said_of_that_one(sliced: Rig) -> None:
     post_labelled(sliced, make_rows(3000, prefix="p"), flaw="FR")
     assert shown(sliced, "quality_degraded", "country=FR", metric="accuracy") == 1
     assert shown(sliced, "quality_degraded", "country=DE", metric="accuracy") == 0
+
+
+def test_a_segment_that_cannot_be_evaluated_is_left_out_and_the_others_go_on(
+    sliced: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sliced.post_rows(make_rows(300))
+
+    def evaluate_others(segment: Segment, *arguments: Any) -> SegmentEvaluation:
+        if segment.name == "country=FR":
+            raise OverflowError("too much")
+        return evaluate_segment(segment, *arguments)
+
+    monkeypatch.setattr(exporter.monitor, "evaluate_segment", evaluate_others)
+
+    assert shown(sliced, "rows", "country=FR") is None
+    assert shown(sliced, "rows", "country=DE") is not None
+    assert sliced.shown_rows() == 300
+    detail = version_detail(sliced.version())
+    assert detail.problems == ["the evaluation of segment country=FR failed: OverflowError: too much"]
+    assert [segment.segment for segment in detail.segments] == ["country=DE", "country=AT"]
+
+
+def test_the_json_shows_each_segment_and_why_it_has_no_verdict(sliced: Rig) -> None:
+    post_labelled(sliced, make_rows(300, prefix="p"))
+    sliced.evaluate()
+
+    german = version_detail(sliced.version()).segments[0]
+
+    assert german.segment == "country=DE"
+    assert german.window_rows["24h"] == shown(sliced, "rows", "country=DE")
+    assert "country" not in {column.column for column in german.columns}
+    age = next(each for each in german.columns if (each.column, each.window) == ("age", "24h"))
+    assert (age.verdict, bool(age.undecided)) == ("undecided", True)
+    day = next(each for each in german.quality if each.window == "24h")
+    accuracy = next(each for each in day.metrics if each.metric == "accuracy")
+    assert accuracy.value == shown(sliced, "quality", "country=DE", metric="accuracy")
+    assert accuracy.undecided == f"{day.labels} labels, 200 are needed"
+    assert day.no_estimate == "it is not estimated for segments"
 
 
 def test_late_labels_and_corrections_find_the_segment_after_a_restart(start: Start) -> None:

@@ -39,7 +39,7 @@ def models_router(service: Service) -> APIRouter:
 
     @router.get("/models", responses={k: REFUSALS[k] for k in (401, 422)})
     def get_models() -> wire.Models:
-        """What is monitored, and how MLflow answered last."""
+        """What is monitored, what has drifted or degraded, and how MLflow answered last."""
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.follower.error)
 
@@ -47,7 +47,11 @@ def models_router(service: Service) -> APIRouter:
         "/models/{model:path}/versions/{version}", responses={k: REFUSALS[k] for k in (401, 404, 422)}
     )
     def get_version(model: str, version: str) -> wire.VersionDetail:
-        """A version's reference and latest evaluation."""
+        """A version's reference and latest evaluation.
+
+        Drift, data quality, model quality, estimates and segments, and wherever there is no figure or no
+        verdict, why.
+        """
         found = service.fleet.versions.get((model, version))
         if found is None:
             raise UnknownModelError(f"version {version} of model {model!r} is not monitored")

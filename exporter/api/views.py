@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from datetime import UTC, datetime
 
 import numpy as np
 
 from exporter.api import wire
+from exporter.api.quality_views import known, quality_windows, segment_details, verdict_name, why_no_quality
 from exporter.change import ChangeEvaluation
-from exporter.comparison import DRIFTED, STABLE
+from exporter.comparison import DRIFTED
 from exporter.evaluation import Evaluation, WindowEvaluation
 from exporter.fleet import Fleet, Version
 from exporter.reference import Reference
-
-_VERDICTS = {DRIFTED: "drifted", STABLE: "stable"}
 
 
 def models_view(fleet: Fleet, *, up: bool, error: str) -> wire.Models:
@@ -41,11 +39,14 @@ def version_detail(version: Version) -> wire.VersionDetail:
         problems=_problems(version),
         window_rows={w.window.name: w.rows for w in evaluation.windows} if evaluation is not None else {},
         columns=_columns(evaluation) if evaluation is not None else [],
+        quality=quality_windows(version.findings.quality) if version.findings is not None else [],
+        no_quality=why_no_quality(version),
+        segments=segment_details(version),
     )
 
 
 def _problems(version: Version) -> list[str]:
-    problems, config = list(version.facts.problems), version.facts.config
+    problems, config = [*version.failures, *version.facts.problems], version.facts.config
     if version.binning is not None:
         reference = version.binning.reference
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}
@@ -70,6 +71,7 @@ def _summary(version: Version) -> wire.VersionSummary:
         for found, windows in ((drifted, evaluation.windows), (changed, evaluation.changes)):
             for window in windows:
                 found.update(columns[k].name for k in np.flatnonzero(window.verdict == DRIFTED))
+    quality = version.findings.quality if version.findings is not None else ()
     return wire.VersionSummary(
         version=version.version,
         aliases=list(version.aliases),
@@ -80,7 +82,17 @@ def _summary(version: Version) -> wire.VersionSummary:
         evaluated_at=_moment(evaluation.at if evaluation is not None else None),
         drifted=sorted(drifted),
         changed=sorted(changed),
+        degraded=sorted(_degraded(evaluation)),
+        degraded_metrics=sorted({m.metric for found in quality for m in found.metrics if m.degraded}),
+        degraded_estimates=sorted({e.metric for found in quality for e in found.estimates if e.degraded}),
     )
+
+
+def _degraded(evaluation: Evaluation | None) -> set[str]:
+    """Columns of which a data-quality check fails."""
+    if evaluation is None:
+        return set()
+    return {evaluation.reference.columns[check.column].name for check in evaluation.checks if check.degraded}
 
 
 def _reference(reference: Reference) -> wire.ReferenceDetail:
@@ -104,7 +116,7 @@ def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
                 check=check.check,
                 window=check.window.name,
                 ratio=check.ratio,
-                reference_ratio=_figure(check.reference_ratio),
+                reference_ratio=known(check.reference_ratio),
                 degraded=check.degraded,
                 undecided=check.undecided,
             )
@@ -127,13 +139,13 @@ def _window(window: WindowEvaluation, column: int) -> wire.ColumnWindow:
     return wire.ColumnWindow(
         window=window.window.name,
         rows=int(window.rows_by_column[column]),
-        effective_rows=_figure(window.effective_rows[column]),
-        drift_score=_figure(window.drift_score[column]),
-        drift_limit=_figure(window.drift_limit[column]),
-        drift_significance=_figure(window.drift_significance[column]),
-        verdict=_VERDICTS.get(int(window.verdict[column]), "undecided"),
+        effective_rows=known(window.effective_rows[column]),
+        drift_score=known(window.drift_score[column]),
+        drift_limit=known(window.drift_limit[column]),
+        drift_significance=known(window.drift_significance[column]),
+        verdict=verdict_name(int(window.verdict[column])),
         undecided=window.undecided[column],
-        distances={method: _figure(values[column]) for method, values in window.distances.items()},
+        distances={method: known(values[column]) for method, values in window.distances.items()},
     )
 
 
@@ -141,16 +153,12 @@ def _change(change: ChangeEvaluation, column: int) -> wire.ColumnChange:
     verdict = int(change.verdict[column])
     return wire.ColumnChange(
         window=change.window.name,
-        change_score=_figure(change.score[column]),
-        change_limit=_figure(change.limit[column]),
-        change_significance=_figure(change.significance[column]),
-        verdict={**_VERDICTS, DRIFTED: "changed"}.get(verdict, "undecided"),
+        change_score=known(change.score[column]),
+        change_limit=known(change.limit[column]),
+        change_significance=known(change.significance[column]),
+        verdict="changed" if verdict == DRIFTED else verdict_name(verdict),
         undecided=change.undecided[column],
     )
-
-
-def _figure(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from exporter import schema
+from exporter.api.quality_wire import QualityWindow, SegmentDetail
 
 Scalar = float | int | bool | str | None
 Score = float | list[float | None] | dict[str, float | None] | None
@@ -255,6 +256,9 @@ class VersionSummary(BaseModel):
     evaluated_at: datetime | None
     drifted: list[str] = Field(description="Columns that drift in any window.")
     changed: list[str] = Field(description="Columns that changed against the weeks before, in any window.")
+    degraded: list[str] = Field(description="Columns that fail a data-quality check.")
+    degraded_metrics: list[str] = Field(description="Metrics that labels show to be worse, in any window.")
+    degraded_estimates: list[str] = Field(description="Metrics that scores let expect to be worse.")
 
 
 class ModelSummary(BaseModel):
@@ -338,9 +342,15 @@ class VersionDetail(VersionSummary):
     model: str
     reference: ReferenceDetail | None
     unknown_columns: list[str] = Field(description="Columns of live rows that the reference does not have.")
-    problems: list[str] = Field(description="What is said of the model, in tags or the file, to no effect.")
+    problems: list[str] = Field(
+        description="What failed at the last evaluation, and what is said of the model, in tags or the file, "
+        "to no effect."
+    )
     window_rows: dict[str, int]
     columns: list[ColumnDetail]
+    quality: list[QualityWindow] = Field(description="By window, the shortest first.")
+    no_quality: str = Field(description="Why there is no quality, empty where there is.")
+    segments: list[SegmentDetail]
 
 
 def untyped_schemas() -> dict[str, Any]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
 
+from exporter.api.quality_views import quality_windows
 from exporter.errors import RegistryAuthError
+from exporter.figures import METRICS
+from exporter.quality import QualityEvaluation
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
 from tests.fakes import BROKEN, FakeRegistry
 from tests.rig import eventually, make_document, make_rows, make_table
+from tests.views import make_quality
 
 Serve = Callable[..., Server]
 
@@ -123,6 +128,59 @@ def test_what_is_not_known_is_null(server: Server) -> None:
     score = columns["score"]["windows"][0]  # the reference has no value of it
     assert score["drift_score"] is None or np.isfinite(score["drift_score"])
     assert (score["verdict"], score["undecided"]) == ("undecided", "the reference has no value in it")
+
+
+def test_it_lists_what_is_degraded_beside_what_drifts(server: Server) -> None:
+    fraud = next(model for model in models(server)["models"] if model["model"] == "team/fraud model")
+    assert fraud["versions"][0]["degraded"] == ["age", "score"]  # of the score the reference has no value
+    assert fraud["versions"][0]["degraded_metrics"] == []
+    assert fraud["versions"][0]["degraded_estimates"] == []
+
+
+def test_a_metric_without_labels_says_why_it_has_no_figure_and_no_verdict(server: Server) -> None:
+    shown = detail(server)
+    assert shown["no_quality"] == ""
+    hour = shown["quality"][0]
+    assert (hour["window"], hour["predictions"], hour["labels"], hour["unusable_labels"]) == (
+        "1h",
+        1000,
+        0,
+        0,
+    )
+    metrics = {metric["metric"]: metric for metric in hour["metrics"]}
+    assert metrics.keys() == set(METRICS["binary"])
+    assert metrics["recall"] == {
+        "metric": "recall",
+        "value": None,
+        "lower": None,
+        "upper": None,
+        "absent": "no labels",
+        "baseline": None,
+        "tolerance": None,
+        "allowance": None,
+        "shortfall": None,
+        "provisional": True,
+        "degraded": None,
+        "undecided": "there is no figure",
+    }
+    assert hour["estimates"] == []
+    assert hour["no_estimate"] == "the reference has no labels that the model was not trained on"
+    assert hour["label_drift"] is None
+    assert detail(server, "spam/versions/1")["no_quality"] == "there is no reference"
+
+
+def test_every_finding_of_quality_is_shown() -> None:
+    shown = quality_windows([make_quality()])[0].model_dump()
+    findings = {field.name for field in fields(QualityEvaluation)}
+    assert findings - shown.keys() == {"suppressed"}  # is among the metrics
+    metrics = {metric["metric"]: metric for metric in shown["metrics"]}
+    assert (metrics["recall"]["value"], metrics["recall"]["degraded"]) == (0.76, True)
+    assert (metrics["precision"]["degraded"], metrics["precision"]["undecided"]) == (None, "no baseline")
+    assert metrics["f1"]["absent"] == "no rows that it could be a share of"
+    assert (shown["labels"], shown["coverage"], shown["weighted"]) == (900, 0.9, False)
+    assert shown["classes"][0]["label"] == "1"
+    assert (shown["estimates"][0]["value"], shown["estimates"][0]["degraded"]) == (0.78, True)
+    assert shown["label_drift"]["verdict"] == "drifted"
 
 
 def test_a_version_without_a_reference_has_no_evaluation(server: Server) -> None:
