@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import math
 import threading
@@ -41,7 +42,12 @@ log = logging.getLogger(__name__)
 
 
 def release_memory() -> None:
-    """Give back what was freed: a large reference would leave some hundred megabytes with glibc for good."""
+    """Give back what a reference took: it would leave some hundred megabytes with glibc for good.
+
+    MLflow's client ties each file that it downloads, and the threads that do it, into a cycle, and the
+    process looks for cycles rarely: see `cli`.
+    """
+    gc.collect()
     pa.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -187,6 +193,7 @@ class ReferenceLoader:
                 self._writer.call(partial(explain, version, str(error))).result()
             progress.next_try = 0.0
         finally:
+            release_memory()  # also of what was looked for in vain
             progress.loading = False
 
     def _find(self, version: Version, registered: RegisteredVersion) -> None:
@@ -195,7 +202,6 @@ class ReferenceLoader:
             with self._registry.load_reference(registered, config, self._memory) as data:
                 reference = self._build(data)
             del data
-            release_memory()
             self._activate(version, reference)
 
     def _recount(self, version: Version, progress: _Progress) -> None:

@@ -7,7 +7,8 @@ import logging
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pyarrow as pa
 import pytest
@@ -25,9 +26,11 @@ from exporter.errors import (
 )
 from exporter.exposition import Format
 from exporter.fleet import Status, Version
-from exporter.model_config import ConfigFile
+from exporter.model_config import ConfigFile, ModelConfig
+from exporter.profile import ReferenceData
 from exporter.schema import StoredVersion
 from exporter.store import Store
+from exporter.versions import RegisteredVersion
 from tests.fakes import BROKEN, FakeRegistry
 from tests.rig import NOON, Rig, make_rows, make_table
 
@@ -163,6 +166,45 @@ def test_a_renamed_model_starts_anew_and_the_log_says_what_becomes_of_the_old_na
     ]
     assert rig.post_rows(make_rows(2, prefix="late")).accepted == 2
     assert (rig.window_rows(), rig.version(model="fraud-2").last_prediction) == (5, None)
+
+
+class Cycle:
+    """Something that refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+class CyclicRegistry(FakeRegistry):
+    """Leaves a cycle for each reference, as MLflow's client does with the threads that download it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_behind: list[weakref.ref[Cycle]] = []
+
+    @contextmanager
+    def load_reference(
+        self, version: RegisteredVersion, config: ModelConfig, memory: AbstractContextManager[object]
+    ) -> Iterator[ReferenceData]:
+        self.left_behind.append(weakref.ref(Cycle()))
+        with super().load_reference(version, config, memory) as data:
+            yield data
+
+
+def test_what_mlflows_client_leaves_behind_goes_with_the_reference(start: Start) -> None:
+    registry = CyclicRegistry()
+    for reference in (make_table(), None, ValueError("broken")):
+        registry.register("fraud", reference)
+    registry.set_alias("fraud", "champion", "1")
+    registry.set_alias("fraud", "second", "2")
+    registry.set_alias("fraud", "third", "3")
+    gc.disable()  # the service looks for cycles rarely
+    try:
+        start(registry=registry).poll()
+        assert len(registry.left_behind) >= 3
+        assert [left() for left in registry.left_behind] == [None] * len(registry.left_behind)
+    finally:
+        gc.enable()
 
 
 def test_what_opts_out_goes_at_once_whatever_traffic_says(start: Start) -> None:
