@@ -76,7 +76,7 @@ def audit_router(service: Service) -> APIRouter:
     @router.get(
         "/audit",
         response_model=wire.Audit,
-        responses={200: {"content": {LINES_TYPE: {}}}, 401: REFUSALS[401], 422: REFUSALS[422]},
+        responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422)}},
     )
     def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
         """What was changed on purpose, newest first; JSON lines on `Accept: application/jsonl`."""

@@ -37,14 +37,14 @@ def models_router(service: Service) -> APIRouter:
     """What is monitored, and how it is."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
 
-    @router.get("/models", responses={k: REFUSALS[k] for k in (401, 422)})
+    @router.get("/models", responses={k: REFUSALS[k] for k in (401, 403, 422)})
     def get_models() -> wire.Models:
         """What is monitored, what has drifted or degraded, and how MLflow answered last."""
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.follower.error)
 
     @router.get(
-        "/models/{model:path}/versions/{version}", responses={k: REFUSALS[k] for k in (401, 404, 422)}
+        "/models/{model:path}/versions/{version}", responses={k: REFUSALS[k] for k in (401, 403, 404, 422)}
     )
     def get_version(model: str, version: str) -> wire.VersionDetail:
         """A version's reference and latest evaluation.
@@ -105,6 +105,7 @@ def operations_router(service: Service) -> APIRouter:
         response_class=PlainTextResponse,
         responses={
             401: REFUSALS[401],
+            403: REFUSALS[403],
             500: refusal("The file cannot be used, and what held before holds on; says where and why."),
         },
         dependencies=[Depends(authorizer(service))],

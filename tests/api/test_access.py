@@ -78,6 +78,14 @@ def test_prometheus_and_probes_ask_by_any_name(server: Server, path: str) -> Non
         assert server.client.get(path, headers={"host": host}).status_code == 200
 
 
+def test_whatever_a_name_that_is_not_allowed_is_refused_says_so(server: Server) -> None:
+    paths = server.client.get("/openapi.json").json()["paths"]
+    operations = [operation for path in paths.values() for operation in path.values()]
+    guarded = [operation for operation in operations if "401" in operation["responses"]]
+    assert len(guarded) == 7
+    assert all("403" in operation["responses"] for operation in guarded)
+
+
 def test_other_names_are_allowed_by_a_setting(serve: Serve) -> None:
     server = serve(allowed_hosts=("Exporter", "*.monitoring.svc"), host="127.0.0.1")
 

@@ -376,6 +376,16 @@ def test_a_client_that_hangs_up_during_the_commit_is_counted(serve: Serve) -> No
     assert answers(server) == {"202": 2}
 
 
+def test_a_client_that_hangs_up_within_its_body_is_counted_as_such(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve()
+    with server.connect() as connection:
+        connection.sendall(head(9_000) + b"{")
+    eventually(lambda: answers(server) == {"400": 1})
+    assert "Traceback" not in caplog.text
+
+
 def test_a_request_that_is_not_done_when_the_server_stops_is_unavailable(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
