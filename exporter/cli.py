@@ -94,6 +94,7 @@ def _check_config(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from exporter.api.connections import make_server
     from exporter.api.listening import bound_sockets
+    from exporter.memory import limit_arenas
     from exporter.registry import Registry
     from exporter.service import Service
 
@@ -102,6 +103,7 @@ def _serve(options: argparse.Namespace) -> int:
     # A batch is thousands of short tuples, none in a cycle; to look for cycles every 700 of them takes a
     # quarter of its time.
     gc.set_threshold(50_000, 20, 20)
+    limit_arenas()
     configure_logging(settings.log_level)
     with bound_sockets(settings) as sockets:  # before a store is made
         registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)

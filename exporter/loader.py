@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import logging
 import math
 import threading
@@ -12,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import Queue
-
-import pyarrow as pa
 
 from exporter.config import Settings
 from exporter.errors import (
@@ -25,6 +21,7 @@ from exporter.errors import (
 )
 from exporter.fleet import Status, Version
 from exporter.live_reference import live_reference
+from exporter.memory import release_memory
 from exporter.profile import ReferenceData, build_reference
 from exporter.reference import Reference
 from exporter.registry import Registry
@@ -39,19 +36,6 @@ RETRY_SECONDS = 300.0
 MAX_RUN_METRICS = 50  # of a source run, the first by name
 
 log = logging.getLogger(__name__)
-
-
-def release_memory() -> None:
-    """Give back what a reference took: it would leave some hundred megabytes with glibc for good.
-
-    MLflow's client ties each file that it downloads, and the threads that do it, into a cycle, and the
-    process looks for cycles rarely: see `cli`.
-    """
-    gc.collect()
-    pa.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 @dataclass

@@ -207,6 +207,27 @@ def test_what_mlflows_client_leaves_behind_goes_with_the_reference(start: Start)
         gc.enable()
 
 
+def test_columns_beyond_what_is_monitored_are_named_and_rows_with_them_count(start: Start) -> None:
+    reference = make_table()
+    long = "x" * 257
+    for name in (long, "late"):
+        reference = reference.append_column(name, reference["age"])
+    features = list(make_rows(1)[0]["features"])
+    rig = start(registry=make_registry(reference), max_columns=len(features))
+    rows = make_rows(3)
+    for row in rows:
+        row["features"] |= {long: 1, "late": 2}
+
+    assert rig.post_rows(rows).accepted == 3
+    assert rig.window_rows() == 3
+    binning = rig.version().binning
+    assert binning is not None
+    assert binning.reference.feature_names == {*features}
+    assert any(note.endswith("late") for note in binning.reference.notes)
+    assert any("longer than 256 characters" in note for note in binning.reference.notes)
+    assert rig.version().unknown_columns == {long[:256], "late"}
+
+
 def test_what_opts_out_goes_at_once_whatever_traffic_says(start: Start) -> None:
     registry = make_registry(make_table(), make_table())
     registry.set_alias("fraud", "challenger", "2")

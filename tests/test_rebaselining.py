@@ -231,3 +231,22 @@ def test_what_is_found_meanwhile_in_mlflow_changes_nothing(
     assert (rig.version().status, rig.version().detail) == (Status.READY, "")
     assert rig.window_rows() == 50
     assert rig.service.store.load_audit(1)[0].new_digest == reference_of(rig).digest
+
+
+def test_columns_that_were_told_from_features_stay_what_they_are(rig: Rig) -> None:
+    """The next file has the same columns, whatever became of the tag; a feature called `score` stays one."""
+    table = make_table(1500)
+    table = table.append_column("p1", pa.array(np.linspace(0, 1, 1500)))
+    if "score" in table.column_names:
+        table = table.drop_columns(["score"])
+    table = table.append_column("score", pa.array(np.linspace(300, 850, 1500)))
+    rig.registry.tag("fraud", "1", score="p1")
+    rig.poll()
+    from_file(rig, table)
+    first = [(column.name, column.role) for column in reference_of(rig).columns]
+    assert ("score", "feature") in first
+    assert ("score", "score") in first
+    rig.registry.tag("fraud", "1", score="")
+    rig.poll()
+    from_file(rig, table)
+    assert [(column.name, column.role) for column in reference_of(rig).columns] == first

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from exporter.config import Settings
+from exporter.memory import MAX_ARENAS
 from exporter.tables import MAX_BYTES, MAX_JSON_BYTES
 
 MAX_LEFT_MEGABYTES = 200
@@ -25,7 +26,7 @@ import contextlib, sys
 from pathlib import Path
 from exporter.config import Settings
 from exporter.errors import ReferenceInvalidError
-from exporter.loader import release_memory
+from exporter.memory import release_memory
 from exporter.profile import ReferenceData, build_reference
 from exporter.config import Settings
 from exporter.tables import read_table
@@ -132,3 +133,26 @@ def test_json_of_as_many_texts_as_are_taken(measure: Measure, tmp_path: Path) ->
     rows, megabytes = measure(path)
     assert rows == Settings.reference_max_rows
     assert megabytes < MAX_MEGABYTES
+
+
+ARENAS = """
+import ctypes, threading
+from exporter.memory import limit_arenas
+limit_arenas()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(20)
+def allocate():
+    libc.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(20)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+def test_threads_share_few_arenas() -> None:
+    told = subprocess.run([sys.executable, "-c", ARENAS], capture_output=True, text=True, check=True).stdout
+    assert 1 <= told.count("<heap nr=") <= MAX_ARENAS
