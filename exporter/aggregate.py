@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -156,6 +156,17 @@ class WindowSum:
     moments: Floats
 
 
+_Block = TypeVar("_Block")
+
+
+def until(now: float, blocks: dict[int, _Block]) -> dict[int, _Block]:
+    """A copy of those blocks, by their start, that do not begin after `now`."""
+    copy = dict(blocks)  # in one step: another thread writes
+    if max(copy, default=0) <= now:
+        return copy
+    return {start: block for start, block in copy.items() if start <= now}
+
+
 class Timeline:
     """The blocks of one version: fine ones for the last day, coarse ones before.
 
@@ -177,9 +188,12 @@ class Timeline:
     def settings(self) -> Settings:
         return self._settings
 
-    def snapshot(self) -> Timeline:
-        """A copy that later writes do not touch."""
-        return Timeline(self._settings, dict(self.fine), dict(self.coarse))
+    def snapshot(self, now: float) -> Timeline:
+        """A copy of the blocks up to `now`, that later writes do not touch.
+
+        Blocks that begin later were counted before the clock was put back.
+        """
+        return Timeline(self._settings, until(now, self.fine), until(now, self.coarse))
 
     def horizon(self, now: float) -> int:
         """Start of the oldest fine block; everything before it lies in coarse blocks."""

@@ -85,10 +85,11 @@ class Commit:
         """Add rows to those that wait for the version's reference."""
         self.spooled[version] = self.spooled.get(version, version.spooled_rows) + rows
 
-    def add_sighting(self, version: Version, at: float, unknown_columns: frozenset[str]) -> None:
+    def add_sighting(self, version: Version, at: float, now: float, unknown_columns: frozenset[str]) -> None:
         """Note the time of a version's row, and columns that its reference has not."""
         known = self.last.get(version, version.last_prediction)
-        self.last[version] = at if known is None else max(known, at)
+        ahead = known is not None and known > now  # of a clock that was put back since
+        self.last[version] = at if known is None or ahead else max(known, at)
         names = self.unknown.get(version, version.unknown_columns) | unknown_columns
         self.unknown[version] = frozenset(sorted(names)[:MAX_UNKNOWN_COLUMNS])
 
@@ -114,7 +115,7 @@ class Commit:
             assert binning.layout is not None
             transaction.put_outcomes(binning.reference_id, binning.layout, {start: outcomes}, segment)
         for version, at in self.last.items():
-            if version.last_prediction is None or at > version.last_prediction:
+            if at != version.last_prediction:
                 transaction.set_last_prediction(version.key, at)
 
     def apply(self) -> None:

@@ -64,7 +64,7 @@ class Committer:
         with self._store.begin() as transaction:
             now = self._clock()
             joining = Joining(LabelTables(transaction), now)
-            bodies = find_repeated(transaction, requests)
+            bodies = find_repeated(transaction, requests, now)
             fresh = [request for request, body in zip(requests, bodies, strict=True) if body is None]
             predictions = [request for request in fresh if isinstance(request, Prepared)]
             identities = iter(self._add_predictions(transaction, commit, joining, predictions, now))
@@ -111,7 +111,7 @@ class Committer:
         version, rows = part.version, int(keep.sum())
         if not rows:
             return
-        commit.add_sighting(version, float(part.times[keep].max()), part.unknown_columns)
+        commit.add_sighting(version, float(part.times[keep].max()), now, part.unknown_columns)
         binning = version.binning
         if binning is None:
             latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)

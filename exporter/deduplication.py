@@ -40,7 +40,7 @@ class Identity:
     conflicts: int
 
 
-def find_repeated(transaction: Transaction, requests: Sequence[Keyed]) -> list[bytes | None]:
+def find_repeated(transaction: Transaction, requests: Sequence[Keyed], now: float) -> list[bytes | None]:
     """For each request the hash of the body that came before with its idempotency key, in an earlier commit
     or further up in this one; None where none did."""
     bodies: dict[bytes, bytes] = {}
@@ -49,7 +49,7 @@ def find_repeated(transaction: Transaction, requests: Sequence[Keyed]) -> list[b
         if request.key is None:
             repeated.append(None)
             continue
-        before = bodies.get(request.key) or transaction.find_key(request.key)
+        before = bodies.get(request.key) or transaction.find_key(request.key, now)
         bodies.setdefault(request.key, before or request.body)
         repeated.append(before)
     return repeated

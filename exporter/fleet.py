@@ -227,6 +227,10 @@ class Fleet:
                 key = (move.model, move.alias)
                 self._moves = {**self._moves, key: [*self._moves.get(key, []), move]}
 
+    def moved_after(self, now: float) -> frozenset[tuple[str, str]]:
+        """The (model, alias) that moved last at a time that is still to come."""
+        return frozenset(key for key, moves in self._moves.items() if moves[-1].since > now)
+
     def current_aliases(self) -> dict[tuple[str, str], str]:
         """The version that each (model, alias) points to."""
         return {key: moves[-1].version for key, moves in self._moves.items() if moves[-1].version}
@@ -264,7 +268,8 @@ class Fleet:
         moves = self._moves.get((target.model, target.alias))
         if not moves:
             raise self._unknown(target)
-        since = [move.since for move in moves]
+        # A later move counts from its own time, though the clock was ahead at the one before.
+        since = np.minimum.accumulate([move.since for move in reversed(moves)])[::-1].tolist()
         if times.min() >= since[-1]:
             return {moves[-1].version: np.arange(len(times))}
         places = np.array([max(bisect_right(since, time) - 1, 0) for time in times.tolist()])

@@ -191,7 +191,7 @@ class Follower:
     def _update(self, version: Version, found: RegisteredVersion | None, now: float) -> None:
         """Take over what the registry says of a version; None where it has none such any more."""
         version.aliases = tuple(sorted(found.aliases)) if found is not None else ()
-        version.unaliased_since = None if version.aliases else version.unaliased_since or now
+        version.unaliased_since = None if version.aliases else min(version.unaliased_since or now, now)
         if found is None:
             self._registered.pop(version, None)
         elif self._registered.get(version) != found:
@@ -230,8 +230,13 @@ class Follower:
             for model in registered.models.values()
             for alias, number in model.aliases.items()
         }
-        moves = [AliasMove(*key, number, now) for key, number in after.items() if before.get(key) != number]
-        moves += [AliasMove(*key, "", now) for key in before.keys() - after.keys()]
+        ahead = self._fleet.moved_after(now)  # before the clock was put back
+        moves = [
+            AliasMove(*key, number, now)
+            for key, number in after.items()
+            if before.get(key) != number or key in ahead
+        ]
+        moves += [AliasMove(*key, "", now) for key in (before.keys() | ahead) - after.keys()]
         if moves:
             self._store.add_alias_moves(moves)
             with self._store.applying():

@@ -131,7 +131,7 @@ class ReferenceLoader:
             return
         if version.status is Status.COLLECTING and version.spooled_rows >= self._settings.reference_live_rows:
             self._submit(version, progress, partial(self._collect, version))
-        elif progress.next_try <= now:
+        elif not now < progress.next_try <= now + RETRY_SECONDS:  # or the clock was put back
             progress.next_try = now + RETRY_SECONDS
             self._submit(version, progress, partial(self._find, version, registered))
 

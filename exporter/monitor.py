@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from exporter.aggregate import Timeline
+from exporter.aggregate import Timeline, until
 from exporter.config import Settings
 from exporter.errors import ExporterError
 from exporter.evaluation import Evaluation, evaluate
@@ -21,6 +21,7 @@ from exporter.follower import Follower
 from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects
 from exporter.quality_references import QualityReferences, quality_rules
 from exporter.reference import Segment
+from exporter.retention import RetentionClock
 from exporter.segment_evaluation import SegmentEvaluation, evaluate_segment
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -44,6 +45,7 @@ class Monitor:
         telemetry: Telemetry,
         follower: Follower,
         clock: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -52,6 +54,7 @@ class Monitor:
         self._telemetry = telemetry
         self._follower = follower
         self._clock = clock
+        self._retention = RetentionClock(store, monotonic)
         self._unmatched = UnmatchedLabels(store)
         self._against = QualityReferences()
         self._stopping = threading.Event()
@@ -123,7 +126,8 @@ class Monitor:
             return None
 
     def _evaluate(self, version: Version, binning: Binning, failures: list[str]) -> None:
-        timeline, now = binning.timeline.snapshot(), self._clock()
+        now = self._clock()
+        timeline = binning.timeline.snapshot(now)
         evaluation = evaluate(
             binning.reference,
             timeline,
@@ -159,7 +163,7 @@ class Monitor:
             return ()
         return evaluate_quality(
             against,
-            dict(binning.outcomes),
+            until(evaluation.at, binning.outcomes),
             timeline,
             self._settings.windows,
             quality_rules(version.facts.config),
@@ -174,8 +178,8 @@ class Monitor:
         own = binning.slices[segment.name]
         return evaluate_segment(
             segment,
-            own.timeline.snapshot(),
-            dict(own.outcomes),
+            own.timeline.snapshot(evaluation.at),
+            until(evaluation.at, own.outcomes),
             evaluation,
             self._settings.windows,
             version.facts.thresholds,
@@ -185,7 +189,8 @@ class Monitor:
 
     def _tidy(self) -> None:
         now = self._clock()
-        tidy(self._store, self._settings, self._fleet.versions.values(), now)
+        kept = self._retention.advance(now)
+        tidy(self._store, self._settings, self._fleet.versions.values(), kept, now)
         for model, labels in self._unmatched.sweep(now).items():
             self._telemetry.count_unmatched_labels(model, labels)
         size, limit = self._store.size_bytes(), self._settings.store_limit_bytes

@@ -53,14 +53,15 @@ class Rebaseliner:
         binning = version.binning
         if binning is None:
             raise MalformedError("the version has no reference whose bins could stay: send a file", "live")
+        now = self._clock()
         try:
             reference = recent_reference(
                 binning.reference,
-                binning.timeline.snapshot(),
-                {name: part.timeline.snapshot() for name, part in binning.slices.items()},
+                binning.timeline.snapshot(now),
+                {name: part.timeline.snapshot(now) for name, part in binning.slices.items()},
                 period,
                 self._settings.windows,
-                self._clock(),
+                now,
             )
         except ReferenceInvalidError as error:
             raise MalformedError(str(error), "live") from error

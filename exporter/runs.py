@@ -69,7 +69,7 @@ class RunWatcher:
         now = self._clock()
         try:
             names = self._registry.list_experiments()
-            if now >= self._next_full:
+            if now >= self._next_full or now < self._since:  # or the clock was put back
                 self._read_all(names)
             else:
                 self._read_new(self._ledger, names)

@@ -15,6 +15,8 @@ from exporter.records import RecordKind
 SCHEMA_VERSION = 4  # see exporter/migrations
 FINE, COARSE = 0, 1  # families of aggregates
 DAY_SECONDS = 86400
+KEY_RETENTION_SECONDS = 86400.0  # of idempotency keys
+RETENTION_KEY = "retention"  # in `meta`: the time that it has reached
 
 metadata = sa.MetaData()
 meta = sa.Table(

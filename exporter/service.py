@@ -34,7 +34,11 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, registry: Registry, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        registry: Registry,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         config = load_config_file(Path(settings.config), settings) if settings.config else None
         self.settings = settings
@@ -47,7 +51,7 @@ class Service:
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
         self.follower = Follower(*parts, registry, clock)
-        self.monitor = Monitor(*parts, self.follower, clock)
+        self.monitor = Monitor(*parts, self.follower, clock, monotonic)
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)

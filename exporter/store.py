@@ -30,6 +30,7 @@ from exporter.reference import Reference, decode_reference
 from exporter.schema import (
     LABELS,
     PREDICTIONS,
+    RETENTION_KEY,
     AliasMove,
     AuditEntry,
     SpooledRequest,
@@ -217,11 +218,9 @@ class Store:
             ]
 
     def load_alias_moves(self) -> list[AliasMove]:
-        """The history of all aliases, oldest first."""
+        """The history of all aliases, in the order in which it was seen."""
         with self._reading() as connection:
-            rows = connection.execute(
-                sa.select(schema.aliases).order_by(schema.aliases.c.since, schema.aliases.c.id)
-            )
+            rows = connection.execute(sa.select(schema.aliases).order_by(schema.aliases.c.id))
             return [AliasMove(row.model, row.alias, row.version, row.since) for row in rows]
 
     def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
@@ -241,6 +240,15 @@ class Store:
         with self._reading() as connection, decoding("what is stored of a version"):
             rows = connection.execute(query)
             return {int(row.key.removeprefix(_FACTS)): json.loads(row.value) for row in rows}
+
+    def load_retention(self, now: float) -> float:
+        """The time that retention had reached; that of the newest row where it was never kept."""
+        newest = sa.select(sa.func.max(schema.versions.c.last_prediction))
+        kept = sa.select(schema.meta.c.value).where(schema.meta.c.key == RETENTION_KEY)
+        with self._reading() as connection:
+            value = connection.scalar(kept)
+            at = float(value) if value is not None else connection.scalar(newest)
+        return now if at is None else min(float(at), now)
 
     def load_audit(self, limit: int) -> list[AuditEntry]:
         """What was changed on purpose, newest first."""

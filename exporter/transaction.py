@@ -19,7 +19,9 @@ from exporter.reference import Reference
 from exporter.schema import (
     COARSE,
     FINE,
+    KEY_RETENTION_SECONDS,
     PREDICTIONS,
+    RETENTION_KEY,
     AuditEntry,
     LabelRow,
     PredictionRow,
@@ -140,7 +142,7 @@ class Transaction:
         keys = sa.select(_MATURATION_KEY).where(schema.references.c.version_id.in_(version_ids))
         self.connection.execute(sa.delete(schema.meta).where(schema.meta.c.key.in_(keys)))
 
-    def set_last_prediction(self, version_id: int, at: float) -> None:
+    def set_last_prediction(self, version_id: int, at: float | None) -> None:
         self.connection.execute(_SET_LAST_PREDICTION, {"key": version_id, "at": at})
 
     def set_status(self, version_id: int, status: str) -> None:
@@ -148,13 +150,22 @@ class Transaction:
             sa.update(schema.versions).where(schema.versions.c.id == version_id).values(status=status)
         )
 
-    def find_key(self, key: bytes) -> bytes | None:
-        """The hash of the body that was committed with an idempotency key, None where none was."""
-        found = self.connection.scalar(sa.select(schema.batches.c.body).where(schema.batches.c.key == key))
+    def find_key(self, key: bytes, now: float) -> bytes | None:
+        """The hash of the body that was committed with an idempotency key within a day, None without."""
+        batches = schema.batches.c
+        recent = batches.at.between(now - KEY_RETENTION_SECONDS, now + KEY_RETENTION_SECONDS)
+        found = self.connection.scalar(sa.select(batches.body).where(batches.key == key, recent))
         return None if found is None else bytes(found)
 
     def remember_key(self, key: bytes, body: bytes, at: float) -> None:
+        # It may be there, and have expired.
+        self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.key == key))
         self.connection.execute(schema.batches.insert(), {"key": key, "body": body, "at": at})
+
+    def set_retention(self, at: float) -> None:
+        """Keep the time that retention has reached."""
+        put = upsert(schema.meta, "value", self.connection.dialect.name)
+        self.connection.execute(put, {"key": RETENTION_KEY, "value": repr(at)})
 
     def add_spooled(self, version_id: int, request: SpooledRequest) -> None:
         self.connection.execute(

@@ -21,10 +21,8 @@ from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Outcomes, only_predictions
 from exporter.pairs import Pairs
 from exporter.reference import Reference
-from exporter.schema import COARSE, DAY_SECONDS, FINE, AuditEntry
+from exporter.schema import COARSE, DAY_SECONDS, FINE, KEY_RETENTION_SECONDS, AuditEntry
 from exporter.store import Store
-
-KEY_RETENTION_SECONDS = 86400.0
 
 log = logging.getLogger(__name__)
 
@@ -134,18 +132,41 @@ def let_go(store: Store, version: Version) -> None:
         version.spooled_rows = 0
 
 
-def tidy(store: Store, settings: Settings, versions: Iterable[Version], now: float) -> None:
-    """Merge blocks that are too old to be fine, forget what is past its retention."""
+def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained: float, now: float) -> None:
+    """Merge blocks that are too old to be fine, forget what is past its retention.
+
+    Args:
+        store: of all of it.
+        settings: how long what is kept.
+        versions: those that are monitored.
+        retained: the time that retention has reached, at most `now`.
+        now: the clock's time.
+    """
     for version in versions:
         if version.binning is not None:
-            _compact(store, settings, version, version.binning, now)
+            _compact(store, settings, version, version.binning, retained)
+        if (version.last_prediction or 0.0) > now + settings.max_future_seconds:
+            _put_back(store, version, now)
     with store.begin() as transaction:
         transaction.forget(
-            keys_before=now - KEY_RETENTION_SECONDS,
-            blocks_before=now - settings.retention_seconds,
-            outcomes_before=now - settings.outcome_retention_seconds,
-            days_before=oldest_day(settings, now),
+            keys_before=retained - KEY_RETENTION_SECONDS,
+            blocks_before=retained - settings.retention_seconds,
+            outcomes_before=retained - settings.outcome_retention_seconds,
+            days_before=oldest_day(settings, retained),
         )
+        transaction.set_retention(retained)
+
+
+def _put_back(store: Store, version: Version, now: float) -> None:
+    """Take the last row before `now` for the last one: the clock was ahead when later ones came."""
+    last = None
+    if version.binning is not None:
+        before = version.binning.timeline.snapshot(now)
+        last = max((*before.fine, *before.coarse), default=None)
+    with store.begin() as transaction:
+        transaction.set_last_prediction(version.key, last)
+    with store.applying():
+        version.last_prediction = last
 
 
 def oldest_day(settings: Settings, now: float) -> int:
@@ -209,6 +230,7 @@ class UnmatchedLabels:
         due = int(now // DAY_SECONDS) - 2
         if self._next is None:
             self._next = due + 1
+        self._next = min(self._next, due + 1)  # the clock may have been put back
         found: dict[str, int] = {}
         with self._store.begin() as transaction:
             for day in [day for day in transaction.labels.days() if self._next <= day <= due]:

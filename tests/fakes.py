@@ -23,16 +23,21 @@ CREATED = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 class Clock:
-    """Stands still unless it is set."""
+    """Stands still unless time passes; `now` may be set otherwise, as that of a machine. `passed` cannot."""
 
     def __init__(self, now: float) -> None:
         self.now = now
+        self.passed = 0.0
 
     def __call__(self) -> float:
         return self.now
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+        self.passed += seconds
+
+    def monotonic(self) -> float:
+        return self.passed
 
 
 @dataclass

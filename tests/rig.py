@@ -80,7 +80,7 @@ class Rig:
         self.registry = registry
         self.clock = clock if clock is not None else Clock(NOON)
         self.settings = Settings(store=store, **settings)
-        self.service = Service(self.settings, self.registry, self.clock)
+        self.service = Service(self.settings, self.registry, self.clock, self.clock.monotonic)
         self._running = True
         self.service.writer.start()
         self.service.follower.loader.start()

@@ -301,7 +301,7 @@ def test_fine_blocks_of_a_window_come_in_order_of_time() -> None:
 
 def test_a_snapshot_does_not_see_what_comes_later() -> None:
     timeline = Timeline(SETTINGS, {0: block_of(1)}, {-HOUR: block_of(2)})
-    snapshot = timeline.snapshot()
+    snapshot = timeline.snapshot(np.inf)
     timeline.fine[300] = block_of(4)
     timeline.coarse.clear()
 

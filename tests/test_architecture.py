@@ -55,7 +55,7 @@ LAYERS = [
     {"ingest", "labelling", "quality_references"},
     {"commit", "deduplication", "label_counting"},
     {"committer"},
-    {"writer", "upkeep"},
+    {"writer", "upkeep", "retention"},
     {"loader", "runs", "rebaselining"},
     {"follower"},
     {"monitor"},

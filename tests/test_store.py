@@ -155,7 +155,7 @@ def test_tables_that_were_dropped_are_a_failure_of_the_store(
     with store.begin() as transaction:
         transaction.connection.execute(sa.text("DROP TABLE batches"))
     with pytest.raises(StoreError, match="does not exist"), store.begin() as transaction:
-        transaction.find_key(b"k" * 16)
+        transaction.find_key(b"k" * 16, 1.0)
 
 
 @pytest.mark.needs("initdb", "pg_ctl")
@@ -256,7 +256,7 @@ def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
         raise ZeroDivisionError
     assert insert(store, make_prediction(1)) == {}, "the day's table was undone as well, and comes again"
     with store.begin() as transaction:
-        assert transaction.find_key(b"k" * 16) is None
+        assert transaction.find_key(b"k" * 16, 1.0) is None
 
 
 def test_it_can_be_read_within_a_transaction(store: Store) -> None:
@@ -418,8 +418,8 @@ def test_every_64_bit_payload_and_odd_texts_are_kept(store: Store) -> None:
 def test_a_key_is_found_with_the_body_it_came_with(store: Store) -> None:
     with store.begin() as transaction:
         transaction.remember_key(b"k" * 16, b"b" * 16, 1.0)
-        assert transaction.find_key(b"k" * 16) == b"b" * 16
-        assert transaction.find_key(b"x" * 16) is None
+        assert transaction.find_key(b"k" * 16, 1.0) == b"b" * 16
+        assert transaction.find_key(b"x" * 16, 1.0) is None
 
 
 def test_what_waits_comes_back_in_order_of_arrival(store: Store) -> None:
@@ -451,8 +451,8 @@ def test_what_is_past_its_retention_is_forgotten(store: Store) -> None:
     with store.begin() as transaction:
         transaction.forget(keys_before=100.0, blocks_before=900.0, outcomes_before=900.0, days_before=10)
     with store.begin() as transaction:
-        assert transaction.find_key(b"old".ljust(16)) is None
-        assert transaction.find_key(b"new".ljust(16)) is not None
+        assert transaction.find_key(b"old".ljust(16), 100.0) is None
+        assert transaction.find_key(b"new".ljust(16), 100.0) is not None
     assert day_tables(store) == ["predictions_10"]
     assert list(store.load_blocks(reference_id)[1]) == [900]
     assert insert(store, make_prediction(1), day=9) == {}, "the table of a forgotten day comes again"

@@ -72,7 +72,7 @@ def evaluations(
         if not arrived.empty:
             post(reference, timeline, arrived)
         now = (NOW + timedelta(seconds=seconds)).timestamp()
-        yield day, evaluate(reference, timeline.snapshot(), SETTINGS.windows, Thresholds(), (), now)
+        yield day, evaluate(reference, timeline.snapshot(now), SETTINGS.windows, Thresholds(), (), now)
 
 
 def score_arrivals(
@@ -135,7 +135,8 @@ def qualities(
             outcomes[hour] = outcomes[hour] + part if hour in outcomes else part
         if day < 0 or day % every_days:
             continue
-        now, snapshot = NOW.timestamp() + end, timeline.snapshot()
+        now = NOW.timestamp() + end
+        snapshot = timeline.snapshot(now)
         drift = evaluate(reference, snapshot, SETTINGS.windows, Thresholds(), (), now)
         effects = prediction_effects(drift)
         evaluated = evaluate_quality(

@@ -1,0 +1,145 @@
+"""A clock that jumps loses nothing for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from exporter.committer import PredictionAnswer
+from exporter.errors import ReferenceNotFoundError
+from exporter.retention import RetentionClock
+from exporter.store import Store
+from tests.fakes import Clock, FakeRegistry
+from tests.rig import NOON, Rig, make_rows, make_table
+
+Start = Callable[..., Rig]
+HOUR, DAY = 3600.0, 86400.0
+JUMP = 40 * DAY
+
+
+def jump(rig: Rig, seconds: float) -> None:
+    """Set the machine's clock, in no time."""
+    rig.clock.now += seconds
+
+
+def test_ids_and_keys_outlast_a_clock_that_jumps_forty_days_ahead(rig: Rig) -> None:
+    rows, keyed = make_rows(3, prefix="a"), make_rows(2, seed=5)
+    rig.post_rows([row | {"timestamp": NOON} for row in rows])
+    rig.post_rows(keyed, key="k")
+    jump(rig, JUMP)
+    for _ in range(3):
+        rig.clock.advance(30)
+        rig.evaluate()
+        rig.poll()
+    jump(rig, -JUMP)
+    rig.evaluate()
+    stamped = [row | {"timestamp": NOON} for row in rows]
+    assert rig.post_rows(stamped) == PredictionAnswer(0, 3, 0, {})
+    assert rig.post_rows(keyed, key="k") == PredictionAnswer(0, 2, 0, {})
+    assert rig.post_labels({"a0": 1, "a1": 0}).accepted == 2
+    assert rig.window_rows() == 5
+    assert len(rig.version().live.binning.timeline.fine) == 1  # type: ignore[union-attr]
+
+
+def test_they_outlast_it_over_restarts_too(start: Start) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", make_table(), alias="champion")
+    rig = start(registry=registry)
+    rows = [row | {"timestamp": NOON} for row in make_rows(3, prefix="a")]
+    rig.post_rows(rows)
+    rig.evaluate()
+    for _ in range(3):
+        rig.stop()
+        clock = Clock(NOON + JUMP)
+        rig = start(registry=registry, clock=clock)
+        rig.post_rows(make_rows(1))  # which make the future the newest
+        rig.evaluate()
+    rig.stop()
+    rig = start(registry=registry, clock=Clock(NOON + 60))
+    assert rig.post_rows(rows) == PredictionAnswer(0, 3, 0, {})
+    assert rig.window_rows() == 3
+
+
+def test_rows_counted_in_the_future_are_in_no_window_of_now(rig: Rig) -> None:
+    rig.post_rows(make_rows(2))
+    jump(rig, JUMP)
+    rig.post_rows(make_rows(100, prefix="a"))
+    assert rig.window_rows() == 100
+    rig.post_labels({f"a{k}": 1 for k in range(50)})
+    jump(rig, -JUMP)
+    for window in ("1h", "24h", "7d"):
+        assert rig.window_rows(window) == 2
+    assert rig.sample('mlflow_model_labelled_rows{model="fraud",model_version="1",window="24h"}') in (None, 0)
+    last = 'mlflow_model_last_prediction_timestamp_seconds{model="fraud",model_version="1"}'
+    assert rig.sample(last) == pytest.approx(NOON, abs=300)
+    rig.clock.advance(HOUR)
+    rig.post_rows(make_rows(1))
+    assert rig.sample(last) == NOON + HOUR
+    assert rig.window_rows("24h") == 3
+
+
+def test_an_alias_that_moved_in_the_future_is_where_it_is(start: Start) -> None:
+    registry = FakeRegistry()
+    for _ in range(3):
+        registry.register("fraud", make_table())
+    registry.set_alias("fraud", "champion", "1")
+    registry.set_alias("fraud", "challenger", "1")
+    rig = start(registry=registry)
+    rig.clock.advance(HOUR)
+    jump(rig, JUMP)
+    registry.set_alias("fraud", "champion", "2")
+    registry.delete_alias("fraud", "challenger")
+    rig.poll()
+    jump(rig, -JUMP)
+    rig.poll()
+    rig.clock.advance(HOUR)
+    for _ in range(2):
+        rig.post_rows(make_rows(2), alias="champion")
+        assert rig.post_rows(make_rows(1, timestamp=NOON + HOUR / 2), alias="champion").accepted == 1
+        rig.stop()
+        rig = start(registry=registry, clock=rig.clock)
+    assert (rig.window_rows(version="1"), rig.window_rows(version="2")) == (2, 4)
+    assert ("fraud", "challenger") not in rig.service.fleet.current_aliases()
+    registry.set_alias("fraud", "champion", "3")
+    rig.poll()
+    rig.post_rows(make_rows(7), alias="champion")
+    assert rig.window_rows(version="3") == 7
+
+
+def test_a_reference_is_looked_for_again_after_the_clock_was_put_back(start: Start) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", ReferenceNotFoundError("none"), alias="champion")
+    rig = start(registry=registry)
+    jump(rig, JUMP)
+    rig.poll()
+    jump(rig, -JUMP)
+    registry.set_reference("fraud", "1", make_table())
+    rig.poll()
+    assert rig.version().binning is not None
+
+
+def test_retention_goes_on_at_twice_the_speed_of_time(store: Store) -> None:
+    time = Clock(NOON)
+    retention = RetentionClock(store, time.monotonic)
+    assert retention.advance(NOON) == NOON
+    time.advance(100)
+    assert retention.advance(time.now) == NOON + 100
+    time.advance(100)
+    assert retention.advance(time.now + JUMP) == NOON + 300
+    assert retention.advance(time.now + JUMP) == NOON + 300
+    time.advance(100)
+    assert retention.advance(time.now - 50) == NOON + 250
+
+
+def test_it_goes_on_where_it_was_and_else_at_the_newest_row(store: Store) -> None:
+    assert RetentionClock(store).advance(NOON) == NOON
+    version = store.ensure_version("fraud", "1", 0)
+    with store.begin() as transaction:
+        transaction.set_last_prediction(version.key, NOON - 10 * DAY)
+    still = Clock(NOON).monotonic
+    assert RetentionClock(store, still).advance(NOON) == NOON - 10 * DAY
+    with store.begin() as transaction:
+        transaction.set_retention(NOON - 5 * DAY)
+    assert RetentionClock(store, still).advance(NOON) == NOON - 5 * DAY
+    assert RetentionClock(store, still).advance(NOON - 6 * DAY) == NOON - 6 * DAY
