@@ -53,6 +53,7 @@ class Writer:
         clock: Callable[[], float],
     ) -> None:
         self.committer = Committer(store, fleet, settings, clock)
+        self._store = store
         self._settings = settings
         self._telemetry = telemetry
         self._queue: deque[_Entry | Callable[[], None]] = deque()
@@ -182,13 +183,15 @@ class Writer:
     def _take(self, group: Sequence[_Entry]) -> None:
         # From here on a client that hangs up cannot cancel what is being committed.
         group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
-        for entry, outcome in zip(group, self._outcomes([e.request for e in group]), strict=True):
-            if not isinstance(outcome, RequestError):
-                self._count_answer(entry.request, outcome)
-                entry.future.set_result(outcome)
-            else:
-                self._telemetry.count_rows(_kind(entry.request), "rejected", entry.request.rows)
-                entry.future.set_exception(outcome)
+        outcomes = self._outcomes([entry.request for entry in group])
+        with self._store.applying():  # a writer that failed here would be missed by requests that wait
+            for entry, outcome in zip(group, outcomes, strict=True):
+                if not isinstance(outcome, RequestError):
+                    self._count_answer(entry.request, outcome)
+                    entry.future.set_result(outcome)
+                else:
+                    self._telemetry.count_rows(_kind(entry.request), "rejected", entry.request.rows)
+                    entry.future.set_exception(outcome)
 
     def _outcomes(self, requests: Sequence[Request]) -> Sequence[Answer | RequestError]:
         try:

@@ -15,6 +15,7 @@ from exporter.fleet import Fleet, Status, Version
 from exporter.rebaselining import Order
 from exporter.store import Store
 from exporter.transaction import Transaction
+from exporter.writer import Writer
 from tests.fakes import TIMEOUT_SECONDS
 from tests.rig import Rig, make_document, make_rows, make_table
 
@@ -175,6 +176,21 @@ def test_so_it_is_with_every_other_change(
     assert_lost(rig)
     rig.registry.failure = RegistryUnreachableError("what is in the store has to do")
     assert look(restart(start, rig)) == expected
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_fails_when_it_answers_ends_the_process(
+    rig: Rig, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Writer, "_count_answer", fail)
+    rig.submit(make_document(make_rows(4, prefix="r")))
+    assert rig.service.store.was_lost.wait(TIMEOUT_SECONDS)
+    monkeypatch.undo()
+    again = restart(start, rig)
+    assert again.post_rows(make_rows(4, prefix="r")).duplicates == 4
 
 
 def test_so_it_is_with_a_move_of_an_alias(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
