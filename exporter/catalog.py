@@ -194,7 +194,7 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_columns",
         "gauge",
-        "Judged columns of a role by verdict within a window; undecided ones have too few rows.",
+        "Judged columns of a role by verdict within a window; why one is undecided is in the JSON.",
         (*_VERSION, "role", "window", "verdict"),
     ),
     Metric(

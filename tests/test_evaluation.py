@@ -331,6 +331,27 @@ def test_a_column_that_went_missing_does_not_disturb_the_others() -> None:
     assert np.isnan(today.drift_score).tolist() == [True, False]
 
 
+@pytest.mark.parametrize("moments", [np.nan, np.inf, 1e308])
+@pytest.mark.parametrize("broken", [0 * EVEN, BROKEN, EVEN])
+def test_a_column_beyond_all_measure_does_not_disturb_the_others(moments: float, broken: Floats) -> None:
+    columns = [AGE, make_column("huge")]
+    reference = make_reference(columns, [EVEN, broken])
+    reference.moments[1] = moments
+    days = {ago: cells_of([MODERATE, EVEN], 3000) for ago in (0, 1)}
+    alone = make_reference([AGE], [EVEN])
+
+    with np.errstate(all="ignore"):
+        found = judge(reference, make_timeline(reference, days), distances=DISTANCES)
+    expected = judge(
+        alone, make_timeline(alone, {ago: cells_of([MODERATE], 3000) for ago in (0, 1)}), distances=DISTANCES
+    )
+
+    today, usual = found.windows[0], expected.windows[0]
+    assert today.verdict[0] == usual.verdict[0] == DRIFTED
+    assert today.drift_score[0] == pytest.approx(usual.drift_score[0], abs=0.01)
+    assert [c.ratio for c in found.checks if c.column == 0] == [c.ratio for c in expected.checks]
+
+
 def test_a_column_without_values_in_the_reference_is_undecided() -> None:
     reference = make_reference([AGE], [0 * EVEN])
 

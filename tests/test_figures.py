@@ -26,7 +26,7 @@ from exporter.figures import (
     measure_each,
     plain_tables,
 )
-from exporter.measures.intervals import Interval
+from exporter.measures.intervals import Interval, Z
 from exporter.measures.ranking import binning_error
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import tally
@@ -386,3 +386,38 @@ def test_errors_below_what_can_be_told_are_not_0() -> None:
     close = figures_against(layout, labels, labels * (1 + 1e-9)).figures
     assert close["mae"].value == pytest.approx(1e-9 * labels.mean(), rel=1e-5)
     assert close["rmse"].lower < close["rmse"].value < close["rmse"].upper
+
+
+# -- losses -------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(
+    scores=st.lists(st.floats(0, 1) | st.sampled_from([0.3, 0.1 + 0.2, 1 / 3]), min_size=2, max_size=60),
+    seed=st.integers(0, 100),
+)
+def test_the_interval_of_a_loss_is_numpys(scores: list[float], seed: int) -> None:
+    score = np.array(scores)
+    label = (np.random.default_rng(seed).random(len(score)) < score).astype(np.int64)
+    table = pa.table({"score": score, "prediction": (score > 0.5).astype(np.int64), "label": label})
+
+    figures = figures_of("binary", table)
+
+    given = np.clip(np.where(label == 1, score, 1 - score), 2.0**-52, 1 - 2.0**-52)
+    for metric, losses in (("log_loss", -np.log(given)), ("brier", (score - label) ** 2)):
+        half = Z * losses.std() / np.sqrt(len(losses))
+        figure = figures[metric]
+        assert figure.value == pytest.approx(losses.mean(), rel=1e-9, abs=1e-14)
+        assert figure.upper - figure.value == pytest.approx(half, rel=1e-6, abs=1e-7)
+        assert 0 <= figure.lower <= figure.value <= figure.upper
+
+
+def test_losses_that_are_all_alike_are_certain() -> None:
+    score = np.full(300, 0.1 + 0.2)
+    table = pa.table(
+        {"score": score, "prediction": np.zeros(300, np.int64), "label": np.zeros(300, np.int64)}
+    )
+
+    for metric in ("log_loss", "brier"):
+        figure = figures_of("binary", table)[metric]
+        assert figure.lower == figure.value == figure.upper

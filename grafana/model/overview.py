@@ -51,7 +51,8 @@ def verdicts() -> Iterator[panels.Panel]:
     )
     yield panels.numbers(
         "Columns by verdict",
-        "Every column of the version has one of three verdicts; undecided ones have too few rows.",
+        "Every column of the version has one of three verdicts; why one is undecided is in the JSON of "
+        "GET /v1/models/{model}/versions/{version}.",
         q.COLUMNS_BY_VERDICT,
         "{{verdict}}",
         {"drifted": panels.when_any(look.BAD), "stable": panels.when_any(look.GOOD)},

@@ -177,3 +177,19 @@ def test_macro_averages_of_independent_classes_are_normal_ones_for_many_rows() -
     assert interval.lower == pytest.approx(0.7 - norm.ppf(0.995) * deviation, abs=2e-4)
     assert interval.upper == pytest.approx(0.7 + norm.ppf(0.995) * deviation, abs=2e-4)
     assert intervals.macro(0.7, classes, 2, variance=0.01).lower == pytest.approx(0.7 - 0.2576, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1.0, 1e160, 1e307])
+def test_differences_go_with_the_size_of_the_figures(size: float) -> None:
+    first, second = Interval(3 * size, 2 * size, 5 * size), Interval(1 * size, 0.5 * size, 2 * size)
+
+    found = difference(first, second)
+
+    expected = difference(Interval(3, 2, 5), Interval(1, 0.5, 2))
+    assert list(found) == pytest.approx([end * size for end in expected], rel=1e-12)
+
+
+def test_what_is_beyond_all_numbers_is_no_figure() -> None:
+    with pytest.raises(OverflowError):
+        intervals.scaled(Interval(1, 0, 2), 1024)
+    assert intervals.scaled(Interval(1, 0, 1.5), 1023).lower == 0

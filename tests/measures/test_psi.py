@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chi2, norm
 
 from exporter.arrays import Floats
@@ -149,3 +151,29 @@ def test_effective_rows_decide_what_is_rare() -> None:
 
     assert pool_rare(window, reference, every(window)).mask[0, 1]
     assert not pool_rare(window, reference, every(window), np.array([100.0])).mask[0, 1]
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=12), st.integers(0, 100))
+def test_the_standard_error_is_never_of_a_negative_variance(counts: list[int], seed: int) -> None:
+    window = np.array([counts], np.float64)
+    reference = np.random.default_rng(seed).permutation(window[0])[None, :] + seed % 3
+    q, p = shares(window, every(window)), shares(reference, every(reference))
+    if not (window.sum() and reference.sum()):
+        return
+
+    error = standard_error(q, p, window.sum(-1), reference.sum(-1))
+
+    of_window, of_reference = np.log(q / p) + 1 - p / q, np.log(p / q) + 1 - q / p
+    expected = sum(
+        np.cov(gradient[0], aweights=share[0], ddof=0) / rows.sum()
+        for share, gradient, rows in ((q, of_window, window), (p, of_reference, reference))
+    )
+    assert error[0] == pytest.approx(np.sqrt(expected), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 7, 12345])
+def test_without_any_difference_the_standard_error_is_0(count: int) -> None:
+    window = np.full((1, 7), count * 1.0)
+    even = shares(window, every(window))
+
+    assert standard_error(even, even, window.sum(-1), window.sum(-1))[0] == 0

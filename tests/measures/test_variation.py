@@ -210,3 +210,13 @@ def test_a_catastrophe_does_not_excuse_all_others() -> None:
 
 def test_days_that_are_better_excuse_nothing() -> None:
     assert quality_allowance(np.append(np.zeros(30), -0.5), np.zeros(31)) == 0
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_the_allowance_of_quality_goes_with_the_size_of_the_figures(size: float) -> None:
+    worse, errors = np.random.default_rng(0).normal(size=(2, 30))
+
+    allowed = quality_allowance(size * worse, size * np.abs(errors) / 10)
+
+    assert allowed == pytest.approx(size * quality_allowance(worse, np.abs(errors) / 10))
+    assert quality_allowance(np.zeros(20), np.zeros(20)) == 0
