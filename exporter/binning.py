@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.arrays import Bools, Floats, Ints
+from exporter.canonical import MISMATCHED, canonical_text, match_class
 from exporter.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
 from exporter.reference import Column, Reference
 from exporter.samples import Batch
 from exporter.scores import has_class_scores, single_scores
 
-_BOOLEAN_TEXTS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
+_BOOLEANS = ("0", "1")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def with_single_outputs(reference: Reference, batch: Batch) -> Batch:
     a row: of several that of the predicted class, of two that of the positive one."""
     if isinstance(batch.prediction, np.ndarray) and not reference.predicts_numbers:
         batch = replace(batch, prediction=number_texts(batch.prediction))
+    elif isinstance(batch.prediction, Texts | list) and reference.classes:
+        batch = replace(batch, prediction=_as_classes(batch.prediction, reference.classes))
     if not isinstance(batch.score, list) or not has_class_scores(batch.score):
         return batch
     wanted: Iterable[str | None] = category_texts(batch.prediction)
@@ -135,7 +138,7 @@ def _text_cells(column: Column, values: Texts) -> Ints:
     """(texts,) cell of each distinct text."""
     named = values
     if column.kind == "boolean":
-        named = Texts(values.codes, [_BOOLEAN_TEXTS.get(text, text) for text in values.texts])
+        named = Texts(values.codes, [match_class(text, _BOOLEANS) or text for text in values.texts])
     cells = named.places(column.category_cells)
     unlisted = np.flatnonzero(cells < 0)
     other = len(column.categories)
@@ -150,28 +153,6 @@ def _text_cells(column: Column, values: Texts) -> Ints:
     return cells
 
 
-# Compared by identity. A text that a client sends is never this object, whatever its characters are.
-MISMATCHED = "(mismatched)"
-
-
-def canonical_text(value: object) -> str | None:
-    """The one text of a category: 1, 1.0, true and "1" are all `1`, other strings stay as they are.
-
-    None and NaN, which are missing, give None; what is no scalar gives `MISMATCHED`.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return None
-    if isinstance(value, float):
-        if value != value:
-            return None
-        return str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, int):
-        return str(int(value))  # true is 1
-    return MISMATCHED
-
-
 def number_texts(numbers: Floats) -> Texts:
     """The canonical texts of numbers."""
     distinct, codes = np.unique(numbers, return_inverse=True)
@@ -180,6 +161,22 @@ def number_texts(numbers: Floats) -> Texts:
         codes[codes == len(texts) - 1] = -1
         texts.pop()
     return Texts(codes, texts)  # type: ignore[arg-type] # there is one NaN at most
+
+
+def _as_classes(values: Texts | list[object], classes: tuple[str, ...]) -> Values:
+    if isinstance(values, Texts):
+        return as_classes(values, classes)
+    return [(match_class(value, classes) or value) if isinstance(value, str) else value for value in values]
+
+
+def as_classes(texts: Texts, classes: tuple[str, ...]) -> Texts:
+    """The texts, with those that mean a class in another notation as that class: see `match_class`."""
+    unlisted = np.flatnonzero(texts.places({name: place for place, name in enumerate(classes)}) < 0)
+    known = {place: match_class(texts.texts[place], classes) for place in unlisted.tolist()}
+    meant = {place: name for place, name in known.items() if name is not None}
+    if not meant:
+        return texts
+    return Texts(texts.codes, [meant.get(place, text) for place, text in enumerate(texts.texts)])
 
 
 def canonical_texts(values: Values) -> Texts:

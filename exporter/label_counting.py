@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from exporter.arrays import Floats
+from exporter.binning import as_classes
 from exporter.commit import Commit
 from exporter.config import Settings
 from exporter.fleet import Binning, Totals, Version
@@ -91,7 +92,7 @@ def _scores(layout: OutcomeLayout, pairs: Pairs) -> Floats | None:
         else:
             matrix = np.full((len(pairs), len(layout.classes)), np.nan)
             matrix[places] = found
-            outputs = pairs.outputs.rows()
+            outputs = as_classes(pairs.outputs, layout.classes).rows()
             for place in np.flatnonzero(~np.isnan(single)).tolist():  # of the predicted class alone
                 index = layout.class_index.get(outputs[place] or "")
                 if index is not None:

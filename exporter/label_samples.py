@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from exporter.arrays import Floats
-from exporter.binning import MISMATCHED, canonical_text, number_texts
+from exporter.binning import number_texts
+from exporter.canonical import MISMATCHED, canonical_text
 from exporter.columns import Texts, Values, from_python, read_times, text_bytes
 from exporter.config import Settings
 from exporter.errors import MalformedError

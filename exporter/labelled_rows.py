@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import bin_columns, canonical_texts
+from exporter.binning import as_classes, bin_columns, canonical_texts
 from exporter.columns import Texts, Values, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact import MAX_EXPONENT, on_grid, square
@@ -62,7 +62,8 @@ def _output_cells(layout: OutcomeLayout, values: dict[str, Values], usable: Bool
 def _read_classes(
     layout: OutcomeLayout, labels: Values, predictions: Values, scores: Floats | None
 ) -> LabelledRows:
-    label_texts, prediction_texts = canonical_texts(labels), canonical_texts(predictions)
+    label_texts = as_classes(canonical_texts(labels), layout.classes)
+    prediction_texts = as_classes(canonical_texts(predictions), layout.classes)
     label, prediction = _classes(layout, label_texts), _classes(layout, prediction_texts)
     usable = label_texts.codes >= 0
     matches = usable & (label == prediction)
@@ -96,7 +97,8 @@ def place_scores(layout: OutcomeLayout, predictions: Values, scores: Floats | No
     """(rows,) place of each row in the traffic, -1 for those without a score."""
     if not layout.classifies or scores is None:
         return np.full(len(predictions), -1)
-    _, predicted, bins = _read_scores(layout, _classes(layout, canonical_texts(predictions)), scores)
+    texts = as_classes(canonical_texts(predictions), layout.classes)
+    _, predicted, bins = _read_scores(layout, _classes(layout, texts), scores)
     return np.where(bins >= 0, predicted * layout.bins + bins, -1)
 
 

@@ -17,7 +17,7 @@ values are texts, as they were written, until a setting says what it is: a colum
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,7 +27,6 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic import ValidationInfo as Info
 
-from exporter.binning import canonical_text
 from exporter.config import Settings, parse_window
 from exporter.errors import ConfigError
 from exporter.yaml_problems import yaml_problem
@@ -193,20 +192,6 @@ class ConfigFile(_Section):
             else:
                 merged = candidate
         return ModelConfig.model_validate(merged), tuple(problems)
-
-
-def match_class(text: str, classes: Collection[str]) -> str | None:
-    """The class that a text of the configuration means, None where there is none such.
-
-    1, 1.0, true and "1" are one class, but a class that is called `true` or `1.0` itself comes first.
-    """
-    if text in classes:
-        return text
-    try:
-        canonical = canonical_text(float(text))
-    except ValueError:
-        canonical = {"true": "1", "false": "0"}.get(text.lower())
-    return canonical if canonical in classes else None
 
 
 # -- the file -----------------------------------------------------------------------------------------------

@@ -29,9 +29,9 @@ import numpy as np
 from scipy.special import expit
 
 from exporter.arrays import Floats, Ints
+from exporter.canonical import match_class
 from exporter.measures.exact import LIMBS
 from exporter.measures.regression import SQUARES, TERMS
-from exporter.model_config import match_class
 from exporter.reference import ClassOrder, Column, Reference
 from exporter.scores import MAX_CLASSES
 

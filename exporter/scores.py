@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exporter.canonical import match_class
 from exporter.columns import OPAQUE, Values, from_arrow, from_python
 from exporter.limits import MAX_NAME_LENGTH, is_short_text
 
@@ -54,6 +55,8 @@ class ClassScores:
         if self.names is None:
             return self.values if len(self.values) == len(classes) else (nan,) * len(classes)
         named = dict(zip(self.names, self.values, strict=True))
+        if not named.keys() <= set(classes):  # `true` for 1; what is called as a class comes first
+            named = {match_class(name, classes) or name: score for name, score in named.items()} | named
         return [named.get(name, nan) for name in classes]
 
 

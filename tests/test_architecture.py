@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "exporter"
 
 # Each layer may import from those above it and from itself.
 LAYERS = [
-    {"__init__", "errors", "arrays", "memory", "texts"},
+    {"__init__", "errors", "arrays", "canonical", "memory", "texts"},
     {"config", "decoding", "logs", "mlflow_uri", "yaml_problems"},
     {"arrow_texts", "columns", "limits", "scores", "parquet_pages"},
     {"arrow_stream", "json_samples", "parquet"},

@@ -57,6 +57,33 @@ def test_a_label_after_its_prediction_is_accepted_and_counts(labelled: Rig) -> N
     assert labelled.quality("accuracy") == 0.5
 
 
+@pytest.mark.parametrize("positive", [1, 1.0, True, "1", "1.0", "1e0", "True", "true", "TRUE"], ids=repr)
+def test_a_class_is_the_same_in_every_notation(labelled: Rig, positive: object) -> None:
+    labelled.post_rows(
+        [row("a", 1, 0.9), row("b", 0, 0.2), row("c", 1, 0.8), {**row("d", 1, 0.7), "prediction": positive}]
+    )
+    labelled.post_labels({"a": positive, "b": positive, "c": 0, "d": 1})
+    assert labelled.quality("accuracy") == 0.5
+    assert labelled.quality("precision") == pytest.approx(2 / 3)
+    assert labelled.quality("recall") == pytest.approx(2 / 3)
+    labels = '{model="fraud",model_version="1",column="prediction",role="prediction",check="unseen"}'
+    assert labelled.sample(f"mlflow_model_data_quality_ratio{labels}") == 0
+
+
+@pytest.mark.parametrize("positive", ["1.0", "True"])
+def test_predicted_classes_are_the_same_in_every_notation(labelled: Rig, positive: str) -> None:
+    labelled.post_rows([{**row("a", 1, 0.9), "prediction": positive}])
+    labelled.post_labels({"a": 1})
+    assert labelled.quality("accuracy") == 1
+
+
+@pytest.mark.parametrize("label", ["01", "yes", "+1", "1_0", " 1"])
+def test_another_text_is_another_class(labelled: Rig, label: str) -> None:
+    labelled.post_rows([row("a", 1, 0.9)])
+    labelled.post_labels({"a": label})
+    assert labelled.quality("accuracy") == 0
+
+
 def test_a_label_before_its_prediction_waits(labelled: Rig) -> None:
     assert labelled.post_labels({"a": 1}) == LabelAnswer(0, 1, 0, 0)
     assert labelled.quality("accuracy") is None

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from exporter.canonical import match_class
 from exporter.config import Settings, Window
 from exporter.errors import ConfigError
 from exporter.model_config import (
@@ -17,7 +18,6 @@ from exporter.model_config import (
     Minimums,
     ModelConfig,
     load_config_file,
-    match_class,
 )
 
 EVERYTHING = """\
@@ -148,7 +148,11 @@ def test_columns_are_those_included_without_those_excluded(
         ("True", ["False", "True", "1"], "True"),
         ("1.0", ["1.0", "1"], "1.0"),
         ("01", ["01", "1"], "01"),
-        ("0.5", ["0.5"], "0.5"),
+        ("01", ["0", "1"], None),
+        ("1e1", ["1", "10"], "10"),
+        ("0.50", ["0.5"], "0.5"),
+        ("-0", ["0", "1"], "0"),
+        ("", ["0", "1"], None),
         ("late", ["late", "on time"], "late"),
         ("early", ["late", "on time"], None),
         ("nan", ["0", "1"], None),

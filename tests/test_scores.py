@@ -225,6 +225,23 @@ def test_of_two_classes_the_positive_ones_score_counts(start: Start) -> None:
     assert rig.quality("brier") == pytest.approx((0.2**2 + 0.1**2) / 2)
 
 
+@pytest.mark.parametrize("names", [("0.0", "1.0"), ("False", "True"), ("false", "true")])
+def test_scores_by_class_may_name_it_in_any_notation(start: Start, names: tuple[str, str]) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", make_table("binary", 2000), alias="champion")
+    rig = start(registry=registry)
+    score = dict(zip(names, (0.1, 0.9), strict=True))
+    rig.post_rows([{"id": "a", "features": {"x": 0.0}, "prediction": 1, "score": score}])
+    rig.post_labels({"a": 1})
+    assert rig.quality("brier") == pytest.approx(0.1**2)
+
+
+def test_a_name_that_is_a_class_comes_before_one_that_means_it() -> None:
+    scores = ClassScores((0.1, 0.7, 0.2), ("0", "1", "1.0"))
+    assert list(scores.by_class(("0", "1"))) == [0.1, 0.7]
+    assert list(scores.by_class(("0", "1.0"))) == [0.1, 0.2]
+
+
 def test_live_rows_with_scores_of_classes_can_become_the_reference(start: Start) -> None:
     registry = FakeRegistry()
     registry.register("fraud", alias="champion")

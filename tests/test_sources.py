@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 import exporter.tables
+from exporter.canonical import match_class
 from exporter.config import Settings
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
-from exporter.model_config import ConfigFile, ModelConfig, match_class
+from exporter.model_config import ConfigFile, ModelConfig
 from exporter.profile import ReferenceData, build_reference
 from exporter.registry import Registry
 from tests.mlflow_server import MlflowServer
