@@ -36,7 +36,7 @@ class StoreFiles:
         Raises:
             StoreError: another process holds them.
         """
-        self._lock = Path(f"{self._path}-wal").open("rb")  # noqa: SIM115 - held as long as the store
+        self._lock = Path(f"{self._path}-wal").open("r+b")  # noqa: SIM115 - held as long as the store
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -144,6 +144,8 @@ def test_who_lost_the_database_to_another_exporter_writes_no_more(
     second = open_store(postgres_uri)
     with pytest.raises(StoreError, match="took over"):
         insert(first, make_prediction(1))
+    assert "took over" in first.fault()
+    assert first.was_lost.is_set()
     assert insert(second, make_prediction(1)) == {}
 
 
