@@ -11,13 +11,18 @@ TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
 # Two at a time: much of it waits for servers.
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
+# Left out of test-quick, beside what needs programs: a real MLflow, processes, months of flights, gigabytes.
+SLOW := tests/demo tests/e2e tests/monitoring tests/measures/test_evidently.py tests/test_false_alarms.py \
+	tests/test_flight_quality.py tests/test_flights.py tests/test_local_mlflow.py tests/test_reference_memory.py \
+	tests/test_registry.py tests/test_runs.py tests/test_sources.py tests/test_study.py
+
 # Where it is set, as in many images, every process compiles all that it imports: five seconds with MLflow.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: $(INSTALLED) ## the virtual environment .venv, from the lock file
 
@@ -40,6 +45,9 @@ test: setup ## the checks and all tests
 	$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(PYTEST_FLAGS)
 	$(MAKE) --no-print-directory fuzz
+
+test-quick: check ## the checks and the tests that start no servers and replay no months, for every day; two minutes
+	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not needs' $(SLOW:%=--ignore=%)
 
 check: setup ## style and types
 	$(BIN)/ruff check .
@@ -72,4 +80,4 @@ lock: setup ## the newest versions of everything into the lock files
 clean: ## remove what was made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test check fuzz bench study dashboards lock clean
+.PHONY: help setup demo test test-quick check fuzz bench study dashboards lock clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,10 @@ def test_an_edition_is_as_new_as_it_says(name: str, program: Program, request: p
     found = re.match(r"(?:prometheus|promtool|alertmanager|amtool), version (\d+)\.(\d+)", done.stdout)
     assert found, done.stdout
     assert (int(found[1]), int(found[2])) >= OLDEST[request.node.callspec.params["program"]][name]
+
+
+def test_what_the_daily_tests_leave_out_is_there() -> None:
+    root = Path(__file__).parents[1]
+    makefile = (root / "Makefile").read_text().replace("\\\n", " ")
+    [left_out] = re.findall(r"^SLOW := (.+)$", makefile, re.M)
+    assert [path for path in left_out.split() if not (root / path).exists()] == []
