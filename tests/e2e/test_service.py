@@ -26,6 +26,7 @@ def exporter(mlflow_server: MlflowServer, free_port: int, tmp_path: Path) -> Ite
         tmp_path,
         mlflow_server.uri,
         mlflow_poll_interval_seconds=2.0,
+        mlflow_timeout_seconds=TIMEOUT_SECONDS,
         evaluation_interval_seconds=2.0,
     )
     process.await_ready()
