@@ -273,9 +273,9 @@ def _fold(
     units = np.round(rows.scores[inside] / SCORE_UNIT)  # of a slice they add up to 2^46 at most: exactly
     sums = sign * np.bincount(places, units, minlength=count * layout.sums).astype(np.int64)
     by_hour = np.argsort(block, kind="stable")
-    limbs = np.add.reduceat(split(rows.terms[:, by_hour]), first, axis=2)
-    limbs, rests = np.split(limbs, [len(layout.terms)], axis=1)
-    limbs[:, layout.squares] += rests
+    terms, rests = np.split(rows.terms[:, by_hour], [len(layout.terms)])
+    limbs, low_limbs = (np.add.reduceat(split(part), first, axis=2) for part in (terms, rests))
+    limbs[:, layout.squares] += low_limbs
     sums.reshape(count, -1)[:, layout.bins :] = sign * limbs.transpose(2, 1, 0).reshape(count, -1)
     # Copies: a part that is kept must not keep all the others.
     parts = zip(unique.tolist(), counts.reshape(count, -1), sums.reshape(count, -1), strict=True)
