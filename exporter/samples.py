@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import orjson
@@ -19,6 +21,7 @@ import pyarrow as pa
 from exporter.arrays import Floats
 from exporter.arrow_stream import read_arrow_stream
 from exporter.columns import (
+    EXACT_IN_FLOAT,
     OPAQUE,
     Texts,
     Values,
@@ -219,9 +222,24 @@ def without_index(table: pa.Table) -> pa.Table:
 
 
 def read_own_column(name: str, column: pa.ChunkedArray) -> Values:
-    if name == "id" and (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+    """The normal form of a column with a meaning of its own; ids as `read_ids` takes them."""
+    if name == "score":
+        return scores_from_arrow(column)
+    return _ids_from_arrow(column) if name == "id" else from_arrow(column)
+
+
+def _ids_from_arrow(column: pa.ChunkedArray) -> Values:
+    kind = column.type
+    if isinstance(kind, pa.UuidType):
+        column, kind = pa.chunked_array([c.storage for c in column.chunks], kind.storage_type), pa.binary(16)
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:  # what is left of UUIDs in Parquet
+        return [None if value is None else str(UUID(bytes=value)) for value in column.to_pylist()]
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    numeric = (pa.types.is_integer, pa.types.is_float64, pa.types.is_decimal, pa.types.is_null)
+    if any(is_kind(value_type) for is_kind in numeric):
         return list(column.to_pylist())
-    return scores_from_arrow(column) if name == "score" else from_arrow(column)
+    values = from_arrow(column)
+    return values if isinstance(values, Texts) else [OPAQUE] * len(column)
 
 
 # -- all --------------------------------------------------------------------------------------------------
@@ -265,7 +283,11 @@ def _batch(
 
 
 def read_ids(values: Values, settings: Settings, where: str) -> list[str | None] | None:
-    """One id or None a row; None where no row has one."""
+    """One id or None a row; None where no row has one.
+
+    A whole number is an id by its digits, also as a float or a decimal, which columns of integers become
+    where some are missing; but one that may have lost digits is none.
+    """
     listed = values.rows() if isinstance(values, Texts) else values if isinstance(values, list) else [OPAQUE]
     if set(map(type, listed)) == {str}:  # as nearly always
         lengths = [*map(len, listed)]  # type: ignore[arg-type] # as just seen
@@ -273,17 +295,29 @@ def read_ids(values: Values, settings: Settings, where: str) -> list[str | None]
             return listed  # type: ignore[return-value]
     ids: list[str | None] = []
     for index, value in enumerate(listed):
-        text = str(value) if type(value) is int else value
+        text = _id_text(value)
         if text is None:
             ids.append(None)
         elif isinstance(text, str) and 0 < len(text) <= settings.max_id_length:
             ids.append(text)
         else:
-            detail = "an id is a text or an integer"
+            detail = "an id is a text, a UUID or an integer of at most 64 bits; send other numbers as text"
             if isinstance(text, str):
                 detail = f"an id has 1 to {settings.max_id_length} characters, this one {len(text)}"
             raise MalformedError(detail, where.format(name="id", index=index))
     return ids if any(each is not None for each in ids) else None
+
+
+def _id_text(value: object) -> object:
+    """The text of a whole number, None for NaN, and anything else as it is."""
+    if isinstance(value, float | Decimal) and value != value:
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT_IN_FLOAT:
+        return str(int(value))
+    whole = isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()
+    if (whole or type(value) is int) and -(2**63) <= value < 2**64:  # type: ignore[operator] # a number
+        return str(int(value))  # type: ignore[call-overload] # the same
+    return value
 
 
 def _first_line(error: Exception) -> str:

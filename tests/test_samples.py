@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -517,6 +518,43 @@ def test_parts_of_a_stream_may_have_dictionaries_of_their_own() -> None:
     assert listed(batch.features["x"]) == ["a", "b", "b", "c"]
 
 
+UUID_BYTES = UUID("550e8400-e29b-41d4-a716-446655440000").bytes
+
+
+@pytest.mark.parametrize(
+    ("array", "given", "ids"),
+    [
+        (pa.array([7, None]), [7, None], ["7", None]),
+        (pa.array([7.0, None]), [7.0, None], ["7", None]),
+        (pa.array([7.0, math.nan]), [7.0, math.nan], ["7", None]),
+        (pa.array([2.0**53, -1.0]), [2.0**53, -1.0], [str(2**53), "-1"]),
+        (pa.array([2**64 - 1, 0], pa.uint64()), [2**64 - 1, 0], [str(2**64 - 1), "0"]),
+        (
+            pa.array([Decimal(2**64 - 1), Decimal(7)], pa.decimal128(20)),
+            [2**64 - 1, 7],
+            [str(2**64 - 1), "7"],
+        ),
+        (pa.array([7, 2**60 + 1]).dictionary_encode(), [7, 2**60 + 1], ["7", str(2**60 + 1)]),
+        (
+            pa.ExtensionArray.from_storage(pa.uuid(), pa.array([UUID_BYTES, None], pa.binary(16))),
+            [str(UUID(bytes=UUID_BYTES)), None],
+            ["550e8400-e29b-41d4-a716-446655440000", None],
+        ),
+    ],
+    ids=str,
+)
+def test_an_id_is_the_same_in_every_format(array: pa.Array, given: list[Any], ids: list[str | None]) -> None:
+    assert decode_table(table_with(id=array)).ids == ids
+    assert decode_table(table_with(id=array), PARQUET_TYPE).ids == ids
+    assert decode(columns(features={"x": [1, 2]}, prediction=[1, 0], id=given)).ids == ids
+
+
+@pytest.mark.parametrize("value", [2**64, 1.5, True, [1], {}])
+def test_what_is_no_id_is_told_what_one_is(value: object) -> None:
+    with pytest.raises(MalformedError, match="a text, a UUID or an integer of at most 64 bits"):
+        decode(rows(ROW | {"id": value}))
+
+
 def test_ids_may_be_integers_or_a_dictionary() -> None:
     words = pa.array(["a", "b"]).dictionary_encode()
 
@@ -683,6 +721,9 @@ def test_a_binary_body_says_in_the_query_whom_it_is_for() -> None:
         (rows(ROW, ROW | {"id": "x" * 257}), "predictions[1].id"),
         (rows(ROW, ROW | {"id": int("9" * 257)}), "predictions[1].id"),
         (rows(ROW, ROW | {"id": 1.5}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": 2**64}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": float(2**54)}), "predictions[1].id"),
+        (rows(ROW, ROW | {"id": math.inf}), "predictions[1].id"),
         (rows(ROW, ROW | {"id": True}), "predictions[1].id"),
         (rows(ROW, ROW | {"id": ["a"]}), "predictions[1].id"),
         (rows(ROW, ROW, ROW | {"latency_seconds": "fast"}), "predictions[2].latency_seconds"),
@@ -872,7 +913,14 @@ def test_a_parameter_that_nothing_reads_is_refused() -> None:
         (pa.Table.from_arrays([pa.array([1])] * 3, ["x", "x", "prediction"]), "schema"),
         (table_with(id=pa.array(["a", ""])), "id[1]"),
         (table_with(id=pa.array(["a" * 257, None])), "id[0]"),
-        (table_with(id=pa.array([1.0, 2.0])), "id[0]"),
+        (table_with(id=pa.array([1.5, 2.0])), "id[0]"),
+        (table_with(id=pa.array([1.0, 2.0**54])), "id[1]"),
+        (table_with(id=pa.array([1.0, 2.0], pa.float32())), "id[0]"),
+        (table_with(id=pa.array([True, False])), "id[0]"),
+        (table_with(id=pa.array([Decimal(1), Decimal(2**64)], pa.decimal128(20))), "id[1]"),
+        (table_with(id=pa.array([Decimal("1.5"), None])), "id[0]"),
+        (table_with(id=pa.array([b"four", None], pa.binary(4))), "id[0]"),
+        (table_with(id=pa.array([date(2026, 1, 1), None])), "id[0]"),
         (table_with(id=pa.array([[1], [2]])), "id[0]"),
         (table_with(timestamp=pa.array([None, "soon"])), "timestamp[1]"),
         (table_with(timestamp=pa.array([[1], [2]])), "timestamp[0]"),

@@ -13,6 +13,7 @@ from exporter.api import wire
 from exporter.api.access import authorizer, local_without_token
 from exporter.api.bodies import BodyReader
 from exporter.api.parameters import known_parameters
+from exporter.api.paths import VERSION_PATH
 from exporter.api.problems import REFUSALS
 from exporter.config import parse_window
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
@@ -31,7 +32,7 @@ def audit_router(service: Service) -> APIRouter:
     bodies = BodyReader(service.settings)
 
     @router.post(
-        "/models/{model:path}/versions/{version}/rebaseline",
+        f"{VERSION_PATH}/rebaseline",
         responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 415, 422, 503)},
         dependencies=[Depends(local_without_token(service))],
         openapi_extra={

@@ -11,6 +11,7 @@ from exporter import __version__
 from exporter.api import wire
 from exporter.api.access import authorizer
 from exporter.api.parameters import known_parameters
+from exporter.api.paths import VERSION_PATH
 from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
@@ -43,9 +44,7 @@ def models_router(service: Service) -> APIRouter:
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.follower.error)
 
-    @router.get(
-        "/models/{model:path}/versions/{version}", responses={k: REFUSALS[k] for k in (401, 403, 404, 422)}
-    )
+    @router.get(VERSION_PATH, responses={k: REFUSALS[k] for k in (401, 403, 404, 422)})
     def get_version(model: str, version: str) -> wire.VersionDetail:
         """A version's reference and latest evaluation.
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -193,3 +194,22 @@ def test_what_is_not_monitored_is_not_found(server: Server, path: str) -> None:
     answer = server.client.get(f"/v1/models/{path}")
     title = "Not monitored" if "versions" in path else "Not Found"
     assert_problem(answer, 404, title, "")
+
+
+def test_a_models_name_may_hold_what_mlflow_lets_it(serve: Serve) -> None:
+    names = ["a\nb", "c\n", "d\r\ne", "f/versions/1", "g?#%"]
+    registry = FakeRegistry()
+    for name in names:
+        registry.register(name, make_table(), alias="champion")
+    server = serve(registry)
+    for name in names:
+        server.await_ready(name)
+        version = f"/v1/models/{quote(name, safe='')}/versions/1"
+        assert post(server, make_document(make_rows(1, prefix="a"), name)).status_code == 202
+        labels = {"model": name, "labels": [{"id": "a0", "label": 1}]}
+        assert server.client.post("/v1/labels", json=labels).json()["accepted"] == 1
+        assert server.client.get(version).json()["model"] == name
+        refused = server.client.post(
+            f"{version}/rebaseline", params={"by": "me", "reason": "so", "live": "24h"}
+        )
+        assert_problem(refused, 422, "Malformed", "1 rows came in the last 24h", "live")

@@ -1,0 +1,22 @@
+"""Paths that name a model and its version."""
+
+from __future__ import annotations
+
+from starlette.convertors import Convertor, register_url_convertor
+
+
+class _ModelName(Convertor[str]):
+    """Any text: a model's name may hold slashes, and line breaks, which Starlette's `path` refuses."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("model_name", _ModelName())
+
+VERSION_PATH = "/models/{model:model_name}/versions/{version}"
