@@ -557,7 +557,7 @@ def test_every_field_of_a_version_has_one_writing_thread(
     rig.stop()
     monkeypatch.setattr(Store, "load_reference", fail_to_read)
     rig = start(registry=registry, store=rig.settings.store)
-    own = {"aliases", "unaliased_since", "facts", "findings"}  # by the loops, which the test turns
+    own = {"aliases", "unaliased_since", "facts", "findings", "failures"}  # by the loops, turned here
     stored = {"status", "detail", "live", "last_prediction", "spooled_rows", "unknown_columns"}
     expected = {name: {"MainThread"} for name in own} | {name: {"writer"} for name in stored}
     assert writers == expected | {"run_metrics": {"reference"}}
