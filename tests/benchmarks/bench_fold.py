@@ -86,7 +86,8 @@ def main() -> None:
         return fold(reference, binned, starts, batch.latency)
 
     def decode_and_fold(body: bytes, content_type: str) -> object:
-        batch = decode_predictions(body, content_type, QUERY, SETTINGS)
+        query = {} if content_type == JSON_TYPE else QUERY
+        batch = decode_predictions(body, content_type, query, SETTINGS)
         return bin_and_fold(batch, np.zeros(batch.rows, np.int64))
 
     print(f"{COLUMNS} numeric columns and a prediction, one thread")
