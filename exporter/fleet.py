@@ -132,9 +132,9 @@ class Version:
 
     The writer's thread sets whatever is stored with counts, or has to agree with it: the samples, the
     reference, and why there is none. Other threads have it done by `Writer.call`. The follower's thread sets
-    the aliases, the evaluation's the findings and failures. `facts` come from the registry and from the configuration, in
-    two threads: the follower's lock is held to set them. `run_metrics` are set by the loader, which has one
-    job at a time for them.
+    the aliases, the evaluation's the findings and what failed. `facts` come from the registry and from the
+    configuration, in two threads: the follower's lock is held to set them. `run_metrics` are set by the
+    loader, which has one job at a time for them.
     """
 
     def __init__(self, stored: StoredVersion) -> None:
