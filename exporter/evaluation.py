@@ -15,14 +15,12 @@ from exporter.change import ChangeEvaluation, RecentPast, judge_change, recall
 from exporter.comparison import DRIFTED, UNDECIDED, compare, explain, judge
 from exporter.config import Window
 from exporter.data_quality import QualityCheck, check_quality
+from exporter.live_variation import LiveVariation, allowed_drift, learn_variation
 from exporter.measures import distances as distance
 from exporter.measures.effective import design_effect
 from exporter.measures.psi import shares
 from exporter.measures.significance import adjusted_significance
 from exporter.reference import Reference
-
-# Allowed while a version is so young that the reference does not tell how its first hours may be.
-FIRST_HOURS_DRIFT = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ class WindowEvaluation:
 class Evaluation:
     """All measures of one version at `at` (seconds since the epoch).
 
-    `changes` are of the windows that can be compared with `past`, the weeks before them.
+    `changes` are of the windows that can be compared with `past`, the weeks before them. `live` is what these
+    taught of natural variation, None where the reference tells it.
     """
 
     at: float
@@ -68,6 +67,14 @@ class Evaluation:
     checks: tuple[QualityCheck, ...]
     changes: tuple[ChangeEvaluation, ...] = ()
     past: RecentPast | None = None
+    live: LiveVariation | None = None
+
+    @property
+    def variation(self) -> str:
+        """Where natural variation is from: `reference`, `live`, or `none` of them (a provisional verdict)."""
+        if not self.reference.provisional:
+            return "reference"
+        return "live" if self.live is not None and self.live.learned.any() else "none"
 
 
 def evaluate(
@@ -101,14 +108,18 @@ def evaluate(
     effects = _design_effects(reference, timeline, windows, now)
     age = now - timeline.oldest()
     held = _told(reference, windows, before)
+    threshold = _thresholds(reference, thresholds)
+    live = None
+    if reference.provisional:
+        known = before.live if before is not None else None
+        live = learn_variation(reference, timeline, windows, threshold, now, known)
     evaluations = judge_drift(
-        reference, windows, current, previous, effects, thresholds, distances, age, held
+        reference, windows, current, previous, effects, thresholds, distances, age, held, live
     )
     checks = check_quality(reference, windows, current, effects)
     past = recall(reference, timeline, windows, effects, now, before.past if before is not None else None)
-    threshold = _thresholds(reference, thresholds)
     changes = judge_change(past, timeline, windows, current, previous, effects, threshold, now)
-    return Evaluation(now, reference, evaluations, checks, changes, past)
+    return Evaluation(now, reference, evaluations, checks, changes, past, live)
 
 
 # -- drift --------------------------------------------------------------------------------------------------
@@ -124,6 +135,7 @@ def judge_drift(
     distances: tuple[str, ...] = (),
     age_seconds: float = inf,
     held: Bools | None = None,
+    live: LiveVariation | None = None,
 ) -> tuple[WindowEvaluation, ...]:
     """Measure and judge what was counted in windows.
 
@@ -137,10 +149,13 @@ def judge_drift(
         distances: optional ones to compute, by name.
         age_seconds: of the oldest row. A version that is younger than a window fills a part of it.
         held: (windows, columns) what was called drift at the evaluation before.
+        live: natural variation learned since, where the reference has none of its own.
     """
     threshold = _thresholds(reference, thresholds)
-    natural = np.stack([_natural_floor(reference, window, age_seconds) for window in windows])
-    then_natural = np.stack([_natural_floor(reference, w, age_seconds - w.seconds) for w in windows])
+    natural = np.stack([allowed_drift(reference, windows, w, age_seconds, live) for w in windows])
+    then_natural = np.stack(
+        [allowed_drift(reference, windows, w, age_seconds - w.seconds, live) for w in windows]
+    )
 
     judged = np.array([not column.unjudged for column in reference.columns])
     now_drift = compare(reference.layout, reference.counts, _counts(current), effects)
@@ -200,21 +215,6 @@ def _design_effects(
         starts, counts = timeline.fine_counts(now - window.seconds, float("inf"))
         effects.append(design_effect(counts, starts // hour, reference.layout))
     return np.stack(effects)
-
-
-def _natural_floor(reference: Reference, window: Window, age_seconds: float) -> Floats:
-    """(columns,), zero for a provisional reference, NaN where it is unknown: then there is no verdict.
-
-    The first night of a version is no day: until a window is full, its limit is that of a shorter one, and
-    where nothing is known of shorter ones what is left to be seen is gross.
-    """
-    if reference.provisional:
-        return np.zeros(len(reference.columns))
-    known = [seconds for seconds in reference.variation if seconds <= window.seconds]
-    covered = [seconds for seconds in known if seconds <= age_seconds]
-    if covered:
-        return reference.variation[max(covered)].drift
-    return np.full(len(reference.columns), FIRST_HOURS_DRIFT if known else np.nan)
 
 
 def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) -> dict[str, Floats]:

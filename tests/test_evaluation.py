@@ -13,8 +13,9 @@ from exporter.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.config import DISTANCES, Window
 from exporter.data_quality import QualityCheck
 from exporter.evaluation import Evaluation, Thresholds, WindowEvaluation, evaluate
+from exporter.live_variation import PRIOR_DRIFT
 from exporter.measures.psi import sampling_floor
-from exporter.reference import Kind, Reference, Variation
+from exporter.reference import Column, Kind, Reference, Variation
 from tests.traffic import (
     DAY,
     EVEN,
@@ -60,7 +61,7 @@ def verdict_of(
     reference_rows: int = 100_000,
 ) -> int:
     """Of one column whose reference is even."""
-    reference = make_reference([AGE], [EVEN], reference_rows)
+    reference = make_steady_reference([AGE], [EVEN], reference_rows)
     days = {0: cells_of([today], rows)}
     if yesterday is not None:
         days[1] = cells_of([yesterday], yesterday_rows)
@@ -70,6 +71,13 @@ def verdict_of(
 def variation_of(drift: float, columns: int = 1, share: float = 0.0) -> Variation:
     shares = np.full(columns, share)
     return Variation(30, np.full(columns, drift), shares, shares, shares, shares)
+
+
+def make_steady_reference(
+    columns: Sequence[Column], shares: Sequence[Floats], rows: int = 100_000
+) -> Reference:
+    """One that says that days do not vary."""
+    return make_reference(columns, shares, rows, variation={DAY.seconds: variation_of(0.0, len(columns))})
 
 
 # -- the verdict --------------------------------------------------------------------------------------------
@@ -123,7 +131,7 @@ def test_the_ordinary_verdict_needs_enough_rows_for_its_bins(bins: int, rows: in
 
 
 def test_drift_that_was_told_ends_well_below_the_limit() -> None:
-    reference = make_reference([AGE], [EVEN])
+    reference = make_steady_reference([AGE], [EVEN])
     drifted, hovering, ended = (
         make_timeline(
             reference, {ago: cells_of([share * MODERATE + (1 - share) * EVEN], 20_000) for ago in (0, 1)}
@@ -146,7 +154,7 @@ def test_few_rows_have_to_be_gross_or_confirmed() -> None:
     gross = {0: cells_of([GROSS], 350)}  # beyond the limit by three standard errors, not three times
 
     assert day_of(reference, gross | {1: cells_of([EVEN], 350)}).verdict[0] == UNDECIDED
-    assert day_of(make_reference([AGE], [EVEN]), gross).verdict[0] == DRIFTED
+    assert day_of(make_steady_reference([AGE], [EVEN]), gross).verdict[0] == DRIFTED
 
 
 def test_a_unit_change_is_seen_at_thirty_rows() -> None:
@@ -210,13 +218,44 @@ def test_natural_variation_is_not_drift() -> None:
     assert today.verdict[0] == STABLE
 
 
-def test_a_provisional_reference_gets_verdicts_without_it() -> None:
+def test_without_times_in_the_reference_a_prior_is_allowed() -> None:
     reference = make_reference([AGE], [EVEN])
 
-    today = day_of(reference, {0: cells_of([MODERATE], 2000), 1: cells_of([MODERATE], 2000)})
+    def verdict(share: Floats) -> int:
+        return int(day_of(reference, {ago: cells_of([share], 2000) for ago in (0, 1)}).verdict[0])
 
     assert reference.provisional
-    assert today.verdict[0] == DRIFTED
+    assert [verdict(share) for share in (MODERATE, GROSS, BROKEN)] == [STABLE, STABLE, DRIFTED]
+
+
+def test_the_prior_is_in_the_limit_that_is_shown() -> None:
+    today = day_of(make_reference([AGE], [EVEN]), {0: cells_of([EVEN], 2000)})
+
+    floor = sampling_floor(np.array(10), today.effective_rows[0], np.array(100_000))
+    assert today.drift_limit[0] == pytest.approx(0.1 + PRIOR_DRIFT + floor)
+
+
+def test_what_is_gross_is_drift_from_the_first_hours_on_without_times_too() -> None:
+    reference = make_reference([AGE], [EVEN])
+
+    def first_hours(share: Floats) -> int:
+        whole = make_timeline(reference, {0: cells_of([share], 20_000)})
+        young = Timeline(whole.settings, {s: b for s, b in whole.fine.items() if s >= NOW - 3600})
+        return int(judge(reference, young).windows[0].verdict[0])
+
+    assert first_hours(GROSS) == STABLE
+    assert first_hours(BROKEN) == DRIFTED
+
+
+def test_an_hour_is_not_held_against_a_reference_without_times_where_there_is_a_day() -> None:
+    reference = make_reference([AGE], [EVEN])
+    timeline = make_timeline(reference, {ago: cells_of([BROKEN], 48_000) for ago in (0, 1)})
+
+    hour, day = judge(reference, timeline, (HOUR, DAY)).windows
+    (alone,) = judge(reference, timeline, (HOUR,)).windows
+
+    assert (hour.verdict[0], day.verdict[0], alone.verdict[0]) == (UNDECIDED, DRIFTED, DRIFTED)
+    assert np.isnan(hour.drift_limit[0])
 
 
 def test_a_window_that_the_reference_is_too_short_for_takes_the_next_shorter_ones_variation() -> None:
@@ -273,7 +312,7 @@ def test_a_column_that_cannot_be_told_from_drift_is_undecided() -> None:
 
 
 def test_a_column_may_have_a_threshold_of_its_own() -> None:
-    reference = make_reference([AGE, make_column("income")], [EVEN, EVEN])
+    reference = make_steady_reference([AGE, make_column("income")], [EVEN, EVEN])
     days = {ago: cells_of([MODERATE, MODERATE], 2000) for ago in (0, 1)}
 
     today = day_of(reference, days, Thresholds(drift=0.5, drift_by_column={"income": 0.05}))
@@ -377,7 +416,7 @@ def test_a_column_with_one_bin_cannot_drift() -> None:
 
 
 def test_each_window_is_measured_on_its_own_rows() -> None:
-    reference = make_reference([AGE], [EVEN])
+    reference = make_steady_reference([AGE], [EVEN])
     days = {0: cells_of([EVEN], 1000), 3: cells_of([BROKEN], 1000)}
 
     day, week = judge(reference, make_timeline(reference, days), (WEEK, DAY)).windows

@@ -14,6 +14,7 @@ from tests.study.figures import Delay, Row, alarms_table, delays_table, habits_t
 from tests.study.flights import HELD_OUT as CARRIERS
 from tests.study.flights import LATE_CLOCK, run_carriers, run_flights, run_late_clock
 from tests.study.flights import ROWS as FLIGHTS
+from tests.study.flights import TIMELESS as NO_TIMES
 from tests.study.incidents import INCIDENTS, run_incident
 from tests.study.quality import (
     FLIGHTS_ROW,
@@ -23,16 +24,17 @@ from tests.study.quality import (
     run_label_scenario,
     run_labelled_flights,
 )
-from tests.study.scenarios import HELD_OUT, SCENARIOS
+from tests.study.scenarios import HELD_OUT, SCENARIOS, TIMELESS
 from tests.study.simulation import run_scenario
 from tests.study.traffic import OUTAGES, SERVICES, run_outage, run_service
 
 README = Path(__file__).parents[2] / "README.md"
 RUNS, LABEL_RUNS = 5, 2  # of each incident
-HELD_OUT_SEED = 500
+HELD_OUT_SEED, TIMELESS_SEED = 500, 600
 
 CLEAN = [*(scenario.name for scenario in SCENARIOS), *FLIGHTS]
 UNSEEN = [*(scenario.name for scenario in HELD_OUT), *CARRIERS]
+UNTIMED = [*(scenario.name for scenario in TIMELESS), *(name + NO_TIMES for name in (*FLIGHTS, *CARRIERS))]
 HABITS = [
     *(scenario.name for scenario in LABEL_SCENARIOS),
     FLIGHTS_ROW,
@@ -47,6 +49,7 @@ BROKEN = [
 TABLES = (
     (alarms_table, CLEAN),
     (alarms_table, UNSEEN),
+    (alarms_table, UNTIMED),
     (habits_table, HABITS),
     (delays_table, BROKEN),
 )
@@ -61,7 +64,7 @@ def jobs(quick: bool) -> list[tuple[str, Job]]:
 
     few = 2 if quick else 1000
     found: list[tuple[str, Job]] = []
-    for first, scenarios in ((0, SCENARIOS), (HELD_OUT_SEED, HELD_OUT)):
+    for first, scenarios in ((0, SCENARIOS), (HELD_OUT_SEED, HELD_OUT), (TIMELESS_SEED, TIMELESS)):
         for number, each in enumerate(scenarios, start=first):
             found.append((each.name, one(run_scenario, each, number, min(each.models, few))))
     for number, labelled in enumerate(LABEL_SCENARIOS):
@@ -75,6 +78,8 @@ def jobs(quick: bool) -> list[tuple[str, Job]]:
     if not quick:
         found.append((" ".join(FLIGHTS), partial(run_flights)))
         found.append((" ".join(CARRIERS), partial(run_carriers)))
+        found.append((" ".join(name + NO_TIMES for name in FLIGHTS), partial(run_flights, times=False)))
+        found.append((" ".join(name + NO_TIMES for name in CARRIERS), partial(run_carriers, times=False)))
         found.append((FLIGHTS_ROW, partial(run_labelled_flights)))
         found.append((LATE_CLOCK, partial(run_late_clock)))
     return found

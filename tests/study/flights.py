@@ -37,6 +37,7 @@ STEP_SECONDS = 7200
 AIRPORTS = ("EWR", "JFK", "LGA")
 CARRIERS = ("UA", "B6", "EV", "DL", "AA")
 HELD_OUT = [f"flights of {carrier}" for carrier in CARRIERS]
+TIMELESS = "; no times"
 LATE_CLOCK = "flights: 5 minutes more"
 ROWS = ["flights, New York", *(f"flights, {airport} alone" for airport in AIRPORTS)]
 
@@ -58,8 +59,10 @@ def with_predictions(flights: pd.DataFrame) -> pd.DataFrame:
     return flights.assign(prediction=(score > 0.5).astype(int), score=score)
 
 
-def flights_reference(flights: pd.DataFrame) -> Reference:
+def flights_reference(flights: pd.DataFrame, *, times: bool = True) -> Reference:
     past = flights[flights["timestamp"] < LIVE]
+    if not times:
+        past = past.drop(columns="timestamp")
     data = ReferenceData(pa.Table.from_pandas(past, preserve_index=False), source="flights")
     return build_reference(data, SETTINGS.windows, max_columns=100)
 
@@ -86,8 +89,8 @@ def seconds(times: pd.Series | pd.DatetimeIndex) -> Floats:
     return np.asarray(since.total_seconds(), np.float64)
 
 
-def _run(part: pd.DataFrame, name: str) -> Row:
-    reference = flights_reference(part)
+def _run(part: pd.DataFrame, name: str, *, times: bool) -> Row:
+    reference = flights_reference(part, times=times)
     blocks = flights_blocks(reference, part)
     moments = range(int(LIVE.timestamp()) + STEP_SECONDS, int(END.timestamp()) + 1, STEP_SECONDS)
     met = told(replay(reference, blocks, moments))
@@ -112,24 +115,26 @@ def _days(reference: Reference, blocks: Mapping[int, Aggregate]) -> Ints:
     return days
 
 
-def run_flights() -> list[Row]:
+def run_flights(*, times: bool = True) -> list[Row]:
     """New York as one model, and each of its airports; nothing without the package."""
     flights = load_flights()
     if flights is None:
         return []
     flights = with_predictions(flights)
     parts = [flights[flights["origin"] == airport].drop(columns="origin") for airport in AIRPORTS]
-    return [_run(part, name) for part, name in zip((flights, *parts), ROWS, strict=True)]
+    names = ROWS if times else [name + TIMELESS for name in ROWS]
+    return [_run(part, name, times=times) for part, name in zip((flights, *parts), names, strict=True)]
 
 
-def run_carriers() -> list[Row]:
+def run_carriers(*, times: bool = True) -> list[Row]:
     """Each of the largest carriers as a model of its own; nothing without the package."""
     flights = load_flights()
     if flights is None:
         return []
     flights = with_predictions(flights)
     parts = [flights[flights["carrier"] == carrier].drop(columns="carrier") for carrier in CARRIERS]
-    return [_run(part, name) for part, name in zip(parts, HELD_OUT, strict=True)]
+    names = HELD_OUT if times else [name + TIMELESS for name in HELD_OUT]
+    return [_run(part, name, times=times) for part, name in zip(parts, names, strict=True)]
 
 
 def run_late_clock() -> list[Delay]:

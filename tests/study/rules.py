@@ -1,9 +1,9 @@
 """Evaluations -> alerts -> pages: what prometheus/rules and prometheus/alertmanager.yml make of them.
 
-The rules pass verdicts on, so their logic is short: which verdict is whose alert, no drift alert on a
-provisional verdict, no change alert beside a drift verdict, `for` and `keep_firing_for`. All versions of the
-study carry an alias. Durations are read from the rules; a test runs a sample through promtool with the rules
-themselves and compares every alert at every moment.
+The rules pass verdicts on, so their logic is short: which verdict is whose alert, no change alert beside a
+drift verdict, `for` and `keep_firing_for`. All versions of the study carry an alias. Durations are read from
+the rules; a test runs a sample through promtool with the rules themselves and compares every alert at every
+moment.
 
 A page is what wakes somebody: the first message of a group (alert, severity, model, version). Columns that
 join a group that is firing already, and its repetition after a day, are not counted again.
@@ -108,20 +108,20 @@ def conditions(evaluation: Evaluation, lasting: Bools, before: set[Alert]) -> se
     """The same at one moment; `lasting` (windows, columns) had drifted half a day ago, `before` was met."""
     columns = evaluation.reference.columns
     found = set()
-    decided = np.zeros(len(columns), np.bool_)
+    verdicts = np.stack([window.verdict for window in evaluation.windows])
+    decided = (verdicts == DRIFTED).any(axis=0)
     if not evaluation.reference.provisional:
-        verdicts = np.stack([window.verdict for window in evaluation.windows])
-        decided = (verdicts != UNDECIDED).any(axis=0)
-        gross = np.stack([each.drift_score > GROSS * each.drift_limit for each in evaluation.windows])
-        for place in np.flatnonzero((verdicts == DRIFTED).any(axis=0)).tolist():
-            column = columns[place]
-            alert = Alert(DRIFT[column.role], "warning", column.name, column.role)
-            if alert in before or ((gross | lasting) & (verdicts == DRIFTED))[:, place].any():
-                found.add(alert)
-        features = np.array([column.role == "feature" for column in columns])
-        drifted, stable = ((verdicts[:, features] == v).sum(axis=1) for v in (DRIFTED, STABLE))
-        if ((drifted >= MANY_FEATURES) & (drifted >= stable)).any():
-            found.add(Alert(MANY, "warning"))
+        decided |= (verdicts != UNDECIDED).any(axis=0)
+    gross = np.stack([each.drift_score > GROSS * each.drift_limit for each in evaluation.windows])
+    for place in np.flatnonzero((verdicts == DRIFTED).any(axis=0)).tolist():
+        column = columns[place]
+        alert = Alert(DRIFT[column.role], "warning", column.name, column.role)
+        if alert in before or ((gross | lasting) & (verdicts == DRIFTED))[:, place].any():
+            found.add(alert)
+    features = np.array([column.role == "feature" for column in columns])
+    drifted, stable = ((verdicts[:, features] == v).sum(axis=1) for v in (DRIFTED, STABLE))
+    if ((drifted >= MANY_FEATURES) & (drifted >= stable)).any():
+        found.add(Alert(MANY, "warning"))
     for place in np.flatnonzero(_changed(evaluation) & ~decided).tolist():
         found.add(Alert(CHANGE[columns[place].role], "warning", columns[place].name, columns[place].role))
     for check in evaluation.checks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.study.laws import CONTINUOUS, DISCRETE, MANY, ZEROS
 from tests.study.worlds import World
@@ -102,4 +102,17 @@ HELD_OUT = (
         "heavy-tailed weather and states of a week, up to 0.3 sd",
         World(season=(0.2, 0.2, 0.3), heavy=True, regime=0.3, columns=10, reference_days=90),
     ),
+)
+
+TIMELESS_MODELS = 6
+# The same without a `timestamp` in the reference, as most have none.
+TIMELESS = tuple(
+    replace(
+        scenario,
+        name=f"{scenario.name}; no times",
+        world=replace(scenario.world, timestamps=False),
+        models=min(scenario.models, TIMELESS_MODELS),
+    )
+    for scenario in (*SCENARIOS, *HELD_OUT)
+    if scenario.world.timestamps
 )

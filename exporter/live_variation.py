@@ -1,0 +1,225 @@
+"""Natural variation that is allowed to windows of a version: the reference's own, a prior, or learned. Pure.
+
+A reference without times does not tell how far a day may be from the next. A *prior* allowance stands for
+that until two weeks are known. Then chunks of the last weeks, as long as a window, that had not drifted by
+the prior teach it. What had drifted teaches nothing, so a version that was broken from its first hour on
+keeps the prior. All of it follows from the blocks that are stored, and is the same after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporter.aggregate import Timeline
+from exporter.arrays import Bools, Floats, Ints
+from exporter.comparison import GROSS, compare
+from exporter.config import Window
+from exporter.measures.variation import DAY_SECONDS, MIN_CHUNKS, MIN_DRIFT_ROWS, natural_variation
+from exporter.reference import Reference
+
+# Seven days hold one weekend: they cannot tell how far a weekend may be from the next.
+MIN_DAYS = 14
+# Chosen by the study: with 0.5 each weekend of strongly seasonal columns is told, and most winter storms.
+PRIOR_DRIFT = 1.0
+# The newest days teach nothing, where there are others enough: a step has to be told before it is learned.
+PAUSE_DAYS = 5
+# While a version is so young that nothing tells how its first hours may be, and of parts of a day.
+FIRST_HOURS_DRIFT = 2.0
+MAX_CELLS = 1_000_000  # of the chunks of one window; beyond it pairs of adjacent ones are a sample
+
+
+@dataclass(frozen=True)
+class LiveVariation:
+    """Natural variation learned from whole days before `day` (days since the epoch).
+
+    `drift` is by window length in seconds, (columns,): the prior where a column has too few days that had not
+    drifted, NaN where its average window is so far from the others that nothing can be told. `learned`
+    (columns,) says of which columns any of it was learned.
+    """
+
+    reference: Reference
+    threshold: Floats
+    day: int
+    drift: dict[int, Floats]
+    learned: Bools
+
+
+def allowed_drift(
+    reference: Reference,
+    windows: Sequence[Window],
+    window: Window,
+    age_seconds: float,
+    live: LiveVariation | None = None,
+) -> Floats:
+    """(columns,) natural variation of a window, NaN where it is unknown: then there is no verdict.
+
+    The first night of a version is no day: until a window is full, its limit is that of a shorter one, and
+    where nothing is known of shorter ones what is left to be seen is gross.
+
+    Args:
+        reference: of all columns that are judged together.
+        windows: all that are judged.
+        window: one of them.
+        age_seconds: of the version's oldest row at the end of the window.
+        live: what was learned since, where the reference tells nothing.
+    """
+    if reference.provisional:
+        taught = [seconds for seconds in live.drift if seconds <= window.seconds] if live is not None else []
+        if live is not None and taught:
+            return live.drift[max(taught)]
+        return np.full(len(reference.columns), _prior(windows, window, age_seconds))
+    known = [seconds for seconds in reference.variation if seconds <= window.seconds]
+    covered = [seconds for seconds in known if seconds <= age_seconds]
+    if covered:
+        return reference.variation[max(covered)].drift
+    return np.full(len(reference.columns), FIRST_HOURS_DRIFT if known else np.nan)
+
+
+def _prior(windows: Sequence[Window], window: Window, age_seconds: float = np.inf) -> float:
+    """What is allowed before anything is learned, NaN where no number would do.
+
+    An hour is never like a whole reference: a column that tells the time would be drifted in all of them. So
+    windows of less than a day have no verdict, where there is a longer one.
+    """
+    if window.seconds >= DAY_SECONDS and age_seconds >= DAY_SECONDS:
+        return PRIOR_DRIFT
+    longest = max(windows)
+    return FIRST_HOURS_DRIFT if window.seconds >= min(longest.seconds, DAY_SECONDS) else np.nan
+
+
+def learn_variation(
+    reference: Reference,
+    timeline: Timeline,
+    windows: Sequence[Window],
+    threshold: Floats,
+    now: float,
+    before: LiveVariation | None = None,
+) -> LiveVariation:
+    """Natural variation from the whole days before now, or `before` where that is of the same day.
+
+    Args:
+        reference: one without natural variation of its own.
+        timeline: what was counted in its bins.
+        windows: their lengths.
+        threshold: (columns,) PSI beyond limit that counts.
+        now: seconds since the epoch.
+        before: what an earlier evaluation learned.
+    """
+    day = int(now // DAY_SECONDS)
+    if (
+        before is not None
+        and before.reference is reference
+        and before.day == day
+        and np.array_equal(before.threshold, threshold)
+    ):
+        return before
+    drift: dict[int, Floats] = {}
+    learned = np.zeros(len(reference.columns), np.bool_)
+    longer: list[_Chunks] = []
+    at_least = np.zeros(len(reference.columns))
+    for window in sorted(windows, reverse=True):
+        if window.seconds < timeline.settings.coarse_seconds:  # a coarse block cannot be cut
+            continue
+        chunks = _cut(reference, timeline, window, threshold, day * DAY_SECONDS, longer)
+        longer.append(chunks)
+        allowed, enough = _learn(reference, chunks)
+        if enough.any():
+            allowed = np.where(np.isnan(allowed), np.nan, np.maximum(allowed, at_least))
+            at_least = np.where(enough, np.nan_to_num(allowed), at_least)
+            drift[window.seconds] = np.where(enough, allowed, _prior(windows, window))
+            learned |= enough
+    return LiveVariation(reference, threshold, day, drift, learned)
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """Stretches as long as a window: `numbers` (chunks,) since the epoch, `counts` (chunks, cells), and
+    (chunks, columns) their `excess` over the reference, whether they have `drifted`, and `rows` with a value.
+    """
+
+    seconds: int
+    numbers: Ints
+    counts: Ints
+    excess: Floats
+    drifted: Bools
+    rows: Floats
+
+    def drifted_at(self, times: Ints) -> Bools:
+        """(times, columns) whether the chunk around each time has drifted; False where there is none."""
+        numbers = times // self.seconds
+        places = np.clip(np.searchsorted(self.numbers, numbers), 0, len(self.numbers) - 1)
+        found: Bools = self.drifted[places] & (self.numbers[places] == numbers)[:, None]
+        return found
+
+
+def _cut(
+    reference: Reference,
+    timeline: Timeline,
+    window: Window,
+    threshold: Floats,
+    end: int,
+    longer: Sequence[_Chunks],
+) -> _Chunks:
+    """The chunks between the oldest block and `end`; drifted are those that `longer` ones were, too."""
+    blocks = {s: b.counts for family in (timeline.fine, timeline.coarse) for s, b in family.items()}
+    first = -(-min(blocks, default=end) // DAY_SECONDS)
+    last = max(end // DAY_SECONDS - PAUSE_DAYS, min(end // DAY_SECONDS, first + MIN_DAYS))
+    inside = sorted(
+        s
+        for s in blocks
+        if first * DAY_SECONDS <= s // window.seconds * window.seconds
+        and (s // window.seconds + 1) * window.seconds <= last * DAY_SECONDS
+    )
+    places = np.array([s // window.seconds for s in inside], np.int64)
+    numbers = np.unique(places)
+    most = max(2 * MIN_CHUNKS, MAX_CELLS // reference.cells)
+    if len(numbers) > most:
+        chosen = np.linspace(0, len(numbers) - 2, most // 2).astype(np.int64)
+        numbers = numbers[np.unique(np.concatenate([chosen, chosen + 1]))]
+    counts = np.zeros((len(numbers), reference.cells), np.int64)
+    row_of = {number: row for row, number in enumerate(numbers.tolist())}
+    for start, number in zip(inside, places.tolist(), strict=True):
+        if number in row_of:
+            counts[row_of[number]] += blocks[start].astype(np.int64)
+
+    found = compare(
+        reference.layout, reference.counts, counts, np.ones((len(counts), len(reference.columns)))
+    )
+    limit = threshold + (PRIOR_DRIFT if window.seconds >= DAY_SECONDS else FIRST_HOURS_DRIFT)
+    beyond = (found.excess > limit) & (found.rows >= MIN_DRIFT_ROWS)
+    together = beyond[1:] & beyond[:-1] & (np.diff(numbers) == 1)[:, None]
+    drifted = beyond & (found.excess > GROSS * limit)
+    drifted[1:] |= together
+    drifted[:-1] |= together
+    for chunks in longer:
+        if len(chunks.numbers):
+            drifted |= chunks.drifted_at(numbers * window.seconds)
+    return _Chunks(window.seconds, numbers, counts, found.excess, drifted, found.rows)
+
+
+def _learn(reference: Reference, chunks: _Chunks) -> tuple[Floats, Bools]:
+    """(columns,) what the chunks that have not drifted allow, and of which columns there are enough.
+
+    With v what they allow to each other, as the chunks of a reference with times do, and o their mean excess
+    over the reference, which the prior has not minded, (sqrt(v) + sqrt(o))^2: shifts add up, and PSI goes
+    with the square of a shift.
+    """
+    columns = len(reference.columns)
+    none = np.full(columns, np.nan), np.zeros(columns, np.bool_)
+    telling = ~chunks.drifted & (chunks.rows >= MIN_DRIFT_ROWS)
+    days = chunks.numbers * chunks.seconds // DAY_SECONDS
+    _, first = np.unique(days, return_index=True)
+    if len(first) < MIN_DAYS:
+        return none
+    enough: Bools = np.logical_or.reduceat(telling, first, axis=0).sum(axis=0) >= MIN_DAYS
+    enough &= telling.sum(axis=0) >= MIN_CHUNKS
+    kept = chunks.counts * np.repeat(~chunks.drifted, np.diff(reference.offsets), axis=1)
+    measured = natural_variation(kept, reference.layout, chunks.seconds, chunks.numbers)
+    if measured is None or not enough.any():
+        return none
+    offset = np.where(telling, chunks.excess, 0.0).sum(axis=0) / np.maximum(telling.sum(axis=0), 1)
+    allowed = (np.sqrt(measured[1]["drift"]) + np.sqrt(np.maximum(offset, 0.0))) ** 2
+    return allowed, enough
