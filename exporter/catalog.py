@@ -44,7 +44,7 @@ CATALOG: tuple[Metric, ...] = (
         "mlflow_model_version_info",
         "gauge",
         "Always 1: a monitored version, its source run, its task and the reference it is compared with; "
-        'variation="none" says that drift verdicts are provisional, "unknown" that there is no reference.',
+        'variation is known from its "reference" or "live" days, else "none" (provisional) or "unknown".',
         (*_VERSION, "run_id", "task", "reference_source", "reference_digest", "variation"),
     ),
     Metric(

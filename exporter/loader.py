@@ -216,7 +216,7 @@ class ReferenceLoader:
             "%s version %s: reference from %s, %d rows, %d columns",
             *(*version.names, reference.source, reference.rows, len(reference.columns)),
         )
-        for note in reference.notes:
+        for note in reference.remarks:
             log.info("%s version %s: %s", *version.names, note)
 
     def _give(self, version: Version, reference: Reference, reference_id: int | None) -> None:

@@ -61,7 +61,7 @@ def recent_reference(
         "what was wrong with them is taken as normal"
     ]
     if whole.provisional:
-        notes.append("no natural variation, verdicts are provisional: it takes two weeks to see some")
+        notes.append("no natural variation: it takes two weeks to see some")
     if crowded := _crowded(whole):
         notes.append(
             f"most values are beyond the bins of {', '.join(crowded)}, where little drift can be seen: "

@@ -36,6 +36,11 @@ ClassOrder = Literal["", "number", "text"]
 MISSING, MISMATCH = "(missing)", "(mismatch)"
 OTHER, UNSEEN = "(other)", "(unseen)"
 CODEC_VERSION = 1
+# What a reference without natural variation costs, and how to give it some: for people.
+PROVISIONAL = (
+    "the reference does not tell how much days differ, so drift is told beyond a wide limit only, until two "
+    "weeks of traffic have taught it: give it a column `timestamp` with each row's time, two weeks of them"
+)
 
 
 @dataclass(frozen=True)
@@ -265,18 +270,20 @@ class Reference:
 
     @property
     def provisional(self) -> bool:
+        """Whether it does not tell its natural variation."""
         return not self.variation
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
-        """The notes, and what is known of the reference only since it was stored."""
+        """The notes, what it costs to be provisional, and what is known only since it was stored."""
+        notes = (*self.notes, PROVISIONAL) if self.provisional else self.notes
         if self.class_order or self.classes == tuple(sorted(self.classes)):
-            return self.notes
+            return notes
         doubt = (
             f"lists of scores are read in the order {', '.join(self.classes)}, which is wrong if the model's "
             "classes are texts: send scores by class, or rebaseline from the file"
         )
-        return (*self.notes, doubt)
+        return (*notes, doubt)
 
     def _payload(self) -> bytes:
         return json.dumps(self._state(), sort_keys=True, separators=(",", ":")).encode()

@@ -224,6 +224,8 @@ def _add_facts(samples: _Samples, view: VersionView) -> None:
     reference = view.reference
     digest = reference.digest if reference is not None else ""
     variation = "unknown" if reference is None else "none" if reference.provisional else "reference"
+    if variation == "none" and view.evaluation is not None and view.evaluation.reference is reference:
+        variation = view.evaluation.variation
     info = (*version, view.run_id, view.task, view.reference_source, digest, variation)
     samples.add_one("mlflow_model_version_info", info, 1)
     if reference is not None:

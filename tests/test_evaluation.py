@@ -465,7 +465,7 @@ def test_every_distance_that_can_be_configured_is_known() -> None:
             r"\d+ effective rows, .*; 400 are needed, or a score 3 standard errors \(.* each\) beyond .*",
         ),
         (
-            lambda: day_of(make_reference([AGE], [EVEN]), {0: cells_of([MODERATE], 2000)}),
+            lambda: day_of(make_steady_reference([AGE], [EVEN]), {0: cells_of([MODERATE], 2000)}),
             "beyond the limit, and the window before has too few rows to confirm it",
         ),
         (
@@ -491,7 +491,7 @@ def test_an_undecided_column_says_why(evaluation: Callable[[], WindowEvaluation]
 
 
 def test_a_high_score_of_few_rows_says_what_is_missing_for_a_verdict() -> None:
-    reference = make_reference([AGE], [EVEN], 30)
+    reference = make_steady_reference([AGE], [EVEN], 30)
     few = day_of(reference, {0: cells_of([BROKEN], 30)})
 
     assert few.verdict[0] == UNDECIDED
@@ -501,7 +501,7 @@ def test_a_high_score_of_few_rows_says_what_is_missing_for_a_verdict() -> None:
 
 def test_a_column_with_a_verdict_has_no_reason() -> None:
     for today in (EVEN, GROSS):
-        assert day_of(make_reference([AGE], [EVEN]), {0: cells_of([today], 2000)}).undecided == ("",)
+        assert day_of(make_steady_reference([AGE], [EVEN]), {0: cells_of([today], 2000)}).undecided == ("",)
 
 
 # -- data quality -------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def audit_router(service: Service) -> APIRouter:
             new_digest=entry.new_digest,
             rows=reference.rows,
             provisional=reference.provisional,
-            notes=list(reference.notes),
+            notes=list(reference.remarks),
         )
 
     @router.get(

@@ -13,7 +13,7 @@ from exporter.change import ChangeEvaluation
 from exporter.comparison import DRIFTED
 from exporter.evaluation import Evaluation, WindowEvaluation
 from exporter.fleet import Fleet, Version
-from exporter.reference import Reference
+from exporter.reference import PROVISIONAL, Reference
 
 
 def models_view(fleet: Fleet, *, up: bool, error: str) -> wire.Models:
@@ -76,7 +76,8 @@ def _summary(version: Version) -> wire.VersionSummary:
         version=version.version,
         aliases=list(version.aliases),
         status=version.status,
-        detail=version.detail,
+        detail=version.detail
+        or (PROVISIONAL if evaluation is not None and evaluation.variation == "none" else ""),
         predictions_total=version.live.totals.predictions,
         last_prediction=_moment(version.last_prediction),
         evaluated_at=_moment(evaluation.at if evaluation is not None else None),

@@ -216,7 +216,7 @@ class Rebaselined(BaseModel):
     new_digest: str
     rows: int
     provisional: Annotated[
-        bool, Field(description="No natural variation is known: there are verdicts, but no alerts.")
+        bool, Field(description="It does not tell its natural variation: a wide limit holds.")
     ]
     notes: list[str]
 
@@ -334,7 +334,7 @@ class ReferenceDetail(BaseModel):
     split: str
     task: str
     target: str
-    provisional: bool = Field(description="Without timestamps in the reference verdicts never page.")
+    provisional: bool = Field(description="It does not tell its natural variation, for lack of times.")
     notes: list[str]
 
 

@@ -118,12 +118,14 @@ def grounds() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Reference",
-        "What live data is compared with. Provisional: the reference has no timestamps, so how much it "
-        "varies by nature is unknown; its drift is shown, but no alert fires.",
+        "What live data is compared with. Provisional: the reference has no timestamps, so drift is "
+        "told beyond a wide limit only, until two weeks have taught how much days differ (Learned); "
+        "a column timestamp in the reference tells it at once.",
         q.REFERENCE_STATE,
         unit="none",
         words={
-            1: ("Complete", look.GOOD),
+            2: ("Complete", look.GOOD),
+            1: ("Learned", look.GOOD),
             0: ("Provisional", look.NEAR),
             -1: ("No reference", look.BEYOND),
         },

@@ -103,9 +103,11 @@ def most_changed(count: int) -> str:
 
 _VERSION_EXISTS = gauge("mlflow_model_version_info", VERSION)
 ALIASES = or_named(gauge("mlflow_model_alias_info", VERSION, "alias"), "alias", "no alias")
-# 1 where the natural variation of the reference is known, 0 where it is not, -1 where there is no reference.
+# Natural variation: 2 where the reference tells it, 1 where live days have taught it, 0 where neither,
+# -1 without a reference.
 REFERENCE_STATE = (
-    f"""max (mlflow_model_version_info{{{VERSION}, variation!~"none|unknown"}}) """
+    f"""2 * max (mlflow_model_version_info{{{VERSION}, variation="reference"}}) """
+    f"""or max (mlflow_model_version_info{{{VERSION}, variation="live"}}) """
     f"""or 0 * max (mlflow_model_version_info{{{VERSION}, reference_digest!=""}}) """
     f"or 0 * {_VERSION_EXISTS} - 1"
 )

@@ -57,7 +57,8 @@ def version() -> Iterator[panels.Panel]:
     yield tables.facts(
         "Source of version $model_version",
         "The run in MLflow that made this version, and where its reference comes from. Variation none: "
-        "how much the reference varies by nature is unknown, and verdicts are provisional.",
+        "the reference has no timestamps, so a wide limit holds until two weeks of traffic have taught how "
+        "much days differ, which is then called live; a column timestamp in the reference tells it at once.",
         q.VERSION_INFO,
         tables.Key("task", "Task", [look.of_field("custom.width", 90)]),
         tables.Key("run_id", "Run", [look.of_field("custom.width", 280)]),
