@@ -110,7 +110,7 @@ def conditions(evaluation: Evaluation, lasting: Bools, before: set[Alert]) -> se
     found = set()
     verdicts = np.stack([window.verdict for window in evaluation.windows])
     decided = (verdicts == DRIFTED).any(axis=0)
-    if not evaluation.reference.provisional:
+    if evaluation.variation != "none":
         decided |= (verdicts != UNDECIDED).any(axis=0)
     gross = np.stack([each.drift_score > GROSS * each.drift_limit for each in evaluation.windows])
     for place in np.flatnonzero((verdicts == DRIFTED).any(axis=0)).tolist():
