@@ -18,6 +18,7 @@ from exporter.evaluation import evaluate
 from exporter.exposition import Format
 from exporter.fleet import Live, Status, Totals
 from exporter.loader import RETRY_SECONDS
+from exporter.reference import PROVISIONAL
 from exporter.service import Service
 from tests.fakes import BROKEN
 from tests.rig import NOON, Rig, eventually, make_rows, make_table
@@ -85,7 +86,7 @@ def test_a_broken_reference_is_seen_and_hurts_nobody_else(start: Start) -> None:
     assert rig.post_rows(make_rows(3)).accepted == 3
     assert rig.post_rows(make_rows(3), model="spam", version="1").accepted == 3
     assert rig.window_rows(model="spam") == 3
-    assert state(rig, model="spam") == ("ready", "")
+    assert state(rig, model="spam") == ("ready", PROVISIONAL)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_drift_is_seen_after_an_evaluation(rig: Rig) -> None:
         row["features"]["age"] += 50
     rig.post_rows(rows)
     rig.evaluate()
-    labels = 'model="fraud",model_version="1",column="age",role="feature",window="1h"'
+    labels = 'model="fraud",model_version="1",column="age",role="feature",window="24h"'
     assert rig.sample(f"mlflow_model_drift_detected{{{labels}}}") == 1
     assert rig.sample(f"mlflow_model_drift_score{{{labels}}}") > 1
     assert models_view(rig.service.fleet, up=True, error="").models[0].versions[0].drifted == ["age"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,6 +22,7 @@ from exporter.quality import (
     prediction_effects,
 )
 from exporter.quality_reference import QualityReference, QualityRules
+from exporter.reference import Variation
 from tests.labelled import (
     TASKS,
     fold_table,
@@ -346,12 +349,21 @@ def positives(rows: int, share: float) -> pa.Table:
     return table.take(pa.array(np.sort(kept)))
 
 
+def with_steady_labels(against: QualityReference) -> QualityReference:
+    """Of a reference that says that the days of its labels do not vary."""
+    assert against.reference.labels is not None
+    none = np.zeros(1)
+    variation = {DAY.seconds: Variation(30, none, none, none, none, none)}
+    labels = replace(against.reference.labels, variation=variation)
+    return replace(against, reference=replace(against.reference, labels=labels))
+
+
 @pytest.mark.parametrize(
     ("today", "yesterday", "verdict"),
     [(0.35, 0.35, STABLE), (0.9, 0.35, DRIFTED), (0.6, 0.35, STABLE), (0.6, 0.6, DRIFTED)],
 )
 def test_labels_drift_by_the_same_verdict_as_features(today: float, yesterday: float, verdict: int) -> None:
-    against = AGAINST["binary"]
+    against = with_steady_labels(AGAINST["binary"])
     of = world(against, (positives(2000, today), (1, 23)), (positives(2000, yesterday), (26, 47)))
 
     drift = judge(against, of).label_drift

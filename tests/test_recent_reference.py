@@ -65,7 +65,7 @@ def test_a_few_days_tell_no_natural_variation() -> None:
     before = make_reference()
     found = recent(before, make_timeline(before, 7, 100), parse_window("7d"))
     assert found.provisional
-    assert any("provisional" in note for note in found.notes)
+    assert any("no natural variation" in note for note in found.notes)
 
 
 def test_weeks_tell_that_of_windows_they_hold_often_enough() -> None:

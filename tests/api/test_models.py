@@ -15,6 +15,7 @@ from exporter.api.quality_views import quality_windows
 from exporter.errors import RegistryAuthError
 from exporter.figures import METRICS
 from exporter.quality import QualityEvaluation
+from exporter.reference import PROVISIONAL
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
 from tests.fakes import BROKEN, FakeRegistry
@@ -74,7 +75,7 @@ def test_it_lists_what_is_monitored_and_in_which_state(server: Server) -> None:
     ham, spam, fraud = (model["versions"][0] for model in shown["models"])
     assert ham["detail"] == str(BROKEN)
     assert "no reference found" in spam["detail"]
-    assert (fraud["detail"], fraud["drifted"], fraud["predictions_total"]) == ("", ["age"], 1000)
+    assert (fraud["detail"], fraud["drifted"], fraud["predictions_total"]) == (PROVISIONAL, ["age"], 1000)
     assert fraud["evaluated_at"].endswith("Z")
     assert fraud["last_prediction"].endswith("Z")
     assert (spam["evaluated_at"], spam["last_prediction"], spam["predictions_total"]) == (None, None, 0)
@@ -113,11 +114,12 @@ def test_it_shows_the_latest_evaluation(server: Server) -> None:
     assert list(columns) == ["age", "country", "new", "prediction", "score"]
     age = columns["age"]
     assert (age["role"], age["kind"], age["unjudged"]) == ("feature", "number", "")
-    hour = age["windows"][0]
-    assert (hour["window"], hour["rows"], hour["verdict"]) == ("1h", 1000, "drifted")
-    assert hour["drift_score"] > hour["drift_limit"] > 0
-    assert hour["distances"]["ks"] == pytest.approx(1)
-    assert columns["country"]["windows"][0]["verdict"] == "stable"
+    hour, day, _ = age["windows"]
+    assert (hour["window"], hour["verdict"], hour["drift_limit"]) == ("1h", "undecided", None)
+    assert (day["window"], day["rows"], day["verdict"]) == ("24h", 1000, "drifted")
+    assert day["drift_score"] > day["drift_limit"] > 0
+    assert day["distances"]["ks"] == pytest.approx(1)
+    assert columns["country"]["windows"][1]["verdict"] == "stable"
     checks = {check["check"]: check for check in age["checks"]}
     assert checks["out_of_range"]["ratio"] == 1
     assert checks["out_of_range"]["degraded"] is True
