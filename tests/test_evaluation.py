@@ -374,10 +374,10 @@ def test_a_column_that_went_missing_does_not_disturb_the_others() -> None:
 @pytest.mark.parametrize("broken", [0 * EVEN, BROKEN, EVEN])
 def test_a_column_beyond_all_measure_does_not_disturb_the_others(moments: float, broken: Floats) -> None:
     columns = [AGE, make_column("huge")]
-    reference = make_reference(columns, [EVEN, broken])
+    reference = make_steady_reference(columns, [EVEN, broken])
     reference.moments[1] = moments
     days = {ago: cells_of([MODERATE, EVEN], 3000) for ago in (0, 1)}
-    alone = make_reference([AGE], [EVEN])
+    alone = make_steady_reference([AGE], [EVEN])
 
     with np.errstate(all="ignore"):
         found = judge(reference, make_timeline(reference, days), distances=DISTANCES)
