@@ -13,6 +13,7 @@ from exporter.column_roles import USUAL_NAMES
 from exporter.config import Settings, Window
 from exporter.errors import MalformedError, ReferenceInvalidError, StoreError, UnavailableError
 from exporter.fleet import Status, Version
+from exporter.memory import release_memory
 from exporter.profile import ReferenceData, build_reference
 from exporter.recent_reference import recent_reference
 from exporter.reference import Reference
@@ -99,6 +100,8 @@ class Rebaseliner:
             reference = build_reference(data, self._settings.windows, self._settings.max_columns)
         except ReferenceInvalidError as error:
             raise MalformedError(str(error)) from error
+        del data, table
+        release_memory()
         return self._replace(version, reference, order), reference
 
     def _replace(self, version: Version, reference: Reference, order: Order) -> AuditEntry:
