@@ -39,12 +39,12 @@ demo: setup ## watch a real model drift, an alert fire and a mail arrive
 	@.ci/packages $(DEMO_PROGRAMS)
 	@$(BIN)/mlflow-exporter demo $(DEMO_FLAGS)
 
-test: setup ## the checks and all tests
+test: setup ## the checks, the fuzzer and all tests, of which pytest's summary comes last
 	@.ci/packages $(TEST_PROGRAMS)
 	@.ci/newer-programs $(VENV)/newer
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest $(PYTEST_FLAGS)
 	$(MAKE) --no-print-directory fuzz
+	$(BIN)/pytest $(PYTEST_FLAGS)
 
 test-quick: check ## the checks and the tests that start no servers and replay no months, for every day; two minutes
 	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not needs' $(SLOW:%=--ignore=%)
@@ -56,8 +56,13 @@ check: setup ## style and types
 
 # A fault of compiled code ends the process, and with it make.
 FUZZ = $(BIN)/python -X faulthandler -W error -m tests.fuzz_bodies --seconds 60
-fuzz: setup ## two minutes of damaged bodies and files, from one seed and from a new one
+fuzz: setup ## damaged bodies and files: fuzz-known and fuzz-new side by side, a minute of two processors
+	$(MAKE) --no-print-directory --jobs=2 --output-sync fuzz-known fuzz-new
+
+fuzz-known: setup ## damaged bodies and files from a seed that ended the process once
 	$(FUZZ) --seed 777123
+
+fuzz-new: setup ## damaged bodies and files from a new seed, which it prints
 	$(FUZZ)
 
 bench: setup ## speed and memory, beside what they are compared with
@@ -80,4 +85,4 @@ lock: setup ## the newest versions of everything into the lock files
 clean: ## remove what was made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test test-quick check fuzz bench study dashboards lock clean
+.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new bench study dashboards lock clean
