@@ -26,7 +26,7 @@ from exporter.identity import id_hashes, payload_hashes
 from exporter.label_samples import label_texts
 from exporter.limits import MAX_NAME_LENGTH
 from exporter.reference import Reference
-from exporter.samples import Batch, decode_predictions
+from exporter.samples import Batch, decode_acknowledged
 from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
 from exporter.scores import ClassScores
 from exporter.segments import segments_of_rows
@@ -291,7 +291,7 @@ def _identified(
 def count_spooled(spooled: SpooledRequest, binning: Binning, now: float, settings: Settings) -> Counts:
     """Count rows of a request that waited."""
     rows = spooled.row_numbers
-    decoded = decode_predictions(spooled.body, spooled.content_type, spooled.query, settings)
+    decoded = decode_acknowledged(spooled.body, spooled.content_type, spooled.query, settings)
     batch = with_single_outputs(binning.reference, decoded)
     binned = bin_batch(binning.reference, batch, _scatter(spooled.times, rows, batch.rows)).take(rows)
     placed = place_rows(binning, batch, binned, rows)

@@ -92,6 +92,19 @@ def read_json(document: Mapping[str, Any], settings: Settings) -> JsonSamples:
     return _from_server(form, document, settings)
 
 
+def without_unread_keys(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document without the keys that were taken, and not read, before `read_json` refused them."""
+    forms = ("dataframe_split", "predictions", "columns")
+    form = next((name for name in forms if name in document), "")
+    known = {*TARGET_KEYS, form}
+    if form == "dataframe_split":
+        known.update(("predictions", *_BESIDE_SERVER_FORMS))
+    kept = {name: value for name, value in document.items() if name in known}
+    if isinstance(split := kept.get("dataframe_split"), dict):
+        kept["dataframe_split"] = {name: split[name] for name in ("columns", "data") if name in split}
+    return kept
+
+
 def _from_rows(rows: object, settings: Settings) -> JsonSamples:
     if not isinstance(rows, list):
         raise MalformedError("must be a list of predictions", "predictions")

@@ -12,7 +12,7 @@ from exporter.binning import category_texts
 from exporter.columns import Times, Values, encode_texts, take_rows
 from exporter.config import Settings
 from exporter.profile import MAX_SECONDS, ReferenceData
-from exporter.samples import decode_predictions
+from exporter.samples import decode_acknowledged
 from exporter.schema import SpooledRequest
 from exporter.scores import has_class_scores, scores_to_arrow
 
@@ -26,7 +26,7 @@ def live_reference(spooled: Sequence[SpooledRequest], rows: int, settings: Setti
     own: list[dict[str, Values]] = []
     wanted = rows
     for request in spooled:
-        batch = decode_predictions(request.body, request.content_type, request.query, settings)
+        batch = decode_acknowledged(request.body, request.content_type, request.query, settings)
         chosen = request.row_numbers[:wanted]
         features.append({name: take_rows(values, chosen) for name, values in batch.features.items()})
         own.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -33,7 +33,7 @@ from exporter.columns import (
 from exporter.config import Settings
 from exporter.errors import MalformedError, UnsupportedError
 from exporter.json_samples import OWN_FIELDS as OWN_FIELDS
-from exporter.json_samples import TARGET_KEYS, parse_json, read_json
+from exporter.json_samples import TARGET_KEYS, parse_json, read_json, without_unread_keys
 from exporter.limits import (
     MAX_NAME_LENGTH,
     check_columns,
@@ -48,6 +48,7 @@ from exporter.scores import scores_from_arrow
 JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 PARQUET_TYPE = "application/vnd.apache.parquet"
+_NO_LIMIT = 2**62  # of what was taken already
 MAX_LATENCY_SECONDS = 1e9  # longer than anybody waits; sums of latencies stay exact enough to be averaged
 
 
@@ -91,13 +92,43 @@ def decode_predictions(body: bytes, content_type: str, query: Mapping[str, str],
     """
     table = read_table(body, content_type, settings)
     if table is None:
-        document = read_document(body, query)
-        target = _target(document)
-        found = read_json(document, settings)
-        return _batch(target, found.rows, found.own, found.features, settings, found.where)
+        return _from_document(read_document(body, query), settings)
     check_keys([query], TARGET_KEYS, "query.{name}")
     with understanding("a table"):
         return _from_table(table, _target(query, "query."), settings)
+
+
+def decode_acknowledged(
+    body: bytes, content_type: str, query: Mapping[str, str], settings: Settings
+) -> Batch:
+    """Decode a request that was taken before, maybe under other limits or by a version that refused less.
+
+    Raises:
+        RequestError: as from `decode_predictions`; it was damaged since.
+    """
+    settings = replace(
+        settings,
+        max_body_bytes=_NO_LIMIT,
+        max_rows_per_request=_NO_LIMIT,
+        max_columns=_NO_LIMIT,
+        max_id_length=_NO_LIMIT,
+    )
+    try:
+        return decode_predictions(body, content_type, query, settings)
+    except MalformedError:
+        table = read_table(body, content_type, settings)
+        if table is None:
+            return _from_document(without_unread_keys(read_document(body, {})), settings)
+        if "features" in table.schema.names and pa.types.is_struct(table.schema.field("features").type):
+            table = table.select([name for name in ("features", *OWN_FIELDS) if name in table.schema.names])
+        with understanding("a table"):
+            return _from_table(table, _target(query, "query."), settings)
+
+
+def _from_document(document: Mapping[str, Any], settings: Settings) -> Batch:
+    target = _target(document)
+    found = read_json(document, settings)
+    return _batch(target, found.rows, found.own, found.features, settings, found.where)
 
 
 def read_document(body: bytes, query: Mapping[str, str]) -> dict[str, Any]:

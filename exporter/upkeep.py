@@ -59,7 +59,7 @@ def activate(
         for waiting in spooled:
             try:
                 counts = count_spooled(waiting, binning, now, settings)
-            except RequestError as error:  # it was taken under other limits
+            except RequestError as error:  # what was taken can be read, unless it was damaged since
                 log.error(
                     "%s version %s: %d rows cannot be read any more: %s",
                     *(*version.names, len(waiting.times), error),

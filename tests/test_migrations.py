@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import orjson
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -20,6 +25,7 @@ from exporter.committer import PredictionAnswer
 from exporter.errors import RegistryUnreachableError, StoreError
 from exporter.labelling import LabelAnswer
 from exporter.migrations import OLDEST, find_revisions, find_schema
+from exporter.samples import ARROW_TYPE, JSON_TYPE
 from exporter.schema import SCHEMA_VERSION
 from exporter.store import Store
 from tests.fakes import Clock, FakeRegistry
@@ -97,6 +103,67 @@ def test_rows_that_waited_are_counted_once_their_reference_is_there(
     registry.set_creation("late", "1", created)
     rig = start(store=store_uri, registry=registry, clock=Clock(NOON + 60))
     assert rig.window_rows(model="late") == WAITING
+
+
+def _arrow(**further: Any) -> bytes:
+    table = make_table(7).select(["age", "country", "new"])
+    features = pa.StructArray.from_arrays(table.to_batches()[0].columns, table.schema.names)
+    nested = {"features": features, "prediction": [1] * 7, **further}
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.table(nested).schema) as writer:
+        writer.write_table(pa.table(nested))
+    return bytes(sink.getvalue())
+
+
+_ROWS = [{key: row[key] for key in ("features", "prediction")} for row in make_rows(7)]
+_COLUMNS = {"features": {"age": [40.0] * 7, "country": ["DE"] * 7}, "prediction": [1] * 7}
+_SPLIT = {"columns": ["age", "country"], "data": [[40.0, "DE"]] * 7}
+_TARGET = {"model": "late", "version": "1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "query"),
+    [
+        ({"predictions": _ROWS, "comment": "from the nightly job"}, {}),
+        ({"predictions": _ROWS, "latency_seconds": [0.1]}, {}),
+        ({"predictions": _ROWS}, {"trace": "7"}),
+        ({"columns": _COLUMNS, "comment": None, "index": [0]}, {}),
+        ({"dataframe_split": _SPLIT | {"dtypes": []}, "predictions": [1] * 7, "params": {}}, {}),
+        ({"dataframe_split": _SPLIT | {"index": [1]}, "predictions": [1] * 7, "instances": []}, {}),
+        (_arrow(), _TARGET | {"trace": "7"}),
+        (_arrow(comment=["a"] * 7), _TARGET),
+    ],
+)
+def test_rows_that_were_taken_by_a_version_that_refused_less_are_counted(
+    start: Start, tmp_path: Path, body: dict[str, Any] | bytes, query: dict[str, str]
+) -> None:
+    uri = f"sqlite:///{tmp_path}/exporter.db"
+    restore(OLDEST, uri)
+    content_type = ARROW_TYPE if isinstance(body, bytes) else JSON_TYPE
+    engine = engine_of(uri)
+    with engine.begin() as connection:
+        key, created = connection.execute(
+            sa.text("SELECT id, created_ms FROM versions WHERE model = 'late'")
+        ).one()
+        connection.execute(
+            schema.spool.insert(),
+            {
+                "version_id": key,
+                "content_type": content_type,
+                "query": json.dumps(query),
+                "body": zlib.compress(body if isinstance(body, bytes) else orjson.dumps(_TARGET | body)),
+                "rows": 7,
+                "row_numbers": np.arange(7).astype("<i8").tobytes(),
+                "times": np.full(7, NOON).astype("<f8").tobytes(),
+            },
+        )
+    engine.dispose()
+    registry = FakeRegistry()
+    registry.register("late", make_table(), alias="champion")
+    registry.set_creation("late", "1", created)
+    clock = Clock(NOON + 60)
+    rig = start(store=uri, registry=registry, clock=clock, max_rows_per_request=5, max_body_bytes=100)
+    assert rig.window_rows(model="late") == WAITING + 7
 
 
 @pytest.mark.parametrize("number", EVERY)
