@@ -110,6 +110,7 @@ def _serve(options: argparse.Namespace) -> int:
         service = Service(settings, registry)
         reload = partial(Thread, target=_reload, args=(service,), name="reload")
         signal.signal(signal.SIGHUP, lambda *_: reload().start())
+        service.start()  # here: the server would log a store that cannot be read with a traceback
         server = make_server(service)
         Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
         log.info("listening on %s, port %d", settings.host, sockets[0].getsockname()[1])

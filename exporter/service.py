@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """All parts of a running exporter. `start` and `stop` are called once each.
+    """All parts of a running exporter.
 
     Raises:
         ConfigError: the configuration file cannot be used.
@@ -56,10 +56,19 @@ class Service:
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)
         self._cut: tuple[CutBins, ...] = ()
+        self._started = False
         if config is not None:
             self._use(config)
 
     def start(self) -> None:
+        """Read what is stored and begin to work; nothing where this was done.
+
+        Raises:
+            StoreError: what is stored cannot be read.
+        """
+        if self._started:
+            return
+        self._started = True
         self.writer.start()
         self.monitor.start()
         if self.runs is not None:

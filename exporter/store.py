@@ -245,7 +245,7 @@ class Store:
         """The time that retention had reached; that of the newest row where it was never kept."""
         newest = sa.select(sa.func.max(schema.versions.c.last_prediction))
         kept = sa.select(schema.meta.c.value).where(schema.meta.c.key == RETENTION_KEY)
-        with self._reading() as connection:
+        with self._reading() as connection, decoding("the time that retention had reached"):
             value = connection.scalar(kept)
             at = float(value) if value is not None else connection.scalar(newest)
         return now if at is None else min(float(at), now)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 
 from exporter import __version__
 from exporter.cli import main
+from exporter.schema import DAY_SECONDS
 from exporter.store import Store
+from tests.rig import NOON, Rig, make_rows
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +89,22 @@ def test_a_store_in_use_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         status, said = ended(capsys, "serve", "--store", uri)
     assert status == 1
     assert said == f"mlflow-exporter: another exporter uses {tmp_path}/exporter.db\n"
+
+
+@pytest.mark.parametrize("numbers", ["substr(numbers, 1, 5)", "substr(numbers, 1, length(numbers) - 1)"])
+def test_stored_ids_that_cannot_be_read_are_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, start: Callable[..., Rig], numbers: str
+) -> None:
+    rig = start(store=f"sqlite:///{tmp_path}/exporter.db")
+    rig.post_rows(make_rows(20, prefix="r"))
+    rig.stop()
+    with closing(sqlite3.connect(tmp_path / "exporter.db")) as connection, connection:
+        connection.execute(f"UPDATE predictions_{int(NOON // DAY_SECONDS)} SET numbers = {numbers}")
+    status, said = ended(capsys, "serve", "--port", "0")
+    assert status == 1
+    assert "Traceback" not in said
+    (line,) = [line for line in said.splitlines() if line.startswith("mlflow-exporter: ")]
+    assert "a stored page of ids cannot be read: it is damaged" in line
 
 
 @pytest.mark.parametrize(
