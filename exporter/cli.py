@@ -112,6 +112,10 @@ def _serve(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGHUP, lambda *_: reload().start())
         service.start()  # here: the server would log a store that cannot be read with a traceback
         server = make_server(service)
+        # Modules and the like, which last: to look through them after each reference would stop all threads
+        # for a good tenth of a second.
+        gc.collect()
+        gc.freeze()
         Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
         log.info("listening on %s, port %d", settings.host, sockets[0].getsockname()[1])
         server.run(sockets)

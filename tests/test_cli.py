@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sqlite3
 import subprocess
@@ -9,12 +10,15 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from exporter import __version__
+from exporter.api import connections
 from exporter.cli import main
 from exporter.schema import DAY_SECONDS
+from exporter.service import Service
 from exporter.store import Store
 from tests.rig import NOON, Rig, make_rows
 
@@ -124,6 +128,26 @@ def test_an_address_that_cannot_be_had_is_told_before_a_store_is_made(
         status, said = ended(capsys, "serve", "--host", host, "--port", str(port))
     assert (status, said) == (1, f"mlflow-exporter: cannot listen on {host}:{port}: {why}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_collections_leave_out_what_is_there_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen = []
+
+    def make_server(service: Service) -> SimpleNamespace:
+        def run(_sockets: object) -> None:
+            frozen.append(gc.get_freeze_count())
+            service.stop()
+
+        return SimpleNamespace(run=run, started=True)
+
+    monkeypatch.setattr(connections, "make_server", make_server)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main(["serve", "--port", "0"])
+    finally:
+        gc.unfreeze()
+    assert end.value.code == 0
+    assert frozen[0] > 10_000
 
 
 def test_the_module_is_the_command() -> None:
