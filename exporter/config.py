@@ -92,6 +92,7 @@ class Settings:
     api_token_file: str = ""
     allowed_hosts: Patterns = ()  # names by which the exporter may be asked without a token, beside its own
     config: str = ""  # the file that says what is special about models
+    grafana_url: str = ""  # of the dashboards, which the page at / links
     log_level: str = "info"
 
     evaluation_interval_seconds: float = 30.0
@@ -214,6 +215,8 @@ def _check(settings: Settings) -> None:
     for name in settings.allowed_hosts:
         if not re.fullmatch(r"[^\s:/@]+", name):
             raise ConfigError(f"allowed_hosts: {name!r} is no name of a host; leave out scheme and port")
+    if settings.grafana_url and not re.match(r"https?://[^/]", settings.grafana_url):
+        raise ConfigError(f"grafana_url is {settings.grafana_url!r}, it must begin with http:// or https://")
     if settings.api_token_file:
         try:
             token = Path(settings.api_token_file).read_text("utf-8").strip()

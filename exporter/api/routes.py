@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,21 +18,6 @@ from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
 from exporter.exposition import accepts_gzip, choose_format, compress_page
 from exporter.service import Service
-
-# Links are relative: a proxy may serve all of it under a path of its own.
-LANDING_PAGE = f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>mlflow-exporter</title>
-<h1>mlflow-exporter {__version__}</h1>
-<ul>
-<li><a href="metrics">metrics</a>, for Prometheus
-<li><a href="docs">docs</a>: the API, with examples
-<li><a href="v1/models">v1/models</a>: what is monitored, and what is wrong with it
-<li><a href="-/ready">-/ready</a>, <a href="-/healthy">-/healthy</a>
-</ul>
-</html>
-"""
 
 
 def models_router(service: Service) -> APIRouter:
@@ -62,6 +48,7 @@ def models_router(service: Service) -> APIRouter:
 def operations_router(service: Service) -> APIRouter:
     """Metrics and health, by the conventions of Prometheus."""
     router = APIRouter()
+    page = _landing_page(service.settings.grafana_url)
 
     @router.head("/metrics", include_in_schema=False)
     @router.get(
@@ -120,6 +107,24 @@ def operations_router(service: Service) -> APIRouter:
     @router.head("/", include_in_schema=False)
     @router.get("/", include_in_schema=False)
     async def get_root() -> Response:
-        return HTMLResponse(LANDING_PAGE)
+        return HTMLResponse(page)
 
     return router
+
+
+def _landing_page(grafana_url: str) -> str:
+    """HTML that links what there is, relatively: a proxy may serve all of it under a path of its own."""
+    grafana = f'<li><a href="{escape(grafana_url)}">Grafana</a>: the dashboards\n' if grafana_url else ""
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>mlflow-exporter</title>
+<h1>mlflow-exporter {__version__}</h1>
+<ul>
+{grafana}<li><a href="metrics">metrics</a>, for Prometheus
+<li><a href="docs">docs</a>: the API, with examples
+<li><a href="v1/models">v1/models</a>: what is monitored, and what is wrong with it
+<li><a href="-/ready">-/ready</a>, <a href="-/healthy">-/healthy</a>
+</ul>
+</html>
+"""

@@ -49,6 +49,12 @@ def test_the_root_links_what_there_is(server: Server) -> None:
     assert server.client.head("/").status_code == 200
 
 
+def test_the_root_links_grafana_where_it_is_known(serve: Serve, server: Server) -> None:
+    named = serve(grafana_url='https://grafana.example/d/mlflow-model?a=1&b="').client.get("/").text
+    assert '<a href="https://grafana.example/d/mlflow-model?a=1&amp;b=&quot;">Grafana</a>' in named
+    assert "Grafana" not in server.client.get("/").text
+
+
 def test_unknown_paths_and_methods_are_problems(server: Server) -> None:
     assert_problem(server.client.get("/nowhere"), 404, "Not Found", "Not Found")
     answer = server.client.get("/v1/predictions")
