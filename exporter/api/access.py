@@ -8,19 +8,20 @@ Starlette's `TrustedHostMiddleware` would hold for all routes, and Prometheus sc
 from __future__ import annotations
 
 import hmac
+import re
 import socket
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from exporter.errors import ForbiddenError, UnauthorizedError
 from exporter.service import Service
 
+_HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:@/?#,\s]+))(?::[0-9]*)?")
 _SHOWN_CHARACTERS = 100  # of a name that is refused
 
 
@@ -37,13 +38,15 @@ def authorizer(service: Service) -> Any:
             if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token):
                 raise UnauthorizedError("send `Authorization: Bearer <token>`")
             return
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if host and not leads_here(host, names):
-            raise ForbiddenError(
-                f"without a token not by the name {host[:_SHOWN_CHARACTERS]!r}: "
-                "set EXPORTER_ALLOWED_HOSTS or EXPORTER_API_TOKEN_FILE"
-            )
-        if origin is not None and (not host or origin.partition("://")[2].lower() != host.lower()):
+        hosts = request.headers.getlist("host")
+        for host in filter(None, hosts):
+            if not leads_here(host, names):
+                raise ForbiddenError(
+                    f"without a token not by the name {host[:_SHOWN_CHARACTERS]!r}: "
+                    "set EXPORTER_ALLOWED_HOSTS or EXPORTER_API_TOKEN_FILE"
+                )
+        origins = {each.partition("://")[2].lower() for each in request.headers.getlist("origin")}
+        if origins and (not any(hosts) or origins != {host.lower() for host in hosts}):
             raise ForbiddenError("without a token not from other sites' pages: set EXPORTER_API_TOKEN_FILE")
 
     return authorize
@@ -65,13 +68,15 @@ def leads_here(host: str, names: Sequence[str]) -> bool:
 
     >>> leads_here("LOCALHOST.:80", ["localhost"]), leads_here("[::1]:80", []), leads_here("10.0.0.7", [])
     (True, True, True)
-    >>> leads_here("evil.example", ["localhost"])
-    False
+    >>> leads_here("evil.example", ["localhost"]), leads_here("[::1].evil.example", ["localhost"])
+    (False, False)
     """
-    try:
-        name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
-    except ValueError:
+    parts = _HOST.fullmatch(host)
+    if parts is None:
         return False
+    if parts["ipv6"]:
+        return _is_address(parts["ipv6"])
+    name = parts["name"].lower().removesuffix(".")
     return _is_address(name) or any(fnmatchcase(name, pattern) for pattern in names)
 
 

@@ -107,6 +107,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._declining:
             return
         self._idle_bytes = 0
+        scheme, absolute, rest = self.url.partition(b"://")
+        if absolute and b"/" not in scheme and b"?" not in scheme:
+            # What it asks for holds, whatever `Host` says (RFC 9112, 3.2.2).
+            authority = rest.partition(b"/")[0].partition(b"?")[0]
+            self.headers[:] = [each for each in self.headers if each[0] != b"host"] + [(b"host", authority)]
         super().on_headers_complete()
         self._wait_if_its_turn()
 

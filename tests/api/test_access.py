@@ -47,7 +47,18 @@ def test_without_a_token_it_is_asked_by_its_own_names_and_by_addresses(server: S
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:19464", "localhost.evil.example", "127.0.0.1.evil.example", "[::1", "@"],
+    [
+        "evil.example",
+        "evil.example:19464",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "[::1",
+        "@",
+        "[::1].evil.example",
+        "evil.example@localhost",
+        "localhost:80.evil.example",
+        "localhost:80:80",
+    ],
 )
 def test_a_page_whose_name_was_made_to_lead_here_may_do_nothing(serve: Serve, host: str) -> None:
     server = serve()
@@ -94,6 +105,26 @@ def test_other_names_are_allowed_by_a_setting(serve: Serve) -> None:
 
     assert [status(host) for host in ("exporter:19464", "EXPORTER", "ml.monitoring.svc")] == [202] * 3
     assert [status(host) for host in ("exporter.evil.example", "monitoring.svc")] == [403] * 2
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [
+        ("/v1/models", "Host: localhost\r\nHost: localhost", 200),
+        ("/v1/models", "Host: localhost\r\nHost: evil.example", 403),
+        ("/v1/models", "Host: localhost\r\nOrigin: http://localhost\r\nOrigin: http://evil.example", 403),
+        ("/v1/models/http://evil.example/", "Host: localhost", 404),
+        ("http://localhost/v1/models", "Host: evil.example", 200),
+        ("http://evil.example/v1/models", "Host: localhost", 403),
+        ("http://evil.example:80/v1/models", "Host: localhost\r\nOrigin: http://localhost", 403),
+    ],
+)
+def test_every_name_that_a_request_says_counts(
+    server: Server, target: str, headers: str, status: int
+) -> None:
+    with server.connect() as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n".encode())
+        assert connection.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_a_client_that_names_no_host_is_no_browser(server: Server) -> None:
