@@ -30,6 +30,11 @@ class Binned:
     standard: Floats
     present: Bools
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return self.cells.nbytes + self.standard.nbytes + self.present.nbytes
+
     def take(self, rows: Ints) -> Binned:
         """The given rows alone."""
         return Binned(self.cells[:, rows], self.standard[:, rows], self.present[:, rows])

@@ -149,6 +149,11 @@ class Prepared:
         return int(self.source.ends[-1])
 
     @property
+    def placed_bytes(self) -> int:
+        """What its placed rows take in memory until it is committed."""
+        return sum(part.placed.binned.size_bytes for part in self.parts if part.placed is not None)
+
+    @property
     def dropped(self) -> dict[DropReason, int]:
         """Rows that cannot count, by reason."""
         return {reason: int(mask.sum()) for reason, mask in self.lost.items()}

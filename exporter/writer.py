@@ -31,6 +31,7 @@ MAX_GROUP_ROWS = 50_000  # of one commit: beyond, its requests wait longer than 
 # answered together one after the other is read and decoded.
 GATHERING_SECONDS, GATHERING_PART, MAX_GATHERING_SECONDS = 0.01, 0.25, 0.05
 REMEMBERED_COMMITS = 8
+MAX_QUEUED_BYTES = 256 * 2**20  # of placed rows: with 500 columns a hundred times what they are with five
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ log = logging.getLogger(__name__)
 class _Entry:
     request: Request
     future: Future[Answer]
+
+    @property
+    def placed_bytes(self) -> int:
+        return 0 if isinstance(self.request, PreparedLabels) else self.request.placed_bytes
 
 
 class Writer:
@@ -58,7 +63,7 @@ class Writer:
         self._telemetry = telemetry
         self._queue: deque[_Entry | Callable[[], None]] = deque()
         self._wake = threading.Condition()  # guards those around it
-        self._queued_rows = 0
+        self._queued_rows = self._queued_bytes = 0
         self._expected = 1  # so many entries wake the thread
         self._closed = False
         self.full = False  # whether the store has reached its limit, set by who measures it
@@ -87,9 +92,10 @@ class Writer:
         """
         entry = _Entry(request, Future())
         with self._wake:
-            refusal = self._refuse(request)
+            refusal = self._refuse(entry)
             if refusal is None:
                 self._queued_rows += request.rows
+                self._queued_bytes += entry.placed_bytes
                 self._telemetry.queue_rows = self._queued_rows
                 self._queue.append(entry)
                 if len(self._queue) >= self._expected:
@@ -98,13 +104,15 @@ class Writer:
         self._telemetry.count_rows(_kind(request), "rejected", request.rows)
         raise refusal
 
-    def _refuse(self, request: Request) -> RequestError | None:
+    def _refuse(self, entry: _Entry) -> RequestError | None:
         if self._closed:
             return UnavailableError("the service is stopping", retry_after_seconds=5)
         if self.full:
             return UnavailableError("the store has reached its limit", retry_after_seconds=60)
         # A batch that is larger than the queue is taken by an empty one.
-        if self._queued_rows and self._queued_rows + request.rows > self._settings.max_queue_rows:
+        too_many = self._queued_rows + entry.request.rows > self._settings.max_queue_rows
+        too_large = self._queued_bytes + entry.placed_bytes > MAX_QUEUED_BYTES
+        if self._queued_rows and (too_many or too_large):
             return OverloadedError(f"{self._queued_rows} rows are waiting", retry_after_seconds=1)
         return None
 
@@ -154,6 +162,7 @@ class Writer:
             took_seconds = time.monotonic() - started
             with self._wake:
                 self._queued_rows -= sum(entry.request.rows for entry in group)
+                self._queued_bytes -= sum(entry.placed_bytes for entry in group)
                 self._telemetry.queue_rows = self._queued_rows
             del first, group
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter import writer
 from exporter.committer import PredictionAnswer
 from exporter.errors import MalformedError, OverloadedError, StoreError, UnavailableError
 from exporter.fleet import Status
@@ -282,6 +283,18 @@ def test_a_full_queue_refuses_and_counts(start: Start) -> None:
         "a batch that is larger than the queue, when it is empty"
     )
     assert rig.sample("mlflow_exporter_queue_rows") == 0
+
+
+def test_rows_that_wait_are_bounded_in_bytes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MAX_QUEUED_BYTES", 1000)
+    rig = start()
+    for _ in range(2):
+        with rig.held():
+            wide = rig.submit(make_document(make_rows(30, prefix="r")))  # larger than the bound, and alone
+            with pytest.raises(OverloadedError, match="30 rows are waiting"):
+                rig.submit(make_document(make_rows(1, prefix="more")))
+        answer = wide.result(TIMEOUT_SECONDS)
+        assert answer.accepted + answer.duplicates == 30
 
 
 def test_a_store_at_its_limit_refuses_until_something_was_forgotten(start: Start) -> None:
