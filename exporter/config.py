@@ -206,41 +206,50 @@ def _check(settings: Settings) -> None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             lowest = "above 0" if item.name in _POSITIVE else "0 or more"
             if not math.isfinite(value) or value < 0 or (item.name in _POSITIVE and value == 0):
-                raise ConfigError(f"{item.name} is {value}, it must be {lowest}")
+                raise ConfigError(f"{PREFIX}{item.name.upper()} is {value}, it must be {lowest}")
     if settings.port > 65535:
-        raise ConfigError(f"port is {settings.port}, the highest is 65535")
+        raise ConfigError(f"EXPORTER_PORT is {settings.port}, the highest is 65535")
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
-        raise ConfigError(f"log_level is {settings.log_level!r}, it must be debug, info, warning or error")
+        raise ConfigError(
+            f"EXPORTER_LOG_LEVEL is {settings.log_level!r}, it must be debug, info, warning or error"
+        )
     _check_windows(settings)
     for name in settings.allowed_hosts:
         if not re.fullmatch(r"[^\s:/@]+", name):
-            raise ConfigError(f"allowed_hosts: {name!r} is no name of a host; leave out scheme and port")
+            raise ConfigError(
+                f"EXPORTER_ALLOWED_HOSTS: {name!r} is no name of a host; leave out scheme and port"
+            )
     if settings.grafana_url and not re.match(r"https?://[^/]", settings.grafana_url):
-        raise ConfigError(f"grafana_url is {settings.grafana_url!r}, it must begin with http:// or https://")
+        raise ConfigError(
+            f"EXPORTER_GRAFANA_URL is {settings.grafana_url!r}, it must begin with http:// or https://"
+        )
     if settings.api_token_file:
         try:
             token = Path(settings.api_token_file).read_text("utf-8").strip()
         except OSError as error:
             raise ConfigError(
-                f"api_token_file {settings.api_token_file} cannot be read: {error.strerror}"
+                f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} cannot be read: {error.strerror}"
             ) from None
         except ValueError:
-            raise ConfigError(f"api_token_file {settings.api_token_file} is no text") from None
+            raise ConfigError(f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} is no text") from None
         if not token:  # would let everybody in
-            raise ConfigError(f"api_token_file {settings.api_token_file} is empty")
+            raise ConfigError(f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} is empty")
 
 
 def _check_windows(settings: Settings) -> None:
     lengths = {window.seconds for window in settings.windows}
     if not 1 <= len(settings.windows) <= MAX_WINDOWS:
-        raise ConfigError(f"windows are {len(settings.windows)}, they must be 1 to {MAX_WINDOWS}")
+        raise ConfigError(f"EXPORTER_WINDOWS are {len(settings.windows)}, they must be 1 to {MAX_WINDOWS}")
     if len(lengths) < len(settings.windows):
-        raise ConfigError("windows: two of them have the same length")
+        raise ConfigError("EXPORTER_WINDOWS: two of them have the same length")
     for window in settings.windows:
         if window.seconds < settings.block_seconds:
             raise ConfigError(
-                f"windows: {window.name} is less than block_seconds, which is {settings.block_seconds}"
+                f"EXPORTER_WINDOWS: {window.name} is less than EXPORTER_BLOCK_SECONDS, "
+                f"{settings.block_seconds} s"
             )
         if 2 * window.seconds > settings.retention_seconds:
             days = settings.retention_seconds / 86400
-            raise ConfigError(f"windows: {window.name} is more than half of the {days:g} days that are kept")
+            raise ConfigError(
+                f"EXPORTER_WINDOWS: {window.name} is more than half of the {days:g} days that are kept"
+            )

@@ -73,7 +73,11 @@ class Connection:
 
         self.uri = tracking_uri or get_tracking_uri()
         self.shown_uri = redact(self.uri)
-        check_mlflow("MLFLOW_TRACKING_URI", self.uri)
+        check_mlflow(
+            "MLFLOW_TRACKING_URI",
+            self.uri,
+            is_set=bool(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")),
+        )
         self.is_server = is_server(self.uri)
         registry_uri = registry_uri or (get_registry_uri() if "MLFLOW_REGISTRY_URI" in os.environ else None)
         if registry_uri is not None:
@@ -252,7 +256,9 @@ class Connection:
     def _translate(self, error: BaseException) -> RegistryError:
         where = f"MLflow at {self.shown_uri}"
         chain = _chain(error)
-        text = first_line(error).rpartition("Response body: ")[2]  # the server's own words where it has some
+        # What another server answers MLflow's client quotes, and its first line alone has no second quote.
+        _, foreign, text = first_line(error).rpartition("Response body: ")
+        text = text.strip("'") if foreign else text
         status = _http_status(chain)
         if "Invalid Host header" in str(error):
             return RegistryAuthError(
@@ -262,6 +268,11 @@ class Connection:
             return RegistryAuthError(
                 f"{where} refuses us (HTTP {status}): {text}; check MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and what this user may read"
+            )
+        if status == 404 and foreign:
+            return MissingError(
+                f"{self.shown_uri} does not answer as MLflow does (HTTP 404: {text}); "
+                "check host, port and path"
             )
         if status == 404:
             return MissingError(f"{where} has no such thing: {text}")

@@ -60,13 +60,19 @@ class Database:
             usable = False
         if not usable:
             raise ConfigError(
-                "store is no URI such as sqlite:///exporter.db or postgresql://user:password@host/name (in a "
-                "password @ is written %40)"
+                "EXPORTER_STORE is no URI such as sqlite:///exporter.db or "
+                "postgresql://user:password@host/name (in a password @ is written %40)"
             )
         shown = redact(url.render_as_string())
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if not self.is_sqlite and url.get_backend_name() != "postgresql":
             raise ConfigError(f"store {shown}: taken are sqlite and postgresql")
+        if self.is_sqlite and url.host:
+            raise ConfigError(
+                f"store {shown}: {url.host} is in the place of a host; a file has three slashes before its "
+                "name, and four where its path is absolute: sqlite:///exporter.db, "
+                "sqlite:////var/lib/exporter.db"
+            )
         if self.is_sqlite and url.database in (None, "", ":memory:"):
             raise ConfigError(f"store {shown}: a store in memory would lose what was acknowledged")
         if url.drivername == "postgresql":

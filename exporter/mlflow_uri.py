@@ -35,12 +35,13 @@ def split_uri(uri: str) -> SplitResult:
     return parts
 
 
-def check_mlflow(variable: str, uri: str) -> None:
+def check_mlflow(variable: str, uri: str, *, is_set: bool = True) -> None:
     """Refuse a URI at which there can be no MLflow that this installation is able to read.
 
     Args:
         variable: which says the URI, for people.
         uri: as MLflow's client takes it.
+        is_set: whether the variable says it; else it is MLflow's default.
 
     Raises:
         ConfigError: it is no URL, there is no such file, or the package for it is not installed.
@@ -66,15 +67,14 @@ def check_mlflow(variable: str, uri: str) -> None:
     else:
         raise ConfigError(f"{wanted}; MLflow's client takes it as {shown}")
     if not found:
-        raise ConfigError(
-            f"{wanted}, or a database or folder of MLflow's; MLflow's client takes it as {shown}, and there "
-            "is none"
-        )
+        here = f"it is {shown}" if is_set else f"it is not set, and MLflow's default is {shown}"
+        lacking = "is not a database or folder of MLflow's" if path.exists() else "does not exist"
+        raise ConfigError(f"{wanted}, or a database or folder of MLflow's; {here}, but {path} {lacking}")
     try:
         version("mlflow")
     except PackageNotFoundError:
         raise ConfigError(
-            f"{variable} is {shown}, which is no server; only MLflow's whole package reads it: "
+            f"{variable} is {shown}, which is not a server; reading it takes the full mlflow package: "
             f"pip install mlflow=={version('mlflow-skinny')}"
         ) from None
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # it would rather not be written to, nor is it

@@ -79,4 +79,7 @@ def _post(request: urllib.request.Request) -> dict[str, Any]:
             detail = error.reason
         raise RefusedError(f"the exporter refused ({error.code}): {detail}") from None
     except OSError as error:
-        raise RefusedError(f"{request.host}: {getattr(error, 'reason', error)}") from None
+        reason = getattr(error, "reason", error)
+        raise RefusedError(
+            f"the exporter at {request.host} cannot be reached: {getattr(reason, 'strerror', None) or reason}"
+        ) from None

@@ -89,7 +89,7 @@ def test_a_switch_is_on(text: str) -> None:
         ("EXPORTER_WINDOWS", "0h", "is not a duration"),
         ("EXPORTER_WINDOWS", "60m,1h", "the same length"),
         ("EXPORTER_WINDOWS", "1h,2h,3h,4h,5h,6h", "1 to 5"),
-        ("EXPORTER_WINDOWS", "299s", "less than block_seconds, which is 300"),
+        ("EXPORTER_WINDOWS", "299s", "less than EXPORTER_BLOCK_SECONDS, 300 s"),
         ("EXPORTER_WINDOWS", "23d", "more than half of the 45 days"),
         (
             "EXPORTER_API_TOKEN_FILE",
@@ -97,7 +97,7 @@ def test_a_switch_is_on(text: str) -> None:
             "/file cannot be read: No such file or directory$",
         ),
         ("EXPORTER_API_TOKEN_FILE", "/", "/ cannot be read: Is a directory$"),
-        ("EXPORTER_API_TOKEN_FILE", sys.executable, f"api_token_file {sys.executable} is no text$"),
+        ("EXPORTER_API_TOKEN_FILE", sys.executable, f"^EXPORTER_API_TOKEN_FILE {sys.executable} is no text$"),
         ("EXPORTER_ALLOWED_HOSTS", "exporter,http://ml01", "'http://ml01' is no name of a host"),
         ("EXPORTER_ALLOWED_HOSTS", "ml01:19464", "leave out scheme and port"),
     ],
@@ -108,7 +108,7 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(
     with pytest.raises(ConfigError, match=reason) as error:
         load_settings({variable: text})
 
-    assert variable.removeprefix("EXPORTER_").lower() in str(error.value).lower()
+    assert str(error.value).startswith(variable)
 
 
 def test_an_unknown_variable_is_an_error_that_names_it_and_the_known_ones() -> None:
@@ -130,7 +130,7 @@ def test_an_unknown_flag_is_an_error_that_names_it() -> None:
 
 
 def test_a_flag_is_checked_like_a_variable() -> None:
-    with pytest.raises(ConfigError, match="port"):
+    with pytest.raises(ConfigError, match=r"^EXPORTER_PORT is 70000"):
         load_settings({}, {"port": 70000})
 
 

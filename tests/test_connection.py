@@ -85,8 +85,10 @@ def test_a_host_name_that_the_server_does_not_allow(web_server: Callable[[Answer
 
 
 def test_an_address_that_is_not_mlflows(web_server: Callable[[Answer], WebServer]) -> None:
-    with pytest.raises(RegistryError, match="has no such thing: '<html>Not here</html>'"):
-        poll(web_server(Answer(404, b"<html>Not here</html>")).uri)
+    with pytest.raises(
+        RegistryError, match=r"does not answer as MLflow does \(HTTP 404: <html>\); check host"
+    ):
+        poll(web_server(Answer(404, b"<html>\n<p>Not here</p>\n</html>")).uri)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +130,12 @@ def test_the_registry_may_be_another_server(
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("sqlite:///mlflow.db", "takes it as sqlite:///mlflow.db, and there is none"),
-        ("sqlite:///exporter.db", "takes it as sqlite:///exporter.db, and there is none"),
-        ("sqlite://", "takes it as sqlite://, and there is none"),
-        ("./mlruns", "takes it as ./mlruns, and there is none"),
-        ("file:///no/mlruns", "takes it as file:///no/mlruns, and there is none"),
-        ("databricks", "takes it as databricks, and there is none"),
+        ("sqlite:///mlflow.db", "it is sqlite:///mlflow.db, but mlflow.db does not exist$"),
+        ("sqlite:///exporter.db", "but exporter.db is not a database or folder of MLflow's$"),
+        ("sqlite://", "it is sqlite://, but "),
+        ("./mlruns", "it is ./mlruns, but mlruns does not exist$"),
+        ("file:///no/mlruns", "but /no/mlruns does not exist$"),
+        ("databricks", "it is databricks, but databricks does not exist$"),
         ("postgresql://ada:secret@db/mlflow", r"takes it as postgresql://\*\*\*@db/mlflow$"),
         ("http://", "takes it as http://$"),
         ("http://[::1", "the host or the port of http://.::1 cannot be read"),
@@ -161,6 +163,19 @@ def test_where_there_can_be_no_mlflow_the_variable_is_named(
         Registry(None, None, 2)
     assert "secr" not in str(e.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["exporter.db"]
+
+
+def test_where_nothing_says_which_mlflow_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    default = f"{tmp_path}/mlflow.db"
+    with pytest.raises(
+        ConfigError,
+        match=f"it is not set, and MLflow's default is sqlite:///{default}, but {default} does not exist$",
+    ):
+        Registry(None, None, 2)
 
 
 def test_an_attempt_gets_the_time_that_the_setting_says(

@@ -69,7 +69,9 @@ def day_tables(store: Store) -> list[str]:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("exporter.db", "no URI"),
+        ("exporter.db", "^EXPORTER_STORE is no URI"),
+        ("sqlite://exporter.db", "exporter.db is in the place of a host; a file has three slashes"),
+        ("sqlite://user:secret@var/lib/exporter.db", "var is in the place of a host"),
         ("mysql://user:secret@host/db", "taken are sqlite and postgresql"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),

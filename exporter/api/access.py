@@ -42,12 +42,14 @@ def authorizer(service: Service) -> Any:
         for host in filter(None, hosts):
             if not leads_here(host, names):
                 raise ForbiddenError(
-                    f"without a token not by the name {host[:_SHOWN_CHARACTERS]!r}: "
-                    "set EXPORTER_ALLOWED_HOSTS or EXPORTER_API_TOKEN_FILE"
+                    f"the host name {_without_port(host)[:_SHOWN_CHARACTERS]!r} is not allowed without a "
+                    "token: add it to EXPORTER_ALLOWED_HOSTS, or set EXPORTER_API_TOKEN_FILE"
                 )
         origins = {each.partition("://")[2].lower() for each in request.headers.getlist("origin")}
         if origins and (not any(hosts) or origins != {host.lower() for host in hosts}):
-            raise ForbiddenError("without a token not from other sites' pages: set EXPORTER_API_TOKEN_FILE")
+            raise ForbiddenError(
+                "pages of other sites are not allowed without a token: set EXPORTER_API_TOKEN_FILE"
+            )
 
     return authorize
 
@@ -80,6 +82,12 @@ def leads_here(host: str, names: Sequence[str]) -> bool:
     return _is_address(name) or any(fnmatchcase(name, pattern) for pattern in names)
 
 
+def _without_port(host: str) -> str:
+    """A `Host` header as `EXPORTER_ALLOWED_HOSTS` takes it; as it is where it is malformed."""
+    parts = _HOST.fullmatch(host)
+    return parts["name"].lower().removesuffix(".") if parts and parts["name"] else host
+
+
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)
@@ -95,7 +103,10 @@ def local_without_token(service: Service) -> Any:
     async def check(request: Request) -> None:
         local = request.client is not None and _is_loopback(request.client.host)
         if not token_set and not local:
-            raise ForbiddenError("without a token only from loopback: set EXPORTER_API_TOKEN_FILE")
+            raise ForbiddenError(
+                "without a token this is allowed from the exporter's own machine only: "
+                "set EXPORTER_API_TOKEN_FILE"
+            )
 
     return check
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from exporter.api import access
+from exporter.config import load_settings
 from exporter.samples import ARROW_TYPE, JSON_TYPE
 from tests.api.server import Server
 from tests.api.test_predictions import answers, assert_problem, post
@@ -66,7 +67,10 @@ def test_a_page_whose_name_was_made_to_lead_here_may_do_nothing(serve: Serve, ho
     before = server.client.get("/v1/models/fraud/versions/1").json()["reference"]["digest"]
 
     assert_problem(
-        post(server, make_document(make_rows(1)), headers=page), 403, "Forbidden", "EXPORTER_ALLOWED_HOSTS"
+        post(server, make_document(make_rows(1)), headers=page),
+        403,
+        "Forbidden",
+        "add it to EXPORTER_ALLOWED_HOSTS",
     )
     refused = [
         server.client.post("/v1/labels", json={"model": "fraud", "labels": []}, headers=page),
@@ -127,6 +131,14 @@ def test_every_name_that_a_request_says_counts(
         assert connection.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
 
 
+def test_a_refused_name_is_told_as_it_is_to_be_written_in_the_setting(serve: Serve) -> None:
+    refused = post(serve(), make_document(make_rows(1)), headers={"host": "Exporter.monitoring.svc:19464"})
+    assert_problem(
+        refused, 403, "Forbidden", "'exporter.monitoring.svc' is not allowed without a token: add it"
+    )
+    assert load_settings({"EXPORTER_ALLOWED_HOSTS": "exporter.monitoring.svc"}).allowed_hosts
+
+
 def test_a_client_that_names_no_host_is_no_browser(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(b"GET /v1/models HTTP/1.0\r\n\r\n")
@@ -140,7 +152,7 @@ def test_a_client_that_names_no_host_is_no_browser(server: Server) -> None:
 def test_pages_of_other_sites_are_refused(server: Server, origin: str) -> None:
     headers = {"host": "localhost:19464", "origin": origin}
     refused = post(server, make_document(make_rows(1)), headers=headers)
-    assert_problem(refused, 403, "Forbidden", "other sites' pages")
+    assert_problem(refused, 403, "Forbidden", "pages of other sites")
 
 
 def test_its_own_pages_are_not(server: Server) -> None:

@@ -23,7 +23,7 @@ from tests.rig import make_document, make_rows, make_table
 Serve = Callable[..., Server]
 PATH = "/v1/models/fraud/versions/1/rebaseline"
 WHO = {"by": "ada", "reason": "new prices"}
-HINT = "without a token only from loopback: set EXPORTER_API_TOKEN_FILE"
+HINT = "from the exporter's own machine only: set EXPORTER_API_TOKEN_FILE"
 
 
 def parquet(rows: int = 1500) -> bytes:
@@ -119,7 +119,7 @@ def test_without_a_token_other_machines_are_refused(serve: Serve) -> None:
 
 def test_without_a_token_web_pages_are_refused(serve: Serve) -> None:
     answer = serve().client.post(PATH, params={**WHO, "live": "1h"}, headers={"Origin": "http://evil.test"})
-    assert_problem(answer, 403, "Forbidden", "other sites' pages")
+    assert_problem(answer, 403, "Forbidden", "pages of other sites")
 
 
 # -- the command --------------------------------------------------------------------------------------------
@@ -160,7 +160,11 @@ def test_the_command_says_why_it_was_refused(serve: Serve, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("--exporter", "http://127.0.0.1:9", "--live", "24h"), 1, "127.0.0.1:9: "),
+        (
+            ("--exporter", "http://127.0.0.1:9", "--live", "24h"),
+            1,
+            "the exporter at 127.0.0.1:9 cannot be reached: Connection refused\n",
+        ),
         (("--exporter", "exporter", "--live", "24h"), 2, "'exporter' is no address"),
         (("--file", "/nowhere.parquet"), 2, "/nowhere.parquet cannot be read"),
     ],
