@@ -204,6 +204,14 @@ def test_it_is_asked_by_names_of_yours_as_well(resolve: Resolve) -> None:
     assert load_settings(environment).allowed_hosts == ("exporter", "ml01", "*.example.org")
 
 
+def test_readme_names_every_setting_that_is_passed_on() -> None:
+    start = (
+        (ROOT / "README.md").read_text().partition("These [settings](#settings) are")[2].partition("\n\n")[0]
+    )
+    passed = {name for name in SERVICES["exporter"]["environment"] if name.startswith("EXPORTER_")}
+    assert set(re.findall(r"`(EXPORTER_\w+)`", start)) == passed - {"EXPORTER_CONFIG"}
+
+
 def test_settings_of_runs_and_ids_are_passed_on(resolve: Resolve) -> None:
     yours = {
         "EXPORTER_RUNS": "false",
