@@ -1,6 +1,8 @@
-"""Parameters of the query: none that nothing reads, and none twice of which one is read."""
+"""Checks of the query: unknown parameters, and repeated ones that have one value, are refused."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -10,27 +12,25 @@ from exporter.limits import check_keys
 
 
 def single_parameters(request: Request) -> dict[str, str]:
-    """The parameters by name.
+    """Parameters by name; of one with `[]` in its name, which may be repeated, the last value.
 
     Raises:
-        MalformedError: one comes twice.
+        MalformedError: another one is repeated.
     """
-    pairs = request.query_params.multi_items()
-    parameters = dict(pairs)
-    if len(parameters) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise MalformedError("more than one value", f"query.{repeated}")
-    return parameters
+    times = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in times.items():
+        if count > 1 and not name.endswith("[]"):
+            raise MalformedError("more than one value", f"query.{name}")
+    return dict(request.query_params)
 
 
 async def known_parameters(request: Request) -> None:
-    """A dependency: no parameter that the route does not declare.
+    """Check, as a dependency, that the route declares all parameters.
 
     Raises:
-        MalformedError: names the parameter, and the nearest one.
+        MalformedError: it does not, and the message names the nearest one; or one is repeated.
     """
     route = request.scope["route"]
     assert isinstance(route, APIRoute)
     known = [field.alias for field in route.dependant.query_params]
-    check_keys([request.query_params], known, "query.{name}")
+    check_keys([single_parameters(request)], known, "query.{name}")

@@ -265,6 +265,7 @@ def test_a_column_that_nothing_reads_is_refused_in_labels(server: Server, conten
         ("GET", "/v1/models?model=fraud", "query.model"),
         ("GET", "/v1/models/fraud/versions/1?window=24h", "query.window"),
         ("GET", "/v1/audit?limt=7", "query.limt"),
+        ("GET", "/v1/audit?limit=7&limit=8", "query.limit"),
         ("GET", "/metrics?collect=core", "query.collect"),
     ],
 )
