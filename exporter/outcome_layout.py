@@ -84,7 +84,7 @@ class OutcomeLayout:
 
     @property
     def squares(self) -> list[int]:
-        """Places among the terms of those that are summed in two parts."""
+        """Places of the terms that are summed in two parts."""
         return [self.terms.index(term) for term in (LOSS_SQUARES if self.classifies else SQUARES)]
 
     @property
@@ -141,10 +141,10 @@ class OutcomeLayout:
 
 
 def outcome_layout(reference: Reference) -> OutcomeLayout | None:
-    """The layout that a reference decides; None where it does not say what is predicted: `why_no_layout`."""
-    prediction = next((c for c in reference.columns if c.role == "prediction"), None)
-    if prediction is None or why_no_layout(reference):
+    """The layout that a reference decides; None where it has none: `why_no_layout`."""
+    if why_no_layout(reference):
         return None
+    prediction = next(c for c in reference.columns if c.role == "prediction")
     score = next((c for c in reference.columns if c.role == "score" and c.kind == "number"), None)
     target = reference.labels.columns[0] if reference.labels is not None else None
     probabilities = score is None or _within_unit(score)
@@ -168,29 +168,16 @@ def outcome_layout(reference: Reference) -> OutcomeLayout | None:
     )
 
 
-def why_no_quality(reference: Reference) -> str:
-    """Why a reference with labels, or with predictions, has no layout; empty where it has one.
-
-    Without both there is nothing to say: nobody expects quality of features.
-    """
-    prediction = next((c for c in reference.columns if c.role == "prediction"), None)
-    if prediction is None:
-        return "no quality: the reference has labels, but no predictions" if reference.labels else ""
-    if reference.task == "binary" and len(reference.classes) < 2:
-        known = ", ".join(reference.classes) or "none"
-        return (
-            f"no quality: of the two classes the reference knows one ({known}); rows of both, or "
-            "monitoring.positive_class, would tell the other"
-        )
-    return ""
-
-
 def why_no_layout(reference: Reference) -> str:
     """Why a reference does not say what is predicted; empty where it does."""
     if not reference.task or not any(column.role == "prediction" for column in reference.columns):
         return "the reference has no usable predictions"
     if reference.task == "binary" and len(reference.classes) < 2:
-        return "the reference names one class only, and not the other"
+        known = ", ".join(reference.classes) or "none"
+        return (
+            f"of the two classes the reference knows one ({known}); rows of both, or "
+            "monitoring.positive_class, would tell the other"
+        )
     return ""
 
 
@@ -219,7 +206,7 @@ def _logit_edges() -> Floats:
 def name_classes(
     label: Column | None, prediction: Column, order: ClassOrder, further: str = ""
 ) -> tuple[str, ...]:
-    """The classes that a reference knows, sorted as `numpy.unique` sorts their type; at most 30.
+    """Classes of a reference, sorted as `numpy.unique` sorts their type; at most 30.
 
     scikit-learn sorts its `classes_` like this, and scores come in their order. The `further` one comes first
     where there are more, then labels, then predictions, the frequent ones first. Of 0 and 1, one is enough to

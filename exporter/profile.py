@@ -31,7 +31,7 @@ from exporter.labelled_rows import class_scores, mean_ranks
 from exporter.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.model_config import Columns
-from exporter.outcome_layout import choose_classes, outcome_layout, why_no_quality, with_classes
+from exporter.outcome_layout import choose_classes, outcome_layout, why_no_layout, with_classes
 from exporter.outcomes import fold_outcomes
 from exporter.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
 from exporter.quality_variation import estimate_variation, quality_variation
@@ -50,7 +50,7 @@ MAX_SEGMENTS_PER_VERSION = 30
 TASKS = ("binary", "multiclass", "regression")
 SCORE_QUANTILES = 64  # with fewer, the area under the curve of scores that lie close together is .001 off
 MAX_LISTED = 300  # names in a note
-MIN_SECONDS = 1e8  # 1973: who writes less counts from something else than the epoch
+MIN_SECONDS = 1e8  # 1973: smaller numbers count from something else than the epoch
 MAX_SECONDS = 1e11  # the year 5138; what is beyond is in milliseconds or finer
 SLICE_VALUES = 2_000_000  # binned at once: a large reference would take several times its size otherwise
 MAX_CHUNK_CELLS = 4_000_000
@@ -130,7 +130,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     values: dict[tuple[str, str], Values] = {}
     features = 0
     left_out, beyond, unnameable = [], [], []
-    for name in table.column_names:  # one after the other, and what is not monitored is let go
+    for name in table.column_names:  # one by one, so that columns that are not monitored are freed
         role = roles.role_of(name)
         if role is None:
             continue
@@ -190,8 +190,9 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     with_profile = counted if labels is None else _with_labels(counted, labels, timestamps, windows)
     outputs = Outputs(raw.get("prediction"), scores, labels)
     whole = _with_classes(with_profile, outputs, data.positive_class)
-    if missing := why_no_quality(whole):
-        whole = replace(whole, notes=(*whole.notes, missing))
+    reason = why_no_layout(whole)
+    if reason and ("prediction" in raw or labels is not None):  # otherwise only features are to be monitored
+        whole = replace(whole, notes=(*whole.notes, f"no quality: {reason}"))
     chosen, more = _choose_segments(whole, data.segments)
     found = []
     for segment in chosen:
@@ -284,7 +285,7 @@ def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | Non
 
 
 def _infer_task(prediction: Values | None, scores: Values | None) -> str:
-    """One of `TASKS` from the predictions and what is said of classes; empty where nothing is predicted."""
+    """One of `TASKS`, from predictions and class scores; empty where there are no usable predictions."""
     if prediction is None or isinstance(prediction, Times):
         return ""
     if isinstance(prediction, np.ndarray):
@@ -316,7 +317,7 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kin
 
 
 def _class_order(table: pa.Table, roles: Roles) -> ClassOrder:
-    """How the classes are sorted: by the type of what is predicted, or of the labels without that."""
+    """Order of the classes: by the type of the predictions, or without them of the labels."""
     for name in (roles.prediction, roles.target):
         kind = table.schema.field(name).type if name else pa.null()
         if not pa.types.is_null(kind):
@@ -326,7 +327,7 @@ def _class_order(table: pa.Table, roles: Roles) -> ClassOrder:
 
 
 def _score_quantiles(scores: Values | None) -> Floats:
-    """Edges of the bins in which scores lie evenly."""
+    """Edges of bins with about the same number of scores each."""
     return quantile_edges(scores, SCORE_QUANTILES) if isinstance(scores, np.ndarray) else np.empty(0)
 
 

@@ -252,6 +252,8 @@ def test_a_model_of_several_outputs_is_not_called_binary() -> None:
 def test_why_there_is_no_quality_is_said() -> None:
     one = build({"age": AGES, "prediction": ["ham"] * ROWS, "label": ["ham"] * ROWS})
     assert any(note.startswith("no quality: of the two classes") and "(ham)" in note for note in one.notes)
+    lists = build({"age": AGES, "prediction": [[0.1, 0.9]] * ROWS, "label": ["ham"] * ROWS})
+    assert "no quality: the reference has no usable predictions" in lists.notes
     told = build({"age": AGES, "prediction": ["ham"] * ROWS, "label": ["ham"] * ROWS}, positive_class="spam")
     assert told.classes == ("ham", "spam")
     assert told.notes == ()
