@@ -1,4 +1,4 @@
-"""What the rows of a batch add to the blocks of their version: (binning, batch) -> Placed -> Counts. Pure."""
+"""Counts of a batch's rows by block of their version: (binning, batch) -> Placed -> Counts. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.columns import read_numbers, take_rows
 from exporter.config import Settings
 from exporter.fleet import Binning
 from exporter.labelled_rows import place_scores
-from exporter.outcomes import Outcomes, fold_traffic
+from exporter.outcomes import Outcomes, fold_predictions
 from exporter.samples import Batch
 from exporter.segments import coarse_starts, fold_segments
 
@@ -33,7 +33,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Placed:
-    """Rows of a batch in the bins of one reference, of which all or some can be counted.
+    """Rows of a batch in the bins of one reference; all or some of them can be counted.
 
     `latency` (rows,) seconds, NaN where there is none; None where no row has one. `scores` (rows,) are places
     in the traffic of the outcomes' layout, -1 where there is none; None where scores are not counted. With
@@ -46,7 +46,7 @@ class Placed:
     scores: Ints | None
 
     def take(self, rows: Ints) -> Placed:
-        """The given rows alone."""
+        """The given rows only."""
         return replace(
             self,
             binned=self.binned.take(rows),
@@ -91,7 +91,7 @@ def count_rows(binning: Binning, placed: Placed, times: Floats, now: float, sett
     hours = coarse_starts(times, settings.coarse_seconds)
     scores = {}
     if binning.layout is not None and placed.scores is not None:
-        scores = fold_traffic(binning.layout, placed.scores, hours)
+        scores = fold_predictions(binning.layout, placed.scores, hours)
     return Counts(
         reference_id=binning.reference_id,
         blocks=fold(reference, binned, binning.timeline.block_starts(times, now), placed.latency),

@@ -21,7 +21,7 @@ from exporter.arrays import Floats, Ints
 from exporter.columns import Values, take_rows
 from exporter.decoding import decoding
 from exporter.errors import StoreError
-from exporter.labelled_rows import place_scores, read_rows
+from exporter.labelled_rows import read_rows
 from exporter.measures.exact import LIMBS, split, total
 from exporter.outcome_layout import FACTS, OutcomeLayout
 from exporter.sparse import Sparse, encode_each, pack
@@ -208,19 +208,14 @@ def fold_outcomes(
     return folded
 
 
-def fold_predictions(
-    layout: OutcomeLayout, predictions: Values, scores: Floats | None, hours: Ints, sign: int = 1
-) -> dict[int, Outcomes]:
-    """The scores of predictions by hour, before anything is known of their labels.
+def fold_predictions(layout: OutcomeLayout, places: Ints, hours: Ints) -> dict[int, Outcomes]:
+    """Scores of predictions by hour, from which their quality is estimated until labels come.
 
-    What has not come true yet is estimated from them. The arguments are those of `fold_outcomes`; nothing is
-    counted of rows without a score.
+    Args:
+        layout: what is counted.
+        places: (rows,) as `place_scores` gives them; -1 for rows without a score, which are not counted.
+        hours: (rows,) start of the hour of each, in seconds since the epoch.
     """
-    return fold_traffic(layout, place_scores(layout, predictions, scores), hours, sign)
-
-
-def fold_traffic(layout: OutcomeLayout, places: Ints, hours: Ints, sign: int = 1) -> dict[int, Outcomes]:
-    """As `fold_predictions`, from (rows,) places of scores in the traffic, -1 for rows without one."""
     known = places >= 0
     places, hours = places[known], hours[known]
     if not len(hours):
@@ -233,7 +228,7 @@ def fold_traffic(layout: OutcomeLayout, places: Ints, hours: Ints, sign: int = 1
     folded = {}
     for place, hour in enumerate(unique.tolist()):
         folded[hour] = Outcomes.empty(layout)
-        folded[hour].counts[layout.traffic_start : layout.past_start] = sign * traffic[place]
+        folded[hour].counts[layout.traffic_start : layout.past_start] = traffic[place]
     return folded
 
 

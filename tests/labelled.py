@@ -13,6 +13,7 @@ from exporter.arrays import Floats, Ints
 from exporter.binning import bin_columns
 from exporter.columns import from_arrow
 from exporter.config import Window
+from exporter.labelled_rows import place_scores
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import Outcomes, Tally, fold_outcomes, fold_predictions, tally
 from exporter.profile import ReferenceData, build_reference
@@ -87,7 +88,9 @@ def fold_table(
 
 
 def fold_traffic(layout: OutcomeLayout, table: pa.Table, hours: Ints) -> dict[int, Outcomes]:
-    return fold_predictions(layout, from_arrow(table["prediction"]), scores_of(table), hours)
+    return fold_predictions(
+        layout, place_scores(layout, from_arrow(table["prediction"]), scores_of(table)), hours
+    )
 
 
 def tally_table(layout: OutcomeLayout, table: pa.Table) -> Tally:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.columns import Values, encode_texts, from_python
 from exporter.errors import StoreError
-from exporter.labelled_rows import class_scores
+from exporter.labelled_rows import class_scores, place_scores
 from exporter.measures.regression import TERMS
 from exporter.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.outcomes import (
@@ -279,12 +279,13 @@ def test_the_traffic_of_labelled_rows_is_their_histogram() -> None:
 def test_numbers_have_no_traffic() -> None:
     layout = LAYOUTS["regression"]
 
-    assert fold_predictions(layout, np.ones(3), None, np.zeros(3, np.int64)) == {}
+    assert fold_predictions(layout, place_scores(layout, np.ones(3), None), np.zeros(3, np.int64)) == {}
 
 
 def test_predictions_without_a_score_are_no_traffic() -> None:
     layout = LAYOUTS["binary"]
-    folded = fold_predictions(layout, np.ones(3), np.array([0.2, np.nan, 0.3]), np.array([0, 0, 3600]))
+    places = place_scores(layout, np.ones(3), np.array([0.2, np.nan, 0.3]))
+    folded = fold_predictions(layout, places, np.array([0, 0, 3600]))
 
     assert {hour: part.counts.sum() for hour, part in folded.items()} == {0: 1, 3600: 1}
 

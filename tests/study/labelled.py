@@ -17,6 +17,7 @@ from exporter.columns import Values, from_arrow, take_rows
 from exporter.config import Settings
 from exporter.evaluation import Evaluation, Thresholds, evaluate
 from exporter.exposition import Format, render
+from exporter.labelled_rows import place_scores
 from exporter.outcomes import Outcomes, fold_outcomes, fold_predictions
 from exporter.profile import ReferenceData, build_reference
 from exporter.quality import evaluate_quality, prediction_effects
@@ -199,7 +200,12 @@ def watch(
         labels, last = labels + len(known), now
         if len(came) and scores is not None:
             predicted = take_rows(columns["prediction"], came)
-            _add(outcomes, fold_predictions(against.layout, predicted, scores[came], hours[came]))
+            _add(
+                outcomes,
+                fold_predictions(
+                    against.layout, place_scores(against.layout, predicted, scores[came]), hours[came]
+                ),
+            )
         if len(known):
             _add(outcomes, label(known))
             for name, inside in members.items():
