@@ -27,7 +27,7 @@ from exporter.errors import (
     RegistryUnreachableError,
 )
 from exporter.mlflow_uri import HTTP_SCHEMES, check_mlflow, is_server, split_uri
-from exporter.texts import redact
+from exporter.texts import first_line, redact
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -313,9 +313,3 @@ def _http_status(chain: list[BaseException]) -> int | None:
         if code is not None and code() != UNCLASSIFIED:
             return int(code())
     return None
-
-
-def first_line(error: BaseException) -> str:
-    text = redact(str(error)).strip() or type(error).__name__
-    line = text.splitlines()[0]
-    return line if len(line) <= 300 else line[:299] + "…"

@@ -1,4 +1,4 @@
-"""The connections of one process to its database, which no other exporter uses meanwhile."""
+"""Exclusive access of one process to its database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exporter.migrations import migrate
 from exporter.schema import upsert
 from exporter.store_files import StoreFiles
 from exporter.telemetry import StoreFault
-from exporter.texts import redact
+from exporter.texts import first_line, redact
 
 _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
@@ -28,6 +28,7 @@ _SELECT_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
 _SELECT_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 _UNANSWERED = "the database did not say whether the last commit took place: restart the exporter"
 _PARTED = "the last commit was not taken over into memory: restart the exporter"
+_RESTORE = "put a backup in its place, see Operations in the README"
 _TAKEN_OVER = "another exporter took over this database"
 _SQLITE_DAMAGED = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
 _POSTGRES_DAMAGED = ("XX001", "XX002")  # data_corrupted and index_corrupted
@@ -106,7 +107,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Let go of the database; what comes later is refused."""
+        """Close all connections; later calls are refused."""
         self._closed = True
         if self._kept is not None:
             self._kept.close()
@@ -115,7 +116,7 @@ class Database:
             self._files.release()
 
     def fault(self) -> str:
-        """Why nothing can be kept any more, for people; empty while there is no reason."""
+        """Why nothing can be stored any more, for people; empty while it can."""
         try:
             if self._files is not None:
                 self._files.check()
@@ -125,13 +126,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection that reads."""
+        """Connection for reading."""
         with self._translating(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction: committed when the block ends, undone when it raises."""
+        """Transaction that commits when the block ends, and rolls back when it raises."""
         with self._transaction() as connection:
             # An advisory lock ends with its session, which a restart of PostgreSQL ends unnoticed.
             if connection.scalar(_SELECT_OWNER) != self._owner:
@@ -140,11 +141,11 @@ class Database:
 
     @contextmanager
     def applying(self) -> Iterator[None]:
-        """Change memory to what was just committed, in the block.
+        """Context in which memory takes over the last commit.
 
         Raises:
-            StoreError: the block failed, so that memory is not what the store says. The store takes and gives
-                nothing more, and the process has to end.
+            StoreError: the block failed, so memory differs from the store. Reads and writes are refused from
+                then on, and the process has to end.
         """
         try:
             yield
@@ -177,13 +178,13 @@ class Database:
                     raise
 
     def _took_place(self, number: str | None, error: Exception) -> bool:
-        """Whether the database carried out a COMMIT that failed; what memory knows depends on it.
+        """Whether the database carried out a COMMIT whose answer was an error.
 
         Raises:
-            StoreError: nobody can say. Nothing can be written any more.
+            StoreError: it is not known. Nothing can be written any more.
         """
         if number is None:
-            if isinstance(error, DBAPIError):  # SQLite said no
+            if isinstance(error, DBAPIError):  # SQLite refused
                 return False
             raise self._lose(_UNANSWERED) from error
         deadline = time.monotonic() + UNANSWERED_SECONDS
@@ -260,15 +261,12 @@ class Database:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
             if found != "ok":
                 mistake = str(found).strip().rpartition("\n")[2]
-                raise StoreDamagedError(f"the store is damaged ({mistake}): {RESTORE}")
+                raise StoreDamagedError(f"the store is damaged ({mistake}): {_RESTORE}")
         log.info("the store was checked in %.1f s", time.monotonic() - started)
 
 
-RESTORE = "put a backup in its place, see Operations in the README"
-
-
 def _is_of_the_store(error: SQLAlchemyError) -> bool:
-    """Whether the store is at fault, and not the value that it was given."""
+    """Whether the store failed, and not a value that it was given."""
     if isinstance(error, ProgrammingError):  # its tables were dropped, or its rights taken away
         return str(getattr(error.orig, "sqlstate", None) or "")[:2] in ("3D", "3F", "42")
     return not isinstance(error, DataError | IntegrityError)
@@ -280,12 +278,12 @@ def _translate(error: SQLAlchemyError) -> StoreError:
     if (code is not None and code & 0xFF in _SQLITE_DAMAGED) or (
         getattr(original, "sqlstate", None) in _POSTGRES_DAMAGED
     ):
-        return StoreDamagedError(f"the store is damaged ({_cause(error)}): {RESTORE}")
+        return StoreDamagedError(f"the store is damaged ({_cause(error)}): {_RESTORE}")
     return StoreError(f"the store failed: {_cause(error)}")
 
 
 def _cause(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+    return first_line(getattr(error, "orig", None) or error)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

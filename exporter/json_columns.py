@@ -7,9 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from exporter.texts import first_line
+
 
 class OddColumnError(ValueError):
-    """The values of a column have no type in common."""
+    """Values of a column without a common type."""
 
 
 def to_arrow(values: list[Any]) -> pa.Array:
@@ -25,11 +27,11 @@ def to_arrow(values: list[Any]) -> pa.Array:
     except UnicodeError as error:
         raise OddColumnError(_HALF) from error
     except (pa.ArrowException, TypeError) as error:
-        raise OddColumnError(f"it mixes types ({str(error).splitlines()[0]})") from error
+        raise OddColumnError(f"it mixes types ({first_line(error)})") from error
 
 
 def utf8(name: str) -> str:
-    """The name of a column, if it can be encoded.
+    """Name of a column, checked to be UTF-8.
 
     Raises:
         OddColumnError: it cannot.
@@ -44,7 +46,7 @@ _HALF = "it has half a surrogate pair, which is no character"
 
 
 def json_columns(content: Any) -> tuple[int, list[str], Callable[[str, Sequence[int]], list[Any]]]:
-    """Number of rows, names of columns, and a function that gives the values of a column in some rows.
+    """Number of rows, names of columns, and a function that returns the values of a column in given rows.
 
     Raises:
         ValueError: neither rows, columns nor `{"columns": [...], "data": [...]}`.

@@ -32,8 +32,7 @@ from exporter.columns import (
 )
 from exporter.config import Settings
 from exporter.errors import MalformedError, UnsupportedError
-from exporter.json_samples import OWN_FIELDS as OWN_FIELDS
-from exporter.json_samples import TARGET_KEYS, parse_json, read_json, without_unread_keys
+from exporter.json_samples import OWN_FIELDS, TARGET_KEYS, parse_json, read_json, without_unread_keys
 from exporter.limits import (
     MAX_NAME_LENGTH,
     check_columns,
@@ -44,6 +43,7 @@ from exporter.limits import (
 )
 from exporter.parquet import read_parquet
 from exporter.scores import scores_from_arrow
+from exporter.texts import first_line
 
 JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
@@ -132,10 +132,10 @@ def _from_document(document: Mapping[str, Any], settings: Settings) -> Batch:
 
 
 def read_document(body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
-    """The object of a JSON body, which says itself whom it is for.
+    """Object of a JSON body, which names its model itself.
 
     Raises:
-        MalformedError: it is none, or the query says something.
+        MalformedError: it is no object, or there is a query.
     """
     if query:
         raise MalformedError("JSON says this in the body; unknown key", f"query.{min(query)}")
@@ -175,7 +175,7 @@ def understanding(name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise MalformedError(f"not {name}: {_first_line(error)}") from None
+        raise MalformedError(f"not {name}: {first_line(error)}") from None
 
 
 def read_model(source: Mapping[str, Any], prefix: str = "") -> str:
@@ -253,7 +253,7 @@ def without_index(table: pa.Table) -> pa.Table:
 
 
 def read_own_column(name: str, column: pa.ChunkedArray) -> Values:
-    """The normal form of a column with a meaning of its own; ids as `read_ids` takes them."""
+    """Normal form of one of `OWN_FIELDS`; ids as `read_ids` takes them."""
     if name == "score":
         return scores_from_arrow(column)
     return _ids_from_arrow(column) if name == "id" else from_arrow(column)
@@ -263,7 +263,7 @@ def _ids_from_arrow(column: pa.ChunkedArray) -> Values:
     kind = column.type
     if isinstance(kind, pa.UuidType):
         column, kind = pa.chunked_array([c.storage for c in column.chunks], kind.storage_type), pa.binary(16)
-    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:  # what is left of UUIDs in Parquet
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:  # UUIDs, as Parquet keeps them
         return [None if value is None else str(UUID(bytes=value)) for value in column.to_pylist()]
     value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
     numeric = (pa.types.is_integer, pa.types.is_float64, pa.types.is_decimal, pa.types.is_null)
@@ -349,7 +349,3 @@ def _id_text(value: object) -> object:
     if (whole or type(value) is int) and -(2**63) <= value < 2**64:  # type: ignore[operator] # a number
         return str(int(value))  # type: ignore[call-overload] # the same
     return value
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]

@@ -31,7 +31,7 @@ from urllib.request import url2pathname
 
 import yaml
 
-from exporter.connection import Connection, MissingError, first_line
+from exporter.connection import Connection, MissingError
 from exporter.download import download
 from exporter.errors import (
     ReferenceInvalidError,
@@ -44,7 +44,7 @@ from exporter.mlflow_uri import HTTP_SCHEMES, split_uri
 from exporter.model_config import ModelConfig
 from exporter.profile import ReferenceData
 from exporter.tables import check_size, max_bytes, read_table
-from exporter.texts import redact
+from exporter.texts import first_line, redact
 from exporter.versions import RegisteredVersion
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _check_named(uri: str, *, local: bool) -> None:
         local: whether it may be one of this machine.
 
     Raises:
-        ReferenceInvalidError: a file that a tag or a dataset led to is not for us to read.
+        ReferenceInvalidError: the file, which a tag or a dataset names, may not be read.
     """
     parts = split_uri(uri)
     if parts.scheme not in NAMED_SCHEMES and not (local and parts.scheme in ("", "file")):
@@ -259,10 +259,10 @@ class _YamlLoader(yaml.SafeLoader):
 
 
 def _mlmodel(mlflow: Connection, uri: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What a model says of its reference and of its inputs.
+    """Statements of a model's MLmodel file about its reference and its inputs.
 
     Returns:
-        What `log_model(metadata={"monitoring": ...})` said, by field of `ReferenceData`; and the types of the
+        `log_model(metadata={"monitoring": ...})`, by field of `ReferenceData`; and the types of the
         inputs by name, empty where the model has no signature, or one without names.
     """
     file = mlflow.find_file(uri)

@@ -26,6 +26,7 @@ from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.json_columns import OddColumnError, json_columns, to_arrow, utf8
 from exporter.limits import MAX_COLUMNS
 from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
+from exporter.texts import first_line
 
 # Parquet is read column by column, CSV block by block; JSON is in memory as objects.
 MAX_BYTES = {".parquet": 512 * 2**20, ".csv": 128 * 2**20, ".json": 32 * 2**20, ".jsonl": 32 * 2**20}
@@ -66,7 +67,7 @@ def check_size(name: str, size_bytes: int) -> None:
 
 
 def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tuple[pa.Table, list[str]]:
-    """Read a file, and say what was left out and decided: a uniform sample in the file's order of more rows.
+    """Table of a file, or a uniform sample of it in order, and notes on omissions and decisions.
 
     Args:
         path: that ends in the extension of its format.
@@ -95,8 +96,8 @@ def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tup
         wanted = max(1, min(rows, max_rows, fitting))
         table, notes = read(_choose(rows, wanted) if wanted < rows else None)
     except (pa.ArrowException, csv.Error, RequestError, OSError, ValueError, RecursionError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ReferenceInvalidError(f"{path.name!r} cannot be read as {path.suffix[1:]}: {reason}") from error
+        detail = f"{path.name!r} cannot be read as {path.suffix[1:]}: {first_line(error)}"
+        raise ReferenceInvalidError(detail) from error
     pa.default_memory_pool().release_unused()
     if wanted < rows:
         notes.insert(0, f"a uniform sample of {wanted:,} of {rows:,} rows")
@@ -131,8 +132,8 @@ def _choose(rows: int, wanted: int) -> Ints:
     return np.concatenate(chosen)
 
 
-# Number of rows, columns, how many rows fit, and what reads the chosen ones, or all where that is None; it
-# says what there is to know.
+# Number of rows, columns, how many rows fit, and a function that reads the chosen rows, or all where that is
+# None, and returns notes with them.
 _Opened = tuple[int, list[str], int, Callable[[Ints | None], tuple[pa.Table, list[str]]]]
 
 
@@ -223,7 +224,7 @@ def _open_csv(path: Path, inputs: Mapping[str, str]) -> _Opened:
 
 
 def _stream_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> pyarrow.csv.CSVStreamingReader:
-    """The columns of these types, or all, guessed from the first block."""
+    """Reader of the columns with given types, or of all with types guessed from the first block."""
     return pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
@@ -257,7 +258,7 @@ def _write_sample(path: Path, names: list[str], chosen: Ints, sample: str) -> No
 
 
 def _typed(path: Path | str, names: Sequence[str], texts: Collection[str]) -> pa.Table:
-    """The columns of a file, `texts` as such and the others as what their values are."""
+    """Columns of a file: `texts` as text, the others of the types of their values."""
     table = pyarrow.csv.read_csv(
         path,
         pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),

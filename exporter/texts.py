@@ -1,4 +1,4 @@
-"""Foreign texts, made safe to store, to show and to log."""
+"""Foreign texts: safe to store, to show and to log."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def redact(text: str) -> str:
     'postgresql://***@db/exporter?sslmode=require&password=***'
     """
     return _SECRET.sub(r"\1***", _USER.sub("***@", text))
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, without passwords and of at most 300 characters; else its type.
+
+    >>> first_line(ValueError("no such column\\nin the table")), first_line(MemoryError())
+    ('no such column', 'MemoryError')
+    """
+    line = (redact(str(error)).strip() or type(error).__name__).splitlines()[0]
+    return line if len(line) <= 300 else line[:299] + "…"
 
 
 def listed(names: Sequence[str], limit: int = 50) -> str:

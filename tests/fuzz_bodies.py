@@ -26,9 +26,10 @@ from exporter.binning import bin_batch, with_single_outputs
 from exporter.config import Settings
 from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.identity import payload_hashes
+from exporter.json_samples import OWN_FIELDS
 from exporter.label_samples import decode_labels
 from exporter.reference import Column, Kind, Reference
-from exporter.samples import ARROW_TYPE, JSON_TYPE, OWN_FIELDS, PARQUET_TYPE
+from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.tables import read_table
 from tests.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream
 

@@ -28,12 +28,11 @@ from exporter.columns import OPAQUE, Texts, Times, Values
 from exporter.config import Settings
 from exporter.errors import MalformedError, RequestError, UnsupportedError
 from exporter.identity import payload_hashes
-from exporter.json_samples import SERVER_FORMS, TARGET_KEYS
+from exporter.json_samples import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
 from exporter.reference import Column, Kind, Reference
 from exporter.samples import (
     ARROW_TYPE,
     JSON_TYPE,
-    OWN_FIELDS,
     PARQUET_TYPE,
     Batch,
     Target,
