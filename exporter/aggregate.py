@@ -160,7 +160,7 @@ _Block = TypeVar("_Block")
 
 
 def until(now: float, blocks: dict[int, _Block]) -> dict[int, _Block]:
-    """A copy of those blocks, by their start, that do not begin after `now`."""
+    """Copy of the blocks, by their start, without those that begin after `now`."""
     copy = dict(blocks)  # in one step: another thread writes
     if max(copy, default=0) <= now:
         return copy
@@ -189,7 +189,7 @@ class Timeline:
         return self._settings
 
     def snapshot(self, now: float) -> Timeline:
-        """A copy of the blocks up to `now`, that later writes do not touch.
+        """Copy of the blocks up to `now`, which later writes do not change.
 
         Blocks that begin later were counted before the clock was put back.
         """

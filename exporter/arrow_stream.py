@@ -49,7 +49,7 @@ def _check_messages(body: bytes, settings: Settings) -> None:
     for message in pa.ipc.MessageReader.open_stream(body):
         header = _Header(message.metadata.to_pybytes())
         if header.compressed:
-            # A compressed buffer says how large it wants to become, and nothing bounds it before it is.
+            # A compressed buffer states its size itself, and nothing bounds it before it is unpacked.
             raise MalformedError("compressed Arrow streams are not taken; send it uncompressed or as Parquet")
         if header.kind == _DICTIONARY_BATCH:
             size = message.body.size if message.body is not None else 0
@@ -61,7 +61,7 @@ def _check_messages(body: bytes, settings: Settings) -> None:
 
 
 class _Header:
-    """Fields of an Arrow IPC message (Message.fbs) that pyarrow does not tell without reading its body.
+    """Header fields of an Arrow IPC message (Message.fbs) that pyarrow does not expose.
 
     This reads the flatbuffer, which pyarrow has verified for the types that are looked into: a table starts
     with the distance to its vtable, which holds the place of each field, 0 where it is absent.

@@ -175,7 +175,7 @@ def _as_classes(values: Texts | list[object], classes: tuple[str, ...]) -> Value
 
 
 def as_classes(texts: Texts, classes: tuple[str, ...]) -> Texts:
-    """The texts, with those that mean a class in another notation as that class: see `match_class`."""
+    """The texts, with classes in another notation replaced by the class: see `match_class`."""
     unlisted = np.flatnonzero(texts.places({name: place for place, name in enumerate(classes)}) < 0)
     known = {place: match_class(texts.texts[place], classes) for place in unlisted.tolist()}
     meant = {place: name for place, name in known.items() if name is not None}

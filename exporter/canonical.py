@@ -1,4 +1,4 @@
-"""The one text of a category or class, in whatever notation it comes."""
+"""Canonical text of a category or class, which comes in several notations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MISMATCHED = "(mismatched)"
 
 
 def canonical_text(value: object) -> str | None:
-    """The one text of a category: 1, 1.0, true and "1" are all `1`, other strings stay as they are.
+    """Canonical text of a category: 1, 1.0, true and "1" are all `1`, other strings stay as they are.
 
-    None and NaN, which are missing, give None; what is no scalar gives `MISMATCHED`.
+    None and NaN, which are missing, give None; other types than scalars give `MISMATCHED`.
     """
     if isinstance(value, str):
         return value
@@ -29,7 +29,7 @@ def canonical_text(value: object) -> str | None:
 
 
 def match_class(text: str, classes: Collection[str]) -> str | None:
-    """The class that a text means, None where there is none such.
+    """Class that a text stands for in any notation, None without one.
 
     1, 1.0, true and "1" are one class, but a class that is called `true` or `1.0` itself comes first. With a
     leading zero a text is a name and no number.

@@ -123,7 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _end_when_lost(service: Service, server: Server) -> None:
-    """End the process, whose memory is not what the store says: a new one reads the store."""
+    """End the process once its memory may differ from the store; a new one reads the store."""
     service.store.was_lost.wait()
     server.should_exit = True
     time.sleep(MAX_END_SECONDS)

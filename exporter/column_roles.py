@@ -1,4 +1,4 @@
-"""Which columns of reference data are the row's own, and which are features.
+"""Decides which columns of reference data are the row's own, and which are features.
 
 The owner may name the row's own. Otherwise they have their usual names, unless the model's signature has a
 column of that name among its inputs: a credit score is a feature, though it is called `score`.
@@ -32,7 +32,7 @@ USUAL_NAMES = frozenset(name for names in USUAL.values() for name in names) | fr
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of columns by role, empty where there is none; what is neither here nor `ignored` is a feature.
+    """Names of columns by role, empty where there is none; all others but the `ignored` are features.
 
     `certain` has the roles whose column was named, or told from the signature.
     """
@@ -46,7 +46,7 @@ class Roles:
     notes: tuple[str, ...]
 
     def role_of(self, name: str) -> Role | None:
-        """The role of a column, None for what is no column of samples."""
+        """Role of a column, None for one that samples do not have."""
         if name in self.ignored or name in (self.timestamp, self.target):
             return None
         return "prediction" if name == self.prediction else "score" if name == self.score else "feature"

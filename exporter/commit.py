@@ -82,11 +82,11 @@ class Commit:
         self.lives[version] = Live(version.binning, before.totals + totals)
 
     def add_spooled(self, version: Version, rows: int) -> None:
-        """Add rows to those that wait for the version's reference."""
+        """Count more rows that wait for the version's reference."""
         self.spooled[version] = self.spooled.get(version, version.spooled_rows) + rows
 
     def add_sighting(self, version: Version, at: float, now: float, unknown_columns: frozenset[str]) -> None:
-        """Note the time of a version's row, and columns that its reference has not."""
+        """Note the time of a version's row, and columns that its reference lacks."""
         known = self.last.get(version, version.last_prediction)
         ahead = known is not None and known > now  # of a clock that was put back since
         self.last[version] = at if known is None or ahead else max(known, at)
@@ -119,9 +119,9 @@ class Commit:
                 transaction.set_last_prediction(version.key, at)
 
     def apply(self) -> None:
-        """Make memory say what the store says now; in `Store.applying`.
+        """Take over the commit into memory; within `Store.applying`.
 
-        All that could be wrong was computed before the commit: here values are only put in place.
+        Everything was computed before the commit: here values are only put in place.
         """
         for (version, family, start), block in self.blocks.items():
             _family_of(self.binnings[version].timeline, family)[start] = block

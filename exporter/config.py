@@ -194,7 +194,7 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
 
 
 def _meant(variable: str, known: Collection[str]) -> str:
-    """What an unknown variable may have been meant to be."""
+    """Hint to the setting that an unknown variable may mean."""
     name = variable.removeprefix(PREFIX)
     similar = get_close_matches(name, [each.removeprefix(PREFIX) for each in known], n=1, cutoff=0.7)
     return f"; did you mean {PREFIX}{similar[0]}?" if similar else f", known are {', '.join(sorted(known))}"

@@ -21,11 +21,11 @@ NUMBERS: Final = ("integer", "long", "float", "double")  # of MLflow's signature
 # A leading zero, a plus, or 17 and more digits; of 16 digits only some are more than 2^53.
 _WRITTEN_AS_TEXT = r"^\s*(-?0[0-9]+(\.[0-9]*)?|\+[0-9.]+([eE][+-]?[0-9]+)?|-?[0-9]{17,})\s*$"
 _SIXTEEN_DIGITS = r"^\s*-?[0-9]{16}\s*$"
-_NUMBER = r"^\s*\+?"
+_LEADING_PLUS = r"^\s*\+?"
 
 
 class CsvTypes:
-    """Decides the types of columns from all of their values; `inputs` as in `ReferenceData`."""
+    """Types of columns from all of their values; `inputs` as in `ReferenceData`."""
 
     def __init__(self, names: list[str], inputs: Mapping[str, str]) -> None:
         self._declared = {name: inputs[name] for name in names if name in inputs}
@@ -43,18 +43,18 @@ class CsvTypes:
 
     @property
     def unreadable(self) -> frozenset[str]:
-        """The columns that cannot be read, for they are not UTF-8."""
+        """Columns that are not UTF-8, and cannot be read."""
         return frozenset(self._not_utf8)
 
     @property
     def texts(self) -> frozenset[str]:
-        """The columns that are text, whatever their values look like."""
+        """Columns that are text, even if their values look like numbers."""
         declared = {name for name, kind in self._declared.items() if kind == TEXT}
         undeclared = self._written_as_text - self._declared.keys()
         return frozenset(declared | undeclared) - self._not_utf8
 
     def convert(self, table: pa.Table) -> pa.Table:
-        """The table with numbers where the signature says so and the values are such."""
+        """The table, with numbers in columns that are numeric by the signature and by all of their values."""
         for index, name in enumerate(table.column_names):
             kind, column = self._declared.get(name), table.column(index)
             if kind not in NUMBERS:
@@ -74,7 +74,7 @@ class CsvTypes:
 
     @property
     def notes(self) -> list[str]:
-        """What was decided, for people."""
+        """Decisions about the types, for people."""
         declared_texts = [name for name, kind in self._declared.items() if kind == TEXT]
         declared_numbers = [n for n in sorted(self._written_as_text) if self._declared.get(n) in NUMBERS]
         found = [name for name in sorted(self._written_as_text) if name not in self._declared]
@@ -115,10 +115,10 @@ def _is_written_as_text(column: pa.Array) -> bool:
 
 
 def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """The numbers that texts are, None where one is something else."""
+    """The texts as numbers, None where one is no number."""
     texts = column.combine_chunks()
     try:
-        numbers = pc.replace_substring_regex(texts.dictionary, _NUMBER, "").cast(pa.float64())
+        numbers = pc.replace_substring_regex(texts.dictionary, _LEADING_PLUS, "").cast(pa.float64())
     except pa.ArrowInvalid:
         return None
     return pa.chunked_array([numbers.take(texts.indices)])

@@ -1,8 +1,8 @@
 """(reference, counts of windows) -> shares of odd values, with verdicts. Pure.
 
-One window is judged: the shortest whose natural variation the reference tells. A reference is often too thin
-to be cut into hours, and a day takes half a day to show that half of a column is gone. So what is gross is
-told from the shortest window, whichever one is judged otherwise, and every check says which window it is of.
+One window is judged: the shortest whose natural variation is known from the reference. A reference is often
+too thin to be cut into hours, and a day takes half a day to show that half of a column is gone. So gross
+failures are detected in the shortest window of all, and every check names its window.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class QualityCheck:
     undecided: str = ""
 
 
-# What `quality.hits` gives: what each check found, and of how many rows, both (columns,).
+# As `quality.hits` returns them: failed rows and all rows by check, both (columns,).
 _Hits: TypeAlias = tuple[dict[str, Floats], dict[str, Floats]]
 
 
 @dataclass(frozen=True)
 class _Shares:
-    """One check in one window, (columns,) each; `allowance` is NaN where the reference does not tell it."""
+    """One check in one window, (columns,) each; `allowance` is NaN where it is unknown."""
 
     rows: Floats
     effective: Floats
@@ -114,11 +114,10 @@ def _judged_window(reference: Reference, windows: Sequence[Window]) -> int:
 def _allowance(
     reference: Reference, window: Window, check: str, base: _Hits, *, row_by_row: bool = False
 ) -> Floats:
-    """(columns,) how far a share may be from the reference's by nature, NaN where that does not tell.
+    """(columns,) natural variation of a share around the reference's, NaN where it is unknown.
 
-    Without timestamps it tells nothing: a share that is there by nature may then vary as a single row does,
-    and what the reference has none of is allowed nothing. With `row_by_row` that holds wherever the reference
-    tells nothing of the window.
+    Of a reference without timestamps it is unknown: then a share may vary as a single row does, and one of 0
+    not at all. With `row_by_row` that holds wherever it is unknown of the window.
     """
     shorter = [seconds for seconds in reference.variation if seconds <= window.seconds]
     if shorter:  # shorter stretches vary more

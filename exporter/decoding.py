@@ -1,4 +1,4 @@
-"""What the store gives back is decoded in one way: bytes that cannot be are damaged."""
+"""Turns errors of decoders of stored bytes into `StoreDamagedError`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from exporter.errors import StoreDamagedError
 
 @contextmanager
 def decoding(what: str) -> Iterator[None]:
-    """Decode stored bytes in the block; `what` they are is named in the error.
+    """Context that decodes stored bytes; the error names `what` they are.
 
     Raises:
-        StoreDamagedError: the block failed as decoders do.
+        StoreDamagedError: a decoder failed in the block.
     """
     try:
         yield

@@ -4,7 +4,7 @@ ExporterError
 ├── ConfigError                 a setting that cannot be used; the message names it
 ├── ListenError                 the address to listen on cannot be had
 ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
-│   ├── StoreDamagedError       what is stored cannot be read
+│   ├── StoreDamagedError       stored bytes cannot be read
 │   └── StoreMissingError       its files were deleted or replaced while they were in use
 ├── RegistryError               MLflow did not answer as it should
 │   ├── RegistryUnreachableError
@@ -44,7 +44,7 @@ class StoreError(ExporterError):
 
 
 class StoreDamagedError(StoreError):
-    """What is stored cannot be read."""
+    """Stored bytes cannot be read."""
 
 
 class StoreMissingError(StoreError):

@@ -39,7 +39,7 @@ UNWEIGHTABLE = frozenset(("log_loss", "brier"))
 # Mean absolute error, in units of the labels, below which the grid that errors are summed on shows in it.
 MIN_ERROR = 2.0 ** (6 - GRID_BITS)
 
-# The figures of a task, each to be computed when it is called.
+# Figures of a task by metric, each computed when it is called.
 _Figures: TypeAlias = dict[str, Callable[[], Interval]]
 
 
@@ -107,19 +107,19 @@ def _quarters(confusion: Floats | Ints, side: Ints) -> Floats:
 
 @dataclass(frozen=True)
 class Measured:
-    """`figures` by metric, and why the `absent` ones are not among them."""
+    """`figures` by metric, and the reasons of the `absent` ones."""
 
     figures: dict[str, Interval]
     absent: dict[str, str]
 
 
 def measure(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float = 1.0) -> dict[str, Interval]:
-    """The figures that there are, by metric; the arguments are those of `measure_each`."""
+    """Figures by metric, without absent ones; arguments as in `measure_each`."""
     return measure_each(layout, found, tables, effect).figures
 
 
 def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float = 1.0) -> Measured:
-    """Every figure of the task, or why there is none.
+    """Figures of the task by metric, or the reasons why they are absent.
 
     Args:
         layout: of the tally.
@@ -284,7 +284,7 @@ def _calibration_error(found: Tally, tables: Tables, effect: float) -> Interval:
 
 def _regression(layout: OutcomeLayout, found: Tally, effect: float) -> _Figures:
     sums, unit = ErrorSums(found.rows, found.zeros, found.sums), layout.unit
-    # Where rows are wrong and their errors lie between two points of the grid, nothing is known of them.
+    # Errors that lie between two points of the grid are unknown.
     told = found.matches == found.rows or sums.mae >= MIN_ERROR
 
     def in_labels_unit(figure: Callable[[], Interval]) -> Callable[[], Interval]:

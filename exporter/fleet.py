@@ -128,7 +128,7 @@ class Live:
 
 
 class Version:
-    """One monitored version, as the store knows it (`stored`), and what became of it since.
+    """Monitored version: its stored state (`stored`) and all later changes.
 
     The writer's thread sets whatever is stored with counts, or has to agree with it: the samples, the
     reference, and why there is none. Other threads have it done by `Writer.call`. The follower's thread sets
@@ -151,7 +151,7 @@ class Version:
         self.run_metrics: Mapping[str, float] = {}
         # the evaluation
         self.findings: Findings | None = None
-        # What of the last evaluation failed, for people.
+        # Failures of the last evaluation, for people.
         self.failures: tuple[str, ...] = ()
         # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
@@ -228,7 +228,7 @@ class Fleet:
                 self._moves = {**self._moves, key: [*self._moves.get(key, []), move]}
 
     def moved_after(self, now: float) -> frozenset[tuple[str, str]]:
-        """The (model, alias) that moved last at a time that is still to come."""
+        """The (model, alias) whose last move is later than `now`."""
         return frozenset(key for key, moves in self._moves.items() if moves[-1].since > now)
 
     def current_aliases(self) -> dict[tuple[str, str], str]:
@@ -236,10 +236,10 @@ class Fleet:
         return {key: moves[-1].version for key, moves in self._moves.items() if moves[-1].version}
 
     def resolve(self, target: Target, times: Floats) -> dict[Version, Ints]:
-        """Row numbers by the version that the rows are for.
+        """Row numbers by version.
 
         An alias is resolved at each row's own time; rows from before its first move go to its first version.
-        Rows from a time at which it pointed to no version, or to one that was deleted since, are in none.
+        Rows from a time at which it pointed to no version, or to one deleted since, are left out.
 
         Raises:
             UnknownModelError: the model, version or alias is not monitored; says what is. An alias that
@@ -259,7 +259,7 @@ class Fleet:
         return found
 
     def _is_gone(self, model: str, number: str) -> bool:
-        """Whether the registry has no such version any more; no number is none."""
+        """Whether the registry does not have the version any more; so it is without a number."""
         names = (model, number)
         gone = self.known is not None and number not in self.known.get(model, ())
         return not number or (names not in self.versions and gone)

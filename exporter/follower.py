@@ -23,7 +23,7 @@ from exporter.registry import Registry
 from exporter.schema import AliasMove
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import explain, let_go
+from exporter.upkeep import let_go, set_detail
 from exporter.versions import Registered, RegisteredVersion
 from exporter.writer import Writer
 
@@ -100,7 +100,7 @@ class Follower:
                 log.error("%s version %s: %s", *version.names, error, exc_info=told)
                 self._telemetry.count_evaluation_error(*version.names, "store")
                 detail = f"what is stored of it cannot be read: {error}"
-                self._writer.call(partial(explain, version, detail)).result()
+                self._writer.call(partial(set_detail, version, detail)).result()
 
     def poll(self) -> None:
         """Ask the registry once and follow what it says."""

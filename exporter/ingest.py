@@ -304,7 +304,7 @@ def count_spooled(spooled: SpooledRequest, binning: Binning, now: float, setting
 
 
 def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:
-    """The columns of a batch that the reference does not have, so many that a person gets the idea."""
+    """Columns of a batch that the reference does not have, the first `MAX_UNKNOWN_COLUMNS` by name."""
     unknown = batch.features.keys() - reference.feature_names
     return frozenset(name[:MAX_NAME_LENGTH] for name in sorted(unknown)[:MAX_UNKNOWN_COLUMNS])
 

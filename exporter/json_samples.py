@@ -17,7 +17,7 @@ from exporter.scores import scores_from_python
 
 OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 TARGET_KEYS = ("model", "version", "alias")
-# What MLflow's scoring server takes; its answer comes along as `predictions`.
+# Requests that MLflow's scoring server takes; its answer comes along as `predictions`.
 SERVER_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _BESIDE_SERVER_FORMS = tuple(name for name in OWN_FIELDS if name != "prediction")
 _ROW_KEYS = ("features", *OWN_FIELDS)
@@ -38,10 +38,10 @@ class JsonSamples:
 
 
 def parse_json(body: bytes) -> Any:
-    """The value of a JSON document.
+    """Value of a JSON document.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: it is no JSON.
     """
     try:
         return orjson.loads(body)
@@ -54,7 +54,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _parse_integer(text: str) -> int | float:
-    """What orjson makes of it: a float where it has more than 64 bits."""
+    """The same number as from orjson: a float where it has more than 64 bits."""
     if len(text) > 20:
         return float(text)
     value = int(text)
@@ -62,7 +62,7 @@ def _parse_integer(text: str) -> int | float:
 
 
 def read_json(document: Mapping[str, Any], settings: Settings) -> JsonSamples:
-    """Read the rows of a document in whatever form it has.
+    """Read the rows of a document in any of the forms.
 
     Raises:
         MalformedError: it has none of the forms or several, or a key that nothing reads.
@@ -130,7 +130,7 @@ def _from_rows(rows: object, settings: Settings) -> JsonSamples:
 def _from_records(
     records: Sequence[Mapping[str, object]], settings: Settings, where: str
 ) -> dict[str, Values]:
-    """Columns of records, in the order of their appearance; a record is missing those that it lacks."""
+    """Columns of records, in the order of their appearance; missing where a record lacks one."""
     names = records[0].keys()
     if all(each.keys() == names for each in records):
         check_columns(names, len(records), settings, where.format(index=0))
@@ -222,15 +222,15 @@ def _from_inputs(inputs: Mapping[str, Any], settings: Settings) -> tuple[int, di
 def _from_list(rows: object, settings: Settings, form: str) -> tuple[int, dict[str, Values]]:
     """Rows as objects by column, or as lists of values without names."""
     named = form == "dataframe_records"
-    detail = "must be an object by column" if named else "must be an object by column, or a list of values"
+    detail = "an object by column" if named else "an object by column, or a list of values"
     if not isinstance(rows, list):
-        raise MalformedError(f"must be a list, in which each row {detail}", form)
+        raise MalformedError(f"must be a list, in which each row is {detail}", form)
     check_rows(len(rows), settings, form)
     if not named and isinstance(rows[0], list):
         return len(rows), _from_lists(rows, None, settings, form, form)
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise MalformedError(detail, f"{form}[{index}]")
+            raise MalformedError(f"must be {detail}", f"{form}[{index}]")
     return len(rows), _from_records(rows, settings, form + "[{index}]")
 
 

@@ -32,8 +32,8 @@ def check_rows(rows: int, settings: Settings, where: str = "") -> None:
 def check_columns(names: Collection[str], rows: int, settings: Settings, where: str) -> None:
     """Check the names of the features, before anything is made of their values.
 
-    More columns than are monitored, and names that are too long to be, are the business of the reference:
-    who sends what it has is not refused.
+    More columns than are monitored, and names that are too long for labels, are accepted: they are left out
+    when the reference is profiled.
 
     Raises:
         MalformedError: none, too many, or one that is no text.
@@ -68,7 +68,7 @@ def check_keys(
     where: str,
     elsewhere: Mapping[str, str] | None = None,
 ) -> set[str]:
-    """Refuse keys that nothing reads, since what a misspelt one says would be lost; returns the keys.
+    """Check that all keys are known, since the values of misspelt ones would be lost; returns the keys.
 
     Args:
         objects: rows, or a single object.

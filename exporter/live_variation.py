@@ -1,9 +1,9 @@
-"""Natural variation that is allowed to windows of a version: the reference's own, a prior, or learned. Pure.
+"""Natural variation of a version's windows: from the reference, a prior, or learned. Pure.
 
-A reference without times does not tell how far a day may be from the next. A *prior* allowance stands for
-that until two weeks are known. Then chunks of the last weeks, as long as a window, that had not drifted by
-the prior teach it. What had drifted teaches nothing, so a version that was broken from its first hour on
-keeps the prior. All of it follows from the blocks that are stored, and is the same after a restart.
+Without times in the reference the distance between days is unknown. A *prior* allowance is used until two
+weeks of traffic are stored. Then it is learned from chunks of the last weeks, as long as a window, that had
+not drifted by the prior. Nothing is learned from drifted ones, so a version that was broken from its first
+hour on keeps the prior. Everything follows from the stored blocks, and is the same after a restart.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from exporter.reference import Reference
 
 # Seven days hold one weekend: they cannot tell how far a weekend may be from the next.
 MIN_DAYS = 14
-# Chosen by the study: with 0.5 each weekend of strongly seasonal columns is told, and most winter storms.
+# Chosen by the study: with 0.5 each weekend of strongly seasonal columns is drift, and most winter storms.
 PRIOR_DRIFT = 1.0
-# The newest days teach nothing, where there are others enough: a step has to be told before it is learned.
+# The newest days are not learned from, where there are enough others: a step is to be an alert first.
 PAUSE_DAYS = 5
-# While a version is so young that nothing tells how its first hours may be, and of parts of a day.
+# For the first hours of a version, and for windows shorter than a day, whose variation is unknown.
 FIRST_HOURS_DRIFT = 2.0
 MAX_CELLS = 1_000_000  # of the chunks of one window; beyond it pairs of adjacent ones are a sample
 
@@ -36,8 +36,8 @@ class LiveVariation:
     """Natural variation learned from whole days before `day` (days since the epoch).
 
     `drift` is by window length in seconds, (columns,): the prior where a column has too few days that had not
-    drifted, NaN where its average window is so far from the others that nothing can be told. `learned`
-    (columns,) says of which columns any of it was learned.
+    drifted, NaN where its windows differ so much that there is no limit. `learned` (columns,) is whether any
+    of it was learned.
     """
 
     reference: Reference
@@ -54,7 +54,7 @@ def allowed_drift(
     age_seconds: float,
     live: LiveVariation | None = None,
 ) -> Floats:
-    """(columns,) natural variation of a window, NaN where it is unknown: then there is no verdict.
+    """(columns,) natural variation of a window, NaN where it is unknown and no verdict possible.
 
     The first night of a version is no day: until a window is full, its limit is that of a shorter one, and
     where nothing is known of shorter ones what is left to be seen is gross.
@@ -79,9 +79,9 @@ def allowed_drift(
 
 
 def _prior(windows: Sequence[Window], window: Window, age_seconds: float = np.inf) -> float:
-    """What is allowed before anything is learned, NaN where no number would do.
+    """Prior allowance of a window, NaN where it has no verdict.
 
-    An hour is never like a whole reference: a column that tells the time would be drifted in all of them. So
+    An hour is never like a whole reference: a column of times would be drifted in all of them. So
     windows of less than a day have no verdict, where there is a longer one.
     """
     if window.seconds >= DAY_SECONDS and age_seconds >= DAY_SECONDS:
@@ -163,7 +163,7 @@ def _cut(
     end: int,
     longer: Sequence[_Chunks],
 ) -> _Chunks:
-    """The chunks between the oldest block and `end`; drifted are those that `longer` ones were, too."""
+    """Chunks between the oldest block and `end`; one within a drifted one of `longer` is drifted, too."""
     blocks = {s: b.counts for family in (timeline.fine, timeline.coarse) for s, b in family.items()}
     first = -(-min(blocks, default=end) // DAY_SECONDS)
     last = max(end // DAY_SECONDS - PAUSE_DAYS, min(end // DAY_SECONDS, first + MIN_DAYS))
@@ -201,11 +201,11 @@ def _cut(
 
 
 def _learn(reference: Reference, chunks: _Chunks) -> tuple[Floats, Bools]:
-    """(columns,) what the chunks that have not drifted allow, and of which columns there are enough.
+    """(columns,) allowance learned from chunks that have not drifted, and whether there are enough of them.
 
-    With v what they allow to each other, as the chunks of a reference with times do, and o their mean excess
-    over the reference, which the prior has not minded, (sqrt(v) + sqrt(o))^2: shifts add up, and PSI goes
-    with the square of a shift.
+    It is (sqrt(v) + sqrt(o))^2, with v the natural variation among them, as of a reference with times, and o
+    their mean excess over the reference, which is within the prior: shifts add up, and PSI goes with the
+    square of a shift.
     """
     columns = len(reference.columns)
     none = np.full(columns, np.nan), np.zeros(columns, np.bool_)

@@ -27,7 +27,7 @@ from exporter.reference import Reference
 from exporter.registry import Registry
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.upkeep import activate, do_without, explain, recount
+from exporter.upkeep import activate, do_without, recount, set_detail
 from exporter.versions import RegisteredVersion
 from exporter.writer import Writer
 
@@ -40,10 +40,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Progress:
-    """How far the loader is with a version.
+    """State of the loader for one version.
 
     `follow` sets `loading` and `metrics_loading`, and the job that it queues then clears them. `next_try` and
-    `metrics_due` are what is wanted: whoever wants it sooner or again, from any thread, says so here.
+    `metrics_due` are requests, which any thread may set.
     """
 
     loading: bool = False
@@ -53,7 +53,7 @@ class _Progress:
 
 
 class ReferenceLoader:
-    """Finds references and metrics of runs. One thread asks; two others, which may hang, do it.
+    """Finds references and metrics of runs. One thread queues jobs; two others, which may hang, run them.
 
     A job that ends after its version was forgotten has no effect on what is known of others.
     """
@@ -74,7 +74,7 @@ class ReferenceLoader:
         self._registry = registry
         self._clock = clock
         self._jobs: Queue[Callable[[], None] | None] = Queue()
-        self._progress: dict[Version, _Progress] = {}  # the thread that asks puts them there and takes them
+        self._progress: dict[Version, _Progress] = {}  # set and removed by the thread that queues jobs
         self._memory = threading.Lock()  # one reference at a time: each may take 400 MB
         # Daemons: a call of MLflow that hangs must not keep the process from ending.
         self._threads = [
@@ -174,10 +174,10 @@ class ReferenceLoader:
                 log.error("%s version %s: %s", *version.names, error)
                 self._telemetry.count_evaluation_error(*version.names, "store")
             with suppress(StoreError):  # the service is stopping
-                self._writer.call(partial(explain, version, str(error))).result()
+                self._writer.call(partial(set_detail, version, str(error))).result()
             progress.next_try = 0.0
         finally:
-            release_memory()  # also of what was looked for in vain
+            release_memory()  # also after a search in vain
             progress.loading = False
 
     def _find(self, version: Version, registered: RegisteredVersion) -> None:

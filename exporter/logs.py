@@ -1,4 +1,4 @@
-"""The log: one line a record, whatever the texts of others in it are."""
+"""Formatting of the log: one line a record, with foreign texts escaped."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 class LogFormatter(logging.Formatter):
     """Formats records so that no text in them can forge a line or show a password.
 
-    Line breaks and other control characters of a message are escaped, and so are those of a traceback's
-    lines, which are indented: a line that starts with a time is a record.
+    Control characters, line breaks included, are escaped in messages and in the lines of tracebacks. The
+    latter are indented: a line that starts with a time is a record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -39,7 +39,7 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(LogFormatter(LOG_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if logging.root.level > logging.DEBUG:
-        # It warns of every attempt at MLflow; what came of the request the exporter says itself, and once.
+        # It warns of every attempt at MLflow; the exporter logs the result of the request itself, once.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 

@@ -1,4 +1,4 @@
-"""The process's memory: how much of what was freed the allocators keep."""
+"""Limits on the freed memory that allocators keep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_ARENAS = 2
 
 
 def limit_arenas() -> None:
-    """Have all threads share two of glibc's arenas, before any is started.
+    """Limit glibc to two arenas for all threads; to be called before any starts.
 
     By default there are eight for each processor. Each keeps what its threads freed, and MLflow's client
     starts threads for every file that it downloads.
@@ -23,7 +23,7 @@ def limit_arenas() -> None:
 
 
 def release_memory() -> None:
-    """Give back what a reference took: it would leave some hundred megabytes with glibc for good.
+    """Return freed memory to the system; after a reference glibc would keep some hundred megabytes.
 
     MLflow's client ties each file that it downloads, and the threads that do it, into a cycle, and the
     process looks for cycles rarely: see `cli`.

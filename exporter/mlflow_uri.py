@@ -1,4 +1,4 @@
-"""Where MLflow is: a server, or a database file or folder that its own package reads."""
+"""Checks of MLflow's URI: of a server, or of a database file or folder that its own package reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HTTP_SCHEMES = ("http", "https")
 
 
 def is_server(uri: str) -> bool:
-    """Whether MLflow is asked over HTTP."""
+    """Whether a URI is that of an MLflow server."""
     return urlsplit(uri).scheme in HTTP_SCHEMES
 
 
@@ -25,7 +25,7 @@ def split_uri(uri: str) -> SplitResult:
     """The parts of a URI.
 
     Raises:
-        ReferenceInvalidError: it is none.
+        ReferenceInvalidError: it is no URI.
     """
     try:
         parts = urlsplit(uri)
@@ -36,10 +36,10 @@ def split_uri(uri: str) -> SplitResult:
 
 
 def check_mlflow(variable: str, uri: str, *, is_set: bool = True) -> None:
-    """Refuse a URI at which there can be no MLflow that this installation is able to read.
+    """Check that this installation can read MLflow at a URI.
 
     Args:
-        variable: which says the URI, for people.
+        variable: that holds the URI, for people.
         uri: as MLflow's client takes it.
         is_set: whether the variable says it; else it is MLflow's default.
 
@@ -52,7 +52,7 @@ def check_mlflow(variable: str, uri: str, *, is_set: bool = True) -> None:
         parts = urlsplit(uri)
         server = parts.scheme in HTTP_SCHEMES
         complete = not server or (bool(parts.hostname) and parts.port != 0)
-    except ValueError:  # likewise
+    except ValueError:  # whose text may hold the password
         raise ConfigError(
             f"{wanted}; the host or the port of {shown} cannot be read (in a password / is written %2F)"
         ) from None
@@ -77,11 +77,12 @@ def check_mlflow(variable: str, uri: str, *, is_set: bool = True) -> None:
             f"{variable} is {shown}, which is not a server; reading it takes the full mlflow package: "
             f"pip install mlflow=={version('mlflow-skinny')}"
         ) from None
-    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # it would rather not be written to, nor is it
+    # Without it MLflow refuses folders, which it advises against; here they are only read.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 
 
 def _is_database(path: Path) -> bool:
-    """Whether a file is a database of MLflow's, who would turn any other into one."""
+    """Whether a file is a database of MLflow's, whose client would turn any other into one."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             database.execute("select 1 from registered_models limit 1")

@@ -320,10 +320,10 @@ _MESSAGES = {
 
 
 def _known_keys(location: tuple[int | str, ...]) -> Iterable[str]:
-    """Keys that there may be where an unknown one is."""
+    """Keys that are known at the place of an unknown one."""
     sections: dict[int | str, type[_Section]] = {"columns": Columns, "minimums": Minimums}
     inside = location[-2] if len(location) > 1 else ""
-    # Of a tag only what follows `monitoring.` is there.
+    # Of a tag only the part after `monitoring.` is there.
     outermost = {*ConfigFile.model_fields, *ModelConfig.model_fields} if len(location) == 1 else ()
     return outermost or sections.get(inside, ModelConfig).model_fields
 

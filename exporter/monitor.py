@@ -116,7 +116,7 @@ class Monitor:
             log.error("tidying up failed: %s", error)
 
     def _attempt(self, version: Version, what: str, work: Callable[[], _T], failures: list[str]) -> _T | None:
-        """What the work returns; None where it fails, which is counted and must not take the rest along."""
+        """Result of the work; None where it fails, which is logged and counted, and the rest goes on."""
         try:
             return work()
         except Exception as error:
@@ -152,7 +152,7 @@ class Monitor:
             )
             for segment in binning.reference.segments
         ]
-        # What failed is left out: figures of another moment must not look like those of this one.
+        # Failed parts are left out: older figures must not look like those of this moment.
         version.findings = Findings(evaluation, quality or (), tuple(filter(None, segments)))
 
     def _evaluate_quality(

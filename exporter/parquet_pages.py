@@ -23,9 +23,9 @@ _DELTA_BYTE_ARRAY = 7
 
 
 class FileBytes:
-    """Bytes of an open file, read where they are asked for.
+    """Bytes of an open file, read on access.
 
-    The file may become shorter at any time, where others write it: a memory map would end the process then.
+    Other processes may truncate the file at any time: with a memory map that would end this one.
     """
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -36,7 +36,7 @@ ClassOrder = Literal["", "number", "text"]
 MISSING, MISMATCH = "(missing)", "(mismatch)"
 OTHER, UNSEEN = "(other)", "(unseen)"
 CODEC_VERSION = 1
-# What a reference without natural variation costs, and how to give it some: for people.
+# The cost of a reference without natural variation, and the remedy: for people.
 PROVISIONAL = (
     "the reference does not tell how much days differ, so drift is told beyond a wide limit only, until two "
     "weeks of traffic have taught it: give it a column `timestamp` with each row's time, two weeks of them"
@@ -200,15 +200,14 @@ class Reference:
     provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
 
     `classes` are canonical texts and `positive_class` one of them, both empty unless the task is to classify;
-    `class_order` says how they are sorted. It is empty in references of before it was known, which sorted
-    texts that look like numbers as numbers.
-    `quality_variation` and `estimate_variation` are by window length in seconds, then by metric: see
-    `quality_allowance`.
-    `labels` is the profile of the target, whose one column is no column of this one, since samples do not
-    bring it; `outcomes` is what `Outcomes.encode` wrote of the reference's own predictions and labels. Both
-    are empty where the reference has none. `segments` are the slices that are looked at by themselves.
-    `named` are the columns that were the row's own because the owner said so, by role. `score_edges` cut the
-    scores of labelled rows finer than the score's own bins, see `OutcomeLayout`.
+    `class_order` says how they are sorted. It is empty in references of older versions, which sorted texts
+    that look like numbers as numbers. `quality_variation` and `estimate_variation` are by window length in
+    seconds, then by metric: see `quality_allowance`. `labels` is the profile of the target, whose one column
+    is no column of this one, since samples do not bring it; `outcomes` is what `Outcomes.encode` wrote of the
+    reference's own predictions and labels. Both are empty where the reference has none. `segments` are the
+    slices that are looked at by themselves. `named` are the columns that were the row's own because the owner
+    said so, by role. `score_edges` cut the scores of labelled rows finer than the score's own bins, see
+    `OutcomeLayout`.
     """
 
     columns: tuple[Column, ...]
@@ -270,12 +269,12 @@ class Reference:
 
     @property
     def provisional(self) -> bool:
-        """Whether it does not tell its natural variation."""
+        """Whether its natural variation is unknown."""
         return not self.variation
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
-        """The notes, what it costs to be provisional, and what is known only since it was stored."""
+        """Notes, the cost of a provisional reference, and a doubt about one stored by an older version."""
         notes = (*self.notes, PROVISIONAL) if self.provisional else self.notes
         if self.class_order or self.classes == tuple(sorted(self.classes)):
             return notes

@@ -19,7 +19,7 @@ from exporter.canonical import match_class
 from exporter.columns import OPAQUE, Values, from_arrow, from_python
 from exporter.limits import MAX_NAME_LENGTH, is_short_text
 
-MAX_CLASSES = 30  # of a classification, however it is told
+MAX_CLASSES = 30  # of a classification
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ClassScores:
 
     @property
     def known(self) -> ClassScores:
-        """The scores by name that are there: Arrow's structures name every class in every row."""
+        """The scores by name, without missing ones: Arrow's structures name every class in every row."""
         if self.names is None:
             return self
         pairs = [(n, v) for n, v in zip(self.names, self.values, strict=True) if v == v]
@@ -55,7 +55,7 @@ class ClassScores:
         if self.names is None:
             return self.values if len(self.values) == len(classes) else (nan,) * len(classes)
         named = dict(zip(self.names, self.values, strict=True))
-        if not named.keys() <= set(classes):  # `true` for 1; what is called as a class comes first
+        if not named.keys() <= set(classes):  # `true` for 1; an exact name comes first
             named = {match_class(name, classes) or name: score for name, score in named.items()} | named
         return [named.get(name, nan) for name in classes]
 

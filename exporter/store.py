@@ -44,7 +44,7 @@ _FACTS = "facts "  # and the id of a version: a key in `meta`
 
 
 class Store:
-    """What one process keeps, in a `Database`, whose errors every method raises.
+    """Stored state of one process, in a `Database`, whose errors every method raises.
 
     Args:
         uri: as in `Settings.store`.
@@ -117,7 +117,7 @@ class Store:
             return (pages - free) * size
 
     def ensure_version(self, model: str, version: str, created_ms: int) -> StoredVersion:
-        """A version as it is kept, from now on if it was not; of its names the one that is followed."""
+        """Stored version, created if need be, and marked as the one of its names that is followed."""
         names = {"model": model, "version": version, "created_ms": created_ms}
         query = _select_versions().filter_by(**names)
         versions = schema.versions
@@ -242,7 +242,7 @@ class Store:
             return {int(row.key.removeprefix(_FACTS)): json.loads(row.value) for row in rows}
 
     def load_retention(self, now: float) -> float:
-        """The time that retention had reached; that of the newest row where it was never kept."""
+        """Time that retention had reached; that of the newest row where it was never stored."""
         newest = sa.select(sa.func.max(schema.versions.c.last_prediction))
         kept = sa.select(schema.meta.c.value).where(schema.meta.c.key == RETENTION_KEY)
         with self._reading() as connection, decoding("the time that retention had reached"):

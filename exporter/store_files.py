@@ -1,4 +1,4 @@
-"""The files of a SQLite store: held by one process, which notices when they are taken away."""
+"""Files of a SQLite store: locked by one process, and checked for removal."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SUFFIXES = ("", "-wal", "-shm")
 class StoreFiles:
     """A database and the files that SQLite keeps beside it while it is open.
 
-    The write-ahead log is what is locked: SQLite itself locks the other two, and finds it by the database's
-    real path, so that no link leads past the lock, and no lock file can be deleted.
+    The lock is on the write-ahead log: SQLite itself locks the other two, and finds it by the database's real
+    path, so that no link leads past the lock, and no lock file can be deleted.
     """
 
     def __init__(self, path: Path) -> None:

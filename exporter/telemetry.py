@@ -134,7 +134,7 @@ class Telemetry:
             self._store_errors[reason] += 1
 
     def watch_version(self, model: str, version: str) -> None:
-        """Have counters of a version, from 0 where there were none."""
+        """Start counters of a version at 0, unless there are some."""
         with self._lock:
             for stage in get_args(Stage):
                 self._evaluation_errors.setdefault((model, version, stage), 0)

@@ -158,12 +158,12 @@ class Transaction:
         return None if found is None else bytes(found)
 
     def remember_key(self, key: bytes, body: bytes, at: float) -> None:
-        # It may be there, and have expired.
+        # An expired one may still be there.
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.key == key))
         self.connection.execute(schema.batches.insert(), {"key": key, "body": body, "at": at})
 
     def set_retention(self, at: float) -> None:
-        """Keep the time that retention has reached."""
+        """Store the time that retention has reached."""
         put = upsert(schema.meta, "value", self.connection.dialect.name)
         self.connection.execute(put, {"key": RETENTION_KEY, "value": repr(at)})
 

@@ -113,8 +113,8 @@ def do_without(store: Store, version: Version, status: Status, detail: str) -> N
         version.spooled_rows = version.spooled_rows if collecting else 0
 
 
-def explain(version: Version, detail: str) -> None:
-    """Say what keeps a version from having a reference; nothing where it was given one meanwhile."""
+def set_detail(version: Version, detail: str) -> None:
+    """Set the reason why a version has no reference, unless it was given one meanwhile."""
     if version.binning is None:
         version.detail = detail
 
@@ -133,11 +133,11 @@ def let_go(store: Store, version: Version) -> None:
 
 
 def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained: float, now: float) -> None:
-    """Merge blocks that are too old to be fine, forget what is past its retention.
+    """Merge blocks that are too old to be fine, and delete data past their retention.
 
     Args:
         store: of all of it.
-        settings: how long what is kept.
+        settings: with the retention of each kind of data.
         versions: those that are monitored.
         retained: the time that retention has reached, at most `now`.
         now: the clock's time.
@@ -158,7 +158,7 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
 
 
 def _put_back(store: Store, version: Version, now: float) -> None:
-    """Take the last row before `now` for the last one: the clock was ahead when later ones came."""
+    """Set the last prediction to one before `now`: the clock was ahead when later ones came."""
     last = None
     if version.binning is not None:
         before = version.binning.timeline.snapshot(now)

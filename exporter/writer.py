@@ -154,7 +154,7 @@ class Writer:
                 group = self._gather(first) if isinstance(first, _Entry) else []
             if not isinstance(first, _Entry):
                 first()
-                del first  # what it was for would be kept until the next entry comes; so would a group's rows
+                del first  # or its objects would be kept until the next entry comes; so would a group's rows
                 continue
             started = time.monotonic()
             self._take(group)
@@ -193,7 +193,7 @@ class Writer:
         # From here on a client that hangs up cannot cancel what is being committed.
         group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
         outcomes = self._outcomes([entry.request for entry in group])
-        with self._store.applying():  # a writer that failed here would be missed by requests that wait
+        with self._store.applying():  # if it failed here, waiting requests would never get an answer
             for entry, outcome in zip(group, outcomes, strict=True):
                 if not isinstance(outcome, RequestError):
                     self._count_answer(entry.request, outcome)

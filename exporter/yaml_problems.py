@@ -1,4 +1,4 @@
-"""Mistakes in YAML, in the words of the person who makes them."""
+"""Plain messages for mistakes in YAML."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-# PyYAML speaks of tokens and events; the first that matches its problem, or what it says of the context.
+# PyYAML speaks of tokens and events; the first pattern that matches its problem decides.
 PROBLEMS = {
     r"character '\\t'": "a tab; indent with spaces",
     r"found character '(.)'": "a value that begins with {0} has to be in quotes",
@@ -26,7 +26,7 @@ PROBLEMS = {
 
 
 def yaml_problem(error: yaml.MarkedYAMLError) -> str:
-    """What is wrong with a file, for the person who wrote it."""
+    """Plain message for an error of PyYAML."""
     said = str(error.problem)
     for pattern, clear in PROBLEMS.items():
         if found := re.search(pattern, said):

@@ -133,11 +133,11 @@ def test_retention_goes_on_at_twice_the_speed_of_time(store: Store) -> None:
 
 
 def test_it_goes_on_where_it_was_and_else_at_the_newest_row(store: Store) -> None:
-    assert RetentionClock(store).advance(NOON) == NOON
+    still = Clock(NOON).monotonic
+    assert RetentionClock(store, still).advance(NOON) == NOON
     version = store.ensure_version("fraud", "1", 0)
     with store.begin() as transaction:
         transaction.set_last_prediction(version.key, NOON - 10 * DAY)
-    still = Clock(NOON).monotonic
     assert RetentionClock(store, still).advance(NOON) == NOON - 10 * DAY
     with store.begin() as transaction:
         transaction.set_retention(NOON - 5 * DAY)

@@ -1,8 +1,9 @@
-"""Who may ask.
+"""Access control.
 
-Without a token everybody who reaches the exporter may, but not web pages: one of another site says in
-`Origin` where it is from, and one whose name was made to lead here (DNS rebinding) has that name as `Host`.
-Starlette's `TrustedHostMiddleware` would hold for all routes, and Prometheus scrapes by names of services.
+Without a token every client that reaches the exporter has access, except web pages: a page of another site is
+recognised by its `Origin`, and one whose name was made to resolve to this machine (DNS rebinding) by its
+`Host`. Starlette's `TrustedHostMiddleware` would hold for all routes, and Prometheus scrapes by names of
+services.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from exporter.errors import ForbiddenError, UnauthorizedError
 from exporter.service import Service
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:@/?#,\s]+))(?::[0-9]*)?")
-_SHOWN_CHARACTERS = 100  # of a name that is refused
+_SHOWN_CHARACTERS = 100  # of a refused name
 
 
 def authorizer(service: Service) -> Any:
-    """A dependency: whoever has the token; where none is set everybody but other sites' pages."""
+    """Dependency that requires the token, or without a token refuses web pages of other sites."""
     path = service.settings.api_token_file
     token = Path(path).read_text("utf-8").strip().encode() if path else b""
     told = (service.settings.host, *service.settings.allowed_hosts)
@@ -55,7 +56,7 @@ def authorizer(service: Service) -> Any:
 
 
 def own_names(hostname: str) -> tuple[str, ...]:
-    """Names of this machine, as patterns, by which nobody else can be meant.
+    """Patterns of names that always mean this machine.
 
     >>> own_names("ML01.example.org")
     ('localhost', '*.localhost', 'ml01.example.org', 'ml01', 'ml01.local')
@@ -66,7 +67,7 @@ def own_names(hostname: str) -> tuple[str, ...]:
 
 
 def leads_here(host: str, names: Sequence[str]) -> bool:
-    """Whether a `Host` header is one of the names, or an address, which no DNS server can redirect.
+    """Whether a `Host` header is one of the names, or an address, which DNS rebinding cannot redirect.
 
     >>> leads_here("LOCALHOST.:80", ["localhost"]), leads_here("[::1]:80", []), leads_here("10.0.0.7", [])
     (True, True, True)

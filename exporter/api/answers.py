@@ -1,4 +1,4 @@
-"""Every request gets an answer, and those with samples are counted by it."""
+"""Counts requests with samples by the status of their answer."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@
 uvicorn gives a client all the time it wants to send a request or to take an answer, reads a head without
 end, and takes connections until the process has no file left for the next. Here a connection waits for its
 client as long as `request_timeout_seconds`, and where there are too many the one that has waited longest
-makes room: who is silent keeps nobody out. uvicorn also loses the
-body of a request that asks for another protocol, as Java's client does by default; here the request is
-answered as if it had not asked (RFC 9110, 7.8).
+makes room: idle clients cannot exhaust the connection limit. uvicorn also loses the body of a request that
+asks for an upgrade, as Java's client does by default; here the upgrade is ignored (RFC 9110, 7.8).
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def make_server(service: Service) -> uvicorn.Server:
 class _Parser(httptools.HttpRequestParser):
     """Request parser that gives way to a new one when a request asks for an upgrade.
 
-    llhttp takes whatever follows such a head for the other protocol, and cannot be told to read the body.
+    llhttp takes all bytes after such a head for the other protocol, and has no option to read the body.
     """
 
     def __init__(self, connection: BoundedConnection) -> None:
@@ -67,14 +66,14 @@ class _Parser(httptools.HttpRequestParser):
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection of a client, which is bounded in the time and the bytes of whatever is not a body."""
+    """Client connection with limits on the time and the bytes of everything but bodies."""
 
     service: Service
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.parser = _Parser(self)
-        self._declining = False  # a head that asks for an upgrade is about to be read again without that
+        self._declining = False  # the last head asks for an upgrade, and is parsed again without it
         self._waiting_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle_bytes = 0  # received in a row that neither completed a head nor were a body
@@ -101,7 +100,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.send_400_response("The request's head is too large.")
 
     def on_headers_complete(self) -> None:
-        if self.parser.get_method() == b"CONNECT":  # to the parser an upgrade, whatever its head says
+        if self.parser.get_method() == b"CONNECT":  # the parser takes it for an upgrade in any case
             raise ValueError("this is no proxy")
         self._declining = self.parser.should_upgrade()
         if self._declining:
@@ -127,7 +126,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._wait_if_its_turn()
 
     def decline_upgrade(self, rest: bytes) -> None:
-        """Read the last head again as one that asks for no upgrade, and then what came behind it."""
+        """Parse the last head again without its upgrade, then the bytes that followed it."""
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
         for name, value in self.headers:
             if name == b"connection":

@@ -1,4 +1,4 @@
-"""The addresses to listen on, taken before anything else is."""
+"""Binds the addresses to listen on, before anything else starts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from exporter.errors import ListenError
 
 @contextmanager
 def bound_sockets(settings: Settings) -> Iterator[list[socket.socket]]:
-    """Sockets bound to all addresses of the host, and closed at the end; nobody can connect to them yet.
+    """Sockets bound to all addresses of the host, not listening yet, and closed at the end.
 
     Raises:
-        ListenError: they cannot be had.
+        ListenError: an address is in use, forbidden or unknown.
     """
     with ExitStack() as bound:
         sockets = []

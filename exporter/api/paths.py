@@ -1,4 +1,4 @@
-"""Paths that name a model and its version."""
+"""Path of a model version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 
 class _ModelName(Convertor[str]):
-    """Any text: a model's name may hold slashes, and line breaks, which Starlette's `path` refuses."""
+    """Path parameter of any text: a model's name may hold slashes, and line breaks, which `path` refuses."""
 
     regex = r"[\s\S]+"
 

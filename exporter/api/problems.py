@@ -46,7 +46,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 def problem(
     status: int, title: str, detail: str, where: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """The answer, in which what is quoted from the request is escaped and cut."""
+    """Response with an RFC 9457 problem; quotations from the request are escaped and cut."""
     content = {"type": "about:blank", "title": title, "status": status, "detail": _quotable(detail)}
     if where:
         content["where"] = _quotable(where)
@@ -54,7 +54,7 @@ def problem(
 
 
 def _quotable(text: str) -> str:
-    """The text with lone surrogates escaped, which JSON cannot hold, and no longer than anybody reads."""
+    """The text, cut, with lone surrogates escaped, which JSON cannot hold."""
     return text[:MAX_TEXT_LENGTH].encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Evaluated quality and segments -> their JSON, with every reason why there is no figure or no verdict."""
+"""Evaluated quality and segments -> JSON, with the reason for each missing figure or verdict."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from exporter.verdicts import MetricQuality
 _VERDICTS = {DRIFTED: "drifted", STABLE: "stable"}
 
 
-def known(value: float) -> float | None:
-    """A figure, None where it is not known: NaN is no JSON."""
+def or_null(value: float) -> float | None:
+    """The value, None where it is not finite: JSON has no NaN."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -60,8 +60,8 @@ def _segment(reference: Reference, found: SegmentEvaluation) -> wire.SegmentDeta
                 column=column.name,
                 role=column.role,
                 window=window.window.name,
-                drift_score=known(window.drift_score[place]),
-                drift_limit=known(window.drift_limit[place]),
+                drift_score=or_null(window.drift_score[place]),
+                drift_limit=or_null(window.drift_limit[place]),
                 verdict=verdict_name(int(window.verdict[place])),
                 undecided=window.undecided[place],
             )
@@ -82,7 +82,7 @@ def _window(found: QualityEvaluation) -> wire.QualityWindow:
         predictions=found.predictions,
         labels=found.labels,
         unusable_labels=found.unusable_labels,
-        coverage=known(found.coverage),
+        coverage=or_null(found.coverage),
         weighted=found.weighted,
         metrics=[
             *(_metric(quality) for quality in found.metrics),
@@ -96,8 +96,8 @@ def _window(found: QualityEvaluation) -> wire.QualityWindow:
                 label=one.label,
                 metric=one.metric,
                 value=one.figure.value,
-                lower=known(one.figure.lower),
-                upper=known(one.figure.upper),
+                lower=or_null(one.figure.lower),
+                upper=or_null(one.figure.upper),
             )
             for one in found.classes
         ],
@@ -110,14 +110,14 @@ def _window(found: QualityEvaluation) -> wire.QualityWindow:
 def _metric(quality: MetricQuality, absent: str = "") -> wire.MetricDetail:
     return wire.MetricDetail(
         metric=quality.metric,
-        value=known(quality.figure.value),
-        lower=known(quality.figure.lower),
-        upper=known(quality.figure.upper),
+        value=or_null(quality.figure.value),
+        lower=or_null(quality.figure.lower),
+        upper=or_null(quality.figure.upper),
         absent=absent,
-        baseline=known(quality.baseline),
-        tolerance=known(quality.tolerance),
-        allowance=known(quality.allowance),
-        shortfall=known(quality.shortfall),
+        baseline=or_null(quality.baseline),
+        tolerance=or_null(quality.tolerance),
+        allowance=or_null(quality.allowance),
+        shortfall=or_null(quality.shortfall),
         provisional=quality.provisional,
         degraded=quality.degraded,
         undecided=quality.undecided,
@@ -127,13 +127,13 @@ def _metric(quality: MetricQuality, absent: str = "") -> wire.MetricDetail:
 def _estimate(estimate: EstimatedQuality) -> wire.EstimateDetail:
     return wire.EstimateDetail(
         metric=estimate.metric,
-        value=known(estimate.figure.value),
-        lower=known(estimate.figure.lower),
-        upper=known(estimate.figure.upper),
-        baseline=known(estimate.baseline),
-        allowance=known(estimate.allowance),
-        shortfall=known(estimate.shortfall),
-        error=known(estimate.error),
+        value=or_null(estimate.figure.value),
+        lower=or_null(estimate.figure.lower),
+        upper=or_null(estimate.figure.upper),
+        baseline=or_null(estimate.baseline),
+        allowance=or_null(estimate.allowance),
+        shortfall=or_null(estimate.shortfall),
+        error=or_null(estimate.error),
         degraded=estimate.degraded,
         undecided=estimate.undecided,
     )
@@ -141,9 +141,9 @@ def _estimate(estimate: EstimatedQuality) -> wire.EstimateDetail:
 
 def _label_drift(drift: WindowEvaluation) -> wire.LabelDrift:
     return wire.LabelDrift(
-        drift_score=known(drift.drift_score[0]),
-        drift_limit=known(drift.drift_limit[0]),
-        drift_significance=known(drift.drift_significance[0]),
+        drift_score=or_null(drift.drift_score[0]),
+        drift_limit=or_null(drift.drift_limit[0]),
+        drift_significance=or_null(drift.drift_significance[0]),
         verdict=verdict_name(int(drift.verdict[0])),
         undecided=drift.undecided[0],
     )

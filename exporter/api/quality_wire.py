@@ -1,4 +1,4 @@
-"""What is answered of model quality, as pydantic models. Figures that are not known are null."""
+"""Pydantic models of the answers about model quality. Unknown figures are null."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MetricDetail(BaseModel):
     absent: str = Field(description="Why there is no figure, empty where there is one.")
     baseline: float | None = Field(description="What the version promised; null where it promised nothing.")
     tolerance: float | None
-    allowance: float | None = Field(description="Null where nobody knows the natural variation.")
+    allowance: float | None = Field(description="Null where the natural variation is unknown.")
     shortfall: float | None = Field(description="How far from the baseline; positive is worse.")
     provisional: bool = Field(description="The natural variation is not known: no alert pages.")
     degraded: bool | None = Field(description="Null without a verdict.")
@@ -50,7 +50,7 @@ class EstimateDetail(BaseModel):
 
 
 class LabelDrift(BaseModel):
-    """Drift of the labels, as that of a column."""
+    """Drift of the labels, judged like a column."""
 
     drift_score: float | None
     drift_limit: float | None

@@ -26,7 +26,7 @@ def models_router(service: Service) -> APIRouter:
 
     @router.get("/models", responses={k: REFUSALS[k] for k in (401, 403, 422)})
     def get_models() -> wire.Models:
-        """What is monitored, what has drifted or degraded, and how MLflow answered last."""
+        """Monitored models and versions, what has drifted or degraded, and MLflow's state."""
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.follower.error)
 
@@ -34,8 +34,8 @@ def models_router(service: Service) -> APIRouter:
     def get_version(model: str, version: str) -> wire.VersionDetail:
         """A version's reference and latest evaluation.
 
-        Drift, data quality, model quality, estimates and segments, and wherever there is no figure or no
-        verdict, why.
+        Drift, data quality, model quality, estimates and segments, with the reason for each missing figure or
+        verdict.
         """
         found = service.fleet.versions.get((model, version))
         if found is None:
@@ -75,7 +75,7 @@ def operations_router(service: Service) -> APIRouter:
     @router.head("/-/healthy", include_in_schema=False)
     @router.get("/-/healthy", response_class=PlainTextResponse)
     async def get_healthy() -> Response:
-        """Whether the process works: its threads are alive, and its store is there."""
+        """Whether the threads are alive and the store is in place."""
         fault = service.fault()
         return PlainTextResponse(f"{fault or 'healthy'}\n", 503 if fault else 200)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from exporter.api import wire
-from exporter.api.quality_views import known, quality_windows, segment_details, verdict_name, why_no_quality
+from exporter.api.quality_views import or_null, quality_windows, segment_details, verdict_name, why_no_quality
 from exporter.change import ChangeEvaluation
 from exporter.comparison import DRIFTED
 from exporter.evaluation import Evaluation, WindowEvaluation
@@ -117,7 +117,7 @@ def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
                 check=check.check,
                 window=check.window.name,
                 ratio=check.ratio,
-                reference_ratio=known(check.reference_ratio),
+                reference_ratio=or_null(check.reference_ratio),
                 degraded=check.degraded,
                 undecided=check.undecided,
             )
@@ -140,13 +140,13 @@ def _window(window: WindowEvaluation, column: int) -> wire.ColumnWindow:
     return wire.ColumnWindow(
         window=window.window.name,
         rows=int(window.rows_by_column[column]),
-        effective_rows=known(window.effective_rows[column]),
-        drift_score=known(window.drift_score[column]),
-        drift_limit=known(window.drift_limit[column]),
-        drift_significance=known(window.drift_significance[column]),
+        effective_rows=or_null(window.effective_rows[column]),
+        drift_score=or_null(window.drift_score[column]),
+        drift_limit=or_null(window.drift_limit[column]),
+        drift_significance=or_null(window.drift_significance[column]),
         verdict=verdict_name(int(window.verdict[column])),
         undecided=window.undecided[column],
-        distances={method: known(values[column]) for method, values in window.distances.items()},
+        distances={method: or_null(values[column]) for method, values in window.distances.items()},
     )
 
 
@@ -154,9 +154,9 @@ def _change(change: ChangeEvaluation, column: int) -> wire.ColumnChange:
     verdict = int(change.verdict[column])
     return wire.ColumnChange(
         window=change.window.name,
-        change_score=known(change.score[column]),
-        change_limit=known(change.limit[column]),
-        change_significance=known(change.significance[column]),
+        change_score=or_null(change.score[column]),
+        change_limit=or_null(change.limit[column]),
+        change_significance=or_null(change.significance[column]),
         verdict="changed" if verdict == DRIFTED else verdict_name(verdict),
         undecided=change.undecided[column],
     )

@@ -19,7 +19,7 @@ Score = float | list[float | None] | dict[str, float | None] | None
 
 
 class _Body(BaseModel):
-    """An object of a request: no key is taken that nothing reads."""
+    """Object of a request; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -304,7 +304,7 @@ class ColumnChange(BaseModel):
 
 
 class Check(BaseModel):
-    """The share of a column's rows that fails a check, in the window that tells it."""
+    """Share of a column's rows that fail a check, in the window that is judged."""
 
     check: str
     window: str = Field(

@@ -16,7 +16,7 @@ from exporter.demo.screen import open_screen
 from exporter.demo.stack import Addresses, Programs, Stack, claim_addresses, find_programs
 
 LOOK_SECONDS = 1.0
-# A busy machine may take minutes to train a model; how long a mail takes is what the demo is to show.
+# A busy machine may take minutes to train a model; the time until the mail is the point of the demo.
 INCIDENT_LIMIT_SECONDS, MAIL_LIMIT_SECONDS = 900.0, 300.0
 DRIFT_ALERT = "ModelFeatureDrift"
 PHASES = ("training", "healthy", "incident", "recovery")
@@ -115,7 +115,7 @@ def is_broken(traffic_output: str) -> bool:
 
 
 def check_time(began: float, incident: float | None, now: float) -> None:
-    """Check that the incident, and then its mail, are not overdue; all in seconds of one clock.
+    """Check that the incident, and then its mail, are not overdue; times in seconds of one clock.
 
     Raises:
         DemoError: one of them is.

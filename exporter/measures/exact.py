@@ -56,7 +56,7 @@ def on_grid(numbers: Floats) -> Floats:
 
 
 def square(numbers: Floats) -> tuple[Floats, Floats]:
-    """Squares, and what rounding took from each: the sum of both is exact (Dekker 1971).
+    """Squares and their rounding errors, whose sums are exact (Dekker 1971).
 
     A variance is the mean of squares less the square of the mean: never negative if the squares are exact,
     and 0 only where all numbers are alike.
@@ -66,7 +66,7 @@ def square(numbers: Floats) -> tuple[Floats, Floats]:
     (True, True)
     """
     upper = numbers * (2.0**27 + 1)
-    upper = upper - (upper - numbers)  # the upper 26 bits, whose square is exact; and so are those below
+    upper = upper - (upper - numbers)  # the upper 26 bits: squares of both halves are exact
     lower = numbers - upper
     high = numbers * numbers
     return high, ((upper * upper - high) + 2 * upper * lower) + lower * lower

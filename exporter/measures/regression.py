@@ -20,14 +20,14 @@ from exporter.measures.exact import LOWEST, on_grid, square
 
 # y is the label; the ratios e / y are of the rows whose label is not 0.
 TERMS = ("e", "|e|", "e2", "e4", "y", "y2", "y3", "y4", "e2y", "e2y2", "|e/y|", "(e/y)2")
-# Those that are summed exactly, in two parts.
+# Terms that are summed exactly, in two parts.
 SQUARES = ("e2", "y2", "(e/y)2")
-# What the sum of rounded powers may be off by, relative to the powers, and cut off of each.
+# Error of a sum of rounded powers: relative to the powers, and cut off from each.
 _ROUNDING, _CUT_OFF = Fraction(1, 1 << 50), Fraction(1, 1 << LOWEST)
 
 
 def terms(errors: Floats, labels: Floats, ratios: Floats) -> Floats:
-    """(TERMS + SQUARES, rows) of what is summed, the second parts of the squares last.
+    """(TERMS + SQUARES, rows) summands, the second parts of the squares last.
 
     `ratios` (rows,) are e / y, 0 where y is 0.
     """
@@ -130,8 +130,5 @@ class ErrorSums:
 
 
 def _bound(powers: Fraction, squares: Fraction) -> Fraction:
-    """How far a difference of rounded powers may be off: relative to them, and by what is cut off of each.
-
-    Nothing where there is nothing to be rounded.
-    """
+    """Bound of the rounding error of a difference of powers; 0 where all powers are 0."""
     return _ROUNDING * powers + _CUT_OFF if squares else Fraction()

@@ -1,4 +1,4 @@
-"""Brings the tables of an older store to the schema of this program, with Alembic.
+"""Upgrades the tables of an older store to the schema of this program, with Alembic.
 
 A revision is a module in `versions`, named for the schema that it leads to. Which schema a store has is in
 its `meta` table, written in the transaction of the migration.
@@ -18,7 +18,7 @@ from exporter.errors import StoreError
 from exporter.schema import SCHEMA_VERSION, upsert
 
 OLDEST = 3  # of the schemas that are upgraded
-# What a migration writes is in the log as well as in the tables, and in their indices.
+# A migration writes to the tables, to their indices and to the log.
 WRITTEN_TIMES, SPARE_BYTES = 3, 16 * 2**20
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def migrate(connection: sa.Connection, directory: Path | None) -> None:
 
 
 def find_schema(connection: sa.Connection) -> int | None:
-    """The schema of a store, None where there is none yet."""
+    """Schema of a store, None where it has none yet."""
     if not sa.inspect(connection).has_table(schema.meta.name):
         return None
     value = connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == "schema_version"))
@@ -64,7 +64,7 @@ def find_schema(connection: sa.Connection) -> int | None:
 
 
 def _upgrade(connection: sa.Connection, found: int, directory: Path | None) -> None:
-    # Here: nearly every start has nothing to upgrade.
+    # Imported here: nearly every start has nothing to upgrade.
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
@@ -85,7 +85,7 @@ def _upgrade(connection: sa.Connection, found: int, directory: Path | None) -> N
 
 
 def find_revisions(found: int) -> list[ModuleType]:
-    """The modules that lead from a schema to that of this program, in order."""
+    """Migration modules from a schema to that of this program, in order."""
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(str(Path(__file__).parent))
@@ -94,7 +94,7 @@ def find_revisions(found: int) -> list[ModuleType]:
 
 
 def _count_bytes(connection: sa.Connection, name: str) -> int:
-    """About how many bytes the rows of a table take."""
+    """Approximate size of the rows of a table."""
     table = sa.Table(name, sa.MetaData(), autoload_with=connection)
     sizes = [8 + sa.func.coalesce(sa.func.length(sa.cast(c, sa.LargeBinary)), 0) for c in table.columns]
     return int(connection.scalar(sa.select(sa.func.sum(sum(sizes, sa.literal(0))))) or 0)
