@@ -32,7 +32,7 @@ class Binned:
 
     @property
     def size_bytes(self) -> int:
-        """What it takes in memory."""
+        """Size in memory, in bytes."""
         return self.cells.nbytes + self.standard.nbytes + self.present.nbytes
 
     def take(self, rows: Ints) -> Binned:

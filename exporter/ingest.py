@@ -150,7 +150,7 @@ class Prepared:
 
     @property
     def placed_bytes(self) -> int:
-        """What its placed rows take in memory until it is committed."""
+        """Size in memory of its placed rows, which are kept until it is committed, in bytes."""
         return sum(part.placed.binned.size_bytes for part in self.parts if part.placed is not None)
 
     @property

@@ -113,7 +113,7 @@ def operations_router(service: Service) -> APIRouter:
 
 
 def _landing_page(grafana_url: str) -> str:
-    """HTML that links what there is, relatively: a proxy may serve all of it under a path of its own."""
+    """HTML with links, which are relative: a proxy may serve the exporter under a path of its own."""
     grafana = f'<li><a href="{escape(grafana_url)}">Grafana</a>: the dashboards\n' if grafana_url else ""
     return f"""<!doctype html>
 <html lang="en">
