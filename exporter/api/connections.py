@@ -59,10 +59,15 @@ class _Parser(httptools.HttpRequestParser):
         self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
     def feed_data(self, data: Any) -> None:
-        try:
-            super().feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._connection.decline_upgrade(data[upgrade.args[0] :])
+        parser: httptools.HttpRequestParser = self
+        while True:  # as often as there are such requests in the data: a client may send many at once
+            try:
+                httptools.HttpRequestParser.feed_data(parser, data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._connection.decline_upgrade(data[upgrade.args[0] :])
+                parser = self._connection.parser
+            else:
+                return
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -125,8 +130,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
         self._wait_if_its_turn()
 
-    def decline_upgrade(self, rest: bytes) -> None:
-        """Parse the last head again without its upgrade, then the bytes that followed it."""
+    def decline_upgrade(self, rest: bytes) -> bytes:
+        """The last head without its upgrade, then the bytes that followed it, for a new parser."""
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
         for name, value in self.headers:
             if name == b"connection":
@@ -135,7 +140,7 @@ class BoundedConnection(HttpToolsProtocol):
             if name != b"upgrade":
                 head += [b"\r\n", name, b": ", value]
         self.parser = _Parser(self)
-        self.parser.feed_data(b"".join(head) + b"\r\n\r\n" + rest)
+        return b"".join(head) + b"\r\n\r\n" + rest
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

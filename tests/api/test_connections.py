@@ -233,6 +233,13 @@ def test_an_upgrade_without_a_body_leaves_the_connection_as_it_is(server: Server
         assert received(connection).count(b"HTTP/1.1 200 OK") == 4
 
 
+def test_any_number_of_upgrades_may_come_at_once(server: Server) -> None:
+    wish = HEALTH[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with server.connect() as connection:
+        connection.sendall(600 * wish + HEALTH[:-2] + b"Connection: close\r\n\r\n")
+        assert received(connection).count(b"HTTP/1.1 200 OK") == 601
+
+
 @pytest.mark.parametrize("target", [b"/metrics", b"exporter:443"])
 def test_it_is_no_proxy(server: Server, target: bytes) -> None:
     with server.connect() as connection:
