@@ -30,6 +30,12 @@ def elsewhere(mlflow_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def any_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may listen on the default port."""
+    monkeypatch.setenv("EXPORTER_PORT", "0")
+
+
 def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
     """Exit status, and what it said on standard error."""
     with pytest.raises(SystemExit) as end:
@@ -114,7 +120,7 @@ def test_stored_ids_that_cannot_be_read_are_told(
 @pytest.mark.parametrize(
     ("host", "why"),
     [
-        ("127.0.0.1", "another program does already; EXPORTER_PORT or --port is another port"),
+        ("127.0.0.1", "another program uses this port; choose another with EXPORTER_PORT or --port"),
         ("192.0.2.1", "Cannot assign requested address"),
         ("exporter.invalid", "Name or service not known"),
         (".", "this is no name of a host"),

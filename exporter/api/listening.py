@@ -40,5 +40,5 @@ def _why(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeError):
         return "this is no name of a host"
     if error.errno == errno.EADDRINUSE:
-        return "another program does already; EXPORTER_PORT or --port is another port"
+        return "another program uses this port; choose another with EXPORTER_PORT or --port"
     return error.strerror or str(error)
