@@ -25,7 +25,8 @@ from tests.rig import NOON, Rig, make_rows
 
 @pytest.fixture(autouse=True)
 def elsewhere(mlflow_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An MLflow that is not there, and a directory for the default store."""
+    """An MLflow that is not there, a port that is free, and a directory for the default store."""
+    monkeypatch.setenv("EXPORTER_PORT", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
 
@@ -110,7 +111,7 @@ def test_stored_ids_that_cannot_be_read_are_told(
     rig.stop()
     with closing(sqlite3.connect(tmp_path / "exporter.db")) as connection, connection:
         connection.execute(f"UPDATE predictions_{int(NOON // DAY_SECONDS)} SET numbers = {numbers}")
-    status, said = ended(capsys, "serve", "--port", "0")
+    status, said = ended(capsys, "serve")
     assert status == 1
     assert "Traceback" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("mlflow-exporter: ")]

@@ -15,7 +15,7 @@ from exporter.data_quality import QualityCheck
 from exporter.evaluation import Evaluation, Thresholds, WindowEvaluation, evaluate
 from exporter.live_variation import PRIOR_DRIFT
 from exporter.measures.psi import sampling_floor
-from exporter.reference import Column, Kind, Reference, Variation
+from exporter.reference import Column, Kind, Reference
 from tests.traffic import (
     DAY,
     EVEN,
@@ -27,6 +27,7 @@ from tests.traffic import (
     make_column,
     make_reference,
     make_timeline,
+    variation_of,
 )
 
 # PSI against even shares: about 0.18 and 0.75
@@ -66,11 +67,6 @@ def verdict_of(
     if yesterday is not None:
         days[1] = cells_of([yesterday], yesterday_rows)
     return int(day_of(reference, days).verdict[0])
-
-
-def variation_of(drift: float, columns: int = 1, share: float = 0.0) -> Variation:
-    shares = np.full(columns, share)
-    return Variation(30, np.full(columns, drift), shares, shares, shares, shares)
 
 
 def make_steady_reference(

@@ -11,7 +11,7 @@ from exporter.comparison import DRIFTED, STABLE
 from exporter.config import DISTANCES
 from exporter.evaluation import Evaluation, Thresholds, evaluate
 from exporter.reference import Reference
-from tests.traffic import DAY, NOW, SETTINGS, make_aggregate, make_column
+from tests.traffic import DAY, NOW, SETTINGS, make_aggregate, make_column, variation_of
 
 EVEN = np.full(10, 0.1)
 TAILED = np.array([0, 0.001, 0.009, 0.04, 0.05, *[0.1] * 8, 0.05, 0.04, 0.009, 0.001, 0])
@@ -21,7 +21,7 @@ SHAPES = [share / share.sum() for share in (EVEN, TAILED, MANY, RARE)] * 10
 
 
 def sample_reference(rows: int, draw: np.random.Generator) -> Reference:
-    """Forty columns of four shapes; itself a sample, as any reference is."""
+    """Forty columns of four shapes, with days that do not differ; itself a sample, as any reference is."""
     counts = [np.append(draw.multinomial(rows, share), [0, 0]) for share in SHAPES]
     return Reference(
         columns=tuple(make_column(f"c{k}", len(share)) for k, share in enumerate(SHAPES)),
@@ -30,6 +30,7 @@ def sample_reference(rows: int, draw: np.random.Generator) -> Reference:
         rows=rows,
         task="",
         source="tests",
+        variation={DAY.seconds: variation_of(0.0, len(SHAPES))},
     )
 
 

@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 def limit(rig: Rig, column: str = "age") -> float | None:
     """The drift limit of a column, in a fresh evaluation."""
     rig.evaluate()
-    labels = f'model="fraud",model_version="1",column="{column}",role="feature",window="1h"'
+    labels = f'model="fraud",model_version="1",column="{column}",role="feature",window="24h"'
     return rig.sample(f"mlflow_model_drift_limit{{{labels}}}")
 
 

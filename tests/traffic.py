@@ -10,7 +10,7 @@ import numpy as np
 from exporter.aggregate import LATENCY_BOUNDS, Aggregate, Timeline
 from exporter.arrays import Floats, Ints
 from exporter.config import Settings, Window
-from exporter.reference import Column, Kind, Reference
+from exporter.reference import Column, Kind, Reference, Variation
 
 NOW = 1_800_000_000.0  # on the edge of a block, of an hour and of nothing else
 HOUR, DAY, WEEK = Window(3600, "1h"), Window(86400, "24h"), Window(604800, "7d")
@@ -50,6 +50,11 @@ def make_reference(
         source="tests",
         **changes,
     )
+
+
+def variation_of(drift: float, columns: int = 1, share: float = 0.0) -> Variation:
+    shares = np.full(columns, share)
+    return Variation(30, np.full(columns, drift), shares, shares, shares, shares)
 
 
 def make_timeline(reference: Reference, days: Mapping[int, Ints], seed: int = 0) -> Timeline:

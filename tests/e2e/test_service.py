@@ -81,13 +81,13 @@ def test_a_registered_version_shows_scores_without_anything_else_being_done(
 
     rows = make_rows(1000, seed=5)
     for row in rows:
-        row["features"]["age"] *= 1.6
+        row["features"]["age"] *= 25.4
     document = make_document(rows, model, alias="champion")
     eventually(lambda: exporter_takes(exporter, document))
     columns = {"age", "country", "new", "prediction", "score"}
     eventually(lambda: scores(exporter, model).keys() == columns)
     found = scores(exporter, model)
-    assert found["age"] > 0.3
+    assert found["age"] > 6.3
     assert np.max([found[name] for name in columns - {"age"}]) < 0.1
     assert exporter.window_rows("1h", model) == 1000
 
