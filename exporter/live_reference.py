@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from exporter.schema import SpooledRequest
 from exporter.scores import has_class_scores, scores_to_arrow
 
 
-def live_reference(spooled: Sequence[SpooledRequest], rows: int, settings: Settings) -> ReferenceData:
+def live_reference(spooled: Iterable[SpooledRequest], rows: int, settings: Settings) -> ReferenceData:
     """The first `rows` of the requests that waited, as reference data with their times.
 
     A column that is not all numbers, or all times, in every request is taken as text.

@@ -200,22 +200,25 @@ class Store:
                 row.start: decode_outcomes(layout, bytes(row.payload)) for row in connection.execute(query)
             }
 
-    def load_spooled(self, version_id: int) -> list[SpooledRequest]:
-        """What waits for a version's reference, in order of arrival."""
-        query = (
-            sa.select(schema.spool).where(schema.spool.c.version_id == version_id).order_by(schema.spool.c.id)
-        )
-        with self._reading() as connection, decoding("a stored request"):
-            return [
-                SpooledRequest(
+    def load_spooled(self, version_id: int) -> Iterator[SpooledRequest]:
+        """Requests that wait for a version's reference, in order of arrival; one at a time is in memory."""
+        spool = schema.spool
+        with self._reading() as connection:
+            query = sa.select(spool.c.id).where(spool.c.version_id == version_id).order_by(spool.c.id)
+            numbers = connection.scalars(query).all()
+        for number in numbers:
+            with self._reading() as connection, decoding("a stored request"):
+                row = connection.execute(sa.select(spool).where(spool.c.id == number)).first()
+                if row is None:  # forgotten meanwhile
+                    return
+                request = SpooledRequest(
                     content_type=row.content_type,
                     query=json.loads(row.query),
                     body=zlib.decompress(bytes(row.body)),
                     row_numbers=np.frombuffer(bytes(row.row_numbers), "<i8").astype(np.int64),
                     times=np.frombuffer(bytes(row.times), "<f8").astype(np.float64),
                 )
-                for row in connection.execute(query)
-            ]
+            yield request
 
     def load_alias_moves(self) -> list[AliasMove]:
         """The history of all aliases, in the order in which it was seen."""

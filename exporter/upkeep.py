@@ -44,7 +44,6 @@ def activate(
     layout = outcome_layout(reference)
     counted = store.load_outcomes(reference_id, layout) if reference_id is not None and layout else {}
     known_id = reference_id
-    spooled = store.load_spooled(version.key)
     waited = np.zeros(reference.cells, np.int64)
     commit = Commit()
     with store.begin() as transaction:
@@ -56,7 +55,7 @@ def activate(
         maturation = transaction.find_maturation(reference_id)
         slices = _load_slices(store, settings, reference, known_id, layout)
         binning = Binning(reference_id, reference, timeline, layout, counted, maturation, slices)
-        for waiting in spooled:
+        for waiting in store.load_spooled(version.key):  # deleted below, read beside the transaction
             try:
                 counts = count_spooled(waiting, binning, now, settings)
             except RequestError as error:  # what was taken can be read, unless it was damaged since

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -432,7 +433,7 @@ def test_what_waits_comes_back_in_order_of_arrival(store: Store) -> None:
     with store.begin() as transaction:
         for number in range(3):
             transaction.add_spooled(version.key, make_spooled(number + 1, b"body %d" % number))
-    spooled = store.load_spooled(version.key)
+    spooled = [*store.load_spooled(version.key)]
     assert [each.body for each in spooled] == [b"body 0", b"body 1", b"body 2"]
     assert spooled[2].query == {"model": "fraud"}
     assert spooled[2].row_numbers.tolist() == [0, 1, 2]
@@ -440,7 +441,31 @@ def test_what_waits_comes_back_in_order_of_arrival(store: Store) -> None:
     assert store.load_versions()[0].spooled_rows == 6
     with store.begin() as transaction:
         transaction.delete_spooled(version.key)
-    assert store.load_spooled(version.key) == []
+    assert not [*store.load_spooled(version.key)]
+
+
+def test_one_request_that_waits_is_in_memory_at_a_time(store: Store) -> None:
+    version = store.ensure_version("fraud", "1", 0)
+    for _ in range(20):
+        with store.begin() as transaction:
+            transaction.add_spooled(version.key, make_spooled(1, bytes(2**20)))
+    tracemalloc.start()
+    assert sum(len(each.body) for each in store.load_spooled(version.key)) == 20 * 2**20
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 * 2**20
+
+
+def test_requests_that_are_forgotten_while_others_are_read_end_the_reading(store: Store) -> None:
+    version = store.ensure_version("fraud", "1", 0)
+    with store.begin() as transaction:
+        for _ in range(2):
+            transaction.add_spooled(version.key, make_spooled(1, b"waits"))
+    waiting = store.load_spooled(version.key)
+    assert next(waiting).body == b"waits"
+    with store.begin() as transaction:
+        transaction.delete_spooled(version.key)
+    assert not [*waiting]
 
 
 def test_what_is_past_its_retention_is_forgotten(store: Store) -> None:
