@@ -35,6 +35,7 @@ _POSTGRES_DAMAGED = ("XX001", "XX002")  # data_corrupted and index_corrupted
 
 UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
 RETRY_SECONDS = 0.2
+SESSION_END_SECONDS = 3.0  # PostgreSQL ends a session some time after its client has gone
 
 log = logging.getLogger(__name__)
 
@@ -240,8 +241,8 @@ class Database:
             if self._files is not None:
                 self._kept.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()  # opens all files
                 self._files.hold()
-            elif not self._kept.scalar(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))):
-                raise StoreError("another exporter uses this database")
+            else:
+                self._hold_session(self._kept)
             self._kept.commit()
         except OSError as error:
             raise ConfigError(f"store {self.engine.url.database}: {error.strerror}") from error
@@ -250,6 +251,19 @@ class Database:
             if isinstance(translated, StoreDamagedError):
                 raise translated from error
             raise StoreError(f"the store cannot be opened: {_cause(error)}") from error
+
+    @staticmethod
+    def _hold_session(connection: sa.Connection) -> None:
+        """Hold PostgreSQL for this session, which may have to wait for the end of an earlier exporter's.
+
+        Raises:
+            StoreError: another exporter goes on holding it.
+        """
+        deadline = time.monotonic() + SESSION_END_SECONDS
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))):
+            if time.monotonic() > deadline:
+                raise StoreError("another exporter uses this database")
+            time.sleep(RETRY_SECONDS)
 
     def _check_pages(self) -> None:
         """

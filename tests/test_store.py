@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -133,6 +134,17 @@ def test_a_lock_ends_with_its_process(store_uri: str) -> None:
         finally:
             os.kill(process.pid, signal.SIGKILL)
     Store(store_uri).close()
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_the_end_of_an_earlier_session_is_waited_for(
+    postgres_uri: str, open_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = psycopg.connect(postgres_uri)
+    earlier.execute("SELECT pg_advisory_lock(%s)", [database._ADVISORY_LOCK])
+    monkeypatch.setattr(database.time, "sleep", lambda _: earlier.close())
+    assert insert(open_store(postgres_uri), make_prediction(1)) == {}
+    assert earlier.closed
 
 
 @pytest.mark.needs("initdb", "pg_ctl")

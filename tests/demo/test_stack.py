@@ -11,10 +11,13 @@ from exporter.demo.stack import Addresses, claim_addresses, clean_environment, f
 
 
 def test_well_known_ports_are_taken_where_they_are_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        free = listener.getsockname()[1]
-    with claim_addresses({**ports(0), "exporter": free}) as addresses:
-        assert addresses.exporter == free
+    def takes_a_free_one() -> bool:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            free = listener.getsockname()[1]
+        with claim_addresses({**ports(0), "exporter": free}) as addresses:
+            return addresses.exporter == free
+
+    assert any(takes_a_free_one() for _ in range(10))  # another program may be quicker
 
 
 def test_where_somebody_listens_another_port_is_taken() -> None:
@@ -34,8 +37,16 @@ def test_a_demo_that_starts_at_the_same_time_has_other_ports() -> None:
         wanted = {name: getattr(one, name) for name in ports(0)}
         with claim_addresses(wanted) as other:
             assert not numbers(one) & numbers(other)
-    with claim_addresses(wanted) as later:
-        assert {name: getattr(later, name) for name in wanted} == wanted
+
+
+def test_claims_end_with_the_block() -> None:
+    def claims_again() -> bool:
+        with claim_addresses(ports(0)) as one:
+            wanted = {name: getattr(one, name) for name in ports(0)}
+        with claim_addresses(wanted) as later:
+            return {name: getattr(later, name) for name in wanted} == wanted
+
+    assert any(claims_again() for _ in range(10))  # another program may be quicker
 
 
 def test_the_claim_on_a_port_is_in_no_servers_way() -> None:
