@@ -14,7 +14,8 @@ PYTEST_FLAGS ?= -n 2 --dist worksteal
 # Left out of test-quick, beside what needs programs: a real MLflow, processes, months of flights, gigabytes.
 SLOW := tests/demo tests/e2e tests/monitoring tests/measures/test_evidently.py tests/test_false_alarms.py \
 	tests/test_flight_quality.py tests/test_flights.py tests/test_local_mlflow.py tests/test_reference_memory.py \
-	tests/test_registry.py tests/test_runs.py tests/test_sources.py tests/test_study.py
+	tests/test_registry.py tests/test_runs.py tests/test_sources.py tests/test_study.py tests/test_change.py tests/grafana \
+	tests/test_live_variation.py tests/api/test_readme_calls.py tests/measures/test_contract.py
 
 # Where it is set, as in many images, every process compiles all that it imports: five seconds with MLflow.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,7 +47,7 @@ test: setup ## the checks, the fuzzer and all tests, of which pytest's summary c
 	$(MAKE) --no-print-directory fuzz
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
-test-quick: check ## the checks and the tests that start no servers and replay no months, for every day; two minutes
+test-quick: check ## the checks and the tests that start no servers and replay no months, for every day; two to three minutes
 	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not needs' $(SLOW:%=--ignore=%)
 
 check: setup ## style and types
