@@ -47,7 +47,7 @@ test: setup ## the checks, the fuzzer and all tests, of which pytest's summary c
 	$(MAKE) --no-print-directory fuzz
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
-test-quick: check ## the checks and the tests that start no servers and replay no months, for every day; two to three minutes
+test-quick: check ## the checks and the tests that start no servers and replay no months, for every day; a few minutes
 	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not needs' $(SLOW:%=--ignore=%)
 
 check: setup ## style and types
