@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from exporter.arrays import Floats, Ints
 
@@ -24,10 +27,42 @@ def cut(timestamps: Floats, seconds: int, limit: int, *, pairs: bool = False) ->
     chunk = np.floor((timestamps - timestamps.min()) / seconds).astype(np.int64)
     chunks = np.unique(chunk)
     if len(chunks) > limit and pairs:
-        first = np.linspace(0, len(chunks) - 2, limit // 2).astype(np.int64)
-        chunks = chunks[np.unique(np.concatenate([first, first + 1]))]
+        chunks = _spread_pairs(chunks, limit)
     elif len(chunks) > limit:
         chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
     place = np.minimum(np.searchsorted(chunks, chunk), len(chunks) - 1)
     place[chunks[place] != chunk] = -1
     return Cut(len(chunks), place, chunks)
+
+
+def sum_blocks(
+    blocks: Mapping[int, npt.NDArray[np.integer[Any]]],
+    starts: Sequence[int],
+    place: Ints,
+    cells: int,
+    limit: int,
+) -> tuple[Ints, Ints]:
+    """Chunks of blocks: their numbers (chunks,) and summed counts (chunks, cells).
+
+    Args:
+        blocks: (cells,) counts by the start of the block.
+        starts: of the blocks to take.
+        place: (starts,) the chunk of each.
+        cells: of every block.
+        limit: of more chunks than this, pairs of adjacent ones that are evenly spread.
+    """
+    chunks = np.unique(place)
+    if len(chunks) > limit:
+        chunks = _spread_pairs(chunks, limit)
+    counts = np.zeros((len(chunks), cells), np.int64)
+    row_of = {chunk: row for row, chunk in enumerate(chunks.tolist())}
+    for start, chunk in zip(starts, place.tolist(), strict=True):
+        if chunk in row_of:
+            counts[row_of[chunk]] += blocks[start].astype(np.int64)
+    return chunks, counts
+
+
+def _spread_pairs(chunks: Ints, limit: int) -> Ints:
+    first = np.linspace(0, len(chunks) - 2, limit // 2).astype(np.int64)
+    chosen: Ints = chunks[np.unique(np.concatenate([first, first + 1]))]
+    return chosen

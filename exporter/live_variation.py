@@ -15,6 +15,7 @@ import numpy as np
 
 from exporter.aggregate import Timeline
 from exporter.arrays import Bools, Floats, Ints
+from exporter.chunks import sum_blocks
 from exporter.comparison import GROSS, compare
 from exporter.config import Window
 from exporter.measures.variation import DAY_SECONDS, MIN_CHUNKS, MIN_DRIFT_ROWS, natural_variation
@@ -174,16 +175,8 @@ def _cut(
         and (s // window.seconds + 1) * window.seconds <= last * DAY_SECONDS
     )
     places = np.array([s // window.seconds for s in inside], np.int64)
-    numbers = np.unique(places)
     most = max(2 * MIN_CHUNKS, MAX_CELLS // reference.cells)
-    if len(numbers) > most:
-        chosen = np.linspace(0, len(numbers) - 2, most // 2).astype(np.int64)
-        numbers = numbers[np.unique(np.concatenate([chosen, chosen + 1]))]
-    counts = np.zeros((len(numbers), reference.cells), np.int64)
-    row_of = {number: row for row, number in enumerate(numbers.tolist())}
-    for start, number in zip(inside, places.tolist(), strict=True):
-        if number in row_of:
-            counts[row_of[number]] += blocks[start].astype(np.int64)
+    numbers, counts = sum_blocks(blocks, inside, places, reference.cells, most)
 
     found = compare(
         reference.layout, reference.counts, counts, np.ones((len(counts), len(reference.columns)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from exporter.aggregate import Timeline
 from exporter.arrays import Floats
+from exporter.chunks import sum_blocks
 from exporter.config import Window
 from exporter.errors import ReferenceInvalidError
 from exporter.measures.variation import MIN_CHUNKS, natural_variation
@@ -101,16 +102,8 @@ def _variation(
         if window.seconds < coarse:  # a coarse block cannot be cut
             continue
         place = np.array([(s - start) // window.seconds for s in inside], np.int64)
-        chunks = np.unique(place)
         limit = max(MIN_CHUNKS, MAX_CHUNK_CELLS // reference.cells)
-        if len(chunks) > limit:
-            first = np.linspace(0, len(chunks) - 2, limit // 2).astype(np.int64)
-            chunks = chunks[np.unique(np.concatenate([first, first + 1]))]
-        counts = np.zeros((len(chunks), reference.cells), np.int64)
-        row_of = {chunk: row for row, chunk in enumerate(chunks.tolist())}
-        for s, chunk in zip(inside, place.tolist(), strict=True):
-            if chunk in row_of:
-                counts[row_of[chunk]] += blocks[s].astype(np.int64)
+        chunks, counts = sum_blocks(blocks, inside, place, reference.cells, limit)
         measured = natural_variation(counts, reference.layout, window.seconds, chunks, longer)
         if measured is not None:
             variation[window.seconds] = Variation(chunks=measured[0], **measured[1])

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "exporter"
 # Each layer may import from those above it and from itself.
 LAYERS = [
     {"__init__", "errors", "arrays", "canonical", "memory", "texts"},
+    {"chunks"},
     {"config", "decoding", "logs", "mlflow_uri", "yaml_problems"},
     {"arrow_texts", "columns", "limits", "scores", "parquet_pages"},
     {"arrow_stream", "json_samples", "parquet"},
@@ -36,7 +37,7 @@ LAYERS = [
     {"evaluation"},
     {"figures"},
     {"baselines", "coverage"},
-    {"estimation", "chunks", "quality_variation"},
+    {"estimation", "quality_variation"},
     {"profile"},
     {"quality_reference"},
     {"verdicts"},
