@@ -12,10 +12,10 @@ TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
 # Left out of test-quick, beside what needs programs: a real MLflow, processes, months of flights, gigabytes.
-SLOW := tests/demo tests/e2e tests/monitoring tests/measures/test_evidently.py tests/test_false_alarms.py \
-	tests/test_flight_quality.py tests/test_flights.py tests/test_local_mlflow.py tests/test_reference_memory.py \
-	tests/test_registry.py tests/test_runs.py tests/test_sources.py tests/test_study.py tests/test_change.py tests/grafana \
-	tests/test_live_variation.py tests/api/test_readme_calls.py tests/measures/test_contract.py
+SLOW := tests/demo tests/e2e tests/prometheus tests/measures/test_evidently.py tests/study/test_false_alarms.py \
+	tests/study/test_flight_quality.py tests/study/test_flights.py tests/registry/test_local_mlflow.py tests/profiling/test_reference_memory.py \
+	tests/registry/test_registry.py tests/monitoring/test_run_watcher.py tests/registry/test_sources.py tests/study/test_study.py tests/evaluation/test_change.py tests/grafana \
+	tests/evaluation/test_live_variation.py tests/api/test_readme_calls.py tests/measures/test_contract.py
 
 # Where it is set, as in many images, every process compiles all that it imports: five seconds with MLflow.
 unexport PYTHONDONTWRITEBYTECODE

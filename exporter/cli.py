@@ -16,11 +16,12 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
-from exporter import __version__, rebaseline_client
-from exporter.config import Settings, load_settings
+from exporter import __version__
+from exporter.api import admin_client
 from exporter.errors import ConfigError, ExporterError
+from exporter.formats.texts import redact
 from exporter.logs import configure_logging
-from exporter.texts import redact
+from exporter.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Ask a running exporter to replace the reference of a version. EXPORTER_API_TOKEN_FILE "
         "names the file with its token.",
     )
-    rebaseline_client.add_arguments(rebaseline)
+    admin_client.add_arguments(rebaseline)
     demo = commands.add_parser("demo", help="watch a real model drift, an alert fire and a mail arrive")
     from exporter.demo import app as demo_app
 
@@ -92,10 +93,10 @@ def _check_config(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from exporter.api.connections import make_server
     from exporter.api.listening import bound_sockets
-    from exporter.memory import limit_arenas
-    from exporter.registry import Registry
+    from exporter.api.server import make_server
+    from exporter.profiling.memory import limit_arenas
+    from exporter.registry.registry import Registry
     from exporter.service import Service
 
     flags = {name: getattr(options, name) for name in ("config", "host", "port", "store")}

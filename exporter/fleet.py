@@ -17,19 +17,19 @@ from threading import Lock
 
 import numpy as np
 
-from exporter.aggregate import LATENCY_BOUNDS, Timeline
-from exporter.arrays import Floats, Ints
-from exporter.config import Settings
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes
+from exporter.aggregates.timeline import LATENCY_BOUNDS, Timeline
 from exporter.errors import UnavailableError, UnknownModelError
-from exporter.evaluation import Evaluation, Thresholds
+from exporter.evaluation.drift import Evaluation, Thresholds
+from exporter.evaluation.model_quality import QualityEvaluation
+from exporter.evaluation.segments import SegmentEvaluation
+from exporter.formats.predictions import Target
 from exporter.model_config import ModelConfig
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes
-from exporter.quality import QualityEvaluation
-from exporter.reference import Reference
-from exporter.samples import Target
-from exporter.schema import AliasMove, StoredVersion
-from exporter.segment_evaluation import SegmentEvaluation
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.storage.schema import AliasMove, StoredVersion
+from exporter.typing import Floats, Ints
 
 MAX_UNKNOWN_COLUMNS = 20
 

@@ -6,7 +6,7 @@ import logging
 from copy import copy
 from typing import Any
 
-from exporter.texts import printable, redact
+from exporter.formats.texts import printable, redact
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 

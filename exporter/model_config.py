@@ -27,8 +27,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic import ValidationInfo as Info
 
-from exporter.config import Settings, parse_window
 from exporter.errors import ConfigError
+from exporter.settings import Settings, parse_window
 from exporter.yaml_problems import yaml_problem
 
 MAX_FILE_BYTES = 2**20

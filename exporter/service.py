@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from exporter.config import Settings
 from exporter.errors import ConfigError
-from exporter.exposition import Format, render, select_families
+from exporter.exposition.render import Format, render, select_families
+from exporter.exposition.telemetry import Telemetry
+from exporter.exposition.versions import Collection as SeriesCollection
+from exporter.exposition.versions import CutBins, SeriesCollector, VersionView
 from exporter.fleet import Fleet, Status, Version
-from exporter.follower import Follower
+from exporter.ingest.writer import Writer
 from exporter.model_config import ConfigFile, load_config_file
-from exporter.monitor import Monitor
-from exporter.rebaselining import Rebaseliner
-from exporter.registry import Registry
-from exporter.runs import RunWatcher
-from exporter.series import Collection as SeriesCollection
-from exporter.series import CutBins, SeriesCollector, VersionView
-from exporter.store import Store
-from exporter.telemetry import Telemetry
-from exporter.writer import Writer
+from exporter.monitoring.discovery import Follower
+from exporter.monitoring.evaluator import Monitor
+from exporter.monitoring.rebaseline import Rebaseliner
+from exporter.monitoring.run_watcher import RunWatcher
+from exporter.registry.registry import Registry
+from exporter.settings import Settings
+from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
 

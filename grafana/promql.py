@@ -6,7 +6,7 @@ replica's own, so its rates are summed.
 
 from __future__ import annotations
 
-from exporter.figures import HIGHER_IS_BETTER
+from exporter.evaluation.figures import HIGHER_IS_BETTER
 
 
 def gauge(metric: str, selector: str = "", by: str = "") -> str:

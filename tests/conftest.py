@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from exporter.demo.ports import claim_ports
-from exporter.store import Store
+from exporter.storage.store import Store
 
 # A busy machine is no failure; and in CI the same examples every time, so that a change is what breaks it.
 hypothesis.settings.register_profile(
@@ -22,12 +22,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 pytest_plugins = [
-    "tests.programs",  # before those that import it, or its assertions are not rewritten
-    "tests.mlflow_server",
-    "tests.mlflow_world",
-    "tests.postgres",
-    "tests.rig",
-    "tests.web_server",
+    "tests.support.programs",  # before those that import it, or its assertions are not rewritten
+    "tests.support.mlflow_server",
+    "tests.support.mlflow_world",
+    "tests.support.postgres",
+    "tests.support.rig",
+    "tests.support.web_server",
 ]
 
 

@@ -22,16 +22,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from exporter.binning import bin_batch, with_single_outputs
-from exporter.config import Settings
 from exporter.errors import ReferenceInvalidError, RequestError
-from exporter.identity import payload_hashes
-from exporter.json_samples import OWN_FIELDS
-from exporter.label_samples import decode_labels
-from exporter.reference import Column, Kind, Reference
-from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
-from exporter.tables import read_table
-from tests.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream
+from exporter.formats.hashing import payload_hashes
+from exporter.formats.json_samples import OWN_FIELDS
+from exporter.formats.labels import decode_labels
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.profiling.files import read_table
+from exporter.reference.binning import bin_batch, with_single_outputs
+from exporter.reference.profile import Column, Kind, Reference
+from exporter.settings import Settings
+from tests.support.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream
 
 ROWS = 20
 CSV_TYPE = "text/csv"  # of references alone

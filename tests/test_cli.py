@@ -15,12 +15,12 @@ from types import SimpleNamespace
 import pytest
 
 from exporter import __version__
-from exporter.api import connections
+from exporter.api import server as api_server
 from exporter.cli import main
-from exporter.schema import DAY_SECONDS
 from exporter.service import Service
-from exporter.store import Store
-from tests.rig import NOON, Rig, make_rows
+from exporter.storage.schema import DAY_SECONDS
+from exporter.storage.store import Store
+from tests.support.rig import NOON, Rig, make_rows
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +147,7 @@ def test_collections_leave_out_what_is_there_at_the_start(monkeypatch: pytest.Mo
 
         return SimpleNamespace(run=run, started=True)
 
-    monkeypatch.setattr(connections, "make_server", make_server)
+    monkeypatch.setattr(api_server, "make_server", make_server)
     try:
         with pytest.raises(SystemExit) as end:
             main(["serve", "--port", "0"])

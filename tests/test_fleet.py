@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exporter.config import Settings
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.fleet import Fleet, Status, Version
-from exporter.samples import Target
-from exporter.schema import AliasMove, StoredVersion
+from exporter.formats.predictions import Target
+from exporter.settings import Settings
+from exporter.storage.schema import AliasMove, StoredVersion
 
 
 def make_version(version: str, model: str = "fraud", status: str = "") -> Version:

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Settings
 from exporter.errors import ReferenceInvalidError
+from exporter.formats.texts import redact
 from exporter.logs import LOG_FORMAT, LogFormatter, configure_logging
-from exporter.registry import Registry
+from exporter.registry.registry import Registry
 from exporter.service import Service
-from exporter.texts import redact
-from tests.fakes import FakeRegistry
-from tests.rig import Rig, make_rows
+from exporter.settings import Settings
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import Rig, make_rows
 
-FORGED = "2026-11-29 12:00:00,000 ERROR exporter.store the store is lost"
+FORGED = "2026-11-29 12:00:00,000 ERROR exporter.storage.store the store is lost"
 RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+ ")
 
 
@@ -65,7 +65,7 @@ def test_no_line_of_a_traceback_looks_like_a_record(log: io.StringIO) -> None:
     try:
         raise ValueError(f"a\n{FORGED}\r{FORGED} of postgresql://ada:secret@db/x?password=secret")
     except ValueError:
-        logging.getLogger("exporter.store").exception("it failed", stack_info=True)
+        logging.getLogger("exporter.storage.store").exception("it failed", stack_info=True)
     first, *rest = log.getvalue().splitlines()
     assert RECORD.match(first)
     assert len(rest) > len(traceback.extract_stack())
@@ -137,8 +137,8 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 def test_the_command_logs_so(configured: io.StringIO) -> None:
-    logging.getLogger("exporter.store").info("one\ntwo of http://ada:secret@host")
-    assert configured.getvalue().endswith(r" INFO exporter.store one\ntwo of http://***@host" + "\n")
+    logging.getLogger("exporter.storage.store").info("one\ntwo of http://ada:secret@host")
+    assert configured.getvalue().endswith(r" INFO exporter.storage.store one\ntwo of http://***@host" + "\n")
 
 
 def test_an_mlflow_that_is_down_is_one_line_however_often_it_is_asked(
@@ -157,4 +157,7 @@ def test_an_mlflow_that_is_down_is_one_line_however_often_it_is_asked(
         service.store.close()
     said = configured.getvalue().splitlines()
     lines = [line.partition(" WARNING ")[2] for line in said if " WARNING " in line]
-    assert [line.partition(" ")[0] for line in lines] == ["exporter.follower", "exporter.runs"]
+    assert [line.partition(" ")[0] for line in lines] == [
+        "exporter.monitoring.discovery",
+        "exporter.monitoring.run_watcher",
+    ]

@@ -7,9 +7,8 @@ from typing import get_args
 
 import pytest
 
-from exporter.canonical import match_class
-from exporter.config import Settings, Window
 from exporter.errors import ConfigError
+from exporter.formats.categories import match_class
 from exporter.model_config import (
     MAX_FILE_BYTES,
     Columns,
@@ -19,6 +18,7 @@ from exporter.model_config import (
     ModelConfig,
     load_config_file,
 )
+from exporter.settings import Settings, Window
 
 EVERYTHING = """\
 defaults:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import EDITIONS, Program
+from tests.support.programs import EDITIONS, Program
 
 pytest_plugins = ["pytester"]
 
@@ -39,7 +39,7 @@ OLDEST = {
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setitem(EDITIONS, "newer", str(pytester.path))
-    pytester.makeconftest('pytest_plugins = ["tests.programs"]')
+    pytester.makeconftest('pytest_plugins = ["tests.support.programs"]')
     pytester.makeini("[pytest]\nmarkers = needs(*programs): x\n")
     pytester.makepyfile(TEST_FILE)
     return pytester

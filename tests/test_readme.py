@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.catalog import metrics_table
-from exporter.config import Settings
+from exporter.exposition.catalog import metrics_table
 from exporter.model_config import ModelConfig, load_config_file
+from exporter.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from exporter.errors import ConfigError, RegistryUnreachableError
-from tests.fakes import FakeRegistry
-from tests.rig import Rig, make_rows, make_table
-from tests.test_labelling import make_labelled_table
+from tests.ingest.test_join import make_labelled_table
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
 SUCCESSFUL = "mlflow_exporter_config_last_reload_successful"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Settings, Window, load_settings, parse_window
 from exporter.errors import ConfigError
+from exporter.settings import Settings, Window, load_settings, parse_window
 
 
 def test_nothing_set_gives_the_defaults() -> None:

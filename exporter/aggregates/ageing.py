@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exporter.aggregate import Aggregate, Timeline
-from exporter.config import Settings
-from exporter.coverage import Outputs
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import Outcomes, past_predictions
+from exporter.aggregates.timeline import Aggregate, Timeline
+from exporter.evaluation.coverage import Outputs
 from exporter.fleet import Binning, Slice
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import Outcomes, past_predictions
+from exporter.settings import Settings
 
 
 @dataclass(frozen=True)

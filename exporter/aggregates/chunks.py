@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Floats, Ints
+from exporter.typing import Floats, Ints
 
 
 @dataclass(frozen=True)

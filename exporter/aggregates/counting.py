@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from exporter.aggregate import Aggregate, fold
-from exporter.arrays import Floats, Ints
-from exporter.binning import Binned
-from exporter.columns import read_numbers, take_rows
-from exporter.config import Settings
+from exporter.aggregates.labelled_rows import place_scores
+from exporter.aggregates.outcomes import Outcomes, fold_predictions
+from exporter.aggregates.segments import coarse_starts, fold_segments
+from exporter.aggregates.timeline import Aggregate, fold
 from exporter.fleet import Binning
-from exporter.labelled_rows import place_scores
-from exporter.outcomes import Outcomes, fold_predictions
-from exporter.samples import Batch
-from exporter.segments import coarse_starts, fold_segments
+from exporter.formats.columns import read_numbers, take_rows
+from exporter.formats.predictions import Batch
+from exporter.reference.binning import Binned
+from exporter.settings import Settings
+from exporter.typing import Floats, Ints
 
 
 @dataclass(frozen=True)

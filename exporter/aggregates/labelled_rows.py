@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import as_classes, bin_columns, canonical_texts
-from exporter.columns import Texts, Values, take_rows
+from exporter.aggregates.outcome_layout import FACTS, OutcomeLayout
+from exporter.formats.class_scores import ClassScores, read_class_scores
+from exporter.formats.columns import Texts, Values, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
-from exporter.measures.exact import MAX_EXPONENT, on_grid, square
+from exporter.measures.exact_sum import MAX_EXPONENT, on_grid, square
 from exporter.measures.regression import terms
-from exporter.outcome_layout import FACTS, OutcomeLayout
-from exporter.reference import Column
-from exporter.scores import ClassScores, read_class_scores
+from exporter.reference.binning import as_classes, bin_columns, canonical_texts
+from exporter.reference.profile import Column
+from exporter.typing import Bools, Floats, Ints
 
 # Fourth powers of numbers up to this, in the target's unit, and squares of ratios can be summed.
 MAX_MAGNITUDE = 2.0 ** ((MAX_EXPONENT - 8) // 4)

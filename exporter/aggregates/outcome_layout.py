@@ -28,12 +28,12 @@ from math import frexp
 import numpy as np
 from scipy.special import expit
 
-from exporter.arrays import Floats, Ints
-from exporter.canonical import match_class
-from exporter.measures.exact import LIMBS
+from exporter.formats.categories import match_class
+from exporter.formats.class_scores import MAX_CLASSES
+from exporter.measures.exact_sum import LIMBS
 from exporter.measures.regression import SQUARES, TERMS
-from exporter.reference import ClassOrder, Column, Reference
-from exporter.scores import MAX_CLASSES
+from exporter.reference.profile import ClassOrder, Column, Reference
+from exporter.typing import Floats, Ints
 
 # Edges of score bins lie evenly in the logit of the score, from here to minus here: 6e-6 from 0 and 1.
 LOGIT_LIMIT = 12.0

@@ -17,14 +17,14 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Floats, Ints
-from exporter.columns import Values, take_rows
-from exporter.decoding import decoding
+from exporter.aggregates.labelled_rows import read_rows
+from exporter.aggregates.outcome_layout import FACTS, OutcomeLayout
+from exporter.aggregates.sparse import Sparse, encode_each, pack
 from exporter.errors import StoreError
-from exporter.labelled_rows import read_rows
-from exporter.measures.exact import LIMBS, split, total
-from exporter.outcome_layout import FACTS, OutcomeLayout
-from exporter.sparse import Sparse, encode_each, pack
+from exporter.formats.columns import Values, take_rows
+from exporter.formats.decoding import decoding
+from exporter.measures.exact_sum import LIMBS, split, total
+from exporter.typing import Floats, Ints
 
 # Upper bounds in seconds of the buckets of label delays, a minute to a month; one more holds the rest.
 LABEL_DELAY_BOUNDS = (

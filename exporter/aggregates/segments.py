@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from exporter.aggregate import Aggregate, fold
-from exporter.arrays import Floats, Ints
-from exporter.binning import Binned
-from exporter.reference import Reference
+from exporter.aggregates.timeline import Aggregate, fold
+from exporter.reference.binning import Binned
+from exporter.reference.profile import Reference
+from exporter.typing import Floats, Ints
 
 
 def fold_segments(reference: Reference, binned: Binned, starts: Ints) -> Iterator[tuple[str, int, Aggregate]]:

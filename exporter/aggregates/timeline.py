@@ -16,12 +16,12 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Floats, Ints
-from exporter.binning import Binned
-from exporter.config import Settings
-from exporter.decoding import decoding
 from exporter.errors import StoreError
-from exporter.reference import Reference
+from exporter.formats.decoding import decoding
+from exporter.reference.binning import Binned
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.typing import Floats, Ints
 
 # Upper bounds in seconds of the latency histogram's buckets; one more bucket holds the rest.
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

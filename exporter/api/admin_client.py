@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from exporter.config import Settings
 from exporter.errors import ConfigError, ExporterError
-from exporter.samples import PARQUET_TYPE
+from exporter.formats.predictions import PARQUET_TYPE
+from exporter.settings import Settings
 
 TIMEOUT_SECONDS = 600.0  # all labels of the version are counted anew
 

@@ -7,7 +7,7 @@ from asyncio import CancelledError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.api.problems import problem
-from exporter.telemetry import Kind, Telemetry
+from exporter.exposition.telemetry import Kind, Telemetry
 
 KINDS: dict[tuple[str, str], Kind] = {
     ("POST", "/v1/predictions"): "prediction",

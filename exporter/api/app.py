@@ -20,7 +20,7 @@ from exporter.api.audit_routes import audit_router
 from exporter.api.ingest_routes import IngestRoutes
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.routes import models_router, operations_router
-from exporter.api.wire import untyped_schemas
+from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError
 from exporter.service import Service
 

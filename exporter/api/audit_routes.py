@@ -9,17 +9,17 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from exporter.api import wire
-from exporter.api.access import authorizer, local_without_token
+from exporter.api import schemas
+from exporter.api.auth import authorizer, local_without_token
 from exporter.api.bodies import BodyReader
 from exporter.api.parameters import known_parameters
 from exporter.api.paths import VERSION_PATH
 from exporter.api.problems import REFUSALS
-from exporter.config import parse_window
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
-from exporter.rebaselining import Order
-from exporter.samples import PARQUET_TYPE
+from exporter.formats.predictions import PARQUET_TYPE
+from exporter.monitoring.rebaseline import Order
 from exporter.service import Service
+from exporter.settings import parse_window
 
 LINES_TYPE = "application/jsonl"
 MAX_ENTRIES = 1000
@@ -48,7 +48,7 @@ def audit_router(service: Service) -> APIRouter:
         by: Annotated[_Text, Query(description="Who wants it.")],
         reason: Annotated[_Text, Query(description="Why.")],
         live: Annotated[str, Query(description="A duration such as `24h`, in place of a body.")] = "",
-    ) -> wire.Rebaselined:
+    ) -> schemas.Rebaselined:
         """Replace a version's reference: by a Parquet file in the body, or by what was counted lately."""
         found = service.fleet.versions.get((model, version))
         if found is None:
@@ -66,7 +66,7 @@ def audit_router(service: Service) -> APIRouter:
                 if kind != PARQUET_TYPE:
                     raise UnsupportedError(f"content type {kind!r}, taken is {PARQUET_TYPE}")
                 entry, reference = await run_in_threadpool(service.rebaseliner.from_file, found, body, order)
-        return wire.Rebaselined(
+        return schemas.Rebaselined(
             old_digest=entry.old_digest,
             new_digest=entry.new_digest,
             rows=reference.rows,
@@ -76,16 +76,16 @@ def audit_router(service: Service) -> APIRouter:
 
     @router.get(
         "/audit",
-        response_model=wire.Audit,
+        response_model=schemas.Audit,
         responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422)}},
     )
     def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
         """What was changed on purpose, newest first; JSON lines on `Accept: application/jsonl`."""
-        entries = [wire.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
+        entries = [schemas.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
         if LINES_TYPE in request.headers.get("accept", "").lower():
             lines = b"".join(orjson.dumps(e.model_dump(), option=orjson.OPT_APPEND_NEWLINE) for e in entries)
             return Response(lines, media_type=LINES_TYPE)
-        return wire.Audit(entries=entries)
+        return schemas.Audit(entries=entries)
 
     return router
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 
-from exporter.config import Settings
 from exporter.errors import OverloadedError, TooLargeError, TooSlowError, UnsupportedError
+from exporter.settings import Settings
 
 IN_FLIGHT_BODIES = 8  # how many of the largest bodies may be in memory at once
 

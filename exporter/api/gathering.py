@@ -12,11 +12,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.batches import likeness, merge
-from exporter.committer import Answer, split_answer
 from exporter.errors import RequestError
-from exporter.ingest import Prepared, Request, Source, prepare
-from exporter.samples import Batch
+from exporter.formats.predictions import Batch
+from exporter.ingest.batches import likeness, merge
+from exporter.ingest.commit import Answer, split_answer
+from exporter.ingest.prepare import Prepared, Request, Source, prepare
 from exporter.service import Service
 
 MAX_ROWS = 20_000  # together: beyond, the first wait longer than merging saves

@@ -18,19 +18,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.api import wire
-from exporter.api.access import authorizer
+from exporter.api import schemas
+from exporter.api.auth import authorizer
 from exporter.api.bodies import BodyReader
 from exporter.api.gathering import Gathering, prepare_counted
 from exporter.api.parameters import single_parameters
 from exporter.api.problems import REFUSALS
-from exporter.committer import Answer
 from exporter.errors import RequestError
-from exporter.ingest import Prepared, Source
-from exporter.ingest import Request as IngestRequest
-from exporter.label_samples import decode_labels
-from exporter.labelling import PreparedLabels, prepare_labels
-from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
+from exporter.formats.labels import decode_labels
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
+from exporter.ingest.commit import Answer
+from exporter.ingest.join import PreparedLabels, prepare_labels
+from exporter.ingest.prepare import Prepared, Source
+from exporter.ingest.prepare import Request as IngestRequest
 from exporter.service import Service
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
@@ -41,8 +41,8 @@ _PREDICTION_BODY = {
     "required": True,
     "content": {
         JSON_TYPE: {
-            "schema": wire.schema_reference(wire.PredictionBatch),
-            "examples": wire.PREDICTION_EXAMPLES,
+            "schema": schemas.schema_reference(schemas.PredictionBatch),
+            "examples": schemas.PREDICTION_EXAMPLES,
         },
         ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
         PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
@@ -54,8 +54,8 @@ _LABEL_BODY = {
     "required": True,
     "content": {
         JSON_TYPE: {
-            "schema": wire.schema_reference(wire.LabelBatch),
-            "examples": wire.LABEL_EXAMPLES,
+            "schema": schemas.schema_reference(schemas.LabelBatch),
+            "examples": schemas.LABEL_EXAMPLES,
         },
         ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}},
         PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
@@ -100,7 +100,7 @@ class IngestRoutes:
         router.post(
             "/predictions",
             status_code=202,
-            response_model=wire.Accepted,
+            response_model=schemas.Accepted,
             responses=REFUSALS,
             openapi_extra={
                 "requestBody": _PREDICTION_BODY,
@@ -110,7 +110,7 @@ class IngestRoutes:
         router.post(
             "/labels",
             status_code=202,
-            response_model=wire.AcceptedLabels,
+            response_model=schemas.AcceptedLabels,
             responses=REFUSALS,
             openapi_extra={"requestBody": _LABEL_BODY, "parameters": [*_query("model"), _KEY]},
         )(self.post_labels)

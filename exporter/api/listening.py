@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from exporter.config import Settings
 from exporter.errors import ListenError
+from exporter.settings import Settings
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.api import wire
+from exporter.api import schemas
 from exporter.errors import RequestError
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ MAX_TEXT_LENGTH = 10_000
 def refusal(text: str) -> dict[str, Any]:
     return {
         "description": text,
-        "content": {PROBLEM_TYPE: {"schema": wire.schema_reference(wire.Problem)}},
+        "content": {PROBLEM_TYPE: {"schema": schemas.schema_reference(schemas.Problem)}},
     }
 
 

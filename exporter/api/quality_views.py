@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from exporter.aggregates.outcome_layout import why_no_layout
 from exporter.api import quality_wire as wire
-from exporter.comparison import DRIFTED, STABLE
-from exporter.evaluation import WindowEvaluation
+from exporter.evaluation.comparison import DRIFTED, STABLE
+from exporter.evaluation.drift import WindowEvaluation
+from exporter.evaluation.model_quality import EstimatedQuality, QualityEvaluation
+from exporter.evaluation.quality_verdicts import MetricQuality
+from exporter.evaluation.segments import SegmentEvaluation
 from exporter.fleet import Version
 from exporter.measures.intervals import NO_FIGURE
-from exporter.outcome_layout import why_no_layout
-from exporter.quality import EstimatedQuality, QualityEvaluation
-from exporter.reference import Reference
-from exporter.segment_evaluation import SegmentEvaluation
-from exporter.verdicts import MetricQuality
+from exporter.reference.profile import Reference
 
 _VERDICTS = {DRIFTED: "drifted", STABLE: "stable"}
 

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from exporter import __version__
-from exporter.api import wire
-from exporter.api.access import authorizer
+from exporter.api import schemas
+from exporter.api.auth import authorizer
 from exporter.api.parameters import known_parameters
 from exporter.api.paths import VERSION_PATH
 from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
-from exporter.exposition import accepts_gzip, choose_format, compress_page
+from exporter.exposition.render import accepts_gzip, choose_format, compress_page
 from exporter.service import Service
 
 
@@ -25,13 +25,13 @@ def models_router(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
 
     @router.get("/models", responses={k: REFUSALS[k] for k in (401, 403, 422)})
-    def get_models() -> wire.Models:
+    def get_models() -> schemas.Models:
         """Monitored models and versions, what has drifted or degraded, and MLflow's state."""
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.follower.error)
 
     @router.get(VERSION_PATH, responses={k: REFUSALS[k] for k in (401, 403, 404, 422)})
-    def get_version(model: str, version: str) -> wire.VersionDetail:
+    def get_version(model: str, version: str) -> schemas.VersionDetail:
         """A version's reference and latest evaluation.
 
         Drift, data quality, model quality, estimates and segments, with the reason for each missing figure or

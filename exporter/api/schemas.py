@@ -1,7 +1,8 @@
 """The JSON that goes over the wire, as pydantic models: for OpenAPI, and for what we answer.
 
-Predictions are decoded by `exporter.samples`, column by column: a validated object per row would cost
-ten times as much. The models of requests here are their documentation, and tests hold the two together.
+Predictions are decoded by `exporter.formats.predictions`, column by column: a validated object per row
+would cost ten times as much. The models of requests here are their documentation, and tests hold the two
+together.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter import schema
 from exporter.api.quality_wire import QualityWindow, SegmentDetail
+from exporter.storage import schema
 
 Scalar = float | int | bool | str | None
 Score = float | list[float | None] | dict[str, float | None] | None

@@ -17,8 +17,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.api.app import create_app
+from exporter.exposition.telemetry import CloseReason
 from exporter.service import Service
-from exporter.telemetry import CloseReason
 
 MAX_CONNECTIONS = 500  # with those below half of the 1,024 files that a process may usually have open
 MAX_PENDING = 200  # that the kernel holds until they are accepted, all at once

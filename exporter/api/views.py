@@ -7,31 +7,31 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from exporter.api import wire
+from exporter.api import schemas
 from exporter.api.quality_views import or_null, quality_windows, segment_details, verdict_name, why_no_quality
-from exporter.change import ChangeEvaluation
-from exporter.comparison import DRIFTED
-from exporter.evaluation import Evaluation, WindowEvaluation
+from exporter.evaluation.change import ChangeEvaluation
+from exporter.evaluation.comparison import DRIFTED
+from exporter.evaluation.drift import Evaluation, WindowEvaluation
 from exporter.fleet import Fleet, Version
-from exporter.reference import PROVISIONAL, Reference
+from exporter.reference.profile import PROVISIONAL, Reference
 
 
-def models_view(fleet: Fleet, *, up: bool, error: str) -> wire.Models:
+def models_view(fleet: Fleet, *, up: bool, error: str) -> schemas.Models:
     by_model: dict[str, list[Version]] = defaultdict(list)
     for (model, _), version in sorted(fleet.versions.items()):
         by_model[model].append(version)
-    return wire.Models(
-        registry=wire.RegistryState(up=up, error=error),
+    return schemas.Models(
+        registry=schemas.RegistryState(up=up, error=error),
         models=[
-            wire.ModelSummary(model=model, versions=[_summary(version) for version in versions])
+            schemas.ModelSummary(model=model, versions=[_summary(version) for version in versions])
             for model, versions in by_model.items()
         ],
     )
 
 
-def version_detail(version: Version) -> wire.VersionDetail:
+def version_detail(version: Version) -> schemas.VersionDetail:
     binning, evaluation = version.binning, version.evaluation
-    return wire.VersionDetail(
+    return schemas.VersionDetail(
         **_summary(version).model_dump(),
         model=version.model,
         reference=_reference(binning.reference) if binning is not None else None,
@@ -62,7 +62,7 @@ def _problems(version: Version) -> list[str]:
     return problems
 
 
-def _summary(version: Version) -> wire.VersionSummary:
+def _summary(version: Version) -> schemas.VersionSummary:
     evaluation = version.evaluation
     drifted: set[str] = set()
     changed: set[str] = set()
@@ -72,7 +72,7 @@ def _summary(version: Version) -> wire.VersionSummary:
             for window in windows:
                 found.update(columns[k].name for k in np.flatnonzero(window.verdict == DRIFTED))
     quality = version.findings.quality if version.findings is not None else ()
-    return wire.VersionSummary(
+    return schemas.VersionSummary(
         version=version.version,
         aliases=list(version.aliases),
         status=version.status,
@@ -96,8 +96,8 @@ def _degraded(evaluation: Evaluation | None) -> set[str]:
     return {evaluation.reference.columns[check.column].name for check in evaluation.checks if check.degraded}
 
 
-def _reference(reference: Reference) -> wire.ReferenceDetail:
-    return wire.ReferenceDetail(
+def _reference(reference: Reference) -> schemas.ReferenceDetail:
+    return schemas.ReferenceDetail(
         source=reference.source,
         digest=reference.digest,
         rows=reference.rows,
@@ -109,11 +109,11 @@ def _reference(reference: Reference) -> wire.ReferenceDetail:
     )
 
 
-def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
-    checks: dict[int, list[wire.Check]] = defaultdict(list)
+def _columns(evaluation: Evaluation) -> list[schemas.ColumnDetail]:
+    checks: dict[int, list[schemas.Check]] = defaultdict(list)
     for check in evaluation.checks:
         checks[check.column].append(
-            wire.Check(
+            schemas.Check(
                 check=check.check,
                 window=check.window.name,
                 ratio=check.ratio,
@@ -123,7 +123,7 @@ def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
             )
         )
     return [
-        wire.ColumnDetail(
+        schemas.ColumnDetail(
             column=column.name,
             role=column.role,
             kind=column.kind,
@@ -136,8 +136,8 @@ def _columns(evaluation: Evaluation) -> list[wire.ColumnDetail]:
     ]
 
 
-def _window(window: WindowEvaluation, column: int) -> wire.ColumnWindow:
-    return wire.ColumnWindow(
+def _window(window: WindowEvaluation, column: int) -> schemas.ColumnWindow:
+    return schemas.ColumnWindow(
         window=window.window.name,
         rows=int(window.rows_by_column[column]),
         effective_rows=or_null(window.effective_rows[column]),
@@ -150,9 +150,9 @@ def _window(window: WindowEvaluation, column: int) -> wire.ColumnWindow:
     )
 
 
-def _change(change: ChangeEvaluation, column: int) -> wire.ColumnChange:
+def _change(change: ChangeEvaluation, column: int) -> schemas.ColumnChange:
     verdict = int(change.verdict[column])
-    return wire.ColumnChange(
+    return schemas.ColumnChange(
         window=change.window.name,
         change_score=or_null(change.score[column]),
         change_limit=or_null(change.limit[column]),

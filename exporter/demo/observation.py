@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from exporter.config import parse_window
 from exporter.demo.aliases import CHAMPION
+from exporter.settings import parse_window
 
 TIMEOUT_SECONDS = 2.0
 SCORE, LIMIT, DETECTED = "mlflow_model_drift_score", "mlflow_model_drift_limit", "mlflow_model_drift_detected"

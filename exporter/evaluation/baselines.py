@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
-from exporter.figures import HIGHER_IS_BETTER, METRICS
+from exporter.evaluation.figures import HIGHER_IS_BETTER, METRICS
 from exporter.measures.intervals import Interval, absolute, difference, known
 
 Source = Literal["reference", "run", "configuration"]

@@ -26,13 +26,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from exporter.aggregate import Aggregate, Timeline, WindowSum
-from exporter.arrays import Bools, Floats, Ints
-from exporter.comparison import UNDECIDED, compare, explain, judge
-from exporter.config import Window
+from exporter.aggregates.timeline import Aggregate, Timeline, WindowSum
+from exporter.evaluation.comparison import UNDECIDED, compare, explain, judge
+from exporter.measures.natural_variation import MIN_CHUNKS, natural_drift
 from exporter.measures.significance import adjusted_significance
-from exporter.measures.variation import MIN_CHUNKS, natural_drift
-from exporter.reference import Reference
+from exporter.reference.profile import Reference
+from exporter.settings import Window
+from exporter.typing import Bools, Floats, Ints
 
 DAY_SECONDS, HOUR_SECONDS = 86400, 3600
 BASE_SECONDS = 28 * DAY_SECONDS

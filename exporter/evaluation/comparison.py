@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Bools, Floats, Ints
 from exporter.measures.layout import Layout
 from exporter.measures.psi import noise, pool_rare, psi, sampling_floor, shares, standard_error
 from exporter.measures.significance import chi_square, p_value
+from exporter.typing import Bools, Floats, Ints
 
 DRIFTED, STABLE, UNDECIDED = 1, 0, -1
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.arrays import Floats, Ints
-from exporter.figures import Tables, binary_tables, class_tables, plain_tables
-from exporter.measures.estimate import rake, sum_by_cell
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import Tally
+from exporter.evaluation.figures import Tables, binary_tables, class_tables, plain_tables
+from exporter.measures.cbpe import rake, sum_by_cell
 from exporter.measures.intervals import wilson
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import Tally
-from exporter.reference import Reference
+from exporter.reference.profile import Reference
+from exporter.typing import Floats, Ints
 
 # How far a stratum's coverage may be from that of all before it matters.
 MAX_DIFFERENCE = 0.05

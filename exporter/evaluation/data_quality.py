@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from exporter.aggregate import WindowSum
-from exporter.arrays import Bools, Floats
-from exporter.config import Window
-from exporter.measures import quality
-from exporter.measures.variation import MIN_CHUNKS
-from exporter.reference import Reference
+from exporter.aggregates.timeline import WindowSum
+from exporter.measures import data_quality as quality
+from exporter.measures.natural_variation import MIN_CHUNKS
+from exporter.reference.profile import Reference
+from exporter.settings import Window
+from exporter.typing import Bools, Floats
 
 # How far from the reference's share is gross, as a share of the rows: half of a column.
 GROSS = 0.5

@@ -9,18 +9,18 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
-from exporter.aggregate import Timeline, WindowSum
-from exporter.arrays import Bools, Floats, Ints
-from exporter.change import ChangeEvaluation, RecentPast, judge_change, recall
-from exporter.comparison import DRIFTED, UNDECIDED, compare, explain, judge
-from exporter.config import Window
-from exporter.data_quality import QualityCheck, check_quality
-from exporter.live_variation import LiveVariation, allowed_drift, learn_variation
+from exporter.aggregates.timeline import Timeline, WindowSum
+from exporter.evaluation.change import ChangeEvaluation, RecentPast, judge_change, recall
+from exporter.evaluation.comparison import DRIFTED, UNDECIDED, compare, explain, judge
+from exporter.evaluation.data_quality import QualityCheck, check_quality
+from exporter.evaluation.live_variation import LiveVariation, allowed_drift, learn_variation
 from exporter.measures import distances as distance
-from exporter.measures.effective import design_effect
+from exporter.measures.design_effect import design_effect
 from exporter.measures.psi import shares
 from exporter.measures.significance import adjusted_significance
-from exporter.reference import Reference
+from exporter.reference.profile import Reference
+from exporter.settings import Window
+from exporter.typing import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

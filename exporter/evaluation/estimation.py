@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.arrays import Bools, Floats, Ints
-from exporter.coverage import cells_of, predictions_by_class
-from exporter.measures.estimate import (
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.evaluation.coverage import cells_of, predictions_by_class
+from exporter.measures.cbpe import (
     METRICS,
     Calibration,
     Estimate,
@@ -23,7 +23,7 @@ from exporter.measures.estimate import (
     spread,
     sum_by_cell,
 )
-from exporter.outcome_layout import OutcomeLayout
+from exporter.typing import Bools, Floats, Ints
 
 # Share of the predictions that may have no score, or one where the reference has none.
 MAX_UNKNOWN = 0.2

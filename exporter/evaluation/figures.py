@@ -12,13 +12,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from exporter.arrays import Floats, Ints
+from exporter.aggregates.outcome_layout import LOSS_TERMS, OutcomeLayout
+from exporter.aggregates.outcomes import Tally
 from exporter.measures import calibration, classification, intervals, ranking
-from exporter.measures.exact import GRID_BITS
+from exporter.measures.exact_sum import GRID_BITS
 from exporter.measures.intervals import NO_FIGURE, Interval, effective_rows
 from exporter.measures.regression import ErrorSums
-from exporter.outcome_layout import LOSS_TERMS, OutcomeLayout
-from exporter.outcomes import Tally
+from exporter.typing import Floats, Ints
 
 METRICS = {
     "binary": (

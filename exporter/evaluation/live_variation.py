@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.aggregate import Timeline
-from exporter.arrays import Bools, Floats, Ints
-from exporter.chunks import sum_blocks
-from exporter.comparison import GROSS, compare
-from exporter.config import Window
-from exporter.measures.variation import DAY_SECONDS, MIN_CHUNKS, MIN_DRIFT_ROWS, natural_variation
-from exporter.reference import Reference
+from exporter.aggregates.chunks import sum_blocks
+from exporter.aggregates.timeline import Timeline
+from exporter.evaluation.comparison import GROSS, compare
+from exporter.measures.natural_variation import DAY_SECONDS, MIN_CHUNKS, MIN_DRIFT_ROWS, natural_variation
+from exporter.reference.profile import Reference
+from exporter.settings import Window
+from exporter.typing import Bools, Floats, Ints
 
 # Seven days hold one weekend: they cannot tell how far a weekend may be from the next.
 MIN_DAYS = 14

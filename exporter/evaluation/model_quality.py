@@ -12,20 +12,20 @@ from math import ceil, isfinite, nan
 
 import numpy as np
 
-from exporter.aggregate import Timeline, WindowSum
-from exporter.arrays import Ints
-from exporter.baselines import tolerance
-from exporter.comparison import UNDECIDED
-from exporter.config import Window
-from exporter.coverage import Coverage, measure_coverage
-from exporter.estimation import estimate_quality
-from exporter.evaluation import Evaluation, Thresholds, WindowEvaluation, judge_drift
-from exporter.figures import HIGHER_IS_BETTER, measure_classes
-from exporter.measures.estimate import Estimate
+from exporter.aggregates.outcomes import Outcomes, Tally, tally
+from exporter.aggregates.timeline import Timeline, WindowSum
+from exporter.evaluation.baselines import tolerance
+from exporter.evaluation.comparison import UNDECIDED
+from exporter.evaluation.coverage import Coverage, measure_coverage
+from exporter.evaluation.drift import Evaluation, Thresholds, WindowEvaluation, judge_drift
+from exporter.evaluation.estimation import estimate_quality
+from exporter.evaluation.figures import HIGHER_IS_BETTER, measure_classes
+from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.evaluation.quality_verdicts import MetricQuality, confirm_quality, judge_quality
+from exporter.measures.cbpe import Estimate
 from exporter.measures.intervals import Interval, Z
-from exporter.outcomes import Outcomes, Tally, tally
-from exporter.quality_reference import QualityReference, QualityRules
-from exporter.verdicts import MetricQuality, confirm_quality, judge_quality
+from exporter.settings import Window
+from exporter.typing import Ints
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from math import nan
 
 import numpy as np
 
-from exporter.arrays import Floats
-from exporter.baselines import TRAINING_SPLITS, Baseline, choose_baselines, tolerance
-from exporter.config import Window
-from exporter.coverage import Outputs
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcomes import Tally, decode_outcomes, tally
 from exporter.errors import StoreError
-from exporter.estimation import Estimator, learn
-from exporter.figures import binary_tables, label_deviation, measure, plain_tables
+from exporter.evaluation.baselines import TRAINING_SPLITS, Baseline, choose_baselines, tolerance
+from exporter.evaluation.coverage import Outputs
+from exporter.evaluation.estimation import Estimator, learn
+from exporter.evaluation.figures import binary_tables, label_deviation, measure, plain_tables
 from exporter.measures.intervals import Interval
-from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import Tally, decode_outcomes, tally
-from exporter.reference import Reference
+from exporter.reference.profile import Reference
+from exporter.settings import Window
+from exporter.typing import Floats
 
 # In default tolerances. Where the reference itself varies by more, nobody can tell what is worse.
 MAX_ALLOWANCE = 10

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.evaluation.segments import segment_references
 from exporter.fleet import Binning, Version
 from exporter.model_config import ModelConfig
-from exporter.quality_reference import QualityReference, QualityRules, quality_reference
-from exporter.segment_evaluation import segment_references
 
 
 @dataclass(frozen=True)

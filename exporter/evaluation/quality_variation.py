@@ -11,16 +11,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from exporter.arrays import Ints
-from exporter.baselines import shortfall
-from exporter.estimation import MULTICLASS_METRICS as MULTICLASS_ESTIMATES
-from exporter.figures import measure, plain_tables
-from exporter.measures.estimate import METRICS as ESTIMATES
-from exporter.measures.estimate import calibrate, expect
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import Outcomes, tally
+from exporter.evaluation.baselines import shortfall
+from exporter.evaluation.estimation import MULTICLASS_METRICS as MULTICLASS_ESTIMATES
+from exporter.evaluation.figures import measure, plain_tables
+from exporter.measures.cbpe import METRICS as ESTIMATES
+from exporter.measures.cbpe import calibrate, expect
 from exporter.measures.intervals import Interval, Z, difference
-from exporter.measures.variation import MIN_CHUNKS, quality_allowance
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import Outcomes, tally
+from exporter.measures.natural_variation import MIN_CHUNKS, quality_allowance
+from exporter.typing import Ints
 
 # Of a chunk, before its figures say anything.
 MIN_LABELS = 100

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isnan, nan
 
-from exporter.baselines import shortfall
-from exporter.config import Window
-from exporter.coverage import Coverage
-from exporter.figures import METRICS, SCORE_METRICS, UNWEIGHTABLE, measure_each, plain_tables
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import Tally
+from exporter.evaluation.baselines import shortfall
+from exporter.evaluation.coverage import Coverage
+from exporter.evaluation.figures import METRICS, SCORE_METRICS, UNWEIGHTABLE, measure_each, plain_tables
+from exporter.evaluation.quality_reference import QualityReference, QualityRules
 from exporter.measures.intervals import Interval
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import Tally
-from exporter.quality_reference import QualityReference, QualityRules
+from exporter.settings import Window
 
 UNUSABLE = "they are missing, no numbers, or too far from the reference's"
 # Times the limit: so much worse that one window is enough.

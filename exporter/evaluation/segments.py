@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exporter.aggregate import Timeline
-from exporter.arrays import Floats
-from exporter.config import Window
-from exporter.evaluation import Evaluation, Thresholds, WindowEvaluation, judge_drift
-from exporter.outcomes import Outcomes
-from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects
-from exporter.quality_reference import QualityReference, QualityRules, quality_reference
-from exporter.reference import Reference, Segment
+from exporter.aggregates.outcomes import Outcomes
+from exporter.aggregates.timeline import Timeline
+from exporter.evaluation.drift import Evaluation, Thresholds, WindowEvaluation, judge_drift
+from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality, prediction_effects
+from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.reference.profile import Reference, Segment
+from exporter.settings import Window
+from exporter.typing import Floats
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from heapq import nlargest, nsmallest
 
-from exporter.catalog import BY_NAME
-from exporter.exposition import Family, render_prefix
+from exporter.exposition.catalog import BY_NAME
+from exporter.exposition.render import Family, render_prefix
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")  # all that MLflow has
 NEWEST_RUNS = 20  # of each experiment

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
-from exporter.comparison import DRIFTED, UNDECIDED
-from exporter.evaluation import WindowEvaluation
+from exporter.evaluation.comparison import DRIFTED, UNDECIDED
+from exporter.evaluation.drift import WindowEvaluation
+from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.measures.intervals import Interval
-from exporter.quality import QualityEvaluation
-from exporter.reference import Column
+from exporter.reference.profile import Column
 
 MAX_METRICS = 16
 MAX_CLASS_METRICS = 3

@@ -22,8 +22,8 @@ from typing import SupportsFloat, get_args
 
 from prometheus_client.utils import floatToGoString
 
-from exporter.catalog import Group, Metric
 from exporter.errors import MalformedError
+from exporter.exposition.catalog import Group, Metric
 
 # Lines that are rendered without letting another thread run: about 2 ms of the interpreter's lock.
 _LINES_PER_CHUNK = 5_000

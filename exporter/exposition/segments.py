@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
-from exporter.comparison import DRIFTED, UNDECIDED
-from exporter.quality_series import MAX_METRICS, Sample
-from exporter.reference import Reference, Segment
-from exporter.segment_evaluation import SegmentEvaluation
+from exporter.evaluation.comparison import DRIFTED, UNDECIDED
+from exporter.evaluation.segments import SegmentEvaluation
+from exporter.exposition.quality import MAX_METRICS, Sample
+from exporter.reference.profile import Reference, Segment
 
 
 def count_segment_series(windows: int, reference: Reference) -> int:

@@ -17,9 +17,9 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from exporter import __version__
-from exporter.aggregate import LATENCY_BOUNDS
-from exporter.catalog import BY_NAME
-from exporter.exposition import Family, histogram_prefixes, histogram_values, render_prefix
+from exporter.aggregates.timeline import LATENCY_BOUNDS
+from exporter.exposition.catalog import BY_NAME
+from exporter.exposition.render import Family, histogram_prefixes, histogram_values, render_prefix
 
 Kind = Literal["prediction", "label"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]

@@ -17,21 +17,21 @@ from itertools import compress
 
 import numpy as np
 
-from exporter.aggregate import LATENCY_BOUNDS
-from exporter.arrays import Bools, Floats, Ints
-from exporter.catalog import BY_NAME, CATALOG
-from exporter.change import is_compared
-from exporter.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.config import Settings
-from exporter.evaluation import Evaluation
-from exporter.exposition import Family, histogram_prefixes, histogram_values, render_prefix
-from exporter.outcomes import LABEL_DELAY_BOUNDS
-from exporter.quality import QualityEvaluation
-from exporter.quality_series import count_quality_series, quality_samples
-from exporter.reference import Column, Reference, Segment
-from exporter.segment_evaluation import SegmentEvaluation
-from exporter.segment_series import count_segment_series, segment_samples
-from exporter.telemetry import Telemetry
+from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS
+from exporter.aggregates.timeline import LATENCY_BOUNDS
+from exporter.evaluation.change import is_compared
+from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
+from exporter.evaluation.drift import Evaluation
+from exporter.evaluation.model_quality import QualityEvaluation
+from exporter.evaluation.segments import SegmentEvaluation
+from exporter.exposition.catalog import BY_NAME, CATALOG
+from exporter.exposition.quality import count_quality_series, quality_samples
+from exporter.exposition.render import Family, histogram_prefixes, histogram_values, render_prefix
+from exporter.exposition.segments import count_segment_series, segment_samples
+from exporter.exposition.telemetry import Telemetry
+from exporter.reference.profile import Column, Reference, Segment
+from exporter.settings import Settings
+from exporter.typing import Bools, Floats, Ints
 
 _MISSED_EVALUATIONS = 5
 _ROLES = ("feature", "prediction", "score")

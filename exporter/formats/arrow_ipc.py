@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from exporter.config import Settings
 from exporter.errors import MalformedError
-from exporter.limits import check_expansion, check_rows
+from exporter.formats.limits import check_expansion, check_rows
+from exporter.settings import Settings
 
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3  # MessageHeader in Arrow's Message.fbs
 

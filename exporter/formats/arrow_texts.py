@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exporter.arrays import Ints
+from exporter.typing import Ints
 
 _HASHED_AT_ONCE = 65_536
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exporter.arrays import Floats, Ints
-from exporter.arrow_texts import ArrowTexts, hash_utf8
+from exporter.formats.arrow_texts import ArrowTexts, hash_utf8
+from exporter.typing import Floats, Ints
 
 EXACT_IN_FLOAT = 2**53  # the integers up to which float64 has all of them
 _NUMBERS = {float, int, bool, type(None)}

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from exporter.columns import Texts, Times, Values, parse_time, text_hash
-from exporter.samples import Batch
-from exporter.scores import ClassScores
+from exporter.formats.class_scores import ClassScores
+from exporter.formats.columns import Texts, Times, Values, parse_time, text_hash
+from exporter.formats.predictions import Batch
 
 Hashes = npt.NDArray[np.uint64]
 

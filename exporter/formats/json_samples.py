@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import orjson
 
-from exporter.columns import Values, from_python
-from exporter.config import Settings
 from exporter.errors import MalformedError
-from exporter.limits import check_columns, check_keys, check_rows
-from exporter.scores import scores_from_python
+from exporter.formats.class_scores import scores_from_python
+from exporter.formats.columns import Values, from_python
+from exporter.formats.limits import check_columns, check_keys, check_rows
+from exporter.settings import Settings
 
 OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 TARGET_KEYS = ("model", "version", "alias")

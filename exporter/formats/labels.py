@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from exporter.arrays import Floats
-from exporter.binning import number_texts
-from exporter.canonical import MISMATCHED, canonical_text
-from exporter.columns import Texts, Values, from_python, read_times, text_bytes
-from exporter.config import Settings
 from exporter.errors import MalformedError
-from exporter.limits import check_expansion, check_keys, check_rows
-from exporter.samples import (
+from exporter.formats.categories import MISMATCHED, canonical_text
+from exporter.formats.columns import Texts, Values, from_python, read_times, text_bytes
+from exporter.formats.limits import check_expansion, check_keys, check_rows
+from exporter.formats.predictions import (
     read_document,
     read_ids,
     read_model,
@@ -24,7 +21,10 @@ from exporter.samples import (
     understanding,
     without_index,
 )
-from exporter.texts import storable
+from exporter.formats.texts import storable
+from exporter.reference.binning import number_texts
+from exporter.settings import Settings
+from exporter.typing import Floats
 
 FIELDS = ("id", "label", "timestamp")
 MAX_LABEL_LENGTH = 256

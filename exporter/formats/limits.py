@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeGuard
 
-from exporter.config import Settings
 from exporter.errors import MalformedError, TooLargeError
+from exporter.settings import Settings
 
 MAX_NAME_LENGTH = 256
 MAX_COLUMNS = 10_000  # of a reference and of a request; a column takes some kilobytes, whatever is in it

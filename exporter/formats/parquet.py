@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from exporter.config import Settings
 from exporter.errors import TooLargeError
-from exporter.limits import MAX_VALUES, check_expansion, check_rows
-from exporter.parquet_pages import DICTIONARY_PAGE, Bounds, FileBytes, Page, read_groups, read_pages
+from exporter.formats.limits import MAX_VALUES, check_expansion, check_rows
+from exporter.formats.parquet_pages import DICTIONARY_PAGE, Bounds, FileBytes, Page, read_groups, read_pages
+from exporter.settings import Settings
 
 # Of one request.
 MAX_FOOTER_BYTES = 2**21

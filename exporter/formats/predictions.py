@@ -1,8 +1,8 @@
 """Wire formats of predictions -> columnar batches.
 
 Rows and columns of JSON, requests to MLflow's server, Arrow IPC streams and Parquet all end in one `Batch`,
-whose columns are in the normal forms of `exporter.columns`. Odd values inside a column are kept: they are
-what we monitor. Only a request that cannot be understood is refused, and then as a whole.
+whose columns are in the normal forms of `exporter.formats.columns`. Odd values inside a column are kept:
+they are what we monitor. Only a request that cannot be understood is refused, and then as a whole.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from exporter.arrays import Floats
-from exporter.arrow_stream import read_arrow_stream
-from exporter.columns import (
+from exporter.errors import MalformedError, UnsupportedError
+from exporter.formats.arrow_ipc import read_arrow_stream
+from exporter.formats.class_scores import scores_from_arrow
+from exporter.formats.columns import (
     EXACT_IN_FLOAT,
     OPAQUE,
     Texts,
@@ -30,10 +31,8 @@ from exporter.columns import (
     read_times,
     text_bytes,
 )
-from exporter.config import Settings
-from exporter.errors import MalformedError, UnsupportedError
-from exporter.json_samples import OWN_FIELDS, TARGET_KEYS, parse_json, read_json, without_unread_keys
-from exporter.limits import (
+from exporter.formats.json_samples import OWN_FIELDS, TARGET_KEYS, parse_json, read_json, without_unread_keys
+from exporter.formats.limits import (
     MAX_NAME_LENGTH,
     check_columns,
     check_expansion,
@@ -41,9 +40,10 @@ from exporter.limits import (
     check_rows,
     is_short_text,
 )
-from exporter.parquet import read_parquet
-from exporter.scores import scores_from_arrow
-from exporter.texts import first_line
+from exporter.formats.parquet import read_parquet
+from exporter.formats.texts import first_line
+from exporter.settings import Settings
+from exporter.typing import Floats
 
 JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"

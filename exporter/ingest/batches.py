@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from exporter.columns import Texts, Values
-from exporter.samples import Batch
+from exporter.formats.columns import Texts, Values
+from exporter.formats.predictions import Batch
 
 
 def likeness(batch: Batch) -> Hashable | None:

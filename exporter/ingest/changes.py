@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from exporter.aggregate import Aggregate, Timeline
-from exporter.counting import Counts
+from exporter.aggregates.counting import Counts
+from exporter.aggregates.outcomes import Outcomes
+from exporter.aggregates.timeline import Aggregate, Timeline
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Live, Totals, Version
-from exporter.outcomes import Outcomes
-from exporter.schema import COARSE, FINE
-from exporter.transaction import Transaction
+from exporter.storage.schema import COARSE, FINE
+from exporter.storage.transaction import Transaction
 
 
 @dataclass

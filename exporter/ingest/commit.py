@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from exporter.aggregate import latency_histogram
-from exporter.arrays import Bools
-from exporter.commit import Commit
-from exporter.config import Settings
-from exporter.counting import Counts, count_rows
-from exporter.deduplication import Identity, find_repeated, identify
+from exporter.aggregates.counting import Counts, count_rows
+from exporter.aggregates.timeline import latency_histogram
 from exporter.errors import MalformedError, RequestError
+from exporter.exposition.telemetry import DropReason
 from exporter.fleet import Binning, Fleet, Status, Totals, Version
-from exporter.ingest import Part, Prepared, count_spooled
-from exporter.label_counting import count_joined
-from exporter.label_tables import LabelTables
-from exporter.labelling import Joining, LabelAnswer, PreparedLabels
-from exporter.store import Store
-from exporter.telemetry import DropReason
-from exporter.transaction import Transaction
+from exporter.ingest.changes import Commit
+from exporter.ingest.deduplication import Identity, find_repeated, identify
+from exporter.ingest.join import Joining, LabelAnswer, PreparedLabels
+from exporter.ingest.join_counts import count_joined
+from exporter.ingest.prepare import Part, Prepared, count_spooled
+from exporter.settings import Settings
+from exporter.storage.labels import LabelTables
+from exporter.storage.store import Store
+from exporter.storage.transaction import Transaction
+from exporter.typing import Bools
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from exporter.arrays import Bools, Ints
-from exporter.config import Settings
-from exporter.ingest import Part
-from exporter.schema import DAY_SECONDS, PredictionRow
-from exporter.transaction import Transaction
+from exporter.ingest.prepare import Part
+from exporter.settings import Settings
+from exporter.storage.schema import DAY_SECONDS, PredictionRow
+from exporter.storage.transaction import Transaction
+from exporter.typing import Bools, Ints
 
 # A row that got its time from us and is sent again just after midnight was first in yesterday's table.
 RETRY_SECONDS = 900.0

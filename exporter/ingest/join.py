@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from exporter.arrays import Ints
 from exporter.fleet import Fleet
-from exporter.identity import id_hashes
-from exporter.label_samples import LabelBatch
-from exporter.label_tables import LabelTables, StoredLabel
-from exporter.pairs import Joined, Pairs
-from exporter.records import ID_BYTES, Records
-from exporter.schema import DAY_SECONDS, LABELS, PREDICTIONS, LabelRow, PredictionRow
+from exporter.formats.hashing import id_hashes
+from exporter.formats.labels import LabelBatch
+from exporter.ingest.pairs import Joined, Pairs
+from exporter.storage.labels import LabelTables, StoredLabel
+from exporter.storage.lsm.records import ID_BYTES, Records
+from exporter.storage.schema import DAY_SECONDS, LABELS, PREDICTIONS, LabelRow, PredictionRow
+from exporter.typing import Ints
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from exporter.arrays import Floats
-from exporter.binning import as_classes
-from exporter.commit import Commit
-from exporter.config import Settings
+from exporter.aggregates.labelled_rows import class_scores
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
+from exporter.aggregates.segments import coarse_starts
 from exporter.fleet import Binning, Totals, Version
-from exporter.labelled_rows import class_scores
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
-from exporter.pairs import Joined, Pairs
-from exporter.scores import parse_scores
-from exporter.segments import coarse_starts
+from exporter.formats.class_scores import parse_scores
+from exporter.ingest.changes import Commit
+from exporter.ingest.pairs import Joined, Pairs
+from exporter.reference.binning import as_classes
+from exporter.settings import Settings
+from exporter.typing import Floats
 
 
 def count_joined(

@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from exporter.arrays import Floats, Ints
-from exporter.columns import Texts
-from exporter.records import Records, TextRow
-from exporter.schema import LABELS, PREDICTIONS
+from exporter.formats.columns import Texts
+from exporter.storage.lsm.records import Records, TextRow
+from exporter.storage.schema import LABELS, PREDICTIONS
+from exporter.typing import Floats, Ints
 
 _PREDICTION, _SCORES, _SEGMENTS = map(PREDICTIONS.text_fields.index, ("prediction", "scores", "segments"))
 _LABEL = LABELS.text_fields.index("label")

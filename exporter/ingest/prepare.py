@@ -15,23 +15,23 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import bin_batch, category_texts, with_single_outputs
-from exporter.columns import Values, read_numbers
-from exporter.config import Settings
-from exporter.counting import Counts, Placed, count_rows, place_rows
+from exporter.aggregates.counting import Counts, Placed, count_rows, place_rows
+from exporter.aggregates.segments import segments_of_rows
 from exporter.errors import UnavailableError
+from exporter.exposition.telemetry import DropReason
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
-from exporter.identity import id_hashes, payload_hashes
-from exporter.label_samples import label_texts
-from exporter.limits import MAX_NAME_LENGTH
-from exporter.reference import Reference
-from exporter.samples import Batch, decode_acknowledged
-from exporter.schema import DAY_SECONDS, PredictionRow, SpooledRequest
-from exporter.scores import ClassScores
-from exporter.segments import segments_of_rows
-from exporter.telemetry import DropReason
-from exporter.texts import storable
+from exporter.formats.class_scores import ClassScores
+from exporter.formats.columns import Values, read_numbers
+from exporter.formats.hashing import id_hashes, payload_hashes
+from exporter.formats.labels import label_texts
+from exporter.formats.limits import MAX_NAME_LENGTH
+from exporter.formats.predictions import Batch, decode_acknowledged
+from exporter.formats.texts import storable
+from exporter.reference.binning import bin_batch, category_texts, with_single_outputs
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.storage.schema import DAY_SECONDS, PredictionRow, SpooledRequest
+from exporter.typing import Bools, Floats, Ints
 
 MAX_PREDICTION_LENGTH = 256
 MAX_SPOOLED_ROWS = 100_000  # of one version, while its reference is being loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exporter.store import Store
+from exporter.storage.store import Store
 
 # Times the speed of time. Data that expired while the exporter was off are deleted within as long again.
 SPEED = 2.0

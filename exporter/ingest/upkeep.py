@@ -8,21 +8,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporter.ageing import age
-from exporter.aggregate import Aggregate, Timeline
-from exporter.commit import Commit
-from exporter.config import Settings
+from exporter.aggregates.ageing import age
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcomes import Outcomes, only_predictions
+from exporter.aggregates.timeline import Aggregate, Timeline
 from exporter.errors import RequestError
 from exporter.fleet import Binning, Live, Slice, Status, Version
-from exporter.ingest import count_spooled
-from exporter.label_counting import fold_pairs, pairs_by_segment
-from exporter.label_tables import LabelTables, count_unmatched
-from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import Outcomes, only_predictions
-from exporter.pairs import Pairs
-from exporter.reference import Reference
-from exporter.schema import COARSE, DAY_SECONDS, FINE, KEY_RETENTION_SECONDS, AuditEntry
-from exporter.store import Store
+from exporter.ingest.changes import Commit
+from exporter.ingest.join_counts import fold_pairs, pairs_by_segment
+from exporter.ingest.pairs import Pairs
+from exporter.ingest.prepare import count_spooled
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.storage.labels import LabelTables, count_unmatched
+from exporter.storage.schema import COARSE, DAY_SECONDS, FINE, KEY_RETENTION_SECONDS, AuditEntry
+from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
-from exporter.committer import Answer, Committer, Request
-from exporter.config import Settings
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
+from exporter.exposition.telemetry import Kind, Telemetry
 from exporter.fleet import Fleet
-from exporter.labelling import LabelAnswer, PreparedLabels
-from exporter.store import Store
-from exporter.telemetry import Kind, Telemetry
+from exporter.ingest.commit import Answer, Committer, Request
+from exporter.ingest.join import LabelAnswer, PreparedLabels
+from exporter.settings import Settings
+from exporter.storage.store import Store
 
 MAX_GROUP_ROWS = 50_000  # of one commit: beyond, its requests wait longer than sharing saves
 # A commit waits for others so long at most, or this part of what the last one took: of clients that were

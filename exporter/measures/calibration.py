@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.arrays import Floats, Ints
+from exporter.typing import Floats, Ints
 
 # What scikit-learn keeps probabilities from 0 and 1 by: one wrong certainty would make the loss infinite.
 EPSILON = float(np.finfo(np.float64).eps)

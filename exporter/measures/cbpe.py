@@ -17,8 +17,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from exporter.arrays import Floats, Ints
 from exporter.measures.ranking import roc_auc
+from exporter.typing import Floats, Ints
 
 MIN_REFERENCE_ROWS = 1000
 MIN_BIN_ROWS = 30

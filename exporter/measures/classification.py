@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.arrays import Bools, Floats
+from exporter.typing import Bools, Floats
 
 
 def accuracy(confusion: Floats) -> float:

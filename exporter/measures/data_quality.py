@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
-from exporter.arrays import Bools, Floats
 from exporter.measures.layout import Layout
+from exporter.typing import Bools, Floats
 
 CHECKS = ("missing", "type_mismatch", "unseen", "out_of_range")
 BOTH_DIRECTIONS = ("missing",)  # a feed that fills its gaps overnight is as suspicious as one that goes null

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Floats, Ints
 from exporter.measures.layout import Layout
+from exporter.typing import Floats, Ints
 
 # Below so many blocks to compare within their hours, blocks are compared across the whole window.
 MIN_FREEDOM = 5

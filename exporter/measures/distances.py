@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.arrays import Bools, Floats
+from exporter.typing import Bools, Floats
 
 
 def jensen_shannon(q: Floats, p: Floats) -> Floats:

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from exporter.arrays import Floats, Ints
+from exporter.typing import Floats, Ints
 
 LIMBS = 12
 LIMB_BITS = 32

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from exporter.arrays import Bools, Floats
 from exporter.measures import calibration
+from exporter.typing import Bools, Floats
 
 Z = 2.5758293035489004  # the normal distribution's 99.5 % quantile
 _SEED = 0  # a figure that nothing happened to must not wobble

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Bools, Floats, Ints
+from exporter.typing import Bools, Floats, Ints
 
 NUMERIC = ("number", "time")
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
 
-from exporter.arrays import Bools, Floats, Ints
+from exporter.measures.data_quality import CHECKS, MIN_ROWS, applicable, hits, ratio
 from exporter.measures.layout import Layout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
-from exporter.measures.quality import CHECKS, MIN_ROWS, applicable, hits, ratio
+from exporter.typing import Bools, Floats, Ints
 
 # Limits are what one day in a quarter of all columns is beyond, of twenty at least.
 QUARTER_DAYS, MIN_COLUMNS = 91, 20

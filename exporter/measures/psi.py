@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from exporter.arrays import Bools, Floats
+from exporter.typing import Bools, Floats
 
 PSEUDO_COUNT = 0.5
 EXPECTED_COUNT = 5.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.arrays import Floats
+from exporter.typing import Floats
 
 
 def roc_auc(positives: Floats, negatives: Floats) -> Floats:

@@ -15,8 +15,8 @@ from math import nan, sqrt
 
 import numpy as np
 
-from exporter.arrays import Floats
-from exporter.measures.exact import LOWEST, on_grid, square
+from exporter.measures.exact_sum import LOWEST, on_grid, square
+from exporter.typing import Floats
 
 # y is the label; the ratios e / y are of the rows whose label is not 0.
 TERMS = ("e", "|e|", "e2", "e4", "y", "y2", "y3", "y4", "e2y", "e2y2", "|e/y|", "(e/y)2")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaincc
 
-from exporter.arrays import Bools, Floats
+from exporter.typing import Bools, Floats
 
 MAX_SIGNIFICANCE = 300.0
 

@@ -13,19 +13,19 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from exporter.config import Settings
 from exporter.errors import RegistryError, StoreError
-from exporter.evaluation import Thresholds
+from exporter.evaluation.drift import Thresholds
+from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
-from exporter.loader import ReferenceLoader
+from exporter.ingest.upkeep import let_go, set_detail
+from exporter.ingest.writer import Writer
 from exporter.model_config import TAG_PREFIX, ConfigFile, maturation_problem
-from exporter.registry import Registry
-from exporter.schema import AliasMove
-from exporter.store import Store
-from exporter.telemetry import Telemetry
-from exporter.upkeep import let_go, set_detail
-from exporter.versions import Registered, RegisteredVersion
-from exporter.writer import Writer
+from exporter.monitoring.reference_loader import ReferenceLoader
+from exporter.registry.models import Registered, RegisteredVersion
+from exporter.registry.registry import Registry
+from exporter.settings import Settings
+from exporter.storage.schema import AliasMove
+from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -12,21 +12,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from exporter.aggregate import Timeline, until
-from exporter.config import Settings
+from exporter.aggregates.timeline import Timeline, until
 from exporter.errors import ExporterError
-from exporter.evaluation import Evaluation, evaluate
+from exporter.evaluation.drift import Evaluation, evaluate
+from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality, prediction_effects
+from exporter.evaluation.quality_references import QualityReferences, quality_rules
+from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
+from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Binning, Findings, Fleet, Version
-from exporter.follower import Follower
-from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects
-from exporter.quality_references import QualityReferences, quality_rules
-from exporter.reference import Segment
-from exporter.retention import RetentionClock
-from exporter.segment_evaluation import SegmentEvaluation, evaluate_segment
-from exporter.store import Store
-from exporter.telemetry import Telemetry
-from exporter.upkeep import UnmatchedLabels, tidy
-from exporter.writer import Writer
+from exporter.ingest.retention import RetentionClock
+from exporter.ingest.upkeep import UnmatchedLabels, tidy
+from exporter.ingest.writer import Writer
+from exporter.monitoring.discovery import Follower
+from exporter.reference.profile import Segment
+from exporter.settings import Settings
+from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
 

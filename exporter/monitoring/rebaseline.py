@@ -9,20 +9,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from exporter.column_roles import USUAL_NAMES
-from exporter.config import Settings, Window
 from exporter.errors import MalformedError, ReferenceInvalidError, StoreError, UnavailableError
 from exporter.fleet import Status, Version
-from exporter.memory import release_memory
-from exporter.profile import ReferenceData, build_reference
-from exporter.recent_reference import recent_reference
-from exporter.reference import Reference
-from exporter.schema import AuditEntry
-from exporter.store import Store
-from exporter.tables import read_table
-from exporter.texts import storable
-from exporter.upkeep import activate, recount
-from exporter.writer import Writer
+from exporter.formats.texts import storable
+from exporter.ingest.upkeep import activate, recount
+from exporter.ingest.writer import Writer
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.column_roles import USUAL_NAMES
+from exporter.profiling.files import read_table
+from exporter.profiling.from_recent_counts import recent_reference
+from exporter.profiling.memory import release_memory
+from exporter.reference.profile import Reference
+from exporter.settings import Settings, Window
+from exporter.storage.schema import AuditEntry
+from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from queue import Queue
 
-from exporter.config import Settings
 from exporter.errors import (
     ExporterError,
     ReferenceInvalidError,
@@ -19,17 +18,18 @@ from exporter.errors import (
     RegistryError,
     StoreError,
 )
+from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Status, Version
-from exporter.live_reference import live_reference
-from exporter.memory import release_memory
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
-from exporter.registry import Registry
-from exporter.store import Store
-from exporter.telemetry import Telemetry
-from exporter.upkeep import activate, do_without, recount, set_detail
-from exporter.versions import RegisteredVersion
-from exporter.writer import Writer
+from exporter.ingest.upkeep import activate, do_without, recount, set_detail
+from exporter.ingest.writer import Writer
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.from_live_rows import live_reference
+from exporter.profiling.memory import release_memory
+from exporter.reference.profile import Reference
+from exporter.registry.models import RegisteredVersion
+from exporter.registry.registry import Registry
+from exporter.settings import Settings
+from exporter.storage.store import Store
 
 THREADS = 2
 RETRY_SECONDS = 300.0

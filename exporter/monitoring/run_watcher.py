@@ -18,11 +18,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from exporter.config import Settings
 from exporter.errors import RegistryError
-from exporter.experiments import Run, RunLedger, experiment_families
-from exporter.exposition import Family
-from exporter.registry import Registry
+from exporter.exposition.experiments import Run, RunLedger, experiment_families
+from exporter.exposition.render import Family
+from exporter.registry.registry import Registry
+from exporter.settings import Settings
 
 OVERLAP_SECONDS = 600.0
 RUNS_READ_AGAIN = 200  # of those that are shown, at every poll: 0.2 s

@@ -8,14 +8,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from exporter.aggregate import Aggregate, fold
-from exporter.arrays import Floats, Ints
-from exporter.baselines import TRAINING_SPLITS
-from exporter.binning import Binned, bin_columns, canonical_texts, category_cells
-from exporter.chunks import cut
-from exporter.column_profile import category_counts, profile_column, quantile_edges, without_rare
-from exporter.column_roles import Roles, choose_roles, doubt_score
-from exporter.columns import (
+from exporter.aggregates.chunks import cut
+from exporter.aggregates.labelled_rows import class_scores, mean_ranks
+from exporter.aggregates.outcome_layout import choose_classes, outcome_layout, why_no_layout, with_classes
+from exporter.aggregates.outcomes import fold_outcomes
+from exporter.aggregates.timeline import Aggregate, fold
+from exporter.errors import ReferenceInvalidError
+from exporter.evaluation.baselines import TRAINING_SPLITS
+from exporter.evaluation.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
+from exporter.evaluation.quality_variation import estimate_variation, quality_variation
+from exporter.formats.class_scores import (
+    MAX_CLASSES,
+    count_class_scores,
+    has_class_scores,
+    scores_from_arrow,
+    single_scores,
+)
+from exporter.formats.columns import (
     Texts,
     Times,
     Values,
@@ -25,25 +34,25 @@ from exporter.columns import (
     read_times,
     take_rows,
 )
-from exporter.config import Window
-from exporter.errors import ReferenceInvalidError
-from exporter.labelled_rows import class_scores, mean_ranks
-from exporter.limits import MAX_NAME_LENGTH, is_short_text
-from exporter.measures.variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
+from exporter.formats.limits import MAX_NAME_LENGTH, is_short_text
+from exporter.formats.texts import listed
+from exporter.measures.natural_variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.model_config import Columns
-from exporter.outcome_layout import choose_classes, outcome_layout, why_no_layout, with_classes
-from exporter.outcomes import fold_outcomes
-from exporter.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
-from exporter.quality_variation import estimate_variation, quality_variation
-from exporter.reference import ClassOrder, Column, Kind, Reference, Role, Segment, Variation, segment_name
-from exporter.scores import (
-    MAX_CLASSES,
-    count_class_scores,
-    has_class_scores,
-    scores_from_arrow,
-    single_scores,
+from exporter.profiling.column_bins import category_counts, profile_column, quantile_edges, without_rare
+from exporter.profiling.column_roles import Roles, choose_roles, doubt_score
+from exporter.reference.binning import Binned, bin_columns, canonical_texts, category_cells
+from exporter.reference.profile import (
+    ClassOrder,
+    Column,
+    Kind,
+    Reference,
+    Role,
+    Segment,
+    Variation,
+    segment_name,
 )
-from exporter.texts import listed
+from exporter.settings import Window
+from exporter.typing import Floats, Ints
 
 MAX_SEGMENTS_PER_COLUMN = 10
 MAX_SEGMENTS_PER_VERSION = 30

@@ -15,11 +15,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporter.arrays import Floats, Ints
-from exporter.arrow_texts import ArrowTexts
-from exporter.binning import canonical_texts
-from exporter.columns import Texts, Times, Values
-from exporter.reference import Column, Kind, Role
+from exporter.formats.arrow_texts import ArrowTexts
+from exporter.formats.columns import Texts, Times, Values
+from exporter.reference.binning import canonical_texts
+from exporter.reference.profile import Column, Kind, Role
+from exporter.typing import Floats, Ints
 
 QUANTILE_BINS = 10
 TAIL_QUANTILES = (0.001, 0.01, 0.05, 0.95, 0.99, 0.999)

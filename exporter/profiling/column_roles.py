@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from exporter.arrays import Bools, Floats
-from exporter.binning import canonical_texts
-from exporter.columns import Values, take_rows
-from exporter.reference import Role
-from exporter.scores import has_class_scores
+from exporter.formats.class_scores import has_class_scores
+from exporter.formats.columns import Values, take_rows
+from exporter.reference.binning import canonical_texts
+from exporter.reference.profile import Role
+from exporter.typing import Bools, Floats
 
 USUAL = {
     "prediction": ("prediction",),

@@ -13,8 +13,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exporter.columns import EXACT_IN_FLOAT
-from exporter.texts import listed
+from exporter.formats.columns import EXACT_IN_FLOAT
+from exporter.formats.texts import listed
 
 TEXT: Final = "string"
 NUMBERS: Final = ("integer", "long", "float", "double")  # of MLflow's signatures

@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from exporter.arrays import Ints
-from exporter.columns import decimal_numbers, is_text
-from exporter.csv_types import CsvTypes
 from exporter.errors import ReferenceInvalidError, RequestError
-from exporter.json_columns import OddColumnError, json_columns, to_arrow, utf8
-from exporter.limits import MAX_COLUMNS
-from exporter.parquet import BATCH_ROWS, ColumnFile, without_unused
-from exporter.texts import first_line
+from exporter.formats.columns import decimal_numbers, is_text
+from exporter.formats.limits import MAX_COLUMNS
+from exporter.formats.parquet import BATCH_ROWS, ColumnFile, without_unused
+from exporter.formats.texts import first_line
+from exporter.profiling.csv_types import CsvTypes
+from exporter.profiling.json_columns import OddColumnError, json_columns, to_arrow, utf8
+from exporter.typing import Ints
 
 # Parquet is read column by column, CSV block by block; JSON is in memory as objects.
 MAX_BYTES = {".parquet": 512 * 2**20, ".csv": 128 * 2**20, ".json": 32 * 2**20, ".jsonl": 32 * 2**20}

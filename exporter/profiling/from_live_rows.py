@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from exporter.binning import category_texts
-from exporter.columns import Times, Values, encode_texts, take_rows
-from exporter.config import Settings
-from exporter.profile import MAX_SECONDS, ReferenceData
-from exporter.samples import decode_acknowledged
-from exporter.schema import SpooledRequest
-from exporter.scores import has_class_scores, scores_to_arrow
+from exporter.formats.class_scores import has_class_scores, scores_to_arrow
+from exporter.formats.columns import Times, Values, encode_texts, take_rows
+from exporter.formats.predictions import decode_acknowledged
+from exporter.profiling.build import MAX_SECONDS, ReferenceData
+from exporter.reference.binning import category_texts
+from exporter.settings import Settings
+from exporter.storage.schema import SpooledRequest
 
 
 def live_reference(spooled: Iterable[SpooledRequest], rows: int, settings: Settings) -> ReferenceData:

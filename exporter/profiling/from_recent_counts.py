@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporter.aggregate import Timeline
-from exporter.arrays import Floats
-from exporter.chunks import sum_blocks
-from exporter.config import Window
+from exporter.aggregates.chunks import sum_blocks
+from exporter.aggregates.timeline import Timeline
 from exporter.errors import ReferenceInvalidError
-from exporter.measures.variation import MIN_CHUNKS, natural_variation
-from exporter.reference import Reference, Variation
+from exporter.measures.natural_variation import MIN_CHUNKS, natural_variation
+from exporter.reference.profile import Reference, Variation
+from exporter.settings import Window
+from exporter.typing import Floats
 
 MIN_ROWS = 1000  # with fewer, what chance did to the reference is taken for drift later
 # Seven days hold one weekend: they cannot tell how far a weekend may be from the next.

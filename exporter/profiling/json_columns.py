@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from exporter.texts import first_line
+from exporter.formats.texts import first_line
 
 
 class OddColumnError(ValueError):

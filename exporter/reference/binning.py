@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Bools, Floats, Ints
-from exporter.canonical import MISMATCHED, canonical_text, match_class
-from exporter.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
-from exporter.reference import Column, Reference
-from exporter.samples import Batch
-from exporter.scores import has_class_scores, single_scores
+from exporter.formats.categories import MISMATCHED, canonical_text, match_class
+from exporter.formats.class_scores import has_class_scores, single_scores
+from exporter.formats.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
+from exporter.formats.predictions import Batch
+from exporter.reference.profile import Column, Reference
+from exporter.typing import Bools, Floats, Ints
 
 _BOOLEANS = ("0", "1")
 

@@ -23,11 +23,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Floats, Ints
-from exporter.decoding import decoding
 from exporter.errors import StoreError
+from exporter.formats.decoding import decoding
+from exporter.formats.texts import storable
 from exporter.measures.layout import Layout
-from exporter.texts import storable
+from exporter.typing import Floats, Ints
 
 Role = Literal["feature", "prediction", "score", "label"]
 Kind = Literal["number", "category", "boolean", "time"]

@@ -26,8 +26,8 @@ from exporter.errors import (
     RegistryError,
     RegistryUnreachableError,
 )
-from exporter.mlflow_uri import HTTP_SCHEMES, check_mlflow, is_server, split_uri
-from exporter.texts import first_line, redact
+from exporter.formats.texts import first_line, redact
+from exporter.registry.mlflow_uri import HTTP_SCHEMES, check_mlflow, is_server, split_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run

@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from exporter.errors import ReferenceInvalidError
-from exporter.tables import check_size
+from exporter.profiling.files import check_size
 
 DOWNLOAD_SECONDS = 300.0  # half a gigabyte, the largest file, at 2 MB/s
 CHUNK_BYTES = 2**20

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
 from exporter.errors import ConfigError, ReferenceInvalidError
-from exporter.texts import redact
+from exporter.formats.texts import redact
 
 HTTP_SCHEMES = ("http", "https")
 

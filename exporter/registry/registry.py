@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from exporter.config import Settings
-from exporter.connection import Connection
-from exporter.experiments import Run
+from exporter.exposition.experiments import Run
 from exporter.model_config import ModelConfig
-from exporter.profile import ReferenceData
-from exporter.sources import load_reference
-from exporter.versions import Registered, RegisteredModel, RegisteredVersion, is_switched_off
+from exporter.profiling.build import ReferenceData
+from exporter.registry.client import Connection
+from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
+from exporter.registry.sources import load_reference
+from exporter.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -80,7 +80,7 @@ class Registry:
     def load_reference(
         self, version: RegisteredVersion, config: ModelConfig, memory: AbstractContextManager[object]
     ) -> AbstractContextManager[ReferenceData]:
-        """Find and read what a version is compared with; where it may be is told in `exporter.sources`.
+        """Find and read a version's reference data; `exporter.registry.sources` lists the places.
 
         `memory` is entered before it is read, and left with what is returned.
 

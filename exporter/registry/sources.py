@@ -31,8 +31,6 @@ from urllib.request import url2pathname
 
 import yaml
 
-from exporter.connection import Connection, MissingError
-from exporter.download import download
 from exporter.errors import (
     ReferenceInvalidError,
     ReferenceNotFoundError,
@@ -40,12 +38,14 @@ from exporter.errors import (
     RegistryError,
     RegistryUnreachableError,
 )
-from exporter.mlflow_uri import HTTP_SCHEMES, split_uri
+from exporter.formats.texts import first_line, redact
 from exporter.model_config import ModelConfig
-from exporter.profile import ReferenceData
-from exporter.tables import check_size, max_bytes, read_table
-from exporter.texts import first_line, redact
-from exporter.versions import RegisteredVersion
+from exporter.profiling.build import ReferenceData
+from exporter.profiling.files import check_size, max_bytes, read_table
+from exporter.registry.client import Connection, MissingError
+from exporter.registry.download import download
+from exporter.registry.mlflow_uri import HTTP_SCHEMES, split_uri
+from exporter.registry.models import RegisteredVersion
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run

@@ -14,13 +14,13 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from exporter import schema
 from exporter.errors import ConfigError, StoreDamagedError, StoreError, StoreMissingError
-from exporter.migrations import migrate
-from exporter.schema import upsert
-from exporter.store_files import StoreFiles
-from exporter.telemetry import StoreFault
-from exporter.texts import first_line, redact
+from exporter.exposition.telemetry import StoreFault
+from exporter.formats.texts import first_line, redact
+from exporter.storage import schema
+from exporter.storage.migrations import migrate
+from exporter.storage.schema import upsert
+from exporter.storage.store_files import StoreFiles
 
 _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
 _ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter

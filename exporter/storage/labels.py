@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import sqlalchemy as sa
 
-from exporter import schema
-from exporter.arrays import Ints
-from exporter.id_tables import Found
-from exporter.records import Records
-from exporter.schema import LABELS, LabelRow
-from exporter.transaction import Transaction
+from exporter.storage import schema
+from exporter.storage.lsm.records import Records
+from exporter.storage.lsm.tree import Found
+from exporter.storage.schema import LABELS, LabelRow
+from exporter.storage.transaction import Transaction
+from exporter.typing import Ints
 
 
 class StoredLabel(NamedTuple):

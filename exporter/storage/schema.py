@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from exporter.arrays import Floats, Ints
-from exporter.records import RecordKind
+from exporter.storage.lsm.records import RecordKind
+from exporter.typing import Floats, Ints
 
 SCHEMA_VERSION = 4  # see exporter/migrations
 FINE, COARSE = 0, 1  # families of aggregates

@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from exporter import schema
-from exporter.aggregate import Aggregate, decode_aggregate
-from exporter.database import Database
-from exporter.decoding import decoding
-from exporter.id_tables import IdTables
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import Outcomes, decode_outcomes
-from exporter.page_reader import PageReader
-from exporter.reference import Reference, decode_reference
-from exporter.schema import (
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import Outcomes, decode_outcomes
+from exporter.aggregates.timeline import Aggregate, decode_aggregate
+from exporter.exposition.telemetry import StoreFault
+from exporter.formats.decoding import decoding
+from exporter.reference.profile import Reference, decode_reference
+from exporter.storage import schema
+from exporter.storage.database import Database
+from exporter.storage.lsm.page_reader import PageReader
+from exporter.storage.lsm.tree import IdTables
+from exporter.storage.schema import (
     LABELS,
     PREDICTIONS,
     RETENTION_KEY,
@@ -37,8 +38,7 @@ from exporter.schema import (
     StoredVersion,
     upsert,
 )
-from exporter.telemetry import StoreFault
-from exporter.transaction import Transaction
+from exporter.storage.transaction import Transaction
 
 _FACTS = "facts "  # and the id of a version: a key in `meta`
 

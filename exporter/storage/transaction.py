@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import sqlalchemy as sa
 
-from exporter import schema
-from exporter.aggregate import Aggregate
-from exporter.id_tables import IdTables
-from exporter.outcome_layout import OutcomeLayout
-from exporter.outcomes import Outcomes, encode_outcomes
-from exporter.reference import Reference
-from exporter.schema import (
+from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.outcomes import Outcomes, encode_outcomes
+from exporter.aggregates.timeline import Aggregate
+from exporter.reference.profile import Reference
+from exporter.storage import schema
+from exporter.storage.lsm.tree import IdTables
+from exporter.storage.schema import (
     COARSE,
     FINE,
     KEY_RETENTION_SECONDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from promql import gauge, limit_of_quality, or_named, quantile, rate, tolerated
 
-from exporter.figures import HIGHER_IS_BETTER
+from exporter.evaluation.figures import HIGHER_IS_BETTER
 
 MODEL = 'model="$model"'
 WINDOW = f'{MODEL}, window="$window"'

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from exporter.fleet import Binning
-from tests.fakes import Clock, FakeRegistry
-from tests.rig import NOON, Rig, make_rows
-from tests.test_labelling import make_labelled_table
+from tests.ingest.test_join import make_labelled_table
+from tests.support.fakes import Clock, FakeRegistry
+from tests.support.rig import NOON, Rig, make_rows
 
 DAY = 86400.0
 Start = Callable[..., Rig]

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from exporter.outcome_layout import MAX_CLASSES, OutcomeLayout, outcome_layout
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference, decode_reference
-from tests.labelled import TASKS, make_labelled_reference, make_layout
+from exporter.aggregates.outcome_layout import MAX_CLASSES, OutcomeLayout, outcome_layout
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Reference, decode_reference
+from tests.support.labelled import TASKS, make_labelled_reference, make_layout
 
 SCORES = np.linspace(0.01, 0.99, 200)
 

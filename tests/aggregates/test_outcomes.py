@@ -11,12 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.columns import Values, encode_texts, from_python
-from exporter.errors import StoreError
-from exporter.labelled_rows import class_scores, place_scores
-from exporter.measures.regression import TERMS
-from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import (
+from exporter.aggregates.labelled_rows import class_scores, place_scores
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcomes import (
     SLICE_ROWS,
     Outcomes,
     Tally,
@@ -25,8 +22,11 @@ from exporter.outcomes import (
     fold_predictions,
     tally,
 )
-from exporter.scores import scores_from_arrow
-from tests.labelled import (
+from exporter.errors import StoreError
+from exporter.formats.class_scores import scores_from_arrow
+from exporter.formats.columns import Values, encode_texts, from_python
+from exporter.measures.regression import TERMS
+from tests.support.labelled import (
     CLASSES,
     TASKS,
     fold_table,
@@ -146,7 +146,7 @@ def test_many_rows_are_folded_in_slices(monkeypatch: pytest.MonkeyPatch) -> None
     assert SLICE_ROWS > 1000
     table = make_table("multiclass", 300)
     whole = fold_table(LAYOUTS["multiclass"], table)
-    monkeypatch.setattr("exporter.outcomes.SLICE_ROWS", 70)
+    monkeypatch.setattr("exporter.aggregates.outcomes.SLICE_ROWS", 70)
 
     assert same(fold_table(LAYOUTS["multiclass"], table)[0], whole[0])
 

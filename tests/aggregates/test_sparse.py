@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from exporter.sparse import pack
+from exporter.aggregates.sparse import pack
 
 
 @given(arrays(np.int64, st.integers(0, 300), elements=st.sampled_from([0, 0, 0, 1, -1, 2**62, -(2**63) + 1])))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.aggregate import (
+from exporter.aggregates.timeline import (
     LATENCY_BOUNDS,
     Aggregate,
     Timeline,
@@ -19,11 +19,11 @@ from exporter.aggregate import (
     fold,
     latency_histogram,
 )
-from exporter.arrays import Floats, Ints
-from exporter.binning import Binned
-from exporter.config import COARSE_BLOCKS, FINE_BLOCKS, Settings
 from exporter.errors import StoreError
-from exporter.reference import Column, Reference
+from exporter.reference.binning import Binned
+from exporter.reference.profile import Column, Reference
+from exporter.settings import COARSE_BLOCKS, FINE_BLOCKS, Settings
+from exporter.typing import Floats, Ints
 
 COLUMNS = (
     Column("age", "feature", "number", edges=np.array([18.0, 65.0])),

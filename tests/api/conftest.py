@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.api.server import Server
-from tests.fakes import FakeRegistry
-from tests.rig import make_table
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import make_table
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 
-from exporter.api.connections import make_server
-from exporter.config import Settings
+from exporter.api.server import make_server
 from exporter.service import Service
-from tests.fakes import TIMEOUT_SECONDS, FakeRegistry
-from tests.rig import eventually
+from exporter.settings import Settings
+from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
+from tests.support.rig import eventually
 
 
 class Server:

@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.api import access
-from exporter.config import load_settings
-from exporter.samples import ARROW_TYPE, JSON_TYPE
+from exporter.api import auth
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.settings import load_settings
 from tests.api.server import Server
 from tests.api.test_predictions import answers, assert_problem, post
-from tests.rig import make_document, make_rows
+from tests.support.rig import make_document, make_rows
 
 Serve = Callable[..., Server]
 REBASELINE = "/v1/models/fraud/versions/1/rebaseline"
@@ -23,7 +23,7 @@ ORDER = {"by": "a page", "reason": "none", "live": "1h"}
 
 
 def test_the_examples_hold() -> None:
-    assert doctest.testmod(access).failed == 0
+    assert doctest.testmod(auth).failed == 0
 
 
 @pytest.mark.parametrize(

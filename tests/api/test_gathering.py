@@ -11,12 +11,12 @@ import pytest
 
 from exporter.api import gathering
 from exporter.api.gathering import Gathering
-from exporter.committer import PredictionAnswer
 from exporter.errors import RegistryUnreachableError, UnknownModelError
-from exporter.ingest import Request
-from exporter.samples import JSON_TYPE, decode_predictions
-from tests.fakes import FakeRegistry
-from tests.rig import NOON, Rig, make_document, make_rows, make_table
+from exporter.formats.predictions import JSON_TYPE, decode_predictions
+from exporter.ingest.commit import PredictionAnswer
+from exporter.ingest.prepare import Request
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import NOON, Rig, make_document, make_rows, make_table
 
 Start = Callable[..., Rig]
 

@@ -15,14 +15,14 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.catalog import BY_NAME
-from exporter.exposition import Format, openmetrics_name
+from exporter.exposition.catalog import BY_NAME
+from exporter.exposition.render import Format, openmetrics_name
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
-from tests.fakes import BROKEN, TIMEOUT_SECONDS, FakeRegistry
-from tests.monitoring.servers import running_prometheus, wait_for
-from tests.programs import Program
-from tests.rig import eventually, make_document, make_rows, make_table
+from tests.prometheus.servers import running_prometheus, wait_for
+from tests.support.fakes import BROKEN, TIMEOUT_SECONDS, FakeRegistry
+from tests.support.programs import Program
+from tests.support.rig import eventually, make_document, make_rows, make_table
 
 Serve = Callable[..., Server]
 README = (Path(__file__).parents[2] / "README.md").read_text()

@@ -13,14 +13,14 @@ import pytest
 
 from exporter.api.quality_views import quality_windows
 from exporter.errors import RegistryAuthError
-from exporter.figures import METRICS
-from exporter.quality import QualityEvaluation
-from exporter.reference import PROVISIONAL
+from exporter.evaluation.figures import METRICS
+from exporter.evaluation.model_quality import QualityEvaluation
+from exporter.reference.profile import PROVISIONAL
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
-from tests.fakes import BROKEN, FakeRegistry
-from tests.rig import eventually, make_document, make_rows, make_table
-from tests.views import make_quality
+from tests.support.fakes import BROKEN, FakeRegistry
+from tests.support.rig import eventually, make_document, make_rows, make_table
+from tests.support.views import make_quality
 
 Serve = Callable[..., Server]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from exporter.api.wire import PREDICTION_EXAMPLES, PredictionBatch
+from exporter.api.schemas import PREDICTION_EXAMPLES, PredictionBatch
 from tests.api.server import Server
 from tests.api.test_predictions import post
-from tests.fakes import FakeRegistry
-from tests.rig import make_table
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import make_table
 
 Serve = Callable[..., Server]
 

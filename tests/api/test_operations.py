@@ -12,7 +12,7 @@ import pytest
 import exporter.api.ingest_routes
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
-from tests.fakes import FakeRegistry
+from tests.support.fakes import FakeRegistry
 
 Serve = Callable[..., Server]
 

@@ -20,12 +20,12 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.api import connections
-from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.api import server as api_server
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from tests.api.server import Server
-from tests.fakes import TIMEOUT_SECONDS, FakeRegistry
-from tests.rig import eventually, make_document, make_rows, make_table
-from tests.wire import FORMATS, Predictions, encode, to_parquet, to_stream, type_of
+from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
+from tests.support.rig import eventually, make_document, make_rows, make_table
+from tests.support.wire import FORMATS, Predictions, encode, to_parquet, to_stream, type_of
 
 Serve = Callable[..., Server]
 URL = "/v1/predictions"
@@ -390,7 +390,7 @@ def test_a_client_that_hangs_up_within_its_body_is_counted_as_such(
 def test_a_request_that_is_not_done_when_the_server_stops_is_unavailable(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "SHUTDOWN_SECONDS", 0.1)
+    monkeypatch.setattr(api_server, "SHUTDOWN_SECONDS", 0.1)
     server = serve()
     with ThreadPoolExecutor(1) as pool, held(server):
         cut_off = pool.submit(post, server, make_document(make_rows(6)))

@@ -17,8 +17,8 @@ import requests
 
 from exporter.cli import _parser
 from tests.api.server import Server
-from tests.fakes import FakeRegistry
-from tests.rig import make_table
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import make_table
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 CALL = re.compile(r"^\$ (curl [^']*'[^']*' -d '[^']*')\n(.+)$", re.M)

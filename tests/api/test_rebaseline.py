@@ -15,10 +15,10 @@ import pytest
 
 from exporter.api.app import create_app
 from exporter.cli import main
-from exporter.samples import PARQUET_TYPE
+from exporter.formats.predictions import PARQUET_TYPE
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem
-from tests.rig import make_document, make_rows, make_table
+from tests.support.rig import make_document, make_rows, make_table
 
 Serve = Callable[..., Server]
 PATH = "/v1/models/fraud/versions/1/rebaseline"

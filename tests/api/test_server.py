@@ -14,12 +14,12 @@ import httpx
 import orjson
 import pytest
 
-from exporter.api import connections
-from exporter.samples import JSON_TYPE
+from exporter.api import server as api_server
+from exporter.formats.predictions import JSON_TYPE
 from tests.api.server import Server
 from tests.api.test_predictions import head, held, post
-from tests.fakes import TIMEOUT_SECONDS
-from tests.rig import eventually, make_document, make_rows
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.rig import eventually, make_document, make_rows
 
 Serve = Callable[..., Server]
 REQUEST_SECONDS = 1.0
@@ -30,7 +30,7 @@ HEALTH = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n"
 @pytest.fixture(scope="module")
 def server(serve: Serve) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connections, "GRACE_SECONDS", 0.2)
+        patch.setattr(api_server, "GRACE_SECONDS", 0.2)
         server = serve(request_timeout_seconds=REQUEST_SECONDS)
         server.client.headers["Connection"] = "close"  # or its own would be timed out and counted
         yield server
@@ -177,7 +177,7 @@ def test_a_large_head_and_a_body_in_many_small_chunks_are_taken(serve: Serve) ->
     server = serve()
     document = orjson.dumps(make_document(make_rows(100))) + b" " * 50_000
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in document) + b"0\r\n\r\n"
-    assert len(chunks) - len(document) > 4 * connections.MAX_HEAD_BYTES
+    assert len(chunks) - len(document) > 4 * api_server.MAX_HEAD_BYTES
     opening = head(0).replace(b"Content-Length: 0", b"Connection: close\r\nTransfer-Encoding: chunked")
     with server.connect() as connection:
         connection.sendall(
@@ -250,7 +250,7 @@ def test_it_is_no_proxy(server: Server, target: bytes) -> None:
 def test_of_too_many_the_one_that_waits_longest_makes_room(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(api_server, "MAX_CONNECTIONS", 4)
     server = serve()
     with ThreadPoolExecutor(1) as pool, ExitStack() as opened:
         with held(server):

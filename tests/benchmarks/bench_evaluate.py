@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporter.aggregate import LATENCY_BOUNDS, Aggregate, Timeline
-from exporter.config import Settings, Window
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.reference import Column, Reference, Variation
+from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate, Timeline
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.reference.profile import Column, Reference, Variation
+from exporter.settings import Settings, Window
 
 COLUMNS, BINS = 50, 18
 NOW = 1_800_000_000.0

@@ -15,13 +15,13 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from exporter.aggregate import fold
-from exporter.binning import bin_batch
-from exporter.config import Settings
-from exporter.identity import id_hashes, payload_hashes
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
-from exporter.samples import ARROW_TYPE, JSON_TYPE, Batch, decode_predictions
+from exporter.aggregates.timeline import fold
+from exporter.formats.hashing import id_hashes, payload_hashes
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, Batch, decode_predictions
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_batch
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
 
 COLUMNS, BATCH_ROWS, FOLD_ROWS = 20, 500, 50_000
 WHYLOGS_ROWS_PER_SECOND = 68_000  # as published, on one core

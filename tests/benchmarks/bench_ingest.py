@@ -29,13 +29,13 @@ import numpy as np
 import pyarrow as pa
 from stored_predictions import write_predictions
 
-from exporter.aggregate import LATENCY_BOUNDS, Aggregate
-from exporter.config import Settings
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
-from exporter.samples import ARROW_TYPE, JSON_TYPE
-from exporter.schema import COARSE, DAY_SECONDS, FINE, AliasMove
-from exporter.store import Store
+from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.storage.schema import COARSE, DAY_SECONDS, FINE, AliasMove
+from exporter.storage.store import Store
 
 BATCH_ROWS, COLUMNS = 500, 20
 CONNECTIONS = 32
@@ -49,9 +49,9 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 def serve(store: str, port: int) -> None:
     """What `mlflow-exporter serve` runs, with an MLflow that is down."""
-    from exporter.api.connections import make_server
+    from exporter.api.server import make_server
     from exporter.errors import RegistryUnreachableError
-    from exporter.registry import Registry
+    from exporter.registry.registry import Registry
     from exporter.service import Service
 
     class DownRegistry(Registry):

@@ -24,17 +24,17 @@ import numpy as np
 import pyarrow as pa
 from stored_predictions import write_predictions
 
-from exporter.config import Settings
 from exporter.errors import RegistryUnreachableError
-from exporter.identity import id_hashes
-from exporter.label_samples import decode_labels
-from exporter.labelling import prepare_labels
-from exporter.profile import ReferenceData, build_reference
-from exporter.registry import Registry
-from exporter.samples import ARROW_TYPE, JSON_TYPE
-from exporter.schema import DAY_SECONDS, AliasMove
+from exporter.formats.hashing import id_hashes
+from exporter.formats.labels import decode_labels
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.ingest.join import prepare_labels
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.registry.registry import Registry
 from exporter.service import Service
-from exporter.store import Store
+from exporter.settings import Settings
+from exporter.storage.schema import DAY_SECONDS, AliasMove
+from exporter.storage.store import Store
 
 STORED = 10_000_000
 BATCH, BATCHES = 1_000, 300

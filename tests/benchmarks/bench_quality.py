@@ -15,11 +15,11 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # for the tables that the tests use
 
-from exporter.columns import encode_texts
-from exporter.outcomes import fold_outcomes
-from exporter.quality import evaluate_quality
-from exporter.quality_reference import QualityReference, QualityRules
-from tests.labelled import (
+from exporter.aggregates.outcomes import fold_outcomes
+from exporter.evaluation.model_quality import evaluate_quality
+from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.formats.columns import encode_texts
+from tests.support.labelled import (
     TASKS,
     fold_table,
     hours_of,
@@ -29,7 +29,7 @@ from tests.labelled import (
     scores_of,
     spread_times,
 )
-from tests.traffic import DAY, HOUR, NOW, WEEK
+from tests.support.traffic import DAY, HOUR, NOW, WEEK
 
 ROWS, BATCH = 100_000, 1000
 REPEATS = 3

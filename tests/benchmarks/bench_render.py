@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from exporter.config import Settings
-from exporter.exposition import Format, compress_page, render, select_families
-from exporter.reference import Column, Reference
-from exporter.series import SeriesCollector, VersionView
-from exporter.telemetry import Telemetry
+from exporter.exposition.render import Format, compress_page, render, select_families
+from exporter.exposition.telemetry import Telemetry
+from exporter.exposition.versions import SeriesCollector, VersionView
+from exporter.reference.profile import Column, Reference
+from exporter.settings import Settings
 
 VERSIONS, COLUMNS, EDGES = 20, 100, 22
 REPEATS = 7

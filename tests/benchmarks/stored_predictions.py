@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from exporter.id_tables import TABLE_ROWS
-from exporter.records import Records
-from exporter.schema import DAY_SECONDS, PREDICTIONS
-from exporter.store import Store
+from exporter.storage.lsm.records import Records
+from exporter.storage.lsm.tree import TABLE_ROWS
+from exporter.storage.schema import DAY_SECONDS, PREDICTIONS
+from exporter.storage.store import Store
 
 
 def write_predictions(store: Store, day: int, count: int, seed: int, ids: Sequence[bytes] = ()) -> None:

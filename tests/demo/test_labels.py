@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exporter.config import parse_window
 from exporter.demo import labels
 from exporter.demo.labels import PendingLabels, encode_labels, schedule_labels
 from exporter.demo.traffic import Replay
+from exporter.settings import parse_window
 from tests.demo.conftest import NOW, PACE
 
 DAY = PACE.seconds_per_day

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 
 from exporter.demo.mailbox import Mailbox, read_mail
-from tests.fakes import TIMEOUT_SECONDS
+from tests.support.fakes import TIMEOUT_SECONDS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from exporter.catalog import CATALOG
 from exporter.demo import observation
 from exporter.demo.observation import (
     Alert,
@@ -17,6 +16,7 @@ from exporter.demo.observation import (
     read_quality,
     read_samples,
 )
+from exporter.exposition.catalog import CATALOG
 
 ALIASES = """\
 mlflow_model_alias_info{model="m",model_version="1",alias="champion",team=""} 1

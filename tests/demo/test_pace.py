@@ -12,10 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from exporter.aggregate import Timeline, fold
-from exporter.binning import bin_batch
-from exporter.comparison import DRIFTED, UNDECIDED
-from exporter.config import load_settings, parse_window
+from exporter.aggregates.outcomes import Outcomes, fold_outcomes
+from exporter.aggregates.timeline import Timeline, fold
 from exporter.demo.errors import DemoError
 from exporter.demo.flights import TARGET
 from exporter.demo.labels import schedule_labels
@@ -24,13 +22,15 @@ from exporter.demo.pace import EVALUATION_INTERVAL_SECONDS, WARM_UP_DAYS, Pace
 from exporter.demo.scenario import SCENARIO, Phase, Scenario
 from exporter.demo.traffic import Replay, encode_batch
 from exporter.demo.training import TrainedModel, score_flights
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.outcomes import Outcomes, fold_outcomes
-from exporter.profile import ReferenceData, build_reference
-from exporter.quality import QualityEvaluation, evaluate_quality, prediction_effects
-from exporter.quality_reference import QualityRules, quality_reference
-from exporter.reference import Reference
-from exporter.samples import JSON_TYPE, decode_predictions
+from exporter.evaluation.comparison import DRIFTED, UNDECIDED
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality, prediction_effects
+from exporter.evaluation.quality_reference import QualityRules, quality_reference
+from exporter.formats.predictions import JSON_TYPE, decode_predictions
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_batch
+from exporter.reference.profile import Reference
+from exporter.settings import load_settings, parse_window
 from tests.demo.conftest import NOW, PACE
 
 SETTINGS = load_settings(PACE.settings)

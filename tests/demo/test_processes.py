@@ -14,7 +14,7 @@ import pytest
 from exporter.demo import keeper
 from exporter.demo.errors import ProcessDiedError
 from exporter.demo.processes import Processes
-from tests.monitoring.servers import wait_for
+from tests.prometheus.servers import wait_for
 
 # A program that starts another one in the background and waits for it, as `mlflow server` does.
 FAMILY = ["sh", "-c", "sleep 1000 & echo $! >child; wait"]

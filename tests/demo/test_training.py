@@ -19,7 +19,7 @@ from exporter.demo.training import (
     train,
 )
 from tests.demo.conftest import NOW, PACE
-from tests.mlflow_server import MlflowServer
+from tests.support.mlflow_server import MlflowServer
 
 # MLflow warns of its own type hints when a model is first logged.
 ignore_mlflow = pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")

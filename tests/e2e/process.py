@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pyarrow as pa
 
-from exporter.config import Settings, Window
-from exporter.profile import ReferenceData, build_reference
-from exporter.schema import AliasMove
-from exporter.store import Store
-from tests.fakes import TIMEOUT_SECONDS
-from tests.rig import eventually, make_table
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.settings import Settings, Window
+from exporter.storage.schema import AliasMove
+from exporter.storage.store import Store
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.rig import eventually, make_table
 
 DEFAULT = Settings()
 ROOT = Path(__file__).parents[2]

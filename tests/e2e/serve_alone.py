@@ -3,10 +3,10 @@ longer than all the rest: `python -m tests.e2e.serve_alone serve ...`."""
 
 from __future__ import annotations
 
-import exporter.registry
+import exporter.registry.registry
 from exporter.cli import main
 from exporter.errors import RegistryUnreachableError
-from tests.fakes import FakeRegistry
+from tests.support.fakes import FakeRegistry
 
 
 def make_registry(*_: object) -> FakeRegistry:
@@ -17,7 +17,7 @@ def make_registry(*_: object) -> FakeRegistry:
 
 def serve() -> None:
     """What the command line says, without MLflow."""
-    exporter.registry.Registry = make_registry  # type: ignore[assignment, misc]
+    exporter.registry.registry.Registry = make_registry  # type: ignore[assignment, misc]
     main()
 
 

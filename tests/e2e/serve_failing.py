@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from exporter.commit import Commit
+from exporter.ingest.changes import Commit
 from tests.e2e.serve_alone import serve
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.config import parse_window
+from exporter.settings import parse_window
 from tests.e2e.process import ExporterProcess, make_store
-from tests.fakes import TIMEOUT_SECONDS
-from tests.monitoring.stack import FreePorts, Program, alerting
-from tests.rig import eventually, make_document, make_rows, make_table
+from tests.prometheus.stack import FreePorts, Program, alerting
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.rig import eventually, make_document, make_rows, make_table
 
 WINDOWS = ("4s", "8s")
 REFERENCE_ROWS, REFERENCE_SECONDS = 10_000, 240  # thirty of the longest windows: natural variation is known

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from exporter.api.connections import MAX_CONNECTIONS
+from exporter.api.server import MAX_CONNECTIONS
 from tests.e2e.process import ExporterProcess, make_store
-from tests.fakes import TIMEOUT_SECONDS
+from tests.support.fakes import TIMEOUT_SECONDS
 
 SILENT = 1100
 FILES = 1024  # that a process may have open on most systems

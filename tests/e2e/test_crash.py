@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.store import Store
+from exporter.storage.store import Store
 from tests.e2e.process import ExporterProcess, make_store
-from tests.fakes import TIMEOUT_SECONDS
-from tests.rig import eventually, make_document, make_rows
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.rig import eventually, make_document, make_rows
 
 CLIENTS, ROWS = 6, 7
 WINDOW = {"evaluation_interval_seconds": 0.2}

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.e2e.process import ExporterProcess, make_store
-from tests.rig import eventually
+from tests.support.rig import eventually
 
 SUCCESSFUL = "mlflow_exporter_config_last_reload_successful"
 

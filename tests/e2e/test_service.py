@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.process import ExporterProcess
-from tests.fakes import TIMEOUT_SECONDS
-from tests.mlflow_server import MlflowServer
-from tests.rig import eventually, make_document, make_rows, make_table
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.mlflow_server import MlflowServer
+from tests.support.rig import eventually, make_document, make_rows, make_table
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from exporter import baselines
-from exporter.baselines import choose_baselines, run_baselines, shortfall, tolerance
-from exporter.figures import METRICS
+from exporter.evaluation import baselines
+from exporter.evaluation.baselines import choose_baselines, run_baselines, shortfall, tolerance
+from exporter.evaluation.figures import METRICS
 from exporter.measures.intervals import Interval, known
 from exporter.model_config import Metric
 

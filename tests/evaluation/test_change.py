@@ -9,15 +9,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from exporter.aggregate import Aggregate, Timeline
-from exporter.arrays import Floats, Ints
-from exporter.change import ChangeEvaluation
-from exporter.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.config import Window
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.reference import Reference
-from tests.traffic import DAY, EVEN, HOUR, NOW, SETTINGS, WEEK, cells_of, make_aggregate, make_column
-from tests.traffic import make_reference as reference_of
+from exporter.aggregates.timeline import Aggregate, Timeline
+from exporter.evaluation.change import ChangeEvaluation
+from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.reference.profile import Reference
+from exporter.settings import Window
+from exporter.typing import Floats, Ints
+from tests.support.traffic import DAY, EVEN, HOUR, NOW, SETTINGS, WEEK, cells_of, make_aggregate, make_column
+from tests.support.traffic import make_reference as reference_of
 
 TWO_DAYS = Window(172800, "2d")
 TILTED = np.array([0.04, 0.05, 0.07, 0.09, 0.1, 0.1, 0.11, 0.13, 0.15, 0.16])  # PSI 0.15 against even shares

@@ -6,11 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.arrays import Bools
-from exporter.coverage import Coverage, measure_coverage, predictions_by_class
-from exporter.figures import measure, plain_tables
-from exporter.quality_reference import QualityReference
-from tests.labelled import TASKS, make_quality_reference, make_table, make_traffic, spread_times, tally_table
+from exporter.evaluation.coverage import Coverage, measure_coverage, predictions_by_class
+from exporter.evaluation.figures import measure, plain_tables
+from exporter.evaluation.quality_reference import QualityReference
+from exporter.typing import Bools
+from tests.support.labelled import (
+    TASKS,
+    make_quality_reference,
+    make_table,
+    make_traffic,
+    spread_times,
+    tally_table,
+)
 
 AGAINST = {task: make_quality_reference(task) for task in TASKS}
 ROWS = 6000

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exporter.aggregate import Timeline
-from exporter.arrays import Floats, Ints
-from exporter.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.config import DISTANCES, Window
-from exporter.data_quality import QualityCheck
-from exporter.evaluation import Evaluation, Thresholds, WindowEvaluation, evaluate
-from exporter.live_variation import PRIOR_DRIFT
+from exporter.aggregates.timeline import Timeline
+from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
+from exporter.evaluation.data_quality import QualityCheck
+from exporter.evaluation.drift import Evaluation, Thresholds, WindowEvaluation, evaluate
+from exporter.evaluation.live_variation import PRIOR_DRIFT
 from exporter.measures.psi import sampling_floor
-from exporter.reference import Column, Kind, Reference
-from tests.traffic import (
+from exporter.reference.profile import Column, Kind, Reference
+from exporter.settings import DISTANCES, Window
+from exporter.typing import Floats, Ints
+from tests.support.traffic import (
     DAY,
     EVEN,
     HOUR,

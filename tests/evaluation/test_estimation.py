@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.arrays import Ints
-from exporter.estimation import Estimator, estimate_quality
-from exporter.figures import measure, plain_tables
-from exporter.measures.estimate import Estimate
-from exporter.outcomes import tally
-from exporter.quality_reference import QualityReference
-from tests.labelled import (
+from exporter.aggregates.outcomes import tally
+from exporter.evaluation.estimation import Estimator, estimate_quality
+from exporter.evaluation.figures import measure, plain_tables
+from exporter.evaluation.quality_reference import QualityReference
+from exporter.measures.cbpe import Estimate
+from exporter.typing import Ints
+from tests.support.labelled import (
     fold_traffic,
     make_quality_reference,
     make_table,

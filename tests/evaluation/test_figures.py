@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from exporter.arrays import Floats
-from exporter.baselines import shortfall
-from exporter.figures import (
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcomes import tally
+from exporter.evaluation.baselines import shortfall
+from exporter.evaluation.figures import (
     HIGHER_IS_BETTER,
     METRICS,
     Measured,
@@ -28,10 +29,9 @@ from exporter.figures import (
 )
 from exporter.measures.intervals import Interval, Z
 from exporter.measures.ranking import binning_error
-from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import tally
-from exporter.profile import ReferenceData, build_reference
-from tests.labelled import CLASSES, fold_table, make_layout, make_table, tally_table
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.typing import Floats
+from tests.support.labelled import CLASSES, fold_table, make_layout, make_table, tally_table
 
 LAYOUTS = {task: make_layout(task) for task in METRICS}
 every_metric = pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_figure_that_fails_is_absent_with_a_reason_and_the_others_go_on(
 
     found = tally_table(LAYOUTS["binary"], make_table("binary", 300))
     whole = measure(LAYOUTS["binary"], found, plain_tables(found))
-    monkeypatch.setattr("exporter.figures.intervals.roc_auc", fail)
+    monkeypatch.setattr("exporter.evaluation.figures.intervals.roc_auc", fail)
 
     measured = measure_each(LAYOUTS["binary"], found, plain_tables(found))
 

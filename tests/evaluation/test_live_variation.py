@@ -7,14 +7,24 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from exporter.aggregate import Timeline, decode_aggregate
-from exporter.arrays import Floats
-from exporter.comparison import DRIFTED, STABLE
-from exporter.config import Settings, Window
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.live_variation import PRIOR_DRIFT, LiveVariation, learn_variation
-from exporter.reference import Reference
-from tests.traffic import DAY, EVEN, HOUR, NOW, WEEK, cells_of, make_aggregate, make_column, make_reference
+from exporter.aggregates.timeline import Timeline, decode_aggregate
+from exporter.evaluation.comparison import DRIFTED, STABLE
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.live_variation import PRIOR_DRIFT, LiveVariation, learn_variation
+from exporter.reference.profile import Reference
+from exporter.settings import Settings, Window
+from exporter.typing import Floats
+from tests.support.traffic import (
+    DAY,
+    EVEN,
+    HOUR,
+    NOW,
+    WEEK,
+    cells_of,
+    make_aggregate,
+    make_column,
+    make_reference,
+)
 
 MIDNIGHT = int(NOW // 86400) * 86400
 BROKEN = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1.0])

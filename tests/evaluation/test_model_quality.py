@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.aggregate import Timeline
-from exporter.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.config import Window
-from exporter.evaluation import Thresholds, evaluate
-from exporter.outcomes import Outcomes
-from exporter.quality import (
+from exporter.aggregates.outcomes import Outcomes
+from exporter.aggregates.timeline import Timeline
+from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
+from exporter.evaluation.drift import Thresholds, evaluate
+from exporter.evaluation.model_quality import (
     EstimatedQuality,
     MetricQuality,
     QualityEvaluation,
@@ -21,9 +20,10 @@ from exporter.quality import (
     matured_window,
     prediction_effects,
 )
-from exporter.quality_reference import QualityReference, QualityRules
-from exporter.reference import Variation
-from tests.labelled import (
+from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.reference.profile import Variation
+from exporter.settings import Window
+from tests.support.labelled import (
     TASKS,
     fold_table,
     fold_traffic,
@@ -34,7 +34,7 @@ from tests.labelled import (
     merge,
     spread_times,
 )
-from tests.traffic import DAY, HOUR, NOW, SETTINGS, WEEK
+from tests.support.traffic import DAY, HOUR, NOW, SETTINGS, WEEK
 
 AGAINST = {task: make_quality_reference(task) for task in TASKS}
 DAYS_2 = QualityRules(maturation_seconds=2 * 86400.0)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from exporter.api.views import version_detail
-from exporter.reference import PROVISIONAL
-from tests.fakes import FakeRegistry
-from tests.rig import NOON, Rig, make_rows, make_table
+from exporter.reference.profile import PROVISIONAL
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import NOON, Rig, make_rows, make_table
 
 ROWS = 20_000
 DAY_SECONDS = 86400

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.config import Window
-from exporter.figures import METRICS
-from exporter.quality_reference import QualityReference, QualityRules, quality_reference
-from tests.labelled import TASKS, make_labelled_reference, make_quality_reference, make_table
-from tests.traffic import DAY, HOUR, WEEK
+from exporter.evaluation.figures import METRICS
+from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.settings import Window
+from tests.support.labelled import TASKS, make_labelled_reference, make_quality_reference, make_table
+from tests.support.traffic import DAY, HOUR, WEEK
 
 
 def make(task: str = "binary", rules: QualityRules | None = None, **changes: object) -> QualityReference:

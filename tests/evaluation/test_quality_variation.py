@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.arrays import Floats
-from exporter.figures import METRICS
-from exporter.measures.estimate import METRICS as ESTIMATES
-from exporter.outcomes import Outcomes
-from exporter.quality_variation import estimate_variation, quality_variation
-from exporter.reference import decode_reference
-from tests.labelled import TASKS, fold_table, make_labelled_reference, make_layout, make_table
-from tests.traffic import DAY, NOW, WEEK
+from exporter.aggregates.outcomes import Outcomes
+from exporter.evaluation.figures import METRICS
+from exporter.evaluation.quality_variation import estimate_variation, quality_variation
+from exporter.measures.cbpe import METRICS as ESTIMATES
+from exporter.reference.profile import decode_reference
+from exporter.typing import Floats
+from tests.support.labelled import TASKS, fold_table, make_labelled_reference, make_layout, make_table
+from tests.support.traffic import DAY, NOW, WEEK
 
 ROWS = 500
 LAYOUTS = {task: make_layout(task) for task in TASKS}

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.baselines import Baseline
-from exporter.coverage import Coverage
-from exporter.figures import METRICS, SCORE_METRICS, binary_tables, plain_tables
+from exporter.aggregates.outcomes import Tally
+from exporter.evaluation.baselines import Baseline
+from exporter.evaluation.coverage import Coverage
+from exporter.evaluation.figures import METRICS, SCORE_METRICS, binary_tables, plain_tables
+from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.evaluation.quality_verdicts import MetricQuality, confirm_quality, judge_quality
 from exporter.measures.intervals import known
-from exporter.outcomes import Tally
-from exporter.quality_reference import QualityReference, QualityRules
-from exporter.verdicts import MetricQuality, confirm_quality, judge_quality
-from tests.labelled import TASKS, make_quality_reference, make_table, tally_table
-from tests.traffic import DAY
+from tests.support.labelled import TASKS, make_quality_reference, make_table, tally_table
+from tests.support.traffic import DAY
 
 AGAINST = {task: make_quality_reference(task) for task in TASKS}
 RULES = QualityRules()

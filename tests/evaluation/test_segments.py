@@ -12,18 +12,18 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics
 
-import exporter.monitor
+import exporter.monitoring.evaluator
+from exporter.aggregates.outcomes import Outcomes
 from exporter.api.views import version_detail
 from exporter.errors import RegistryUnreachableError
+from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
+from exporter.ingest.upkeep import recount
 from exporter.model_config import ConfigFile
-from exporter.outcomes import Outcomes
-from exporter.profile import MAX_SEGMENTS_PER_VERSION, ReferenceData, build_reference
-from exporter.reference import Reference, Segment, decode_reference
-from exporter.segment_evaluation import SegmentEvaluation, evaluate_segment
-from exporter.upkeep import recount
-from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
-from tests.rig import NOON, Rig, make_rows
-from tests.test_labelling import make_labelled_table
+from exporter.profiling.build import MAX_SEGMENTS_PER_VERSION, ReferenceData, build_reference
+from exporter.reference.profile import Reference, Segment, decode_reference
+from tests.ingest.test_join import make_labelled_table
+from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
+from tests.support.rig import NOON, Rig, make_rows
 
 Start = Callable[..., Rig]
 KEY = 'model="fraud",model_version="1"'
@@ -188,7 +188,7 @@ def test_a_segment_that_cannot_be_evaluated_is_left_out_and_the_others_go_on(
             raise OverflowError("too much")
         return evaluate_segment(segment, *arguments)
 
-    monkeypatch.setattr(exporter.monitor, "evaluate_segment", evaluate_others)
+    monkeypatch.setattr(exporter.monitoring.evaluator, "evaluate_segment", evaluate_others)
 
     assert shown(sliced, "rows", "country=FR") is None
     assert shown(sliced, "rows", "country=DE") is not None

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from exporter.catalog import BY_NAME, CATALOG, Metric, metrics_table
+from exporter.exposition.catalog import BY_NAME, CATALOG, Metric, metrics_table
 
 each_metric = pytest.mark.parametrize("metric", CATALOG, ids=lambda metric: metric.name)
 

@@ -7,8 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.experiments import METRICS_PER_RUN, NEWEST_RUNS, Experiment, Run, RunLedger, experiment_families
-from exporter.exposition import Format, render
+from exporter.exposition.experiments import (
+    METRICS_PER_RUN,
+    NEWEST_RUNS,
+    Experiment,
+    Run,
+    RunLedger,
+    experiment_families,
+)
+from exporter.exposition.render import Format, render
 
 MANY = 100
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.catalog import Metric
 from exporter.errors import MalformedError
-from exporter.exposition import (
+from exporter.exposition.catalog import Metric
+from exporter.exposition.render import (
     Family,
     Format,
     accepts_gzip,

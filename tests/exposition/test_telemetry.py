@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from exporter.exposition import Format, render
-from exporter.telemetry import Telemetry
+from exporter.exposition.render import Format, render
+from exporter.exposition.telemetry import Telemetry
 
 
 def lines(telemetry: Telemetry, versions: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:

@@ -17,15 +17,15 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-import exporter.experiments
-import exporter.series
-from exporter.catalog import CATALOG, Metric
-from exporter.config import Settings
-from exporter.exposition import Format, render, render_prefix, select_families
-from exporter.reference import Column, Reference
-from exporter.series import Collection, SeriesCollector, VersionView
-from exporter.telemetry import Telemetry
-from tests.views import (
+import exporter.exposition.experiments
+import exporter.exposition.versions
+from exporter.exposition.catalog import CATALOG, Metric
+from exporter.exposition.render import Format, render, render_prefix, select_families
+from exporter.exposition.telemetry import Telemetry
+from exporter.exposition.versions import Collection, SeriesCollector, VersionView
+from exporter.reference.profile import Column, Reference
+from exporter.settings import Settings
+from tests.support.views import (
     NOW,
     make_bare_view,
     make_evaluation,
@@ -35,7 +35,7 @@ from tests.views import (
     make_view,
 )
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def collect(views: Sequence[VersionView], **settings: Any) -> Collection:
@@ -70,8 +70,8 @@ def count_series(collection: Collection) -> int:
 
 @pytest.mark.parametrize("form", Format)
 def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a wanted change: `UPDATE_GOLDEN=1 pytest tests/test_series.py`, and read the difference."""
-    monkeypatch.setattr("exporter.telemetry.__version__", "1.2.3")
+    """After a wanted change: `UPDATE_GOLDEN=1 pytest tests/exposition/test_versions.py`; read the diff."""
+    monkeypatch.setattr("exporter.exposition.telemetry.__version__", "1.2.3")
     families = select_families(
         collect([make_view(), make_bare_view()]).families, groups=["core", "bins", "runs"]
     )
@@ -81,7 +81,9 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
     assert render(families, form).decode() == golden.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("module", "count"), [(exporter.series, 4), (exporter.experiments, 2)])
+@pytest.mark.parametrize(
+    ("module", "count"), [(exporter.exposition.versions, 4), (exporter.exposition.experiments, 2)]
+)
 def test_the_excerpt_in_a_docstring_is_on_the_golden_page(module: ModuleType, count: int) -> None:
     documented = str(module.__doc__).splitlines()
     excerpt = [line.strip() for line in documented if line.startswith("    mlflow_")]
@@ -358,7 +360,7 @@ def test_labels_are_rendered_once_and_forgotten_with_their_version(monkeypatch: 
         rendered.append(metric.name)
         return render_prefix(metric, labels)
 
-    monkeypatch.setattr("exporter.series.render_prefix", render_and_tell)
+    monkeypatch.setattr("exporter.exposition.versions.render_prefix", render_and_tell)
 
     def count(views: list[VersionView]) -> int:
         rendered.clear()

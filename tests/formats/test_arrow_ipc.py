@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.config import Settings
 from exporter.errors import MalformedError, RequestError, TooLargeError
-from exporter.label_samples import decode_labels
-from exporter.samples import ARROW_TYPE, Batch
+from exporter.formats.labels import decode_labels
+from exporter.formats.predictions import ARROW_TYPE, Batch
+from exporter.settings import Settings
 from tests.fuzz_bodies import make_growing_stream
-from tests.wire import QUERY, decode, to_stream
+from tests.support.wire import QUERY, decode, to_stream
 
 TEXT = "x" * 10_000
 

@@ -12,15 +12,15 @@ import pytest
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
-from exporter.columns import OPAQUE
-from exporter.config import Settings
-from exporter.identity import payload_hashes
-from exporter.samples import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, decode_predictions
-from exporter.scores import MAX_CLASSES, ClassScores, parse_scores, scores_from_python
-from tests.fakes import Clock, FakeRegistry
-from tests.labelled import CLASSES, make_labelled_reference, make_table
-from tests.rig import NOON, Rig
-from tests.wire import to_parquet, to_stream
+from exporter.formats.class_scores import MAX_CLASSES, ClassScores, parse_scores, scores_from_python
+from exporter.formats.columns import OPAQUE
+from exporter.formats.hashing import payload_hashes
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, decode_predictions
+from exporter.settings import Settings
+from tests.support.fakes import Clock, FakeRegistry
+from tests.support.labelled import CLASSES, make_labelled_reference, make_table
+from tests.support.rig import NOON, Rig
+from tests.support.wire import to_parquet, to_stream
 
 Start = Callable[..., Rig]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.columns import (
+from exporter.formats.columns import (
     OPAQUE,
     Texts,
     Times,

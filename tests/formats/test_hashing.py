@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.identity import id_hashes, payload_hashes
-from exporter.samples import ARROW_TYPE, Batch
-from tests.wire import QUERY, decode, to_stream
+from exporter.formats.hashing import id_hashes, payload_hashes
+from exporter.formats.predictions import ARROW_TYPE, Batch
+from tests.support.wire import QUERY, decode, to_stream
 
 VALUES = (
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3) | st.sampled_from([[1], {}])
@@ -206,7 +206,7 @@ def test_hashes_spread_over_all_bits() -> None:
 
 def test_another_process_gets_the_same_hashes() -> None:
     code = (
-        "from tests.test_identity import payload, id_hashes\n"
+        "from tests.formats.test_hashing import payload, id_hashes\n"
         "print(payload({'x': 1.5, 'y': 'a', 'z': [1], 'w': 2**60}), id_hashes('m', ['a'])[0].hex())"
     )
     done = subprocess.run(
@@ -214,7 +214,7 @@ def test_another_process_gets_the_same_hashes() -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
 
     here = payload({"x": 1.5, "y": "a", "z": [1], "w": 2**60})

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.config import Settings
 from exporter.errors import MalformedError, RequestError, TooLargeError
-from exporter.parquet import FILE_BOUNDS, ColumnFile
-from exporter.parquet_pages import FileBytes, read_groups, read_pages
-from exporter.samples import PARQUET_TYPE, Batch
-from tests.wire import QUERY, decode, to_parquet
+from exporter.formats.parquet import FILE_BOUNDS, ColumnFile
+from exporter.formats.parquet_pages import FileBytes, read_groups, read_pages
+from exporter.formats.predictions import PARQUET_TYPE, Batch
+from exporter.settings import Settings
+from tests.support.wire import QUERY, decode, to_parquet
 
 SMALL = Settings(max_body_bytes=100_000)  # of which eight times as much may be unpacked
 
@@ -135,10 +135,10 @@ def test_more_parts_than_anybody_needs_are_refused(monkeypatch: pytest.MonkeyPat
     many_pages = to_parquet(rows, data_page_size=1, write_batch_size=1, use_dictionary=False)
     assert decode_file(many_groups).rows == decode_file(many_pages).rows == 100
 
-    monkeypatch.setattr("exporter.parquet.MAX_COLUMN_CHUNKS", 199)
+    monkeypatch.setattr("exporter.formats.parquet.MAX_COLUMN_CHUNKS", 199)
     with pytest.raises(MalformedError, match="199 column chunks"):
         decode_file(many_groups)
-    monkeypatch.setattr("exporter.parquet.MAX_PAGES", 100)
+    monkeypatch.setattr("exporter.formats.parquet.MAX_PAGES", 100)
     with pytest.raises(MalformedError, match="100 pages"):
         decode_file(many_pages)
 

@@ -22,15 +22,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import exporter.limits
-from exporter.binning import bin_batch
-from exporter.columns import OPAQUE, Texts, Times, Values
-from exporter.config import Settings
+import exporter.formats.limits
 from exporter.errors import MalformedError, RequestError, UnsupportedError
-from exporter.identity import payload_hashes
-from exporter.json_samples import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
-from exporter.reference import Column, Kind, Reference
-from exporter.samples import (
+from exporter.formats.columns import OPAQUE, Texts, Times, Values
+from exporter.formats.hashing import payload_hashes
+from exporter.formats.json_samples import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
+from exporter.formats.predictions import (
     ARROW_TYPE,
     JSON_TYPE,
     PARQUET_TYPE,
@@ -38,7 +35,20 @@ from exporter.samples import (
     Target,
     decode_predictions,
 )
-from tests.wire import FORMATS, QUERY, Predictions, decode, decode_as, encode, to_parquet, to_stream, type_of
+from exporter.reference.binning import bin_batch
+from exporter.reference.profile import Column, Kind, Reference
+from exporter.settings import Settings
+from tests.support.wire import (
+    FORMATS,
+    QUERY,
+    Predictions,
+    decode,
+    decode_as,
+    encode,
+    to_parquet,
+    to_stream,
+    type_of,
+)
 
 ROW = {"features": {"age": 41}, "prediction": 1}
 
@@ -971,7 +981,7 @@ def test_two_features_of_a_structure_cannot_have_one_name(content_type: str) -> 
     ],
 )
 def test_columns_without_end_are_refused(monkeypatch: pytest.MonkeyPatch, form: str, where: str) -> None:
-    monkeypatch.setattr(exporter.limits, "MAX_COLUMNS", 999)  # of ten thousand pyarrow takes seconds
+    monkeypatch.setattr(exporter.formats.limits, "MAX_COLUMNS", 999)  # of ten thousand pyarrow takes seconds
     body = encode(form, Predictions({f"x{k}": [1] for k in range(1000)}, [1]))
 
     assert refuse(body, type_of(form)) == (422, where)
@@ -1099,7 +1109,7 @@ def test_damaged_bodies_are_refused_or_read_and_never_worse() -> None:
         [*command, "--seed", "20261123", "--bodies", "600"],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
 
     said = "seed 20261123\n600 bodies read or refused\n"

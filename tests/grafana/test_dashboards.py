@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.catalog import CATALOG
-from tests.monitoring.alerting import RULES, Rule
+from exporter.exposition.catalog import CATALOG
+from tests.prometheus.alerting import RULES, Rule
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from exporter.committer import PredictionAnswer
-from exporter.config import parse_window
 from exporter.errors import ExporterError, RegistryUnreachableError, StoreError, UnavailableError
 from exporter.fleet import Fleet, Status, Version
-from exporter.rebaselining import Order
-from exporter.store import Store
-from exporter.transaction import Transaction
-from exporter.writer import Writer
-from tests.fakes import TIMEOUT_SECONDS
-from tests.rig import Rig, make_document, make_rows, make_table
+from exporter.ingest.commit import PredictionAnswer
+from exporter.ingest.writer import Writer
+from exporter.monitoring.rebaseline import Order
+from exporter.settings import parse_window
+from exporter.storage.store import Store
+from exporter.storage.transaction import Transaction
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.rig import Rig, make_document, make_rows, make_table
 
 Start = Callable[..., Rig]
 RESTART = "restart the exporter"

@@ -8,12 +8,12 @@ import numpy as np
 import orjson
 import pytest
 
-from exporter.batches import likeness, merge
-from exporter.binning import bin_batch
-from exporter.config import Settings
-from exporter.profile import ReferenceData, build_reference
-from exporter.samples import JSON_TYPE, Batch, decode_predictions
-from tests.rig import make_document, make_rows, make_table
+from exporter.formats.predictions import JSON_TYPE, Batch, decode_predictions
+from exporter.ingest.batches import likeness, merge
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_batch
+from exporter.settings import Settings
+from tests.support.rig import make_document, make_rows, make_table
 
 REFERENCE = build_reference(ReferenceData(make_table(500), "test"), Settings().windows, 500)
 

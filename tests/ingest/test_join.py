@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from exporter.aggregates.outcomes import tally
 from exporter.errors import RegistryUnreachableError
-from exporter.labelling import LabelAnswer
-from exporter.outcomes import tally
-from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
-from tests.rig import NOON, Rig, make_table
+from exporter.ingest.join import LabelAnswer
+from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
+from tests.support.rig import NOON, Rig, make_table
 
 DAY = 86400.0
 Start = Callable[..., Rig]

@@ -10,19 +10,19 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from exporter.aggregate import Timeline
-from exporter.config import Settings
+from exporter.aggregates.timeline import Timeline
 from exporter.errors import UnavailableError
 from exporter.fleet import Binning, Fleet, Live, Status, Totals
-from exporter.identity import id_hashes
-from exporter.ingest import MAX_SPOOLED_ROWS, Part, Prepared, Request, Source, count_spooled, prepare
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
-from exporter.samples import ARROW_TYPE, JSON_TYPE, decode_predictions
-from exporter.schema import AliasMove, PredictionRow
-from tests.rig import NOON, make_document, make_rows, make_table
+from exporter.formats.hashing import id_hashes
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, decode_predictions
+from exporter.ingest.prepare import MAX_SPOOLED_ROWS, Part, Prepared, Request, Source, count_spooled, prepare
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.storage.schema import AliasMove, PredictionRow
+from tests.support.rig import NOON, make_document, make_rows, make_table
+from tests.support.wire import FORMATS, Predictions, encode, type_of
 from tests.test_fleet import make_fleet, make_version
-from tests.wire import FORMATS, Predictions, encode, type_of
 
 DAY = 86400.0
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.committer import PredictionAnswer
 from exporter.errors import ReferenceNotFoundError
-from exporter.retention import RetentionClock
-from exporter.store import Store
-from tests.fakes import Clock, FakeRegistry
-from tests.rig import NOON, Rig, make_rows, make_table
+from exporter.ingest.commit import PredictionAnswer
+from exporter.ingest.retention import RetentionClock
+from exporter.storage.store import Store
+from tests.support.fakes import Clock, FakeRegistry
+from tests.support.rig import NOON, Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
 HOUR, DAY = 3600.0, 86400.0

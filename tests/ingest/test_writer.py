@@ -17,17 +17,17 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import writer
-from exporter.committer import PredictionAnswer
 from exporter.errors import MalformedError, OverloadedError, StoreError, UnavailableError
 from exporter.fleet import Status
-from exporter.ingest import Prepared, Request
-from exporter.labelling import LabelAnswer
-from exporter.samples import JSON_TYPE
-from exporter.transaction import Transaction
-from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
-from tests.postgres import lose_answer
-from tests.rig import NOON, Rig, eventually, make_document, make_rows, make_table
+from exporter.formats.predictions import JSON_TYPE
+from exporter.ingest import writer
+from exporter.ingest.commit import PredictionAnswer
+from exporter.ingest.join import LabelAnswer
+from exporter.ingest.prepare import Prepared, Request
+from exporter.storage.transaction import Transaction
+from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
+from tests.support.postgres import lose_answer
+from tests.support.rig import NOON, Rig, eventually, make_document, make_rows, make_table
 
 Start = Callable[..., Rig]
 MIDNIGHT = NOON + 43200
@@ -93,7 +93,7 @@ def test_requests_from_many_threads_need_fewer_commits_than_there_are(rig: Rig) 
 def test_a_commit_is_no_larger_than_its_requests_want_to_wait_for(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.writer.MAX_GROUP_ROWS", 10)
+    monkeypatch.setattr("exporter.ingest.writer.MAX_GROUP_ROWS", 10)
     with commits(rig) as counted:
         for answer in rig.together([make_document(make_rows(4)) for _ in range(6)]):
             answer.result(TIMEOUT_SECONDS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.arrays import Bools, Floats
 from exporter.measures.layout import Layout
+from exporter.typing import Bools, Floats
 
 
 def every(counts: Floats) -> Bools:

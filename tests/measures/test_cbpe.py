@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn import metrics
 
-from exporter.arrays import Bools, Floats
-from exporter.measures.estimate import METRICS, RAKE_SWEEPS, Estimate, calibrate, estimate, rake, spread
+from exporter.measures.cbpe import METRICS, RAKE_SWEEPS, Estimate, calibrate, estimate, rake, spread
+from exporter.typing import Bools, Floats
 
 EDGES = expit(np.linspace(-12, 12, 127))
 DRAW = np.random.default_rng(0)

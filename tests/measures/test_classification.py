@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from exporter.arrays import Floats
 from exporter.measures.classification import (
     accuracy,
     f1,
@@ -18,6 +17,7 @@ from exporter.measures.classification import (
     precision,
     recall,
 )
+from exporter.typing import Floats
 
 CLASSES = [0, 1, 2, 3]
 pairs = st.lists(st.tuples(st.sampled_from(CLASSES), st.sampled_from(CLASSES)), min_size=1, max_size=60)

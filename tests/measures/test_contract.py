@@ -8,10 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from exporter.arrays import Bools, Floats
 from exporter.measures.distances import jensen_shannon, ks, mean_shift, total_variation
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
 from exporter.measures.significance import adjusted_significance, chi_square, p_value
+from exporter.typing import Bools, Floats
 from tests.measures.tables import every
 
 Measure: TypeAlias = Callable[[Floats, Floats, Bools], Floats]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from exporter.measures.quality import degraded, hits, more_p_value, ratio
+from exporter.measures.data_quality import degraded, hits, more_p_value, ratio
 from tests.measures.tables import columns, layout_of
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from exporter.arrays import Floats, Ints
-from exporter.measures.effective import design_effect
+from exporter.measures.design_effect import design_effect
+from exporter.typing import Floats, Ints
 from tests.measures.tables import layout_of
 
 BLOCKS = 288  # a day of five minutes

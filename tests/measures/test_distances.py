@@ -3,9 +3,9 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, norm
 
-from exporter.arrays import Floats
 from exporter.measures.distances import jensen_shannon, ks, mean_shift, total_variation
 from exporter.measures.psi import psi
+from exporter.typing import Floats
 
 A, B = np.array([16, 18, 16, 14, 12, 12]) / 88, np.array([16, 16, 16, 16, 16, 8]) / 88
 ORDERED = np.array(True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.measures.exact import MAX_EXPONENT, on_grid, split, square, total
+from exporter.measures.exact_sum import MAX_EXPONENT, on_grid, split, square, total
 
 numbers = st.floats(-1e60, 1e60).filter(lambda x: x == 0 or abs(x) > 1e-12)
 

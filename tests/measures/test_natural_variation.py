@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from exporter.arrays import Floats, Ints
+from exporter.measures.natural_variation import natural_variation, quality_allowance
 from exporter.measures.psi import psi, sampling_floor, shares
-from exporter.measures.variation import natural_variation, quality_allowance
+from exporter.typing import Floats, Ints
 from tests.measures.tables import layout_of
 
 LAYOUT = layout_of(["number"], 4)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, norm
 
-from exporter.arrays import Floats
 from exporter.measures.psi import noise, pool_rare, psi, sampling_floor, shares, standard_error
+from exporter.typing import Floats
 from tests.measures.tables import every
 
 EVEN = np.full(10, 0.1)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from exporter.arrays import Floats
-from exporter.measures.exact import split, total
+from exporter.measures.exact_sum import split, total
 from exporter.measures.regression import SQUARES, TERMS, ErrorSums, terms
+from exporter.typing import Floats
 
 values = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))
 

@@ -13,9 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pyarrow as pa
 import pytest
 
-from exporter import follower
 from exporter.api.views import models_view
-from exporter.committer import PredictionAnswer
 from exporter.errors import (
     ReferenceInvalidError,
     RegistryAuthError,
@@ -24,15 +22,17 @@ from exporter.errors import (
     UnavailableError,
     UnknownModelError,
 )
-from exporter.exposition import Format
+from exporter.exposition.render import Format
 from exporter.fleet import Status, Version
+from exporter.ingest.commit import PredictionAnswer
 from exporter.model_config import ConfigFile, ModelConfig
-from exporter.profile import ReferenceData
-from exporter.schema import StoredVersion
-from exporter.store import Store
-from exporter.versions import RegisteredVersion
-from tests.fakes import BROKEN, FakeRegistry
-from tests.rig import NOON, Rig, make_rows, make_table
+from exporter.monitoring import discovery
+from exporter.profiling.build import ReferenceData
+from exporter.registry.models import RegisteredVersion
+from exporter.storage.schema import StoredVersion
+from exporter.storage.store import Store
+from tests.support.fakes import BROKEN, FakeRegistry
+from tests.support.rig import NOON, Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
 DAY = 86400.0
@@ -351,13 +351,13 @@ def test_mlflow_failing_is_seen_and_changes_nothing_else(rig: Rig, failure: Exce
     assert rig.sample("mlflow_up") == 0
     assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
     assert rig.sample('mlflow_exporter_poll_errors_total{stage="ask"}') == 1
-    assert rig.service.follower.error == str(failure)
+    assert rig.service.discovery.error == str(failure)
     assert rig.post_rows(make_rows(3), alias="champion").accepted == 3
     assert rig.window_rows() == 6
     rig.registry.failure = None
     rig.poll()
     assert rig.sample("mlflow_up") == 1
-    assert rig.service.follower.error == ""
+    assert rig.service.discovery.error == ""
 
 
 def test_an_answer_that_cannot_be_followed_is_no_success(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,11 +372,11 @@ def test_an_answer_that_cannot_be_followed_is_no_success(rig: Rig, monkeypatch: 
             rig.poll()
     assert rig.sample("mlflow_up") == 1, "MLflow answered"
     assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON
-    assert rig.service.follower.error == "what MLflow says cannot be followed: database is locked"
+    assert rig.service.discovery.error == "what MLflow says cannot be followed: database is locked"
     assert rig.sample('mlflow_exporter_poll_errors_total{stage="follow"}') == 1
     rig.poll()
     assert rig.sample("mlflow_last_success_timestamp_seconds") == NOON + 100
-    assert rig.service.follower.error == ""
+    assert rig.service.discovery.error == ""
 
 
 def test_mlflow_down_at_the_start_leaves_what_was_known(start: Start) -> None:
@@ -498,9 +498,9 @@ def test_what_comes_late_of_a_version_that_was_forgotten_is_not_counted(start: S
     rig = start(registry=registry)
     registry.register("fraud", make_table(), alias="challenger")
     registry.loading.clear()
-    rig.service.follower.poll()
+    rig.service.discovery.poll()
     registry.tag("fraud", "2", enabled="false")
-    rig.service.follower.poll()
+    rig.service.discovery.poll()
     registry.set_reference("fraud", "2", ReferenceInvalidError("not Parquet"))
     registry.loading.set()
     rig.settle()
@@ -516,10 +516,10 @@ def test_nothing_keeps_a_version_that_was_forgotten(start: Start) -> None:
     rig = start(registry=registry)
     registry.register("fraud", make_table(), alias="challenger")
     registry.loading.clear()
-    rig.service.follower.poll()
+    rig.service.discovery.poll()
     late = weakref.ref(rig.version("2"))
     registry.tag("fraud", "2", enabled="false")
-    rig.service.follower.poll()
+    rig.service.discovery.poll()
     registry.loading.set()
     rig.settle()
     gc.collect()
@@ -541,7 +541,7 @@ def test_every_field_of_a_version_has_one_writing_thread(
                 writers[name].add(threading.current_thread().name.rstrip("0123456789 "))
             super().__setattr__(name, value)
 
-    monkeypatch.setattr(follower, "Version", Watched)
+    monkeypatch.setattr(discovery, "Version", Watched)
     registry = make_registry(RegistryUnreachableError("down"), None, BROKEN, make_table())
     rig = start(registry=registry)
     rig.post_rows(make_rows(3))
@@ -551,7 +551,7 @@ def test_every_field_of_a_version_has_one_writing_thread(
     registry.tag("fraud", drift_threshold="0.5")
     rig.poll()
     assert state(rig) == ("ready", "")
-    rig.service.follower.configure(ConfigFile())
+    rig.service.discovery.configure(ConfigFile())
     rig.post_rows([{"features": {"age": 40, "surprise": 1}, "prediction": 1}])
     rig.evaluate()
     rig.stop()

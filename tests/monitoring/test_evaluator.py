@@ -9,20 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import exporter.monitor
+import exporter.monitoring.evaluator
 from exporter.api.views import models_view, version_detail
-from exporter.committer import PredictionAnswer
-from exporter.config import Settings
 from exporter.errors import StoreError
-from exporter.evaluation import evaluate
-from exporter.exposition import Format
+from exporter.evaluation.drift import evaluate
+from exporter.exposition.render import Format
 from exporter.fleet import Live, Status, Totals
-from exporter.loader import RETRY_SECONDS
-from exporter.reference import PROVISIONAL
+from exporter.ingest.commit import PredictionAnswer
+from exporter.monitoring.reference_loader import RETRY_SECONDS
+from exporter.reference.profile import PROVISIONAL
 from exporter.service import Service
-from tests.fakes import BROKEN
-from tests.rig import NOON, Rig, eventually, make_rows, make_table
-from tests.test_follower import DOWN, errors, make_registry, state
+from exporter.settings import Settings
+from tests.monitoring.test_discovery import DOWN, errors, make_registry, state
+from tests.support.fakes import BROKEN
+from tests.support.rig import NOON, Rig, eventually, make_rows, make_table
 
 Start = Callable[..., Rig]
 DAY = 86400.0
@@ -178,7 +178,7 @@ def test_a_store_that_fails_while_a_reference_is_kept_is_tried_again(
         raise StoreError("the store failed: database or disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("exporter.loader.activate", fail)
+        broken.setattr("exporter.monitoring.reference_loader.activate", fail)
         rig = start()
     assert state(rig) == ("pending", "the store failed: database or disk is full")
     assert errors(rig) == {"store": 1}
@@ -268,7 +268,7 @@ def test_an_evaluation_that_raises_hurts_only_its_version_and_its_gauges_go_away
             raise ArithmeticError("too few")
         return evaluate(reference, *arguments)
 
-    monkeypatch.setattr(exporter.monitor, "evaluate", evaluate_others)
+    monkeypatch.setattr(exporter.monitoring.evaluator, "evaluate", evaluate_others)
     for missed in range(1, 7):
         rig.clock.advance(30)
         rig.evaluate()
@@ -295,7 +295,7 @@ def test_where_quality_cannot_be_evaluated_drift_goes_on_and_it_says_why(
     def fail(*arguments: object, **options: object) -> object:
         raise ArithmeticError("no quality")
 
-    monkeypatch.setattr(exporter.monitor, "evaluate_quality", fail)
+    monkeypatch.setattr(exporter.monitoring.evaluator, "evaluate_quality", fail)
     rig.clock.advance(30)
     rig.evaluate()
     last = 'mlflow_exporter_last_evaluation_timestamp_seconds{model="fraud",model_version="1"}'

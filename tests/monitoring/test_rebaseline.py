@@ -12,16 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from exporter import schema
-from exporter.config import parse_window
 from exporter.errors import MalformedError, RegistryUnreachableError
 from exporter.fleet import Status
-from exporter.loader import RETRY_SECONDS
-from exporter.rebaselining import Order
-from exporter.reference import Reference
-from exporter.schema import AuditEntry
-from tests.fakes import BROKEN, FakeRegistry
-from tests.rig import NOON, Rig, make_rows, make_table
+from exporter.monitoring.rebaseline import Order
+from exporter.monitoring.reference_loader import RETRY_SECONDS
+from exporter.reference.profile import Reference
+from exporter.settings import parse_window
+from exporter.storage import schema
+from exporter.storage.schema import AuditEntry
+from tests.support.fakes import BROKEN, FakeRegistry
+from tests.support.rig import NOON, Rig, make_rows, make_table
 
 ORDER = Order("ada", "prices are in cents now")
 DRIFT = 'mlflow_model_drift_score{model="fraud",model_version="1",column="age",role="feature",window="24h"}'

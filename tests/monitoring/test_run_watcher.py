@@ -13,17 +13,17 @@ from uuid import uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-import exporter.connection
-import exporter.runs
-from exporter.config import Settings
+import exporter.monitoring.run_watcher
+import exporter.registry.client
 from exporter.errors import RegistryUnreachableError
-from exporter.exposition import Format, render
-from exporter.registry import Registry
-from exporter.runs import FULL_INTERVAL_SECONDS, RunWatcher
+from exporter.exposition.render import Format, render
+from exporter.monitoring.run_watcher import FULL_INTERVAL_SECONDS, RunWatcher
+from exporter.registry.registry import Registry
 from exporter.service import Service
-from tests.fakes import Clock
-from tests.mlflow_world import World
-from tests.rig import eventually
+from exporter.settings import Settings
+from tests.support.fakes import Clock
+from tests.support.mlflow_world import World
+from tests.support.rig import eventually
 
 
 @dataclass
@@ -115,7 +115,7 @@ def test_a_metric_that_is_logged_after_the_end_is_shown(lab: Lab) -> None:
 def test_a_run_that_ends_long_after_others_started_is_counted_once(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter.runs, "RUNS_READ_AGAIN", 0)
+    monkeypatch.setattr(exporter.monitoring.run_watcher, "RUNS_READ_AGAIN", 0)
     first = lab.world.client.create_run(lab.experiment, start_time=1_700_000_000_000).info.run_id
     lab.world.add_finished_run(lab.experiment)
     assert lab.counts() == {"RUNNING": 1, "FINISHED": 1}
@@ -136,8 +136,8 @@ def test_a_deleted_run_goes_away_and_comes_back_when_it_is_restored(lab: Lab) ->
 def test_what_a_poll_does_not_see_is_found_when_everything_is_read_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter.runs, "RUNS_READ_AGAIN", 0)
-    monkeypatch.setattr(exporter.runs, "FULL_SHARE", 1)
+    monkeypatch.setattr(exporter.monitoring.run_watcher, "RUNS_READ_AGAIN", 0)
+    monkeypatch.setattr(exporter.monitoring.run_watcher, "FULL_SHARE", 1)
     run_id = lab.world.add_finished_run(lab.experiment, started_ms=1_700_000_000_000)
     assert lab.counts() == {"FINISHED": 1}
     lab.world.client.delete_run(run_id)
@@ -167,8 +167,8 @@ def test_experiments_come_go_and_change_their_names(lab: Lab) -> None:
 def test_more_runs_and_experiments_than_a_page_holds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         lab.world.add_finished_run(lab.experiment, {"n": number})
-    monkeypatch.setattr(exporter.connection, "EXPERIMENTS_PER_PAGE", 2)
-    monkeypatch.setattr(exporter.connection, "RUNS_PER_PAGE", 2)
+    monkeypatch.setattr(exporter.registry.client, "EXPERIMENTS_PER_PAGE", 2)
+    monkeypatch.setattr(exporter.registry.client, "RUNS_PER_PAGE", 2)
     assert lab.counts() == {"FINISHED": 5}
     assert set(lab.metrics().values()) == {0, 1, 2, 3, 4}
 
@@ -186,7 +186,7 @@ def test_only_metrics_of_the_allow_list_are_shown(lab: Lab) -> None:
 def test_no_more_runs_are_read_than_allowed_the_newest_first(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(exporter.connection, "RUNS_PER_PAGE", 2)
+    monkeypatch.setattr(exporter.registry.client, "RUNS_PER_PAGE", 2)
     soon = round(time.time() * 1000)
     newest = [lab.world.add_finished_run(lab.experiment, {"n": 1}, started_ms=soon + n) for n in range(5)][
         -2:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.arrays import Floats
-from exporter.binning import bin_columns, category_cells
-from exporter.column_profile import number_column, profile_column, without_rare
-from exporter.columns import Texts, Times, Values, from_arrow, from_python, text_hash
+from exporter.formats.columns import Texts, Times, Values, from_arrow, from_python, text_hash
 from exporter.measures.psi import pool_rare, psi, shares
-from exporter.reference import Column, Kind, Reference
+from exporter.profiling.column_bins import number_column, profile_column, without_rare
+from exporter.reference.binning import bin_columns, category_cells
+from exporter.reference.profile import Column, Kind, Reference
+from exporter.typing import Floats
 
 # -- numbers ------------------------------------------------------------------------------------------------
 

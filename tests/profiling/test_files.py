@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import exporter.tables
+import exporter.profiling.files
 from exporter.errors import ReferenceInvalidError
-from exporter.tables import BATCH_ROWS, read_table
+from exporter.profiling.files import BATCH_ROWS, read_table
 
 ROWS = [{"age": 41, "country": "DE"}, {"age": None, "country": "FR"}, {"age": 7, "country": None}]
 
@@ -105,7 +105,7 @@ def test_a_sample_has_the_wanted_rows(
 
 
 def test_many_columns_take_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_CELLS", 100)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_CELLS", 100)
     pq.write_table(pa.table({str(n): np.arange(30) for n in range(10)}), tmp_path / "r.parquet")
     table, notes = read_table(tmp_path / "r.parquet", 1000)
     assert table.num_rows == 10
@@ -113,7 +113,7 @@ def test_many_columns_take_fewer_rows(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(exporter.tables.MAX_BYTES, ".csv", 2**20)
+    monkeypatch.setitem(exporter.profiling.files.MAX_BYTES, ".csv", 2**20)
     with pytest.raises(
         ReferenceInvalidError, match=r"'r.csv' has 3 MB, more than 1 MB are not read; a sample"
     ):
@@ -202,7 +202,7 @@ def test_one_long_text_in_every_row_is_kept_once(tmp_path: Path) -> None:
 def test_what_compresses_well_is_bounded_by_what_it_unpacks_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_UNPACKED_BYTES", 5 * 2**20)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_UNPACKED_BYTES", 5 * 2**20)
     texts = [f"{number:07d}" * 1500 for number in range(1000)]
     path = write_texts(tmp_path / "r.parquet", texts, compression="zstd", **options)
     assert path.stat().st_size < 2**20
@@ -213,7 +213,7 @@ def test_what_compresses_well_is_bounded_by_what_it_unpacks_to(
 
 
 def test_of_long_texts_as_many_rows_are_taken_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_UNPACKED_BYTES", 5 * 2**20)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_UNPACKED_BYTES", 5 * 2**20)
     texts = [f"t{number:06d}" * 1500 for number in range(1000)]
     options = {"use_dictionary": False, "row_group_size": 10}
     parquet = write_texts(tmp_path / "r.parquet", texts, compression="zstd", **options)
@@ -228,7 +228,7 @@ def test_of_long_texts_as_many_rows_are_taken_as_fit(tmp_path: Path, monkeypatch
 def test_rows_with_scores_of_several_classes_count_as_wider(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_CELLS", 5200)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_CELLS", 5200)
     pq.write_table(pa.table({"n": np.arange(200), "score": [[0.5, 0.5]] * 200}), tmp_path / "r.parquet")
     assert read_table(tmp_path / "r.parquet", 1000)[0].num_rows == 100
 
@@ -247,7 +247,7 @@ def test_types_of_csv_are_those_of_the_rows_that_are_taken(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["r.csv", "r.json", "r.parquet"])
 def test_columns_without_end_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_COLUMNS", 1000)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_COLUMNS", 1000)
     columns: dict[str, list[int]] = {str(number): [1] for number in range(1001)}
     if name == "r.csv":
         write(tmp_path / name, ",".join(columns) + "\n" + "1," * 1000 + "1\n")
@@ -262,7 +262,7 @@ def test_columns_without_end_are_not_read(tmp_path: Path, monkeypatch: pytest.Mo
 def test_rows_of_json_that_share_no_key_do_not_become_a_square(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_CELLS", 5000)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_CELLS", 5000)
     table, _ = read_table(write(tmp_path / "r.json", [{str(number): 1} for number in range(500)]), 1000)
     assert (table.num_rows, table.num_columns) == (10, 500)
 
@@ -273,7 +273,7 @@ def test_rows_of_json_that_share_no_key_do_not_become_a_square(
 def test_json_of_which_little_text_becomes_many_objects_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_JSON_BYTES", 2**18)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_JSON_BYTES", 2**18)
     with pytest.raises(ReferenceInvalidError, match=r"'r.json' would take about .* MB in memory"):
         read_table(write(tmp_path / "r.json", content), 1000)
 
@@ -281,7 +281,7 @@ def test_json_of_which_little_text_becomes_many_objects_is_not_read(
 def test_a_list_of_millions_in_one_row_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter.tables, "MAX_UNPACKED_BYTES", 5 * 2**20)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_UNPACKED_BYTES", 5 * 2**20)
     path = tmp_path / "r.parquet"
     pq.write_table(pa.table({"n": [1], "list": pa.array([np.zeros(2_000_000, np.int8)])}), path)
     assert path.stat().st_size < 2**16

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from exporter.config import Settings, Window
-from exporter.live_reference import live_reference
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
-from exporter.samples import ARROW_TYPE, JSON_TYPE
-from exporter.schema import SpooledRequest
-from tests.wire import QUERY, to_stream
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.from_live_rows import live_reference
+from exporter.reference.profile import Reference
+from exporter.settings import Settings, Window
+from exporter.storage.schema import SpooledRequest
+from tests.support.wire import QUERY, to_stream
 
 SETTINGS = Settings()
 START = 1.8e9

@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.aggregate import Timeline, fold
-from exporter.binning import bin_columns
-from exporter.columns import from_arrow
-from exporter.config import Settings, Window, parse_window
+from exporter.aggregates.timeline import Timeline, fold
 from exporter.errors import ReferenceInvalidError
-from exporter.profile import ReferenceData, build_reference
-from exporter.recent_reference import recent_reference
-from exporter.reference import Reference
+from exporter.formats.columns import from_arrow
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.from_recent_counts import recent_reference
+from exporter.reference.binning import bin_columns
+from exporter.reference.profile import Reference
+from exporter.settings import Settings, Window, parse_window
 
 SETTINGS = Settings()
 NOW = 20_500 * 86400.0

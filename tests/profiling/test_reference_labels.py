@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.config import Window
-from exporter.outcome_layout import outcome_layout
-from exporter.outcomes import decode_outcomes, tally
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference, decode_reference
-from tests.labelled import CLASSES, TASKS, make_labelled_reference, make_table, tally_table
+from exporter.aggregates.outcome_layout import outcome_layout
+from exporter.aggregates.outcomes import decode_outcomes, tally
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Reference, decode_reference
+from exporter.settings import Window
+from tests.support.labelled import CLASSES, TASKS, make_labelled_reference, make_table, tally_table
 
 HOUR = Window(3600, "1h")
 

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from exporter.config import Settings
-from exporter.memory import MAX_ARENAS
-from exporter.tables import MAX_BYTES, MAX_JSON_BYTES
+from exporter.profiling.files import MAX_BYTES, MAX_JSON_BYTES
+from exporter.profiling.memory import MAX_ARENAS
+from exporter.settings import Settings
 
 MAX_LEFT_MEGABYTES = 200
 MAX_MEGABYTES = 450  # as much as a service with many models takes itself; compose gives it a gigabyte
@@ -24,12 +24,12 @@ MAX_MEGABYTES = 450  # as much as a service with many models takes itself; compo
 MEASURE = """
 import contextlib, sys
 from pathlib import Path
-from exporter.config import Settings
+from exporter.settings import Settings
 from exporter.errors import ReferenceInvalidError
-from exporter.memory import release_memory
-from exporter.profile import ReferenceData, build_reference
-from exporter.config import Settings
-from exporter.tables import read_table
+from exporter.profiling.memory import release_memory
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.settings import Settings
+from exporter.profiling.files import read_table
 
 def megabytes(name):
     status = Path("/proc/self/status").read_text()
@@ -137,7 +137,7 @@ def test_json_of_as_many_texts_as_are_taken(measure: Measure, tmp_path: Path) ->
 
 ARENAS = """
 import ctypes, threading
-from exporter.memory import limit_arenas
+from exporter.profiling.memory import limit_arenas
 limit_arenas()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

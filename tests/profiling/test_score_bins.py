@@ -11,12 +11,12 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from exporter.arrays import Floats, Ints
-from exporter.figures import measure, plain_tables
-from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import fold_outcomes, tally
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference, decode_reference
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcomes import fold_outcomes, tally
+from exporter.evaluation.figures import measure, plain_tables
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Reference, decode_reference
+from exporter.typing import Floats, Ints
 
 LAWS: dict[str, Callable[[Floats], Floats]] = {
     "from .50 to .52": lambda z: 0.5 + 0.02 * expit(z),

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.arrays import Floats
-from exporter.binning import (
+from exporter.formats.categories import MISMATCHED, canonical_text
+from exporter.formats.columns import OPAQUE, Times, Values, from_python, text_hash
+from exporter.profiling.column_bins import number_column
+from exporter.reference.binning import (
     bin_batch,
     bin_columns,
     category_texts,
 )
-from exporter.canonical import MISMATCHED, canonical_text
-from exporter.column_profile import number_column
-from exporter.columns import OPAQUE, Times, Values, from_python, text_hash
-from exporter.reference import Column, Kind, Reference
-from tests.wire import decode
+from exporter.reference.profile import Column, Kind, Reference
+from exporter.typing import Floats
+from tests.support.wire import decode
 
 NOW = 1.8e9
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import Window
 from exporter.errors import StoreError
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Column, NumericBins, Reference, Segment, Variation, decode_reference
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Column, NumericBins, Reference, Segment, Variation, decode_reference
+from exporter.settings import Window
 
 ROWS = 2000
 
@@ -196,12 +196,12 @@ def test_another_process_finds_the_same_bins(reference: Reference) -> None:
         [
             sys.executable,
             "-c",
-            "from tests.test_reference import make_reference; print(make_reference().digest)",
+            "from tests.reference.test_profile import make_reference; print(make_reference().digest)",
         ],
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env={"PYTHONHASHSEED": "7"},
     )
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigError, RegistryAuthError, RegistryError, RegistryUnreachableError
-from exporter.registry import Registry
-from tests.fakes import TIMEOUT_SECONDS
-from tests.web_server import Answer, WebServer
+from exporter.registry.registry import Registry
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.web_server import Answer, WebServer
 
 pytestmark = pytest.mark.usefixtures("mlflow_environment")
 

@@ -9,10 +9,10 @@ from threading import Event, Thread
 
 import pytest
 
-import exporter.download
-from exporter.download import download
+import exporter.registry.download
 from exporter.errors import ReferenceInvalidError
-from tests.web_server import Answer, WebServer
+from exporter.registry.download import download
+from tests.support.web_server import Answer, WebServer
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def drip() -> Iterator[Callable[[bytes], str]]:
 def test_a_server_that_drips_is_cut_off(
     drip: Callable[[bytes], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:
-    monkeypatch.setattr(exporter.download, "DOWNLOAD_SECONDS", 0.3)
+    monkeypatch.setattr(exporter.registry.download, "DOWNLOAD_SECONDS", 0.3)
     with pytest.raises(TimeoutError, match=r"it took longer than 0\.3 s"):
         download(drip(begin), tmp_path / "r.csv", timeout_seconds=10)
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-import exporter.mlflow_uri
-from exporter.config import Settings
+import exporter.registry.mlflow_uri
 from exporter.errors import ConfigError, ReferenceInvalidError
-from exporter.registry import Registry
+from exporter.registry.registry import Registry
 from exporter.service import Service
-from tests.fakes import TIMEOUT_SECONDS
-from tests.mlflow_world import World
-from tests.rig import eventually
-from tests.test_sources import load, mark, reference
+from exporter.settings import Settings
+from tests.registry.test_sources import load, mark, reference
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.mlflow_world import World
+from tests.support.rig import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, of folders
 
@@ -91,7 +91,7 @@ def test_without_its_package_the_error_says_what_to_install(
             raise PackageNotFoundError(package)
         return version(package)
 
-    monkeypatch.setattr(exporter.mlflow_uri, "version", find)
+    monkeypatch.setattr(exporter.registry.mlflow_uri, "version", find)
     with pytest.raises(
         ConfigError, match=rf"^MLFLOW_TRACKING_URI is {uri}, .*: pip install mlflow==\d+\.\d+"
     ):

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import exporter.connection
-import exporter.registry
-from exporter.registry import Registry
-from tests.mlflow_world import World
+import exporter.registry.client
+import exporter.registry.registry
+from exporter.registry.registry import Registry
+from tests.support.mlflow_world import World
 
 ODD_NAMES = (
     "it's",
@@ -147,7 +147,7 @@ def test_a_tag_of_the_version_wins_over_one_of_the_model(registry: Registry, wor
 @pytest.mark.parametrize("ask", ["at once", "by name"])
 def test_any_name_works(registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
     # one call for all versions, or one for each model where that is less work for MLflow
-    monkeypatch.setattr(exporter.registry, "VERSIONS_PER_CALL", 1000 if ask == "at once" else 0)
+    monkeypatch.setattr(exporter.registry.registry, "VERSIONS_PER_CALL", 1000 if ask == "at once" else 0)
     names = {f"{name} {ask}" for name in ODD_NAMES}
     for name in names:
         world.add_model(name)
@@ -160,7 +160,7 @@ def test_any_name_works(registry: Registry, world: World, monkeypatch: pytest.Mo
 def test_names_that_look_like_patterns_are_told_apart(
     registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter.registry, "VERSIONS_PER_CALL", 0)
+    monkeypatch.setattr(exporter.registry.registry, "VERSIONS_PER_CALL", 0)
     for name, versions in (("a'c", 1), ("a%c", 2), ("abc", 3)):
         world.add_model(name, versions)
         world.client.set_registered_model_alias(name, "champion", "1")
@@ -175,8 +175,8 @@ def test_more_models_and_versions_than_a_page_holds(
     for name in names:
         world.client.set_registered_model_alias(name, "champion", "3")
     whole = registry.poll()
-    monkeypatch.setattr(exporter.connection, "MODELS_PER_PAGE", 2)
-    monkeypatch.setattr(exporter.connection, "VERSIONS_PER_PAGE", 2)
+    monkeypatch.setattr(exporter.registry.client, "MODELS_PER_PAGE", 2)
+    monkeypatch.setattr(exporter.registry.client, "VERSIONS_PER_PAGE", 2)
     assert registry.poll() == whole
     assert names <= whole.models.keys()
 

@@ -15,18 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-import exporter.tables
-from exporter.canonical import match_class
-from exporter.config import Settings
+import exporter.profiling.files
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
+from exporter.formats.categories import match_class
 from exporter.model_config import ConfigFile, ModelConfig
-from exporter.profile import ReferenceData, build_reference
-from exporter.registry import Registry
-from tests.mlflow_server import MlflowServer
-from tests.mlflow_world import NOWHERE, World
-from tests.web_server import Answer, WebServer
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.registry.registry import Registry
+from exporter.settings import Settings
+from tests.support.mlflow_server import MlflowServer
+from tests.support.mlflow_world import NOWHERE, World
+from tests.support.web_server import Answer, WebServer
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def parquet(**columns: list[object]) -> bytes:
@@ -420,7 +420,7 @@ def test_more_rows_than_wanted_are_sampled(
 def test_a_huge_file_is_not_downloaded(
     registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(exporter.tables.MAX_BYTES, ".parquet", 100)
+    monkeypatch.setitem(exporter.profiling.files.MAX_BYTES, ".parquet", 100)
     model = world.log_version({"reference.parquet": reference("model")})
     monkeypatch.setattr(registry._mlflow, "download", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(ReferenceInvalidError, match="are not read; a sample of the rows"):
@@ -535,7 +535,7 @@ def test_a_huge_file_on_the_web_is_not_read(
     web_server: Callable[[Answer], WebServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(exporter.tables.MAX_BYTES, ".csv", 100)
+    monkeypatch.setitem(exporter.profiling.files.MAX_BYTES, ".csv", 100)
     web = web_server(Answer(200, b"x" * 101))
     model = world.log_version(tags={"monitoring.reference_uri": f"{web.uri}/r.csv"})
     with pytest.raises(ReferenceInvalidError, match="are not read; a sample of the rows"):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.id_heap import Heap
-from exporter.id_pages import count_pages, find_rows, pages_of, sort_records, split_pages
-from exporter.records import Encoded, RecordKind, Records
-from exporter.schema import LABELS, PREDICTIONS, LabelRow, PredictionRow
+from exporter.storage.lsm.memtable import Heap
+from exporter.storage.lsm.records import Encoded, RecordKind, Records
+from exporter.storage.lsm.sstable import count_pages, find_rows, pages_of, sort_records, split_pages
+from exporter.storage.schema import LABELS, PREDICTIONS, LabelRow, PredictionRow
 
 ids = st.binary(min_size=16, max_size=16)
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import id_pages, id_tables, page_reader
 from exporter.errors import StoreError
-from exporter.id_filters import IdFilter, Probes
-from exporter.schema import PREDICTIONS, PredictionRow
-from exporter.store import Store
-from exporter.transaction import Transaction
+from exporter.storage.lsm import page_reader, sstable, tree
+from exporter.storage.lsm.bloom import IdFilter, Probes
+from exporter.storage.schema import PREDICTIONS, PredictionRow
+from exporter.storage.store import Store
+from exporter.storage.transaction import Transaction
 
 DAY = 20_500
 
@@ -33,11 +33,11 @@ def make_row(number: int, version: int = 1, payload: int = 0, day: int = DAY) ->
 @pytest.fixture(autouse=True)
 def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a few rows fill them."""
-    monkeypatch.setattr(id_tables, "HEAP_ROWS", 5)
-    monkeypatch.setattr(id_tables, "TABLE_ROWS", 8)
-    monkeypatch.setattr(id_tables, "PAGES_AT_ONCE", 2)
-    monkeypatch.setattr(id_tables, "IDS_AT_ONCE", 3)
-    monkeypatch.setattr(id_pages, "PAGE_ROWS", 2)
+    monkeypatch.setattr(tree, "HEAP_ROWS", 5)
+    monkeypatch.setattr(tree, "TABLE_ROWS", 8)
+    monkeypatch.setattr(tree, "PAGES_AT_ONCE", 2)
+    monkeypatch.setattr(tree, "IDS_AT_ONCE", 3)
+    monkeypatch.setattr(sstable, "PAGE_ROWS", 2)
     monkeypatch.setattr(page_reader, "PAGES_BESIDE", 1)
 
 
@@ -153,7 +153,7 @@ def test_a_transaction_finds_what_it_replaced(store: Store, rows: int) -> None:
 def test_a_seal_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(store, *(make_row(n) for n in range(6)))
     with monkeypatch.context() as patch:
-        patch.setattr(id_tables, "split_pages", lambda *_: 1 / 0)
+        patch.setattr(tree, "split_pages", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.seal_ids()
     assert len(find(store, list(range(6)))) == 6

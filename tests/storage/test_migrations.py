@@ -20,18 +20,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from exporter import migrations, schema
-from exporter.committer import PredictionAnswer
 from exporter.errors import RegistryUnreachableError, StoreError
-from exporter.labelling import LabelAnswer
-from exporter.migrations import OLDEST, find_revisions, find_schema
-from exporter.samples import ARROW_TYPE, JSON_TYPE
-from exporter.schema import SCHEMA_VERSION
-from exporter.store import Store
-from tests.fakes import Clock, FakeRegistry
-from tests.rig import NOON, Rig, make_rows, make_table
+from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.ingest.commit import PredictionAnswer
+from exporter.ingest.join import LabelAnswer
+from exporter.storage import migrations, schema
+from exporter.storage.migrations import OLDEST, find_revisions, find_schema
+from exporter.storage.schema import SCHEMA_VERSION
+from exporter.storage.store import Store
 from tests.stores import restore
 from tests.stores.write import LABELS, NEWER, ROWS, WAITING
+from tests.support.fakes import Clock, FakeRegistry
+from tests.support.rig import NOON, Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
 EVERY = range(OLDEST, SCHEMA_VERSION)
@@ -239,7 +239,7 @@ def test_every_schema_has_its_revision_and_its_store() -> None:
     scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
     numbers = [int(revision.revision) for revision in scripts.walk_revisions()]
     assert numbers == list(range(SCHEMA_VERSION, OLDEST - 1, -1))
-    stored = {path.name for path in Path(__file__).with_name("stores").glob("schema_*")}
+    stored = {path.name for path in (Path(__file__).parents[1] / "stores").glob("schema_*")}
     assert stored >= {
         f"schema_{number}.{database}.sql.gz" for number in EVERY for database in ("sqlite", "postgresql")
     }

@@ -17,16 +17,16 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from exporter import database
-from exporter.aggregate import LATENCY_BOUNDS, Aggregate
-from exporter.config import Settings
+from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate
 from exporter.errors import ConfigError, StoreError
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
-from exporter.schema import COARSE, FINE, AliasMove, PredictionRow, SpooledRequest
-from exporter.store import Store
-from tests.postgres import PostgresServer, lose_answer
-from tests.rig import make_table
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.storage import database
+from exporter.storage.schema import COARSE, FINE, AliasMove, PredictionRow, SpooledRequest
+from exporter.storage.store import Store
+from tests.support.postgres import PostgresServer, lose_answer
+from tests.support.rig import make_table
 
 DAY = 20_500
 
@@ -121,9 +121,8 @@ def test_after_a_close_the_next_one_opens(store_uri: str) -> None:
 
 
 def test_a_lock_ends_with_its_process(store_uri: str) -> None:
-    program = (
-        f"from exporter.store import Store; s = Store({store_uri!r}); print('open', flush=True); input()"
-    )
+    opened = f"from exporter.storage.store import Store; s = Store({store_uri!r})"
+    program = f"{opened}; print('open', flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
         assert process.stdout is not None

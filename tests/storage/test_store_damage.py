@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from exporter import id_tables
 from exporter.errors import RegistryUnreachableError, StoreDamagedError, UnavailableError
-from exporter.store import Store
-from tests.fakes import FakeRegistry
-from tests.rig import Rig, make_rows, make_table
+from exporter.storage.lsm import tree
+from exporter.storage.store import Store
+from tests.support.fakes import FakeRegistry
+from tests.support.rig import Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
 DAMAGED = 'mlflow_exporter_store_errors_total{reason="damaged"}'
@@ -106,7 +106,7 @@ def test_damage_to_one_version_leaves_the_others(
 def test_ids_that_cannot_be_read_refuse_the_request_and_no_other(
     start: Start, store_uri: str, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    monkeypatch.setattr(id_tables, "HEAP_ROWS", 100)
+    monkeypatch.setattr(tree, "HEAP_ROWS", 100)
     rig = start(store=store_uri)
     rig.post_rows(make_rows(150, prefix="r"))
     rig.post_rows(make_rows(1, prefix="seals"))
@@ -124,7 +124,7 @@ def test_ids_that_cannot_be_read_refuse_the_request_and_no_other(
 def test_tables_that_lack_rows_are_not_merged(
     start: Start, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(id_tables, "HEAP_ROWS", 100)
+    monkeypatch.setattr(tree, "HEAP_ROWS", 100)
     rig = start(store=store_uri)
     rig.post_rows(make_rows(150, prefix="r"))
     rig.post_rows(make_rows(120, prefix="seals"))

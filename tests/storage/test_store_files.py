@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import StoreError, StoreMissingError, UnavailableError
-from exporter.store import Store
-from tests.rig import Rig, make_rows
+from exporter.storage.store import Store
+from tests.support.rig import Rig, make_rows
 
 Start = Callable[..., Rig]
 FILES = ["exporter.db", "exporter.db-wal", "exporter.db-shm"]
@@ -55,7 +55,7 @@ def test_a_store_that_is_taken_away_while_it_is_in_use_takes_nothing_more(
 def test_nothing_is_acknowledged_that_was_on_its_way_when_the_store_was_deleted(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from exporter.transaction import Transaction
+    from exporter.storage.transaction import Transaction
 
     put = Transaction.put_aggregates
 

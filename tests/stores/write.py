@@ -10,22 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter import id_tables
-from exporter.config import parse_window
-from exporter.rebaselining import Order
-from exporter.schema import SCHEMA_VERSION
-from tests.fakes import Clock, FakeRegistry
-from tests.postgres import postgres_server
-from tests.programs import get_program
-from tests.rig import NOON, Rig, make_rows, make_table
+from exporter.monitoring.rebaseline import Order
+from exporter.settings import parse_window
+from exporter.storage.lsm import tree
+from exporter.storage.schema import SCHEMA_VERSION
 from tests.stores import DIRECTORY
+from tests.support.fakes import Clock, FakeRegistry
+from tests.support.postgres import postgres_server
+from tests.support.programs import get_program
+from tests.support.rig import NOON, Rig, make_rows, make_table
 
 ROWS, LABELS, OLDER, NEWER, WAITING = 600, 300, 640, 40, 30
 
 
 def fill(uri: str) -> None:
-    """What a store may have: see `tests/test_migrations.py`, which finds it again."""
-    id_tables.HEAP_ROWS = 400  # type: ignore[misc]
+    """What a store may have: see `tests/storage/test_migrations.py`, which finds it again."""
+    tree.HEAP_ROWS = 400  # type: ignore[misc]
     registry, clock = FakeRegistry(), Clock(NOON)
     registry.register("fraud", make_table(), alias="champion")
     registry.register("churn", make_table(seed=5), alias="champion")

@@ -16,13 +16,13 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
 
-from exporter.aggregate import Aggregate, fold
-from exporter.arrays import Floats, Ints
-from exporter.binning import bin_columns
-from exporter.columns import from_arrow
-from exporter.config import Settings
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
+from exporter.aggregates.timeline import Aggregate, fold
+from exporter.formats.columns import from_arrow
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_columns
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.typing import Floats, Ints
 from tests.study.figures import Delay, Row
 from tests.study.peers import PEERS, alarms
 from tests.study.replay import replay

@@ -10,22 +10,22 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
 
-from exporter.aggregate import Aggregate, Timeline, fold
-from exporter.arrays import Bools, Floats, Ints
-from exporter.binning import bin_columns
-from exporter.columns import Values, from_arrow, take_rows
-from exporter.config import Settings
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.exposition import Format, render
-from exporter.labelled_rows import place_scores
-from exporter.outcomes import Outcomes, fold_outcomes, fold_predictions
-from exporter.profile import ReferenceData, build_reference
-from exporter.quality import evaluate_quality, prediction_effects
-from exporter.quality_reference import QualityRules, quality_reference
-from exporter.segment_evaluation import evaluate_segment, segment_references
-from exporter.segments import fold_segments
-from exporter.series import SeriesCollector, VersionView
-from exporter.telemetry import Telemetry
+from exporter.aggregates.labelled_rows import place_scores
+from exporter.aggregates.outcomes import Outcomes, fold_outcomes, fold_predictions
+from exporter.aggregates.segments import fold_segments
+from exporter.aggregates.timeline import Aggregate, Timeline, fold
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.model_quality import evaluate_quality, prediction_effects
+from exporter.evaluation.quality_reference import QualityRules, quality_reference
+from exporter.evaluation.segments import evaluate_segment, segment_references
+from exporter.exposition.render import Format, render
+from exporter.exposition.telemetry import Telemetry
+from exporter.exposition.versions import SeriesCollector, VersionView
+from exporter.formats.columns import Values, from_arrow, take_rows
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_columns
+from exporter.settings import Settings
+from exporter.typing import Bools, Floats, Ints
 from tests.study.replay import timelines
 from tests.study.worlds import START
 

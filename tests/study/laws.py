@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, ndtr, ndtri
 
-from exporter.arrays import Floats
-from exporter.binning import category_cells
-from exporter.columns import encode_texts
-from exporter.reference import Column
+from exporter.formats.columns import encode_texts
+from exporter.reference.binning import category_cells
+from exporter.reference.profile import Column
+from exporter.typing import Floats
 
 
 @dataclass(frozen=True)

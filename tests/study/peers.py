@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import kolmogorov
 
-from exporter.arrays import Bools, Floats, Ints
 from exporter.measures.distances import ks
 from exporter.measures.psi import psi, shares
 from exporter.measures.significance import chi_square, p_value
-from exporter.reference import Reference
+from exporter.reference.profile import Reference
+from exporter.typing import Bools, Floats, Ints
 
 PEERS = ("PSI > 0.1", "PSI > 0.2", "p < 0.05")
 

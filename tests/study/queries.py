@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.monitoring.servers import running
+from tests.prometheus.servers import running
 from tests.study.rules import RULES, Alert
 
 Samples = Iterable[tuple[str, float, float]]  # name with labels, value, seconds since the epoch

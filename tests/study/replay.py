@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.aggregate import Aggregate, Timeline
-from exporter.config import Settings
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.reference import Reference
+from exporter.aggregates.timeline import Aggregate, Timeline
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
 
 SETTINGS = Settings()
 

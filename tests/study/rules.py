@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from exporter.arrays import Bools
-from exporter.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.evaluation import Evaluation
+from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
+from exporter.evaluation.drift import Evaluation
+from exporter.typing import Bools
 
 RULES = Path(__file__).parents[2] / "prometheus" / "rules"
 DRIFT = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exporter.aggregate import Timeline
-from exporter.arrays import Floats
-from exporter.comparison import DRIFTED, STABLE
-from exporter.config import DISTANCES
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.reference import Reference
-from tests.traffic import DAY, NOW, SETTINGS, make_aggregate, make_column, variation_of
+from exporter.aggregates.timeline import Timeline
+from exporter.evaluation.comparison import DRIFTED, STABLE
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.reference.profile import Reference
+from exporter.settings import DISTANCES
+from exporter.typing import Floats
+from tests.support.traffic import DAY, NOW, SETTINGS, make_aggregate, make_column, variation_of
 
 EVEN = np.full(10, 0.1)
 TAILED = np.array([0, 0.001, 0.009, 0.04, 0.05, *[0.1] * 8, 0.05, 0.04, 0.009, 0.001, 0])

@@ -14,20 +14,20 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
-from exporter.aggregate import Timeline, fold
-from exporter.arrays import Floats, Ints
-from exporter.binning import bin_columns
-from exporter.columns import from_arrow
-from exporter.config import Window
+from exporter.aggregates.outcomes import Outcomes, fold_outcomes, tally
+from exporter.aggregates.timeline import Timeline, fold
 from exporter.demo.candidates import CHAMPION
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
 from exporter.demo.training import score_flights
-from exporter.measures.estimate import Calibration, calibrate, expect
-from exporter.outcomes import Outcomes, fold_outcomes, tally
-from exporter.profile import ReferenceData, build_reference
-from exporter.quality import QualityEvaluation, evaluate_quality
-from exporter.quality_reference import QualityReference, QualityRules, quality_reference
-from tests.traffic import DAY, SETTINGS, WEEK
+from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality
+from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.formats.columns import from_arrow
+from exporter.measures.cbpe import Calibration, calibrate, expect
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_columns
+from exporter.settings import Window
+from exporter.typing import Floats, Ints
+from tests.support.traffic import DAY, SETTINGS, WEEK
 
 YEAR_END = pd.Timestamp("2014-01-01", tz=TIME_ZONE)
 INCIDENT = pd.Timestamp("2013-10-08 06:00", tz=TIME_ZONE)

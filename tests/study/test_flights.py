@@ -13,16 +13,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from exporter.aggregate import Aggregate, Timeline, fold
-from exporter.arrays import Bools
-from exporter.binning import bin_columns
-from exporter.columns import from_arrow
-from exporter.comparison import DRIFTED
-from exporter.evaluation import Evaluation, Thresholds, evaluate
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
+from exporter.aggregates.timeline import Aggregate, Timeline, fold
+from exporter.evaluation.comparison import DRIFTED
+from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.formats.columns import from_arrow
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_columns
+from exporter.reference.profile import Reference
+from exporter.typing import Bools
 from tests.study.flights import COLUMNS, ZONE, load_flights, seconds
-from tests.traffic import DAY, SETTINGS
+from tests.support.traffic import DAY, SETTINGS
 
 # Every day is judged by its window of 24 hours, which ends at midnight in New York.
 REPLAY = pd.date_range("2013-04-02", "2014-01-01", tz=ZONE)

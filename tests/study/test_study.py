@@ -13,15 +13,15 @@ import pyarrow as pa
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.aggregate import fold
-from exporter.binning import bin_columns
-from exporter.columns import from_arrow
-from exporter.config import Settings
-from exporter.evaluation import Evaluation
-from exporter.exposition import Format, render
-from exporter.series import SeriesCollector, VersionView
-from exporter.telemetry import Telemetry
-from tests.monitoring.alerting import RULE_FILES
+from exporter.aggregates.timeline import fold
+from exporter.evaluation.drift import Evaluation
+from exporter.exposition.render import Format, render
+from exporter.exposition.telemetry import Telemetry
+from exporter.exposition.versions import SeriesCollector, VersionView
+from exporter.formats.columns import from_arrow
+from exporter.reference.binning import bin_columns
+from exporter.settings import Settings
+from tests.prometheus.alerting import RULE_FILES
 from tests.study.figures import Row, alarms_table, habits_table, merge, per_quarter
 from tests.study.flights import HELD_OUT as CARRIERS
 from tests.study.flights import LATE_CLOCK
@@ -46,7 +46,7 @@ from tests.study.simulation import run_scenario
 from tests.study.traffic import OUTAGES, SERVICES, Service, run_service
 from tests.study.worlds import START, Change, World
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 STEP_MINUTES = 120
 SCRAPE_MINUTES = 4  # rules look for their own ALERTS five minutes back
 SCRAPES = STEP_MINUTES // SCRAPE_MINUTES

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from exporter.aggregate import LATENCY_BOUNDS
-from exporter.arrays import Floats, Ints
+from exporter.aggregates.timeline import LATENCY_BOUNDS
+from exporter.typing import Floats, Ints
 from tests.study.figures import Delay, Row
 from tests.study.queries import ask, expressions
 from tests.study.rules import Alert, Firing, firing, pages

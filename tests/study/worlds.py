@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, logit
 
-from exporter.aggregate import LATENCY_BOUNDS, Aggregate
-from exporter.arrays import Floats, Ints
-from exporter.config import Settings
-from exporter.profile import ReferenceData, build_reference
-from exporter.reference import Reference
+from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.typing import Floats, Ints
 from tests.study.laws import ALL, SCORE, Law, flag
 
 SETTINGS = Settings()

@@ -8,18 +8,18 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from exporter.aggregate import Timeline, fold
-from exporter.arrays import Floats, Ints
-from exporter.binning import bin_columns
-from exporter.columns import from_arrow
-from exporter.config import Window
-from exporter.labelled_rows import place_scores
-from exporter.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.outcomes import Outcomes, Tally, fold_outcomes, fold_predictions, tally
-from exporter.profile import ReferenceData, build_reference
-from exporter.quality_reference import QualityReference, QualityRules, quality_reference
-from exporter.reference import Reference
-from tests.traffic import NOW, SETTINGS
+from exporter.aggregates.labelled_rows import place_scores
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcomes import Outcomes, Tally, fold_outcomes, fold_predictions, tally
+from exporter.aggregates.timeline import Timeline, fold
+from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.formats.columns import from_arrow
+from exporter.profiling.build import ReferenceData, build_reference
+from exporter.reference.binning import bin_columns
+from exporter.reference.profile import Reference
+from exporter.settings import Window
+from exporter.typing import Floats, Ints
+from tests.support.traffic import NOW, SETTINGS
 
 CLASSES = ("ash", "elm", "fir", "oak")
 TASKS = ("binary", "multiclass", "regression")

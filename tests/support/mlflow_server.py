@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import TIMEOUT_SECONDS
+from tests.support.fakes import TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from exporter.registry import Registry
-from tests.fakes import TIMEOUT_SECONDS
-from tests.mlflow_server import MlflowServer
+from exporter.registry.registry import Registry
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.mlflow_server import MlflowServer
 
 if (
     TYPE_CHECKING

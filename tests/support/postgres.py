@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from exporter.store import Store
-from tests.programs import get_program
+from exporter.storage.store import Store
+from tests.support.programs import get_program
 
 # It refuses to run as root, which tests in a container often do.
 USER = "nobody" if os.geteuid() == 0 else None

@@ -14,16 +14,16 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from exporter.committer import PredictionAnswer
-from exporter.config import Settings
-from exporter.exposition import Format
+from exporter.exposition.render import Format
 from exporter.fleet import Version
-from exporter.ingest import Prepared, Request, Source, prepare
-from exporter.label_samples import decode_labels
-from exporter.labelling import LabelAnswer, prepare_labels
-from exporter.samples import JSON_TYPE, decode_predictions
+from exporter.formats.labels import decode_labels
+from exporter.formats.predictions import JSON_TYPE, decode_predictions
+from exporter.ingest.commit import PredictionAnswer
+from exporter.ingest.join import LabelAnswer, prepare_labels
+from exporter.ingest.prepare import Prepared, Request, Source, prepare
 from exporter.service import Service
-from tests.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
+from exporter.settings import Settings
+from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 
 NOON = 20_500 * 86400.0 + 43200  # of a day in 2026
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from exporter.aggregate import LATENCY_BOUNDS, Aggregate, Timeline
-from exporter.arrays import Floats, Ints
-from exporter.config import Settings, Window
-from exporter.reference import Column, Kind, Reference, Variation
+from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate, Timeline
+from exporter.reference.profile import Column, Kind, Reference, Variation
+from exporter.settings import Settings, Window
+from exporter.typing import Floats, Ints
 
 NOW = 1_800_000_000.0  # on the edge of a block, of an hour and of nothing else
 HOUR, DAY, WEEK = Window(3600, "1h"), Window(86400, "24h"), Window(604800, "7d")

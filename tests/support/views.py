@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from exporter.arrays import Floats
-from exporter.change import ChangeEvaluation
-from exporter.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.config import Window
-from exporter.data_quality import QualityCheck
-from exporter.evaluation import Evaluation, WindowEvaluation
-from exporter.experiments import Experiment, Run, experiment_families
-from exporter.exposition import Family
+from exporter.evaluation.change import ChangeEvaluation
+from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
+from exporter.evaluation.data_quality import QualityCheck
+from exporter.evaluation.drift import Evaluation, WindowEvaluation
+from exporter.evaluation.model_quality import ClassQuality, EstimatedQuality, MetricQuality, QualityEvaluation
+from exporter.evaluation.segments import SegmentEvaluation
+from exporter.exposition.experiments import Experiment, Run, experiment_families
+from exporter.exposition.render import Family
+from exporter.exposition.telemetry import Telemetry
+from exporter.exposition.versions import VersionView
 from exporter.measures.intervals import Interval
-from exporter.quality import ClassQuality, EstimatedQuality, MetricQuality, QualityEvaluation
-from exporter.reference import Column, Reference, Segment, Variation
-from exporter.segment_evaluation import SegmentEvaluation
-from exporter.series import VersionView
-from exporter.telemetry import Telemetry
+from exporter.reference.profile import Column, Reference, Segment, Variation
+from exporter.settings import Window
+from exporter.typing import Floats
 
 NOW = 1_800_000_000.0
 HOUR, DAY = Window(3600, "1h"), Window(86400, "24h")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Ints
-from exporter.records import Halves
+from exporter.storage.lsm.records import Halves
+from exporter.typing import Ints
 
 Words = npt.NDArray[np.uint64]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from exporter.arrays import Ints
-from exporter.records import Numbers, Records
+from exporter.storage.lsm.records import Numbers, Records
+from exporter.typing import Ints
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import orjson
 import sqlalchemy as sa
 
-from exporter.arrays import Ints
+from exporter.typing import Ints
 
 PAGES_BESIDE = 100  # fewer are read sooner than the other thread is woken
 

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from exporter.arrays import Ints
-from exporter.decoding import decoding
 from exporter.errors import StoreDamagedError
+from exporter.formats.decoding import decoding
+from exporter.typing import Ints
 
 Numbers: TypeAlias = npt.NDArray[np.void]
 Halves: TypeAlias = npt.NDArray[np.uint64]

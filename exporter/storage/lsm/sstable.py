@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from exporter.arrays import Ints
-from exporter.id_filters import slots, tops
-from exporter.records import Halves, Records
+from exporter.storage.lsm.bloom import slots, tops
+from exporter.storage.lsm.records import Halves, Records
+from exporter.typing import Ints
 
 PAGE_ROWS = 12  # on average; of predictions six pages of ours are one of the database's
 

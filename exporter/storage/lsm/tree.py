@@ -17,15 +17,15 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import sqlalchemy as sa
 
-from exporter import schema
-from exporter.arrays import Ints
-from exporter.decoding import decoding
 from exporter.errors import StoreDamagedError
-from exporter.id_filters import IdFilter, Probes, slots
-from exporter.id_heap import Heap
-from exporter.id_pages import count_pages, find_rows, pages_of, sort_records, split_pages
-from exporter.page_reader import PageReader, Pages
-from exporter.records import Encoded, RecordKind, Records
+from exporter.formats.decoding import decoding
+from exporter.storage import schema
+from exporter.storage.lsm.bloom import IdFilter, Probes, slots
+from exporter.storage.lsm.memtable import Heap
+from exporter.storage.lsm.page_reader import PageReader, Pages
+from exporter.storage.lsm.records import Encoded, RecordKind, Records
+from exporter.storage.lsm.sstable import count_pages, find_rows, pages_of, sort_records, split_pages
+from exporter.typing import Ints
 
 HEAP_ROWS = 200_000  # in all heaps: 50 MB of memory, and a tenth of a second to seal
 TABLE_ROWS = 200_000  # that small tables are merged up to

@@ -13,9 +13,9 @@ from types import ModuleType
 
 import sqlalchemy as sa
 
-from exporter import schema
 from exporter.errors import StoreError
-from exporter.schema import SCHEMA_VERSION, upsert
+from exporter.storage import schema
+from exporter.storage.schema import SCHEMA_VERSION, upsert
 
 OLDEST = 3  # of the schemas that are upgraded
 # A migration writes to the tables, to their indices and to the log.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.monitoring.alerting import ALERTS, RUNBOOKS
+from tests.prometheus.alerting import ALERTS, RUNBOOKS
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "False alarms"]
 

@@ -19,7 +19,7 @@ import httpx
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.fakes import TIMEOUT_SECONDS
+from tests.support.fakes import TIMEOUT_SECONDS
 
 T = TypeVar("T")
 

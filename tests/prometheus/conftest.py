@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitoring.alerting import PROMETHEUS
+from tests.prometheus.alerting import PROMETHEUS
 
 Alert = dict[str, Any]
 Render = Callable[[str, Sequence[Alert]], str]

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from tests.e2e.process import ExporterProcess, make_store
-from tests.fakes import TIMEOUT_SECONDS
-from tests.monitoring.alerting import PROMETHEUS, read_yaml
-from tests.monitoring.servers import running_prometheus, wait_for
-from tests.rig import make_document, make_rows
+from tests.prometheus.alerting import PROMETHEUS, read_yaml
+from tests.prometheus.servers import running_prometheus, wait_for
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.rig import make_document, make_rows
 
 RECORDING = PROMETHEUS / "rules" / "recording.yml"
 SPECIFICATION = Path(__file__).parent / "recording" / "psi.yml"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.monitoring.conftest import RUNBOOK, Alert, Render, alert
+from tests.prometheus.conftest import RUNBOOK, Alert, Render, alert
 
 pytestmark = pytest.mark.needs("amtool")
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.monitoring.conftest import RUNBOOK, Render, alert
+from tests.prometheus.conftest import RUNBOOK, Render, alert
 
 pytestmark = pytest.mark.needs("amtool")
 

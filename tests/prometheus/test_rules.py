@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.figures import HIGHER_IS_BETTER, METRICS
-from tests.monitoring.alerting import ALERTS, PROMETHEUS, RULE_FILES, RULES, Rule, read_yaml
-from tests.rig import Rig, make_rows
+from exporter.evaluation.figures import HIGHER_IS_BETTER, METRICS
+from tests.prometheus.alerting import ALERTS, PROMETHEUS, RULE_FILES, RULES, Rule, read_yaml
+from tests.support.rig import Rig, make_rows
 
 SPECIFICATIONS = sorted((Path(__file__).parent / "rules").glob("*.yml"))
 RUNBOOK_URL = "https://github.com/mlflow-exporter/mlflow-exporter/blob/main/prometheus/runbooks/{}.md"

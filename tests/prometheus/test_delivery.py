@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitoring.servers import Target, serving_target, wait_for
-from tests.monitoring.stack import Delivery, FreePorts, Program, alerting, delivering
+from tests.prometheus.servers import Target, serving_target, wait_for
+from tests.prometheus.stack import Delivery, FreePorts, Program, alerting, delivering
 
 VERSION = 'model="flights",model_version="3"'
 REFERENCE = 'run_id="r",task="classification",reference_source="tag",reference_digest="d"'

@@ -16,9 +16,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.fakes import TIMEOUT_SECONDS
-from tests.monitoring.alerting import PROMETHEUS, RULES, read_yaml, switch_on
-from tests.monitoring.servers import running_alertmanager, wait_for
+from tests.prometheus.alerting import PROMETHEUS, RULES, read_yaml, switch_on
+from tests.prometheus.servers import running_alertmanager, wait_for
+from tests.support.fakes import TIMEOUT_SECONDS
 
 CONFIG = PROMETHEUS / "alertmanager.yml"
 Labels = dict[str, str]

@@ -18,9 +18,8 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.fakes import TIMEOUT_SECONDS
-from tests.monitoring.alerting import PROMETHEUS, RULE_FILES, read_yaml, switch_on
-from tests.monitoring.servers import (
+from tests.prometheus.alerting import PROMETHEUS, RULE_FILES, read_yaml, switch_on
+from tests.prometheus.servers import (
     Mailbox,
     Webhooks,
     open_mailbox,
@@ -30,6 +29,7 @@ from tests.monitoring.servers import (
     serving_webhooks,
     wait_for,
 )
+from tests.support.fakes import TIMEOUT_SECONDS
 
 Program = Callable[[str], str]
 FreePorts = Callable[[int], list[int]]

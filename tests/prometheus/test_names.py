@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from exporter.catalog import CATALOG
-from tests.monitoring.alerting import ALERTS, PROMETHEUS, RECORDED, RULE_FILES, RULES, RUNBOOKS, read_yaml
+from exporter.exposition.catalog import CATALOG
+from tests.prometheus.alerting import ALERTS, PROMETHEUS, RECORDED, RULE_FILES, RULES, RUNBOOKS, read_yaml
 
 DASHBOARDS = PROMETHEUS.parent / "grafana" / "dashboards"
 METRICS = {name: set(metric.labels) for metric in CATALOG for name in metric.series_names}
