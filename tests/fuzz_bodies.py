@@ -24,11 +24,12 @@ import pyarrow.csv
 
 from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.formats.hashing import payload_hashes
-from exporter.formats.json_samples import OWN_FIELDS
+from exporter.formats.json_forms import OWN_FIELDS
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.profiling.files import read_table
-from exporter.reference.binning import bin_batch, with_single_outputs
+from exporter.reference.binning import bin_batch
+from exporter.reference.classes import with_single_outputs
 from exporter.reference.profile import Column, Kind, Reference
 from exporter.settings import Settings
 from tests.support.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream

@@ -14,7 +14,8 @@ from exporter.formats.columns import Texts, Values, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact_sum import MAX_EXPONENT, on_grid, square
 from exporter.measures.regression import terms
-from exporter.reference.binning import as_classes, bin_columns, canonical_texts
+from exporter.reference.binning import bin_columns, canonical_texts
+from exporter.reference.classes import as_classes
 from exporter.reference.profile import Column
 from exporter.typing import Bools, Floats, Ints
 

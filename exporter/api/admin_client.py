@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from exporter.errors import ConfigError, ExporterError
-from exporter.formats.predictions import PARQUET_TYPE
+from exporter.formats.raw import PARQUET_TYPE
 from exporter.settings import Settings
 
 TIMEOUT_SECONDS = 600.0  # all labels of the version are counted anew

@@ -16,7 +16,7 @@ from exporter.api.parameters import known_parameters
 from exporter.api.paths import VERSION_PATH
 from exporter.api.problems import REFUSALS
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
-from exporter.formats.predictions import PARQUET_TYPE
+from exporter.formats.raw import PARQUET_TYPE
 from exporter.monitoring.rebaseline import Order
 from exporter.service import Service
 from exporter.settings import parse_window

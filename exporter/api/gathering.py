@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from exporter.errors import RequestError
 from exporter.formats.predictions import Batch
+from exporter.formats.raw import RawRequest
 from exporter.ingest.batches import likeness, merge
 from exporter.ingest.commit import Answer, split_answer
-from exporter.ingest.prepare import Prepared, Request, Source, prepare
+from exporter.ingest.prepare import Prepared, Source, prepare
 from exporter.service import Service
 
 MAX_ROWS = 20_000  # together: beyond, the first wait longer than merging saves
@@ -33,7 +34,7 @@ def prepare_counted(service: Service, source: Source, batch: Batch, key: str = "
 
 @dataclass(frozen=True)
 class _Waiting:
-    request: Request
+    request: RawRequest
     batch: Batch
     answer: asyncio.Future[Answer]
 
@@ -45,7 +46,7 @@ class Gathering:
         self._service = service
         self._waiting: dict[Hashable, list[_Waiting]] = defaultdict(list)
 
-    async def take(self, request: Request, batch: Batch) -> Answer:
+    async def take(self, request: RawRequest, batch: Batch) -> Answer:
         """Prepare and commit; others may share in both.
 
         Raises:

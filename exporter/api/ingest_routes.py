@@ -26,11 +26,11 @@ from exporter.api.parameters import single_parameters
 from exporter.api.problems import REFUSALS
 from exporter.errors import RequestError
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
+from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, RawRequest
 from exporter.ingest.commit import Answer
 from exporter.ingest.join import PreparedLabels, prepare_labels
 from exporter.ingest.prepare import Prepared, Source
-from exporter.ingest.prepare import Request as IngestRequest
 from exporter.service import Service
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
@@ -125,30 +125,28 @@ class IngestRoutes:
         the same id corrects it."""
         return await self._take(request, self._take_labels)
 
-    async def _take(
-        self, request: Request, take: Callable[[IngestRequest, str], Awaitable[Answer]]
-    ) -> Response:
+    async def _take(self, request: Request, take: Callable[[RawRequest, str], Awaitable[Answer]]) -> Response:
         started = time.monotonic()
         await self._authorize(request)
         async with self._bodies.read(request) as body:
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            sample = IngestRequest(content_type or JSON_TYPE, single_parameters(request), body)
+            sample = RawRequest(content_type or JSON_TYPE, single_parameters(request), body)
             answer = await take(sample, request.headers.get("idempotency-key", ""))
         self._service.telemetry.observe_ingest(time.monotonic() - started)
         return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)
 
-    async def _take_predictions(self, request: IngestRequest, key: str) -> Answer:
+    async def _take_predictions(self, request: RawRequest, key: str) -> Answer:
         if key or _is_large(request):
             return await self._commit(request, self._prepare_predictions, key)
         return await self._gathering.take(request, self._decode_predictions(request))
 
-    async def _take_labels(self, request: IngestRequest, key: str) -> Answer:
+    async def _take_labels(self, request: RawRequest, key: str) -> Answer:
         return await self._commit(request, self._prepare_labels, key)
 
     async def _commit(
         self,
-        request: IngestRequest,
-        prepare: Callable[[IngestRequest, str], Prepared | PreparedLabels],
+        request: RawRequest,
+        prepare: Callable[[RawRequest, str], Prepared | PreparedLabels],
         key: str,
     ) -> Answer:
         if _is_large(request):
@@ -158,14 +156,14 @@ class IngestRoutes:
             prepared = prepare(request, key)
         return await asyncio.wrap_future(self._service.writer.submit(prepared))
 
-    def _decode_predictions(self, request: IngestRequest) -> Batch:
+    def _decode_predictions(self, request: RawRequest) -> Batch:
         return decode_predictions(request.body, request.content_type, request.query, self._service.settings)
 
-    def _prepare_predictions(self, request: IngestRequest, key: str) -> Prepared:
+    def _prepare_predictions(self, request: RawRequest, key: str) -> Prepared:
         batch = self._decode_predictions(request)
         return prepare_counted(self._service, Source.of([request], [batch.rows]), batch, key)
 
-    def _prepare_labels(self, request: IngestRequest, key: str) -> PreparedLabels:
+    def _prepare_labels(self, request: RawRequest, key: str) -> PreparedLabels:
         service = self._service
         batch = decode_labels(request.body, request.content_type, request.query, service.settings)
         try:
@@ -175,5 +173,5 @@ class IngestRoutes:
             raise
 
 
-def _is_large(request: IngestRequest) -> bool:
+def _is_large(request: RawRequest) -> bool:
     return len(request.body) > INLINE_BYTES.get(request.content_type, 0)

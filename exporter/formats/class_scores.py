@@ -15,8 +15,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.categories import match_class
-from exporter.formats.columns import OPAQUE, Values, from_arrow, from_python
+from exporter.formats.columns import OPAQUE, Values, from_python
 from exporter.formats.limits import MAX_NAME_LENGTH, is_short_text
 
 MAX_CLASSES = 30  # of a classification

@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import MalformedError
+from exporter.formats.arrow_columns import text_bytes
 from exporter.formats.categories import MISMATCHED, canonical_text
-from exporter.formats.columns import Texts, Values, from_python, read_times, text_bytes
+from exporter.formats.columns import Texts, Values, from_python, read_times
 from exporter.formats.limits import check_expansion, check_keys, check_rows
-from exporter.formats.predictions import (
-    read_document,
-    read_ids,
-    read_model,
-    read_own_column,
-    read_table,
-    understanding,
-    without_index,
-)
+from exporter.formats.predictions import read_document, read_ids, read_model
+from exporter.formats.tables import read_own_column, read_table, understanding, without_index
 from exporter.formats.texts import storable
 from exporter.reference.binning import number_texts
 from exporter.settings import Settings

@@ -14,7 +14,7 @@ from exporter.fleet import Binning, Totals, Version
 from exporter.formats.class_scores import parse_scores
 from exporter.ingest.changes import Commit
 from exporter.ingest.pairs import Joined, Pairs
-from exporter.reference.binning import as_classes
+from exporter.reference.classes import as_classes
 from exporter.settings import Settings
 from exporter.typing import Floats
 

@@ -26,8 +26,10 @@ from exporter.formats.hashing import id_hashes, payload_hashes
 from exporter.formats.labels import label_texts
 from exporter.formats.limits import MAX_NAME_LENGTH
 from exporter.formats.predictions import Batch, decode_acknowledged
+from exporter.formats.raw import RawRequest
 from exporter.formats.texts import storable
-from exporter.reference.binning import bin_batch, category_texts, with_single_outputs
+from exporter.reference.binning import bin_batch, category_texts
+from exporter.reference.classes import with_single_outputs
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.schema import DAY_SECONDS, PredictionRow, SpooledRequest
@@ -42,23 +44,14 @@ _NO_COLUMNS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Request:
-    """A request as it came: what has to be kept if its version's reference is not there yet."""
-
-    content_type: str
-    query: dict[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
 class Source:
     """The requests that the rows of a batch came with, in order; `ends` (requests,) is where each ends."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[RawRequest, ...]
     ends: Ints
 
     @classmethod
-    def of(cls, requests: Sequence[Request], rows: Sequence[int]) -> Source:
+    def of(cls, requests: Sequence[RawRequest], rows: Sequence[int]) -> Source:
         """From the number of rows of each."""
         return cls(tuple(requests), np.cumsum(rows))
 
@@ -66,7 +59,7 @@ class Source:
     def starts(self) -> Ints:
         return np.concatenate([[0], self.ends[:-1]])
 
-    def split(self, rows: Ints) -> Iterator[tuple[Request, int, Ints]]:
+    def split(self, rows: Ints) -> Iterator[tuple[RawRequest, int, Ints]]:
         """Which of the given rows each request has: where its rows start, and places within `rows`."""
         if len(self.requests) == 1:
             yield self.requests[0], 0, np.arange(len(rows))

@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from exporter.aggregates.chunks import cut
 from exporter.aggregates.labelled_rows import class_scores, mean_ranks
-from exporter.aggregates.outcome_layout import choose_classes, outcome_layout, why_no_layout, with_classes
+from exporter.aggregates.outcome_layout import outcome_layout, why_no_layout
 from exporter.aggregates.outcomes import fold_outcomes
 from exporter.aggregates.timeline import Aggregate, fold
 from exporter.errors import ReferenceInvalidError
 from exporter.evaluation.baselines import TRAINING_SPLITS
 from exporter.evaluation.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
 from exporter.evaluation.quality_variation import estimate_variation, quality_variation
+from exporter.formats.arrow_columns import from_arrow, is_text
 from exporter.formats.class_scores import (
     MAX_CLASSES,
     count_class_scores,
@@ -24,16 +25,7 @@ from exporter.formats.class_scores import (
     scores_from_arrow,
     single_scores,
 )
-from exporter.formats.columns import (
-    Texts,
-    Times,
-    Values,
-    from_arrow,
-    is_text,
-    read_numbers,
-    read_times,
-    take_rows,
-)
+from exporter.formats.columns import Texts, Times, Values, read_numbers, read_times, take_rows
 from exporter.formats.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.formats.texts import listed
 from exporter.measures.natural_variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
@@ -41,6 +33,7 @@ from exporter.model_config import Columns
 from exporter.profiling.column_bins import category_counts, profile_column, quantile_edges, without_rare
 from exporter.profiling.column_roles import Roles, choose_roles, doubt_score
 from exporter.reference.binning import Binned, bin_columns, canonical_texts, category_cells
+from exporter.reference.classes import choose_classes, with_classes
 from exporter.reference.profile import (
     ClassOrder,
     Column,

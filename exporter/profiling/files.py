@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from exporter.errors import ReferenceInvalidError, RequestError
-from exporter.formats.columns import decimal_numbers, is_text
+from exporter.formats.arrow_columns import decimal_numbers, is_text
 from exporter.formats.limits import MAX_COLUMNS
 from exporter.formats.parquet import BATCH_ROWS, ColumnFile, without_unused
 from exporter.formats.texts import first_line

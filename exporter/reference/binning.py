@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from exporter.formats.categories import MISMATCHED, canonical_text, match_class
-from exporter.formats.class_scores import has_class_scores, single_scores
 from exporter.formats.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
 from exporter.formats.predictions import Batch
 from exporter.reference.profile import Column, Reference
@@ -53,21 +52,6 @@ def bin_batch(reference: Reference, batch: Batch, timestamps: Floats) -> Binned:
     if batch.score is not None:
         values["score", ""] = batch.score
     return bin_columns(reference, values, batch.rows, timestamps)
-
-
-def with_single_outputs(reference: Reference, batch: Batch) -> Batch:
-    """The batch with predicted classes as their texts, which bins, scores and labels all need, and one score
-    a row: of several that of the predicted class, of two that of the positive one."""
-    if isinstance(batch.prediction, np.ndarray) and not reference.predicts_numbers:
-        batch = replace(batch, prediction=number_texts(batch.prediction))
-    elif isinstance(batch.prediction, Texts | list) and reference.classes:
-        batch = replace(batch, prediction=_as_classes(batch.prediction, reference.classes))
-    if not isinstance(batch.score, list) or not has_class_scores(batch.score):
-        return batch
-    wanted: Iterable[str | None] = category_texts(batch.prediction)
-    if reference.task == "binary":
-        wanted = [reference.positive_class] * batch.rows
-    return replace(batch, score=single_scores(batch.score, wanted, reference.classes))
 
 
 def bin_columns(
@@ -166,22 +150,6 @@ def number_texts(numbers: Floats) -> Texts:
         codes[codes == len(texts) - 1] = -1
         texts.pop()
     return Texts(codes, texts)  # type: ignore[arg-type] # there is one NaN at most
-
-
-def _as_classes(values: Texts | list[object], classes: tuple[str, ...]) -> Values:
-    if isinstance(values, Texts):
-        return as_classes(values, classes)
-    return [(match_class(value, classes) or value) if isinstance(value, str) else value for value in values]
-
-
-def as_classes(texts: Texts, classes: tuple[str, ...]) -> Texts:
-    """The texts, with classes in another notation replaced by the class: see `match_class`."""
-    unlisted = np.flatnonzero(texts.places({name: place for place, name in enumerate(classes)}) < 0)
-    known = {place: match_class(texts.texts[place], classes) for place in unlisted.tolist()}
-    meant = {place: name for place, name in known.items() if name is not None}
-    if not meant:
-        return texts
-    return Texts(texts.codes, [meant.get(place, text) for place, text in enumerate(texts.texts)])
 
 
 def canonical_texts(values: Values) -> Texts:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from exporter.api import auth
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.settings import load_settings
 from tests.api.server import Server
 from tests.api.test_predictions import answers, assert_problem, post

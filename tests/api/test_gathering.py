@@ -12,9 +12,9 @@ import pytest
 from exporter.api import gathering
 from exporter.api.gathering import Gathering
 from exporter.errors import RegistryUnreachableError, UnknownModelError
-from exporter.formats.predictions import JSON_TYPE, decode_predictions
+from exporter.formats.predictions import decode_predictions
+from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest.commit import PredictionAnswer
-from exporter.ingest.prepare import Request
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import NOON, Rig, make_document, make_rows, make_table
 
@@ -26,7 +26,7 @@ def post_together(rig: Rig, documents: Sequence[dict[str, Any]]) -> list[Any]:
 
     async def post() -> list[Any]:
         gathered = Gathering(rig.service)
-        requests = [Request(JSON_TYPE, {}, orjson.dumps(document)) for document in documents]
+        requests = [RawRequest(JSON_TYPE, {}, orjson.dumps(document)) for document in documents]
         batches = [decode_predictions(each.body, JSON_TYPE, {}, rig.settings) for each in requests]
         takes = map(gathered.take, requests, batches)
         return await asyncio.gather(*takes, return_exceptions=True)

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.api import server as api_server
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from tests.api.server import Server
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.support.rig import eventually, make_document, make_rows, make_table

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from exporter.api import server as api_server
-from exporter.formats.predictions import JSON_TYPE
+from exporter.formats.raw import JSON_TYPE
 from tests.api.server import Server
 from tests.api.test_predictions import head, held, post
 from tests.support.fakes import TIMEOUT_SECONDS

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from exporter.aggregates.timeline import fold
 from exporter.formats.hashing import id_hashes, payload_hashes
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, Batch, decode_predictions
+from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_batch
 from exporter.reference.profile import Reference

@@ -30,7 +30,7 @@ import pyarrow as pa
 from stored_predictions import write_predictions
 
 from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.profile import Reference
 from exporter.settings import Settings

@@ -27,7 +27,7 @@ from stored_predictions import write_predictions
 from exporter.errors import RegistryUnreachableError
 from exporter.formats.hashing import id_hashes
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.ingest.join import prepare_labels
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.registry.registry import Registry

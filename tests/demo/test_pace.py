@@ -26,7 +26,8 @@ from exporter.evaluation.comparison import DRIFTED, UNDECIDED
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
 from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality, prediction_effects
 from exporter.evaluation.quality_reference import QualityRules, quality_reference
-from exporter.formats.predictions import JSON_TYPE, decode_predictions
+from exporter.formats.predictions import decode_predictions
+from exporter.formats.raw import JSON_TYPE
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_batch
 from exporter.reference.profile import Reference

@@ -10,7 +10,8 @@ import pytest
 
 from exporter.errors import MalformedError, RequestError, TooLargeError
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import ARROW_TYPE, Batch
+from exporter.formats.predictions import Batch
+from exporter.formats.raw import ARROW_TYPE
 from exporter.settings import Settings
 from tests.fuzz_bodies import make_growing_stream
 from tests.support.wire import QUERY, decode, to_stream

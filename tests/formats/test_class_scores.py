@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from exporter.formats.class_scores import MAX_CLASSES, ClassScores, parse_scores, scores_from_python
 from exporter.formats.columns import OPAQUE
 from exporter.formats.hashing import payload_hashes
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, decode_predictions
+from exporter.formats.predictions import decode_predictions
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.settings import Settings
 from tests.support.fakes import Clock, FakeRegistry
 from tests.support.labelled import CLASSES, make_labelled_reference, make_table

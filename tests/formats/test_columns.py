@@ -10,18 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.formats.arrow_columns import from_arrow, text_bytes
 from exporter.formats.columns import (
     OPAQUE,
     Texts,
     Times,
     Values,
     encode_texts,
-    from_arrow,
     from_python,
     read_numbers,
     read_times,
     take_rows,
-    text_bytes,
 )
 
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.formats.hashing import id_hashes, payload_hashes
-from exporter.formats.predictions import ARROW_TYPE, Batch
+from exporter.formats.predictions import Batch
+from exporter.formats.raw import ARROW_TYPE
 from tests.support.wire import QUERY, decode, to_stream
 
 VALUES = (

@@ -14,7 +14,8 @@ import pytest
 from exporter.errors import MalformedError, RequestError, TooLargeError
 from exporter.formats.parquet import FILE_BOUNDS, ColumnFile
 from exporter.formats.parquet_pages import FileBytes, read_groups, read_pages
-from exporter.formats.predictions import PARQUET_TYPE, Batch
+from exporter.formats.predictions import Batch
+from exporter.formats.raw import PARQUET_TYPE
 from exporter.settings import Settings
 from tests.support.wire import QUERY, decode, to_parquet
 

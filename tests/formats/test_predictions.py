@@ -26,15 +26,9 @@ import exporter.formats.limits
 from exporter.errors import MalformedError, RequestError, UnsupportedError
 from exporter.formats.columns import OPAQUE, Texts, Times, Values
 from exporter.formats.hashing import payload_hashes
-from exporter.formats.json_samples import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
-from exporter.formats.predictions import (
-    ARROW_TYPE,
-    JSON_TYPE,
-    PARQUET_TYPE,
-    Batch,
-    Target,
-    decode_predictions,
-)
+from exporter.formats.json_forms import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
+from exporter.formats.predictions import Batch, Target, decode_predictions
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.reference.binning import bin_batch
 from exporter.reference.profile import Column, Kind, Reference
 from exporter.settings import Settings

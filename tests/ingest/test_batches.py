@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from exporter.formats.predictions import JSON_TYPE, Batch, decode_predictions
+from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.raw import JSON_TYPE
 from exporter.ingest.batches import likeness, merge
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_batch

@@ -14,8 +14,9 @@ from exporter.aggregates.timeline import Timeline
 from exporter.errors import UnavailableError
 from exporter.fleet import Binning, Fleet, Live, Status, Totals
 from exporter.formats.hashing import id_hashes
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, decode_predictions
-from exporter.ingest.prepare import MAX_SPOOLED_ROWS, Part, Prepared, Request, Source, count_spooled, prepare
+from exporter.formats.predictions import decode_predictions
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, RawRequest
+from exporter.ingest.prepare import MAX_SPOOLED_ROWS, Part, Prepared, Source, count_spooled, prepare
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
@@ -40,7 +41,7 @@ def prepare_document(
     document: dict[str, Any], fleet: Fleet | None = None, now: float = NOON, key: str = "", **settings: Any
 ) -> Prepared:
     body = orjson.dumps(document)
-    request = Request(JSON_TYPE, {}, body)
+    request = RawRequest(JSON_TYPE, {}, body)
     configured = Settings(**settings)
     batch = decode_predictions(body, JSON_TYPE, {}, configured)
     return prepare(Source.of([request], [batch.rows]), batch, fleet or make_fleet("1"), configured, now, key)
@@ -50,7 +51,7 @@ def prepare_body(
     body: bytes, content_type: str, query: dict[str, str], fleet: Fleet | None = None
 ) -> Prepared:
     batch = decode_predictions(body, content_type, query, Settings())
-    source = Source.of([Request(content_type, query, body)], [batch.rows])
+    source = Source.of([RawRequest(content_type, query, body)], [batch.rows])
     return prepare(source, batch, fleet or make_fleet("1"), Settings(), NOON)
 
 
@@ -107,7 +108,11 @@ def test_infinite_times_are_no_times() -> None:
     body = json.dumps(make_document([row_at(float("inf"))])).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, Settings())
     prepared = prepare(
-        Source.of([Request(JSON_TYPE, {}, body)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+        Source.of([RawRequest(JSON_TYPE, {}, body)], [batch.rows]),
+        batch,
+        make_fleet("1"),
+        Settings(),
+        NOON,
     )
     assert prepared.dropped == {"future": 1}
 
@@ -219,7 +224,11 @@ def test_the_same_row_is_the_same_in_every_format() -> None:
     query, body = {"model": "fraud", "version": "1"}, sink.getvalue().to_pybytes()
     batch = decode_predictions(body, ARROW_TYPE, query, Settings())
     prepared = prepare(
-        Source.of([Request(ARROW_TYPE, query, body)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+        Source.of([RawRequest(ARROW_TYPE, query, body)], [batch.rows]),
+        batch,
+        make_fleet("1"),
+        Settings(),
+        NOON,
     )
     assert only_part(prepared).predictions == by_row
 
@@ -243,7 +252,11 @@ def test_a_prediction_is_kept_as_text_that_every_database_takes(prediction: obje
     document = json.dumps(make_document([row])).encode()
     batch = decode_predictions(document, JSON_TYPE, {}, Settings())
     prepared = prepare(
-        Source.of([Request(JSON_TYPE, {}, document)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+        Source.of([RawRequest(JSON_TYPE, {}, document)], [batch.rows]),
+        batch,
+        make_fleet("1"),
+        Settings(),
+        NOON,
     )
     assert only_part(prepared).predictions[0].prediction == kept
 
@@ -257,7 +270,11 @@ def test_half_a_character_and_a_structure_do_no_harm() -> None:
     batch = decode_predictions(body, JSON_TYPE, {}, Settings())
     part = only_part(
         prepare(
-            Source.of([Request(JSON_TYPE, {}, body)], [batch.rows]), batch, make_fleet("1"), Settings(), NOON
+            Source.of([RawRequest(JSON_TYPE, {}, body)], [batch.rows]),
+            batch,
+            make_fleet("1"),
+            Settings(),
+            NOON,
         )
     )
     assert part.predictions[0].prediction == "?"

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from exporter.errors import MalformedError, OverloadedError, StoreError, UnavailableError
 from exporter.fleet import Status
-from exporter.formats.predictions import JSON_TYPE
+from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest import writer
 from exporter.ingest.commit import PredictionAnswer
 from exporter.ingest.join import LabelAnswer
-from exporter.ingest.prepare import Prepared, Request
+from exporter.ingest.prepare import Prepared
 from exporter.storage.transaction import Transaction
 from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.support.postgres import lose_answer
@@ -476,7 +476,7 @@ def test_the_writer_survives_whatever_a_job_raises(rig: Rig) -> None:
 
 def without_bodies(prepared: Prepared) -> Prepared:
     """What was prepared, of requests that cannot be decoded again."""
-    source = replace(prepared.source, requests=(Request(JSON_TYPE, {}, b""),))
+    source = replace(prepared.source, requests=(RawRequest(JSON_TYPE, {}, b""),))
     return replace(prepared, parts=[replace(part, source=source) for part in prepared.parts])
 
 

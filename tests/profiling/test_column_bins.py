@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.formats.columns import Texts, Times, Values, from_arrow, from_python, text_hash
+from exporter.formats.arrow_columns import from_arrow
+from exporter.formats.columns import Texts, Times, Values, from_python, text_hash
 from exporter.measures.psi import pool_rare, psi, shares
 from exporter.profiling.column_bins import number_column, profile_column, without_rare
 from exporter.reference.binning import bin_columns, category_cells

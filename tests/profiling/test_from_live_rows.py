@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.profiling.from_live_rows import live_reference
 from exporter.reference.profile import Reference

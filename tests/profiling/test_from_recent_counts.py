@@ -8,7 +8,7 @@ import pytest
 
 from exporter.aggregates.timeline import Timeline, fold
 from exporter.errors import ReferenceInvalidError
-from exporter.formats.columns import from_arrow
+from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.profiling.from_recent_counts import recent_reference
 from exporter.reference.binning import bin_columns

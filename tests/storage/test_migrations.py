@@ -21,7 +21,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from exporter.errors import RegistryUnreachableError, StoreError
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.ingest.commit import PredictionAnswer
 from exporter.ingest.join import LabelAnswer
 from exporter.storage import migrations, schema

@@ -17,7 +17,7 @@ import pyarrow as pa
 from scipy.special import expit
 
 from exporter.aggregates.timeline import Aggregate, fold
-from exporter.formats.columns import from_arrow
+from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_columns
 from exporter.reference.profile import Reference

@@ -21,7 +21,8 @@ from exporter.evaluation.segments import evaluate_segment, segment_references
 from exporter.exposition.render import Format, render
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import SeriesCollector, VersionView
-from exporter.formats.columns import Values, from_arrow, take_rows
+from exporter.formats.arrow_columns import from_arrow
+from exporter.formats.columns import Values, take_rows
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_columns
 from exporter.settings import Settings

@@ -21,7 +21,7 @@ from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, loa
 from exporter.demo.training import score_flights
 from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
-from exporter.formats.columns import from_arrow
+from exporter.formats.arrow_columns import from_arrow
 from exporter.measures.cbpe import Calibration, calibrate, expect
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_columns

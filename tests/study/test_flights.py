@@ -16,7 +16,7 @@ import pytest
 from exporter.aggregates.timeline import Aggregate, Timeline, fold
 from exporter.evaluation.comparison import DRIFTED
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
-from exporter.formats.columns import from_arrow
+from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_columns
 from exporter.reference.profile import Reference

@@ -18,7 +18,7 @@ from exporter.evaluation.drift import Evaluation
 from exporter.exposition.render import Format, render
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import SeriesCollector, VersionView
-from exporter.formats.columns import from_arrow
+from exporter.formats.arrow_columns import from_arrow
 from exporter.reference.binning import bin_columns
 from exporter.settings import Settings
 from tests.prometheus.alerting import RULE_FILES

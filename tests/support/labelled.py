@@ -13,7 +13,7 @@ from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.aggregates.outcomes import Outcomes, Tally, fold_outcomes, fold_predictions, tally
 from exporter.aggregates.timeline import Timeline, fold
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
-from exporter.formats.columns import from_arrow
+from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_columns
 from exporter.reference.profile import Reference

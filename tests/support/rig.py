@@ -17,10 +17,11 @@ import pytest
 from exporter.exposition.render import Format
 from exporter.fleet import Version
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import JSON_TYPE, decode_predictions
+from exporter.formats.predictions import decode_predictions
+from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest.commit import PredictionAnswer
 from exporter.ingest.join import LabelAnswer, prepare_labels
-from exporter.ingest.prepare import Prepared, Request, Source, prepare
+from exporter.ingest.prepare import Prepared, Source, prepare
 from exporter.service import Service
 from exporter.settings import Settings
 from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
@@ -110,7 +111,7 @@ class Rig:
 
     def prepare(self, document: dict[str, Any] | bytes, key: str = "") -> Prepared:
         body = document if isinstance(document, bytes) else orjson.dumps(document)
-        request = Request(JSON_TYPE, {}, body)
+        request = RawRequest(JSON_TYPE, {}, body)
         batch = decode_predictions(body, JSON_TYPE, {}, self.settings)
         return prepare(
             Source.of([request], [batch.rows]), batch, self.service.fleet, self.settings, self.clock(), key

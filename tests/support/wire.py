@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exporter.formats.predictions import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, Batch, decode_predictions
+from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.settings import Settings
 
 QUERY = {"model": "fraud", "version": "3"}

@@ -1,0 +1,92 @@
+"""Bodies in Arrow IPC and Parquet -> tables of known shape, and their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import orjson
+import pyarrow as pa
+
+from exporter.errors import MalformedError, UnsupportedError
+from exporter.formats.arrow_columns import from_arrow
+from exporter.formats.arrow_ipc import read_arrow_stream
+from exporter.formats.class_scores import scores_from_arrow
+from exporter.formats.columns import OPAQUE, Texts, Values
+from exporter.formats.parquet import read_parquet
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.formats.texts import first_line
+from exporter.settings import Settings
+
+
+def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table | None:
+    """The table of an Arrow or Parquet body; None for JSON.
+
+    Raises:
+        MalformedError: it is not what it says it is.
+        UnsupportedError: an unknown content type.
+    """
+    kind = content_type.partition(";")[0].strip().lower() or JSON_TYPE
+    if kind == JSON_TYPE:
+        return None
+    readers = {
+        ARROW_TYPE: ("an Arrow IPC stream", read_arrow_stream),
+        PARQUET_TYPE: ("Parquet", read_parquet),
+        "application/x-parquet": ("Parquet", read_parquet),
+    }
+    if kind not in readers:
+        raise UnsupportedError(
+            f"content type {kind!r}, taken are {JSON_TYPE}, {ARROW_TYPE} and {PARQUET_TYPE}"
+        )
+    name, read = readers[kind]
+    with understanding(name):
+        return read(body, settings)
+
+
+@contextmanager
+def understanding(name: str) -> Iterator[None]:
+    """What Arrow refuses is malformed."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise MalformedError(f"not {name}: {first_line(error)}") from None
+
+
+def without_index(table: pa.Table) -> pa.Table:
+    """The table without an index that pandas wrote along under a name of its own.
+
+    Raises:
+        MalformedError: two columns have one name.
+    """
+    names = table.schema.names
+    if len(set(names)) != len(names):
+        raise MalformedError("column names must be distinct", "schema")
+    try:
+        described = orjson.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+        indices = [each["field_name"] for each in described.get("columns", ()) if each["name"] is None]
+        written = described.get("index_columns", ())
+        return table.drop_columns([name for name in indices if name in written and name in names])
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):  # not as pandas writes it
+        return table
+
+
+def read_own_column(name: str, column: pa.ChunkedArray) -> Values:
+    """Normal form of one of `OWN_FIELDS`; ids as `read_ids` takes them."""
+    if name == "score":
+        return scores_from_arrow(column)
+    return _ids_from_arrow(column) if name == "id" else from_arrow(column)
+
+
+def _ids_from_arrow(column: pa.ChunkedArray) -> Values:
+    kind = column.type
+    if isinstance(kind, pa.UuidType):
+        column, kind = pa.chunked_array([c.storage for c in column.chunks], kind.storage_type), pa.binary(16)
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:  # UUIDs, as Parquet keeps them
+        return [None if value is None else str(UUID(bytes=value)) for value in column.to_pylist()]
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    numeric = (pa.types.is_integer, pa.types.is_float64, pa.types.is_decimal, pa.types.is_null)
+    if any(is_kind(value_type) for is_kind in numeric):
+        return list(column.to_pylist())
+    values = from_arrow(column)
+    return values if isinstance(values, Texts) else [OPAQUE] * len(column)
