@@ -69,7 +69,7 @@ fuzz-new: setup ## damaged bodies and files from a new seed, which it prints
 bench: setup ## speed and memory, beside what they are compared with
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-study: setup ## how often clean traffic pages and how soon what breaks does, into the README; half an hour
+study: setup ## how often clean traffic pages and how soon what breaks does, into prometheus/README.md; half an hour
 	@nice -n 19 $(BIN)/python -m tests.study --write
 
 dashboards: setup ## grafana/dashboards from the Python beside it

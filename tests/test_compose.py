@@ -18,6 +18,7 @@ import yaml
 
 from exporter.demo.pace import Pace
 from exporter.settings import Settings, load_settings
+from tests.support.docs import page
 
 ROOT = Path(__file__).parent.parent
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -204,10 +205,8 @@ def test_it_is_asked_by_names_of_yours_as_well(resolve: Resolve) -> None:
     assert load_settings(environment).allowed_hosts == ("exporter", "ml01", "*.example.org")
 
 
-def test_readme_names_every_setting_that_is_passed_on() -> None:
-    start = (
-        (ROOT / "README.md").read_text().partition("These [settings](#settings) are")[2].partition("\n\n")[0]
-    )
+def test_every_setting_that_is_passed_on_is_documented() -> None:
+    start = page("exporter/README.md").partition("These [settings](#settings) are")[2].partition("\n\n")[0]
     passed = {name for name in SERVICES["exporter"]["environment"] if name.startswith("EXPORTER_")}
     assert set(re.findall(r"`(EXPORTER_\w+)`", start)) == passed - {"EXPORTER_CONFIG"}
 

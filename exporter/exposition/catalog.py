@@ -510,7 +510,7 @@ BY_NAME = {metric.name: metric for metric in CATALOG}
 
 
 def metrics_table(metrics: Iterable[Metric] = CATALOG) -> str:
-    """The README's table of metrics, in Markdown."""
+    """Table of metrics in Markdown, for the README of this package."""
     lines = ["| Metric | Type | Labels | `collect[]` | Meaning |", "| --- | --- | --- | --- | --- |"]
     for metric in metrics:
         labels = ", ".join(f"`{label}`" for label in metric.labels)

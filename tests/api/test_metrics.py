@@ -20,15 +20,16 @@ from exporter.exposition.render import Format, openmetrics_name
 from tests.api.server import Server
 from tests.api.test_predictions import assert_problem, post
 from tests.prometheus.servers import running_prometheus, wait_for
+from tests.support.docs import page
 from tests.support.fakes import BROKEN, TIMEOUT_SECONDS, FakeRegistry
 from tests.support.programs import Program
 from tests.support.rig import eventually, make_document, make_rows, make_table
 
 Serve = Callable[..., Server]
-README = (Path(__file__).parents[2] / "README.md").read_text()
 SCRAPE_EXAMPLES = [
     yaml.safe_load(example)["scrape_configs"]
-    for example in re.findall(r"```yaml\n(scrape_configs:\n.+?)```", README, re.S)
+    for text in (page("README.md"), page("exporter/exposition/README.md"))
+    for example in re.findall(r"```yaml\n(scrape_configs:\n.+?)```", text, re.S)
 ]
 
 

@@ -1,4 +1,4 @@
-"""The calls that the README shows are really made, one after the other, and answered as it says."""
+"""The calls in the documentation are made, one after the other, and answered as it says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import shlex
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,10 +16,11 @@ import requests
 
 from exporter.cli import _parser
 from tests.api.server import Server
+from tests.support.docs import page
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import make_table
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README, EXPORTER = page("README.md"), page("exporter/README.md")
 CALL = re.compile(r"^\$ (curl [^']*'[^']*' -d '[^']*')\n(.+)$", re.M)
 
 
@@ -59,7 +59,7 @@ def test_every_call_is_answered_as_shown(server: Server) -> None:
 
 
 def test_the_example_with_parquet_is_taken(server: Server) -> None:
-    [example] = re.findall(r"```python\n(batch = .+?)```", README, re.S)
+    [example] = re.findall(r"```python\n(batch = .+?)```", EXPORTER, re.S)
     frame = make_table().to_pandas()[:3].set_index(pd.Index([7, 8, 9]))
     inputs = frame.drop(columns=["prediction", "score"])
     answers = []
@@ -86,7 +86,7 @@ def test_the_example_with_parquet_is_taken(server: Server) -> None:
 
 
 def test_every_command_that_replaces_a_reference_is_one() -> None:
-    commands = re.findall(r"^\$ mlflow-exporter (rebaseline .+)$", README, re.M)
+    commands = re.findall(r"^\$ mlflow-exporter (rebaseline .+)$", EXPORTER, re.M)
     assert len(commands) == 2
     for command in commands:
         assert _parser().parse_args(shlex.split(command)).model == "fraud"

@@ -1,4 +1,4 @@
-"""`python -m tests.study`: runs the study and prints its tables, or writes them into the README."""
+"""`python -m tests.study`: runs the study and prints its tables, or writes them into prometheus/README.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.study.scenarios import HELD_OUT, SCENARIOS, TIMELESS
 from tests.study.simulation import run_scenario
 from tests.study.traffic import OUTAGES, SERVICES, run_outage, run_service
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "prometheus" / "PAGE.md"
 RUNS, LABEL_RUNS = 5, 2  # of each incident
 HELD_OUT_SEED, TIMELESS_SEED = 500, 600
 
@@ -89,7 +89,7 @@ def main() -> None:
     """Everything, in one process."""
     parser = argparse.ArgumentParser(prog="python -m tests.study", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two models of each world, no flights")
-    parser.add_argument("--write", action="store_true", help="write the rows into the README's tables")
+    parser.add_argument("--write", action="store_true", help="write them into prometheus/README.md")
     parser.add_argument("--only", default="", help="rows whose name matches this regular expression")
     options = parser.parse_args()
     for name, run in jobs(options.quick):
@@ -100,12 +100,12 @@ def main() -> None:
                 print(result, file=sys.stderr, flush=True)
             seconds = time.process_time() - started
             print(f"{name}: {seconds:.0f} seconds of CPU", file=sys.stderr, flush=True)
-            text = README.read_text()
+            text = PAGE.read_text()
             before = re.search(r"<!-- study -->\n(.*?)\n<!-- /study -->", text, re.S)
             assert before is not None
             tables = merge(before[1], results, TABLES)
             if options.write:
-                README.write_text(text[: before.start(1)] + tables + text[before.end(1) :])
+                PAGE.write_text(text[: before.start(1)] + tables + text[before.end(1) :])
             else:
                 print("\n".join(line for line in tables.splitlines() if line not in before[1]))
 

@@ -1,4 +1,4 @@
-"""The study itself: its worlds are what they say, its rules are the rules, and the README has its tables."""
+"""The study itself: its worlds are what they say, its rules are the rules, and its tables are documented."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ from tests.study.scenarios import HELD_OUT, SCENARIOS, TIMELESS, Scenario
 from tests.study.simulation import run_scenario
 from tests.study.traffic import OUTAGES, SERVICES, Service, run_service
 from tests.study.worlds import START, Change, World
+from tests.support.docs import page, section
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
 STEP_MINUTES = 120
 SCRAPE_MINUTES = 4  # rules look for their own ALERTS five minutes back
 SCRAPES = STEP_MINUTES // SCRAPE_MINUTES
@@ -249,17 +249,15 @@ def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Cal
     assert done.returncode == 0, (done.stdout + done.stderr)[:5000]
 
 
-# -- the README ---------------------------------------------------------------------------------------------
+# -- its tables ---------------------------------------------------------------------------------------------
 
 
-def test_the_readme_has_every_scenario_and_every_incident() -> None:
-    found = re.search(r"<!-- study -->\n(.*?)\n<!-- /study -->", README, re.S)
-    assert found
+def test_the_documentation_has_every_scenario_and_every_incident() -> None:
 
     def names(table: str) -> list[str]:
         return [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
 
-    tables = [names(table) for table in found[1].split("\n\n")]
+    tables = [names(table) for table in section(page("prometheus/README.md"), "study").split("\n\n")]
     assert tables == [
         [*(scenario.name for scenario in SCENARIOS), *FLIGHTS],
         [*(scenario.name for scenario in HELD_OUT), *CARRIERS],

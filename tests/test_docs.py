@@ -1,4 +1,4 @@
-"""What is not documented fails, and so does what is documented and not there."""
+"""The documentation agrees with the code: metrics, settings, the configuration file, alerts, links."""
 
 from __future__ import annotations
 
@@ -12,24 +12,18 @@ import yaml
 from exporter.exposition.catalog import metrics_table
 from exporter.model_config import ModelConfig, load_config_file
 from exporter.settings import Settings
+from tests.support.docs import PAGES, ROOT, anchors, page, section
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+EXPORTER = page("exporter/README.md")
 SEVERITIES = ("none", "info", "warning", "critical")
 
 
-def section(name: str) -> str:
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", README, re.S)
-    assert found, f"README has no section {name}"
-    return found[1]
+def test_the_metrics_are_those_of_the_catalogue() -> None:
+    assert section(page("exporter/exposition/README.md"), "metrics") == metrics_table().strip()
 
 
-def test_metrics_are_those_of_the_catalogue() -> None:
-    assert section("metrics") == metrics_table().strip()
-
-
-def test_settings_are_all_there_with_their_defaults() -> None:
-    table = section("settings")
+def test_every_setting_is_documented_with_its_default() -> None:
+    table = section(EXPORTER, "settings")
     documented = set(re.findall(r"`(EXPORTER_\w+)`", table))
     assert documented == {f"EXPORTER_{field.name.upper()}" for field in fields(Settings)}
     defaults = Settings()
@@ -49,8 +43,8 @@ def test_settings_are_all_there_with_their_defaults() -> None:
             assert f"`{shown}`" in line, f"{name} is {shown} by default"
 
 
-def test_the_example_of_a_configuration_file_can_be_used_and_shows_every_setting(tmp_path: Path) -> None:
-    found = re.search(r"## Configuration file\n.*?```yaml\n(.*?)```", README, re.S)
+def test_the_example_of_a_configuration_file_is_valid_and_has_every_setting(tmp_path: Path) -> None:
+    found = re.search(r"## Configuration file\n.*?```yaml\n(.*?)```", EXPORTER, re.S)
     assert found
     path = tmp_path / "exporter.yml"
     path.write_text(found[1])
@@ -58,7 +52,7 @@ def test_the_example_of_a_configuration_file_can_be_used_and_shows_every_setting
     assert model.model_fields_set == set(ModelConfig.model_fields)
 
 
-def test_alerts_are_those_of_the_rules() -> None:
+def test_the_alerts_are_those_of_the_rules() -> None:
     rules = [
         rule
         for path in (ROOT / "prometheus" / "rules").glob("*.yml")
@@ -66,16 +60,23 @@ def test_alerts_are_those_of_the_rules() -> None:
         for rule in group["rules"]
         if "alert" in rule
     ]
-    table = README[README.index("## Alerts") : README.index("## Metrics")]
-    documented = dict(re.findall(r"^\| \[`(\w+)`\]\(.*?\) \| ([\w, ]+) \|", table, re.M))
+    table = re.findall(
+        r"^\| \[`(\w+)`\]\(runbooks/(\w+)\.md\) \| ([\w, ]+) \|", page("prometheus/README.md"), re.M
+    )
     severities: dict[str, list[str]] = {}
     for rule in rules:
         severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
-    assert documented == {
-        alert: ", ".join(sorted(found, key=SEVERITIES.index)) for alert, found in severities.items()
-    }
+    assert table == [
+        (alert, alert, ", ".join(sorted(severities[alert], key=SEVERITIES.index))) for alert, _, _ in table
+    ]
+    assert {alert for alert, _, _ in table} == set(severities)
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http|#)[^)]+)\)", README))))
-def test_links_lead_to_files(target: str) -> None:
-    assert (ROOT / target).exists()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_to_files_and_headings(path: Path) -> None:
+    for target in re.findall(r"\]\(((?!\w+:)[^)\s]+)\)", path.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.exists(), f"{target}: no such file"
+        if anchor:
+            assert anchor in anchors(linked.read_text(encoding="utf-8")), f"{target}: no such heading"
