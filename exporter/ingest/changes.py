@@ -1,4 +1,4 @@
-"""What a transaction is about to make true of the versions' live state; applied to memory once it is."""
+"""Effects of one transaction on memory: collected within it, written with it, applied after its commit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from exporter.storage.transaction import Transaction
 
 
 @dataclass
-class Commit:
-    """Changes of one transaction. Nobody but the writer's thread makes one."""
+class Changes:
+    """Effects of one transaction on the live state of versions; the writer's thread uses it."""
 
     # What the versions' blocks and outcomes are, or are about to be, parts of.
     binnings: dict[Version, Binning] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from exporter.aggregates.timeline import latency_histogram
 from exporter.errors import MalformedError, RequestError
 from exporter.exposition.telemetry import DropReason
 from exporter.fleet import Binning, Fleet, Status, Totals, Version
-from exporter.ingest.changes import Commit
+from exporter.ingest.changes import Changes
 from exporter.ingest.deduplication import Identity, find_repeated, identify
 from exporter.ingest.join import Joining, LabelAnswer, PreparedLabels
 from exporter.ingest.join_counts import count_joined
@@ -47,7 +47,7 @@ Answer = PredictionAnswer | LabelAnswer
 Request = Prepared | PreparedLabels
 
 
-class Committer:
+class GroupCommit:
     """Commits groups of requests; the writer's thread alone calls it."""
 
     def __init__(self, store: Store, fleet: Fleet, settings: Settings, clock: Callable[[], float]) -> None:
@@ -58,7 +58,7 @@ class Committer:
 
     def commit(self, requests: Sequence[Request]) -> Sequence[Answer | RequestError]:
         """Make all of it durable, or nothing; the outcomes are in the requests' order."""
-        commit = Commit()
+        changes = Changes()
         outcomes: list[Answer | RequestError] = []
         self._store.seal_ids()
         with self._store.begin() as transaction:
@@ -67,7 +67,7 @@ class Committer:
             bodies = find_repeated(transaction, requests, now)
             fresh = [request for request, body in zip(requests, bodies, strict=True) if body is None]
             predictions = [request for request in fresh if isinstance(request, Prepared)]
-            identities = iter(self._add_predictions(transaction, commit, joining, predictions, now))
+            identities = iter(self._add_predictions(transaction, changes, joining, predictions, now))
             labels = [request for request in fresh if isinstance(request, PreparedLabels)]
             answers = iter(joining.take(labels))
             for request, body in zip(requests, bodies, strict=True):
@@ -80,16 +80,16 @@ class Committer:
                     outcomes.append(_answer(request, [next(identities) for _ in request.parts]))
                 if request.key is not None:
                     transaction.remember_key(request.key, request.body, now)
-            count_joined(commit, joining.joined, self._fleet.by_key, self._settings)
-            commit.write(transaction)
+            count_joined(changes, joining.joined, self._fleet.by_key, self._settings)
+            changes.write(transaction)
         with self._store.applying():
-            commit.apply()
+            changes.apply()
         return outcomes
 
     def _add_predictions(
         self,
         transaction: Transaction,
-        commit: Commit,
+        changes: Changes,
         joining: Joining,
         requests: Sequence[Prepared],
         now: float,
@@ -99,30 +99,30 @@ class Committer:
         joining.expect([row.id_hash for part in parts for row in part.predictions])
         identities = identify(transaction, parts, self._settings)
         for part, identity in zip(parts, identities, strict=True):
-            self._count(transaction, commit, part, identity.keep, now)
+            self._count(transaction, changes, part, identity.keep, now)
         joining.meet_predictions()
         joining.take(
             [_labels_of(part, identity, joining) for part, identity in zip(parts, identities, strict=True)]
         )
         return identities
 
-    def _count(self, transaction: Transaction, commit: Commit, part: Part, keep: Bools, now: float) -> None:
+    def _count(self, transaction: Transaction, changes: Changes, part: Part, keep: Bools, now: float) -> None:
         """Add the rows of a part that count to what the commit will make true."""
         version, rows = part.version, int(keep.sum())
         if not rows:
             return
-        commit.add_sighting(version, float(part.times[keep].max()), now, part.unknown_columns)
+        changes.add_sighting(version, float(part.times[keep].max()), now, part.unknown_columns)
         binning = version.binning
         if binning is None:
             latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)
-            commit.add_totals(version, Totals(rows, np.zeros(0, np.int64), latency, latency_sum))
+            changes.add_totals(version, Totals(rows, np.zeros(0, np.int64), latency, latency_sum))
             if version.status in (Status.PENDING, Status.COLLECTING):
                 for waiting in part.spooled(keep):
                     transaction.add_spooled(version.key, waiting)
-                commit.add_spooled(version, rows)
+                changes.add_spooled(version, rows)
             return
         for counts in self._counts_of(part, binning, keep, now):
-            self._add_counts(commit, version, binning, counts, now)
+            self._add_counts(changes, version, binning, counts, now)
 
     def _counts_of(self, part: Part, binning: Binning, keep: Bools, now: float) -> Iterator[Counts]:
         """Counts of the rows of a part that are kept, in the bins that the version has now."""
@@ -137,11 +137,11 @@ class Committer:
             yield count_rows(binning, part.placed.take(kept), part.times[kept], now, self._settings)
 
     @staticmethod
-    def _add_counts(commit: Commit, version: Version, binning: Binning, counts: Counts, now: float) -> None:
-        commit.add_counts(version, binning, counts, now)
+    def _add_counts(changes: Changes, version: Version, binning: Binning, counts: Counts, now: float) -> None:
+        changes.add_counts(version, binning, counts, now)
         for block in counts.blocks.values():
             values = block.counts.astype(np.int64)
-            commit.add_totals(version, Totals(block.rows, values, block.latency, block.latency_sum))
+            changes.add_totals(version, Totals(block.rows, values, block.latency, block.latency_sum))
 
 
 def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:

@@ -12,7 +12,7 @@ from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outc
 from exporter.aggregates.segments import coarse_starts
 from exporter.fleet import Binning, Totals, Version
 from exporter.formats.class_scores import parse_scores
-from exporter.ingest.changes import Commit
+from exporter.ingest.changes import Changes
 from exporter.ingest.pairs import Joined, Pairs
 from exporter.reference.classes import as_classes
 from exporter.settings import Settings
@@ -20,24 +20,24 @@ from exporter.typing import Floats
 
 
 def count_joined(
-    commit: Commit, joined: Joined, find_version: Callable[[int], Version | None], settings: Settings
+    changes: Changes, joined: Joined, find_version: Callable[[int], Version | None], settings: Settings
 ) -> None:
-    """Add what a join changes to a commit; nothing of versions that are followed no more: see `let_go`."""
+    """Add what a join changes; nothing of versions that are followed no more: see `let_go`."""
     for changed, sign in ((joined.removed, -1), (joined.added, 1), (joined.first, 1)):
         for key, pairs in Pairs.join(changed).by_version() if changed else ():
             version = find_version(key)
             if version is None:
                 continue
             if changed is joined.first:
-                commit.add_totals(version, _delays(version, pairs))
+                changes.add_totals(version, _delays(version, pairs))
             binning = version.binning
             if binning is None:
                 continue
             for hour, counted in fold_pairs(binning, pairs, settings, sign).items():
-                commit.add_outcomes(version, binning, hour, counted)
+                changes.add_outcomes(version, binning, hour, counted)
             for segment, inside in pairs_by_segment(binning, pairs).items():
                 for hour, counted in fold_pairs(binning, inside, settings, sign).items():
-                    commit.add_segment_outcomes(version, binning, segment, hour, counted)
+                    changes.add_segment_outcomes(version, binning, segment, hour, counted)
 
 
 def _delays(version: Version, pairs: Pairs) -> Totals:

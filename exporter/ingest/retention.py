@@ -1,9 +1,16 @@
-"""Clock by which stored data expire."""
+"""Merging and expiry of stored data, in the writer's thread, and the clock by which they expire."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from exporter.aggregates.ageing import age
+from exporter.aggregates.timeline import Aggregate, Timeline
+from exporter.fleet import Binning, Version
+from exporter.settings import Settings
+from exporter.storage.labels import count_unmatched
+from exporter.storage.schema import COARSE, DAY_SECONDS, FINE, KEY_RETENTION_SECONDS
 from exporter.storage.store import Store
 
 # Times the speed of time. Data that expired while the exporter was off are deleted within as long again.
@@ -34,3 +41,98 @@ class RetentionClock:
         passed = self._monotonic()
         self._at, self._passed = min(now, before + SPEED * (passed - self._passed)), passed
         return self._at
+
+
+def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained: float, now: float) -> None:
+    """Merge blocks that are too old to be fine, and delete data past their retention.
+
+    Args:
+        store: of all of it.
+        settings: with the retention of each kind of data.
+        versions: those that are monitored.
+        retained: the time that retention has reached, at most `now`.
+        now: the clock's time.
+    """
+    for version in versions:
+        if version.binning is not None:
+            _compact(store, settings, version, version.binning, retained)
+        if (version.last_prediction or 0.0) > now + settings.max_future_seconds:
+            _put_back(store, version, now)
+    with store.begin() as transaction:
+        transaction.forget(
+            keys_before=retained - KEY_RETENTION_SECONDS,
+            blocks_before=retained - settings.retention_seconds,
+            outcomes_before=retained - settings.outcome_retention_seconds,
+            days_before=oldest_day(settings, retained),
+        )
+        transaction.set_retention(retained)
+
+
+def _put_back(store: Store, version: Version, now: float) -> None:
+    """Set the last prediction to one before `now`: the clock was ahead when later ones came."""
+    last = None
+    if version.binning is not None:
+        before = version.binning.timeline.snapshot(now)
+        last = max((*before.fine, *before.coarse), default=None)
+    with store.begin() as transaction:
+        transaction.set_last_prediction(version.key, last)
+    with store.applying():
+        version.last_prediction = last
+
+
+def oldest_day(settings: Settings, now: float) -> int:
+    """The first day whose ids are kept."""
+    return int(now // DAY_SECONDS) - settings.prediction_retention_days
+
+
+class UnmatchedLabels:
+    """Counts the labels that met no prediction within a day after the one on which they came.
+
+    Days that had passed when this process started were an earlier one's to count.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next: int | None = None
+
+    def sweep(self, now: float) -> dict[str, int]:
+        """Such labels since the last call, by model."""
+        due = int(now // DAY_SECONDS) - 2
+        if self._next is None:
+            self._next = due + 1
+        self._next = min(self._next, due + 1)  # the clock may have been put back
+        found: dict[str, int] = {}
+        with self._store.begin() as transaction:
+            for day in [day for day in transaction.labels.days() if self._next <= day <= due]:
+                for model, labels in count_unmatched(transaction, day).items():
+                    found[model] = found.get(model, 0) + labels
+        self._next = max(self._next, due + 1)
+        return found
+
+
+def _compact(store: Store, settings: Settings, version: Version, binning: Binning, now: float) -> None:
+    timeline = binning.timeline
+    horizon = timeline.horizon(now)
+    old = sorted(start for start in timeline.fine if start < horizon)
+    merged: dict[int, Aggregate] = {}
+    for start in old:
+        coarse = start // settings.coarse_seconds * settings.coarse_seconds
+        block = merged.get(coarse) or timeline.coarse.get(coarse)
+        merged[coarse] = block + timeline.fine[start] if block is not None else timeline.fine[start]
+    fine = {start: block for start, block in timeline.fine.items() if start >= horizon}
+    # A new timeline: who evaluates the old one must not see a block twice, or not at all.
+    compacted = replace(binning, timeline=Timeline(settings, fine, timeline.coarse | merged))
+    aged = age(compacted, settings, now, settled=bool(old))
+    if not old and aged.binning is compacted:
+        return
+    live = replace(version.live, binning=aged.binning)
+    with store.begin() as transaction:
+        transaction.put_aggregates(binning.reference_id, COARSE, merged)
+        transaction.delete_aggregates(binning.reference_id, FINE, old)
+        # Together with what is moved, or a crash in between would count it twice.
+        transaction.delete_aggregates(binning.reference_id, COARSE, aged.expired)
+        if binning.layout is not None:
+            for segment, outcomes in aged.moved.items():
+                transaction.put_outcomes(binning.reference_id, binning.layout, outcomes, segment)
+    with store.applying():
+        version.live = live

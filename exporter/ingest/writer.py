@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import Kind, Telemetry
 from exporter.fleet import Fleet
-from exporter.ingest.commit import Answer, Committer, Request
+from exporter.ingest.commit import Answer, GroupCommit, Request
 from exporter.ingest.join import LabelAnswer, PreparedLabels
 from exporter.settings import Settings
 from exporter.storage.store import Store
@@ -57,7 +57,7 @@ class Writer:
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
-        self.committer = Committer(store, fleet, settings, clock)
+        self.committer = GroupCommit(store, fleet, settings, clock)
         self._store = store
         self._settings = settings
         self._telemetry = telemetry

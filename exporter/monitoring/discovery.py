@@ -17,7 +17,7 @@ from exporter.errors import RegistryError, StoreError
 from exporter.evaluation.drift import Thresholds
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
-from exporter.ingest.upkeep import let_go, set_detail
+from exporter.ingest.activation import let_go, set_detail
 from exporter.ingest.writer import Writer
 from exporter.model_config import TAG_PREFIX, ConfigFile, maturation_problem
 from exporter.monitoring.reference_loader import ReferenceLoader

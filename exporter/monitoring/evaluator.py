@@ -20,8 +20,7 @@ from exporter.evaluation.quality_references import QualityReferences, quality_ru
 from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Binning, Findings, Fleet, Version
-from exporter.ingest.retention import RetentionClock
-from exporter.ingest.upkeep import UnmatchedLabels, tidy
+from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
 from exporter.ingest.writer import Writer
 from exporter.monitoring.discovery import Follower
 from exporter.reference.profile import Segment

@@ -12,7 +12,8 @@ from typing import Any
 from exporter.errors import MalformedError, ReferenceInvalidError, StoreError, UnavailableError
 from exporter.fleet import Status, Version
 from exporter.formats.texts import storable
-from exporter.ingest.upkeep import activate, recount
+from exporter.ingest.activation import activate
+from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.profiling.column_roles import USUAL_NAMES

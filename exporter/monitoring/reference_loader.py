@@ -20,7 +20,8 @@ from exporter.errors import (
 )
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Status, Version
-from exporter.ingest.upkeep import activate, do_without, recount, set_detail
+from exporter.ingest.activation import activate, do_without, set_detail
+from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.profiling.from_live_rows import live_reference

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from itertools import count
 
-from exporter.ingest.changes import Commit
+from exporter.ingest.changes import Changes
 from tests.e2e.serve_alone import serve
 
 if __name__ == "__main__":
-    apply, number = Commit.apply, count()
+    apply, number = Changes.apply, count()
 
-    def apply_four(self: Commit) -> None:
+    def apply_four(self: Changes) -> None:
         if self.lives and next(number) == 4:
             raise MemoryError
         apply(self)
 
-    Commit.apply = apply_four  # type: ignore[method-assign]
+    Changes.apply = apply_four  # type: ignore[method-assign]
     serve()

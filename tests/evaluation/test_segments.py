@@ -17,7 +17,7 @@ from exporter.aggregates.outcomes import Outcomes
 from exporter.api.views import version_detail
 from exporter.errors import RegistryUnreachableError
 from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
-from exporter.ingest.upkeep import recount
+from exporter.ingest.recount import recount
 from exporter.model_config import ConfigFile
 from exporter.profiling.build import MAX_SEGMENTS_PER_VERSION, ReferenceData, build_reference
 from exporter.reference.profile import Reference, Segment, decode_reference

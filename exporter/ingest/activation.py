@@ -1,0 +1,125 @@
+"""Give a version its reference, or the reason why it has none; in the writer's thread."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.timeline import Timeline
+from exporter.errors import RequestError
+from exporter.fleet import Binning, Live, Slice, Status, Version
+from exporter.ingest.changes import Changes
+from exporter.ingest.prepare import count_spooled
+from exporter.reference.profile import Reference
+from exporter.settings import Settings
+from exporter.storage.schema import AuditEntry
+from exporter.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def activate(
+    store: Store,
+    settings: Settings,
+    version: Version,
+    reference: Reference,
+    reference_id: int | None,
+    now: float,
+    entry: AuditEntry | None = None,
+) -> None:
+    """Give a version its reference, stored already under an id or not, and count what waited for it.
+
+    `entry` says who replaced one that it had.
+    """
+    fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
+    layout = outcome_layout(reference)
+    counted = store.load_outcomes(reference_id, layout) if reference_id is not None and layout else {}
+    known_id = reference_id
+    waited = np.zeros(reference.cells, np.int64)
+    changes = Changes()
+    with store.begin() as transaction:
+        if reference_id is None:
+            reference_id = transaction.save_reference(version.key, reference, now)
+        if entry is not None:
+            transaction.add_audit(entry)
+        timeline = Timeline(settings, fine, coarse)
+        maturation = transaction.find_maturation(reference_id)
+        slices = _load_slices(store, settings, reference, known_id, layout)
+        binning = Binning(reference_id, reference, timeline, layout, counted, maturation, slices)
+        for waiting in store.load_spooled(version.key):  # deleted below, read beside the transaction
+            try:
+                counts = count_spooled(waiting, binning, now, settings)
+            except RequestError as error:  # what was taken can be read, unless it was damaged since
+                log.error(
+                    "%s version %s: %d rows cannot be read any more: %s",
+                    *(*version.names, len(waiting.times), error),
+                )
+                continue
+            changes.add_counts(version, binning, counts, now)
+            waited += np.sum([block.counts for block in counts.blocks.values()], axis=0, dtype=np.int64)
+        changes.write(transaction)
+        transaction.delete_spooled(version.key)
+        transaction.set_status(version.key, "")
+        # Traffic was counted as it came; the bins count from here.
+        live = Live(binning, replace(version.live.totals, values=waited))
+    with store.applying():
+        changes.apply()
+        version.live = live
+        version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
+
+
+def _load_slices(
+    store: Store,
+    settings: Settings,
+    reference: Reference,
+    reference_id: int | None,
+    layout: OutcomeLayout | None,
+) -> dict[str, Slice]:
+    """What is stored of each segment; nothing of a reference that is not stored yet."""
+    names = [segment.name for segment in reference.segments]
+    if reference_id is None or not names:
+        return {name: Slice(Timeline(settings)) for name in names}
+    blocks = store.load_segment_blocks(reference_id)
+    outcomes = store.load_segment_outcomes(reference_id, layout) if layout is not None else {}
+    return {
+        name: Slice(Timeline(settings, coarse=blocks.get(name)), outcomes.get(name, {})) for name in names
+    }
+
+
+def do_without(store: Store, version: Version, status: Status, detail: str) -> None:
+    """Say why a version has no reference; unless its rows are becoming one, forget what waited for it.
+
+    Where it was given one meanwhile there is nothing to say.
+    """
+    if version.binning is not None:
+        return
+    collecting = status is Status.COLLECTING
+    with store.begin() as transaction:
+        transaction.set_status(version.key, status)
+        if not collecting:
+            transaction.delete_spooled(version.key)
+    with store.applying():
+        version.status, version.detail = status, detail
+        version.spooled_rows = version.spooled_rows if collecting else 0
+
+
+def set_detail(version: Version, detail: str) -> None:
+    """Set the reason why a version has no reference, unless it was given one meanwhile."""
+    if version.binning is None:
+        version.detail = detail
+
+
+def let_go(store: Store, version: Version) -> None:
+    """Forget what waits for the reference of a version that will not be followed any more.
+
+    Labels go on to come for it, and are counted when it is followed again.
+    """
+    with store.begin() as transaction:
+        if version.spooled_rows:
+            transaction.delete_spooled(version.key)
+        transaction.forget_maturations([version.key])
+    with store.applying():
+        version.spooled_rows = 0
