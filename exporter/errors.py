@@ -12,6 +12,10 @@ ExporterError
 ├── ReferenceError              a version's reference cannot be used
 │   ├── ReferenceNotFoundError  there is none in any of the places where one may be
 │   └── ReferenceInvalidError   there is one, and it is broken, empty or unusable
+├── IsolationError              a call in a child process failed
+│   ├── MemoryExceededError
+│   ├── TimeExceededError
+│   └── CrashedError
 └── RequestError                a request is refused; carries the HTTP status of the answer
     ├── UnauthorizedError 401
     ├── ForbiddenError    403
@@ -73,6 +77,22 @@ class ReferenceNotFoundError(ReferenceError):
 
 class ReferenceInvalidError(ReferenceError):
     """A reference is there and cannot be used."""
+
+
+class IsolationError(ExporterError):
+    """A call in a child process failed. The message is about the file that was read: "it takes ..."."""
+
+
+class MemoryExceededError(IsolationError):
+    """The call takes more memory than it may."""
+
+
+class TimeExceededError(IsolationError):
+    """The call takes longer than it may."""
+
+
+class CrashedError(IsolationError):
+    """The child ended, or raised an error of another kind than `ExporterError`."""
 
 
 class RequestError(ExporterError):

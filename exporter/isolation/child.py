@@ -1,0 +1,73 @@
+"""The child process: runs one call after another within its limits, until it is idle for long or orphaned.
+
+Started as `python -m exporter.isolation.child DESCRIPTOR MEMORY_BYTES [MODULE...]`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import select
+import sys
+import traceback
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+
+from exporter.errors import CrashedError, ExporterError, RequestError
+
+IDLE_SECONDS = 300.0  # after which it ends, to give its memory back
+_ORPHANED = 3  # exit status
+
+
+def main(descriptor: int, memory_bytes: int, modules: list[str]) -> None:
+    Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(
+        OSError
+    ):  # if the machine or the container runs out of memory, the kernel ends this process
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    for module in modules:
+        import_module(module)
+    preloaded = _address_space()
+    resource.setrlimit(resource.RLIMIT_AS, (preloaded + memory_bytes, preloaded + memory_bytes))
+    connection = Connection(descriptor)
+    # A process that has grown would leave less to the next call.
+    while _address_space() < preloaded + memory_bytes // 4 and connection.poll(IDLE_SECONDS):
+        for part in _answer(connection):
+            connection.send_bytes(part)
+
+
+def _answer(connection: Connection) -> tuple[bytes, bytes]:
+    """Kind and content of the answer: a result, `memory` where it ran out, or an error as JSON."""
+    try:
+        function, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent
+        return b"result", function(*arguments)
+    except MemoryError:
+        return b"memory", b""
+    except ExporterError as error:
+        where = error.where if isinstance(error, RequestError) else ""
+        return b"error", json.dumps([type(error).__name__, str(error), where]).encode()
+    except Exception as error:  # noqa: BLE001 - the parent waits for an answer
+        traceback.print_exc()
+        return b"error", json.dumps([CrashedError.__name__, f"internal error: {error!r}", ""]).encode()
+
+
+def _end_with_parent(descriptor: int) -> None:
+    hung_up = select.poll()
+    hung_up.register(descriptor, 0)  # no event but that the other end was closed, which is always reported
+    hung_up.poll()
+    os._exit(_ORPHANED)
+
+
+def _address_space() -> int:
+    """Bytes of address space in use."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,167 @@
+"""The parent's side: child processes that are started on demand, asked, and replaced when they fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from multiprocessing import Pipe
+from threading import Event, Lock, Semaphore, Timer
+from typing import Any
+
+from exporter import errors
+from exporter.errors import CrashedError, MemoryExceededError, RequestError, TimeExceededError
+
+# All that a child sees of the environment: credentials are none of its business.
+_ENVIRONMENT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "TMPDIR",
+    "TZ",
+)
+# Each thread and each allocator of its own would reserve address space, which is what is limited.
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class Children:
+    """Up to `count` child processes, each with the same limits. Any thread may call any method.
+
+    Args:
+        count: calls that run at the same time; others wait.
+        preload: modules that a child imports when it starts.
+        memory_bytes: address space of a call, on top of the preloaded modules.
+        seconds: duration of a call, with the start of its child.
+        answer_bytes: size of a result.
+    """
+
+    def __init__(
+        self, count: int, preload: Sequence[str], memory_bytes: int, seconds: float, answer_bytes: int
+    ) -> None:
+        self._preload = tuple(preload)
+        self._memory_bytes = memory_bytes
+        self._seconds = seconds
+        self._answer_bytes = answer_bytes
+        self._slots = Semaphore(count)
+        self._lock = Lock()
+        self._idle: list[_Child] = []
+        self._closed = False
+
+    def run(self, function: Callable[..., bytes], *arguments: Any) -> bytes:
+        """The result of a module's function, whose arguments can be pickled.
+
+        Raises:
+            IsolationError: memory or time ran out, or the child crashed; the next call gets another one.
+            ExporterError: as the function raised it.
+        """
+        request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
+        with self._slots:
+            child = self._take()
+            answer = child.ask(request, self._seconds, self._answer_bytes)
+            if answer is None:
+                child = self._start()
+                answer = child.ask(request, self._seconds, self._answer_bytes)
+            if answer is None:
+                raise CrashedError("its reader ended without an answer")
+            with self._lock:
+                self._idle.append(child)
+            if self._closed:
+                self.close()
+        return self._result(*answer)
+
+    def close(self) -> None:
+        """End the children; busy ones with their call."""
+        self._closed = True
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.end()
+
+    def _take(self) -> _Child:
+        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.alive():
+                    return child
+                child.end()
+        return self._start()
+
+    def _start(self) -> _Child:
+        return _Child([str(self._memory_bytes), *self._preload])
+
+    def _result(self, kind: bytes, content: bytes) -> bytes:
+        if kind == b"result":
+            return content
+        if kind == b"memory":
+            raise MemoryExceededError(f"it takes more than {self._memory_bytes // 2**20:,} MB of memory")
+        # Not unpickled: what it read may have taken the child over.
+        name, message, where = json.loads(content)
+        error = getattr(errors, name)
+        raise error(message, where) if issubclass(error, RequestError) else error(message)
+
+
+class _Child:
+    """A child process, and our end of the pipe to it. It ends when this end is closed."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._connection, theirs = Pipe()
+        kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        path = os.pathsep.join(filter(None, sys.path))
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
+                [sys.executable, "-P", "-m", "exporter.isolation.child", str(theirs.fileno()), *arguments],
+                env=kept | _FRUGAL | {"PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a terminal's Ctrl-C is for the parent
+            )
+
+    def ask(self, request: bytes, seconds: float, answer_bytes: int) -> tuple[bytes, bytes] | None:
+        """The answer, as `child` makes it; None where the child had ended before it took the request.
+
+        Raises:
+            TimeExceededError, CrashedError: there is none, and the process has ended.
+        """
+        expired = Event()
+
+        def expire() -> None:
+            expired.set()
+            self._process.kill()
+
+        timer = Timer(seconds, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            self._connection.send_bytes(request)
+            return self._connection.recv_bytes(100), self._connection.recv_bytes(answer_bytes)
+        except (EOFError, OSError):
+            if not self._connection.readable:  # which an answer that is too long makes it
+                reason = f"its reader answers with more than {answer_bytes // 2**20:,} MB"
+            else:
+                code = self._process.wait()  # the timer still runs
+                if code == 0:
+                    self._connection.close()
+                    return None
+                name = signal.Signals(-code).name if code < 0 else f"status {code}"
+                reason = f"its reader ended with {name}"
+        finally:
+            timer.cancel()
+        self.end()
+        if expired.is_set():
+            raise TimeExceededError(f"it takes longer than {seconds:g} s")
+        raise CrashedError(reason)
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._connection.close()
