@@ -43,8 +43,8 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_version_info",
         "gauge",
-        "Always 1: a monitored version, its source run, its task and the reference it is compared with; "
-        'variation is known from its "reference" or "live" days, else "none" (provisional) or "unknown".',
+        "Always 1: a monitored version, its source run, task and reference; natural variation is known "
+        'from its "reference" or "live" days, else "none" (provisional) or "unknown".',
         (*_VERSION, "run_id", "task", "reference_source", "reference_digest", "variation"),
     ),
     Metric(
@@ -68,19 +68,19 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_predictions_total",
         "counter",
-        "Predictions taken by this process since it started.",
+        "Predictions accepted by this process since it started.",
         _VERSION,
     ),
     Metric(
         "mlflow_model_labels_total",
         "counter",
-        "Labels that met a prediction of the version, since this process started.",
+        "Labels joined with a prediction of the version by this process since it started.",
         _VERSION,
     ),
     Metric(
         "mlflow_model_labels_unmatched_total",
         "counter",
-        "Labels that met no prediction within a day after the one on which they came.",
+        "Labels without a prediction at the end of the day after their arrival.",
         ("model",),
     ),
     Metric(
@@ -92,7 +92,7 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_alias_changed_timestamp_seconds",
         "gauge",
-        "Time at which an alias was seen to point to its version first, in seconds since the epoch.",
+        "Time at which an alias was first seen to point to its version, in seconds since the epoch.",
         ("model", "alias"),
     ),
     Metric(
@@ -104,13 +104,13 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_latency_seconds",
         "histogram",
-        "Time the model took for a prediction, in seconds, of the predictions that say so.",
+        "Time that the model took for a prediction, in seconds, as reported with the predictions.",
         _VERSION,
     ),
     Metric(
         "mlflow_model_values_total",
         "counter",
-        "Values of a column that fell into a bin, taken by this process since it started.",
+        "Values of a column that fell into a bin, counted by this process since it started.",
         (*_COLUMN, "bin"),
         "bins",
     ),
@@ -155,27 +155,27 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_drift_detected",
         "gauge",
-        "1 where a column has drifted, 0 where it has not, absent where there are too few rows to tell.",
+        "1 where a column has drifted, 0 where it has not, absent without a verdict.",
         _COLUMN_WINDOW,
     ),
     Metric(
         "mlflow_model_drift_distance",
         "gauge",
-        "A further distance of a column from the reference, by method; shown where asked for, never judged.",
+        "A further distance of a column from the reference, by method; exported on demand, never judged.",
         (*_COLUMN_WINDOW, "method"),
     ),
     Metric(
         "mlflow_model_change_score",
         "gauge",
-        "Population stability index of a column within a window of a day against the weeks before, whatever "
-        "the reference says; absent until there are enough of them.",
+        "Population stability index of a column within a window of a day against the version's own past "
+        "weeks; absent until there are enough of them.",
         _COLUMN_WINDOW,
     ),
     Metric(
         "mlflow_model_change_limit",
         "gauge",
-        "Change score above which a column may count as changed: threshold, sampling floor and the "
-        "variation from day to day added up.",
+        "Change score above which a column may count as changed: threshold, sampling floor and variation"
+        " from day to day added up.",
         _COLUMN_WINDOW,
     ),
     Metric(
@@ -187,28 +187,27 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_change_detected",
         "gauge",
-        "1 where a column changed against the weeks before, 0 where it did not, absent where that cannot be "
-        "told.",
+        "1 where a column has changed against the past weeks, 0 where it has not, absent without a verdict.",
         _COLUMN_WINDOW,
     ),
     Metric(
         "mlflow_model_columns",
         "gauge",
-        "Judged columns of a role by verdict within a window; why one is undecided is in the JSON.",
+        "Judged columns of a role by verdict within a window; the JSON says why a column is undecided.",
         (*_VERSION, "role", "window", "verdict"),
     ),
     Metric(
         "mlflow_model_data_quality_ratio",
         "gauge",
-        "Share of a column's rows that fail a check, from 0 to 1, in the window that "
-        "mlflow_model_data_quality_window_seconds tells.",
+        "Share of a column's rows that fail a check, from 0 to 1, in the window of "
+        "mlflow_model_data_quality_window_seconds.",
         _COLUMN_CHECK,
     ),
     Metric(
         "mlflow_model_data_quality_window_seconds",
         "gauge",
-        "Length of the window that a check is of, in seconds: the shortest that the reference is dense "
-        "enough for, or the shortest of all where half of the column fails there.",
+        "Length of the window in which a check is judged, in seconds: the shortest for which the "
+        "reference is dense enough, or the shortest of all if half of the column fails there.",
         _COLUMN_CHECK,
     ),
     Metric(
@@ -220,8 +219,8 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_data_quality_degraded",
         "gauge",
-        "1 where a check fails clearly more often than in the reference, 0 where not, absent where "
-        "there are too few rows to tell.",
+        "1 where a check fails significantly more often than in the reference, 0 where not, absent "
+        "without a verdict.",
         _COLUMN_CHECK,
     ),
     Metric(
@@ -239,7 +238,8 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_label_maturation_seconds",
         "gauge",
-        "How long labels may take, in seconds, before windows of quality end; 0 where what has come counts.",
+        "Time that labels are given to arrive before a window of quality ends, in seconds; 0 counts the "
+        "labels that have arrived.",
         _VERSION,
     ),
     Metric("mlflow_model_quality", "gauge", "Quality within a matured window, by metric.", _QUALITY),
@@ -248,33 +248,33 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_quality_shortfall",
         "gauge",
-        "How far the quality is from its baseline; positive is worse, whatever the metric's direction.",
+        "Distance of the quality from its baseline; positive is worse, whatever the metric's direction.",
         _QUALITY,
     ),
     Metric(
         "mlflow_model_quality_degraded",
         "gauge",
-        "1 where the shortfall is beyond tolerance and allowance for sure, in two adjacent windows or by "
-        "twice as much in one, 0 where not, absent where there are too few labels to tell.",
+        "1 where the shortfall significantly exceeds tolerance and allowance, in two adjacent windows or"
+        " by twice as much in one, 0 where not, absent without a verdict.",
         _QUALITY,
     ),
     Metric(
         "mlflow_model_quality_allowance",
         "gauge",
-        "How much further than the tolerance the quality may be from its baseline, as it varies by nature; "
-        "absent where nobody knows how much: the verdict is provisional.",
+        "Shortfall accepted beyond the tolerance, for natural variation; absent where that is not known "
+        "and the verdict is provisional.",
         _QUALITY,
     ),
     Metric(
         "mlflow_model_quality_baseline",
         "gauge",
-        "What the version promised: from its reference, its source run or the configuration.",
+        "Expected quality of the version: from its reference, its source run or the configuration.",
         (*_VERSION, "metric"),
     ),
     Metric(
         "mlflow_model_quality_tolerance",
         "gauge",
-        "How far the quality may be from its baseline, natural variation aside.",
+        "Accepted shortfall of the quality, without natural variation.",
         (*_VERSION, "metric"),
     ),
     Metric(
@@ -298,7 +298,7 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_segment_drift_detected",
         "gauge",
-        "1 where a column of a segment has drifted, 0 where not, absent where too few rows tell.",
+        "1 where a column of a segment has drifted, 0 where it has not, absent without a verdict.",
         (*_SEGMENT, "column", "role", "window"),
     ),
     Metric(
@@ -334,33 +334,39 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_model_estimated_quality_degraded",
         "gauge",
-        "1 where the estimate is below the baseline by more than tolerance and allowance for sure, else 0.",
+        "1 where the estimate is below the baseline by significantly more than tolerance and allowance, "
+        "else 0.",
         _QUALITY,
     ),
     Metric(
         "mlflow_model_estimated_quality_allowance",
         "gauge",
-        "How much further than the tolerance the estimate may be from its baseline, as it varies by nature; "
-        "absent where nobody knows how much: the verdict is provisional.",
+        "Shortfall of the estimate accepted beyond the tolerance, for natural variation; absent where "
+        "that is not known and the verdict is provisional.",
         _QUALITY,
     ),
     Metric(
         "mlflow_model_estimated_quality_error",
         "gauge",
-        "Estimated minus real quality of the matured window, once there are labels.",
+        "Estimated minus real quality of the matured window, where there are labels.",
         _QUALITY,
     ),
     Metric("mlflow_up", "gauge", "1 if MLflow answered the last poll, else 0."),
     Metric(
         "mlflow_last_success_timestamp_seconds",
         "gauge",
-        "Time of the last poll of MLflow whose answer was taken over, in seconds since the epoch.",
+        "Time of the last poll of MLflow whose answer was processed, in seconds since the epoch.",
     ),
-    Metric("mlflow_exporter_poll_interval_seconds", "gauge", "How often MLflow is to be polled, in seconds."),
+    Metric(
+        "mlflow_exporter_poll_interval_seconds",
+        "gauge",
+        "Configured interval between polls of MLflow, in seconds.",
+    ),
     Metric(
         "mlflow_exporter_poll_errors_total",
         "counter",
-        "Polls of MLflow that failed: it was not reached (ask), or its answer was not taken over (follow).",
+        "Failed polls of MLflow, by stage: it did not answer (ask), or its answer could not be processed"
+        " (follow).",
         ("stage",),
     ),
     Metric(
@@ -399,12 +405,12 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_exporter_evaluation_interval_seconds",
         "gauge",
-        "How often every version is to be evaluated, in seconds.",
+        "Configured interval between evaluations of a version, in seconds.",
     ),
     Metric(
         "mlflow_exporter_evaluation_duration_seconds",
         "histogram",
-        "Time it took to evaluate one version, in seconds.",
+        "Duration of the evaluation of one version, in seconds.",
     ),
     Metric(
         "mlflow_exporter_ingest_duration_seconds",
@@ -420,20 +426,20 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_exporter_ingest_rows_total",
         "counter",
-        "Rows received, by kind and by what became of them.",
+        "Rows received, by kind and outcome.",
         ("kind", "outcome"),
     ),
     Metric(
         "mlflow_exporter_config_last_reload_successful",
         "gauge",
-        "1 if the configuration file was taken when it was last read, else 0; absent without such a file.",
+        "1 if the configuration file was accepted when it was last read, else 0; absent without a file.",
     ),
     Metric(
         "mlflow_exporter_config_last_reload_success_timestamp_seconds",
         "gauge",
-        "Time at which the configuration that is in use was read, in seconds since the epoch.",
+        "Time at which the configuration in use was read, in seconds since the epoch.",
     ),
-    Metric("mlflow_exporter_queue_rows", "gauge", "Rows that wait for their commit."),
+    Metric("mlflow_exporter_queue_rows", "gauge", "Rows waiting to be committed."),
     Metric("mlflow_exporter_store_bytes", "gauge", "Size of the durable store, in bytes."),
     Metric(
         "mlflow_exporter_store_limit_bytes",
@@ -472,19 +478,20 @@ CATALOG: tuple[Metric, ...] = (
     Metric(
         "mlflow_exporter_dropped_rows_total",
         "counter",
-        "Rows not counted, by reason: too_old, future, no_version (of an alias that pointed to none).",
+        "Rows not counted, by reason: too_old, future, no_version (the alias pointed to no version).",
         ("reason",),
     ),
     Metric(
         "mlflow_exporter_closed_connections_total",
         "counter",
-        "Connections cut: the client stood still (timeout), too many (limit), a head too large (head).",
+        "Connections closed by the exporter, by reason: the client stalled (timeout), too many "
+        "connections (limit), the head of a request too large (head).",
         ("reason",),
     ),
     Metric(
         "mlflow_exporter_naive_timestamps_total",
         "counter",
-        "Rows whose time came without a zone and was taken as UTC.",
+        "Rows whose time had no zone and was taken as UTC.",
     ),
     Metric("process_virtual_memory_bytes", "gauge", "Virtual memory, in bytes.", group="process"),
     Metric("process_resident_memory_bytes", "gauge", "Resident memory, in bytes.", group="process"),
@@ -496,7 +503,7 @@ CATALOG: tuple[Metric, ...] = (
     ),
     Metric("process_cpu_seconds_total", "counter", "User and system CPU time, in seconds.", group="process"),
     Metric("process_open_fds", "gauge", "Open file descriptors.", group="process"),
-    Metric("process_max_fds", "gauge", "Most file descriptors that may be open.", group="process"),
+    Metric("process_max_fds", "gauge", "Maximum number of open file descriptors.", group="process"),
     Metric(
         "python_info",
         "gauge",
