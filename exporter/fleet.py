@@ -17,16 +17,13 @@ from threading import Lock
 
 import numpy as np
 
-from exporter.aggregates.outcome_layout import OutcomeLayout
-from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes
-from exporter.aggregates.timeline import LATENCY_BOUNDS, Timeline
+from exporter.aggregates.state import Totals, VersionCounts
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.evaluation.drift import Evaluation, Thresholds
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.formats.predictions import Target
 from exporter.model_config import ModelConfig
-from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.schema import AliasMove, StoredVersion
 from exporter.typing import Floats, Ints
@@ -42,57 +39,6 @@ class Status(StrEnum):
     NO_REFERENCE = "no reference"  # there is none: rows are counted, nothing is compared
     COLLECTING = "collecting"  # there is none, and the first live rows are becoming it
     BROKEN = "broken reference"  # there is one, and it cannot be used
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Counters of this process since its start; `values` (cells,) in the layout of the reference."""
-
-    predictions: int = 0
-    values: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    latency: Ints = field(default_factory=lambda: np.zeros(len(LATENCY_BOUNDS) + 1, np.int64))
-    latency_sum: float = 0.0
-    labels: int = 0
-    label_delay: Ints = field(default_factory=lambda: np.zeros(len(LABEL_DELAY_BOUNDS) + 1, np.int64))
-    label_delay_sum: float = 0.0
-
-    def __add__(self, other: Totals) -> Totals:
-        return Totals(
-            predictions=self.predictions + other.predictions,
-            values=self.values + other.values,
-            latency=self.latency + other.latency,
-            latency_sum=self.latency_sum + other.latency_sum,
-            labels=self.labels + other.labels,
-            label_delay=self.label_delay + other.label_delay,
-            label_delay_sum=self.label_delay_sum + other.label_delay_sum,
-        )
-
-
-@dataclass(frozen=True)
-class Slice:
-    """The rows of one segment: coarse blocks only, and outcomes in the layout of the whole."""
-
-    timeline: Timeline
-    outcomes: dict[int, Outcomes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Binning:
-    """A reference and the blocks counted in its bins.
-
-    `outcomes` are those of labelled rows, by the start of the coarse block of their prediction, counted in
-    `layout`; that is None where the reference does not say what is predicted. `maturation_seconds`: labels
-    that came later than this after their prediction do not count; 0: all do, None: not decided yet. `slices`
-    has one for each of the reference's segments, by name.
-    """
-
-    reference_id: int
-    reference: Reference
-    timeline: Timeline
-    layout: OutcomeLayout | None = None
-    outcomes: dict[int, Outcomes] = field(default_factory=dict)
-    maturation_seconds: float | None = None
-    slices: dict[str, Slice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,9 +67,9 @@ class Findings:
 
 @dataclass(frozen=True)
 class Live:
-    """What samples made of a version, in one piece: the totals are always in the layout of the binning."""
+    """Counts and totals of a version, replaced together: the totals are in the layout of the counts."""
 
-    binning: Binning | None = None
+    counts: VersionCounts | None = None
     totals: Totals = field(default_factory=Totals)
 
 
@@ -167,9 +113,9 @@ class Version:
         return self.model, self.version
 
     @property
-    def binning(self) -> Binning | None:
+    def counts(self) -> VersionCounts | None:
         """The reference and its blocks; None as long as there is no reference."""
-        return self.live.binning
+        return self.live.counts
 
     @property
     def evaluation(self) -> Evaluation | None:

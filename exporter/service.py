@@ -151,7 +151,7 @@ def _lack_of_reference(status: Status) -> str:
 def version_view(version: Version, fleet: Fleet) -> VersionView:
     """What a version shows at this moment."""
     live, findings = version.live, version.findings
-    reference = live.binning.reference if live.binning is not None else None
+    reference = live.counts.reference if live.counts is not None else None
     return VersionView(
         model=version.model,
         version=version.version,

@@ -30,7 +30,7 @@ from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.profiling.files import read_table
 from exporter.reference.binning import bin_batch
 from exporter.reference.classes import with_single_outputs
-from exporter.reference.profile import Column, Kind, Reference
+from exporter.reference.profile import Column, ColumnKind, Reference
 from exporter.settings import Settings
 from tests.support.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream
 
@@ -76,7 +76,7 @@ def make_table() -> pa.Table:
 
 def make_reference() -> Reference:
     """Every column as something that it is, or is not."""
-    kinds: list[Kind] = ["number", "category", "boolean", "time"]
+    kinds: list[ColumnKind] = ["number", "category", "boolean", "time"]
     names = [name for name in make_table().column_names if name not in OWN_FIELDS]
     columns = [
         Column(name, "feature", kinds[k % 4], edges=np.arange(5.0), categories=("0", "1"), low=0.0, high=1.0)

@@ -105,17 +105,17 @@ def test_a_reload_looks_again_for_a_reference_that_could_not_be_found(start: Sta
     rig.poll()
     rig.registry.set_reference("spam", "1", make_table())
     rig.poll()
-    assert rig.version(model="spam").binning is None
+    assert rig.version(model="spam").counts is None
     rig.service.reload()
     rig.poll()
-    assert rig.version(model="spam").binning is not None
+    assert rig.version(model="spam").counts is not None
 
 
 def test_columns_that_are_left_out_are_not_profiled(start: Start, file: Path) -> None:
     file.write_text("models: {fraud: {task: regression, columns: {exclude: [age, nothing]}}}\n")
     rig = start(config=str(file))
-    assert rig.version().binning is not None
-    reference = rig.version().binning.reference
+    assert rig.version().counts is not None
+    reference = rig.version().counts.reference
     assert [column.name for column in reference.columns] == ["country", "new", "prediction", "score"]
     assert "left out on demand: age" in reference.notes
     assert reference.task == "regression"
@@ -128,10 +128,10 @@ def test_live_rows_become_a_reference_by_the_same_configuration(start: Start, fi
     rig.poll()
     rig.post({"model": "spam", "version": "1", "predictions": make_rows(20)})
     rig.poll()
-    binning = rig.version(model="spam").binning
-    assert binning is not None
-    assert [column.name for column in binning.reference.columns] == ["age", "prediction", "score"]
-    assert (binning.reference.task, binning.reference.split) == ("multiclass", "live")
+    counts = rig.version(model="spam").counts
+    assert counts is not None
+    assert [column.name for column in counts.reference.columns] == ["age", "prediction", "score"]
+    assert (counts.reference.task, counts.reference.split) == ("multiclass", "live")
 
 
 def test_a_model_that_is_not_monitored_is_told_once(
@@ -161,9 +161,9 @@ def test_a_positive_class_is_the_same_however_it_is_written(
     rig.post_labels({f"p{number}": float(number % 4 == 0 or number % 2 == 0) for number in range(400)})
 
     # Half of the labels are 1; the 1s that are predicted all are, of the 0s that are predicted two thirds.
-    binning = rig.version().binning
-    assert binning is not None
-    assert (binning.reference.classes, binning.reference.positive_class) == (("0", "1"), positive)
+    counts = rig.version().counts
+    assert counts is not None
+    assert (counts.reference.classes, counts.reference.positive_class) == (("0", "1"), positive)
     assert rig.quality("precision") == pytest.approx({"1": 1.0, "0": 2 / 3}[positive])
     assert rig.quality("recall") == pytest.approx({"1": 0.5, "0": 1.0}[positive])
 
@@ -180,6 +180,6 @@ def test_a_positive_class_that_is_a_text_is_that_text(start: Start, file: Path) 
     registry.register("fraud", table, alias="champion")
     rig = start(config=str(file), registry=registry)
 
-    binning = rig.version().binning
-    assert binning is not None
-    assert (binning.reference.classes, binning.reference.positive_class) == (("1.0", "2.0"), "1.0")
+    counts = rig.version().counts
+    assert counts is not None
+    assert (counts.reference.classes, counts.reference.positive_class) == (("1.0", "2.0"), "1.0")

@@ -1,4 +1,4 @@
-"""What becomes of counts with age: (binning, now) -> binning. Pure.
+"""Expire old counts: (counts, now) -> counts. Pure.
 
 Blocks live for 45 days, outcomes for 90. Where a label may take longer than blocks live, coverage still has
 to know how many predictions there were: what a block that goes counted of them stays with the outcomes.
@@ -11,64 +11,64 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exporter.aggregates.outcome_layout import OutcomeLayout
+from exporter.aggregates.block import Block
+from exporter.aggregates.outcome_layout import OutcomeLayout, OutputCells
 from exporter.aggregates.outcomes import Outcomes, past_predictions
-from exporter.aggregates.timeline import Aggregate, Timeline
-from exporter.evaluation.coverage import Outputs
-from exporter.fleet import Binning, Slice
+from exporter.aggregates.state import SegmentCounts, VersionCounts
+from exporter.aggregates.timeline import Timeline
 from exporter.settings import Settings
 
 
 @dataclass(frozen=True)
 class Aged:
-    """A binning without what is too old, the same one where nothing is.
+    """Counts without expired blocks and outcomes; the same object if nothing expired.
 
     `expired` are the starts of coarse blocks that are gone, of all rows and of segments. `moved` are the
     outcomes that took over their predictions, by segment ("" for all rows) and start.
     """
 
-    binning: Binning
+    counts: VersionCounts
     expired: list[int]
     moved: dict[str, dict[int, Outcomes]]
 
 
-def age(binning: Binning, settings: Settings, now: float, *, settled: bool) -> Aged:
+def age(counts: VersionCounts, settings: Settings, now: float, *, settled: bool) -> Aged:
     """Let blocks and outcomes go.
 
     With `settled`, outcomes that will hardly change any more are put where they take less memory.
     """
     oldest, oldest_outcome = now - settings.retention_seconds, now - settings.outcome_retention_seconds
-    horizon = binning.timeline.horizon(now) if settled else oldest_outcome
-    everything = {"": Slice(binning.timeline, binning.outcomes), **binning.slices}
+    horizon = counts.timeline.horizon(now) if settled else oldest_outcome
+    everything = {"": SegmentCounts(counts.timeline, counts.outcomes), **counts.segments}
     first = min(min(part.timeline.coarse, default=now) for part in everything.values())
     first_outcome = min(min(part.outcomes, default=now) for part in everything.values())
     if not settled and first >= oldest and first_outcome >= oldest_outcome:
-        return Aged(binning, [], {})
+        return Aged(counts, [], {})
     expired = sorted({s for part in everything.values() for s in part.timeline.coarse if s < oldest})
-    outputs = Outputs.of(binning.layout, binning.reference) if binning.layout is not None else None
+    outputs = OutputCells.of(counts.layout, counts.reference) if counts.layout is not None else None
     moved: dict[str, dict[int, Outcomes]] = {}
-    kept: dict[str, Slice] = {}
+    kept: dict[str, SegmentCounts] = {}
     for name, part in everything.items():
         gone = {start: block for start, block in part.timeline.coarse.items() if start < oldest}
-        if gone and binning.layout is not None and outputs is not None:
-            moved[name] = _with_past(binning.layout, outputs, part.outcomes, gone)
+        if gone and counts.layout is not None and outputs is not None:
+            moved[name] = _with_past(counts.layout, outputs, part.outcomes, gone)
         outcomes = {
             hour: counted.packed() if hour < horizon else counted
             for hour, counted in (part.outcomes | moved.get(name, {})).items()
             if hour >= oldest_outcome
         }
         coarse = {start: block for start, block in part.timeline.coarse.items() if start >= oldest}
-        kept[name] = Slice(Timeline(settings, part.timeline.fine, coarse), outcomes)
+        kept[name] = SegmentCounts(Timeline(settings, part.timeline.fine, coarse), outcomes)
     whole = kept.pop("")
-    aged = replace(binning, timeline=whole.timeline, outcomes=whole.outcomes, slices=kept)
+    aged = replace(counts, timeline=whole.timeline, outcomes=whole.outcomes, segments=kept)
     return Aged(aged, expired, moved)
 
 
 def _with_past(
     layout: OutcomeLayout,
-    outputs: Outputs,
+    outputs: OutputCells,
     outcomes: Mapping[int, Outcomes],
-    blocks: Mapping[int, Aggregate],
+    blocks: Mapping[int, Block],
 ) -> dict[int, Outcomes]:
     """The outcomes of the hours of these blocks, with the blocks' predictions."""
     moved = {}

@@ -1,14 +1,14 @@
-"""Counts of a batch's rows by block of their version: (binning, batch) -> Placed -> Counts. Pure."""
+"""Count a batch's rows by block of their version: (counts, batch) -> Placed -> BatchCounts. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from exporter.aggregates.block import Block, fold
 from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcomes import Outcomes, fold_predictions
 from exporter.aggregates.segments import coarse_starts, fold_segments
-from exporter.aggregates.timeline import Aggregate, fold
-from exporter.fleet import Binning
+from exporter.aggregates.state import VersionCounts
 from exporter.formats.columns import read_numbers, take_rows
 from exporter.formats.predictions import Batch
 from exporter.reference.binning import Binned
@@ -17,7 +17,7 @@ from exporter.typing import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Counts:
+class BatchCounts:
     """Counts of rows in the bins of one reference.
 
     `blocks` by start: fine ones, and coarse ones before the timeline's horizon. `segments` have name and
@@ -26,8 +26,8 @@ class Counts:
     """
 
     reference_id: int
-    blocks: dict[int, Aggregate]
-    segments: list[tuple[str, int, Aggregate]]
+    blocks: dict[int, Block]
+    segments: list[tuple[str, int, Block]]
     scores: dict[int, Outcomes]
 
 
@@ -55,46 +55,48 @@ class Placed:
         )
 
 
-def place_rows(binning: Binning, batch: Batch, binned: Binned, rows: Ints | None) -> Placed:
+def place_rows(counts: VersionCounts, batch: Batch, binned: Binned, rows: Ints | None) -> Placed:
     """Place rows of a batch.
 
     Args:
-        binning: whose bins and layout they are placed in.
+        counts: of the version, whose bins and layout the rows are placed in.
         batch: the batch, with one score a row.
-        binned: (chosen rows) of it, in the bins of `binning`.
+        binned: (chosen rows) of it, in the bins of `counts`.
         rows: (chosen rows,) which they are; None for all.
     """
     latency = batch.latency if batch.latency is None or rows is None else batch.latency[rows]
-    return Placed(binning.reference_id, binned, latency, _place_scores(binning, batch, rows))
+    return Placed(counts.reference_id, binned, latency, _place_scores(counts, batch, rows))
 
 
-def _place_scores(binning: Binning, batch: Batch, rows: Ints | None) -> Ints | None:
-    if binning.layout is None or not binning.layout.classifies or batch.score is None:
+def _place_scores(counts: VersionCounts, batch: Batch, rows: Ints | None) -> Ints | None:
+    if counts.layout is None or not counts.layout.classifies or batch.score is None:
         return None
     scores = read_numbers(batch.score)[0]
     if rows is None:
-        return place_scores(binning.layout, batch.prediction, scores)
-    return place_scores(binning.layout, take_rows(batch.prediction, rows), scores[rows])
+        return place_scores(counts.layout, batch.prediction, scores)
+    return place_scores(counts.layout, take_rows(batch.prediction, rows), scores[rows])
 
 
-def count_rows(binning: Binning, placed: Placed, times: Floats, now: float, settings: Settings) -> Counts:
+def count_rows(
+    counts: VersionCounts, placed: Placed, times: Floats, now: float, settings: Settings
+) -> BatchCounts:
     """Count placed rows.
 
     Args:
-        binning: whose blocks they are for, and whose bins they are placed in.
+        counts: of the version, whose blocks the rows are for and whose bins they are placed in.
         placed: the rows.
         times: (rows,) their resolved times, in seconds since the epoch.
         now: from which the horizon between fine and coarse blocks is.
         settings: the lengths of blocks.
     """
-    reference, binned = binning.reference, placed.binned
+    reference, binned = counts.reference, placed.binned
     hours = coarse_starts(times, settings.coarse_seconds)
     scores = {}
-    if binning.layout is not None and placed.scores is not None:
-        scores = fold_predictions(binning.layout, placed.scores, hours)
-    return Counts(
-        reference_id=binning.reference_id,
-        blocks=fold(reference, binned, binning.timeline.block_starts(times, now), placed.latency),
+    if counts.layout is not None and placed.scores is not None:
+        scores = fold_predictions(counts.layout, placed.scores, hours)
+    return BatchCounts(
+        reference_id=counts.reference_id,
+        blocks=fold(reference, binned, counts.timeline.block_starts(times, now), placed.latency),
         segments=list(fold_segments(reference, binned, hours)),
         scores=scores,
     )

@@ -198,3 +198,33 @@ def _score_edges(score: Column | None) -> Floats:
 def _logit_edges() -> Floats:
     edges: Floats = expit(np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, SCORE_BINS - 1))
     return edges
+
+
+@dataclass(frozen=True)
+class OutputCells:
+    """Where the cells of a layout's outputs lie among those of the reference: (outputs.cells,) each.
+
+    `place` is the reference's cell, `known` whether it has one: of the label it has none.
+    """
+
+    place: Ints
+    known: Ints
+
+    @classmethod
+    def of(cls, layout: OutcomeLayout, reference: Reference) -> OutputCells:
+        starts = {
+            column.role: int(start)
+            for column, start in zip(reference.columns, reference.offsets, strict=False)
+        }
+        place, known = [], []
+        for column in layout.outputs.columns:
+            there = column.role in ("prediction", "score")
+            start = starts[column.role] if there else 0
+            place.append(start + np.arange(column.cells) if there else np.zeros(column.cells, np.int64))
+            known.append(np.full(column.cells, int(there)))
+        return cls(np.concatenate(place), np.concatenate(known))
+
+    def take(self, counts: Ints) -> Ints:
+        """(cells,) of the reference -> (outputs.cells,)."""
+        taken: Ints = counts[self.place] * self.known
+        return taken

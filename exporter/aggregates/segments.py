@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from exporter.aggregates.timeline import Aggregate, fold
+from exporter.aggregates.block import Block, fold
 from exporter.reference.binning import Binned
 from exporter.reference.profile import Reference
 from exporter.typing import Floats, Ints
 
 
-def fold_segments(reference: Reference, binned: Binned, starts: Ints) -> Iterator[tuple[str, int, Aggregate]]:
+def fold_segments(reference: Reference, binned: Binned, starts: Ints) -> Iterator[tuple[str, int, Block]]:
     """Name of a segment, start of a block, and the rows that are in both.
 
     Args:

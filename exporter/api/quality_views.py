@@ -38,9 +38,9 @@ def why_no_quality(version: Version) -> str:
     """Why a version shows no quality; empty where it does."""
     if version.findings is not None and version.findings.quality:
         return ""
-    if version.binning is None:
+    if version.counts is None:
         return "there is no reference"
-    reason = why_no_layout(version.binning.reference)
+    reason = why_no_layout(version.counts.reference)
     return reason or ("it could not be evaluated" if version.failures else "it was not evaluated yet")
 
 

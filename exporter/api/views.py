@@ -30,11 +30,11 @@ def models_view(fleet: Fleet, *, up: bool, error: str) -> schemas.Models:
 
 
 def version_detail(version: Version) -> schemas.VersionDetail:
-    binning, evaluation = version.binning, version.evaluation
+    counts, evaluation = version.counts, version.evaluation
     return schemas.VersionDetail(
         **_summary(version).model_dump(),
         model=version.model,
-        reference=_reference(binning.reference) if binning is not None else None,
+        reference=_reference(counts.reference) if counts is not None else None,
         unknown_columns=sorted(filter(version.facts.config.columns.select, version.unknown_columns)),
         problems=_problems(version),
         window_rows={w.window.name: w.rows for w in evaluation.windows} if evaluation is not None else {},
@@ -47,8 +47,8 @@ def version_detail(version: Version) -> schemas.VersionDetail:
 
 def _problems(version: Version) -> list[str]:
     problems, config = [*version.failures, *version.facts.problems], version.facts.config
-    if version.binning is not None:
-        reference = version.binning.reference
+    if version.counts is not None:
+        reference = version.counts.reference
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}
         unknown = named - {column.name for column in reference.columns}
         problems += [f"the reference has no column {name!r}" for name in sorted(unknown)]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
-from exporter.evaluation.figures import HIGHER_IS_BETTER, METRICS
+from exporter.evaluation.figures import HIGHER_IS_BETTER, QUALITY_METRICS
 from exporter.measures.intervals import Interval, absolute, difference, known
 
-Source = Literal["reference", "run", "configuration"]
+BaselineSource = Literal["reference", "run", "configuration"]
 
 TRAINING_SPLITS = ("train", "training")
 
@@ -67,7 +67,7 @@ class Baseline:
     """What a metric was promised to be; without any uncertainty where a run or the configuration says it."""
 
     figure: Interval
-    source: Source
+    source: BaselineSource
 
 
 def run_baselines(task: str, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -78,7 +78,7 @@ def run_baselines(task: str, metrics: Mapping[str, float]) -> dict[str, float]:
     """
     logged = {re.sub(r"[^a-z0-9]+", "_", name.lower()): value for name, value in metrics.items()}
     found = {}
-    for metric in METRICS.get(task, ()):
+    for metric in QUALITY_METRICS.get(task, ()):
         named = [(prefix + name, 1.0) for prefix in _PREFIXES for name in _NAMES[metric]]
         if metric == "rmse":
             named += [(prefix + name, 0.5) for prefix in _PREFIXES for name in _SQUARES]
@@ -118,7 +118,7 @@ def choose_baselines(
     """
     from_run = run_baselines(task, run_metrics)
     chosen = {}
-    for metric in METRICS.get(task, ()):
+    for metric in QUALITY_METRICS.get(task, ()):
         if metric in reference:
             chosen[metric] = Baseline(reference[metric], "reference")
         elif metric in from_run:

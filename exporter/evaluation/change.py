@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from exporter.aggregates.timeline import Aggregate, Timeline, WindowSum
+from exporter.aggregates.block import Block
+from exporter.aggregates.timeline import Timeline, WindowSum
 from exporter.evaluation.comparison import UNDECIDED, compare, explain, judge
 from exporter.measures.natural_variation import MIN_CHUNKS, natural_drift
 from exporter.measures.significance import adjusted_significance
@@ -120,8 +121,8 @@ def _recall_base(
     reference: Reference, timeline: Timeline, window: Window, effect: Floats, now: float
 ) -> Base | None:
     end = now - 2 * window.seconds - PAUSE_SECONDS
-    parts: dict[int, list[Aggregate]] = {}
-    found: list[tuple[int, Aggregate]] = []
+    parts: dict[int, list[Block]] = {}
+    found: list[tuple[int, Block]] = []
     for start, length, block in _blocks(timeline):
         place = (end - (start + length)) // window.seconds
         if 0 <= place < BASE_SECONDS // window.seconds:
@@ -217,7 +218,7 @@ def _covers_the_day(timeline: Timeline, window: Window, base: Base, end: float) 
     return bool(base.hours[~near].sum() <= MAX_ABSENT * base.hours.sum())
 
 
-def _rows_by_hour(blocks: Sequence[tuple[int, Aggregate]], timeline: Timeline) -> Ints:
+def _rows_by_hour(blocks: Sequence[tuple[int, Block]], timeline: Timeline) -> Ints:
     """(hours of the day,), or fewer where a coarse block is longer than an hour."""
     length = max(HOUR_SECONDS, timeline.settings.coarse_seconds)
     hours = np.zeros(max(DAY_SECONDS // length, 1), np.int64)
@@ -226,7 +227,7 @@ def _rows_by_hour(blocks: Sequence[tuple[int, Aggregate]], timeline: Timeline) -
     return hours
 
 
-def _blocks(timeline: Timeline) -> Iterator[tuple[int, int, Aggregate]]:
+def _blocks(timeline: Timeline) -> Iterator[tuple[int, int, Block]]:
     """Start, length and content of each block."""
     for family, length in (
         (timeline.fine, timeline.settings.block_seconds),

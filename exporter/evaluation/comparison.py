@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.measures.layout import Layout
+from exporter.measures.natural_variation import GROSS_DRIFT
 from exporter.measures.psi import noise, pool_rare, psi, sampling_floor, shares, standard_error
 from exporter.measures.significance import chi_square, p_value
 from exporter.typing import Bools, Floats, Ints
@@ -19,7 +20,8 @@ from exporter.typing import Bools, Floats, Ints
 DRIFTED, STABLE, UNDECIDED = 1, 0, -1
 
 SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
-GROSS = 3  # times the limit: drift that one window is enough for
+
+
 HELD = 0.75  # times the limit: where drift ends that was told
 STANDARD_ERRORS = 3  # above the limit, for a verdict on few rows
 # Rows 1/(1/n + 1/M) below which there is no verdict at all: a dozen rows never fire.
@@ -134,7 +136,7 @@ def judge(
     enough, before_enough = now.enough, then.enough
     beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, then_limit, before_enough)
     significant = significance > SIGNIFICANCE
-    sufficient = before_beyond if confirmed else _is_beyond(now, GROSS * limit, enough) | before_beyond
+    sufficient = before_beyond if confirmed else _is_beyond(now, GROSS_DRIFT * limit, enough) | before_beyond
     drifted = significant & beyond & sufficient
     if held is not None:
         drifted |= held & significant & _is_beyond(now, HELD * limit, enough)

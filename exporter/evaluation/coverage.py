@@ -17,7 +17,6 @@ from exporter.aggregates.outcomes import Tally
 from exporter.evaluation.figures import Tables, binary_tables, class_tables, plain_tables
 from exporter.measures.cbpe import rake, sum_by_cell
 from exporter.measures.intervals import wilson
-from exporter.reference.profile import Reference
 from exporter.typing import Floats, Ints
 
 # How far a stratum's coverage may be from that of all before it matters.
@@ -47,36 +46,6 @@ class Coverage:
     even: bool
     tables: Tables | None
     reason: str
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where the cells of a layout's outputs lie among those of the reference: (outputs.cells,) each.
-
-    `place` is the reference's cell, `known` whether it has one: of the label it has none.
-    """
-
-    place: Ints
-    known: Ints
-
-    @classmethod
-    def of(cls, layout: OutcomeLayout, reference: Reference) -> Outputs:
-        starts = {
-            column.role: int(start)
-            for column, start in zip(reference.columns, reference.offsets, strict=False)
-        }
-        place, known = [], []
-        for column in layout.outputs.columns:
-            there = column.role in ("prediction", "score")
-            start = starts[column.role] if there else 0
-            place.append(start + np.arange(column.cells) if there else np.zeros(column.cells, np.int64))
-            known.append(np.full(column.cells, int(there)))
-        return cls(np.concatenate(place), np.concatenate(known))
-
-    def take(self, counts: Ints) -> Ints:
-        """(cells,) of the reference -> (outputs.cells,)."""
-        taken: Ints = counts[self.place] * self.known
-        return taken
 
 
 def measure_coverage(

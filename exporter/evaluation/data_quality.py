@@ -21,7 +21,7 @@ from exporter.settings import Window
 from exporter.typing import Bools, Floats
 
 # How far from the reference's share is gross, as a share of the rows: half of a column.
-GROSS = 0.5
+GROSS_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def check_quality(
         judged = _judge(check, hits, base_hits, allowance, effects[index])
         allowance = _allowance(reference, windows[0], check, base_hits, row_by_row=True)
         shortest = _judge(check, shortest_hits, base_hits, allowance, effects[0])
-        gross = ~by_nature & shortest.degraded & (np.abs(shortest.ratio - shortest.base_ratio) >= GROSS)
+        gross = ~by_nature & shortest.degraded & (np.abs(shortest.ratio - shortest.base_ratio) >= GROSS_SHARE)
         for column in np.flatnonzero(applies & (judged.rows > 0)).tolist():
             found, window = (shortest, windows[0]) if gross[column] else (judged, windows[index])
             name = reference.columns[column].unjudged if by_nature[column] else ""

@@ -14,7 +14,7 @@ import numpy as np
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.evaluation.coverage import cells_of, predictions_by_class
 from exporter.measures.cbpe import (
-    METRICS,
+    ESTIMATED_METRICS,
     Calibration,
     Estimate,
     calibrate,
@@ -87,7 +87,7 @@ def estimate_quality(
     if inside < (1 - MAX_OUTSIDE) * table.sum():
         return {}, "too many scores lie where the reference has none"
     found = estimate(estimator.calibration, table, effect)
-    metrics: tuple[str, ...] = METRICS if layout.task == "binary" else MULTICLASS_METRICS
+    metrics: tuple[str, ...] = ESTIMATED_METRICS if layout.task == "binary" else MULTICLASS_METRICS
     if reason:
         metrics = tuple(metric for metric in metrics if metric == "roc_auc")
     return {metric: found[metric] for metric in metrics}, reason

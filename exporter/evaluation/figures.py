@@ -20,7 +20,7 @@ from exporter.measures.intervals import NO_FIGURE, Interval, effective_rows
 from exporter.measures.regression import ErrorSums
 from exporter.typing import Floats, Ints
 
-METRICS = {
+QUALITY_METRICS = {
     "binary": (
         "accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier", "calibration_error",
     ),
@@ -134,7 +134,7 @@ def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: fl
     else:
         of_task = _regression(layout, found, effect)
     figures, absent = {}, {}
-    for metric in METRICS[layout.task]:
+    for metric in QUALITY_METRICS[layout.task]:
         try:
             figure = of_task[metric]() if metric in of_task else NO_FIGURE
         except (ArithmeticError, ValueError) as error:

@@ -15,8 +15,14 @@ import numpy as np
 
 from exporter.aggregates.chunks import sum_blocks
 from exporter.aggregates.timeline import Timeline
-from exporter.evaluation.comparison import GROSS, compare
-from exporter.measures.natural_variation import DAY_SECONDS, MIN_CHUNKS, MIN_DRIFT_ROWS, natural_variation
+from exporter.evaluation.comparison import compare
+from exporter.measures.natural_variation import (
+    DAY_SECONDS,
+    GROSS_DRIFT,
+    MIN_CHUNKS,
+    MIN_DRIFT_ROWS,
+    natural_variation,
+)
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Bools, Floats, Ints
@@ -184,7 +190,7 @@ def _cut(
     limit = threshold + (PRIOR_DRIFT if window.seconds >= DAY_SECONDS else FIRST_HOURS_DRIFT)
     beyond = (found.excess > limit) & (found.rows >= MIN_DRIFT_ROWS)
     together = beyond[1:] & beyond[:-1] & (np.diff(numbers) == 1)[:, None]
-    drifted = beyond & (found.excess > GROSS * limit)
+    drifted = beyond & (found.excess > GROSS_DRIFT * limit)
     drifted[1:] |= together
     drifted[:-1] |= together
     for chunks in longer:

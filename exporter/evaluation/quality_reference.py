@@ -8,11 +8,10 @@ from math import nan
 
 import numpy as np
 
-from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcome_layout import OutcomeLayout, OutputCells, outcome_layout
 from exporter.aggregates.outcomes import Tally, decode_outcomes, tally
 from exporter.errors import StoreError
 from exporter.evaluation.baselines import TRAINING_SPLITS, Baseline, choose_baselines, tolerance
-from exporter.evaluation.coverage import Outputs
 from exporter.evaluation.estimation import Estimator, learn
 from exporter.evaluation.figures import binary_tables, label_deviation, measure, plain_tables
 from exporter.measures.intervals import Interval
@@ -53,7 +52,7 @@ class QualityReference:
 
     reference: Reference
     layout: OutcomeLayout
-    outputs: Outputs
+    outputs: OutputCells
     baselines: Mapping[str, Baseline]
     tolerances: Mapping[str, float]
     limits: Mapping[str, float]
@@ -107,7 +106,7 @@ def quality_reference(
     return QualityReference(
         reference=reference,
         layout=layout,
-        outputs=Outputs.of(layout, reference),
+        outputs=OutputCells.of(layout, reference),
         baselines=baselines,
         tolerances={metric: rules.tolerances.get(metric, usual[metric]) for metric in baselines},
         limits={metric: MAX_ALLOWANCE * usual[metric] for metric in baselines},

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from exporter.aggregates.state import VersionCounts
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
 from exporter.evaluation.segments import segment_references
-from exporter.fleet import Binning, Version
+from exporter.fleet import Version
 from exporter.model_config import ModelConfig
 
 
@@ -26,15 +27,15 @@ class QualityReferences:
     def __init__(self) -> None:
         self._kept: dict[Version, _Kept] = {}
 
-    def find(self, version: Version, binning: Binning) -> QualityReference | None:
+    def find(self, version: Version, counts: VersionCounts) -> QualityReference | None:
         """The version's; None where its reference does not say what is predicted."""
         rules, metrics = quality_rules(version.facts.config), version.run_metrics
         kept = self._kept.get(version)
         known = (kept.reference_id, kept.rules, kept.run_metrics) if kept is not None else None
-        if kept is None or known != (binning.reference_id, rules, metrics):
-            against = quality_reference(binning.reference, rules, metrics)
-            segments = segment_references(binning.reference, rules)
-            kept = self._kept[version] = _Kept(binning.reference_id, rules, metrics, against, segments)
+        if kept is None or known != (counts.reference_id, rules, metrics):
+            against = quality_reference(counts.reference, rules, metrics)
+            segments = segment_references(counts.reference, rules)
+            kept = self._kept[version] = _Kept(counts.reference_id, rules, metrics, against, segments)
         return kept.against
 
     def of_segments(self, version: Version) -> Mapping[str, QualityReference]:

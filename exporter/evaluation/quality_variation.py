@@ -14,10 +14,9 @@ import numpy as np
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, tally
 from exporter.evaluation.baselines import shortfall
-from exporter.evaluation.estimation import MULTICLASS_METRICS as MULTICLASS_ESTIMATES
+from exporter.evaluation.estimation import MULTICLASS_METRICS
 from exporter.evaluation.figures import measure, plain_tables
-from exporter.measures.cbpe import METRICS as ESTIMATES
-from exporter.measures.cbpe import calibrate, expect
+from exporter.measures.cbpe import ESTIMATED_METRICS, calibrate, expect
 from exporter.measures.intervals import Interval, Z, difference
 from exporter.measures.natural_variation import MIN_CHUNKS, quality_allowance
 from exporter.typing import Ints
@@ -80,7 +79,7 @@ def estimate_variation(layout: OutcomeLayout, chunks: Mapping[int, Outcomes]) ->
     noise = np.random.default_rng(_SEED).poisson(rows, (_DRAWS, *rows.shape)).astype(np.float64)
     drawn = expect(calibration, noise)
     variation = {}
-    for metric in sorted(ESTIMATES if layout.task == "binary" else MULTICLASS_ESTIMATES):
+    for metric in sorted(ESTIMATED_METRICS if layout.task == "binary" else MULTICLASS_METRICS):
         known = (
             np.isfinite(own[metric]) & np.isfinite(others[metric]) & np.isfinite(drawn[metric]).all(axis=0)
         )

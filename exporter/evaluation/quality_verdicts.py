@@ -15,14 +15,20 @@ from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Tally
 from exporter.evaluation.baselines import shortfall
 from exporter.evaluation.coverage import Coverage
-from exporter.evaluation.figures import METRICS, SCORE_METRICS, UNWEIGHTABLE, measure_each, plain_tables
+from exporter.evaluation.figures import (
+    QUALITY_METRICS,
+    SCORE_METRICS,
+    UNWEIGHTABLE,
+    measure_each,
+    plain_tables,
+)
 from exporter.evaluation.quality_reference import QualityReference, QualityRules
 from exporter.measures.intervals import Interval
 from exporter.settings import Window
 
 UNUSABLE = "they are missing, no numbers, or too far from the reference's"
 # Times the limit: so much worse that one window is enough.
-GROSS = 2
+GROSS_SHORTFALL = 2
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,13 @@ def judge_quality(
         reason = "no labels"
         if found.unusable:
             reason = f"none of {found.unusable} labels can be used: {UNUSABLE}"
-        return (), dict.fromkeys(METRICS[layout.task], reason)
+        return (), dict.fromkeys(QUALITY_METRICS[layout.task], reason)
     suppressed = dict(_suppress(layout, found, coverage, rules))
     tables = coverage.tables if coverage.tables is not None else plain_tables(found)
     measured = measure_each(layout, found, tables, effect)
     undecided = _undecided(layout, found, coverage, rules)
     judged = []
-    for metric in METRICS[layout.task]:
+    for metric in QUALITY_METRICS[layout.task]:
         if metric in suppressed:
             continue
         if metric in measured.absent:
@@ -106,7 +112,7 @@ def confirm_quality(
 
 
 def _confirm(quality: MetricQuality, before: bool | None) -> MetricQuality:
-    if not quality.provisional and quality.least_shortfall > GROSS * quality.limit:
+    if not quality.provisional and quality.least_shortfall > GROSS_SHORTFALL * quality.limit:
         return quality
     if before is None:
         return replace(quality, degraded=None, undecided="the window before cannot confirm it")
@@ -115,7 +121,7 @@ def _confirm(quality: MetricQuality, before: bool | None) -> MetricQuality:
 
 def _suppress(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: QualityRules) -> dict[str, str]:
     """Metrics that the labelled rows cannot show, and why."""
-    metrics = METRICS[layout.task]
+    metrics = QUALITY_METRICS[layout.task]
     if coverage.tables is None:
         # What share of the predictions of a class is right does not depend on those of other classes.
         return {metric: coverage.reason for metric in metrics if metric != "precision"}

@@ -17,7 +17,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from exporter import __version__
-from exporter.aggregates.timeline import LATENCY_BOUNDS
+from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.exposition.catalog import BY_NAME
 from exporter.exposition.render import Family, histogram_prefixes, histogram_values, render_prefix
 

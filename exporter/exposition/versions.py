@@ -17,8 +17,8 @@ from itertools import compress
 
 import numpy as np
 
+from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS
-from exporter.aggregates.timeline import LATENCY_BOUNDS
 from exporter.evaluation.change import is_compared
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation.drift import Evaluation

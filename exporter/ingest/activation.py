@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.state import SegmentCounts, VersionCounts
 from exporter.aggregates.timeline import Timeline
 from exporter.errors import RequestError
-from exporter.fleet import Binning, Live, Slice, Status, Version
+from exporter.fleet import Live, Status, Version
 from exporter.ingest.changes import Changes
 from exporter.ingest.prepare import count_spooled
 from exporter.reference.profile import Reference
@@ -48,23 +49,23 @@ def activate(
         timeline = Timeline(settings, fine, coarse)
         maturation = transaction.find_maturation(reference_id)
         slices = _load_slices(store, settings, reference, known_id, layout)
-        binning = Binning(reference_id, reference, timeline, layout, counted, maturation, slices)
+        version_counts = VersionCounts(reference_id, reference, timeline, layout, counted, maturation, slices)
         for waiting in store.load_spooled(version.key):  # deleted below, read beside the transaction
             try:
-                counts = count_spooled(waiting, binning, now, settings)
+                counts = count_spooled(waiting, version_counts, now, settings)
             except RequestError as error:  # what was taken can be read, unless it was damaged since
                 log.error(
                     "%s version %s: %d rows cannot be read any more: %s",
                     *(*version.names, len(waiting.times), error),
                 )
                 continue
-            changes.add_counts(version, binning, counts, now)
+            changes.add_counts(version, version_counts, counts, now)
             waited += np.sum([block.counts for block in counts.blocks.values()], axis=0, dtype=np.int64)
         changes.write(transaction)
         transaction.delete_spooled(version.key)
         transaction.set_status(version.key, "")
         # Traffic was counted as it came; the bins count from here.
-        live = Live(binning, replace(version.live.totals, values=waited))
+        live = Live(version_counts, replace(version.live.totals, values=waited))
     with store.applying():
         changes.apply()
         version.live = live
@@ -77,15 +78,16 @@ def _load_slices(
     reference: Reference,
     reference_id: int | None,
     layout: OutcomeLayout | None,
-) -> dict[str, Slice]:
+) -> dict[str, SegmentCounts]:
     """What is stored of each segment; nothing of a reference that is not stored yet."""
     names = [segment.name for segment in reference.segments]
     if reference_id is None or not names:
-        return {name: Slice(Timeline(settings)) for name in names}
+        return {name: SegmentCounts(Timeline(settings)) for name in names}
     blocks = store.load_segment_blocks(reference_id)
     outcomes = store.load_segment_outcomes(reference_id, layout) if layout is not None else {}
     return {
-        name: Slice(Timeline(settings, coarse=blocks.get(name)), outcomes.get(name, {})) for name in names
+        name: SegmentCounts(Timeline(settings, coarse=blocks.get(name)), outcomes.get(name, {}))
+        for name in names
     }
 
 
@@ -94,7 +96,7 @@ def do_without(store: Store, version: Version, status: Status, detail: str) -> N
 
     Where it was given one meanwhile there is nothing to say.
     """
-    if version.binning is not None:
+    if version.counts is not None:
         return
     collecting = status is Status.COLLECTING
     with store.begin() as transaction:
@@ -108,7 +110,7 @@ def do_without(store: Store, version: Version, status: Status, detail: str) -> N
 
 def set_detail(version: Version, detail: str) -> None:
     """Set the reason why a version has no reference, unless it was given one meanwhile."""
-    if version.binning is None:
+    if version.counts is None:
         version.detail = detail
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from exporter.aggregates.counting import Counts
+from exporter.aggregates.block import Block
+from exporter.aggregates.counting import BatchCounts
 from exporter.aggregates.outcomes import Outcomes
-from exporter.aggregates.timeline import Aggregate, Timeline
-from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Live, Totals, Version
+from exporter.aggregates.state import Totals, VersionCounts
+from exporter.aggregates.timeline import Timeline
+from exporter.fleet import MAX_UNKNOWN_COLUMNS, Live, Version
 from exporter.storage.schema import COARSE, FINE
 from exporter.storage.transaction import Transaction
 
@@ -18,9 +20,9 @@ class Changes:
     """Effects of one transaction on the live state of versions; the writer's thread uses it."""
 
     # What the versions' blocks and outcomes are, or are about to be, parts of.
-    binnings: dict[Version, Binning] = field(default_factory=dict)
+    version_counts: dict[Version, VersionCounts] = field(default_factory=dict)
     # The whole block after this commit, by version, family and start.
-    blocks: dict[tuple[Version, int, int], Aggregate] = field(default_factory=dict)
+    blocks: dict[tuple[Version, int, int], Block] = field(default_factory=dict)
     # Likewise the whole of each after this commit, by version.
     lives: dict[Version, Live] = field(default_factory=dict)
     last: dict[Version, float] = field(default_factory=dict)
@@ -29,57 +31,59 @@ class Changes:
     # The whole outcomes of an hour after this commit, by version and start.
     outcomes: dict[tuple[Version, int], Outcomes] = field(default_factory=dict)
     # The same of segments, by version, name and start.
-    segment_blocks: dict[tuple[Version, str, int], Aggregate] = field(default_factory=dict)
+    segment_blocks: dict[tuple[Version, str, int], Block] = field(default_factory=dict)
     segment_outcomes: dict[tuple[Version, str, int], Outcomes] = field(default_factory=dict)
 
-    def add_counts(self, version: Version, binning: Binning, counts: Counts, now: float) -> None:
-        """Add rows to the blocks of a version whose binning is, or is about to be, the given one."""
+    def add_counts(
+        self, version: Version, version_counts: VersionCounts, counts: BatchCounts, now: float
+    ) -> None:
+        """Add a batch's rows to the blocks of a version whose counts are, or will be, `version_counts`."""
         for start, block in counts.blocks.items():
-            self._add_block(version, binning, start, block, now)
+            self._add_block(version, version_counts, start, block, now)
         for segment, start, block in counts.segments:
-            self._add_segment_block(version, binning, segment, start, block)
+            self._add_segment_block(version, version_counts, segment, start, block)
         for start, scores in counts.scores.items():
-            self.add_outcomes(version, binning, start, scores)
+            self.add_outcomes(version, version_counts, start, scores)
 
     def _add_block(
-        self, version: Version, binning: Binning, start: int, block: Aggregate, now: float
+        self, version: Version, counts: VersionCounts, start: int, block: Block, now: float
     ) -> None:
         family = FINE
-        if start < binning.timeline.horizon(now):  # which may have passed it since it was counted
-            length = binning.timeline.settings.coarse_seconds
+        if start < counts.timeline.horizon(now):  # which may have passed it since it was counted
+            length = counts.timeline.settings.coarse_seconds
             family, start = COARSE, start // length * length
         key = (version, family, start)
-        before = self.blocks.get(key) or _family_of(binning.timeline, family).get(start)
+        before = self.blocks.get(key) or _family_of(counts.timeline, family).get(start)
         self.blocks[key] = before + block if before is not None else block
-        self.binnings[version] = binning
+        self.version_counts[version] = counts
 
-    def add_outcomes(self, version: Version, binning: Binning, start: int, outcomes: Outcomes) -> None:
-        """Add outcomes to those of an hour of a version whose binning is, or is about to be, this one."""
+    def add_outcomes(self, version: Version, counts: VersionCounts, start: int, outcomes: Outcomes) -> None:
+        """Add outcomes of an hour to those of a version whose counts are, or will be, `version_counts`."""
         key = (version, start)
-        before = self.outcomes[key] if key in self.outcomes else binning.outcomes.get(start)
+        before = self.outcomes[key] if key in self.outcomes else counts.outcomes.get(start)
         self.outcomes[key] = before + outcomes if before is not None else outcomes
-        self.binnings[version] = binning
+        self.version_counts[version] = counts
 
     def _add_segment_block(
-        self, version: Version, binning: Binning, segment: str, start: int, block: Aggregate
+        self, version: Version, counts: VersionCounts, segment: str, start: int, block: Block
     ) -> None:
         key = (version, segment, start)
-        before = self.segment_blocks.get(key) or binning.slices[segment].timeline.coarse.get(start)
+        before = self.segment_blocks.get(key) or counts.segments[segment].timeline.coarse.get(start)
         self.segment_blocks[key] = before + block if before is not None else block
-        self.binnings[version] = binning
+        self.version_counts[version] = counts
 
     def add_segment_outcomes(
-        self, version: Version, binning: Binning, segment: str, start: int, outcomes: Outcomes
+        self, version: Version, counts: VersionCounts, segment: str, start: int, outcomes: Outcomes
     ) -> None:
         """Add outcomes to those of an hour of a segment."""
-        key, known = (version, segment, start), binning.slices[segment].outcomes
+        key, known = (version, segment, start), counts.segments[segment].outcomes
         before = self.segment_outcomes[key] if key in self.segment_outcomes else known.get(start)
         self.segment_outcomes[key] = before + outcomes if before is not None else outcomes
-        self.binnings[version] = binning
+        self.version_counts[version] = counts
 
     def add_totals(self, version: Version, totals: Totals) -> None:
         before = self.lives.get(version, version.live)
-        self.lives[version] = Live(version.binning, before.totals + totals)
+        self.lives[version] = Live(version.counts, before.totals + totals)
 
     def add_spooled(self, version: Version, rows: int) -> None:
         """Count more rows that wait for the version's reference."""
@@ -95,25 +99,25 @@ class Changes:
 
     def write(self, transaction: Transaction) -> None:
         """Make the store say it."""
-        together: dict[tuple[Version, int], dict[int, Aggregate]] = defaultdict(dict)
+        together: dict[tuple[Version, int], dict[int, Block]] = defaultdict(dict)
         for (version, family, start), block in self.blocks.items():
             together[version, family][start] = block
         for (version, family), blocks in together.items():
-            transaction.put_aggregates(self.binnings[version].reference_id, family, blocks)
+            transaction.put_aggregates(self.version_counts[version].reference_id, family, blocks)
         changed: dict[Version, dict[int, Outcomes]] = defaultdict(dict)
         for (version, start), outcomes in self.outcomes.items():
             changed[version][start] = outcomes
         for version, hours in changed.items():
-            binning = self.binnings[version]
-            assert binning.layout is not None
-            transaction.put_outcomes(binning.reference_id, binning.layout, hours)
+            counts = self.version_counts[version]
+            assert counts.layout is not None
+            transaction.put_outcomes(counts.reference_id, counts.layout, hours)
         for (version, segment, start), block in self.segment_blocks.items():
-            reference_id = self.binnings[version].reference_id
+            reference_id = self.version_counts[version].reference_id
             transaction.put_aggregates(reference_id, COARSE, {start: block}, segment)
         for (version, segment, start), outcomes in self.segment_outcomes.items():
-            binning = self.binnings[version]
-            assert binning.layout is not None
-            transaction.put_outcomes(binning.reference_id, binning.layout, {start: outcomes}, segment)
+            counts = self.version_counts[version]
+            assert counts.layout is not None
+            transaction.put_outcomes(counts.reference_id, counts.layout, {start: outcomes}, segment)
         for version, at in self.last.items():
             if at != version.last_prediction:
                 transaction.set_last_prediction(version.key, at)
@@ -124,13 +128,13 @@ class Changes:
         Everything was computed before the commit: here values are only put in place.
         """
         for (version, family, start), block in self.blocks.items():
-            _family_of(self.binnings[version].timeline, family)[start] = block
+            _family_of(self.version_counts[version].timeline, family)[start] = block
         for (version, start), outcomes in self.outcomes.items():
-            self.binnings[version].outcomes[start] = outcomes
+            self.version_counts[version].outcomes[start] = outcomes
         for (version, segment, start), block in self.segment_blocks.items():
-            self.binnings[version].slices[segment].timeline.coarse[start] = block
+            self.version_counts[version].segments[segment].timeline.coarse[start] = block
         for (version, segment, start), outcomes in self.segment_outcomes.items():
-            self.binnings[version].slices[segment].outcomes[start] = outcomes
+            self.version_counts[version].segments[segment].outcomes[start] = outcomes
         for version, live in self.lives.items():
             version.live = live
         for version, at in self.last.items():
@@ -141,5 +145,5 @@ class Changes:
             version.unknown_columns = names
 
 
-def _family_of(timeline: Timeline, family: int) -> dict[int, Aggregate]:
+def _family_of(timeline: Timeline, family: int) -> dict[int, Block]:
     return timeline.fine if family == FINE else timeline.coarse

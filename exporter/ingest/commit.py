@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from exporter.aggregates.counting import Counts, count_rows
-from exporter.aggregates.timeline import latency_histogram
+from exporter.aggregates.block import latency_histogram
+from exporter.aggregates.counting import BatchCounts, count_rows
+from exporter.aggregates.state import Totals, VersionCounts
 from exporter.errors import MalformedError, RequestError
 from exporter.exposition.telemetry import DropReason
-from exporter.fleet import Binning, Fleet, Status, Totals, Version
+from exporter.fleet import Fleet, Status, Version
 from exporter.ingest.changes import Changes
 from exporter.ingest.deduplication import Identity, find_repeated, identify
 from exporter.ingest.join import Joining, LabelAnswer, PreparedLabels
@@ -112,8 +113,8 @@ class GroupCommit:
         if not rows:
             return
         changes.add_sighting(version, float(part.times[keep].max()), now, part.unknown_columns)
-        binning = version.binning
-        if binning is None:
+        version_counts = version.counts
+        if version_counts is None:
             latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)
             changes.add_totals(version, Totals(rows, np.zeros(0, np.int64), latency, latency_sum))
             if version.status in (Status.PENDING, Status.COLLECTING):
@@ -121,24 +122,26 @@ class GroupCommit:
                     transaction.add_spooled(version.key, waiting)
                 changes.add_spooled(version, rows)
             return
-        for counts in self._counts_of(part, binning, keep, now):
-            self._add_counts(changes, version, binning, counts, now)
+        for counts in self._counts_of(part, version_counts, keep, now):
+            self._add_counts(changes, version, version_counts, counts, now)
 
-    def _counts_of(self, part: Part, binning: Binning, keep: Bools, now: float) -> Iterator[Counts]:
+    def _counts_of(self, part: Part, counts: VersionCounts, keep: Bools, now: float) -> Iterator[BatchCounts]:
         """Counts of the rows of a part that are kept, in the bins that the version has now."""
-        if part.counts is None or part.counts.reference_id != binning.reference_id:
+        if part.counts is None or part.counts.reference_id != counts.reference_id:
             for waiting in part.spooled(keep):  # the reference came after the request was prepared
-                yield count_spooled(waiting, binning, now, self._settings)
+                yield count_spooled(waiting, counts, now, self._settings)
         elif keep.all():
             yield part.counts
         else:  # only rows with an id can be repeated, and those were placed
             assert part.placed is not None
             kept = np.flatnonzero(keep)
-            yield count_rows(binning, part.placed.take(kept), part.times[kept], now, self._settings)
+            yield count_rows(counts, part.placed.take(kept), part.times[kept], now, self._settings)
 
     @staticmethod
-    def _add_counts(changes: Changes, version: Version, binning: Binning, counts: Counts, now: float) -> None:
-        changes.add_counts(version, binning, counts, now)
+    def _add_counts(
+        changes: Changes, version: Version, version_counts: VersionCounts, counts: BatchCounts, now: float
+    ) -> None:
+        changes.add_counts(version, version_counts, counts, now)
         for block in counts.blocks.values():
             values = block.counts.astype(np.int64)
             changes.add_totals(version, Totals(block.rows, values, block.latency, block.latency_sum))

@@ -10,7 +10,8 @@ from exporter.aggregates.labelled_rows import class_scores
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
 from exporter.aggregates.segments import coarse_starts
-from exporter.fleet import Binning, Totals, Version
+from exporter.aggregates.state import Totals, VersionCounts
+from exporter.fleet import Version
 from exporter.formats.class_scores import parse_scores
 from exporter.ingest.changes import Changes
 from exporter.ingest.pairs import Joined, Pairs
@@ -30,14 +31,14 @@ def count_joined(
                 continue
             if changed is joined.first:
                 changes.add_totals(version, _delays(version, pairs))
-            binning = version.binning
-            if binning is None:
+            counts = version.counts
+            if counts is None:
                 continue
-            for hour, counted in fold_pairs(binning, pairs, settings, sign).items():
-                changes.add_outcomes(version, binning, hour, counted)
-            for segment, inside in pairs_by_segment(binning, pairs).items():
-                for hour, counted in fold_pairs(binning, inside, settings, sign).items():
-                    changes.add_segment_outcomes(version, binning, segment, hour, counted)
+            for hour, counted in fold_pairs(counts, pairs, settings, sign).items():
+                changes.add_outcomes(version, counts, hour, counted)
+            for segment, inside in pairs_by_segment(counts, pairs).items():
+                for hour, counted in fold_pairs(counts, inside, settings, sign).items():
+                    changes.add_segment_outcomes(version, counts, segment, hour, counted)
 
 
 def _delays(version: Version, pairs: Pairs) -> Totals:
@@ -52,29 +53,29 @@ def _delays(version: Version, pairs: Pairs) -> Totals:
     )
 
 
-def pairs_by_segment(binning: Binning, pairs: Pairs) -> dict[str, Pairs]:
+def pairs_by_segment(counts: VersionCounts, pairs: Pairs) -> dict[str, Pairs]:
     """The pairs of each segment that there is."""
-    if not binning.slices:
+    if not counts.segments:
         return {}
-    return {name: inside for name, inside in pairs.by_segment().items() if name in binning.slices}
+    return {name: inside for name, inside in pairs.by_segment().items() if name in counts.segments}
 
 
-def fold_pairs(binning: Binning, pairs: Pairs, settings: Settings, sign: int = 1) -> dict[int, Outcomes]:
+def fold_pairs(counts: VersionCounts, pairs: Pairs, settings: Settings, sign: int = 1) -> dict[int, Outcomes]:
     """Outcomes by the coarse block of the prediction, of pairs whose label came within the maturation."""
-    if binning.layout is None or not pairs:
+    if counts.layout is None or not pairs:
         return {}
     times = pairs.times
-    if binning.maturation_seconds:
-        inside = pairs.known_at - times <= binning.maturation_seconds
+    if counts.maturation_seconds:
+        inside = pairs.known_at - times <= counts.maturation_seconds
         if not inside.all():
             pairs, times = pairs.take(np.flatnonzero(inside)), times[inside]
             if not pairs:
                 return {}
     return fold_outcomes(
-        binning.layout,
+        counts.layout,
         pairs.outcomes,
         pairs.outputs,
-        _scores(binning.layout, pairs),
+        _scores(counts.layout, pairs),
         coarse_starts(times, settings.coarse_seconds),
         sign,
     )

@@ -15,11 +15,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from exporter.aggregates.counting import Counts, Placed, count_rows, place_rows
+from exporter.aggregates.counting import BatchCounts, Placed, count_rows, place_rows
 from exporter.aggregates.segments import segments_of_rows
+from exporter.aggregates.state import VersionCounts
 from exporter.errors import UnavailableError
 from exporter.exposition.telemetry import DropReason
-from exporter.fleet import MAX_UNKNOWN_COLUMNS, Binning, Fleet, Status, Version
+from exporter.fleet import MAX_UNKNOWN_COLUMNS, Fleet, Status, Version
 from exporter.formats.class_scores import ClassScores
 from exporter.formats.columns import Values, read_numbers
 from exporter.formats.hashing import id_hashes, payload_hashes
@@ -94,7 +95,7 @@ class Part:
     times: Floats
     exact: Bools
     latency: Floats | None
-    counts: Counts | None
+    counts: BatchCounts | None
     placed: Placed | None
     predictions: list[PredictionRow]
     prediction_rows: Ints
@@ -212,19 +213,21 @@ def _part(
     now: float,
     settings: Settings,
 ) -> Part:
-    binning = version.binning
+    version_counts = version.counts
     placed, counts, segments, unknown = None, None, _NO_SEGMENTS, _NO_COLUMNS
-    if binning is not None:
-        single = with_single_outputs(binning.reference, batch)
+    if version_counts is not None:
+        single = with_single_outputs(version_counts.reference, batch)
         whole = len(rows) == batch.rows
-        binned = bin_batch(binning.reference, single, times if whole else _scatter(times, rows, batch.rows))
+        binned = bin_batch(
+            version_counts.reference, single, times if whole else _scatter(times, rows, batch.rows)
+        )
         binned = binned if whole else binned.take(rows)
         # At once, also of rows that may turn out to be duplicates: values that were just read fold fastest.
-        placed = place_rows(binning, single, binned, None if whole else rows)
-        counts = count_rows(binning, placed, times, now, settings)
-        unknown = unknown_columns(binning.reference, batch)
+        placed = place_rows(version_counts, single, binned, None if whole else rows)
+        counts = count_rows(version_counts, placed, times, now, settings)
+        unknown = unknown_columns(version_counts.reference, batch)
         if batch.ids is not None or batch.label is not None:
-            segments = segments_of_rows(binning.reference, binned)
+            segments = segments_of_rows(version_counts.reference, binned)
         batch = replace(single, score=batch.score)
     predictions, prediction_rows, labelled = _identified(batch, version, rows, times, payloads, segments)
     return Part(
@@ -286,14 +289,16 @@ def _identified(
     )
 
 
-def count_spooled(spooled: SpooledRequest, binning: Binning, now: float, settings: Settings) -> Counts:
+def count_spooled(
+    spooled: SpooledRequest, counts: VersionCounts, now: float, settings: Settings
+) -> BatchCounts:
     """Count rows of a request that waited."""
     rows = spooled.row_numbers
     decoded = decode_acknowledged(spooled.body, spooled.content_type, spooled.query, settings)
-    batch = with_single_outputs(binning.reference, decoded)
-    binned = bin_batch(binning.reference, batch, _scatter(spooled.times, rows, batch.rows)).take(rows)
-    placed = place_rows(binning, batch, binned, rows)
-    return count_rows(binning, placed, spooled.times, now, settings)
+    batch = with_single_outputs(counts.reference, decoded)
+    binned = bin_batch(counts.reference, batch, _scatter(spooled.times, rows, batch.rows)).take(rows)
+    placed = place_rows(counts, batch, binned, rows)
+    return count_rows(counts, placed, spooled.times, now, settings)
 
 
 def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:

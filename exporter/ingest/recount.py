@@ -20,15 +20,15 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
 
     Labels may have come before the version's reference, or the owner thinks otherwise of how long they take.
     """
-    if version.binning is None:
+    if version.counts is None:
         return
     maturation = version.facts.config.maturation
-    binning = replace(version.binning, maturation_seconds=maturation)
+    counts = replace(version.counts, maturation_seconds=maturation)
     # Scores are counted as predictions come, whatever becomes of their labels.
-    counted = {} if binning.layout is None else only_predictions(binning.layout, binning.outcomes)
+    counted = {} if counts.layout is None else only_predictions(counts.layout, counts.outcomes)
     by_segment: dict[str, dict[int, Outcomes]] = {
-        name: {} if binning.layout is None else only_predictions(binning.layout, found.outcomes)
-        for name, found in binning.slices.items()
+        name: {} if counts.layout is None else only_predictions(counts.layout, found.outcomes)
+        for name, found in counts.segments.items()
     }
     with store.begin() as transaction:
         tables = LabelTables(transaction)
@@ -36,17 +36,17 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
             numbers, predictions = tables.find_latest(labels.ids)
             own = np.flatnonzero(predictions.numbers["version_id"] == version.key)
             pairs = Pairs(predictions.take(own), labels.take(numbers[own]))
-            _add(counted, fold_pairs(binning, pairs, settings))
-            for name, inside in pairs_by_segment(binning, pairs).items():
-                _add(by_segment[name], fold_pairs(binning, inside, settings))
-        transaction.delete_outcomes(binning.reference_id)
-        if binning.layout is not None:
-            transaction.put_outcomes(binning.reference_id, binning.layout, counted)
+            _add(counted, fold_pairs(counts, pairs, settings))
+            for name, inside in pairs_by_segment(counts, pairs).items():
+                _add(by_segment[name], fold_pairs(counts, inside, settings))
+        transaction.delete_outcomes(counts.reference_id)
+        if counts.layout is not None:
+            transaction.put_outcomes(counts.reference_id, counts.layout, counted)
             for name, outcomes in by_segment.items():
-                transaction.put_outcomes(binning.reference_id, binning.layout, outcomes, name)
-        transaction.set_maturation(binning.reference_id, maturation)
-        slices = {name: replace(binning.slices[name], outcomes=found) for name, found in by_segment.items()}
-        live = replace(version.live, binning=replace(binning, outcomes=counted, slices=slices))
+                transaction.put_outcomes(counts.reference_id, counts.layout, outcomes, name)
+        transaction.set_maturation(counts.reference_id, maturation)
+        slices = {name: replace(counts.segments[name], outcomes=found) for name, found in by_segment.items()}
+        live = replace(version.live, counts=replace(counts, outcomes=counted, segments=slices))
     with store.applying():
         version.live = live
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from exporter.aggregates.ageing import age
-from exporter.aggregates.timeline import Aggregate, Timeline
-from exporter.fleet import Binning, Version
+from exporter.aggregates.block import Block
+from exporter.aggregates.state import VersionCounts
+from exporter.aggregates.timeline import Timeline
+from exporter.fleet import Version
 from exporter.settings import Settings
 from exporter.storage.labels import count_unmatched
 from exporter.storage.schema import COARSE, DAY_SECONDS, FINE, KEY_RETENTION_SECONDS
@@ -54,8 +56,8 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
         now: the clock's time.
     """
     for version in versions:
-        if version.binning is not None:
-            _compact(store, settings, version, version.binning, retained)
+        if version.counts is not None:
+            _compact(store, settings, version, version.counts, retained)
         if (version.last_prediction or 0.0) > now + settings.max_future_seconds:
             _put_back(store, version, now)
     with store.begin() as transaction:
@@ -71,8 +73,8 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
 def _put_back(store: Store, version: Version, now: float) -> None:
     """Set the last prediction to one before `now`: the clock was ahead when later ones came."""
     last = None
-    if version.binning is not None:
-        before = version.binning.timeline.snapshot(now)
+    if version.counts is not None:
+        before = version.counts.timeline.snapshot(now)
         last = max((*before.fine, *before.coarse), default=None)
     with store.begin() as transaction:
         transaction.set_last_prediction(version.key, last)
@@ -110,29 +112,29 @@ class UnmatchedLabels:
         return found
 
 
-def _compact(store: Store, settings: Settings, version: Version, binning: Binning, now: float) -> None:
-    timeline = binning.timeline
+def _compact(store: Store, settings: Settings, version: Version, counts: VersionCounts, now: float) -> None:
+    timeline = counts.timeline
     horizon = timeline.horizon(now)
     old = sorted(start for start in timeline.fine if start < horizon)
-    merged: dict[int, Aggregate] = {}
+    merged: dict[int, Block] = {}
     for start in old:
         coarse = start // settings.coarse_seconds * settings.coarse_seconds
         block = merged.get(coarse) or timeline.coarse.get(coarse)
         merged[coarse] = block + timeline.fine[start] if block is not None else timeline.fine[start]
     fine = {start: block for start, block in timeline.fine.items() if start >= horizon}
     # A new timeline: who evaluates the old one must not see a block twice, or not at all.
-    compacted = replace(binning, timeline=Timeline(settings, fine, timeline.coarse | merged))
+    compacted = replace(counts, timeline=Timeline(settings, fine, timeline.coarse | merged))
     aged = age(compacted, settings, now, settled=bool(old))
-    if not old and aged.binning is compacted:
+    if not old and aged.counts is compacted:
         return
-    live = replace(version.live, binning=aged.binning)
+    live = replace(version.live, counts=aged.counts)
     with store.begin() as transaction:
-        transaction.put_aggregates(binning.reference_id, COARSE, merged)
-        transaction.delete_aggregates(binning.reference_id, FINE, old)
+        transaction.put_aggregates(counts.reference_id, COARSE, merged)
+        transaction.delete_aggregates(counts.reference_id, FINE, old)
         # Together with what is moved, or a crash in between would count it twice.
-        transaction.delete_aggregates(binning.reference_id, COARSE, aged.expired)
-        if binning.layout is not None:
+        transaction.delete_aggregates(counts.reference_id, COARSE, aged.expired)
+        if counts.layout is not None:
             for segment, outcomes in aged.moved.items():
-                transaction.put_outcomes(binning.reference_id, binning.layout, outcomes, segment)
+                transaction.put_outcomes(counts.reference_id, counts.layout, outcomes, segment)
     with store.applying():
         version.live = live

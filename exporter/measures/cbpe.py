@@ -23,7 +23,7 @@ from exporter.typing import Floats, Ints
 MIN_REFERENCE_ROWS = 1000
 MIN_BIN_ROWS = 30
 RAKE_SWEEPS = 50
-METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
+ESTIMATED_METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 _DRAWS = 200
 _SEED = 0
 
@@ -98,7 +98,7 @@ def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dic
         effect: rows per independent row, at least 1.
 
     Returns:
-        By `METRICS`; NaN where a figure has no rows to be a share of.
+        By `ESTIMATED_METRICS`; NaN where a figure has no rows to be a share of.
     """
     expected = expect(calibration, rows)
     shares = calibration.drawn_shares[:, None, :]
@@ -112,12 +112,12 @@ def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dic
             error=_deviation(figures[name]),
             shortfall_error=_deviation(calibration.drawn_figures[name] - figures[name]),
         )
-        for name in METRICS
+        for name in ESTIMATED_METRICS
     }
 
 
 def expect(calibration: Calibration, rows: Floats) -> dict[str, Floats]:
-    """Expected quality by `METRICS`, (...) from (..., 2, bins) rows by prediction and score."""
+    """Expected quality by `ESTIMATED_METRICS`, (...) from (..., 2, bins) rows by prediction and score."""
     return _figures(rows * calibration.shares, rows * (1 - calibration.shares))
 
 

@@ -35,7 +35,7 @@ MIN_TOLD = 0.8
 # Of the mean of single chunks, what that of two adjacent ones is taken for where it is less: a few dozen do
 # not tell it well. It is what days give that are alike by 0.7.
 ALIKE = 0.54
-GROSS = 3  # times the limit: drift that one window is enough for
+GROSS_DRIFT = 3  # times the limit: drift that one window is enough for
 UNKNOWN_DRIFT = 1.0  # of a column with values in too few chunks: gross drift is left to be seen
 MAX_MEAN_DRIFT = 0.5
 SEASON_MARGIN, SEASON_DEVIATIONS = 1.25, 8.0  # of what an hour or a weekday usually is
@@ -100,7 +100,7 @@ def _drift(chunks: _Chunks, layout: Layout) -> Floats:
     following = np.append(excess[1:], excess[-1:], axis=0)
     lasting = np.where(chunks.followed[:, None], np.fmin(excess, following), excess)
     lastingly = np.maximum(_mean(lasting), ALIKE * _mean(excess))
-    seasons = np.maximum(_season(lasting, chunks.phases), _season(excess, chunks.phases) / GROSS)
+    seasons = np.maximum(_season(lasting, chunks.phases), _season(excess, chunks.phases) / GROSS_DRIFT)
     allowed = np.maximum(float(chdtri(1, _chance(layout))) * lastingly, seasons)
     known = np.isfinite(excess[chunks.single]).sum(axis=0) >= MIN_CHUNKS
     allowed = np.maximum(allowed, np.where(known, 0.0, UNKNOWN_DRIFT))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from exporter.aggregates.state import VersionCounts
 from exporter.aggregates.timeline import Timeline, until
 from exporter.errors import ExporterError
 from exporter.evaluation.drift import Evaluation, evaluate
@@ -19,7 +20,7 @@ from exporter.evaluation.model_quality import QualityEvaluation, evaluate_qualit
 from exporter.evaluation.quality_references import QualityReferences, quality_rules
 from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
 from exporter.exposition.telemetry import Telemetry
-from exporter.fleet import Binning, Findings, Fleet, Version
+from exporter.fleet import Findings, Fleet, Version
 from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
 from exporter.ingest.writer import Writer
 from exporter.monitoring.discovery import Follower
@@ -99,12 +100,12 @@ class Monitor:
     def evaluate_all(self) -> None:
         """Evaluate every version that has a reference; one that fails keeps its last figures for a while."""
         for version in self._fleet.versions.values():
-            binning = version.binning
-            if binning is None:
+            counts = version.counts
+            if counts is None:
                 continue
             started = time.monotonic()
             failures: list[str] = []
-            work = partial(self._evaluate, version, binning, failures)
+            work = partial(self._evaluate, version, counts, failures)
             self._attempt(version, "the evaluation", work, failures)
             version.failures = tuple(failures)
             self._telemetry.observe_evaluation(time.monotonic() - started)
@@ -124,11 +125,11 @@ class Monitor:
             failures.append(f"{what} failed: {type(error).__name__}: {error}")
             return None
 
-    def _evaluate(self, version: Version, binning: Binning, failures: list[str]) -> None:
+    def _evaluate(self, version: Version, counts: VersionCounts, failures: list[str]) -> None:
         now = self._clock()
-        timeline = binning.timeline.snapshot(now)
+        timeline = counts.timeline.snapshot(now)
         evaluation = evaluate(
-            binning.reference,
+            counts.reference,
             timeline,
             self._settings.windows,
             version.facts.thresholds,
@@ -139,30 +140,30 @@ class Monitor:
         quality = self._attempt(
             version,
             "the evaluation of its quality",
-            lambda: self._evaluate_quality(version, binning, timeline, evaluation),
+            lambda: self._evaluate_quality(version, counts, timeline, evaluation),
             failures,
         )
         segments = [
             self._attempt(
                 version,
                 f"the evaluation of segment {segment.name}",
-                partial(self._evaluate_segment, version, binning, segment, evaluation),
+                partial(self._evaluate_segment, version, counts, segment, evaluation),
                 failures,
             )
-            for segment in binning.reference.segments
+            for segment in counts.reference.segments
         ]
         # Failed parts are left out: older figures must not look like those of this moment.
         version.findings = Findings(evaluation, quality or (), tuple(filter(None, segments)))
 
     def _evaluate_quality(
-        self, version: Version, binning: Binning, timeline: Timeline, evaluation: Evaluation
+        self, version: Version, counts: VersionCounts, timeline: Timeline, evaluation: Evaluation
     ) -> tuple[QualityEvaluation, ...]:
-        against = self._against.find(version, binning)
+        against = self._against.find(version, counts)
         if against is None:
             return ()
         return evaluate_quality(
             against,
-            until(evaluation.at, binning.outcomes),
+            until(evaluation.at, counts.outcomes),
             timeline,
             self._settings.windows,
             quality_rules(version.facts.config),
@@ -172,9 +173,9 @@ class Monitor:
         )
 
     def _evaluate_segment(
-        self, version: Version, binning: Binning, segment: Segment, evaluation: Evaluation
+        self, version: Version, counts: VersionCounts, segment: Segment, evaluation: Evaluation
     ) -> SegmentEvaluation:
-        own = binning.slices[segment.name]
+        own = counts.segments[segment.name]
         return evaluate_segment(
             segment,
             own.timeline.snapshot(evaluation.at),

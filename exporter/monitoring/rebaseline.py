@@ -52,15 +52,15 @@ class Rebaseliner:
             MalformedError: there are no such bins, or too few rows.
             UnavailableError: the store failed; nothing has changed.
         """
-        binning = version.binning
-        if binning is None:
+        counts = version.counts
+        if counts is None:
             raise MalformedError("the version has no reference whose bins could stay: send a file", "live")
         now = self._clock()
         try:
             reference = recent_reference(
-                binning.reference,
-                binning.timeline.snapshot(now),
-                {name: part.timeline.snapshot(now) for name, part in binning.slices.items()},
+                counts.reference,
+                counts.timeline.snapshot(now),
+                {name: part.timeline.snapshot(now) for name, part in counts.segments.items()},
                 period,
                 self._settings.windows,
                 now,
@@ -78,7 +78,7 @@ class Rebaseliner:
             MalformedError: it cannot be one.
             UnavailableError: the version's first reference is still looked for, or the store failed.
         """
-        if version.binning is None and version.status is Status.PENDING:
+        if version.counts is None and version.status is Status.PENDING:
             raise UnavailableError("its first reference is still looked for", retry_after_seconds=30)
         try:
             with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
@@ -86,8 +86,8 @@ class Rebaseliner:
                 path.write_bytes(parquet)
                 table, notes = read_table(path, self._settings.reference_max_rows)
             data = ReferenceData(table, "file", notes=tuple(notes))
-            if version.binning is not None:
-                before = version.binning.reference
+            if version.counts is not None:
+                before = version.counts.reference
                 named: dict[str, Any] = before.named
                 data = replace(
                     data,
@@ -109,7 +109,7 @@ class Rebaseliner:
         done: list[AuditEntry] = []
 
         def switch() -> None:
-            now, before = self._clock(), version.binning
+            now, before = self._clock(), version.counts
             entry = AuditEntry(
                 at=now,
                 by=storable(order.by),

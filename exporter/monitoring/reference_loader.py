@@ -125,8 +125,8 @@ class ReferenceLoader:
             self._jobs.put(partial(self._load_run_metrics, version, progress, registered))
         if progress.loading:
             return
-        if version.binning is not None:
-            if version.binning.maturation_seconds != version.facts.config.maturation:
+        if version.counts is not None:
+            if version.counts.maturation_seconds != version.facts.config.maturation:
                 progress.loading = True
                 self._jobs.put(partial(self._recount, version, progress))
             return
@@ -211,7 +211,7 @@ class ReferenceLoader:
 
     def _activate(self, version: Version, reference: Reference) -> None:
         self._give(version, reference, None)
-        if version.binning is None or version.binning.reference is not reference:
+        if version.counts is None or version.counts.reference is not reference:
             return
         log.info(
             "%s version %s: reference from %s, %d rows, %d columns",
@@ -224,7 +224,7 @@ class ReferenceLoader:
         """Give a version its reference, unless it was given one meanwhile, by hand."""
 
         def give() -> None:
-            if version.binning is None:
+            if version.counts is None:
                 activate(self._store, self._settings, version, reference, reference_id, self._clock())
 
         self._writer.call(give).result()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
+from exporter.aggregates.block import Block, fold
 from exporter.aggregates.chunks import cut
 from exporter.aggregates.labelled_rows import class_scores, mean_ranks
 from exporter.aggregates.outcome_layout import outcome_layout, why_no_layout
 from exporter.aggregates.outcomes import fold_outcomes
-from exporter.aggregates.timeline import Aggregate, fold
 from exporter.errors import ReferenceInvalidError
 from exporter.evaluation.baselines import TRAINING_SPLITS
 from exporter.evaluation.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
@@ -37,7 +37,7 @@ from exporter.reference.classes import choose_classes, with_classes
 from exporter.reference.profile import (
     ClassOrder,
     Column,
-    Kind,
+    ColumnKind,
     Reference,
     Role,
     Segment,
@@ -303,7 +303,7 @@ def _infer_task(prediction: Values | None, scores: Values | None) -> str:
     return "binary" if max(classes, count_class_scores(scores)) <= 2 else "multiclass"
 
 
-def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Kind | None:
+def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> ColumnKind | None:
     """How a column is binned, None where it is neither numbers nor texts nor dates."""
     if isinstance(values, Times):
         return "time" if role == "feature" else None
@@ -365,7 +365,7 @@ def _count(
     windows: tuple[Window, ...],
 ) -> Reference:
     """The reference with its own counts and moments, and its natural variation in windows of each length."""
-    whole: Aggregate | None = None
+    whole: Block | None = None
     columns = [_without_single(column, values) for column in reference.columns]
     unbiased = replace(reference, columns=tuple(columns))
     cuts = {}

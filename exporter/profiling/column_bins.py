@@ -18,7 +18,7 @@ import numpy as np
 from exporter.formats.arrow_texts import ArrowTexts
 from exporter.formats.columns import Texts, Times, Values
 from exporter.reference.binning import canonical_texts
-from exporter.reference.profile import Column, Kind, Role
+from exporter.reference.profile import Column, ColumnKind, Role
 from exporter.typing import Floats, Ints
 
 QUANTILE_BINS = 10
@@ -32,7 +32,9 @@ _LARGEST = float(np.finfo(np.float64).max)
 MAX_LEVEL = _LARGEST / 4  # the difference of two of these does not overflow
 
 
-def profile_column(name: str, role: Role, kind: Kind, values: Values, timestamps: Floats | None) -> Column:
+def profile_column(
+    name: str, role: Role, kind: ColumnKind, values: Values, timestamps: Floats | None
+) -> Column:
     """A column of reference data with its bins; `timestamps` (rows,) as in `build_reference`."""
     if kind in ("category", "boolean"):
         return _category_column(name, role, kind, values)
@@ -50,7 +52,7 @@ def profile_column(name: str, role: Role, kind: Kind, values: Values, timestamps
     return replace(column, unjudged=_nature(numbers, timestamps))
 
 
-def number_column(name: str, role: Role, kind: Kind, numbers: Floats) -> Column:
+def number_column(name: str, role: Role, kind: ColumnKind, numbers: Floats) -> Column:
     """A numeric column with bins frozen from (rows,) values; NaN is missing, infinities are out of range."""
     finite = np.sort(numbers[np.isfinite(numbers)])
     if not len(finite):
@@ -139,7 +141,7 @@ def _nature(numbers: Floats, timestamps: Floats | None) -> str:
     return ""
 
 
-def _category_column(name: str, role: Role, kind: Kind, values: Values) -> Column:
+def _category_column(name: str, role: Role, kind: ColumnKind, values: Values) -> Column:
     texts, counts = category_counts(values)
     rows = int(counts.sum())
     unjudged = "" if rows else "the reference has no value in it"

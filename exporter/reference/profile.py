@@ -30,7 +30,7 @@ from exporter.measures.layout import Layout
 from exporter.typing import Floats, Ints
 
 Role = Literal["feature", "prediction", "score", "label"]
-Kind = Literal["number", "category", "boolean", "time"]
+ColumnKind = Literal["number", "category", "boolean", "time"]
 ClassOrder = Literal["", "number", "text"]
 
 MISSING, MISMATCH = "(missing)", "(mismatch)"
@@ -56,7 +56,7 @@ class Column:
 
     name: str
     role: Role
-    kind: Kind
+    kind: ColumnKind
     edges: Floats = field(default_factory=lambda: np.empty(0))
     categories: tuple[str, ...] = ()
     known: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))

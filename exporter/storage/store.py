@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from exporter.aggregates.block import Block, decode_block
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, decode_outcomes
-from exporter.aggregates.timeline import Aggregate, decode_aggregate
 from exporter.exposition.telemetry import StoreFault
 from exporter.formats.decoding import decoding
 from exporter.reference.profile import Reference, decode_reference
@@ -153,23 +153,23 @@ class Store:
             row = connection.execute(query).first()
             return None if row is None else (int(row.id), decode_reference(bytes(row.payload)))
 
-    def load_blocks(self, reference_id: int) -> tuple[dict[int, Aggregate], dict[int, Aggregate]]:
+    def load_blocks(self, reference_id: int) -> tuple[dict[int, Block], dict[int, Block]]:
         """The fine and the coarse blocks that were counted in a reference's bins, by their start."""
-        families: tuple[dict[int, Aggregate], dict[int, Aggregate]] = ({}, {})
+        families: tuple[dict[int, Block], dict[int, Block]] = ({}, {})
         query = sa.select(schema.aggregates).filter_by(reference_id=reference_id, segment="")
         with self._reading() as connection:
             for row in connection.execute(query):
-                families[row.family][row.start] = decode_aggregate(bytes(row.payload))
+                families[row.family][row.start] = decode_block(bytes(row.payload))
         return families
 
-    def load_segment_blocks(self, reference_id: int) -> dict[str, dict[int, Aggregate]]:
+    def load_segment_blocks(self, reference_id: int) -> dict[str, dict[int, Block]]:
         """The blocks of each segment that has any, by their start."""
-        found: dict[str, dict[int, Aggregate]] = defaultdict(dict)
+        found: dict[str, dict[int, Block]] = defaultdict(dict)
         blocks = schema.aggregates
         query = sa.select(blocks).where(blocks.c.reference_id == reference_id, blocks.c.segment != "")
         with self._reading() as connection:
             for row in connection.execute(query):
-                found[row.segment][row.start] = decode_aggregate(bytes(row.payload))
+                found[row.segment][row.start] = decode_block(bytes(row.payload))
         return found
 
     def load_segment_outcomes(

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import sqlalchemy as sa
 
+from exporter.aggregates.block import Block
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, encode_outcomes
-from exporter.aggregates.timeline import Aggregate
 from exporter.reference.profile import Reference
 from exporter.storage import schema
 from exporter.storage.lsm.tree import IdTables
@@ -82,7 +82,7 @@ class Transaction:
         self.predictions.insert(self.connection, day, PREDICTIONS.pack_rows(left.values()))
 
     def put_aggregates(
-        self, reference_id: int, family: int, blocks: Mapping[int, Aggregate], segment: str = ""
+        self, reference_id: int, family: int, blocks: Mapping[int, Block], segment: str = ""
     ) -> None:
         key = {"reference_id": reference_id, "family": family, "segment": segment}
         values = [{**key, "start": start, "payload": block.encode()} for start, block in blocks.items()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.fleet import Binning
+from exporter.aggregates.state import VersionCounts
 from tests.ingest.test_join import make_labelled_table
 from tests.support.fakes import Clock, FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows
@@ -24,10 +24,10 @@ def make_registry(**tags: str) -> FakeRegistry:
     return registry
 
 
-def binning_of(rig: Rig) -> Binning:
-    binning = rig.version().binning
-    assert binning is not None
-    return binning
+def binning_of(rig: Rig) -> VersionCounts:
+    counts = rig.version().counts
+    assert counts is not None
+    return counts
 
 
 def answer(rig: Rig, rows: list[dict[str, Any]]) -> None:
@@ -123,7 +123,7 @@ def test_outcomes_that_are_too_old_leave_the_memory(slow: Rig) -> None:
     slow.evaluate()
 
     assert not binning_of(slow).outcomes
-    assert {name: part.outcomes for name, part in binning_of(slow).slices.items()} == {
+    assert {name: part.outcomes for name, part in binning_of(slow).segments.items()} == {
         "country=AT": {}, "country=DE": {}, "country=FR": {},
     }  # fmt: skip
 

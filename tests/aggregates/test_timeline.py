@@ -11,14 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.aggregates.timeline import (
-    LATENCY_BOUNDS,
-    Aggregate,
-    Timeline,
-    decode_aggregate,
-    fold,
-    latency_histogram,
-)
+from exporter.aggregates.block import LATENCY_BOUNDS, Block, decode_block, fold, latency_histogram
+from exporter.aggregates.timeline import Timeline
 from exporter.errors import StoreError
 from exporter.reference.binning import Binned
 from exporter.reference.profile import Column, Reference
@@ -54,15 +48,15 @@ def binned_rows(draw: st.DrawFn) -> tuple[Binned, Ints, Floats]:
     return Binned(cells.astype(np.int32), standard, present), random.integers(0, 4, rows) * 300, latency
 
 
-def assert_same(one: Aggregate, other: Aggregate) -> None:
+def assert_same(one: Block, other: Block) -> None:
     assert (one.rows, one.latency_sum) == (other.rows, other.latency_sum)
     np.testing.assert_array_equal(one.counts, other.counts)
     np.testing.assert_array_equal(one.moments, other.moments)
     np.testing.assert_array_equal(one.latency, other.latency)
 
 
-def add_up(parts: list[dict[int, Aggregate]]) -> dict[int, Aggregate]:
-    total: dict[int, Aggregate] = {}
+def add_up(parts: list[dict[int, Block]]) -> dict[int, Block]:
+    total: dict[int, Block] = {}
     for part in parts:
         for start, block in part.items():
             total[start] = total[start] + block if start in total else block
@@ -133,16 +127,16 @@ def test_a_latency_is_counted_under_the_first_bound_that_it_does_not_exceed() ->
 # -- adding -------------------------------------------------------------------------------------------------
 
 
-def block_of(rows: int, **changes: object) -> Aggregate:
+def block_of(rows: int, **changes: object) -> Block:
     """Rows that are all alike."""
     counts = np.zeros(REFERENCE.cells, np.uint64 if rows >= 2**32 else np.uint32)
     counts[[0, 5, 10]] = rows
-    empty = Aggregate(rows, counts, np.zeros((3, 3)), np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0)
+    empty = Block(rows, counts, np.zeros((3, 3)), np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0)
     return replace(empty, **changes)  # type: ignore[arg-type]
 
 
 @given(st.permutations([block_of(k + 1) for k in range(5)]))
-def test_the_order_of_adding_does_not_matter(blocks: list[Aggregate]) -> None:
+def test_the_order_of_adding_does_not_matter(blocks: list[Block]) -> None:
     total = blocks[0]
     for block in blocks[1:]:
         total = total + block
@@ -165,7 +159,7 @@ def test_counts_do_not_overflow() -> None:
     beyond = largest + block_of(1)
     assert beyond.counts[0] == 2**32
     assert (beyond + beyond).counts[0] == 2**33
-    assert_same(decode_aggregate(beyond.encode()), beyond)
+    assert_same(decode_block(beyond.encode()), beyond)
     timeline = Timeline(SETTINGS, {0: largest, 300: largest, 600: beyond})
     assert timeline.sum(REFERENCE.cells, 3, -math.inf, math.inf).counts[0] == 3 * 2**32 - 2
     assert timeline.fine_counts(-math.inf, math.inf)[1][:, 0].tolist() == [2**32 - 1, 2**32 - 1, 2**32]
@@ -177,7 +171,7 @@ def test_counts_do_not_overflow() -> None:
 @given(binned_rows())
 def test_an_aggregate_comes_back_from_its_bytes(rows: tuple[Binned, Ints, Floats]) -> None:
     for block in fold(REFERENCE, *rows).values():
-        back = decode_aggregate(block.encode())
+        back = decode_block(block.encode())
         assert_same(back, block)
         assert (back.counts.dtype, back.moments.dtype, back.latency.dtype) == (
             np.uint32,
@@ -190,7 +184,7 @@ def test_an_aggregate_comes_back_from_its_bytes(rows: tuple[Binned, Ints, Floats
 def test_figures_that_are_no_numbers_come_back_as_well() -> None:
     odd = block_of(1, moments=np.array([[1.0, math.inf, math.nan]] * 3), latency_sum=math.inf)
 
-    assert_same(decode_aggregate(odd.encode()), odd)
+    assert_same(decode_block(odd.encode()), odd)
 
 
 ENCODED = next(iter(fold(
@@ -204,22 +198,22 @@ def test_a_flipped_bit_never_gives_another_aggregate(bit: int) -> None:
     damaged = bytearray(ENCODED)
     damaged[bit // 8] ^= 1 << bit % 8
     try:
-        back = decode_aggregate(bytes(damaged))
+        back = decode_block(bytes(damaged))
     except StoreError:
         return
-    assert_same(back, decode_aggregate(ENCODED))  # a bit that means nothing
+    assert_same(back, decode_block(ENCODED))  # a bit that means nothing
 
 
 @given(st.integers(0, len(ENCODED) - 1))
 def test_an_aggregate_cut_short_is_an_error(length: int) -> None:
     with pytest.raises(StoreError):
-        decode_aggregate(ENCODED[:length])
+        decode_block(ENCODED[:length])
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01", b"\x01x", b"\xff" * 100, b"\x02" + ENCODED[1:]], ids=repr)
 def test_bytes_of_something_else_are_an_error(data: bytes) -> None:
     with pytest.raises(StoreError, match="stored aggregate"):
-        decode_aggregate(data)
+        decode_block(data)
 
 
 # -- time ---------------------------------------------------------------------------------------------------

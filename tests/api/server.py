@@ -50,7 +50,7 @@ class Server:
     def await_ready(self, model: str = "fraud", version: str = "1") -> None:
         """Wait for the version's reference."""
         versions = self.service.fleet
-        eventually(lambda: (found := versions.versions.get((model, version))) and found.binning)
+        eventually(lambda: (found := versions.versions.get((model, version))) and found.counts)
 
     def rows(self, outcome: str) -> int:
         """How many rows had an outcome so far."""

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.api.quality_views import quality_windows
 from exporter.errors import RegistryAuthError
-from exporter.evaluation.figures import METRICS
+from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.reference.profile import PROVISIONAL
 from tests.api.server import Server
@@ -151,7 +151,7 @@ def test_a_metric_without_labels_says_why_it_has_no_figure_and_no_verdict(server
         0,
     )
     metrics = {metric["metric"]: metric for metric in hour["metrics"]}
-    assert metrics.keys() == set(METRICS["binary"])
+    assert metrics.keys() == set(QUALITY_METRICS["binary"])
     assert metrics["recall"] == {
         "metric": "recall",
         "value": None,

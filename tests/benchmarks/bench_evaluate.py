@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate, Timeline
+from exporter.aggregates.block import LATENCY_BOUNDS, Block
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
 from exporter.reference.profile import Column, Reference, Variation
 from exporter.settings import Settings, Window
@@ -47,12 +48,12 @@ def make_timeline(rows_per_day: int) -> Timeline:
     horizon = Timeline(settings).horizon(NOW)
     even = np.full(BINS - 2, 1 / (BINS - 2))
 
-    def blocks(start: int, end: int, length: int) -> dict[int, Aggregate]:
+    def blocks(start: int, end: int, length: int) -> dict[int, Block]:
         rows = rows_per_day * length // 86400
         found = {}
         for block in range(start, end, length):
             counts = np.pad(random.multinomial(rows, even, size=COLUMNS), ((0, 0), (1, 3)))
-            found[block] = Aggregate(
+            found[block] = Block(
                 rows=rows,
                 counts=counts.ravel().astype(np.uint32),
                 moments=np.tile([rows, 0.0, rows], (COLUMNS, 1)),

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from exporter.aggregates.timeline import fold
+from exporter.aggregates.block import fold
 from exporter.formats.hashing import id_hashes, payload_hashes
 from exporter.formats.predictions import Batch, decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 from stored_predictions import write_predictions
 
-from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate
+from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.profile import Reference
@@ -243,10 +243,10 @@ def bench_memory(directory: Path) -> None:
 
         def blocks(
             length: int, count: int, latest: float, reference: Reference = reference
-        ) -> dict[int, Aggregate]:
+        ) -> dict[int, Block]:
             first = int(latest // length) * length
             return {
-                first - k * length: Aggregate(
+                first - k * length: Block(
                     rows=1000,
                     counts=random.poisson(reference.counts / 20).astype(np.uint32),
                     moments=np.zeros((len(reference.columns), 3)),

@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from exporter.aggregates.block import fold
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes
-from exporter.aggregates.timeline import Timeline, fold
+from exporter.aggregates.timeline import Timeline
 from exporter.demo.errors import DemoError
 from exporter.demo.flights import TARGET
 from exporter.demo.labels import schedule_labels

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.evaluation import baselines
 from exporter.evaluation.baselines import choose_baselines, run_baselines, shortfall, tolerance
-from exporter.evaluation.figures import METRICS
+from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.measures.intervals import Interval, known
 from exporter.model_config import Metric
 
@@ -18,7 +18,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 
 def test_the_metrics_are_those_that_can_be_configured() -> None:
-    assert {metric for names in METRICS.values() for metric in names} == set(get_args(Metric))
+    assert {metric for names in QUALITY_METRICS.values() for metric in names} == set(get_args(Metric))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_baselines_of_another_task_are_none() -> None:
 
 
 def test_every_metric_has_a_tolerance() -> None:
-    for names in METRICS.values():
+    for names in QUALITY_METRICS.values():
         for metric in names:
             assert tolerance(metric, 0.5, 2.0) > 0
 

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from exporter.aggregates.timeline import Aggregate, Timeline
+from exporter.aggregates.block import Block
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
@@ -40,7 +41,7 @@ def timeline_at(live: Live, now: float = NOW, days: float = 45) -> Timeline:
     horizon = Timeline(SETTINGS).horizon(now)
     first = int(now - days * 86400) // 3600 * 3600
 
-    def blocks(start: int, end: int, length: int) -> dict[int, Aggregate]:
+    def blocks(start: int, end: int, length: int) -> dict[int, Block]:
         found = {s: live((NOW - s) / 86400) * (length // 300) for s in range(start, end, length)}
         return {s: make_aggregate(cells, 1) for s, cells in found.items() if cells.any()}
 

@@ -13,7 +13,7 @@ from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, Thresholds, WindowEvaluation, evaluate
 from exporter.evaluation.live_variation import PRIOR_DRIFT
 from exporter.measures.psi import sampling_floor
-from exporter.reference.profile import Column, Kind, Reference
+from exporter.reference.profile import Column, ColumnKind, Reference
 from exporter.settings import DISTANCES, Window
 from exporter.typing import Floats, Ints
 from tests.support.traffic import (
@@ -510,7 +510,7 @@ def checks_of(reference: Reference, cells: Ints) -> dict[tuple[str, str], Qualit
 
 
 def test_each_kind_of_column_has_the_checks_that_apply() -> None:
-    kinds: tuple[Kind, ...] = ("number", "time", "category", "boolean")
+    kinds: tuple[ColumnKind, ...] = ("number", "time", "category", "boolean")
     reference = make_reference([make_column(kind, 4, kind) for kind in kinds], [[0.25] * 4] * 4)
 
     checks = checks_of(reference, cells_of([[0.25] * 4] * 4, 1000))

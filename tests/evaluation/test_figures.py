@@ -18,7 +18,7 @@ from exporter.aggregates.outcomes import tally
 from exporter.evaluation.baselines import shortfall
 from exporter.evaluation.figures import (
     HIGHER_IS_BETTER,
-    METRICS,
+    QUALITY_METRICS,
     Measured,
     binary_tables,
     class_tables,
@@ -33,9 +33,9 @@ from exporter.profiling.build import ReferenceData, build_reference
 from exporter.typing import Floats
 from tests.support.labelled import CLASSES, fold_table, make_layout, make_table, tally_table
 
-LAYOUTS = {task: make_layout(task) for task in METRICS}
+LAYOUTS = {task: make_layout(task) for task in QUALITY_METRICS}
 every_metric = pytest.mark.parametrize(
-    ("task", "metric"), [(task, metric) for task, names in METRICS.items() for metric in names]
+    ("task", "metric"), [(task, metric) for task, names in QUALITY_METRICS.items() for metric in names]
 )
 
 THEIRS: dict[str, Callable[[Any, Any, Any], float]] = {
@@ -137,7 +137,7 @@ def test_a_model_that_predicts_too_much_is_biased() -> None:
     assert figures_of("regression", shifted)["bias"].lower > 2.5
 
 
-@pytest.mark.parametrize("task", METRICS)
+@pytest.mark.parametrize("task", QUALITY_METRICS)
 def test_perfect_predictions_have_the_best_figures(task: str) -> None:
     table = make_table(task, 400)
     columns = {"x": table["x"], "label": table["label"], "prediction": table["label"]}
@@ -223,7 +223,7 @@ def test_a_class_without_rows_has_no_figures() -> None:
 def test_figures_of_one_class_only(labels: list[int], predictions: list[int], missing: set[str]) -> None:
     table = pa.table({"label": labels, "prediction": predictions, "score": [0.2, 0.6, 0.3]})
 
-    assert set(METRICS["binary"]) - figures_of("binary", table).keys() == missing
+    assert set(QUALITY_METRICS["binary"]) - figures_of("binary", table).keys() == missing
 
 
 def test_a_constant_score_ranks_nothing() -> None:

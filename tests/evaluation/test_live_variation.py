@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from exporter.aggregates.timeline import Timeline, decode_aggregate
+from exporter.aggregates.block import decode_block
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
 from exporter.evaluation.live_variation import PRIOR_DRIFT, LiveVariation, learn_variation
@@ -182,7 +183,7 @@ def test_a_restart_changes_nothing() -> None:
     draw = np.random.default_rng(2)
     timeline = timeline_of({ago: tilted(by) for ago, by in enumerate(draw.normal(0, 0.2, 40))})
     stored = {start: block.encode() for start, block in timeline.coarse.items()}
-    restored = Timeline(Settings(), {}, {start: decode_aggregate(data) for start, data in stored.items()})
+    restored = Timeline(Settings(), {}, {start: decode_block(data) for start, data in stored.items()})
     before, after = learn(timeline), learn(restored)
     assert before.drift.keys() == after.drift.keys()
     for seconds, allowed in before.drift.items():

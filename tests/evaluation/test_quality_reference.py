@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.evaluation.figures import METRICS
+from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
 from exporter.settings import Window
 from tests.support.labelled import TASKS, make_labelled_reference, make_quality_reference, make_table
@@ -24,7 +24,7 @@ def make(task: str = "binary", rules: QualityRules | None = None, **changes: obj
 def test_the_references_own_rows_are_the_baseline_of_every_metric(task: str) -> None:
     against = make(task)
 
-    assert against.baselines.keys() == against.tolerances.keys() == set(METRICS[task])
+    assert against.baselines.keys() == against.tolerances.keys() == set(QUALITY_METRICS[task])
     assert {baseline.source for baseline in against.baselines.values()} == {"reference"}
     assert all(baseline.figure.lower < baseline.figure.upper for baseline in against.baselines.values())
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from exporter.aggregates.outcomes import Outcomes
-from exporter.evaluation.figures import METRICS
+from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.evaluation.quality_variation import estimate_variation, quality_variation
-from exporter.measures.cbpe import METRICS as ESTIMATES
+from exporter.measures.cbpe import ESTIMATED_METRICS
 from exporter.reference.profile import decode_reference
 from exporter.typing import Floats
 from tests.support.labelled import TASKS, fold_table, make_labelled_reference, make_layout, make_table
@@ -37,7 +37,7 @@ def uneven(count: int) -> Floats:
 def test_days_that_are_alike_allow_next_to_nothing(task: str) -> None:
     found = quality_variation(LAYOUTS[task], chunks(task, np.zeros(40)))
 
-    assert found.keys() == set(METRICS[task])
+    assert found.keys() == set(QUALITY_METRICS[task])
     assert sum(allowance == 0 for allowance in found.values()) >= len(found) - 1
 
 
@@ -72,7 +72,7 @@ def test_too_little_teaches_nothing(count: int, rows: int) -> None:
 def test_what_is_estimated_varies_with_the_scores_alone() -> None:
     found = estimate_variation(LAYOUTS["binary"], chunks("binary", uneven(40)))
 
-    assert found.keys() == set(ESTIMATES)
+    assert found.keys() == set(ESTIMATED_METRICS)
     assert max(found.values()) < 0.01
     assert estimate_variation(LAYOUTS["multiclass"], chunks("multiclass", uneven(40))).keys() == {"accuracy"}
     assert estimate_variation(LAYOUTS["regression"], chunks("regression", uneven(40))) == {}

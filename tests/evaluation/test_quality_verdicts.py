@@ -11,7 +11,7 @@ import pytest
 from exporter.aggregates.outcomes import Tally
 from exporter.evaluation.baselines import Baseline
 from exporter.evaluation.coverage import Coverage
-from exporter.evaluation.figures import METRICS, SCORE_METRICS, binary_tables, plain_tables
+from exporter.evaluation.figures import QUALITY_METRICS, SCORE_METRICS, binary_tables, plain_tables
 from exporter.evaluation.quality_reference import QualityReference, QualityRules
 from exporter.evaluation.quality_verdicts import MetricQuality, confirm_quality, judge_quality
 from exporter.measures.intervals import known
@@ -48,7 +48,7 @@ def with_baseline(metric: str, value: float, tolerance: float) -> QualityReferen
 def test_rows_like_the_references_are_not_degraded(task: str) -> None:
     metrics, suppressed = judge(task, make_table(task, 2000, seed=3))
 
-    assert (metrics.keys(), suppressed) == (set(METRICS[task]), {})
+    assert (metrics.keys(), suppressed) == (set(QUALITY_METRICS[task]), {})
     assert {quality.degraded for quality in metrics.values()} == {False}
     assert all(quality.undecided == "" for quality in metrics.values())
 
@@ -163,7 +163,7 @@ def test_without_a_baseline_there_is_a_figure_and_no_verdict() -> None:
 def test_without_labels_there_are_no_figures() -> None:
     for task in TASKS:
         metrics, suppressed = judge(task, make_table(task, 10)[:0])
-        assert (metrics, suppressed) == ({}, dict.fromkeys(METRICS[task], "no labels"))
+        assert (metrics, suppressed) == ({}, dict.fromkeys(QUALITY_METRICS[task], "no labels"))
 
 
 # -- coverage -----------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_weighted_rows_have_no_losses() -> None:
     metrics, suppressed = judge_covered(Coverage(0.9, True, False, tables, "weighted"), found)
 
     assert suppressed.keys() == {"log_loss", "brier"}
-    assert metrics.keys() == set(METRICS["binary"]) - suppressed.keys()
+    assert metrics.keys() == set(QUALITY_METRICS["binary"]) - suppressed.keys()
     assert {quality.degraded for quality in metrics.values()} == {False}
 
 

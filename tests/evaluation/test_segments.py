@@ -236,13 +236,13 @@ def test_late_labels_and_corrections_find_the_segment_after_a_restart(start: Sta
 
 
 def outcomes_of(rig: Rig) -> dict[tuple[str, int], list[int]]:
-    binning = rig.version().binning
-    assert binning is not None
+    counts = rig.version().counts
+    assert counts is not None
 
     def listed(outcomes: Outcomes) -> list[int]:
         return [*outcomes.counts.tolist(), *outcomes.sums.tolist()]
 
-    found = {(name, hour): part for name, s in binning.slices.items() for hour, part in s.outcomes.items()}
+    found = {(name, hour): part for name, s in counts.segments.items() for hour, part in s.outcomes.items()}
     return {key: listed(part) for key, part in found.items() if part}
 
 
@@ -270,10 +270,10 @@ def test_what_is_past_its_retention_is_forgotten(sliced: Rig) -> None:
     post_labelled(sliced, make_rows(20, prefix="p"))
     sliced.clock.advance(sliced.settings.outcome_retention_seconds + 86400.0)
     sliced.evaluate()
-    binning = sliced.version().binning
-    assert binning is not None
-    assert not any(found.timeline.coarse or found.outcomes for found in binning.slices.values())
-    assert not sliced.service.store.load_segment_blocks(binning.reference_id)
+    counts = sliced.version().counts
+    assert counts is not None
+    assert not any(found.timeline.coarse or found.outcomes for found in counts.segments.values())
+    assert not sliced.service.store.load_segment_blocks(counts.reference_id)
 
 
 def test_segments_go_when_series_are_few_and_it_is_counted(start: Start) -> None:

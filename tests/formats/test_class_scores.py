@@ -249,6 +249,6 @@ def test_live_rows_with_scores_of_classes_can_become_the_reference(start: Start)
     rig = start(registry=registry, reference_live_rows=200)
     rig.post_rows(rows_of(make_table("multiclass", 200), named=True))
     rig.poll()
-    binning = rig.version().binning
-    assert binning is not None
-    assert "score" in [column.name for column in binning.reference.columns]
+    counts = rig.version().counts
+    assert counts is not None
+    assert "score" in [column.name for column in counts.reference.columns]

@@ -30,7 +30,7 @@ from exporter.formats.json_forms import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
 from exporter.formats.predictions import Batch, Target, decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.reference.binning import bin_batch
-from exporter.reference.profile import Column, Kind, Reference
+from exporter.reference.profile import Column, ColumnKind, Reference
 from exporter.settings import Settings
 from tests.support.wire import (
     FORMATS,
@@ -355,7 +355,7 @@ def predictions(draw: st.DrawFn, kinds: list[st.SearchStrategy[Any]] = KINDS) ->
     return Predictions(features, draw(columns_of(count, KINDS)), own)
 
 
-def reference_of(kinds: dict[str, Kind]) -> Reference:
+def reference_of(kinds: dict[str, ColumnKind]) -> Reference:
     edges, categories = np.array([-1.0, 0.0, 0.5, 1e6]), ("0", "1", "a", "true")
     columns = tuple(
         Column(name, "feature", kind, edges=edges, low=-1e9, high=1e9)
@@ -375,7 +375,7 @@ def reference_of(kinds: dict[str, Kind]) -> Reference:
     ),
 )
 def test_every_format_falls_into_the_same_cells_and_has_the_same_identity(
-    predictions: Predictions, kinds: dict[str, Kind]
+    predictions: Predictions, kinds: dict[str, ColumnKind]
 ) -> None:
     reference = reference_of(kinds)
     batches = [decode_as(form, predictions) for form in FORMATS]
@@ -1088,7 +1088,7 @@ def test_any_json_is_refused_or_read_and_never_worse(document: object) -> None:
     except RequestError as error:
         json.dumps([error.detail, error.where], ensure_ascii=False).encode()  # it can be sent
         return
-    kinds: dict[str, Kind] = {"x": "number", "age": "category", "": "time"}
+    kinds: dict[str, ColumnKind] = {"x": "number", "age": "category", "": "time"}
     cells = bin_batch(reference_of(kinds), batch, np.zeros(batch.rows)).cells
     assert cells.shape == (5, batch.rows)
     assert len(payload_hashes(batch)) == batch.rows

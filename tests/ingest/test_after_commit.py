@@ -123,20 +123,20 @@ def switch_off(rig: Rig) -> None:
 
 
 def reference_source(rig: Rig) -> object:
-    binning = rig.version().binning
-    return binning and binning.reference.source
+    counts = rig.version().counts
+    return counts and counts.reference.source
 
 
 def maturation(rig: Rig) -> object:
-    binning = rig.version().binning
-    return binning and binning.maturation_seconds
+    counts = rig.version().counts
+    return counts and counts.maturation_seconds
 
 
 def blocks(rig: Rig) -> object:
-    binning = rig.version().binning
-    assert binning is not None
+    counts = rig.version().counts
+    assert counts is not None
     return [
-        [each.rows for each in family.values()] for family in (binning.timeline.fine, binning.timeline.coarse)
+        [each.rows for each in family.values()] for family in (counts.timeline.fine, counts.timeline.coarse)
     ]
 
 

@@ -266,10 +266,10 @@ def _check(rig: Rig, version: str, label: list[int], predicted: list[int], score
     if any(label):
         assert rig.quality("recall", version=version) == pytest.approx(metrics.recall_score(label, predicted))
     if 0 < sum(label) < len(label):
-        binning = rig.version(version).binning
-        assert binning is not None
-        assert binning.layout is not None
-        bins = np.searchsorted(binning.layout.score_edges, score, side="right")  # scores of one bin are ties
+        counts = rig.version(version).counts
+        assert counts is not None
+        assert counts.layout is not None
+        bins = np.searchsorted(counts.layout.score_edges, score, side="right")  # scores of one bin are ties
         expected = metrics.roc_auc_score(label, bins)
         assert rig.quality("roc_auc", version=version) == pytest.approx(expected)
 
@@ -298,10 +298,10 @@ def test_a_store_of_labels_can_be_opened_again(tmp_path: Path, start: Start) -> 
 
 def counted_scores(rig: Rig) -> tuple[int, int]:
     """Predictions whose score is counted: predicted 0, predicted 1."""
-    binning = rig.version("1").binning
-    assert binning is not None
-    assert binning.layout is not None
-    negative, positive = tally(binning.layout, binning.outcomes.values()).traffic.sum(axis=1).tolist()
+    counts = rig.version("1").counts
+    assert counts is not None
+    assert counts.layout is not None
+    negative, positive = tally(counts.layout, counts.outcomes.values()).traffic.sum(axis=1).tolist()
     return negative, positive
 
 

@@ -10,9 +10,10 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from exporter.aggregates.state import Totals, VersionCounts
 from exporter.aggregates.timeline import Timeline
 from exporter.errors import UnavailableError
-from exporter.fleet import Binning, Fleet, Live, Status, Totals
+from exporter.fleet import Fleet, Live, Status
 from exporter.formats.hashing import id_hashes
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, RawRequest
@@ -32,7 +33,7 @@ def give_reference(fleet: Fleet, version: str = "1") -> Reference:
     reference = build_reference(ReferenceData(make_table(500), "test"), Settings().windows, 500)
     found = fleet.versions["fraud", version]
     totals = Totals(values=np.zeros(reference.cells, np.int64))
-    found.live = Live(Binning(1, reference, Timeline(Settings())), totals)
+    found.live = Live(VersionCounts(1, reference, Timeline(Settings())), totals)
     found.status = Status.READY
     return reference
 
@@ -305,10 +306,10 @@ def test_what_waited_is_counted_as_if_it_had_not() -> None:
     rows = make_rows(50, latency_seconds=0.02)
     waiting = only_part(prepare_rows(rows, fleet))
     give_reference(fleet)
-    binning = fleet.versions["fraud", "1"].binning
-    assert binning is not None
+    version_counts = fleet.versions["fraud", "1"].counts
+    assert version_counts is not None
     ready = only_part(prepare_rows(rows[::2], fleet))
-    counts = count_spooled(next(waiting.spooled(np.arange(50) % 2 == 0)), binning, NOON, Settings())
+    counts = count_spooled(next(waiting.spooled(np.arange(50) % 2 == 0)), version_counts, NOON, Settings())
     assert ready.counts is not None
     assert counts.blocks.keys() == ready.counts.blocks.keys()
     for start, block in ready.counts.blocks.items():

@@ -39,7 +39,7 @@ def test_ids_and_keys_outlast_a_clock_that_jumps_forty_days_ahead(rig: Rig) -> N
     assert rig.post_rows(keyed, key="k") == PredictionAnswer(0, 2, 0, {})
     assert rig.post_labels({"a0": 1, "a1": 0}).accepted == 2
     assert rig.window_rows() == 5
-    assert len(rig.version().live.binning.timeline.fine) == 1  # type: ignore[union-attr]
+    assert len(rig.version().live.counts.timeline.fine) == 1  # type: ignore[union-attr]
 
 
 def test_they_outlast_it_over_restarts_too(start: Start) -> None:
@@ -116,7 +116,7 @@ def test_a_reference_is_looked_for_again_after_the_clock_was_put_back(start: Sta
     jump(rig, -JUMP)
     registry.set_reference("fraud", "1", make_table())
     rig.poll()
-    assert rig.version().binning is not None
+    assert rig.version().counts is not None
 
 
 def test_retention_goes_on_at_twice_the_speed_of_time(store: Store) -> None:

@@ -482,17 +482,17 @@ def without_bodies(prepared: Prepared) -> Prepared:
 
 def counted(rig: Rig) -> dict[str, Any]:
     """All that the writer counted of version 1."""
-    binning = rig.version().binning
-    assert binning is not None
-    timelines = {"": binning.timeline} | {name: part.timeline for name, part in binning.slices.items()}
+    counts = rig.version().counts
+    assert counts is not None
+    timelines = {"": counts.timeline} | {name: part.timeline for name, part in counts.segments.items()}
     blocks = {
         (name, family, start): (block.rows, block.counts.tolist(), block.latency.tolist())
         for name, timeline in timelines.items()
         for family, of_family in (("fine", timeline.fine), ("coarse", timeline.coarse))
         for start, block in of_family.items()
     }
-    moments = [block.moments for block in binning.timeline.fine.values()]
-    traffic = {start: found.counts.tolist() for start, found in binning.outcomes.items()}
+    moments = [block.moments for block in counts.timeline.fine.values()]
+    traffic = {start: found.counts.tolist() for start, found in counts.outcomes.items()}
     totals = rig.version().live.totals
     return {
         "blocks": blocks,

@@ -220,11 +220,11 @@ def test_columns_beyond_what_is_monitored_are_named_and_rows_with_them_count(sta
 
     assert rig.post_rows(rows).accepted == 3
     assert rig.window_rows() == 3
-    binning = rig.version().binning
-    assert binning is not None
-    assert binning.reference.feature_names == {*features}
-    assert any(note.endswith("late") for note in binning.reference.notes)
-    assert any("longer than 256 characters" in note for note in binning.reference.notes)
+    counts = rig.version().counts
+    assert counts is not None
+    assert counts.reference.feature_names == {*features}
+    assert any(note.endswith("late") for note in counts.reference.notes)
+    assert any("longer than 256 characters" in note for note in counts.reference.notes)
     assert rig.version().unknown_columns == {long[:256], "late"}
 
 
@@ -304,8 +304,8 @@ def test_a_model_that_is_registered_anew_is_another_one(rig: Rig) -> None:
     rig.poll()
     after = rig.version()
     assert after.key != before.key
-    assert after.binning is not None
-    assert after.binning.reference.rows == 300
+    assert after.counts is not None
+    assert after.counts.reference.rows == 300
     assert rig.post_rows(rows) == PredictionAnswer(5, 0, 0, {})
     assert rig.window_rows() == 5
 

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 import exporter.monitoring.evaluator
+from exporter.aggregates.state import Totals
 from exporter.api.views import models_view, version_detail
 from exporter.errors import StoreError
 from exporter.evaluation.drift import evaluate
 from exporter.exposition.render import Format
-from exporter.fleet import Live, Status, Totals
+from exporter.fleet import Live, Status
 from exporter.ingest.commit import PredictionAnswer
 from exporter.monitoring.reference_loader import RETRY_SECONDS
 from exporter.reference.profile import PROVISIONAL
@@ -334,7 +335,7 @@ def test_a_version_that_cannot_be_shown_is_left_out_of_the_page(start: Start) ->
     registry.register("spam", make_table(), alias="champion")
     rig = start(registry=registry)
     version = rig.version(model="spam")
-    version.live = Live(version.binning, Totals(values=np.zeros(3, np.int64)))
+    version.live = Live(version.counts, Totals(values=np.zeros(3, np.int64)))
     total = "mlflow_model_predictions_total"
     assert rig.series(total) == {f'{total}{{model="fraud",model_version="1"}}': 0}
     labels = '{model="spam",model_version="1",stage="evaluation"}'
@@ -348,20 +349,20 @@ def test_old_blocks_become_hours_and_go_after_their_retention(rig: Rig) -> None:
     assert rig.window_rows("7d") == 120
     rig.clock.advance(20 * 3600)
     assert rig.window_rows("7d") == 120
-    binning = rig.version().binning
-    assert binning is not None
-    fine, coarse = rig.service.store.load_blocks(binning.reference_id)
-    assert (fine.keys(), coarse.keys()) == (binning.timeline.fine.keys(), binning.timeline.coarse.keys())
-    horizon = binning.timeline.horizon(rig.clock())
+    counts = rig.version().counts
+    assert counts is not None
+    fine, coarse = rig.service.store.load_blocks(counts.reference_id)
+    assert (fine.keys(), coarse.keys()) == (counts.timeline.fine.keys(), counts.timeline.coarse.keys())
+    horizon = counts.timeline.horizon(rig.clock())
     assert all(start >= horizon for start in fine)
     assert all(start < horizon for start in coarse)
     assert sum(block.rows for block in (*fine.values(), *coarse.values())) == 120
     rig.clock.advance(46 * DAY)
     rig.evaluate()
-    assert rig.service.store.load_blocks(binning.reference_id) == ({}, {})
-    binning = rig.version().binning
-    assert binning is not None
-    assert (binning.timeline.fine, binning.timeline.coarse) == ({}, {})
+    assert rig.service.store.load_blocks(counts.reference_id) == ({}, {})
+    counts = rig.version().counts
+    assert counts is not None
+    assert (counts.timeline.fine, counts.timeline.coarse) == ({}, {})
 
 
 def test_its_loops_run_until_it_is_stopped(tmp_path: Path) -> None:

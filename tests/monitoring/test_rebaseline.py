@@ -49,9 +49,9 @@ def older(rows: int = 2000, prefix: str = "") -> list[dict[str, Any]]:
 
 
 def reference_of(rig: Rig) -> Reference:
-    binning = rig.version().binning
-    assert binning is not None
-    return binning.reference
+    counts = rig.version().counts
+    assert counts is not None
+    return counts.reference
 
 
 def from_live(rig: Rig) -> AuditEntry:
@@ -139,7 +139,7 @@ def test_labels_are_counted_anew_in_its_classes(rig: Rig) -> None:
     before = rig.quality("accuracy")
     from_file(rig, make_table(1500, seed=6))
     assert before is not None
-    assert rig.service.fleet.versions["fraud", "1"].binning.outcomes  # type: ignore[union-attr]
+    assert rig.service.fleet.versions["fraud", "1"].counts.outcomes  # type: ignore[union-attr]
     assert rig.quality("accuracy") == before
 
 

@@ -15,7 +15,7 @@ from exporter.formats.columns import Texts, Times, Values, from_python, text_has
 from exporter.measures.psi import pool_rare, psi, shares
 from exporter.profiling.column_bins import number_column, profile_column, without_rare
 from exporter.reference.binning import bin_columns, category_cells
-from exporter.reference.profile import Column, Kind, Reference
+from exporter.reference.profile import Column, ColumnKind, Reference
 from exporter.typing import Floats
 
 # -- numbers ------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_huge_numbers_that_grow_do_not_overflow() -> None:
 # -- categories ---------------------------------------------------------------------------------------------
 
 
-def categories(values: Values, role: str = "feature", kind: Kind = "category") -> Column:
+def categories(values: Values, role: str = "feature", kind: ColumnKind = "category") -> Column:
     return profile_column("x", role, kind, values, None)  # type: ignore[arg-type]
 
 

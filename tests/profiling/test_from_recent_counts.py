@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.aggregates.timeline import Timeline, fold
+from exporter.aggregates.block import fold
+from exporter.aggregates.timeline import Timeline
 from exporter.errors import ReferenceInvalidError
 from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import ReferenceData, build_reference

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.evaluation.figures import HIGHER_IS_BETTER, METRICS
+from exporter.evaluation.figures import HIGHER_IS_BETTER, QUALITY_METRICS
 from tests.prometheus.alerting import ALERTS, PROMETHEUS, RULE_FILES, RULES, Rule, read_yaml
 from tests.support.rig import Rig, make_rows
 
@@ -97,7 +97,9 @@ def test_a_challenger_is_held_against_the_champion_in_every_metric_that_has_a_di
     (rule,) = (rule for rule in RULES if rule.alert == "ModelChallengerBetter")
     higher, lower = (set(names.split("|")) for names in re.findall(r'metric=~"([^"]+)"', rule.expr))
     assert higher == HIGHER_IS_BETTER
-    assert lower == {name for names in METRICS.values() for name in names} - HIGHER_IS_BETTER - {"bias"}
+    assert lower == {name for names in QUALITY_METRICS.values() for name in names} - HIGHER_IS_BETTER - {
+        "bias"
+    }
 
 
 def test_whether_natural_variation_is_known_mutes_no_alert_on_drift() -> None:

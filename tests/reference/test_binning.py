@@ -18,7 +18,7 @@ from exporter.reference.binning import (
     bin_columns,
     category_texts,
 )
-from exporter.reference.profile import Column, Kind, Reference
+from exporter.reference.profile import Column, ColumnKind, Reference
 from exporter.typing import Floats
 from tests.support.wire import decode
 
@@ -29,7 +29,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
     max_leaves=4,
 )
-KINDS: tuple[Kind, ...] = ("number", "category", "boolean", "time")
+KINDS: tuple[ColumnKind, ...] = ("number", "category", "boolean", "time")
 
 
 def reference_of(*columns: Column) -> Reference:
@@ -41,7 +41,7 @@ def numbers(*edges: float, **more: Any) -> Column:
 
 
 def categories(
-    *texts: str, known: tuple[str, ...] = (), complete: bool = True, kind: Kind = "category"
+    *texts: str, known: tuple[str, ...] = (), complete: bool = True, kind: ColumnKind = "category"
 ) -> Column:
     hashes = np.array(sorted(map(text_hash, known)), np.uint64)
     return Column("x", "feature", kind, categories=texts, known=hashes, known_complete=complete)
@@ -58,7 +58,7 @@ def cells_of(column: Column, *values: object) -> list[str]:
     return cell_names(column, from_python(values))
 
 
-def column_of(kind: Kind) -> Column:
+def column_of(kind: ColumnKind) -> Column:
     if kind in ("number", "time"):
         return Column("x", "feature", kind, edges=np.array([-1.0, 0.0, 1e6]), low=-5.0, high=5.0, scale=2.0)
     return categories(
@@ -71,7 +71,7 @@ def column_of(kind: Kind) -> Column:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(values=st.lists(JSON, min_size=1, max_size=8))
-def test_every_value_has_one_cell_of_its_column(kind: Kind, values: list[object]) -> None:
+def test_every_value_has_one_cell_of_its_column(kind: ColumnKind, values: list[object]) -> None:
     columns = (column_of("category"), column_of(kind), column_of("number"))
     reference = reference_of(*columns)
     binned = bin_columns(
@@ -88,7 +88,7 @@ def test_every_value_has_one_cell_of_its_column(kind: Kind, values: list[object]
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(values=st.lists(JSON, min_size=1, max_size=8))
-def test_a_value_has_the_same_cell_whatever_it_comes_with(kind: Kind, values: list[object]) -> None:
+def test_a_value_has_the_same_cell_whatever_it_comes_with(kind: ColumnKind, values: list[object]) -> None:
     alone = [cells_of(column_of(kind), value)[0] for value in values]
 
     assert cells_of(column_of(kind), *values) == alone

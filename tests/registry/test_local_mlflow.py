@@ -78,7 +78,7 @@ def test_the_service_monitors_it(uri: str, world: World, tmp_path: Path) -> None
     )
     service.start()
     try:
-        eventually(lambda: (found := service.fleet.versions.get((model, "1"))) and found.binning)
+        eventually(lambda: (found := service.fleet.versions.get((model, "1"))) and found.counts)
     finally:
         service.stop()
 

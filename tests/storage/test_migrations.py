@@ -75,9 +75,9 @@ def test_a_store_of_an_older_schema_keeps_all_that_is_in_it(
     assert (rig.quality("accuracy") or 0) > 0
     assert rig.shown_rows(model="slow") == NEWER
     assert rig.version(model="late").spooled_rows == WAITING
-    binning = rig.version(model="churn").binning
-    assert binning is not None
-    assert binning.reference.source == "live"
+    counts = rig.version(model="churn").counts
+    assert counts is not None
+    assert counts.reference.source == "live"
     (entry,) = rig.service.store.load_audit(10)
     assert (entry.by, entry.model, entry.reason) == ("ada", "churn", "prices are in cents now")
     # Ids of rows, labels and keys are known as before.

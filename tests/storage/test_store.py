@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate
+from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.errors import ConfigError, StoreError
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.profile import Reference
@@ -35,8 +35,8 @@ def make_reference() -> Reference:
     return build_reference(ReferenceData(make_table(200), "test"), Settings().windows, 500)
 
 
-def make_aggregate(reference: Reference, rows: int) -> Aggregate:
-    return Aggregate(
+def make_aggregate(reference: Reference, rows: int) -> Block:
+    return Block(
         rows=rows,
         counts=np.arange(reference.cells, dtype=np.uint32),
         moments=np.full((len(reference.columns), 3), 0.1 * rows),

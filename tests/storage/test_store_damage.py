@@ -87,10 +87,10 @@ def test_damage_to_one_version_leaves_the_others(
 ) -> None:
     rig = make_store(start, store_uri)
     (churn,) = (each for each in rig.service.fleet.versions.values() if each.model == "churn")
-    binning = churn.binning
-    assert binning is not None
+    counts = churn.counts
+    assert counts is not None
     key = "id" if table == "reference_profiles" else "reference_id"
-    change(store_uri, f"UPDATE {table} SET {column} = {value} WHERE {key} = {binning.reference_id}")
+    change(store_uri, f"UPDATE {table} SET {column} = {value} WHERE {key} = {counts.reference_id}")
     again = start(store=store_uri, registry=rig.registry, clock=rig.clock)
     assert again.window_rows() == 300
     assert again.shown_rows(model="churn") is None

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
 
-from exporter.aggregates.timeline import Aggregate, fold
+from exporter.aggregates.block import Block, fold
 from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.binning import bin_columns
@@ -67,7 +67,7 @@ def flights_reference(flights: pd.DataFrame, *, times: bool = True) -> Reference
     return build_reference(data, SETTINGS.windows, max_columns=100)
 
 
-def flights_blocks(reference: Reference, flights: pd.DataFrame) -> dict[int, Aggregate]:
+def flights_blocks(reference: Reference, flights: pd.DataFrame) -> dict[int, Block]:
     """Live traffic by fine blocks."""
     live = flights[flights["timestamp"] >= LIVE]
     times = seconds(live["timestamp"])
@@ -106,7 +106,7 @@ def _run(part: pd.DataFrame, name: str, *, times: bool) -> Row:
     return Row(name, days, len(moments) * len(SETTINGS.windows), len(found_pages), peers)
 
 
-def _days(reference: Reference, blocks: Mapping[int, Aggregate]) -> Ints:
+def _days(reference: Reference, blocks: Mapping[int, Block]) -> Ints:
     """(1, days, cells), by the days of New York but for the hour of summer time."""
     first = int(LIVE.timestamp())
     days = np.zeros((1, (END - LIVE).days, reference.cells), np.int64)

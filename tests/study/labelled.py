@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
 
+from exporter.aggregates.block import Block, fold
 from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes, fold_predictions
 from exporter.aggregates.segments import fold_segments
-from exporter.aggregates.timeline import Aggregate, Timeline, fold
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
 from exporter.evaluation.model_quality import evaluate_quality, prediction_effects
 from exporter.evaluation.quality_reference import QualityRules, quality_reference
@@ -178,7 +179,7 @@ def watch(
     starts = (rows.times // SETTINGS.block_seconds).astype(np.int64) * SETTINGS.block_seconds
     hours = rows.times.astype(np.int64) // HOUR * HOUR
     blocks = fold(reference, binned, starts, None)
-    slices: dict[str, dict[int, Aggregate]] = {segment.name: {} for segment in reference.segments}
+    slices: dict[str, dict[int, Block]] = {segment.name: {} for segment in reference.segments}
     for name, hour, block in fold_segments(reference, binned, hours):
         slices[name][hour] = block
     members = {s.name: binned.cells[s.column] == s.cell for s in reference.segments}
@@ -257,7 +258,7 @@ def _columns(table: pd.DataFrame) -> dict[str, Values]:
     return {name: from_arrow(arrow[name].combine_chunks()) for name in arrow.column_names}
 
 
-def _recent(blocks: dict[int, Aggregate], now: float) -> dict[int, Aggregate]:
+def _recent(blocks: dict[int, Block], now: float) -> dict[int, Block]:
     """Hours that have ended, as long ago as any window looks back."""
     longest = 2 * max(window.seconds for window in SETTINGS.windows) + HOUR
     return {start: block for start, block in blocks.items() if now - longest < start <= now - HOUR}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.aggregates.timeline import Aggregate, Timeline
+from exporter.aggregates.block import Block
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
@@ -13,7 +14,7 @@ SETTINGS = Settings()
 
 
 def replay(
-    reference: Reference, blocks: Mapping[int, Aggregate], moments: Sequence[float]
+    reference: Reference, blocks: Mapping[int, Block], moments: Sequence[float]
 ) -> Iterator[Evaluation]:
     """Evaluate at each moment what had been counted by then, with the default windows and thresholds."""
     evaluation = None
@@ -22,7 +23,7 @@ def replay(
         yield evaluation
 
 
-def timelines(blocks: Mapping[int, Aggregate], moments: Sequence[float]) -> Iterator[tuple[float, Timeline]]:
+def timelines(blocks: Mapping[int, Block], moments: Sequence[float]) -> Iterator[tuple[float, Timeline]]:
     """Each moment, and what had been counted by then."""
     coarse = _coarse(blocks)
     for now in moments:
@@ -38,14 +39,14 @@ def timelines(blocks: Mapping[int, Aggregate], moments: Sequence[float]) -> Iter
         )
 
 
-def _between(blocks: Mapping[int, Aggregate], start: int, end: int, length: int) -> dict[int, Aggregate]:
+def _between(blocks: Mapping[int, Block], start: int, end: int, length: int) -> dict[int, Block]:
     """Whole blocks from a start on, to the last that has ended."""
     starts = range(-(-start // length) * length, end - length + 1, length)
     return {at: blocks[at] for at in starts if at in blocks}
 
 
-def _coarse(blocks: Mapping[int, Aggregate]) -> dict[int, Aggregate]:
-    found: dict[int, Aggregate] = {}
+def _coarse(blocks: Mapping[int, Block]) -> dict[int, Block]:
+    found: dict[int, Block] = {}
     for start, block in blocks.items():
         hour = start // SETTINGS.coarse_seconds * SETTINGS.coarse_seconds
         found[hour] = found[hour] + block if hour in found else block

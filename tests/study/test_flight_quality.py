@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
+from exporter.aggregates.block import fold
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes, tally
-from exporter.aggregates.timeline import Timeline, fold
+from exporter.aggregates.timeline import Timeline
 from exporter.demo.candidates import CHAMPION
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
 from exporter.demo.training import score_flights

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from exporter.aggregates.timeline import Aggregate, Timeline, fold
+from exporter.aggregates.block import Block, fold
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
 from exporter.formats.arrow_columns import from_arrow
@@ -68,7 +69,7 @@ def replay(reference: Reference, flights: pd.DataFrame, moments: pd.DatetimeInde
     return evaluations
 
 
-def aggregate(reference: Reference, flights: pd.DataFrame, block_seconds: int) -> dict[int, Aggregate]:
+def aggregate(reference: Reference, flights: pd.DataFrame, block_seconds: int) -> dict[int, Block]:
     times = seconds(flights["timestamp"])
     table = pa.Table.from_pandas(flights[COLUMNS], preserve_index=False)
     values = {("feature", name): from_arrow(table.column(name).combine_chunks()) for name in COLUMNS}

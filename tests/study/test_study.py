@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.aggregates.timeline import fold
+from exporter.aggregates.block import fold
 from exporter.evaluation.drift import Evaluation
 from exporter.exposition.render import Format, render
 from exporter.exposition.telemetry import Telemetry

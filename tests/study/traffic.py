@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from exporter.aggregates.timeline import LATENCY_BOUNDS
+from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.typing import Floats, Ints
 from tests.study.figures import Delay, Row
 from tests.study.queries import ask, expressions

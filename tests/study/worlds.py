@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, logit
 
-from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate
+from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.profiling.build import ReferenceData, build_reference
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
@@ -139,9 +139,9 @@ class World:
 
     def _traffic(
         self, reference: Reference, shares: list[Floats], rates: Floats, draw: np.random.Generator
-    ) -> tuple[dict[int, Aggregate], Ints]:
+    ) -> tuple[dict[int, Block], Ints]:
         """Blocks by their start, and (replicas, days, cells) what each replica saw."""
-        blocks: dict[int, Aggregate] = {}
+        blocks: dict[int, Block] = {}
         days = np.zeros((self.replicas, len(rates) // HOURS_PER_DAY, reference.cells), np.int64)
         for replica in range(self.replicas):
             counts = self._counts(shares, rates / self.replicas, draw)
@@ -207,14 +207,14 @@ class Model:
     """One model: its reference, live blocks by their start, (replicas, days, cells) what each replica saw."""
 
     reference: Reference
-    blocks: dict[int, Aggregate] = field(repr=False)
+    blocks: dict[int, Block] = field(repr=False)
     days: Ints = field(repr=False)
 
 
-def aggregate_of(counts: Ints, rows: int, columns: int) -> Aggregate:
+def aggregate_of(counts: Ints, rows: int, columns: int) -> Block:
     """Moments and latencies are left out: no verdict uses them."""
     latency = np.zeros(len(LATENCY_BOUNDS) + 1, np.int64)
-    return Aggregate(rows, counts, np.zeros((columns, 3)), latency, 0.0)
+    return Block(rows, counts, np.zeros((columns, 3)), latency, 0.0)
 
 
 def _cell_shares(

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
+from exporter.aggregates.block import fold
 from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.aggregates.outcomes import Outcomes, Tally, fold_outcomes, fold_predictions, tally
-from exporter.aggregates.timeline import Timeline, fold
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
 from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import ReferenceData, build_reference

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from exporter.aggregates.timeline import LATENCY_BOUNDS, Aggregate, Timeline
-from exporter.reference.profile import Column, Kind, Reference, Variation
+from exporter.aggregates.block import LATENCY_BOUNDS, Block
+from exporter.aggregates.timeline import Timeline
+from exporter.reference.profile import Column, ColumnKind, Reference, Variation
 from exporter.settings import Settings, Window
 from exporter.typing import Floats, Ints
 
@@ -18,7 +19,7 @@ EVEN = np.full(10, 0.1)
 SETTINGS = Settings()
 
 
-def make_column(name: str, bins: int = 10, kind: Kind = "number", **changes: Any) -> Column:
+def make_column(name: str, bins: int = 10, kind: ColumnKind = "number", **changes: Any) -> Column:
     """A column with so many bins, the outer ones and `(other)` and `(unseen)` included."""
     if kind in ("number", "time"):
         return Column(name, "feature", kind, edges=np.arange(bins - 1, dtype=np.float64), **changes)
@@ -63,8 +64,8 @@ def make_timeline(reference: Reference, days: Mapping[int, Ints], seed: int = 0)
     Today's are in fine blocks, earlier ones in coarse blocks.
     """
     draw = np.random.default_rng(seed)
-    fine: dict[int, Aggregate] = {}
-    coarse: dict[int, Aggregate] = {}
+    fine: dict[int, Block] = {}
+    coarse: dict[int, Block] = {}
     for ago, cells in days.items():
         blocks, length = (fine, SETTINGS.block_seconds) if ago == 0 else (coarse, SETTINGS.coarse_seconds)
         count = 86400 // length
@@ -80,8 +81,8 @@ def make_timeline(reference: Reference, days: Mapping[int, Ints], seed: int = 0)
     return Timeline(SETTINGS, fine, coarse)
 
 
-def make_aggregate(counts: Ints, columns: int) -> Aggregate:
-    return Aggregate(
+def make_aggregate(counts: Ints, columns: int) -> Block:
+    return Block(
         rows=int(counts.sum() // columns),
         counts=counts.astype(np.uint32),
         moments=np.zeros((columns, 3)),

@@ -1,0 +1,148 @@
+"""Mergeable counts of one version's rows in one block of time.
+
+Adding two blocks of the same reference gives the block of their rows together.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.errors import StoreError
+from exporter.formats.decoding import decoding
+from exporter.reference.binning import Binned
+from exporter.reference.profile import Reference
+from exporter.typing import Floats, Ints
+
+# Upper bounds in seconds of the latency histogram's buckets; one more bucket holds the rest.
+LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+CODEC_VERSION = 1
+
+
+_HEADER = struct.Struct("<IIqd")
+
+
+CellCounts: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Counts of the rows of one block.
+
+    `counts` (cells,) in the reference's layout, 64 bits wide where there are 2^32 rows or more; `moments`
+    (columns, 3) the count, sum and sum of squares of standardised, winsorised values (zeros for columns
+    without numbers), `latency` (buckets,) not cumulative.
+    Arrays are never changed in place: readers in other threads hold them.
+    """
+
+    rows: int
+    counts: CellCounts
+    moments: Floats
+    latency: Ints
+    latency_sum: float
+
+    def __add__(self, other: Block) -> Block:
+        rows = self.rows + other.rows
+        return Block(
+            rows=rows,
+            counts=np.add(self.counts, other.counts, dtype=_count_type(rows)),
+            moments=self.moments + other.moments,
+            latency=self.latency + other.latency,
+            latency_sum=self.latency_sum + other.latency_sum,
+        )
+
+    def encode(self) -> bytes:
+        """Bytes for the store, with a checksum over all of them (zlib's)."""
+        parts = (
+            _HEADER.pack(len(self.counts), len(self.moments), self.rows, self.latency_sum),
+            self.counts.astype(_count_type(self.rows), copy=False).tobytes(),
+            self.moments.astype("<f8", copy=False).tobytes(),
+            self.latency.astype("<i8", copy=False).tobytes(),
+        )
+        return bytes([CODEC_VERSION]) + zlib.compress(b"".join(parts), 1)
+
+
+def _count_type(rows: int) -> np.dtype[Any]:
+    """No cell holds more than all rows, so 4 bytes are enough for an hour of a million rows a second."""
+    return np.dtype("<u4") if rows < 2**32 else np.dtype("<u8")
+
+
+def decode_block(data: bytes) -> Block:
+    """Read what `Block.encode` wrote.
+
+    Raises:
+        StoreDamagedError: it is broken.
+        StoreError: another version of the codec wrote it.
+    """
+    if data[:1] != bytes([CODEC_VERSION]):
+        raise StoreError(f"a stored aggregate has format {data[:1].hex()}, this is {CODEC_VERSION:02x}")
+    with decoding("a stored aggregate"):
+        body = memoryview(zlib.decompress(data[1:]))
+        cells, columns, rows, latency_sum = _HEADER.unpack_from(body)
+        width = _count_type(rows)
+        moments_start = _HEADER.size + cells * width.itemsize
+        latency_start = moments_start + columns * 24
+        return Block(
+            rows=rows,
+            counts=np.frombuffer(body[_HEADER.size : moments_start], width).copy(),
+            moments=np.frombuffer(body[moments_start:latency_start], "<f8").reshape(columns, 3).copy(),
+            latency=np.frombuffer(body[latency_start:], "<i8").reshape(len(LATENCY_BOUNDS) + 1).copy(),
+            latency_sum=latency_sum,
+        )
+
+
+def fold(
+    reference: Reference,
+    binned: Binned,
+    starts: Ints,
+    latency: Floats | None,
+) -> dict[int, Block]:
+    """Aggregate the rows by block.
+
+    Args:
+        reference: whose layout `binned` is in.
+        binned: the batch.
+        starts: (rows,) the block of each row.
+        latency: (rows,) seconds, NaN where there is none; None where no row has one.
+    """
+    if not len(starts):
+        return {}
+    if (starts == starts[0]).all():  # the usual case: a batch of one moment
+        return {int(starts[0]): _fold_block(reference, binned, latency)}
+    order = np.argsort(starts, kind="stable")
+    unique, first = np.unique(starts[order], return_index=True)
+    folded = {}
+    for start, rows in zip(unique.tolist(), np.split(order, first[1:]), strict=True):
+        chosen = latency[rows] if latency is not None else None
+        folded[start] = _fold_block(reference, binned.take(rows), chosen)
+    return folded
+
+
+def _fold_block(reference: Reference, binned: Binned, latency: Floats | None) -> Block:
+    counts = np.bincount(binned.cells.ravel(), minlength=reference.cells).astype(np.uint32)
+    moments = np.zeros((len(reference.columns), 3))
+    moments[reference.numeric] = np.stack(
+        [
+            binned.present.sum(axis=1),
+            binned.standard.sum(axis=1),
+            np.einsum("cr,cr->c", binned.standard, binned.standard),
+        ],
+        axis=1,
+    )
+    return Block(binned.cells.shape[1], counts, moments, *latency_histogram(latency))
+
+
+def latency_histogram(latency: Floats | None) -> tuple[Ints, float]:
+    """(buckets,) counts by `LATENCY_BOUNDS`, not cumulative, and the sum in seconds; NaN is left out."""
+    if latency is None:
+        return np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0
+    known = latency[~np.isnan(latency)]
+    places = np.searchsorted(LATENCY_BOUNDS, known)
+    return np.bincount(places, minlength=len(LATENCY_BOUNDS) + 1), float(known.sum())
