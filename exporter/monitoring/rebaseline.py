@@ -15,8 +15,9 @@ from exporter.formats.texts import storable
 from exporter.ingest.activation import activate
 from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
 from exporter.profiling.column_roles import USUAL_NAMES
+from exporter.profiling.data import ReferenceData
 from exporter.profiling.files import read_table
 from exporter.profiling.from_recent_counts import recent_reference
 from exporter.profiling.memory import release_memory

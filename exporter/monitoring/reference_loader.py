@@ -23,7 +23,8 @@ from exporter.fleet import Status, Version
 from exporter.ingest.activation import activate, do_without, set_detail
 from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.profiling.from_live_rows import live_reference
 from exporter.profiling.memory import release_memory
 from exporter.reference.profile import Reference

@@ -2,92 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from exporter.aggregates.block import Block, fold
-from exporter.aggregates.chunks import cut
-from exporter.aggregates.labelled_rows import class_scores, mean_ranks
-from exporter.aggregates.outcome_layout import outcome_layout, why_no_layout
-from exporter.aggregates.outcomes import fold_outcomes
+from exporter.aggregates.outcome_layout import why_no_layout
 from exporter.errors import ReferenceInvalidError
-from exporter.evaluation.baselines import TRAINING_SPLITS
-from exporter.evaluation.quality_variation import MAX_CHUNKS as MAX_QUALITY_CHUNKS
-from exporter.evaluation.quality_variation import estimate_variation, quality_variation
 from exporter.formats.arrow_columns import from_arrow, is_text
 from exporter.formats.class_scores import (
     MAX_CLASSES,
     count_class_scores,
     has_class_scores,
     scores_from_arrow,
-    single_scores,
 )
 from exporter.formats.columns import Texts, Times, Values, read_numbers, read_times, take_rows
 from exporter.formats.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.formats.texts import listed
-from exporter.measures.natural_variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
-from exporter.model_config import Columns
 from exporter.profiling.column_bins import category_counts, profile_column, quantile_edges, without_rare
 from exporter.profiling.column_roles import Roles, choose_roles, doubt_score
-from exporter.reference.binning import Binned, bin_columns, canonical_texts, category_cells
-from exporter.reference.classes import choose_classes, with_classes
-from exporter.reference.profile import (
-    ClassOrder,
-    Column,
-    ColumnKind,
-    Reference,
-    Role,
-    Segment,
-    Variation,
-    segment_name,
-)
+from exporter.profiling.counts import add_counts
+from exporter.profiling.data import ReferenceData
+from exporter.profiling.outcomes import OutputColumns, add_classes, add_labels, add_outcomes, reduce_scores
+from exporter.profiling.segments import choose_segments, profile_segment
+from exporter.reference.binning import category_cells
+from exporter.reference.profile import ClassOrder, Column, ColumnKind, Reference, Role
 from exporter.settings import Window
-from exporter.typing import Floats, Ints
+from exporter.typing import Floats
 
-MAX_SEGMENTS_PER_COLUMN = 10
-MAX_SEGMENTS_PER_VERSION = 30
 TASKS = ("binary", "multiclass", "regression")
 SCORE_QUANTILES = 64  # with fewer, the area under the curve of scores that lie close together is .001 off
 MAX_LISTED = 300  # names in a note
 MIN_SECONDS = 1e8  # 1973: smaller numbers count from something else than the epoch
 MAX_SECONDS = 1e11  # the year 5138; what is beyond is in milliseconds or finer
-SLICE_VALUES = 2_000_000  # binned at once: a large reference would take several times its size otherwise
-MAX_CHUNK_CELLS = 4_000_000
-
-
-@dataclass(frozen=True)
-class ReferenceData:
-    """A reference as it was found: the table, and what its owner says of it.
-
-    `task` and `positive_class` may be empty: the task is then inferred, and the positive class is found as
-    `with_classes` says. `target`, `prediction`, `score` and `timestamp` name columns; where they are empty,
-    `choose_roles` says which those are. `inputs` are the model's inputs by its signature, with their types,
-    empty where it has none. `columns` says which features are looked at, `segments` which of them slice the
-    rows.
-    """
-
-    table: pa.Table
-    source: str
-    task: str = ""
-    target: str = ""
-    split: str = ""
-    notes: tuple[str, ...] = ()
-    positive_class: str = ""
-    columns: Columns = field(default_factory=Columns)
-    segments: tuple[str, ...] = ()
-    prediction: str = ""
-    score: str = ""
-    timestamp: str = ""
-    inputs: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def named(self) -> dict[str, str]:
-        """Columns that the owner named, by role."""
-        names = {role: getattr(self, role) for role in ("prediction", "score", "timestamp", "target")}
-        return {role: name for role, name in names.items() if name}
 
 
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
@@ -126,7 +73,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     labels = _read(table, roles.target, "label") if roles.target else None
     order = _class_order(table, roles) if task in ("binary", "multiclass") else ""
     if isinstance(scores, list) and has_class_scores(scores) and "prediction" in raw:
-        single = _single_scores(scores, raw["prediction"], labels, task, order, data.positive_class)
+        single = reduce_scores(scores, raw["prediction"], labels, task, order, data.positive_class)
         raw["score"], _ = read_numbers(single)
     columns: list[Column] = []
     values: dict[tuple[str, str], Values] = {}
@@ -188,14 +135,14 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         named={role: name for role, name in data.named.items() if role != "target"},
         score_edges=_score_quantiles(raw.get("score")) if task in ("binary", "multiclass") else np.empty(0),
     )
-    counted = _count(reference, values, timestamps, windows)
-    with_profile = counted if labels is None else _with_labels(counted, labels, timestamps, windows)
-    outputs = Outputs(raw.get("prediction"), scores, labels)
-    whole = _with_classes(with_profile, outputs, data.positive_class)
+    counted = add_counts(reference, values, timestamps, windows)
+    with_profile = counted if labels is None else add_labels(counted, labels, timestamps, windows)
+    outputs = OutputColumns(raw.get("prediction"), scores, labels)
+    whole = add_classes(with_profile, outputs, data.positive_class)
     reason = why_no_layout(whole)
     if reason and ("prediction" in raw or labels is not None):  # otherwise only features are to be monitored
         whole = replace(whole, notes=(*whole.notes, f"no quality: {reason}"))
-    chosen, more = _choose_segments(whole, data.segments)
+    chosen, more = choose_segments(whole, data.segments)
     found = []
     for segment in chosen:
         column = whole.columns[segment.column]
@@ -203,56 +150,11 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         rows = np.flatnonzero(cells == segment.cell)
         part = {key: take_rows(column_values, rows) for key, column_values in values.items()}
         times = timestamps[rows] if timestamps is not None else None
-        found.append(replace(segment, reference=_slice(whole, part, outputs.take(rows), times, windows)))
-    labelled = _with_outcomes(whole, outputs, timestamps, windows, estimates=True)
-    return replace(labelled, segments=tuple(found), notes=(*whole.notes, *more))
-
-
-# -- segments -----------------------------------------------------------------------------------------------
-
-
-def _choose_segments(reference: Reference, names: tuple[str, ...]) -> tuple[list[Segment], list[str]]:
-    """The slices by the given columns, each without a profile of its own yet, and what is left out."""
-    chosen: list[Segment] = []
-    notes = []
-    for name in names:
-        index = next(
-            (i for i, c in enumerate(reference.columns) if (c.role, c.name) == ("feature", name)), None
+        found.append(
+            replace(segment, reference=profile_segment(whole, part, outputs.take(rows), times, windows))
         )
-        if index is None or reference.columns[index].numeric:
-            notes.append(f"column {name} has no categories to slice by")
-            continue
-        column = reference.columns[index]
-        first = int(reference.offsets[index])
-        counts = reference.counts[first : first + len(column.categories)]
-        filled = [place for place, rows in enumerate(counts.tolist()) if rows]
-        taken = filled[: min(MAX_SEGMENTS_PER_COLUMN, MAX_SEGMENTS_PER_VERSION - len(chosen))]
-        rarer = int(reference.counts[first + len(column.categories)])
-        if len(taken) < len(filled) or rarer:
-            notes.append(f"segments of column {name} are its {len(taken)} most frequent categories")
-        for place in taken:
-            segment = Segment(segment_name(column, place), index, first + place, reference)
-            if any(each.name == segment.name for each in chosen):  # `a=b` is c, and a is `b=c`
-                notes.append(f"a segment of column {name} is left out: another is called {segment.name}, too")
-            else:
-                chosen.append(segment)
-    return chosen, notes
-
-
-def _slice(
-    whole: Reference,
-    values: Mapping[tuple[str, str], Values],
-    outputs: Outputs,
-    timestamps: Floats | None,
-    windows: tuple[Window, ...],
-) -> Reference:
-    """The profile of some rows, in the columns and bins of the whole."""
-    rows = len(next(iter(values.values())))
-    part = _count(replace(whole, rows=rows, notes=()), values, timestamps, windows)
-    if whole.labels is not None and outputs.labels is not None:
-        of_labels = {("label", ""): outputs.labels}
-        part = replace(part, labels=_count(replace(whole.labels, rows=rows), of_labels, timestamps, windows))
-    return _with_outcomes(part, outputs, timestamps, windows, estimates=False)
+    labelled = add_outcomes(whole, outputs, timestamps, windows, estimates=True)
+    return replace(labelled, segments=tuple(found), notes=(*whole.notes, *more))
 
 
 # -- reading ------------------------------------------------------------------------------------------------
@@ -331,193 +233,3 @@ def _class_order(table: pa.Table, roles: Roles) -> ClassOrder:
 def _score_quantiles(scores: Values | None) -> Floats:
     """Edges of bins with about the same number of scores each."""
     return quantile_edges(scores, SCORE_QUANTILES) if isinstance(scores, np.ndarray) else np.empty(0)
-
-
-def _single_scores(
-    scores: list[object],
-    predictions: Values,
-    labels: Values | None,
-    task: str,
-    order: ClassOrder,
-    positive_class: str,
-) -> Values:
-    """Of several scores, that of the predicted class; of two, that of the positive one."""
-    if task not in ("binary", "multiclass"):
-        return single_scores(scores, [None] * len(scores), ())
-    prediction = profile_column("prediction", "prediction", "category", predictions, None)
-    label = profile_column("label", "label", "category", labels, None) if labels is not None else None
-    classes, positive = choose_classes(task, label, prediction, order, positive_class, {})
-    if task == "binary":
-        return single_scores(scores, [positive] * len(scores), classes)
-    texts = canonical_texts(predictions)
-    places = texts.places({name: place for place, name in enumerate(classes)})
-    wanted: list[str | None] = [*classes, None]  # the last is of what is no class, or missing
-    return single_scores(scores, [wanted[place] for place in np.append(places, -1)[texts.codes]], classes)
-
-
-# -- counting -----------------------------------------------------------------------------------------------
-
-
-def _count(
-    reference: Reference,
-    values: Mapping[tuple[str, str], Values],
-    timestamps: Floats | None,
-    windows: tuple[Window, ...],
-) -> Reference:
-    """The reference with its own counts and moments, and its natural variation in windows of each length."""
-    whole: Block | None = None
-    columns = [_without_single(column, values) for column in reference.columns]
-    unbiased = replace(reference, columns=tuple(columns))
-    cuts = {}
-    if timestamps is not None:
-        limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // reference.cells))
-        cuts = {window.seconds: cut(timestamps, window.seconds, limit, pairs=True) for window in windows}
-    counts = {
-        seconds: np.zeros(found.count * reference.cells, np.int64)
-        for seconds, found in cuts.items()
-        if found.count >= MIN_CHUNKS
-    }
-    times = timestamps if timestamps is not None else np.zeros(reference.rows)
-    step = max(1, SLICE_VALUES // len(reference.columns))
-    for start in range(0, reference.rows, step):
-        rows = np.arange(start, min(start + step, reference.rows))
-        part = {key: take_rows(column, rows) for key, column in values.items()}
-        binned = bin_columns(unbiased, part, len(rows), times[rows])
-        block = fold(reference, binned, np.zeros(len(rows), np.int64), None)[0]
-        whole = block if whole is None else whole + block
-        for seconds, count in counts.items():
-            count += _count_chunks(binned, cuts[seconds].place[rows], reference.cells, len(count))
-    assert whole is not None
-    variation: dict[int, Variation] = {}
-    longer: dict[str, Floats] | None = None
-    for seconds in sorted(counts, reverse=True):
-        chunks, numbers = counts[seconds].reshape(-1, reference.cells), cuts[seconds].numbers
-        measured = natural_variation(chunks, reference.layout, seconds, numbers, longer)
-        if measured is not None:
-            variation[seconds], longer = Variation(chunks=measured[0], **measured[1]), measured[1]
-    return replace(
-        reference,
-        counts=whole.counts.astype(np.int64),
-        moments=whole.moments,
-        variation=dict(sorted(variation.items())),
-    )
-
-
-def _without_single(column: Column, values: Mapping[tuple[str, str], Values]) -> Column:
-    """The column as it would be without the very row that is counted.
-
-    A category that one row alone has would be unseen if that row were not in the reference. The share of
-    such rows is what to expect of live ones (Good 1953); with none at all, a long tail of categories would
-    look like drift for ever.
-    """
-    if column.numeric or not len(column.known):
-        return column
-    texts, counts = category_counts(values[column.role, column.name if column.role == "feature" else ""])
-    return replace(column, known=np.setdiff1d(column.known, texts.hashes[counts == 1]))
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What reference rows say of the model: predictions, scores and labels, None where they do not."""
-
-    predictions: Values | None
-    scores: Values | None
-    labels: Values | None
-
-    @property
-    def single_scores(self) -> Floats | None:
-        """One number a row, where that is what there is."""
-        return self.scores if isinstance(self.scores, np.ndarray) else None
-
-    def take(self, rows: Ints) -> Outputs:
-        """Those of the given rows."""
-        columns = (self.predictions, self.scores, self.labels)
-        return Outputs(*(None if values is None else take_rows(values, rows) for values in columns))
-
-
-def _with_classes(reference: Reference, outputs: Outputs, positive_class: str) -> Reference:
-    """The reference with its classes."""
-    predictions, score = outputs.predictions, outputs.single_scores
-    if predictions is None:
-        return reference
-    means = {}
-    column = next((column for column in reference.columns if column.role == "prediction"), None)
-    if score is not None and column is not None and reference.task == "binary":
-        means = mean_ranks(predictions, score, column)
-    return with_classes(reference, positive_class, means)
-
-
-# -- labels -------------------------------------------------------------------------------------------------
-
-
-def _with_labels(
-    reference: Reference, labels: Values, timestamps: Floats | None, windows: tuple[Window, ...]
-) -> Reference:
-    """The reference with the profile of its labels, if they are such as its task has."""
-    classifies = reference.task in ("binary", "multiclass")
-    if isinstance(labels, Times) or not (classifies or isinstance(labels, np.ndarray)):
-        note = f"column {reference.target} holds no labels of a {reference.task or 'known'} task"
-        return replace(reference, notes=(*reference.notes, note))
-    column = profile_column(
-        reference.target, "label", "category" if classifies else "number", labels, timestamps
-    )
-    profile = Reference(
-        columns=(column,),
-        counts=np.zeros(1, np.int64),
-        moments=np.zeros((1, 3)),
-        rows=reference.rows,
-        task=reference.task,
-        source=reference.source,
-    )
-    return replace(reference, labels=_count(profile, {("label", ""): labels}, timestamps, windows))
-
-
-def _with_outcomes(
-    reference: Reference,
-    outputs: Outputs,
-    timestamps: Floats | None,
-    windows: tuple[Window, ...],
-    *,
-    estimates: bool,
-) -> Reference:
-    """The reference with what its labels say of its predictions, and how that varies; estimates on demand."""
-    layout = outcome_layout(reference)
-    if layout is None or reference.labels is None or outputs.labels is None or outputs.predictions is None:
-        return reference
-    score = outputs.single_scores
-    if isinstance(outputs.scores, list) and layout.classifies:
-        score = class_scores(outputs.scores, layout.classes)
-        score = score[:, layout.positive] if layout.task == "binary" else score
-    hours = np.zeros(reference.rows, np.int64)
-    outcomes = fold_outcomes(layout, outputs.labels, outputs.predictions, score, hours)[0]
-    variation, of_estimates = {}, {}
-    if timestamps is not None and reference.split not in TRAINING_SPLITS:
-        for window in windows:
-            chunks = cut(timestamps, window.seconds, MAX_QUALITY_CHUNKS)
-            used = np.flatnonzero(chunks.place >= 0)
-            if chunks.count < MIN_CHUNKS:
-                continue
-            folded = fold_outcomes(
-                layout,
-                take_rows(outputs.labels, used),
-                take_rows(outputs.predictions, used),
-                score[used] if score is not None else None,
-                chunks.place[used],
-            )
-            if measured := quality_variation(layout, folded):
-                variation[window.seconds] = measured
-            if estimates and (expected := estimate_variation(layout, folded)):
-                of_estimates[window.seconds] = expected
-    return replace(
-        reference,
-        outcomes=outcomes.encode(layout),
-        quality_variation=variation,
-        estimate_variation=of_estimates,
-    )
-
-
-def _count_chunks(binned: Binned, place: Ints, cells: int, length: int) -> Ints:
-    """(chunks * cells,) counts of a part of the rows by chunk."""
-    inside = place >= 0
-    flat = binned.cells[:, inside] + place[inside] * cells
-    return np.bincount(flat.ravel(), minlength=length)

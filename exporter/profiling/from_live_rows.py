@@ -11,7 +11,8 @@ import pyarrow as pa
 from exporter.formats.class_scores import has_class_scores, scores_to_arrow
 from exporter.formats.columns import Times, Values, encode_texts, take_rows
 from exporter.formats.predictions import decode_acknowledged
-from exporter.profiling.build import MAX_SECONDS, ReferenceData
+from exporter.profiling.build import MAX_SECONDS
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import category_texts
 from exporter.settings import Settings
 from exporter.storage.schema import SpooledRequest

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from exporter.exposition.experiments import Run
 from exporter.model_config import ModelConfig
-from exporter.profiling.build import ReferenceData
+from exporter.profiling.data import ReferenceData
 from exporter.registry.client import Connection
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.sources import load_reference

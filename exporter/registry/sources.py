@@ -40,7 +40,7 @@ from exporter.errors import (
 )
 from exporter.formats.texts import first_line, redact
 from exporter.model_config import ModelConfig
-from exporter.profiling.build import ReferenceData
+from exporter.profiling.data import ReferenceData
 from exporter.profiling.files import check_size, max_bytes, read_table
 from exporter.registry.client import Connection, MissingError
 from exporter.registry.download import download

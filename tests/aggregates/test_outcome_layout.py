@@ -13,7 +13,8 @@ import pytest
 from scipy.special import expit
 
 from exporter.aggregates.outcome_layout import MAX_CLASSES, OutcomeLayout, outcome_layout
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference, decode_reference
 from tests.support.labelled import TASKS, make_labelled_reference, make_layout
 

@@ -19,7 +19,8 @@ from exporter.aggregates.block import fold
 from exporter.formats.hashing import id_hashes, payload_hashes
 from exporter.formats.predictions import Batch, decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_batch
 from exporter.reference.profile import Reference
 from exporter.settings import Settings

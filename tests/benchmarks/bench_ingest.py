@@ -31,7 +31,8 @@ from stored_predictions import write_predictions
 
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.schema import COARSE, DAY_SECONDS, FINE, AliasMove

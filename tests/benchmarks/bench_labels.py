@@ -29,7 +29,8 @@ from exporter.formats.hashing import id_hashes
 from exporter.formats.labels import decode_labels
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.ingest.join import prepare_labels
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.registry.registry import Registry
 from exporter.service import Service
 from exporter.settings import Settings

@@ -29,7 +29,8 @@ from exporter.evaluation.model_quality import QualityEvaluation, evaluate_qualit
 from exporter.evaluation.quality_reference import QualityRules, quality_reference
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import JSON_TYPE
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_batch
 from exporter.reference.profile import Reference
 from exporter.settings import load_settings, parse_window

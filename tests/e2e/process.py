@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pyarrow as pa
 
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.settings import Settings, Window
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store

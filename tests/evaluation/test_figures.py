@@ -29,7 +29,8 @@ from exporter.evaluation.figures import (
 )
 from exporter.measures.intervals import Interval, Z
 from exporter.measures.ranking import binning_error
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.typing import Floats
 from tests.support.labelled import CLASSES, fold_table, make_layout, make_table, tally_table
 

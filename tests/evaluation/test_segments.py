@@ -19,7 +19,9 @@ from exporter.errors import RegistryUnreachableError
 from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
 from exporter.ingest.recount import recount
 from exporter.model_config import ConfigFile
-from exporter.profiling.build import MAX_SEGMENTS_PER_VERSION, ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
+from exporter.profiling.segments import MAX_SEGMENTS_PER_VERSION
 from exporter.reference.profile import Reference, Segment, decode_reference
 from tests.ingest.test_join import make_labelled_table
 from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry

@@ -11,7 +11,8 @@ import pytest
 from exporter.formats.predictions import Batch, decode_predictions
 from exporter.formats.raw import JSON_TYPE
 from exporter.ingest.batches import likeness, merge
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_batch
 from exporter.settings import Settings
 from tests.support.rig import make_document, make_rows, make_table

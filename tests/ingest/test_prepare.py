@@ -18,7 +18,8 @@ from exporter.formats.hashing import id_hashes
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, RawRequest
 from exporter.ingest.prepare import MAX_SPOOLED_ROWS, Part, Prepared, Source, count_spooled, prepare
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.schema import AliasMove, PredictionRow

@@ -27,7 +27,7 @@ from exporter.fleet import Status, Version
 from exporter.ingest.commit import PredictionAnswer
 from exporter.model_config import ConfigFile, ModelConfig
 from exporter.monitoring import discovery
-from exporter.profiling.build import ReferenceData
+from exporter.profiling.data import ReferenceData
 from exporter.registry.models import RegisteredVersion
 from exporter.storage.schema import StoredVersion
 from exporter.storage.store import Store

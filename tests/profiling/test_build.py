@@ -13,7 +13,8 @@ import pytest
 
 from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.errors import ReferenceInvalidError
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Column, Reference
 from exporter.settings import Window
 
@@ -489,7 +490,7 @@ def test_a_large_table_is_counted_in_slices_that_add_up(monkeypatch: pytest.Monk
         "timestamp": START + np.arange(ROWS) * 1200,
     }
     whole = build(columns)
-    monkeypatch.setattr("exporter.profiling.build.SLICE_VALUES", 400)
+    monkeypatch.setattr("exporter.profiling.counts.SLICE_VALUES", 400)
     sliced = build(columns)
 
     np.testing.assert_array_equal(sliced.counts, whole.counts)
@@ -501,7 +502,7 @@ def test_a_large_table_is_counted_in_slices_that_add_up(monkeypatch: pytest.Monk
 
 
 def test_chunks_are_bounded_and_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.profiling.build.MAX_CHUNKS", 20)
+    monkeypatch.setattr("exporter.profiling.counts.MAX_CHUNKS", 20)
     reference = build({"age": AGES, "timestamp": START + np.arange(ROWS) * 864})
 
     assert reference.variation[DAY.seconds].chunks == 20

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.profiling.from_live_rows import live_reference
 from exporter.reference.profile import Reference
 from exporter.settings import Settings, Window

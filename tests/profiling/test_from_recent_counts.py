@@ -10,7 +10,8 @@ from exporter.aggregates.block import fold
 from exporter.aggregates.timeline import Timeline
 from exporter.errors import ReferenceInvalidError
 from exporter.formats.arrow_columns import from_arrow
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.profiling.from_recent_counts import recent_reference
 from exporter.reference.binning import bin_columns
 from exporter.reference.profile import Reference

@@ -10,7 +10,8 @@ import pytest
 
 from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import decode_outcomes, tally
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference, decode_reference
 from exporter.settings import Window
 from tests.support.labelled import CLASSES, TASKS, make_labelled_reference, make_table, tally_table

@@ -27,7 +27,8 @@ from pathlib import Path
 from exporter.settings import Settings
 from exporter.errors import ReferenceInvalidError
 from exporter.profiling.memory import release_memory
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.settings import Settings
 from exporter.profiling.files import read_table
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import StoreError
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Column, NumericBins, Reference, Segment, Variation, decode_reference
 from exporter.settings import Window
 

@@ -19,7 +19,8 @@ import exporter.profiling.files
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
 from exporter.formats.categories import match_class
 from exporter.model_config import ConfigFile, ModelConfig
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.registry.registry import Registry
 from exporter.settings import Settings
 from tests.support.mlflow_server import MlflowServer

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.errors import ConfigError, StoreError
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage import database

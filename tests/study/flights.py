@@ -18,7 +18,8 @@ from scipy.special import expit
 
 from exporter.aggregates.block import Block, fold
 from exporter.formats.arrow_columns import from_arrow
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
 from exporter.reference.profile import Reference
 from exporter.settings import Settings

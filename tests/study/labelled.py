@@ -24,7 +24,8 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import SeriesCollector, VersionView
 from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.columns import Values, take_rows
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
 from exporter.settings import Settings
 from exporter.typing import Bools, Floats, Ints

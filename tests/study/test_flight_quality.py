@@ -24,7 +24,8 @@ from exporter.evaluation.model_quality import QualityEvaluation, evaluate_qualit
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
 from exporter.formats.arrow_columns import from_arrow
 from exporter.measures.cbpe import Calibration, calibrate, expect
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
 from exporter.settings import Window
 from exporter.typing import Floats, Ints

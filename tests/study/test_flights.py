@@ -18,7 +18,8 @@ from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
 from exporter.formats.arrow_columns import from_arrow
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
 from exporter.reference.profile import Reference
 from exporter.typing import Bools

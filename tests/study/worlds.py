@@ -10,7 +10,8 @@ import pyarrow as pa
 from scipy.special import expit, logit
 
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.typing import Floats, Ints

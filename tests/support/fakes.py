@@ -14,7 +14,7 @@ import pyarrow as pa
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
 from exporter.exposition.experiments import Run
 from exporter.model_config import ModelConfig
-from exporter.profiling.build import ReferenceData
+from exporter.profiling.data import ReferenceData
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.registry import Registry
 

@@ -15,7 +15,8 @@ from exporter.aggregates.outcomes import Outcomes, Tally, fold_outcomes, fold_pr
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
 from exporter.formats.arrow_columns import from_arrow
-from exporter.profiling.build import ReferenceData, build_reference
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
 from exporter.reference.profile import Reference
 from exporter.settings import Window

@@ -1,0 +1,143 @@
+"""Profiles the labels of a reference, and the quality of its predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from exporter.aggregates.chunks import cut
+from exporter.aggregates.labelled_rows import class_scores, mean_ranks
+from exporter.aggregates.outcome_layout import outcome_layout
+from exporter.aggregates.outcomes import fold_outcomes
+from exporter.evaluation.baselines import TRAINING_SPLITS
+from exporter.evaluation.quality_variation import MAX_CHUNKS, estimate_variation, quality_variation
+from exporter.formats.class_scores import single_scores
+from exporter.formats.columns import Times, Values, take_rows
+from exporter.measures.natural_variation import MIN_CHUNKS
+from exporter.profiling.column_bins import profile_column
+from exporter.profiling.counts import add_counts
+from exporter.reference.binning import canonical_texts
+from exporter.reference.classes import choose_classes, with_classes
+from exporter.reference.profile import ClassOrder, Reference
+from exporter.settings import Window
+from exporter.typing import Floats, Ints
+
+
+@dataclass(frozen=True)
+class OutputColumns:
+    """What reference rows say of the model: predictions, scores and labels, None where they do not."""
+
+    predictions: Values | None
+    scores: Values | None
+    labels: Values | None
+
+    @property
+    def single_scores(self) -> Floats | None:
+        """One number a row, where that is what there is."""
+        return self.scores if isinstance(self.scores, np.ndarray) else None
+
+    def take(self, rows: Ints) -> OutputColumns:
+        """Those of the given rows."""
+        columns = (self.predictions, self.scores, self.labels)
+        return OutputColumns(*(None if values is None else take_rows(values, rows) for values in columns))
+
+
+def add_classes(reference: Reference, outputs: OutputColumns, positive_class: str) -> Reference:
+    """The reference with its classes."""
+    predictions, score = outputs.predictions, outputs.single_scores
+    if predictions is None:
+        return reference
+    means = {}
+    column = next((column for column in reference.columns if column.role == "prediction"), None)
+    if score is not None and column is not None and reference.task == "binary":
+        means = mean_ranks(predictions, score, column)
+    return with_classes(reference, positive_class, means)
+
+
+def add_labels(
+    reference: Reference, labels: Values, timestamps: Floats | None, windows: tuple[Window, ...]
+) -> Reference:
+    """The reference with the profile of its labels, if they are such as its task has."""
+    classifies = reference.task in ("binary", "multiclass")
+    if isinstance(labels, Times) or not (classifies or isinstance(labels, np.ndarray)):
+        note = f"column {reference.target} holds no labels of a {reference.task or 'known'} task"
+        return replace(reference, notes=(*reference.notes, note))
+    column = profile_column(
+        reference.target, "label", "category" if classifies else "number", labels, timestamps
+    )
+    profile = Reference(
+        columns=(column,),
+        counts=np.zeros(1, np.int64),
+        moments=np.zeros((1, 3)),
+        rows=reference.rows,
+        task=reference.task,
+        source=reference.source,
+    )
+    return replace(reference, labels=add_counts(profile, {("label", ""): labels}, timestamps, windows))
+
+
+def add_outcomes(
+    reference: Reference,
+    outputs: OutputColumns,
+    timestamps: Floats | None,
+    windows: tuple[Window, ...],
+    *,
+    estimates: bool,
+) -> Reference:
+    """The reference with what its labels say of its predictions, and how that varies; estimates on demand."""
+    layout = outcome_layout(reference)
+    if layout is None or reference.labels is None or outputs.labels is None or outputs.predictions is None:
+        return reference
+    score = outputs.single_scores
+    if isinstance(outputs.scores, list) and layout.classifies:
+        score = class_scores(outputs.scores, layout.classes)
+        score = score[:, layout.positive] if layout.task == "binary" else score
+    hours = np.zeros(reference.rows, np.int64)
+    outcomes = fold_outcomes(layout, outputs.labels, outputs.predictions, score, hours)[0]
+    variation, of_estimates = {}, {}
+    if timestamps is not None and reference.split not in TRAINING_SPLITS:
+        for window in windows:
+            chunks = cut(timestamps, window.seconds, MAX_CHUNKS)
+            used = np.flatnonzero(chunks.place >= 0)
+            if chunks.count < MIN_CHUNKS:
+                continue
+            folded = fold_outcomes(
+                layout,
+                take_rows(outputs.labels, used),
+                take_rows(outputs.predictions, used),
+                score[used] if score is not None else None,
+                chunks.place[used],
+            )
+            if measured := quality_variation(layout, folded):
+                variation[window.seconds] = measured
+            if estimates and (expected := estimate_variation(layout, folded)):
+                of_estimates[window.seconds] = expected
+    return replace(
+        reference,
+        outcomes=outcomes.encode(layout),
+        quality_variation=variation,
+        estimate_variation=of_estimates,
+    )
+
+
+def reduce_scores(
+    scores: list[object],
+    predictions: Values,
+    labels: Values | None,
+    task: str,
+    order: ClassOrder,
+    positive_class: str,
+) -> Values:
+    """Of several scores, that of the predicted class; of two, that of the positive one."""
+    if task not in ("binary", "multiclass"):
+        return single_scores(scores, [None] * len(scores), ())
+    prediction = profile_column("prediction", "prediction", "category", predictions, None)
+    label = profile_column("label", "label", "category", labels, None) if labels is not None else None
+    classes, positive = choose_classes(task, label, prediction, order, positive_class, {})
+    if task == "binary":
+        return single_scores(scores, [positive] * len(scores), classes)
+    texts = canonical_texts(predictions)
+    places = texts.places({name: place for place, name in enumerate(classes)})
+    wanted: list[str | None] = [*classes, None]  # the last is of what is no class, or missing
+    return single_scores(scores, [wanted[place] for place in np.append(places, -1)[texts.codes]], classes)
