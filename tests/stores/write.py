@@ -30,6 +30,7 @@ def fill(uri: str) -> None:
     registry.register("fraud", make_table(), alias="champion")
     registry.register("churn", make_table(seed=5), alias="champion")
     registry.register("slow", make_table(), alias="champion")
+    registry.tag("churn", team="growth", maturation="2h")
     rig = Rig(uri, registry, clock)
     rig.post_rows(make_rows(ROWS, prefix="r"), key="batch")
     rig.post_labels({f"r{number}": number % 2 for number in range(LABELS)})
