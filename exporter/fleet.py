@@ -104,7 +104,7 @@ class Version:
         self.detail = ""
         self.live = Live()
         self.last_prediction = stored.last_prediction
-        self.spooled_rows = stored.spooled_rows
+        self.waiting_rows = stored.waiting_rows
         self.unknown_columns: frozenset[str] = frozenset()
 
     @property

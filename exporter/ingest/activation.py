@@ -13,7 +13,7 @@ from exporter.aggregates.timeline import Timeline
 from exporter.errors import RequestError
 from exporter.fleet import Live, Status, Version
 from exporter.ingest.changes import Changes
-from exporter.ingest.prepare import count_spooled
+from exporter.ingest.prepare import count_raw_rows
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.schema import AuditEntry
@@ -50,9 +50,9 @@ def activate(
         maturation = transaction.find_maturation(reference_id)
         slices = _load_slices(store, settings, reference, known_id, layout)
         version_counts = VersionCounts(reference_id, reference, timeline, layout, counted, maturation, slices)
-        for waiting in store.load_spooled(version.key):  # deleted below, read beside the transaction
+        for waiting in store.load_waiting(version.key):  # deleted below, read beside the transaction
             try:
-                counts = count_spooled(waiting, version_counts, now, settings)
+                counts = count_raw_rows(waiting, version_counts, now, settings)
             except RequestError as error:  # what was taken can be read, unless it was damaged since
                 log.error(
                     "%s version %s: %d rows cannot be read any more: %s",
@@ -62,14 +62,14 @@ def activate(
             changes.add_counts(version, version_counts, counts, now)
             waited += np.sum([block.counts for block in counts.blocks.values()], axis=0, dtype=np.int64)
         changes.write(transaction)
-        transaction.delete_spooled(version.key)
+        transaction.delete_waiting(version.key)
         transaction.set_status(version.key, "")
         # Traffic was counted as it came; the bins count from here.
         live = Live(version_counts, replace(version.live.totals, values=waited))
     with store.applying():
         changes.apply()
         version.live = live
-        version.spooled_rows, version.status, version.detail = 0, Status.READY, ""
+        version.waiting_rows, version.status, version.detail = 0, Status.READY, ""
 
 
 def _load_slices(
@@ -102,10 +102,10 @@ def do_without(store: Store, version: Version, status: Status, detail: str) -> N
     with store.begin() as transaction:
         transaction.set_status(version.key, status)
         if not collecting:
-            transaction.delete_spooled(version.key)
+            transaction.delete_waiting(version.key)
     with store.applying():
         version.status, version.detail = status, detail
-        version.spooled_rows = version.spooled_rows if collecting else 0
+        version.waiting_rows = version.waiting_rows if collecting else 0
 
 
 def set_detail(version: Version, detail: str) -> None:
@@ -120,8 +120,8 @@ def let_go(store: Store, version: Version) -> None:
     Labels go on to come for it, and are counted when it is followed again.
     """
     with store.begin() as transaction:
-        if version.spooled_rows:
-            transaction.delete_spooled(version.key)
+        if version.waiting_rows:
+            transaction.delete_waiting(version.key)
         transaction.forget_maturations([version.key])
     with store.applying():
-        version.spooled_rows = 0
+        version.waiting_rows = 0

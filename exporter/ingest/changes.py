@@ -26,7 +26,7 @@ class Changes:
     # Likewise the whole of each after this commit, by version.
     lives: dict[Version, Live] = field(default_factory=dict)
     last: dict[Version, float] = field(default_factory=dict)
-    spooled: dict[Version, int] = field(default_factory=dict)
+    waiting: dict[Version, int] = field(default_factory=dict)
     unknown: dict[Version, frozenset[str]] = field(default_factory=dict)
     # The whole outcomes of an hour after this commit, by version and start.
     outcomes: dict[tuple[Version, int], Outcomes] = field(default_factory=dict)
@@ -85,9 +85,9 @@ class Changes:
         before = self.lives.get(version, version.live)
         self.lives[version] = Live(version.counts, before.totals + totals)
 
-    def add_spooled(self, version: Version, rows: int) -> None:
+    def add_waiting(self, version: Version, rows: int) -> None:
         """Count more rows that wait for the version's reference."""
-        self.spooled[version] = self.spooled.get(version, version.spooled_rows) + rows
+        self.waiting[version] = self.waiting.get(version, version.waiting_rows) + rows
 
     def add_sighting(self, version: Version, at: float, now: float, unknown_columns: frozenset[str]) -> None:
         """Note the time of a version's row, and columns that its reference lacks."""
@@ -139,8 +139,8 @@ class Changes:
             version.live = live
         for version, at in self.last.items():
             version.last_prediction = at
-        for version, rows in self.spooled.items():
-            version.spooled_rows = rows
+        for version, rows in self.waiting.items():
+            version.waiting_rows = rows
         for version, names in self.unknown.items():
             version.unknown_columns = names
 

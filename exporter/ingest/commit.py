@@ -18,7 +18,7 @@ from exporter.ingest.changes import Changes
 from exporter.ingest.deduplication import Identity, find_repeated, identify
 from exporter.ingest.join import Joining, LabelAnswer, PreparedLabels
 from exporter.ingest.join_counts import count_joined
-from exporter.ingest.prepare import Part, Prepared, count_spooled
+from exporter.ingest.prepare import Part, Prepared, count_raw_rows
 from exporter.settings import Settings
 from exporter.storage.labels import LabelTables
 from exporter.storage.store import Store
@@ -118,9 +118,9 @@ class GroupCommit:
             latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)
             changes.add_totals(version, Totals(rows, np.zeros(0, np.int64), latency, latency_sum))
             if version.status in (Status.PENDING, Status.COLLECTING):
-                for waiting in part.spooled(keep):
-                    transaction.add_spooled(version.key, waiting)
-                changes.add_spooled(version, rows)
+                for waiting in part.raw_rows(keep):
+                    transaction.add_waiting(version.key, waiting)
+                changes.add_waiting(version, rows)
             return
         for counts in self._counts_of(part, version_counts, keep, now):
             self._add_counts(changes, version, version_counts, counts, now)
@@ -128,8 +128,8 @@ class GroupCommit:
     def _counts_of(self, part: Part, counts: VersionCounts, keep: Bools, now: float) -> Iterator[BatchCounts]:
         """Counts of the rows of a part that are kept, in the bins that the version has now."""
         if part.counts is None or part.counts.reference_id != counts.reference_id:
-            for waiting in part.spooled(keep):  # the reference came after the request was prepared
-                yield count_spooled(waiting, counts, now, self._settings)
+            for waiting in part.raw_rows(keep):  # the reference came after the request was prepared
+                yield count_raw_rows(waiting, counts, now, self._settings)
         elif keep.all():
             yield part.counts
         else:  # only rows with an id can be repeated, and those were placed

@@ -10,7 +10,8 @@ import numpy as np
 
 from exporter.ingest.prepare import Part
 from exporter.settings import Settings
-from exporter.storage.schema import DAY_SECONDS, PredictionRow
+from exporter.storage.rows import StoredPrediction
+from exporter.storage.schema import DAY_SECONDS
 from exporter.storage.transaction import Transaction
 from exporter.typing import Bools, Ints
 
@@ -91,13 +92,13 @@ def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings
     ]
 
 
-def _rows(part: Part, numbers: Ints) -> Sequence[PredictionRow]:
+def _rows(part: Part, numbers: Ints) -> Sequence[StoredPrediction]:
     if len(numbers) == len(part.predictions):
         return part.predictions
     return [part.predictions[number] for number in numbers.tolist()]
 
 
-def _numbered(parts: Sequence[Part], day: int) -> Iterator[tuple[int, int, PredictionRow]]:
+def _numbered(parts: Sequence[Part], day: int) -> Iterator[tuple[int, int, StoredPrediction]]:
     """The rows of a day with the numbers of their part and of the row in it."""
     for number, part in enumerate(parts):
         if day in part.days:

@@ -19,9 +19,10 @@ from exporter.fleet import Fleet
 from exporter.formats.hashing import id_hashes
 from exporter.formats.labels import LabelBatch
 from exporter.ingest.pairs import Joined, Pairs
-from exporter.storage.labels import LabelTables, StoredLabel
+from exporter.storage.labels import DatedLabel, LabelTables
 from exporter.storage.lsm.records import ID_BYTES, Records
-from exporter.storage.schema import DAY_SECONDS, LABELS, PREDICTIONS, LabelRow, PredictionRow
+from exporter.storage.rows import LABELS, PREDICTIONS, StoredLabel, StoredPrediction
+from exporter.storage.schema import DAY_SECONDS
 from exporter.typing import Ints
 
 
@@ -86,8 +87,8 @@ class Joining:
     def __init__(self, tables: LabelTables, now: float) -> None:
         self._tables = tables
         self._day = int(now // DAY_SECONDS)
-        self._labelled: dict[bytes, StoredLabel] = {}
-        self._before: dict[tuple[bytes, int], PredictionRow] = {}
+        self._labelled: dict[bytes, DatedLabel] = {}
+        self._before: dict[tuple[bytes, int], StoredPrediction] = {}
         self.joined = Joined()
 
     def expect(self, hashes: Sequence[bytes]) -> None:
@@ -97,7 +98,7 @@ class Joining:
 
     def meet_predictions(self) -> None:
         """The predictions are written: those whose label was there already are joined now."""
-        pairs, met = _Gathered(), dict[bytes, StoredLabel]()
+        pairs, met = _Gathered(), dict[bytes, DatedLabel]()
         for row in self._find_latest():
             stored = met[row.id_hash] = self._labelled[row.id_hash]
             before = self._before.get(row[:2])
@@ -110,10 +111,10 @@ class Joining:
         now_matched = [stored for stored in met.values() if not stored.row.matched]
         self._tables.update([each._replace(row=each.row._replace(matched=True)) for each in now_matched])
 
-    def add_anonymous(self, labelled: Sequence[tuple[PredictionRow, str]]) -> None:
+    def add_anonymous(self, labelled: Sequence[tuple[StoredPrediction, str]]) -> None:
         """Rows without an id that brought their labels along."""
         named = [(row._replace(id_hash=bytes(ID_BYTES)), label) for row, label in labelled]
-        first = [(row, LabelRow(row.id_hash, 0, label, row.at, True)) for row, label in named]
+        first = [(row, StoredLabel(row.id_hash, 0, label, row.at, True)) for row, label in named]
         _Gathered(first).add_to(self.joined)
 
     def take(self, requests: Sequence[PreparedLabels]) -> list[LabelAnswer]:
@@ -124,7 +125,7 @@ class Joining:
         numbers, predictions = self._tables.find_latest(distinct)
         if stored or len(distinct) < len(hashes):
             rows = zip(numbers.tolist(), PREDICTIONS.unpack(predictions), strict=True)
-            by_id = defaultdict[bytes, list[PredictionRow]](list)
+            by_id = defaultdict[bytes, list[StoredPrediction]](list)
             for number, row in rows:
                 by_id[distinct[number]].append(row)
             return self._take_known(requests, stored, by_id)
@@ -155,8 +156,8 @@ class Joining:
     def _take_known(
         self,
         requests: Sequence[PreparedLabels],
-        stored: Mapping[bytes, StoredLabel],
-        predictions: Mapping[bytes, Sequence[PredictionRow]],
+        stored: Mapping[bytes, DatedLabel],
+        predictions: Mapping[bytes, Sequence[StoredPrediction]],
     ) -> list[LabelAnswer]:
         """Labels of which some came before, or come twice."""
         current = {hashed: label.row for hashed, label in stored.items()}
@@ -168,7 +169,7 @@ class Joining:
                 known = current.get(hashed)
                 if known is None:
                     matched = hashed in predictions
-                    current[hashed] = LabelRow(hashed, model_id, label, at, matched)
+                    current[hashed] = StoredLabel(hashed, model_id, label, at, matched)
                     accepted += matched
                     unmatched += not matched
                 elif known.label == label:
@@ -182,9 +183,9 @@ class Joining:
 
     def _keep(
         self,
-        stored: Mapping[bytes, StoredLabel],
-        current: Mapping[bytes, LabelRow],
-        predictions: Mapping[bytes, Sequence[PredictionRow]],
+        stored: Mapping[bytes, DatedLabel],
+        current: Mapping[bytes, StoredLabel],
+        predictions: Mapping[bytes, Sequence[StoredPrediction]],
     ) -> None:
         pairs, new, changed = _Gathered(), [], []
         for hashed, row in current.items():
@@ -201,7 +202,7 @@ class Joining:
         self._tables.insert(self._day, LABELS.pack_rows(new))
         self._tables.update(changed)
 
-    def _find_latest(self) -> list[PredictionRow]:
+    def _find_latest(self) -> list[StoredPrediction]:
         """The latest predictions of those ids whose label was there already."""
         return PREDICTIONS.unpack(self._tables.find_latest(list(self._labelled))[1])
 
@@ -213,9 +214,9 @@ class Joining:
 class _Gathered:
     """Pairs that come one by one, before they are put in columns."""
 
-    first: list[tuple[PredictionRow, LabelRow]] = field(default_factory=list)
-    added: list[tuple[PredictionRow, LabelRow]] = field(default_factory=list)
-    removed: list[tuple[PredictionRow, LabelRow]] = field(default_factory=list)
+    first: list[tuple[StoredPrediction, StoredLabel]] = field(default_factory=list)
+    added: list[tuple[StoredPrediction, StoredLabel]] = field(default_factory=list)
+    removed: list[tuple[StoredPrediction, StoredLabel]] = field(default_factory=list)
 
     def add_to(self, joined: Joined) -> None:
         for rows, pairs in (
@@ -228,6 +229,6 @@ class _Gathered:
                 pairs.append(Pairs(PREDICTIONS.pack_rows(predictions), LABELS.pack_rows(labels)))
 
 
-def _joined_part(row: PredictionRow) -> PredictionRow:
+def _joined_part(row: StoredPrediction) -> StoredPrediction:
     """What counts of a prediction that is joined: not what its features were."""
     return row._replace(payload=0)

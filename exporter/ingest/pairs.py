@@ -11,7 +11,7 @@ import numpy as np
 
 from exporter.formats.columns import Texts
 from exporter.storage.lsm.records import Records, TextRow
-from exporter.storage.schema import LABELS, PREDICTIONS
+from exporter.storage.rows import LABELS, PREDICTIONS
 from exporter.typing import Floats, Ints
 
 _PREDICTION, _SCORES, _SEGMENTS = map(PREDICTIONS.text_fields.index, ("prediction", "scores", "segments"))

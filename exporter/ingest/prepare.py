@@ -33,11 +33,12 @@ from exporter.reference.binning import bin_batch, category_texts
 from exporter.reference.classes import with_single_outputs
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
-from exporter.storage.schema import DAY_SECONDS, PredictionRow, SpooledRequest
+from exporter.storage.rows import StoredPrediction
+from exporter.storage.schema import DAY_SECONDS, RawRows
 from exporter.typing import Bools, Floats, Ints
 
 MAX_PREDICTION_LENGTH = 256
-MAX_SPOOLED_ROWS = 100_000  # of one version, while its reference is being loaded
+MAX_WAITING_ROWS = 100_000  # of one version, while its reference is being loaded
 
 _T = TypeVar("_T")
 _NO_SEGMENTS: Sequence[str | None] = ()
@@ -74,7 +75,7 @@ class LabelledRow(NamedTuple):
     """A row that brought its label: its number in the part; without an id nothing else can ever join it."""
 
     place: int
-    prediction: PredictionRow
+    prediction: StoredPrediction
     label: str
 
 
@@ -97,7 +98,7 @@ class Part:
     latency: Floats | None
     counts: BatchCounts | None
     placed: Placed | None
-    predictions: list[PredictionRow]
+    predictions: list[StoredPrediction]
     prediction_rows: Ints
     labelled: list[LabelledRow]
     unknown_columns: frozenset[str]
@@ -114,13 +115,13 @@ class Part:
         days = (self.times[self.prediction_rows] // DAY_SECONDS).astype(np.int64)
         return {int(day): np.flatnonzero(days == day) for day in np.unique(days)}
 
-    def spooled(self, keep: Bools) -> Iterator[SpooledRequest]:
-        """The rows that count, in the form in which they wait for a reference."""
+    def raw_rows(self, keep: Bools) -> Iterator[RawRows]:
+        """The rows that count, as they came."""
         rows, times = self.row_numbers[keep], self.times[keep]
         for request, start, inside in self.source.split(rows):
             if len(inside):
                 own = request.content_type, request.query, request.body
-                yield SpooledRequest(*own, rows[inside] - start, times[inside])
+                yield RawRows(*own, rows[inside] - start, times[inside])
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def prepare(
     payloads = payload_hashes(batch).view(np.int64) if batch.ids is not None else None
     parts = []
     for version, chosen in resolved.items():
-        if version.spooled_rows >= _max_spooled_rows(version, settings):
+        if version.waiting_rows >= _max_waiting_rows(version, settings):
             detail = f"the reference of version {version.version} of {version.model!r} is still being made"
             raise UnavailableError(detail, retry_after_seconds=10)
         if len(usable):
@@ -194,11 +195,11 @@ def prepare(
     return Prepared(parts, source, lost, batch.naive_timestamps, key, body)
 
 
-def _max_spooled_rows(version: Version, settings: Settings) -> float:
+def _max_waiting_rows(version: Version, settings: Settings) -> float:
     if version.status is Status.PENDING:
-        return MAX_SPOOLED_ROWS
+        return MAX_WAITING_ROWS
     if version.status is Status.COLLECTING:
-        return settings.reference_live_rows + MAX_SPOOLED_ROWS
+        return settings.reference_live_rows + MAX_WAITING_ROWS
     return math.inf
 
 
@@ -253,7 +254,7 @@ def _identified(
     times: Floats,
     payloads: Ints | None,
     segments: Sequence[str | None],
-) -> tuple[list[PredictionRow], Ints, list[LabelledRow]]:
+) -> tuple[list[StoredPrediction], Ints, list[LabelledRow]]:
     """The rows with an id, their places, and the rows with a label."""
     if batch.ids is None and batch.label is None:
         return [], np.zeros(0, np.int64), []
@@ -266,7 +267,7 @@ def _identified(
     hashes = id_hashes(version.model, ids)
     every = list(
         map(
-            PredictionRow._make,
+            StoredPrediction._make,
             zip(
                 hashes,
                 repeat(version.key),
@@ -289,16 +290,14 @@ def _identified(
     )
 
 
-def count_spooled(
-    spooled: SpooledRequest, counts: VersionCounts, now: float, settings: Settings
-) -> BatchCounts:
-    """Count rows of a request that waited."""
-    rows = spooled.row_numbers
-    decoded = decode_acknowledged(spooled.body, spooled.content_type, spooled.query, settings)
+def count_raw_rows(raw: RawRows, counts: VersionCounts, now: float, settings: Settings) -> BatchCounts:
+    """Count rows from the request as it came: they waited for the reference, or got another one meanwhile."""
+    rows = raw.row_numbers
+    decoded = decode_acknowledged(raw.body, raw.content_type, raw.query, settings)
     batch = with_single_outputs(counts.reference, decoded)
-    binned = bin_batch(counts.reference, batch, _scatter(spooled.times, rows, batch.rows)).take(rows)
+    binned = bin_batch(counts.reference, batch, _scatter(raw.times, rows, batch.rows)).take(rows)
     placed = place_rows(counts, batch, binned, rows)
-    return count_rows(counts, placed, spooled.times, now, settings)
+    return count_rows(counts, placed, raw.times, now, settings)
 
 
 def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:

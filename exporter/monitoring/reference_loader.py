@@ -131,7 +131,7 @@ class ReferenceLoader:
                 progress.loading = True
                 self._jobs.put(partial(self._recount, version, progress))
             return
-        if version.status is Status.COLLECTING and version.spooled_rows >= self._settings.reference_live_rows:
+        if version.status is Status.COLLECTING and version.waiting_rows >= self._settings.reference_live_rows:
             self._submit(version, progress, partial(self._collect, version))
         elif not now < progress.next_try <= now + RETRY_SECONDS:  # or the clock was put back
             progress.next_try = now + RETRY_SECONDS
@@ -202,7 +202,7 @@ class ReferenceLoader:
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows
         with self._memory:
-            data = live_reference(self._store.load_spooled(version.key), rows, self._settings)
+            data = live_reference(self._store.load_waiting(version.key), rows, self._settings)
             said = version.facts.config.reference_fields() | {"split": data.split} | data.named
             reference = self._build(replace(data, **said))
         self._activate(version, reference)

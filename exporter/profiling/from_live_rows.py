@@ -15,10 +15,10 @@ from exporter.profiling.build import MAX_SECONDS
 from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import category_texts
 from exporter.settings import Settings
-from exporter.storage.schema import SpooledRequest
+from exporter.storage.schema import RawRows
 
 
-def live_reference(spooled: Iterable[SpooledRequest], rows: int, settings: Settings) -> ReferenceData:
+def live_reference(requests: Iterable[RawRows], rows: int, settings: Settings) -> ReferenceData:
     """The first `rows` of the requests that waited, as reference data with their times.
 
     A column that is not all numbers, or all times, in every request is taken as text.
@@ -26,7 +26,7 @@ def live_reference(spooled: Iterable[SpooledRequest], rows: int, settings: Setti
     features: list[dict[str, Values]] = []
     own: list[dict[str, Values]] = []
     wanted = rows
-    for request in spooled:
+    for request in requests:
         batch = decode_acknowledged(request.body, request.content_type, request.query, settings)
         chosen = request.row_numbers[:wanted]
         features.append({name: take_rows(values, chosen) for name, values in batch.features.items()})

@@ -13,15 +13,15 @@ import sqlalchemy as sa
 from exporter.storage import schema
 from exporter.storage.lsm.records import Records
 from exporter.storage.lsm.tree import Found
-from exporter.storage.schema import LABELS, LabelRow
+from exporter.storage.rows import LABELS, StoredLabel
 from exporter.storage.transaction import Transaction
 from exporter.typing import Ints
 
 
-class StoredLabel(NamedTuple):
+class DatedLabel(NamedTuple):
     """A label, and where it was found: `place` is its number there."""
 
-    row: LabelRow
+    row: StoredLabel
     found: Found
     place: int
 
@@ -35,11 +35,11 @@ class LabelTables:
         self._labels = transaction.labels
         self._model_ids: dict[str, int] = {}
 
-    def find_labels(self, hashes: Sequence[bytes]) -> dict[bytes, StoredLabel]:
+    def find_labels(self, hashes: Sequence[bytes]) -> dict[bytes, DatedLabel]:
         """The labels of these ids, where there are any."""
         found = self._labels.find(self._connection, hashes)
         rows = LABELS.unpack(found.records)
-        return {row.id_hash: StoredLabel(row, found, place) for place, row in enumerate(rows)}
+        return {row.id_hash: DatedLabel(row, found, place) for place, row in enumerate(rows)}
 
     def find_latest(self, hashes: Sequence[bytes]) -> tuple[Ints, Records]:
         """Of each of these distinct ids, and of each version that scored it, the latest prediction.
@@ -69,9 +69,9 @@ class LabelTables:
         """Keep labels of ids that had none."""
         self._labels.insert(self._connection, day, labels)
 
-    def update(self, labels: Sequence[StoredLabel]) -> None:
+    def update(self, labels: Sequence[DatedLabel]) -> None:
         """Write labels that are there already anew: another value, or matched now."""
-        together = defaultdict[int, list[StoredLabel]](list)
+        together = defaultdict[int, list[DatedLabel]](list)
         for label in labels:
             together[id(label.found)].append(label)
         for some in together.values():

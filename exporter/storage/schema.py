@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from exporter.storage.lsm.records import RecordKind
 from exporter.typing import Floats, Ints
 
 SCHEMA_VERSION = 4  # see exporter/migrations
@@ -123,47 +122,6 @@ audit = sa.Table(
 )
 
 
-class PredictionRow(NamedTuple):
-    """What is kept of a prediction with an id: what a label will need."""
-
-    id_hash: bytes
-    version_id: int
-    payload: int
-    at: float
-    prediction: str | None
-    score: float | None
-    scores: str | None = None  # of several classes, see ClassScores.text
-    segments: str | None = None  # see segments_of_rows
-
-
-class LabelRow(NamedTuple):
-    """A label as it is kept.
-
-    `at` is when its first value became known: a correction mends what was counted then. `matched` is whether
-    a prediction with its id was there.
-    """
-
-    id_hash: bytes
-    model_id: int
-    label: str
-    at: float
-    matched: bool
-
-
-PREDICTIONS = RecordKind(
-    name="predictions",
-    row=PredictionRow,
-    formats=(("version_id", "<i4"), ("payload", "<i8"), ("at", "<f8"), ("score", "<f8")),
-    keys=("id_hash", "version_id"),
-)
-LABELS = RecordKind(
-    name="labels",
-    row=LabelRow,
-    formats=(("model_id", "<i4"), ("at", "<f8"), ("matched", "?")),
-    keys=("id_hash",),
-)
-
-
 @lru_cache(maxsize=64)
 def record_table(name: str) -> sa.Table:
     """A table of `Records`, some of them a row."""
@@ -193,8 +151,8 @@ def upsert(table: sa.Table, column: str, dialect: str) -> Any:
 
 
 @dataclass(frozen=True)
-class SpooledRequest:
-    """A request that waits for its version's reference: its body, which of its rows, and their times."""
+class RawRows:
+    """Rows of a request as it came: its body, the numbers of the rows in it, and their times."""
 
     content_type: str
     query: dict[str, str]
@@ -230,7 +188,7 @@ class AuditEntry:
 
 @dataclass(frozen=True)
 class StoredVersion:
-    """What is kept of a version: `status` as `set_status` left it, empty before; `spooled_rows` wait."""
+    """What is kept of a version: `status` as `set_status` left it, empty before; `waiting_rows` wait."""
 
     key: int
     model: str
@@ -238,4 +196,4 @@ class StoredVersion:
     created_ms: int
     last_prediction: float | None
     status: str
-    spooled_rows: int
+    waiting_rows: int

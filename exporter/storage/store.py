@@ -28,13 +28,12 @@ from exporter.storage import schema
 from exporter.storage.database import Database
 from exporter.storage.lsm.page_reader import PageReader
 from exporter.storage.lsm.tree import IdTables
+from exporter.storage.rows import LABELS, PREDICTIONS
 from exporter.storage.schema import (
-    LABELS,
-    PREDICTIONS,
     RETENTION_KEY,
     AliasMove,
     AuditEntry,
-    SpooledRequest,
+    RawRows,
     StoredVersion,
     upsert,
 )
@@ -200,7 +199,7 @@ class Store:
                 row.start: decode_outcomes(layout, bytes(row.payload)) for row in connection.execute(query)
             }
 
-    def load_spooled(self, version_id: int) -> Iterator[SpooledRequest]:
+    def load_waiting(self, version_id: int) -> Iterator[RawRows]:
         """Requests that wait for a version's reference, in order of arrival; one at a time is in memory."""
         spool = schema.spool
         with self._reading() as connection:
@@ -211,7 +210,7 @@ class Store:
                 row = connection.execute(sa.select(spool).where(spool.c.id == number)).first()
                 if row is None:  # forgotten meanwhile
                     return
-                request = SpooledRequest(
+                request = RawRows(
                     content_type=row.content_type,
                     query=json.loads(row.query),
                     body=zlib.decompress(bytes(row.body)),
@@ -272,5 +271,5 @@ def _select_versions() -> sa.Select[Any]:
         versions.created_ms,
         versions.last_prediction,
         versions.status,
-        sa.select(rows).where(spool.version_id == versions.id).scalar_subquery().label("spooled_rows"),
+        sa.select(rows).where(spool.version_id == versions.id).scalar_subquery().label("waiting_rows"),
     )

@@ -16,16 +16,14 @@ from exporter.aggregates.outcomes import Outcomes, encode_outcomes
 from exporter.reference.profile import Reference
 from exporter.storage import schema
 from exporter.storage.lsm.tree import IdTables
+from exporter.storage.rows import PREDICTIONS, StoredLabel, StoredPrediction
 from exporter.storage.schema import (
     COARSE,
     FINE,
     KEY_RETENTION_SECONDS,
-    PREDICTIONS,
     RETENTION_KEY,
     AuditEntry,
-    LabelRow,
-    PredictionRow,
-    SpooledRequest,
+    RawRows,
     upsert,
 )
 
@@ -42,13 +40,16 @@ class Transaction:
     """The writes of one commit. Nothing of it is visible before the store's `begin` block ends."""
 
     def __init__(
-        self, connection: sa.Connection, predictions: IdTables[PredictionRow], labels: IdTables[LabelRow]
+        self,
+        connection: sa.Connection,
+        predictions: IdTables[StoredPrediction],
+        labels: IdTables[StoredLabel],
     ) -> None:
         self.connection = connection
         self.predictions = predictions
         self.labels = labels
 
-    def insert_predictions(self, day: int, rows: Sequence[PredictionRow]) -> dict[tuple[bytes, int], int]:
+    def insert_predictions(self, day: int, rows: Sequence[StoredPrediction]) -> dict[tuple[bytes, int], int]:
         """Remember rows with distinct (id_hash, version_id); those that are there already are left alone.
 
         Returns:
@@ -66,7 +67,7 @@ class Transaction:
         records = self.predictions.find(self.connection, hashes, [day]).records
         return dict(zip(PREDICTIONS.keys_of(records), records.numbers["payload"].tolist(), strict=True))
 
-    def replace_predictions(self, day: int, rows: Sequence[PredictionRow]) -> None:
+    def replace_predictions(self, day: int, rows: Sequence[StoredPrediction]) -> None:
         """Store rows whose id came again with another payload in place of the earlier ones: labels join the
         latest."""
         left = {row[:2]: row for row in rows}
@@ -167,7 +168,7 @@ class Transaction:
         put = upsert(schema.meta, "value", self.connection.dialect.name)
         self.connection.execute(put, {"key": RETENTION_KEY, "value": repr(at)})
 
-    def add_spooled(self, version_id: int, request: SpooledRequest) -> None:
+    def add_waiting(self, version_id: int, request: RawRows) -> None:
         self.connection.execute(
             schema.spool.insert(),
             {
@@ -181,7 +182,7 @@ class Transaction:
             },
         )
 
-    def delete_spooled(self, version_id: int) -> None:
+    def delete_waiting(self, version_id: int) -> None:
         self.connection.execute(sa.delete(schema.spool).where(schema.spool.c.version_id == version_id))
 
     def save_reference(self, version_id: int, reference: Reference, at: float) -> int:

@@ -121,7 +121,7 @@ def test_those_that_wait_for_a_reference_wait_each_with_its_own_rows(start: Star
     late = make_rows(3)
     late[0]["timestamp"] = NOON + 10_000
     post_together(rig, [make_document(rows) for rows in (make_rows(2), late, make_rows(4))])
-    assert rig.version().spooled_rows == 8
+    assert rig.version().waiting_rows == 8
     registry.set_reference("fraud", "1", table)
     rig.poll()
     assert rig.window_rows() == 8

@@ -8,7 +8,8 @@ import numpy as np
 
 from exporter.storage.lsm.records import Records
 from exporter.storage.lsm.tree import TABLE_ROWS
-from exporter.storage.schema import DAY_SECONDS, PREDICTIONS
+from exporter.storage.rows import PREDICTIONS
+from exporter.storage.schema import DAY_SECONDS
 from exporter.storage.store import Store
 
 

@@ -145,7 +145,7 @@ def status(rig: Rig) -> object:
 
 
 def waiting(rig: Rig) -> object:
-    return rig.version().spooled_rows
+    return rig.version().waiting_rows
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def waiting(rig: Rig) -> object:
         (change_maturation, "live", maturation, 7200.0),
         (grow_old, "live", blocks, [[], [2000]]),
         (register_without_a_reference, "status", status, Status.NO_REFERENCE),
-        (switch_off, "spooled_rows", waiting, 0),
+        (switch_off, "waiting_rows", waiting, 0),
     ],
 )
 def test_so_it_is_with_every_other_change(

@@ -17,12 +17,13 @@ from exporter.fleet import Fleet, Live, Status
 from exporter.formats.hashing import id_hashes
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, RawRequest
-from exporter.ingest.prepare import MAX_SPOOLED_ROWS, Part, Prepared, Source, count_spooled, prepare
+from exporter.ingest.prepare import MAX_WAITING_ROWS, Part, Prepared, Source, count_raw_rows, prepare
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
-from exporter.storage.schema import AliasMove, PredictionRow
+from exporter.storage.rows import StoredPrediction
+from exporter.storage.schema import AliasMove
 from tests.support.rig import NOON, make_document, make_rows, make_table
 from tests.support.wire import FORMATS, Predictions, encode, type_of
 from tests.test_fleet import make_fleet, make_version
@@ -180,15 +181,15 @@ def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:
 def test_a_version_whose_reference_takes_long_asks_for_patience() -> None:
     fleet = make_fleet("1")
     version = fleet.versions["fraud", "1"]
-    version.spooled_rows = MAX_SPOOLED_ROWS - 1
+    version.waiting_rows = MAX_WAITING_ROWS - 1
     prepare_rows(make_rows(3), fleet)
-    version.spooled_rows = MAX_SPOOLED_ROWS
+    version.waiting_rows = MAX_WAITING_ROWS
     with pytest.raises(UnavailableError, match="still being made") as error:
         prepare_rows(make_rows(3), fleet)
     assert error.value.retry_after_seconds == 10
     version.status = Status.COLLECTING
     prepare_rows(make_rows(3), fleet, reference_live_rows=10)
-    version.status, version.spooled_rows = Status.NO_REFERENCE, 10**9
+    version.status, version.waiting_rows = Status.NO_REFERENCE, 10**9
     prepare_rows(make_rows(3), fleet)
 
 
@@ -281,7 +282,7 @@ def test_half_a_character_and_a_structure_do_no_harm() -> None:
     )
     assert part.predictions[0].prediction == "?"
     assert all(row.score is None for row in part.predictions)
-    assert all(isinstance(row, PredictionRow) for row in part.predictions)
+    assert all(isinstance(row, StoredPrediction) for row in part.predictions)
 
 
 def test_an_idempotency_key_belongs_to_its_model_and_comes_with_its_body() -> None:
@@ -310,7 +311,7 @@ def test_what_waited_is_counted_as_if_it_had_not() -> None:
     version_counts = fleet.versions["fraud", "1"].counts
     assert version_counts is not None
     ready = only_part(prepare_rows(rows[::2], fleet))
-    counts = count_spooled(next(waiting.spooled(np.arange(50) % 2 == 0)), version_counts, NOON, Settings())
+    counts = count_raw_rows(next(waiting.raw_rows(np.arange(50) % 2 == 0)), version_counts, NOON, Settings())
     assert ready.counts is not None
     assert counts.blocks.keys() == ready.counts.blocks.keys()
     for start, block in ready.counts.blocks.items():

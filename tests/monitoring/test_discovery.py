@@ -442,7 +442,7 @@ def test_mlflow_down_at_a_restart_leaves_a_version_without_reference_as_it_was(s
     again = start(registry=registry, clock=rig.clock)
     again.post_rows(make_rows(3))
     assert again.version().status is Status.NO_REFERENCE
-    assert again.version().spooled_rows == 0, "nothing waits for what does not come"
+    assert again.version().waiting_rows == 0, "nothing waits for what does not come"
 
 
 def test_a_new_version_while_mlflow_fails_waits_and_says_why(start: Start) -> None:
@@ -558,7 +558,7 @@ def test_every_field_of_a_version_has_one_writing_thread(
     monkeypatch.setattr(Store, "load_reference", fail_to_read)
     rig = start(registry=registry, store=rig.settings.store)
     own = {"aliases", "unaliased_since", "facts", "findings", "failures"}  # by the loops, turned here
-    stored = {"status", "detail", "live", "last_prediction", "spooled_rows", "unknown_columns"}
+    stored = {"status", "detail", "live", "last_prediction", "waiting_rows", "unknown_columns"}
     expected = {name: {"MainThread"} for name in own} | {name: {"writer"} for name in stored}
     assert writers == expected | {"run_metrics": {"reference"}}
 

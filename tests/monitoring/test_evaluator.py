@@ -60,7 +60,7 @@ def test_they_wait_over_a_restart_too(start: Start) -> None:
     rig.post_rows(make_rows(20, prefix="r"))
     rig.stop()
     again = start(registry=registry, clock=rig.clock, settle=False)
-    assert again.version().spooled_rows == 20
+    assert again.version().waiting_rows == 20
     registry.loading.set()
     again.settle()
     assert again.window_rows() == 20
@@ -235,7 +235,7 @@ def test_what_waits_for_a_version_that_opts_out_is_forgotten(start: Start) -> No
     key = rig.version().key
     registry.tag("fraud", enabled="false")
     rig.service.follower.poll()
-    eventually(lambda: not [*rig.service.store.load_spooled(key)])
+    eventually(lambda: not [*rig.service.store.load_waiting(key)])
     registry.loading.set()
 
 

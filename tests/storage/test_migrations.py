@@ -74,7 +74,7 @@ def test_a_store_of_an_older_schema_keeps_all_that_is_in_it(
     assert rig.window_rows() == ROWS
     assert (rig.quality("accuracy") or 0) > 0
     assert rig.shown_rows(model="slow") == NEWER
-    assert rig.version(model="late").spooled_rows == WAITING
+    assert rig.version(model="late").waiting_rows == WAITING
     counts = rig.version(model="churn").counts
     assert counts is not None
     assert counts.reference.source == "live"

@@ -24,7 +24,8 @@ from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage import database
-from exporter.storage.schema import COARSE, FINE, AliasMove, PredictionRow, SpooledRequest
+from exporter.storage.rows import StoredPrediction
+from exporter.storage.schema import COARSE, FINE, AliasMove, RawRows
 from exporter.storage.store import Store
 from tests.support.postgres import PostgresServer, lose_answer
 from tests.support.rig import make_table
@@ -46,16 +47,16 @@ def make_aggregate(reference: Reference, rows: int) -> Block:
     )
 
 
-def make_prediction(number: int, payload: int = 1, version_id: int = 1, at: float = 0.0) -> PredictionRow:
-    return PredictionRow(number.to_bytes(16, "big"), version_id, payload, at, "1", 0.5)
+def make_prediction(number: int, payload: int = 1, version_id: int = 1, at: float = 0.0) -> StoredPrediction:
+    return StoredPrediction(number.to_bytes(16, "big"), version_id, payload, at, "1", 0.5)
 
 
-def make_spooled(rows: int, body: bytes = b"{}") -> SpooledRequest:
+def make_waiting(rows: int, body: bytes = b"{}") -> RawRows:
     numbers = np.arange(rows, dtype=np.int64)
-    return SpooledRequest("application/json", {"model": "fraud"}, body, numbers, numbers + 0.5)
+    return RawRows("application/json", {"model": "fraud"}, body, numbers, numbers + 0.5)
 
 
-def insert(store: Store, *rows: PredictionRow, day: int = DAY) -> dict[tuple[bytes, int], int]:
+def insert(store: Store, *rows: StoredPrediction, day: int = DAY) -> dict[tuple[bytes, int], int]:
     with store.begin() as transaction:
         return transaction.insert_predictions(day, rows)
 
@@ -251,19 +252,19 @@ def test_what_is_committed_is_there_after_reopening(
     with store.begin() as transaction:
         reference_id = transaction.save_reference(version.key, reference, at=1.0)
         transaction.put_aggregates(reference_id, FINE, {300: make_aggregate(reference, 3)})
-        transaction.add_spooled(version.key, make_spooled(2, b"waits"))
+        transaction.add_waiting(version.key, make_waiting(2, b"waits"))
         transaction.set_last_prediction(version.key, 12.5)
     store.close()
 
     store = open_store(store_uri)
     (stored,) = store.load_versions()
-    assert (stored.last_prediction, stored.spooled_rows) == (12.5, 2)
+    assert (stored.last_prediction, stored.waiting_rows) == (12.5, 2)
     loaded = store.load_reference(stored.key)
     assert loaded is not None
     assert loaded[0] == reference_id
     assert loaded[1].digest == reference.digest
     assert list(store.load_blocks(reference_id)[0]) == [300]
-    assert [spooled.body for spooled in store.load_spooled(stored.key)] == [b"waits"]
+    assert [each.body for each in store.load_waiting(stored.key)] == [b"waits"]
 
 
 def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
@@ -430,7 +431,7 @@ def test_every_64_bit_payload_and_odd_texts_are_kept(store: Store) -> None:
     assert insert(store, *odd) == {(row.id_hash, 1): row.payload for row in odd}
 
 
-# -- idempotency keys, spool, forgetting --------------------------------------------------------------------
+# -- idempotency keys, waiting requests, expiry -------------------------------------------------------------
 
 
 def test_a_key_is_found_with_the_body_it_came_with(store: Store) -> None:
@@ -444,25 +445,25 @@ def test_what_waits_comes_back_in_order_of_arrival(store: Store) -> None:
     version = store.ensure_version("fraud", "1", 0)
     with store.begin() as transaction:
         for number in range(3):
-            transaction.add_spooled(version.key, make_spooled(number + 1, b"body %d" % number))
-    spooled = [*store.load_spooled(version.key)]
-    assert [each.body for each in spooled] == [b"body 0", b"body 1", b"body 2"]
-    assert spooled[2].query == {"model": "fraud"}
-    assert spooled[2].row_numbers.tolist() == [0, 1, 2]
-    assert spooled[2].times.tolist() == [0.5, 1.5, 2.5]
-    assert store.load_versions()[0].spooled_rows == 6
+            transaction.add_waiting(version.key, make_waiting(number + 1, b"body %d" % number))
+    waiting = [*store.load_waiting(version.key)]
+    assert [each.body for each in waiting] == [b"body 0", b"body 1", b"body 2"]
+    assert waiting[2].query == {"model": "fraud"}
+    assert waiting[2].row_numbers.tolist() == [0, 1, 2]
+    assert waiting[2].times.tolist() == [0.5, 1.5, 2.5]
+    assert store.load_versions()[0].waiting_rows == 6
     with store.begin() as transaction:
-        transaction.delete_spooled(version.key)
-    assert not [*store.load_spooled(version.key)]
+        transaction.delete_waiting(version.key)
+    assert not [*store.load_waiting(version.key)]
 
 
 def test_one_request_that_waits_is_in_memory_at_a_time(store: Store) -> None:
     version = store.ensure_version("fraud", "1", 0)
     for _ in range(20):
         with store.begin() as transaction:
-            transaction.add_spooled(version.key, make_spooled(1, bytes(2**20)))
+            transaction.add_waiting(version.key, make_waiting(1, bytes(2**20)))
     tracemalloc.start()
-    assert sum(len(each.body) for each in store.load_spooled(version.key)) == 20 * 2**20
+    assert sum(len(each.body) for each in store.load_waiting(version.key)) == 20 * 2**20
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 10 * 2**20
@@ -472,11 +473,11 @@ def test_requests_that_are_forgotten_while_others_are_read_end_the_reading(store
     version = store.ensure_version("fraud", "1", 0)
     with store.begin() as transaction:
         for _ in range(2):
-            transaction.add_spooled(version.key, make_spooled(1, b"waits"))
-    waiting = store.load_spooled(version.key)
+            transaction.add_waiting(version.key, make_waiting(1, b"waits"))
+    waiting = store.load_waiting(version.key)
     assert next(waiting).body == b"waits"
     with store.begin() as transaction:
-        transaction.delete_spooled(version.key)
+        transaction.delete_waiting(version.key)
     assert not [*waiting]
 
 

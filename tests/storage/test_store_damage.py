@@ -98,7 +98,7 @@ def test_damage_to_one_version_leaves_the_others(
     assert again.sample(DAMAGED) == 1
     # The counts of its rows are not started anew: the damage may be mended.
     again.post_rows(make_rows(20, prefix="n"), model="churn", version="1")
-    assert again.version(model="churn").spooled_rows == 20
+    assert again.version(model="churn").waiting_rows == 20
     assert again.post_rows(make_rows(20, prefix="n")).accepted == 20
 
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from exporter.storage.lsm.memtable import Heap
 from exporter.storage.lsm.records import Encoded, RecordKind, Records
 from exporter.storage.lsm.sstable import count_pages, find_rows, pages_of, sort_records, split_pages
-from exporter.storage.schema import LABELS, PREDICTIONS, LabelRow, PredictionRow
+from exporter.storage.rows import LABELS, PREDICTIONS, StoredLabel, StoredPrediction
 
 ids = st.binary(min_size=16, max_size=16)
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 finite = st.floats(allow_nan=False)
 predictions = st.builds(
-    PredictionRow,
+    StoredPrediction,
     ids,
     st.integers(0, 2**31 - 1),
     st.integers(-(2**63), 2**63 - 1),
@@ -29,7 +29,7 @@ predictions = st.builds(
     texts,
 )
 labels = st.builds(
-    LabelRow, ids, st.integers(0, 2**31 - 1), st.text("01é\0", max_size=3), finite, st.booleans()
+    StoredLabel, ids, st.integers(0, 2**31 - 1), st.text("01é\0", max_size=3), finite, st.booleans()
 )
 rows_of_kinds = st.tuples(st.just(PREDICTIONS), st.lists(predictions)) | st.tuples(
     st.just(LABELS), st.lists(labels)
@@ -58,13 +58,13 @@ def test_some_rows_can_be_taken(case: tuple[RecordKind[Any], list[Any]], data: s
 
 
 @given(st.lists(st.lists(predictions), min_size=1))
-def test_records_are_joined_in_order(parts: list[list[PredictionRow]]) -> None:
+def test_records_are_joined_in_order(parts: list[list[StoredPrediction]]) -> None:
     joined = Records.join([PREDICTIONS.pack_rows(rows) for rows in parts])
     assert PREDICTIONS.unpack(joined) == [row for rows in parts for row in rows]
 
 
 def test_a_text_that_is_missing_at_the_end_takes_no_room() -> None:
-    row = PredictionRow(bytes(16), 1, 0, 0.0, None, None)
+    row = StoredPrediction(bytes(16), 1, 0, 0.0, None, None)
     assert PREDICTIONS.pack_rows([row]).texts == [b""]
     assert PREDICTIONS.pack_rows([row._replace(prediction="1")]).texts == [b'["1"]']
 
@@ -73,7 +73,7 @@ def test_a_text_that_is_missing_at_the_end_takes_no_room() -> None:
 
 
 @given(st.lists(predictions))
-def test_a_page_has_the_rows_whose_hashes_say_so(rows: list[PredictionRow]) -> None:
+def test_a_page_has_the_rows_whose_hashes_say_so(rows: list[StoredPrediction]) -> None:
     records = sort_records(PREDICTIONS.pack_rows(rows))
     pages = count_pages(len(rows))
     found = []
@@ -122,8 +122,8 @@ def heap() -> Heap:
     return Heap(np.empty(0, LABELS.dtype))
 
 
-def label(number: int, text: str) -> LabelRow:
-    return LabelRow(number.to_bytes(16, "little"), 1, text, 0.0, False)
+def label(number: int, text: str) -> StoredLabel:
+    return StoredLabel(number.to_bytes(16, "little"), 1, text, 0.0, False)
 
 
 def test_a_heap_knows_all_rows_of_an_id(heap: Heap) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from exporter.errors import StoreError
 from exporter.storage.lsm import page_reader, sstable, tree
 from exporter.storage.lsm.bloom import IdFilter, Probes
-from exporter.storage.schema import PREDICTIONS, PredictionRow
+from exporter.storage.rows import PREDICTIONS, StoredPrediction
 from exporter.storage.store import Store
 from exporter.storage.transaction import Transaction
 
@@ -26,8 +26,8 @@ def hash_of(number: int) -> bytes:
     return number.to_bytes(8, "little") * 2
 
 
-def make_row(number: int, version: int = 1, payload: int = 0, day: int = DAY) -> PredictionRow:
-    return PredictionRow(hash_of(number), version, payload, day * 86400.0, "1", 0.5)
+def make_row(number: int, version: int = 1, payload: int = 0, day: int = DAY) -> StoredPrediction:
+    return StoredPrediction(hash_of(number), version, payload, day * 86400.0, "1", 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def tables_of(store: Store) -> list[str]:
     return sorted(name for name in names if name.startswith("predictions_"))
 
 
-def insert(store: Store, *rows: PredictionRow, day: int = DAY) -> None:
+def insert(store: Store, *rows: StoredPrediction, day: int = DAY) -> None:
     store.seal_ids()
     with store.begin() as transaction:
         transaction.insert_predictions(day, rows)
