@@ -1,4 +1,7 @@
-"""The command line: `mlflow-exporter serve`, `check-config`, `rebaseline` and `demo`."""
+"""Command line: `mlflow-exporter serve`, `check-config`, `rebaseline` and `demo`.
+
+Each command imports what it needs when it runs, so that `--help` is fast.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
 from exporter import __version__
-from exporter.api import admin_client
-from exporter.errors import ConfigError, ExporterError
+from exporter.errors import ConfigError, DemoError, ExporterError
 from exporter.formats.texts import redact
 from exporter.logs import configure_logging
 from exporter.settings import Settings, load_settings
@@ -26,15 +28,19 @@ from exporter.settings import Settings, load_settings
 if TYPE_CHECKING:
     from uvicorn import Server
 
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
     from exporter.service import Service
 
 log = logging.getLogger(__name__)
 
-MAX_END_SECONDS = 30.0  # of a shutdown of a process that must not go on
+MAX_END_SECONDS = 30.0  # for a shutdown after the store was lost
+DEFAULT_URL = f"http://{Settings.host}:{Settings.port}"
+DEMO_EXTRA = "pip install 'mlflow-exporter[demo]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point. Exits with 2 for settings that cannot be used, 1 for what cannot be started."""
+    """Run a command and exit: with 2 for unusable settings, with 1 for any other known error."""
     options = _parser().parse_args(arguments)
     try:
         sys.exit(options.run(options))
@@ -45,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _complain(error: Exception, status: int) -> int:
-    print(f"mlflow-exporter: {redact(str(error))}", file=sys.stderr)  # noqa: T201 - a message to the person who called
+    print(f"mlflow-exporter: {redact(str(error))}", file=sys.stderr)  # noqa: T201 - for the user
     return status
 
 
@@ -55,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_check_config(commands)
+    _add_rebaseline(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="run the exporter",
@@ -66,30 +80,84 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, help=f"port to listen on (default {Settings.port})")
     serve.add_argument("--store", help=f"URI of the store (default {Settings.store})")
     serve.set_defaults(run=_serve)
+
+
+def _add_check_config(commands: Commands) -> None:
     check = commands.add_parser("check-config", help="say what is wrong with a configuration file")
     check.add_argument("file", type=Path)
     check.set_defaults(run=_check_config)
+
+
+def _add_rebaseline(commands: Commands) -> None:
     rebaseline = commands.add_parser(
         "rebaseline",
         help="replace the reference of a version, on purpose",
         description="Ask a running exporter to replace the reference of a version. EXPORTER_API_TOKEN_FILE "
         "names the file with its token.",
     )
-    admin_client.add_arguments(rebaseline)
-    demo = commands.add_parser("demo", help="watch a real model drift, an alert fire and a mail arrive")
-    from exporter.demo import app as demo_app
+    rebaseline.add_argument("model")
+    rebaseline.add_argument("version")
+    source = rebaseline.add_mutually_exclusive_group(required=True)
+    source.add_argument("--live", metavar="24h", help="what was counted in so long, in the bins as they are")
+    source.add_argument("--file", type=Path, help="Parquet with the columns of a reference")
+    rebaseline.add_argument("--reason", required=True, help="why; kept with the change")
+    rebaseline.add_argument("--by", help="who (default the user of this machine)")
+    rebaseline.add_argument(
+        "--exporter", default=DEFAULT_URL, help="address of the running exporter (default %(default)s)"
+    )
+    rebaseline.set_defaults(run=_rebaseline)
 
-    demo_app.add_arguments(demo)
-    demo.set_defaults(run=demo_app.run)
-    return parser
+
+def _add_demo(commands: Commands) -> None:
+    demo = commands.add_parser("demo", help="watch a real model drift, an alert fire and a mail arrive")
+    demo.add_argument(
+        "--until-mail",
+        action="store_true",
+        help="end by itself: with 0 once the mail of the drift alert has come, with 1 after five minutes",
+    )
+    demo.add_argument(
+        "--speed",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="how fast the flights are replayed, at most 1: a day in five seconds (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--traffic-only",
+        action="store_true",
+        help="start nothing: register the model at MLFLOW_TRACKING_URI and replay flights to --exporter",
+    )
+    demo.add_argument(
+        "--exporter",
+        default=DEFAULT_URL,
+        metavar="URL",
+        help="where the exporter is, with --traffic-only (default: %(default)s)",
+    )
+    demo.set_defaults(run=_demo)
 
 
 def _check_config(options: argparse.Namespace) -> int:
     from exporter.model_config import load_config_file
 
     models = ", ".join(load_config_file(options.file, load_settings(os.environ)).models)
-    print(f"{options.file}: no mistakes; models with an entry: {models or 'none'}")  # noqa: T201 - likewise
+    print(f"{options.file}: no mistakes; models with an entry: {models or 'none'}")  # noqa: T201 - for the user
     return 0
+
+
+def _rebaseline(options: argparse.Namespace) -> int:
+    from exporter.api.admin_client import rebaseline
+
+    rebaseline(options)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from exporter.demo.app import run
+
+        return run(options.speed, options.until_mail, options.traffic_only, options.exporter)
+    except ModuleNotFoundError as error:
+        raise DemoError(f"{error.name} is not installed; {DEMO_EXTRA}") from None
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -101,7 +169,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     flags = {name: getattr(options, name) for name in ("config", "host", "port", "store")}
     settings = load_settings(os.environ, flags)
-    # A batch is thousands of short tuples, none in a cycle; to look for cycles every 700 of them takes a
+    # A batch is thousands of short tuples, none in a cycle; looking for cycles every 700 allocations takes a
     # quarter of its time.
     gc.set_threshold(50_000, 20, 20)
     limit_arenas()
@@ -111,10 +179,10 @@ def _serve(options: argparse.Namespace) -> int:
         service = Service(settings, registry)
         reload = partial(Thread, target=_reload, args=(service,), name="reload")
         signal.signal(signal.SIGHUP, lambda *_: reload().start())
-        service.start()  # here: the server would log a store that cannot be read with a traceback
+        service.start()  # here, since the server would log an unreadable store with a traceback
         server = make_server(service)
-        # Modules and the like, which last: to look through them after each reference would stop all threads
-        # for a good tenth of a second.
+        # Modules and the like last; a collection that includes them stops all threads for over a tenth of a
+        # second.
         gc.collect()
         gc.freeze()
         Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
@@ -124,7 +192,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _end_when_lost(service: Service, server: Server) -> None:
-    """End the process once its memory may differ from the store; a new one reads the store."""
+    """End the process once its memory may differ from the store; its successor reads the store."""
     service.store.was_lost.wait()
     server.should_exit = True
     time.sleep(MAX_END_SECONDS)

@@ -3,6 +3,7 @@
 ExporterError
 ├── ConfigError                 a setting that cannot be used; the message names it
 ├── ListenError                 the address to listen on cannot be had
+├── DemoError                   the demo cannot go on; the message says why
 ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
 │   ├── StoreDamagedError       stored bytes cannot be read
 │   └── StoreMissingError       its files were deleted or replaced while they were in use
@@ -41,6 +42,10 @@ class ConfigError(ExporterError):
 
 class ListenError(ExporterError):
     """The address to listen on cannot be had."""
+
+
+class DemoError(ExporterError):
+    """The demo cannot go on; the message says why, for the person who started it."""
 
 
 class StoreError(ExporterError):

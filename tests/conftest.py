@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import hypothesis
 import pytest
 
-from exporter.demo.ports import claim_ports
 from exporter.storage.store import Store
+from tests.support.ports import claim_ports
 
 # A busy machine is no failure; and in CI the same examples every time, so that a change is what breaks it.
 hypothesis.settings.register_profile(
@@ -35,7 +35,7 @@ pytest_plugins = [
 def free_ports() -> Iterator[Callable[[int], list[int]]]:
     """Several different TCP ports on loopback: `web, smtp = free_ports(2)`. No other test gets them."""
     with ExitStack() as claims:
-        yield lambda count: claims.enter_context(claim_ports([0] * count))
+        yield lambda count: claims.enter_context(claim_ports(count))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter.demo.pace import Pace
+from exporter.demo.scenario import Pace
 from exporter.settings import Settings, load_settings
 from tests.support.docs import page
 

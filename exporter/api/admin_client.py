@@ -1,4 +1,4 @@
-"""The command `mlflow-exporter rebaseline`: asks a running exporter, which has its store to itself."""
+"""HTTP client of `mlflow-exporter rebaseline`: asks the running exporter, which has its store to itself."""
 
 from __future__ import annotations
 
@@ -14,37 +14,20 @@ from urllib.parse import quote, urlencode
 
 from exporter.errors import ConfigError, ExporterError
 from exporter.formats.raw import PARQUET_TYPE
-from exporter.settings import Settings
 
 TIMEOUT_SECONDS = 600.0  # all labels of the version are counted anew
 
 
 class RefusedError(ExporterError):
-    """The exporter refused, or is not there."""
+    """The exporter refused, or cannot be reached."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model")
-    parser.add_argument("version")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--live", metavar="24h", help="what was counted in so long, in the bins as they are")
-    source.add_argument("--file", type=Path, help="Parquet with the columns of a reference")
-    parser.add_argument("--reason", required=True, help="why; kept with the change")
-    parser.add_argument("--by", help="who (default the user of this machine)")
-    parser.add_argument(
-        "--exporter",
-        default=f"http://{Settings.host}:{Settings.port}",
-        help="address of the running exporter (default %(default)s)",
-    )
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Replace a reference and say by which.
+def rebaseline(options: argparse.Namespace) -> None:
+    """Replace a version's reference and print the new one.
 
     Raises:
-        ConfigError: a file cannot be read, or the address is none.
-        RefusedError: it did not come to that.
+        ConfigError: a file cannot be read, or the address is not a URL.
+        RefusedError: the exporter refused, or cannot be reached.
     """
     if not options.exporter.startswith(("http://", "https://")):
         raise ConfigError(f"{options.exporter!r} is no address such as http://127.0.0.1:19464")
@@ -64,7 +47,6 @@ def run(options: argparse.Namespace) -> int:
     print(f"  {answer['old_digest'][:12] or 'none'} -> {answer['new_digest'][:12]}")  # noqa: T201
     for note in answer["notes"]:
         print(f"  {note}")  # noqa: T201
-    return 0
 
 
 def _post(request: urllib.request.Request) -> dict[str, Any]:

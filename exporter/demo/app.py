@@ -2,69 +2,159 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import re
 import signal
-import sys
+import time
+from collections.abc import Sequence
 
-from exporter.demo.errors import DemoError
+from exporter.demo.mailbox import Mail, Mailbox
+from exporter.demo.observation import fetch, read_alerts, read_findings, read_quality, read_samples
+from exporter.demo.processes import Processes
+from exporter.demo.scenario import Pace
+from exporter.demo.screen import View, open_screen
+from exporter.demo.stack import Ports, Programs, Stack, find_ports, find_programs
+from exporter.errors import DemoError
 
-EXTRA = "pip install 'mlflow-exporter[demo]'"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the demo's own flags."""
-    parser.add_argument(
-        "--until-mail",
-        action="store_true",
-        help="end by itself: with 0 once the mail of the drift alert has come, with 1 after five minutes",
-    )
-    parser.add_argument(
-        "--speed",
-        type=float,
-        default=1.0,
-        metavar="FACTOR",
-        help="how fast the flights are replayed, at most 1: a day in five seconds (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--traffic-only",
-        action="store_true",
-        help="start nothing: register the model at MLFLOW_TRACKING_URI and replay flights to --exporter",
-    )
-    parser.add_argument(
-        "--exporter",
-        default="http://127.0.0.1:19464",
-        metavar="URL",
-        help="where the exporter is, with --traffic-only (default: %(default)s)",
-    )
+LOOK_SECONDS = 1.0
+# A busy machine may take minutes to train a model; the time until the mail is the point of the demo.
+INCIDENT_LIMIT_SECONDS, MAIL_LIMIT_SECONDS = 900.0, 300.0
+DRIFT_ALERT = "ModelFeatureDrift"
+PHASES = ("training", "healthy", "incident", "recovery")
+NOT_INSTALLED = (
+    "Prometheus and Alertmanager are not both installed: there will be no alerts and no mails.\n"
+    "On Debian or Ubuntu: apt-get install prometheus prometheus-alertmanager"
+)
+NO_GRAFANA = "Dashboards, to which mails link, need Grafana: `docker compose up` has one."
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run until Ctrl-C, SIGTERM or, with --until-mail, the mail; return the exit status."""
-    # OpenMP's threads spin while they wait for each other. Where the demo's other processes want the cores
-    # too, two threads train the model twenty times slower than one. It is read when scikit-learn is imported.
+def run(speed: float, until_mail: bool, traffic_only: bool, exporter_url: str) -> int:
+    """Run until Ctrl-C, SIGTERM or, with `until_mail`, the mail of the drift; return the exit status.
+
+    Raises:
+        DemoError: something does not run as it should, or the mail did not come in time.
+    """
+    # OpenMP's threads spin while they wait for each other: with other processes on the same cores, two
+    # threads train the model twenty times slower than one. Read when scikit-learn is imported.
     os.environ["OMP_NUM_THREADS"] = "1"
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
             signal.signal(number, signal.default_int_handler)
+    pace = Pace.of_speed(speed)
     try:
-        from exporter.demo.pace import Pace
-
-        pace = Pace.of_speed(arguments.speed)
-        if arguments.traffic_only:
+        if traffic_only:
             from exporter.demo.scorer import run_scorer
 
-            run_scorer(arguments.exporter, pace)
+            run_scorer(exporter_url, pace)
         else:
-            from exporter.demo.demonstration import demonstrate
-
-            demonstrate(pace, arguments.until_mail)
+            demonstrate(pace, until_mail)
     except KeyboardInterrupt:
-        return 130 if arguments.until_mail else 0
-    except DemoError as error:
-        print(f"mlflow-exporter demo: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"mlflow-exporter demo: {error.name} is not installed; {EXTRA}", file=sys.stderr)
-        return 1
+        return 130 if until_mail else 0
     return 0
+
+
+def demonstrate(pace: Pace, until_mail: bool) -> None:
+    """Start the stack and show what happens until the mail of the drift has come, or forever.
+
+    Raises:
+        DemoError: something does not run as it should, or the mail did not come in time.
+    """
+    began, incident = time.monotonic(), None
+    programs, ports = find_programs(), find_ports()
+    if until_mail and not programs.complete:
+        raise DemoError(NOT_INSTALLED)
+    with open_screen() as screen, Mailbox(ports.mail) as mailbox, Processes() as processes:
+        screen.say(introduction(programs, ports))
+        stack = Stack(processes, programs, ports, pace)
+        try:
+            while True:
+                processes.check()
+                stack.advance()
+                traffic = processes.output("traffic")
+                screen.show(look(traffic, programs, ports, mailbox))
+                now = time.monotonic()
+                if incident is None and is_broken(traffic):
+                    incident = now
+                if until_mail and has_come(mailbox.mails, traffic):
+                    screen.say(f"The mail came {now - began:.0f} seconds after the start.")
+                    return
+                if until_mail:
+                    check_time(began, incident, now)
+                time.sleep(LOOK_SECONDS)
+        except KeyboardInterrupt:
+            screen.say("Ending everything.")
+            raise
+
+
+def introduction(programs: Programs, ports: Ports) -> str:
+    """Return a text that says what happens, and the addresses to open."""
+    places = [
+        ("MLflow", ports.url("mlflow")),
+        ("Metrics", ports.url("exporter") + "/metrics"),
+        ("HTTP API", ports.url("exporter") + "/docs"),
+    ]
+    if programs.complete:
+        places += [
+            ("Prometheus", ports.url("prometheus") + "/alerts"),
+            ("Alertmanager", ports.url("alertmanager")),
+        ]
+    lines = [
+        "A model that predicts which flights from New York arrive late, trained on January to March 2013,",
+        "scores those that followed, a day in a few seconds, with a challenger in its shadow. Labels are",
+        "known days later. First the input is healthy, then it breaks.",
+        "",
+        *(f"  {name:<13} {url}" for name, url in places),
+    ]
+    note = NO_GRAFANA if programs.complete else NOT_INSTALLED
+    return "\n".join([*lines, "", note])
+
+
+def look(traffic: str, programs: Programs, ports: Ports, mailbox: Mailbox) -> View:
+    """Return the current view; its parts are empty until their source answers."""
+    phase, story = read_phase(traffic)
+    samples = read_samples(fetch(ports.url("exporter") + "/metrics?collect[]=core") or "")
+    alerts = fetch(ports.url("prometheus") + "/api/v1/alerts") if programs.complete else None
+    return View(
+        phase=phase,
+        story=story,
+        findings=read_findings(samples),
+        quality=read_quality(samples),
+        alerts=read_alerts(alerts) if alerts else (),
+        mails=mailbox.mails,
+    )
+
+
+def read_phase(traffic: str) -> tuple[str, str]:
+    """Return the name and story of the phase announced last in the traffic's output."""
+    announced = re.findall(rf"^({'|'.join(PHASES)}): (.+)$", traffic, flags=re.MULTILINE)
+    return announced[-1] if announced else ("starting", "MLflow, the exporter and the traffic")
+
+
+def is_broken(traffic: str) -> bool:
+    """Return true if the traffic's output announces the incident."""
+    return "\nincident: " in traffic
+
+
+def check_time(began: float, incident: float | None, now: float) -> None:
+    """Check that the incident, and then its mail, are not overdue; times in seconds of one clock.
+
+    Raises:
+        DemoError: one of them is.
+    """
+    if incident is None and now - began > INCIDENT_LIMIT_SECONDS:
+        raise DemoError(f"no incident within {INCIDENT_LIMIT_SECONDS:.0f} seconds of the start")
+    if incident is not None and now - incident > MAIL_LIMIT_SECONDS:
+        raise DemoError(f"no mail of the drift within {MAIL_LIMIT_SECONDS:.0f} seconds of the incident")
+
+
+def has_come(mails: Sequence[Mail], traffic: str) -> bool:
+    """Return true if the mail of the drift is there; the one of its end does not count.
+
+    Raises:
+        DemoError: it was sent before the incident.
+    """
+    if not any(DRIFT_ALERT in mail.subject and not mail.subject.startswith("[resolved]") for mail in mails):
+        return False
+    if not is_broken(traffic):
+        raise DemoError("a drift was reported before anything was broken")
+    return True

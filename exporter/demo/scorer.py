@@ -1,29 +1,28 @@
-"""The demo's scoring service, `mlflow-exporter demo --traffic-only`: trains the models, replays flights."""
+"""Scoring service, `mlflow-exporter demo --traffic-only`: trains the models, then replays flights."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
 
-from exporter.demo.candidates import CANDIDATES
 from exporter.demo.client import Client
-from exporter.demo.errors import DemoError
 from exporter.demo.flights import load_flights, split_flights
-from exporter.demo.labels import PendingLabels
-from exporter.demo.pace import Pace
-from exporter.demo.scenario import SCENARIO
-from exporter.demo.traffic import TICK_SECONDS, Replay, ServedModel, Traffic, await_monitored
-from exporter.demo.training import MODEL, find_registered, register, train
+from exporter.demo.scenario import SCENARIO, Pace
+from exporter.demo.traffic import TICK_SECONDS, PendingLabels, Replay, ServedModel, Traffic
+from exporter.demo.training import CANDIDATES, MODEL, find_registered, register, train
+from exporter.errors import DemoError
 
-MLFLOW_WITHIN_SECONDS = 120.0
+WAIT_SECONDS = 120.0  # for MLflow, and for the exporter's next poll
 SEED = 2013
-# Of each call: with MLflow's own settings, one on a server that is not there yet takes four minutes to fail.
+# With MLflow's own settings a request to a server that is not there yet takes four minutes to fail.
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -33,21 +32,21 @@ MLFLOW_ENVIRONMENT = {
 
 
 def announce(phase: str, story: str) -> None:
-    """Tell whoever reads the output what happens now: one line, `phase: story`."""
+    """Print the phase that begins, as a line `phase: story`, which the screen reads."""
     print(f"{phase}: {story}", flush=True)
 
 
 def run_scorer(exporter_url: str, pace: Pace) -> None:
-    """Train and register the models unless they are there, then replay flights until interrupted.
+    """Train and register the models unless they are registered, then replay flights until interrupted.
 
     Raises:
-        DemoError: MLflow or the exporter does not do its part.
+        DemoError: MLflow does not answer, or the exporter does not find the versions or take the flights.
     """
     client = Client(exporter_url)
     os.environ.update(MLFLOW_ENVIRONMENT)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     training, held_out, later = split_flights(load_flights())
-    await_mlflow()
+    wait_until(_mlflow_answers, f"MLflow at {mlflow.get_tracking_uri()} does not answer")
     versions = find_registered(pace)
     if not versions:
         announce(
@@ -63,40 +62,36 @@ def run_scorer(exporter_url: str, pace: Pace) -> None:
     )
     announce("training", f"{MODEL} has {named}; waiting for the exporter to find them")
     for version in versions:
-        await_monitored(client, version)
+        problem = f"the exporter does not find {MODEL} version {version}; is it at the same MLflow?"
+        wait_until(partial(client.is_monitored, MODEL, version), problem)
 
     began = _now() - timedelta(seconds=pace.warm_up_seconds)
-    replay = Replay(later, pace, began)
-    traffic = Traffic(
-        replay,
-        models,
-        PendingLabels(pace, np.random.default_rng(SEED)),
-        client,
-        SCENARIO,
-        lambda phase: announce(phase.name, phase.story),
-        pace,
-    )
+    labels = PendingLabels(pace, np.random.default_rng(SEED))
+    traffic = Traffic(Replay(later, pace, began), models, labels, client, SCENARIO, announce, pace)
     while True:
         traffic.advance((_now() - began).total_seconds())
         time.sleep(TICK_SECONDS)
 
 
-def await_mlflow() -> None:
-    """Wait for MLflow to answer.
+def wait_until(ready: Callable[[], bool], problem: str, seconds: float = WAIT_SECONDS) -> None:
+    """Call `ready` until it returns true.
 
     Raises:
-        DemoError: it does not.
+        DemoError: it did not in time; the message is `problem`.
     """
-    deadline = time.monotonic() + MLFLOW_WITHIN_SECONDS
-    while True:
-        try:
-            mlflow.MlflowClient().search_registered_models(max_results=1)
-        except MlflowException as error:
-            if time.monotonic() > deadline:
-                raise DemoError(f"MLflow at {mlflow.get_tracking_uri()} does not answer: {error}") from None
-            time.sleep(0.5)
-        else:
-            return
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise DemoError(problem)
+        time.sleep(0.2)
+
+
+def _mlflow_answers() -> bool:
+    try:
+        mlflow.MlflowClient().search_registered_models(max_results=1)
+    except MlflowException:
+        return False
+    return True
 
 
 def _now() -> datetime:

@@ -1,11 +1,12 @@
-"""What the person in front of the demo sees: a live table at a terminal, lines on changes everywhere else."""
+"""Shows the demo: a live table at a terminal, a line per change anywhere else."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -14,16 +15,27 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from exporter.demo.changes import View, changes, settle
 from exporter.demo.mailbox import Mail
 from exporter.demo.observation import Alert, Figure, Finding, Quality
-from exporter.demo.wording import describe_figure, describe_limits, describe_share, describe_verdict, wrap
 
 STYLES = {"healthy": "green", "recovery": "green", "incident": "bold red"}
+TEXT_WIDTH = 90
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that is shown at a moment."""
+
+    phase: str
+    story: str
+    findings: Sequence[Finding] = ()
+    quality: Sequence[Quality] = ()
+    alerts: Sequence[Alert] = ()
+    mails: Sequence[Mail] = ()
 
 
 class Screen(Protocol):
-    """Shows views; `say` prints something that stays."""
+    """Shows views; `say` prints a text that stays."""
 
     def __enter__(self) -> Screen: ...
 
@@ -35,7 +47,6 @@ class Screen(Protocol):
 
 
 def open_screen() -> Screen:
-    """A live table where there is a terminal, plain lines where there is none."""
     console = Console(highlight=False)
     return LiveScreen(console) if console.is_terminal else PlainScreen(console)
 
@@ -44,7 +55,7 @@ def open_screen() -> Screen:
 
 
 class LiveScreen:
-    """A table that changes in place; mails and messages stay above it."""
+    """A table that changes in place; mails and texts stay above it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -64,12 +75,12 @@ class LiveScreen:
 
     def show(self, view: View) -> None:
         for mail in view.mails[self._mails_shown :]:
-            self._console.print(mail_panel(mail))
+            self._console.print(_mail_panel(mail))
         self._mails_shown = len(view.mails)
-        self._live.update(render(view, time.monotonic() - self._started), refresh=True)
+        self._live.update(_render(view, int(time.monotonic() - self._started)), refresh=True)
 
 
-def mail_panel(mail: Mail) -> Panel:
+def _mail_panel(mail: Mail) -> Panel:
     return Panel(
         Text(wrap(mail.text)),
         title=Text(f"✉ {mail.subject}", style="bold"),
@@ -80,94 +91,85 @@ def mail_panel(mail: Mail) -> Panel:
     )
 
 
-def render(view: View, elapsed_seconds: float) -> RenderableType:
-    """The part of the screen that changes in place."""
+def _render(view: View, seconds: int) -> RenderableType:
     head = Text.assemble(
-        (f"{int(elapsed_seconds) // 60}:{int(elapsed_seconds) % 60:02}  ", "dim"),
+        (f"{seconds // 60}:{seconds % 60:02}  ", "dim"),
         (view.phase, STYLES.get(view.phase, "bold cyan")),
         f"  {view.story}",
     )
-    parts: list[RenderableType] = [Text(), head]
-    if view.findings:
-        parts += [Text(), _findings_table(view.findings)]
-    if view.quality:
-        parts += [Text(), _quality_table(view.quality)]
-    if view.alerts:
-        parts += [Text(), _alerts_table(view.alerts)]
-    if view.mails:
-        parts += [Text(), Text("mails", style="dim")]
-        parts += [Text(f"  {mail.received:%H:%M:%S}  {mail.subject}") for mail in view.mails]
-    return Group(*parts, Text(), Text("Ctrl-C ends everything", style="dim"))
+    mails = [Text(f"  {mail.received:%H:%M:%S}  {mail.subject}") for mail in view.mails]
+    tables = (
+        _findings_table(view.findings),
+        _quality_table(view.quality),
+        _alerts_table(view.alerts),
+        Group(Text("mails", style="dim"), *mails) if mails else None,
+    )
+    parts = [part for table in tables if table is not None for part in (Text(), table)]
+    return Group(Text(), head, *parts, Text(), Text("Ctrl-C ends everything", style="dim"))
 
 
-def _findings_table(findings: Sequence[Finding]) -> Table:
+def _table(left: Sequence[str], right: Sequence[str], last: str = "") -> Table:
+    """Return an empty table with left-aligned, right-aligned and a last left-aligned column."""
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("column", "measure"):
+    for heading in left:
         table.add_column(heading)
-    for heading in ("measured", "compared with"):
+    for heading in right:
         table.add_column(heading, justify="right")
-    table.add_column("over", justify="right")
-    table.add_column("verdict")
-    for finding in findings:
-        if finding.measure != "PSI" and not finding.verdict:
-            continue  # of the checks, which are many, only those that fail
-        style = "bold red" if finding.verdict else ""
-        table.add_row(
-            finding.column,
-            finding.measure,
-            *describe_limits(finding),
-            finding.over,
-            Text(describe_verdict(finding)),
-            style=style,
-        )
+    if last:
+        table.add_column(last)
     return table
 
 
-def _quality_table(quality: Sequence[Quality]) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("quality", "version"):
-        table.add_column(heading)
-    for heading in ("estimated", "real", "promised", "labels", "over"):
-        table.add_column(heading, justify="right")
+def _findings_table(findings: Sequence[Finding]) -> Table | None:
+    table = _table(("column", "measure"), ("measured", "compared with", "over"), "verdict")
+    for found in findings:
+        if found.measure != "PSI" and not found.verdict:
+            continue  # of the checks, which are many, only those that fail
+        style = "bold red" if found.verdict else ""
+        verdict = Text(_verdict(found))
+        table.add_row(found.column, found.measure, *_limits(found), found.over, verdict, style=style)
+    return table if findings else None
+
+
+def _quality_table(quality: Sequence[Quality]) -> Table | None:
+    table = _table(("quality", "version"), ("estimated", "real", "promised", "labels", "over"))
     metric = ""
     for found in quality:
+        estimated, real = (
+            Text(_figure(each.value), style="bold red" if each.degraded else "")
+            for each in (found.estimated, found.real)
+        )
         table.add_row(
             found.metric if found.metric != metric else "",
             f"v{found.version} {found.alias}",
-            _styled(found.estimated),
-            _styled(found.real),
-            describe_figure(found.promised),
-            describe_share(found.coverage),
+            estimated,
+            real,
+            _figure(found.promised),
+            _share(found.coverage),
             found.over,
         )
         metric = found.metric
-    return table
+    return table if quality else None
 
 
-def _styled(figure: Figure) -> Text:
-    return Text(describe_figure(figure.value), style="bold red" if figure.degraded else "")
-
-
-def _alerts_table(alerts: Sequence[Alert]) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("alert", "about", "severity", "state"):
-        table.add_column(heading)
+def _alerts_table(alerts: Sequence[Alert]) -> Table | None:
+    table = _table(("alert", "about", "severity", "state"), ())
     for alert in alerts:
         style = "bold red" if alert.state == "firing" else "yellow"
         table.add_row(alert.name, alert.subject, alert.severity, Text(alert.state, style=style))
-    return table
+    return table if alerts else None
 
 
-# -- everywhere else ----------------------------------------------------------------------------------------
+# -- anywhere else ------------------------------------------------------------------------------------------
 
 
-@dataclass
 class PlainScreen:
-    """A line for every change, with the seconds since the start."""
+    """A line per change, with the seconds since the start."""
 
-    console: Console
-    _started: float = field(default_factory=time.monotonic)
-    _before: View = field(default_factory=lambda: View("", ""))
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = time.monotonic()
+        self._before = View("", "")
 
     def __enter__(self) -> PlainScreen:
         return self
@@ -176,7 +178,7 @@ class PlainScreen:
         pass
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def show(self, view: View) -> None:
         view = settle(self._before, view)
@@ -185,3 +187,113 @@ class PlainScreen:
         for mail in view.mails[len(self._before.mails) :]:
             self.say(f"\n{textwrap.indent(wrap(mail.text), '    ')}\n")
         self._before = view
+
+
+def settle(before: View, now: View) -> View:
+    """Return the view, with the last verdict wherever it has none, as happens while windows fill."""
+    verdicts = {(found.column, found.measure): found.verdict for found in before.findings}
+    findings = [
+        replace(found, verdict=verdicts.get((found.column, found.measure)))
+        if found.verdict is None
+        else found
+        for found in now.findings
+    ]
+    known = _quality_by_metric(before)
+    for key, found in _quality_by_metric(now).items():
+        last = known.get(key, found)
+        estimated, real = _settle(last.estimated, found.estimated), _settle(last.real, found.real)
+        known[key] = replace(found, estimated=estimated, real=real)
+    return replace(now, findings=findings, quality=list(known.values()))
+
+
+def _settle(before: Figure, now: Figure) -> Figure:
+    return replace(now, degraded=before.degraded) if now.degraded is None else now
+
+
+def changes(before: View, now: View) -> list[str]:
+    """Return a line for every change between two views."""
+    lines = []
+    if (before.phase, before.story) != (now.phase, now.story):
+        lines.append(f"{now.phase}: {now.story}")
+    was, is_now = ({(f.column, f.measure): f for f in view.findings if f.verdict} for view in (before, now))
+    for key in [key for key in is_now if key not in was]:
+        found = is_now[key]
+        measured, compared = _limits(found)
+        over = f" over {found.over}" if found.over else ""
+        lines.append(f"{found.column}: {_verdict(found)}, {found.measure} {measured}{over}, {compared}")
+    lines += [
+        f"{column}: {measure} is normal again" for column, measure in sorted(was.keys() - is_now.keys())
+    ]
+    known = _quality_by_metric(before)
+    for identity, quality in _quality_by_metric(now).items():
+        lines += _quality_changes(known.get(identity), quality)
+    lines += [f"{_about(alert)} {alert.state}" for alert in now.alerts if alert not in before.alerts]
+    still = {_about(alert) for alert in now.alerts}
+    lines += [f"{_about(alert)} over" for alert in before.alerts if _about(alert) not in still]
+    lines += [f"mail: {mail.subject}" for mail in now.mails[len(before.mails) :]]
+    return lines
+
+
+def _quality_changes(before: Quality | None, now: Quality) -> list[str]:
+    """Return lines on the first labelled figure, and on changed verdicts."""
+    version, labels = f"v{now.version} {now.alias}", f"with {_share(now.coverage)} of the labels"
+    over = f"over {now.over}, promised {_figure(now.promised)}"
+    before = before or replace(now, estimated=Figure(math.nan, None), real=Figure(math.nan, None))
+    lines = []
+    if not math.isnan(now.real.value) and math.isnan(before.real.value):
+        real, estimated = _figure(now.real.value), _figure(now.estimated.value)
+        lines.append(f"{version}: {now.metric} {real} {over}, {labels}; {estimated} estimated")
+    when = "as labels have shown" if before.real.degraded else "before the labels come"
+    for name, was, figure, how in (
+        (f"estimated {now.metric}", before.estimated, now.estimated, when),
+        (now.metric, before.real, now.real, labels),
+    ):
+        if figure.degraded and not was.degraded:
+            lines.append(f"{version}: {name} degraded, {_figure(figure.value)} {over}, {how}")
+        elif was.degraded and not figure.degraded:
+            lines.append(f"{version}: {name} not degraded any more, {_figure(figure.value)}")
+    return lines
+
+
+def _quality_by_metric(view: View) -> dict[tuple[str, str], Quality]:
+    return {(found.version, found.metric): found for found in view.quality}
+
+
+def _about(alert: Alert) -> str:
+    return " ".join(part for part in ("alert", alert.name, alert.subject, f"({alert.severity}):") if part)
+
+
+# -- wording ------------------------------------------------------------------------------------------------
+
+
+def _limits(found: Finding) -> tuple[str, str]:
+    """Return the measured value, and the limit or the share in the reference."""
+    if found.measure == "PSI":
+        return f"{found.measured:.3f}", f"limit {found.limit:.3f}"
+    return f"{found.measured:.0%}", f"{found.limit:.0%} in the reference"
+
+
+def _verdict(found: Finding) -> str:
+    if found.measure != "PSI":
+        return "degraded"
+    return "undecided" if found.verdict is None else "drifted" if found.verdict else "stable"
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.0%}"
+
+
+def wrap(text: str) -> str:
+    """Wrap paragraphs, except lines with a URL."""
+    return "\n".join(
+        line if "://" in line else textwrap.fill(line, TEXT_WIDTH, subsequent_indent=_indent(line))
+        for line in text.splitlines()
+    )
+
+
+def _indent(line: str) -> str:
+    return " " * (len(line) - len(line.lstrip(" -")))

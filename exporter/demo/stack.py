@@ -1,28 +1,42 @@
-"""The demo's processes: MLflow, the exporter, the traffic and, where installed, Prometheus, Alertmanager."""
+"""The demo's programs, their ports and their configuration.
+
+MLflow, the exporter and the traffic, and Prometheus and Alertmanager where they are installed. The latter run
+with the repository's own files: only targets, ports, paths and intervals are replaced, so that rules, limits,
+routing and mails are those of production.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import yaml
+
+import exporter
 from exporter.demo.observation import fetch
-from exporter.demo.pace import Pace
-from exporter.demo.ports import claim_ports
 from exporter.demo.processes import Processes
-from exporter.demo.provisioning import alertmanager_configuration, find_files, prometheus_configuration
+from exporter.demo.scenario import SCRAPE_INTERVAL_SECONDS, Pace
+from exporter.errors import DemoError
 
 # Debian renames programs that others ship under their upstream names.
 ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")
-PREFERRED_PORTS = {"mlflow": 5000, "exporter": 19464, "prometheus": 9090, "alertmanager": 9093}
+PREFERRED_PORTS = {"mlflow": 5000, "exporter": 19464, "prometheus": 9090, "alertmanager": 9093, "mail": 0}
+# Within ten seconds a share of bad values becomes critical here, and its warning is not mailed. Later groups
+# follow soon: days are seconds.
+GROUP_WAIT_SECONDS = 10
+GROUP_INTERVAL_SECONDS = 15
 
 
 @dataclass(frozen=True)
 class Programs:
-    """Paths of the installed programs, empty where there are none."""
+    """Paths of the installed programs, empty where not installed."""
 
     prometheus: str
     alertmanager: str
@@ -39,8 +53,8 @@ def find_programs() -> Programs:
 
 
 @dataclass(frozen=True)
-class Addresses:
-    """Where everything listens, all on loopback."""
+class Ports:
+    """TCP ports on loopback."""
 
     mlflow: int
     exporter: int
@@ -48,45 +62,60 @@ class Addresses:
     alertmanager: int
     mail: int
 
+    def address(self, name: str) -> str:
+        return f"127.0.0.1:{getattr(self, name)}"
+
     def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{getattr(self, name)}"
+        return f"http://{self.address(name)}"
 
 
-@contextmanager
-def claim_addresses(preferred: Mapping[str, int] = PREFERRED_PORTS) -> Iterator[Addresses]:
-    """The well-known ports where they are free, others where they are not; other demos keep away."""
-    with claim_ports([*preferred.values(), 0]) as ports:
-        yield Addresses(**dict(zip((*preferred, "mail"), ports, strict=True)))
+def find_ports(preferred: Mapping[str, int] = PREFERRED_PORTS) -> Ports:
+    """Return the preferred ports where nothing listens on them, other free ones elsewhere (0: any)."""
+    with ExitStack() as held:  # all at once, or the kernel may hand out the same one twice
+        return Ports(**{name: _free_port(port, held) for name, port in preferred.items()})
 
 
-def clean_environment(addresses: Addresses) -> dict[str, str]:
-    """The caller's environment without its own MLflow and exporter, whose settings are not for the demo's."""
+def _free_port(preferred: int, held: ExitStack) -> int:
+    listener = held.enter_context(socket.socket())
+    # As servers do: lingering connections of an earlier demo do not occupy the port.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", preferred))
+        listener.listen()  # with SO_REUSEADDR, only this fails where another program listens
+    except OSError:
+        return _free_port(0, held)
+    port: int = listener.getsockname()[1]
+    return port
+
+
+def clean_environment(ports: Ports) -> dict[str, str]:
+    """Return the caller's environment without its MLflow and exporter, and with the demo's MLflow."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "EXPORTER_"))}
-    return own | {"MLFLOW_TRACKING_URI": addresses.url("mlflow"), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return own | {"MLFLOW_TRACKING_URI": ports.url("mlflow"), "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class Stack:
-    """Starts everything, in the order in which one needs the other.
+    """Starts the programs one after the other.
 
     All at once would be no faster on two cores, and the first alerts to be seen would be of the start.
     """
 
-    def __init__(self, processes: Processes, programs: Programs, addresses: Addresses, pace: Pace) -> None:
+    def __init__(self, processes: Processes, programs: Programs, ports: Ports, pace: Pace) -> None:
         self._processes = processes
         self._programs = programs
-        self._addresses = addresses
+        self._ports = ports
         self._pace = pace
-        self._environment = clean_environment(addresses)
+        self._environment = clean_environment(ports)
         self._waiting: list[tuple[str, Callable[[], None]]] = [
-            (addresses.url("mlflow") + "/health", self._start_exporter)
+            (ports.url("mlflow") + "/health", self._start_exporter)
         ]
         if programs.complete:
-            self._waiting.append((addresses.url("exporter") + "/-/ready", self._start_alerting))
+            self._waiting.append((ports.url("exporter") + "/-/ready", self._start_alerting))
         self._start_mlflow()
         self._start_traffic()  # it waits for MLflow and the exporter by itself, and has long imports
 
     def advance(self) -> None:
-        """Start what can be started by now; to be called over and over."""
+        """Start the next program once the one that it needs answers; to be called repeatedly."""
         if self._waiting and fetch(self._waiting[0][0]) is not None:
             self._waiting.pop(0)[1]()
 
@@ -94,18 +123,18 @@ class Stack:
         directory = self._processes.directory
         command = [
             sys.executable, "-m", "mlflow", "server", "--workers", "1",
-            "--host", "127.0.0.1", "--port", str(self._addresses.mlflow),
+            "--host", "127.0.0.1", "--port", str(self._ports.mlflow),
             "--backend-store-uri", f"sqlite:///{directory}/mlflow.db",
             "--artifacts-destination", str(directory / "artifacts"),
         ]  # fmt: skip
-        # Job execution would take 1.6 GB for what nobody uses here.
+        # Job execution would take 1.6 GB and is not used here.
         environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self._processes.start("mlflow", command, self._environment | environment)
 
     def _start_traffic(self) -> None:
         command = [
             sys.executable, "-m", "exporter", "demo", "--traffic-only",
-            "--exporter", self._addresses.url("exporter"), "--speed", str(self._pace.speed),
+            "--exporter", self._ports.url("exporter"), "--speed", str(self._pace.speed),
         ]  # fmt: skip
         self._processes.start("traffic", command, self._environment)
 
@@ -113,37 +142,85 @@ class Stack:
         environment = {
             **self._pace.settings,
             "EXPORTER_HOST": "127.0.0.1",
-            "EXPORTER_PORT": str(self._addresses.exporter),
+            "EXPORTER_PORT": str(self._ports.exporter),
             "EXPORTER_STORE": f"sqlite:///{self._processes.directory}/exporter.db",
         }
         command = [sys.executable, "-m", "exporter", "serve"]
         self._processes.start("exporter", command, self._environment | environment)
 
     def _start_alerting(self) -> None:
-        files, directory, addresses = find_files(), self._processes.directory, self._addresses
-        listening = {
-            "exporter:19464": f"127.0.0.1:{addresses.exporter}",
-            "localhost:9090": f"127.0.0.1:{addresses.prometheus}",
-            "alertmanager:9093": f"127.0.0.1:{addresses.alertmanager}",
+        files, directory, ports = find_files(), self._processes.directory, self._ports
+        configurations = {
+            "alertmanager": alertmanager_configuration(files, ports),
+            "prometheus": prometheus_configuration(files, ports),
         }
-        (directory / "alertmanager.yml").write_text(
-            alertmanager_configuration(files, f"127.0.0.1:{addresses.mail}")
-        )
-        (directory / "prometheus.yml").write_text(prometheus_configuration(files, listening))
-        alertmanager = [
-            self._programs.alertmanager,
-            f"--config.file={directory}/alertmanager.yml",
-            f"--storage.path={directory}/alertmanager",
-            f"--web.listen-address={listening['alertmanager:9093']}",
-            f"--web.external-url={addresses.url('alertmanager')}",
-            "--cluster.listen-address=",  # a single one gossips with nobody
-        ]
-        prometheus = [
-            self._programs.prometheus,
-            f"--config.file={directory}/prometheus.yml",
-            f"--storage.tsdb.path={directory}/prometheus",
-            f"--web.listen-address={listening['localhost:9090']}",
-            f"--web.external-url={addresses.url('prometheus')}",
-        ]
-        self._processes.start("alertmanager", alertmanager, self._environment)
-        self._processes.start("prometheus", prometheus, self._environment)
+        for name, configuration in configurations.items():
+            file, data = directory / f"{name}.yml", directory / name
+            file.write_text(yaml.safe_dump(configuration, sort_keys=False))
+            flags = {
+                "alertmanager": [f"--storage.path={data}", "--cluster.listen-address="],  # no cluster
+                "prometheus": [f"--storage.tsdb.path={data}"],
+            }
+            command = [
+                getattr(self._programs, name),
+                f"--config.file={file}",
+                f"--web.listen-address={ports.address(name)}",
+                f"--web.external-url={ports.url(name)}",
+                *flags[name],
+            ]
+            self._processes.start(name, command, self._environment)
+
+
+def find_files() -> Path:
+    """Return the directory of prometheus.yml, in the checkout or in the installed package.
+
+    Raises:
+        DemoError: there is none.
+    """
+    package = Path(exporter.__file__).parent
+    for directory in (package.parent / "prometheus", package / "_prometheus"):
+        if (directory / "prometheus.yml").is_file():
+            return directory
+    raise DemoError(f"the Prometheus and Alertmanager files that belong to {package} are missing")
+
+
+def prometheus_configuration(files: Path, ports: Ports) -> dict[str, Any]:
+    """Return prometheus.yml for the demo, without targets that do not run here."""
+    content = _read(files / "prometheus.yml")
+    interval = f"{SCRAPE_INTERVAL_SECONDS}s"
+    content["global"] |= {"scrape_interval": interval, "evaluation_interval": interval}
+    content["rule_files"] = [str(files / pattern) for pattern in content["rule_files"]]
+    addresses = {
+        "exporter:19464": ports.address("exporter"),
+        "localhost:9090": ports.address("prometheus"),
+        "alertmanager:9093": ports.address("alertmanager"),
+    }
+    for discovery in (*content["alerting"]["alertmanagers"], *content["scrape_configs"]):
+        for group in discovery["static_configs"]:
+            group["targets"] = [addresses[name] for name in group["targets"] if name in addresses]
+    content["scrape_configs"] = [
+        job for job in content["scrape_configs"] if any(group["targets"] for group in job["static_configs"])
+    ]
+    return content
+
+
+def alertmanager_configuration(files: Path, ports: Ports) -> dict[str, Any]:
+    """Return alertmanager.yml for the demo, which mails to the demo's mailbox."""
+    content = _read(files / "alertmanager.yml")
+    content["global"]["smtp_smarthost"] = ports.address("mail")
+    content["templates"] = [str(files / pattern) for pattern in content["templates"]]
+    _shorten_intervals(content["route"])
+    return content
+
+
+def _shorten_intervals(route: dict[str, Any]) -> None:
+    for name, seconds in (("group_wait", GROUP_WAIT_SECONDS), ("group_interval", GROUP_INTERVAL_SECONDS)):
+        if name in route:
+            route[name] = f"{seconds}s"
+    for child in route.get("routes", []):
+        _shorten_intervals(child)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    return content

@@ -1,8 +1,9 @@
 """Replays the flights after March against the exporter, scored by the registered versions.
 
-It does what a scoring service would do: score what comes in, and tell the exporter what it predicted, with an
-id, the version of the model and how long it took. Every version scores every flight: one of them is served,
-the others are its shadows. What really happened it tells when that is known.
+It does what a scoring service does: score requests, and post each prediction with an id, the model's version
+and the latency. Every version scores every flight: the champion is served, the challenger is its shadow.
+Labels are posted when they become known: late flights soon, flights on time later, some never, some twice,
+some corrected.
 """
 
 from __future__ import annotations
@@ -18,23 +19,18 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from exporter.demo.client import Client
-from exporter.demo.errors import DemoError
-from exporter.demo.flights import FEATURES, REPLAY_START
-from exporter.demo.labels import PendingLabels, encode_labels
-from exporter.demo.pace import WARM_UP_DAYS, Pace
-from exporter.demo.scenario import Phase, Scenario
+from exporter.demo.flights import FEATURES, REPLAY_START, TARGET
+from exporter.demo.scenario import WARM_UP_DAYS, Pace, Phase, Scenario
 from exporter.demo.training import MODEL, score_flights
 
 TICK_SECONDS = 0.5
-MONITORED_WITHIN_SECONDS = 120.0
 
-
-@dataclass(frozen=True)
-class ServedModel:
-    """What a scoring service holds: the pipeline, and the version that it is."""
-
-    pipeline: Pipeline
-    version: str
+# Days after departure: passengers of late flights complain; carriers report the others.
+LATE_DAYS = (0.1, 1.0)
+ON_TIME_DAYS = (1.0, 3.4)
+AGAIN_DAYS = 0.4  # until a label is repeated or corrected; still within the maturation
+FATES = {"once": 0.9, "never": 0.05, "twice": 0.03, "corrected": 0.02}
+MAX_PENDING = 50_000  # labels; a few days have some thousands
 
 
 class Replay:
@@ -46,33 +42,94 @@ class Replay:
         self._began = began
         self._offsets = since_start * pace.factor
         self._round_seconds = float(np.ceil(since_start[-1] / 86400)) * pace.seconds_per_day
-        # Unlike those of an earlier replay, which the exporter may still have.
-        self._series = format(int(began.timestamp()), "x")
+        self._prefix = format(
+            int(began.timestamp()), "x"
+        )  # of ids: the exporter may have an earlier replay's
 
     def moment(self, seconds: float) -> datetime:
-        """The time that is `seconds` into the replay."""
+        """Return the time `seconds` into the replay."""
         return self._began + timedelta(seconds=seconds)
 
     def between(self, start_seconds: float, end_seconds: float) -> pd.DataFrame:
-        """Flights that leave in [start, end) after `began`, with their `id` and `timestamp`."""
+        """Return flights that leave in [start, end) after `began`, with their `id` and `timestamp`."""
         rounds = range(int(start_seconds // self._round_seconds), int(end_seconds // self._round_seconds) + 1)
         return pd.concat([self._of_round(n, start_seconds, end_seconds) for n in rounds], ignore_index=True)
 
     def _of_round(self, number: int, start_seconds: float, end_seconds: float) -> pd.DataFrame:
         shift = number * self._round_seconds
         first, last = np.searchsorted(self._offsets, [start_seconds - shift, end_seconds - shift])
-        times = [self._began + timedelta(seconds=shift + offset) for offset in self._offsets[first:last]]
-        ids = [f"{self._series}-{number}-{row}" for row in range(first, last)]
+        times = [self.moment(shift + offset) for offset in self._offsets[first:last]]
+        ids = [f"{self._prefix}-{number}-{row}" for row in range(first, last)]
         return self._flights.iloc[first:last].assign(id=ids, timestamp=times)
 
 
+def schedule_labels(flights: pd.DataFrame, pace: Pace, random: np.random.Generator) -> pd.DataFrame:
+    """Return the labels that will be posted, in order: `id`, `label` and `known`, the time they become known.
+
+    Args:
+        flights: with `id`, `timestamp` and TARGET.
+        pace: of the replay.
+        random: decides when a label is known, and whether at all.
+    """
+    late = flights[TARGET].to_numpy()
+    days = np.where(
+        late == 1, random.uniform(*LATE_DAYS, len(flights)), random.uniform(*ON_TIME_DAYS, len(flights))
+    )
+    fate = random.choice(list(FATES), len(flights), p=list(FATES.values()))
+    first = pd.DataFrame(
+        {
+            "id": flights["id"].to_numpy(),
+            "label": np.where(fate == "corrected", 1 - late, late),
+            "known": pd.to_datetime(flights["timestamp"], utc=True).reset_index(drop=True)
+            + pd.to_timedelta(days * pace.seconds_per_day, unit="s"),
+        }
+    )
+    again = first.assign(
+        label=late, known=first["known"] + pd.Timedelta(seconds=AGAIN_DAYS * pace.seconds_per_day)
+    )
+    posted = pd.concat([first[fate != "never"], again[(fate == "twice") | (fate == "corrected")]])
+    ordered: pd.DataFrame = posted.sort_values("known", kind="stable", ignore_index=True)
+    return ordered
+
+
+class PendingLabels:
+    """Labels of scored flights until they are known; beyond MAX_PENDING the last known ones are dropped."""
+
+    def __init__(self, pace: Pace, random: np.random.Generator) -> None:
+        self._pace = pace
+        self._random = random
+        self._pending = pd.DataFrame(columns=["id", "label", "known"])
+
+    def expect(self, flights: pd.DataFrame) -> None:
+        """Schedule the labels of these flights."""
+        parts = [self._pending, schedule_labels(flights, self._pace, self._random)]
+        merged = pd.concat([part for part in parts if not part.empty] or parts[:1])
+        self._pending = merged.sort_values("known", kind="stable", ignore_index=True)
+
+    def take(self, until: datetime) -> pd.DataFrame:
+        """Remove and return the labels that are known by then."""
+        if self._pending.empty:
+            return self._pending
+        known = self._pending["known"] <= until
+        taken = self._pending[known]
+        self._pending = self._pending[~known].head(MAX_PENDING)
+        return taken
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A pipeline as loaded from the registry, and its version."""
+
+    pipeline: Pipeline
+    version: str
+
+
 class Traffic:
-    """Scores and posts the flights of a replay, and their labels as they become known.
+    """Scores and posts the flights of a replay, and their labels once they are known.
 
-    `announce` is called with each phase as it begins.
-
-    The scenario starts after the days of warm-up, which are posted at once, with their times in the past:
-    nothing is judged before the windows are full.
+    `announce` is called with the name and story of each phase as it begins. The scenario starts after the
+    days of warm-up, which are posted at once, with times in the past: no verdict is given before the windows
+    are full.
     """
 
     def __init__(
@@ -82,7 +139,7 @@ class Traffic:
         labels: PendingLabels,
         client: Client,
         scenario: Scenario,
-        announce: Callable[[Phase], None],
+        announce: Callable[[str, str], None],
         pace: Pace,
     ) -> None:
         self._replay = replay
@@ -96,14 +153,14 @@ class Traffic:
         self._phase: Phase | None = None
 
     def advance(self, seconds: float) -> None:
-        """Post what left, and what became known, since the last call and before `seconds` into the replay.
+        """Post the flights and labels between the last call and `seconds` into the replay.
 
         Raises:
-            DemoError: the exporter does not take it.
+            DemoError: the exporter does not take them.
         """
         phase = self._scenario.at(max(0.0, seconds / self._pace.seconds_per_day - WARM_UP_DAYS))
         if phase is not self._phase:
-            self._announce(phase)
+            self._announce(phase.name, phase.story)
             self._phase = phase
         flights = self._replay.between(self._posted_until, seconds)
         if not flights.empty:
@@ -120,23 +177,8 @@ class Traffic:
         self._posted_until = seconds
 
 
-def await_monitored(client: Client, version: str) -> None:
-    """Wait for the exporter to find the version: a poll or two.
-
-    Raises:
-        DemoError: it does not.
-    """
-    deadline = time.monotonic() + MONITORED_WITHIN_SECONDS
-    while not client.is_monitored(MODEL, version):
-        if time.monotonic() > deadline:
-            raise DemoError(
-                f"the exporter does not find {MODEL} version {version}; is it at the same MLflow?"
-            )
-        time.sleep(0.2)
-
-
 def encode_batch(scored: pd.DataFrame, version: str, latency_seconds: float) -> dict[str, Any]:
-    """The body of `POST /v1/predictions`, columnar; what is missing becomes null."""
+    """Return the columnar body of `POST /v1/predictions`; missing values are null."""
     features = scored[list(FEATURES)].astype("object")
     return {
         "model": MODEL,
@@ -146,10 +188,21 @@ def encode_batch(scored: pd.DataFrame, version: str, latency_seconds: float) -> 
             "timestamp": [moment.isoformat() for moment in scored["timestamp"]],
             "prediction": scored["prediction"].tolist(),
             "score": scored["score"].tolist(),
-            # All are scored in one call, so each waits for all.
-            "latency_seconds": [latency_seconds] * len(scored),
+            "latency_seconds": [latency_seconds] * len(scored),  # all are scored in one call
             "features": {
                 name: column.tolist() for name, column in features.where(features.notna(), None).items()
             },
+        },
+    }
+
+
+def encode_labels(known: pd.DataFrame) -> dict[str, Any]:
+    """Return the columnar body of `POST /v1/labels`."""
+    return {
+        "model": MODEL,
+        "columns": {
+            "id": known["id"].tolist(),
+            "label": known["label"].tolist(),
+            "timestamp": [moment.isoformat() for moment in known["known"]],
         },
     }

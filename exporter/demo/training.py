@@ -1,12 +1,14 @@
-"""Trains the demo's models and registers them as a person would: run, metrics, signature, reference, alias.
+"""Trains and registers the demo's two models: gradient-boosted trees, and splines that challenge them.
 
-What makes one monitored is nothing else than `extra_files=["reference.parquet"]`, the metadata and the alias.
-A tag says how long labels take.
+Registration is what any team does: run, metrics, signature, alias. All that makes a version monitored is the
+file `reference.parquet` in `extra_files`, the metadata that names the target, and the alias; a tag says how
+long labels take.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -16,27 +18,66 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
-from sklearn.metrics import (
-    accuracy_score,
-    brier_score_loss,
-    f1_score,
-    log_loss,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-)
-from sklearn.pipeline import Pipeline
+from sklearn import metrics
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, SplineTransformer
 
-from exporter.demo.candidates import CANDIDATES, Candidate
-from exporter.demo.flights import FEATURES, REPLAY_START, TARGET
-from exporter.demo.pace import Pace
+from exporter.demo.flights import CATEGORIES, FEATURES, REPLAY_START, TARGET
+from exporter.demo.observation import CHAMPION_ALIAS
+from exporter.demo.scenario import Pace
 
-MODEL = "flight-delays"
-EXPERIMENT = "flight-delays"
+MODEL = EXPERIMENT = "flight-delays"
 # A version whose reference was compressed otherwise cannot be compared with this traffic.
 PACE_TAG = "demo.seconds_per_day"
 MATURATION_TAG = "monitoring.maturation"
-TEAM_TAG, TEAM = "monitoring.team", "flights"  # Alertmanager's configuration has a route of it
+TEAM_TAG, TEAM = "monitoring.team", "flights"  # Alertmanager's configuration has a route for it
+
+Parameters = dict[str, int | float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kind of model and the alias it is registered under; `build` makes an unfitted pipeline."""
+
+    alias: str
+    name: str
+    parameters: Parameters
+    build: Callable[[Parameters], Pipeline]
+
+
+def _trees(parameters: Parameters) -> Pipeline:
+    """Missing and unseen values are branches of their own."""
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=float("nan"))
+    encode = ColumnTransformer([("categories", encoder, list(CATEGORIES))], remainder="passthrough")
+    return make_pipeline(encode, HistGradientBoostingClassifier(early_stopping=False, **parameters))
+
+
+def _splines(parameters: Parameters) -> Pipeline:
+    """Smooth in each number; unseen categories contribute nothing."""
+    numbers = [name for name in FEATURES if name not in CATEGORIES]
+    curves = SplineTransformer(n_knots=parameters["n_knots"], knots="quantile", extrapolation="linear")
+    prepare = ColumnTransformer(
+        [
+            ("categories", OneHotEncoder(handle_unknown="ignore"), list(CATEGORIES)),
+            ("numbers", make_pipeline(SimpleImputer(strategy="median"), curves), numbers),
+            ("unregistered", MissingIndicator(features="all"), ["seats"]),
+        ]
+    )
+    return make_pipeline(prepare, LogisticRegression(C=parameters["C"], max_iter=1000))
+
+
+CHAMPION = Candidate(
+    CHAMPION_ALIAS,
+    "gradient boosting",
+    {"max_iter": 80, "learning_rate": 0.1, "max_leaf_nodes": 15, "random_state": 2013},
+    _trees,
+)
+CHALLENGER = Candidate("challenger", "splines", {"n_knots": 8, "C": 1.0}, _splines)
+CANDIDATES = (CHAMPION, CHALLENGER)
 
 
 @dataclass(frozen=True)
@@ -50,24 +91,24 @@ class TrainedModel:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Quality on the reference, under the names that the exporter's own measures have."""
+        """Quality on the reference, under the exporter's own metric names."""
         truth, score = self.reference[TARGET], self.reference["score"]
         prediction = self.reference["prediction"]
         return {
-            "accuracy": float(accuracy_score(truth, prediction)),
-            "precision": float(precision_score(truth, prediction)),
-            "recall": float(recall_score(truth, prediction)),
-            "f1": float(f1_score(truth, prediction)),
-            "roc_auc": float(roc_auc_score(truth, score)),
-            "log_loss": float(log_loss(truth, score)),
-            "brier": float(brier_score_loss(truth, score)),
+            "accuracy": float(metrics.accuracy_score(truth, prediction)),
+            "precision": float(metrics.precision_score(truth, prediction)),
+            "recall": float(metrics.recall_score(truth, prediction)),
+            "f1": float(metrics.f1_score(truth, prediction)),
+            "roc_auc": float(metrics.roc_auc_score(truth, score)),
+            "log_loss": float(metrics.log_loss(truth, score)),
+            "brier": float(metrics.brier_score_loss(truth, score)),
         }
 
 
 def train(
     candidate: Candidate, training: pd.DataFrame, held_out: pd.DataFrame, pace: Pace, now: datetime
 ) -> TrainedModel:
-    """Fit on `training`, score `held_out`; departures are compressed in time so that March ends at `now`."""
+    """Fit on `training` and score `held_out`, whose times are compressed so that March ends at `now`."""
     pipeline = candidate.build(candidate.parameters)
     pipeline.fit(training[list(FEATURES)], training[TARGET])
     reference = score_flights(pipeline, held_out).drop(columns="departure")
@@ -76,7 +117,7 @@ def train(
 
 
 def score_flights(pipeline: Pipeline, flights: pd.DataFrame) -> pd.DataFrame:
-    """The flights with `score`, the probability of a late arrival, and `prediction`, 1 from one half on."""
+    """Add `score`, the probability of a late arrival, and `prediction`, 1 where that is at least one half."""
     score = pipeline.predict_proba(flights[list(FEATURES)])[:, 1]
     return flights.assign(score=score, prediction=(score >= 0.5).astype("int64"))
 
@@ -114,7 +155,7 @@ def register(model: TrainedModel, pace: Pace) -> str:
         )
     number = str(info.registered_model_version)
     client = mlflow.MlflowClient()
-    # The alias comes last: it is what makes the version monitored, with its tags.
+    # The alias comes last: it makes the version monitored, with the tags that it has by then.
     client.set_model_version_tag(MODEL, number, PACE_TAG, str(pace.seconds_per_day))
     client.set_model_version_tag(MODEL, number, MATURATION_TAG, pace.maturation)
     client.set_model_version_tag(MODEL, number, TEAM_TAG, TEAM)
@@ -123,7 +164,7 @@ def register(model: TrainedModel, pace: Pace) -> str:
 
 
 def find_registered(pace: Pace) -> list[str]:
-    """The versions that the candidates' aliases point to; none unless all are there, made for this pace."""
+    """Versions of the candidates' aliases; empty unless all are there, made for this pace."""
     found = [_find(candidate.alias, pace) for candidate in CANDIDATES]
     versions = [version for version in found if version is not None]
     return versions if len(versions) == len(found) else []

@@ -11,10 +11,9 @@ import pytest
 # As the demo does, and for its reason: see `exporter.demo.app.run`.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from exporter.demo.candidates import CHALLENGER, CHAMPION
 from exporter.demo.flights import load_flights, split_flights
-from exporter.demo.pace import Pace
-from exporter.demo.training import TrainedModel, train
+from exporter.demo.scenario import Pace
+from exporter.demo.training import CHALLENGER, CHAMPION, TrainedModel, train
 
 PACE = Pace()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

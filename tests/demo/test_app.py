@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import subprocess
@@ -11,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo import app
-from exporter.demo.demonstration import check_time, has_come, read_phase
-from exporter.demo.errors import DemoError
+from exporter.cli import main
+from exporter.demo.app import check_time, has_come, read_phase
 from exporter.demo.mailbox import Mail
+from exporter.errors import DemoError
 
 
-def run(*flags: str) -> int:
-    parser = argparse.ArgumentParser()
-    app.add_arguments(parser)
-    return app.run(parser.parse_args(flags))
+def run(*flags: str) -> object:
+    """Run the command and return its exit status."""
+    with pytest.raises(SystemExit) as end:
+        main(["demo", *flags])
+    return end.value.code
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_without_prometheus_it_says_what_to_install_and_fails(
 
 def test_an_error_is_a_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--speed", "3") == 1
-    assert capsys.readouterr().err == "mlflow-exporter demo: --speed 3 is not above 0 and at most 1\n"
+    assert capsys.readouterr().err == "mlflow-exporter: --speed 3 is not above 0 and at most 1\n"
 
 
 @pytest.mark.parametrize(("flags", "status"), [((), 0), (("--until-mail",), 130)])
@@ -54,26 +54,20 @@ def test_ctrl_c_is_how_the_demo_ends_unless_the_mail_was_wanted(
         os.kill(os.getpid(), signal.SIGTERM)  # which has to do as Ctrl-C does
         signal.pause()
 
-    monkeypatch.setattr("exporter.demo.demonstration.demonstrate", interrupted)
+    monkeypatch.setattr("exporter.demo.app.demonstrate", interrupted)
     assert run(*flags) == status
 
 
 def test_a_missing_library_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "exporter.demo.demonstration", None)
+    monkeypatch.setitem(sys.modules, "exporter.demo.app", None)
     assert run() == 1
     assert "pip install 'mlflow-exporter[demo]'" in capsys.readouterr().err
 
 
-def test_the_command_line_does_not_import_what_only_the_demo_needs() -> None:
-    heavy = "mlflow", "sklearn", "pandas", "rich", "aiosmtpd", "yaml"
-    script = f"import sys, exporter.cli; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or 0)"
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
 def test_the_screen_does_not_wait_for_the_import_of_the_models() -> None:
-    script = "import sys, exporter.demo.demonstration; sys.exit('sklearn' in sys.modules)"
+    script = "import sys, exporter.demo.app; sys.exit('sklearn' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

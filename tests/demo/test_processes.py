@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo import keeper
-from exporter.demo.errors import ProcessDiedError
-from exporter.demo.processes import Processes
+from exporter.demo.processes import Processes, clean_up
+from exporter.errors import DemoError
 from tests.prometheus.servers import wait_for
 
 # A program that starts another one in the background and waits for it, as `mlflow server` does.
@@ -42,17 +41,6 @@ def is_alive(pid: int) -> bool:
         return False
     # One that is dead and that nobody asked for its status is gone all the same.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def running() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-
-
-def command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:  # gone meanwhile
-        return ""
 
 
 def grandchild(directory: Path) -> int:
@@ -104,22 +92,7 @@ def test_they_end_when_the_demo_is_ended(owner: subprocess.Popen[str], number: s
     wait_for("end of the directory", lambda: not directory.exists())
 
 
-def test_they_end_when_who_cleans_up_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "GRACE_SECONDS", 0.5)
-    with Processes() as processes:
-        processes.start("family", FAMILY, os.environ)
-        child = grandchild(processes.directory)
-        [cleaner] = [pid for pid in running() if str(processes.directory) in command_line(pid)]
-        os.kill(cleaner, signal.SIGKILL)
-        wait_for("its end", lambda: not is_alive(cleaner))
-        with pytest.raises(ProcessDiedError, match="cleans up"):
-            processes.check()
-    assert not is_alive(child)
-    assert not processes.directory.exists()
-
-
-def test_who_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(keeper, "GRACE_SECONDS", 0.2)
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     deaf = (
         "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
     )
@@ -128,7 +101,7 @@ def test_who_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        keeper.clean_up([process.pid], tmp_path / "nowhere")
+        clean_up([process.pid], tmp_path / "nowhere", grace_seconds=0.2)
         assert process.wait() == -signal.SIGKILL
 
 
@@ -136,7 +109,7 @@ def test_one_that_dies_is_noticed_with_what_it_said_last() -> None:
     with Processes() as processes:
         script = "for i in $(seq 100); do echo line $i; done; echo out of luck >&2; exit 3"
         processes.start("unlucky", ["sh", "-c", script], os.environ)
-        with pytest.raises(ProcessDiedError, match="unlucky ended by itself with status 3") as raised:
+        with pytest.raises(DemoError, match="unlucky ended by itself with status 3") as raised:
             wait_for("its end", processes.check)
         assert "line 100" in str(raised.value)
         assert "out of luck" in str(raised.value)

@@ -2,65 +2,61 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from exporter.demo.stack import Addresses, claim_addresses, clean_environment, find_programs
+import exporter
+from exporter.demo.stack import (
+    PREFERRED_PORTS,
+    Ports,
+    alertmanager_configuration,
+    clean_environment,
+    find_files,
+    find_ports,
+    find_programs,
+    prometheus_configuration,
+)
+from exporter.errors import DemoError
+
+ANY = dict.fromkeys(PREFERRED_PORTS, 0)
+FILES = find_files()
+PORTS = Ports(mlflow=1, exporter=2, prometheus=3, alertmanager=4, mail=5)
+
+
+# -- ports and programs -------------------------------------------------------------------------------------
 
 
 def test_well_known_ports_are_taken_where_they_are_free() -> None:
     def takes_a_free_one() -> bool:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             free = listener.getsockname()[1]
-        with claim_addresses({**ports(0), "exporter": free}) as addresses:
-            return addresses.exporter == free
+        return find_ports(ANY | {"exporter": free}).exporter == free
 
     assert any(takes_a_free_one() for _ in range(10))  # another program may be quicker
 
 
-def test_where_somebody_listens_another_port_is_taken() -> None:
+def test_another_port_is_taken_where_a_program_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
-        with claim_addresses({**ports(0), "exporter": taken}) as addresses:
-            assert addresses.exporter not in (taken, 0)
+        assert find_ports(ANY | {"exporter": taken}).exporter not in (taken, 0)
 
 
 def test_all_ports_differ() -> None:
-    with claim_addresses(ports(0)) as addresses:
-        assert len(numbers(addresses)) == 5
-
-
-def test_a_demo_that_starts_at_the_same_time_has_other_ports() -> None:
-    with claim_addresses(ports(0)) as one:
-        wanted = {name: getattr(one, name) for name in ports(0)}
-        with claim_addresses(wanted) as other:
-            assert not numbers(one) & numbers(other)
-
-
-def test_claims_end_with_the_block() -> None:
-    def claims_again() -> bool:
-        with claim_addresses(ports(0)) as one:
-            wanted = {name: getattr(one, name) for name in ports(0)}
-        with claim_addresses(wanted) as later:
-            return {name: getattr(later, name) for name in wanted} == wanted
-
-    assert any(claims_again() for _ in range(10))  # another program may be quicker
-
-
-def test_the_claim_on_a_port_is_in_no_servers_way() -> None:
-    with claim_addresses(ports(0)) as addresses, socket.create_server(("127.0.0.1", addresses.exporter)):
-        pass
+    assert len(set(astuple(find_ports(ANY)))) == 5
 
 
 def test_settings_for_another_mlflow_are_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
     monkeypatch.setenv("EXPORTER_API_TOKEN_FILE", "/run/secrets/token")
-    with claim_addresses(ports(0)) as addresses:
-        environment = clean_environment(addresses)
-    assert environment["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{addresses.mlflow}"
+    environment = clean_environment(PORTS)
+    assert environment["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:1"
     assert not {"MLFLOW_TRACKING_PASSWORD", "EXPORTER_API_TOKEN_FILE"} & set(environment)
     assert environment["PATH"] == os.environ["PATH"]
 
@@ -83,9 +79,84 @@ def test_both_are_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert not find_programs().complete
 
 
-def ports(number: int) -> dict[str, int]:
-    return dict.fromkeys(("mlflow", "exporter", "prometheus", "alertmanager"), number)
+# -- configuration ------------------------------------------------------------------------------------------
 
 
-def numbers(addresses: Addresses) -> set[int]:
-    return set(astuple(addresses))
+def original(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((FILES / name).read_text())
+    return content
+
+
+def routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield route
+    for child in route.get("routes", []):
+        yield from routes(child)
+
+
+def test_the_files_are_those_of_the_repository() -> None:
+    assert Path(exporter.__file__).parents[1] / "prometheus" == FILES
+
+
+def test_an_installation_without_them_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(exporter, "__file__", str(tmp_path / "exporter" / "__init__.py"))
+    with pytest.raises(DemoError, match="files that belong to"):
+        find_files()
+
+
+def test_an_installed_package_brings_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "exporter"
+    (package / "_prometheus").mkdir(parents=True)
+    (package / "_prometheus" / "prometheus.yml").touch()
+    monkeypatch.setattr(exporter, "__file__", str(package / "__init__.py"))
+    assert find_files() == package / "_prometheus"
+
+
+def test_prometheus_loads_the_very_rules() -> None:
+    patterns = [Path(pattern) for pattern in prometheus_configuration(FILES, PORTS)["rule_files"]]
+    loaded = {path for pattern in patterns for path in pattern.parent.glob(pattern.name)}
+    assert loaded == set((FILES / "rules").iterdir())
+
+
+def test_prometheus_scrapes_what_runs_here() -> None:
+    content = prometheus_configuration(FILES, PORTS)
+    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in content["scrape_configs"]}
+    assert jobs["mlflow-exporter"] == ["127.0.0.1:2"]
+    managers = content["alerting"]["alertmanagers"]
+    assert [group["targets"] for manager in managers for group in manager["static_configs"]] == [
+        ["127.0.0.1:4"]
+    ]
+
+
+def test_what_does_not_run_here_is_not_scraped() -> None:
+    content = prometheus_configuration(FILES, PORTS)
+    targets = [t for job in content["scrape_configs"] for g in job["static_configs"] for t in g["targets"]]
+    assert set(targets) == {PORTS.address(name) for name in ("exporter", "prometheus", "alertmanager")}
+    assert all(g["targets"] for job in content["scrape_configs"] for g in job["static_configs"])
+
+
+def test_alertmanager_mails_to_the_demo() -> None:
+    content = alertmanager_configuration(FILES, PORTS)
+    assert content["global"]["smtp_smarthost"] == "127.0.0.1:5"
+
+
+def test_the_routing_is_the_same_but_for_intervals() -> None:
+    content = alertmanager_configuration(FILES, PORTS)
+    ours, theirs = list(routes(content["route"])), list(routes(original("alertmanager.yml")["route"]))
+    intervals = {"group_wait", "group_interval", "routes"}
+    assert [{k: v for k, v in route.items() if k not in intervals} for route in ours] == [
+        {k: v for k, v in route.items() if k not in intervals} for route in theirs
+    ]
+    for name in ("receivers", "inhibit_rules"):
+        assert content[name] == original("alertmanager.yml")[name]
+
+
+@pytest.mark.needs("promtool", "amtool")
+def test_both_are_valid(program: Callable[[str], str], tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(prometheus_configuration(FILES, PORTS)))
+    (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(alertmanager_configuration(FILES, PORTS)))
+    for command in (
+        [program("promtool"), "check", "config", str(tmp_path / "prometheus.yml")],
+        [program("amtool"), "check-config", str(tmp_path / "alertmanager.yml")],
+    ):
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr

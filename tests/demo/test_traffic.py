@@ -9,16 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from exporter.demo import traffic as traffic_module
 from exporter.demo.client import Client
-from exporter.demo.errors import DemoError
 from exporter.demo.flights import FEATURES, REPLAY_START
-from exporter.demo.labels import PendingLabels
-from exporter.demo.pace import WARM_UP_DAYS
-from exporter.demo.scenario import Phase, Scenario, miles_to_kilometres
-from exporter.demo.traffic import Replay, ServedModel, Traffic, await_monitored, encode_batch
+from exporter.demo.scenario import WARM_UP_DAYS, Phase, Scenario, miles_to_kilometres
+from exporter.demo.traffic import (
+    PendingLabels,
+    Replay,
+    ServedModel,
+    Traffic,
+    encode_batch,
+    encode_labels,
+    schedule_labels,
+)
 from exporter.demo.training import TrainedModel, score_flights
+from exporter.settings import parse_window
 from tests.demo.conftest import NOW, PACE
-from tests.demo.test_client import QUICK, Exporter
 
 DAY = PACE.seconds_per_day
 SCENARIO = Scenario((Phase("healthy", 2, "as ever"), Phase("incident", 2, "in km", (miles_to_kilometres,))))
@@ -49,14 +55,14 @@ def client() -> RecordingClient:
 
 
 @pytest.fixture
-def phases() -> list[Phase]:
+def phases() -> list[str]:
     return []
 
 
 @pytest.fixture
 def traffic(
     client: RecordingClient,
-    phases: list[Phase],
+    phases: list[str],
     model: TrainedModel,
     challenger: TrainedModel,
     later_flights: pd.DataFrame,
@@ -64,7 +70,7 @@ def traffic(
     replay = Replay(later_flights, PACE, NOW)
     models = [ServedModel(model.pipeline, "7"), ServedModel(challenger.pipeline, "8")]
     labels = PendingLabels(PACE, np.random.default_rng(1))
-    return Traffic(replay, models, labels, client, SCENARIO, phases.append, PACE)
+    return Traffic(replay, models, labels, client, SCENARIO, lambda name, _: phases.append(name), PACE)
 
 
 # -- the replay ---------------------------------------------------------------------------------------------
@@ -135,13 +141,13 @@ def test_the_warm_up_comes_in_one_batch_with_times_in_the_past(
 
 
 def test_phases_are_announced_and_break_what_they_say(
-    traffic: Traffic, client: RecordingClient, phases: list[Phase], later_flights: pd.DataFrame
+    traffic: Traffic, client: RecordingClient, phases: list[str], later_flights: pd.DataFrame
 ) -> None:
     known = set(later_flights["distance"])
     start = WARM_UP_DAYS * DAY
     for seconds in (start, start + 1.9 * DAY, start + 2.1 * DAY, start + 3 * DAY):
         traffic.advance(seconds)
-    assert [phase.name for phase in phases] == ["healthy", "incident"]
+    assert phases == ["healthy", "incident"]
     in_miles = [set(batch["columns"]["features"]["distance"]) <= known for batch in client.of("7")]
     assert in_miles == [True, True, False, False]
 
@@ -184,20 +190,79 @@ def test_a_quiet_hour_sends_no_empty_batch(traffic: Traffic, client: RecordingCl
     assert client.batches == []
 
 
-# -- waiting for the exporter -------------------------------------------------------------------------------
+# -- labels --------------------------------------------------------------------------------------------------
 
 
-def test_traffic_waits_until_the_version_is_monitored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with Exporter((404, 404, 200)).listening() as exporter:
-        await_monitored(Client(exporter.url, QUICK), "7")
-    assert len(exporter.received) == 3
+@pytest.fixture(scope="module")
+def departures(later_flights: pd.DataFrame) -> pd.DataFrame:
+    """Those of ten days."""
+    return Replay(later_flights, PACE, NOW).between(0, 10 * DAY)
 
 
-def test_a_version_that_is_never_monitored_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.demo.traffic.MONITORED_WITHIN_SECONDS", 0.05)
-    with (
-        Exporter((404,)).listening() as exporter,
-        pytest.raises(DemoError, match="does not find flight-delays version 7"),
-    ):
-        await_monitored(Client(exporter.url, QUICK), "7")
+@pytest.fixture(scope="module")
+def told(departures: pd.DataFrame) -> pd.DataFrame:
+    """All that is ever told about them, with what is true and how long it took."""
+    scheduled = schedule_labels(departures, PACE, np.random.default_rng(1))
+    departed = departures.set_index("id").loc[scheduled["id"], ["late", "timestamp"]].reset_index(drop=True)
+    return scheduled.assign(late=departed["late"], delay=scheduled["known"] - departed["timestamp"])
+
+
+def pending() -> PendingLabels:
+    return PendingLabels(PACE, np.random.default_rng(1))
+
+
+def test_late_flights_are_known_sooner_than_others(told: pd.DataFrame) -> None:
+    first = told.drop_duplicates("id")
+    assert first.loc[first["late"] == 1, "delay"].max() <= first.loc[first["late"] == 0, "delay"].min()
+
+
+def test_all_that_is_told_is_told_within_the_maturation(told: pd.DataFrame) -> None:
+    assert told["delay"].max() < timedelta(seconds=parse_window(PACE.maturation).seconds)
+    assert told["delay"].min() > timedelta(0)
+
+
+def test_a_few_are_never_known(departures: pd.DataFrame, told: pd.DataFrame) -> None:
+    assert 0.93 < told["id"].nunique() / len(departures) < 0.97
+
+
+def test_a_few_come_twice_and_a_few_are_corrected(told: pd.DataFrame) -> None:
+    reports = told.groupby("id")["label"]
+    twice, corrected = (reports.size() == 2) & (reports.nunique() == 1), reports.nunique() == 2
+    assert 0.01 < twice.mean() < 0.05
+    assert 0.01 < corrected.mean() < 0.03
+
+
+def test_what_is_told_last_is_true(told: pd.DataFrame) -> None:
+    last = told.drop_duplicates("id", keep="last")
+    assert (last["label"] == last["late"]).all()
+
+
+def test_what_is_known_is_taken_once(departures: pd.DataFrame) -> None:
+    waiting = pending()
+    waiting.expect(departures)
+    moments = [NOW + timedelta(seconds=seconds) for seconds in range(0, 16 * DAY, 3)]
+    taken = [waiting.take(moment) for moment in moments]
+    for moment, part in zip(moments, taken, strict=True):
+        assert (part["known"] <= moment).all()
+    everything = schedule_labels(departures, PACE, np.random.default_rng(1))
+    pd.testing.assert_frame_equal(pd.concat(taken, ignore_index=True), everything, check_dtype=False)
+
+
+def test_nothing_to_wait_for_is_nothing_known() -> None:
+    assert pending().take(NOW).empty
+
+
+def test_what_waits_is_bounded(departures: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic_module, "MAX_PENDING", 100)
+    waiting = pending()
+    waiting.expect(departures)
+    assert waiting.take(NOW).empty
+    assert len(waiting.take(NOW + timedelta(days=1))) == 100
+
+
+def test_a_batch_of_labels_is_what_the_api_takes(told: pd.DataFrame) -> None:
+    batch = encode_labels(told.head(2))
+    assert batch["model"] == "flight-delays"
+    assert batch["columns"]["id"] == told["id"].head(2).tolist()
+    assert set(batch["columns"]["label"]) <= {0, 1}
+    assert batch["columns"]["timestamp"] == [moment.isoformat() for moment in told["known"].head(2)]

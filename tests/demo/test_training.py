@@ -7,11 +7,12 @@ import mlflow
 import pandas as pd
 import pytest
 
-from exporter.demo.candidates import CANDIDATES, Candidate
 from exporter.demo.flights import FEATURES, split_flights
-from exporter.demo.pace import Pace
+from exporter.demo.scenario import Pace
 from exporter.demo.training import (
+    CANDIDATES,
     MODEL,
+    Candidate,
     TrainedModel,
     find_registered,
     register,

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from exporter.demo.candidates import CHAMPION
-from exporter.demo.errors import DemoError
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
-from exporter.demo.training import score_flights
+from exporter.demo.training import CHAMPION, score_flights
+from exporter.errors import DemoError
 from tests.study.figures import Delay, Row
 from tests.study.flights import seconds
 from tests.study.labelled import DAY, HOUR, SETTINGS, Break, LabelledWorld, Moment, Rows, watch

@@ -17,9 +17,8 @@ from threadpoolctl import threadpool_limits
 from exporter.aggregates.block import fold
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes, tally
 from exporter.aggregates.timeline import Timeline
-from exporter.demo.candidates import CHAMPION
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
-from exporter.demo.training import score_flights
+from exporter.demo.training import CHAMPION, score_flights
 from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality
 from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
 from exporter.formats.arrow_columns import from_arrow
