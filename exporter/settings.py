@@ -1,4 +1,4 @@
-"""Settings: frozen, from `EXPORTER_*` variables and command-line flags, checked before anything starts."""
+"""Settings of the service, from `EXPORTER_*` variables and command-line flags."""
 
 from __future__ import annotations
 
@@ -6,37 +6,41 @@ import logging
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated, Literal, get_args, get_type_hints
 
 from exporter.errors import ConfigError
 
-DISTANCES = ("jensen_shannon", "total_variation", "ks", "mean_shift")
+Distance = Literal["jensen_shannon", "total_variation", "ks", "mean_shift"]
+DISTANCES = get_args(Distance)
 FINE_BLOCKS = 312  # 26 hours of 5-minute blocks: a day's window and the rows that come late to it
 FINE_PER_COARSE = 12
 COARSE_BLOCKS = 1080  # 45 days of hours
 MAX_WINDOWS = 5
 PREFIX = "EXPORTER_"  # of every variable
 
-Patterns = tuple[str, ...]  # such as `val_*`
+_POSITIVE = "positive"
+PositiveInt = Annotated[int, _POSITIVE]  # numbers of other types may be 0
+PositiveFloat = Annotated[float, _POSITIVE]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """A stretch of time up to now over which measures are taken; `name` is the value of the label."""
+    """A period up to now over which measures are computed; `name` is the value of the label."""
 
     seconds: int
     name: str
 
 
 def parse_window(text: str) -> Window:
-    """Read a Prometheus duration with one unit, such as `1h`.
+    """Parse a Prometheus duration with one unit, such as `1h`.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not such a duration.
     """
     match = re.fullmatch(r"([1-9]\d{0,6})([smhdw])", text.strip())
     if match is None:
@@ -44,25 +48,25 @@ def parse_window(text: str) -> Window:
     return Window(seconds=int(match[1]) * _UNITS[match[2]], name=text.strip())
 
 
-def _windows(text: str) -> tuple[Window, ...]:
+def _parse_windows(text: str) -> tuple[Window, ...]:
     return tuple(sorted({parse_window(part) for part in text.split(",")}))
 
 
-def _whole(text: str) -> int:
+def _parse_int(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise ConfigError("it has to be a whole number") from None
 
 
-def _number(text: str) -> float:
+def _parse_float(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise ConfigError("it has to be a number") from None
 
 
-def _boolean(text: str) -> bool:
+def _parse_bool(text: str) -> bool:
     if text.lower() in ("true", "1", "yes", "on"):
         return True
     if text.lower() in ("false", "0", "no", "off"):
@@ -70,16 +74,28 @@ def _boolean(text: str) -> bool:
     raise ConfigError("it has to be true or false")
 
 
-def _distances(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
+def _parse_names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parse_distances(text: str) -> tuple[str, ...]:
+    names = _parse_names(text)
     for name in names:
         if name not in DISTANCES:
             raise ConfigError(f"unknown distance {name!r}, known are {', '.join(DISTANCES)}")
     return names
 
 
-def _patterns(text: str) -> Patterns:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+# Pydantic would do, and take longer to import than everything else that `--help` needs.
+_PARSERS: dict[object, Callable[[str], object]] = {
+    str: str,
+    int: _parse_int,
+    float: _parse_float,
+    bool: _parse_bool,
+    tuple[str, ...]: _parse_names,
+    tuple[Distance, ...]: _parse_distances,
+    tuple[Window, ...]: _parse_windows,
+}
 
 
 @dataclass(frozen=True)
@@ -90,46 +106,46 @@ class Settings:
     port: int = 19464
     store: str = "sqlite:///exporter.db"
     api_token_file: str = ""
-    allowed_hosts: Patterns = ()  # names by which the exporter may be asked without a token, beside its own
-    config: str = ""  # the file that says what is special about models
-    grafana_url: str = ""  # of the dashboards, which the page at / links
+    allowed_hosts: tuple[str, ...] = ()  # patterns of host names that need no token, beside its own
+    config: str = ""  # path of the configuration file
+    grafana_url: str = ""  # of the dashboards, linked from the page at /
     log_level: str = "info"
 
-    evaluation_interval_seconds: float = 30.0
-    mlflow_poll_interval_seconds: float = 30.0
-    mlflow_timeout_seconds: float = 10.0
-    windows: tuple[Window, ...] = field(default_factory=lambda: _windows("1h,24h,7d"))
-    block_seconds: int = 300
+    evaluation_interval_seconds: PositiveFloat = 30.0
+    mlflow_poll_interval_seconds: PositiveFloat = 30.0
+    mlflow_timeout_seconds: PositiveFloat = 10.0
+    windows: tuple[Window, ...] = _parse_windows("1h,24h,7d")
+    block_seconds: PositiveInt = 300
     retire_after_seconds: float = 86400.0
 
-    drift_threshold: float = 0.1
-    drift_distances: tuple[str, ...] = ()
+    drift_threshold: PositiveFloat = 0.1
+    drift_distances: tuple[Distance, ...] = ()
     reference_live_rows: int = 0  # 0: a version without a reference stays without one
-    reference_max_rows: int = 1_000_000
+    reference_max_rows: PositiveInt = 1_000_000
     bin_names: bool = True  # false: series show a bin's index only
 
-    runs: bool = True  # false: MLflow's own experiments and runs are not shown
-    run_metrics: Patterns = ()  # none: all of them
+    runs: bool = True  # false: no series of MLflow's experiments and runs
+    run_metrics: tuple[str, ...] = ()  # patterns such as `val_*`; empty: all
 
-    request_timeout_seconds: float = 60.0  # for a client to send a request, or to take the answer
-    max_body_bytes: int = 32 * 2**20
-    max_rows_per_request: int = 100_000
-    max_queue_rows: int = 200_000
-    max_columns: int = 500
-    max_id_length: int = 256
-    max_versions: int = 200
-    max_series: int = 1_000_000
-    max_experiments: int = 100
-    max_runs: int = 20_000  # read; MLflow takes a millisecond for each
-    max_run_series: int = 20_000
+    request_timeout_seconds: PositiveFloat = 60.0  # for a client to send a request, or to receive the answer
+    max_body_bytes: PositiveInt = 32 * 2**20
+    max_rows_per_request: PositiveInt = 100_000
+    max_queue_rows: PositiveInt = 200_000
+    max_columns: PositiveInt = 500
+    max_id_length: PositiveInt = 256
+    max_versions: PositiveInt = 200
+    max_series: PositiveInt = 1_000_000
+    max_experiments: PositiveInt = 100
+    max_runs: PositiveInt = 20_000  # MLflow takes a millisecond for each
+    max_run_series: PositiveInt = 20_000
     max_future_seconds: float = 300.0
-    prediction_retention_days: int = 30
-    store_limit_bytes: int = 20 * 2**30
-    store_check: bool = True  # false: the pages of SQLite are not checked at the start
+    prediction_retention_days: PositiveInt = 30
+    store_limit_bytes: PositiveInt = 20 * 2**30
+    store_check: bool = True  # false: SQLite's pages are not checked at the start
 
     @property
     def coarse_seconds(self) -> int:
-        """Length of a block once it is too old for fine ones."""
+        """Length of the blocks that fine ones are merged into."""
         return self.block_seconds * FINE_PER_COARSE
 
     @property
@@ -145,31 +161,18 @@ class Settings:
         return self.coarse_seconds * COARSE_BLOCKS
 
 
-_PARSERS: dict[str, Callable[[str], object]] = {
-    "str": str,
-    "int": _whole,
-    "float": _number,
-    "bool": _boolean,
-    "tuple[Window, ...]": _windows,
-    "tuple[str, ...]": _distances,
-    "Patterns": _patterns,
-}
-# What has to be above zero; the others may be zero, none may be negative.
-_POSITIVE = {
-    "evaluation_interval_seconds", "mlflow_poll_interval_seconds", "mlflow_timeout_seconds", "block_seconds",
-    "drift_threshold", "reference_max_rows", "request_timeout_seconds", "max_body_bytes",
-    "max_rows_per_request", "max_queue_rows", "max_columns", "max_id_length", "max_versions", "max_series",
-    "max_experiments", "max_runs", "max_run_series", "prediction_retention_days", "store_limit_bytes",
-}  # fmt: skip
+# Of each setting, without and with annotations.
+_TYPES = get_type_hints(Settings)
+_ANNOTATED = get_type_hints(Settings, include_extras=True)
 
 
 def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
-    """Settings from the environment, overridden by the flags that are not None.
+    """Return the settings of the environment, overridden by the flags that are not None.
 
     An empty variable counts as unset, since compose files cannot leave one out.
 
     Raises:
-        ConfigError: a variable or flag is unknown or cannot be used; the message names it.
+        ConfigError: a variable or flag is unknown or unusable; the message names it.
     """
     known = {f"{PREFIX}{f.name.upper()}": f for f in fields(Settings)}
     values: dict[str, object] = {}
@@ -181,7 +184,7 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
             raise ConfigError(f"unknown setting {variable}{_meant(variable, known)}")
         setting = known[variable]
         try:
-            values[setting.name] = _PARSERS[str(setting.type)](text)
+            values[setting.name] = _PARSERS[_TYPES[setting.name]](text)
         except ConfigError as error:
             raise ConfigError(f"{variable}={text!r}: {error}") from None
     values.update({name: value for name, value in (flags or {}).items() if value is not None})
@@ -194,19 +197,20 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
 
 
 def _meant(variable: str, known: Collection[str]) -> str:
-    """Hint to the setting that an unknown variable may mean."""
+    """Return a hint for an unknown variable: the closest setting, or all of them."""
     name = variable.removeprefix(PREFIX)
     similar = get_close_matches(name, [each.removeprefix(PREFIX) for each in known], n=1, cutoff=0.7)
     return f"; did you mean {PREFIX}{similar[0]}?" if similar else f", known are {', '.join(sorted(known))}"
 
 
 def _check(settings: Settings) -> None:
-    for item in fields(Settings):
-        value = getattr(settings, item.name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            lowest = "above 0" if item.name in _POSITIVE else "0 or more"
-            if not math.isfinite(value) or value < 0 or (item.name in _POSITIVE and value == 0):
-                raise ConfigError(f"{PREFIX}{item.name.upper()} is {value}, it must be {lowest}")
+    for name, kind in _TYPES.items():
+        value = getattr(settings, name)
+        if kind in (int, float):
+            positive = kind is not _ANNOTATED[name]
+            if not math.isfinite(value) or value < 0 or (positive and value == 0):
+                lowest = "above 0" if positive else "0 or more"
+                raise ConfigError(f"{PREFIX}{name.upper()} is {value}, it must be {lowest}")
     if settings.port > 65535:
         raise ConfigError(f"EXPORTER_PORT is {settings.port}, the highest is 65535")
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
@@ -217,7 +221,7 @@ def _check(settings: Settings) -> None:
     for name in settings.allowed_hosts:
         if not re.fullmatch(r"[^\s:/@]+", name):
             raise ConfigError(
-                f"EXPORTER_ALLOWED_HOSTS: {name!r} is no name of a host; leave out scheme and port"
+                f"EXPORTER_ALLOWED_HOSTS: {name!r} is not a host name; leave out scheme and port"
             )
     if settings.grafana_url and not re.match(r"https?://[^/]", settings.grafana_url):
         raise ConfigError(
@@ -232,7 +236,7 @@ def _check(settings: Settings) -> None:
             ) from None
         except ValueError:
             raise ConfigError(f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} is no text") from None
-        if not token:  # would let everybody in
+        if not token:  # would authorize everybody
             raise ConfigError(f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} is empty")
 
 

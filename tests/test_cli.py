@@ -157,6 +157,25 @@ def test_collections_leave_out_what_is_there_at_the_start(monkeypatch: pytest.Mo
     assert frozen[0] > 10_000
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["check-config", "{file}"]])
+def test_commands_that_compute_nothing_start_without_large_libraries(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "exporter.yml").write_text("models: {fraud: {segments: [country]}}\n")
+    told = [each.format(file=tmp_path / "exporter.yml") for each in arguments]
+    large = {"fastapi", "mlflow", "numpy", "pandas", "pyarrow", "rich", "scipy", "sklearn", "sqlalchemy"}
+    script = f"""
+import sys
+from exporter.cli import main
+try:
+    main({told!r})
+finally:
+    print({large!r} & set(sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == "set()\n"
+
+
 def test_the_module_is_the_command() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "exporter", "--version"],

@@ -42,6 +42,13 @@ def test_an_empty_variable_is_as_good_as_none(name: str, empty: str) -> None:
     assert load_settings({f"EXPORTER_{name.upper()}": empty}) == Settings()
 
 
+@pytest.mark.parametrize("name", [item.name for item in fields(Settings)])
+def test_every_setting_has_a_variable_that_is_read_by_its_type(name: str) -> None:
+    default = getattr(Settings(), name)
+    text = ",".join(each.name for each in default) if name == "windows" else str(default or "")
+    assert load_settings({f"EXPORTER_{name.upper()}": text}) == Settings()
+
+
 def test_space_around_a_value_is_not_part_of_it() -> None:
     assert load_settings({"EXPORTER_BIN_NAMES": " false\n", "EXPORTER_PORT": " 80 "}).port == 80
 
@@ -98,7 +105,7 @@ def test_a_switch_is_on(text: str) -> None:
         ),
         ("EXPORTER_API_TOKEN_FILE", "/", "/ cannot be read: Is a directory$"),
         ("EXPORTER_API_TOKEN_FILE", sys.executable, f"^EXPORTER_API_TOKEN_FILE {sys.executable} is no text$"),
-        ("EXPORTER_ALLOWED_HOSTS", "exporter,http://ml01", "'http://ml01' is no name of a host"),
+        ("EXPORTER_ALLOWED_HOSTS", "exporter,http://ml01", "'http://ml01' is not a host name"),
         ("EXPORTER_ALLOWED_HOSTS", "ml01:19464", "leave out scheme and port"),
     ],
 )
