@@ -29,8 +29,9 @@ from exporter.formats.labels import decode_labels
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.profiling.files import read_table
 from exporter.reference.binning import bin_batch
+from exporter.reference.bins import Column, ColumnKind
 from exporter.reference.classes import with_single_outputs
-from exporter.reference.profile import Column, ColumnKind, Reference
+from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from tests.support.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from exporter.errors import StoreError
 from exporter.formats.decoding import decoding
 from exporter.reference.binning import Binned
-from exporter.reference.profile import Reference
+from exporter.reference.bins import BinLayout
 from exporter.typing import Floats, Ints
 
 # Upper bounds in seconds of the latency histogram's buckets; one more bucket holds the rest.
@@ -99,7 +99,7 @@ def decode_block(data: bytes) -> Block:
 
 
 def fold(
-    reference: Reference,
+    layout: BinLayout,
     binned: Binned,
     starts: Ints,
     latency: Floats | None,
@@ -107,7 +107,7 @@ def fold(
     """Aggregate the rows by block.
 
     Args:
-        reference: whose layout `binned` is in.
+        layout: that `binned` is in.
         binned: the batch.
         starts: (rows,) the block of each row.
         latency: (rows,) seconds, NaN where there is none; None where no row has one.
@@ -115,20 +115,20 @@ def fold(
     if not len(starts):
         return {}
     if (starts == starts[0]).all():  # the usual case: a batch of one moment
-        return {int(starts[0]): _fold_block(reference, binned, latency)}
+        return {int(starts[0]): _fold_block(layout, binned, latency)}
     order = np.argsort(starts, kind="stable")
     unique, first = np.unique(starts[order], return_index=True)
     folded = {}
     for start, rows in zip(unique.tolist(), np.split(order, first[1:]), strict=True):
         chosen = latency[rows] if latency is not None else None
-        folded[start] = _fold_block(reference, binned.take(rows), chosen)
+        folded[start] = _fold_block(layout, binned.take(rows), chosen)
     return folded
 
 
-def _fold_block(reference: Reference, binned: Binned, latency: Floats | None) -> Block:
-    counts = np.bincount(binned.cells.ravel(), minlength=reference.cells).astype(np.uint32)
-    moments = np.zeros((len(reference.columns), 3))
-    moments[reference.numeric] = np.stack(
+def _fold_block(layout: BinLayout, binned: Binned, latency: Floats | None) -> Block:
+    counts = np.bincount(binned.cells.ravel(), minlength=layout.cells).astype(np.uint32)
+    moments = np.zeros((len(layout.columns), 3))
+    moments[layout.numeric] = np.stack(
         [
             binned.present.sum(axis=1),
             binned.standard.sum(axis=1),

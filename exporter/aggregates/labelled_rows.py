@@ -15,8 +15,8 @@ from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact_sum import MAX_EXPONENT, on_grid, square
 from exporter.measures.regression import terms
 from exporter.reference.binning import bin_columns, canonical_texts
+from exporter.reference.bins import Column
 from exporter.reference.classes import as_classes
-from exporter.reference.profile import Column
 from exporter.typing import Bools, Floats, Ints
 
 # Fourth powers of numbers up to this, in the target's unit, and squares of ratios can be summed.

@@ -23,13 +23,15 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from math import frexp
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from exporter.measures.exact_sum import LIMBS
 from exporter.measures.regression import SQUARES, TERMS
-from exporter.reference.profile import Column, Reference
+from exporter.reference.bins import BinLayout, Column
+from exporter.reference.profile import Reference
 from exporter.typing import Floats, Ints
 
 # Edges of score bins lie evenly in the logit of the score, from here to minus here: 6e-6 from 0 and 1.
@@ -55,7 +57,7 @@ class OutcomeLayout:
     task: str
     classes: tuple[str, ...]
     positive: int
-    outputs: Reference
+    outputs: BinLayout
     score_edges: Floats
     probabilities: bool
     center: float
@@ -130,9 +132,16 @@ class OutcomeLayout:
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that tell whether outcomes were counted in this layout."""
+        # Stored outcomes carry the digest of the first version, in which the outputs were an empty reference.
+        empty: dict[str, Any] = {
+            "columns": [column.state() for column in self.outputs.columns], "counts": [], "moments": [],
+            "rows": 0, "task": self.task, "source": "", "split": "", "target": "", "variation": {},
+            "notes": [],
+        }  # fmt: skip
+        payload = json.dumps(empty, sort_keys=True, separators=(",", ":")).encode()
         state = [
             self.task, list(self.classes), self.positive, self.score_edges.tolist(), self.probabilities,
-            self.center, self.unit, self.outputs.digest,
+            self.center, self.unit, hashlib.sha256(payload).hexdigest(),
         ]  # fmt: skip
         return hashlib.blake2b(json.dumps(state).encode(), digest_size=16).digest()
 
@@ -150,14 +159,7 @@ def outcome_layout(reference: Reference) -> OutcomeLayout | None:
         task=reference.task,
         classes=reference.classes,
         positive=reference.classes.index(reference.positive_class) if reference.positive_class else 0,
-        outputs=Reference(
-            columns=tuple(column for column in (prediction, score, target) if column is not None),
-            counts=np.zeros(0, np.int64),
-            moments=np.zeros((0, 3)),
-            rows=0,
-            task=reference.task,
-            source="",
-        ),
+        outputs=BinLayout(tuple(column for column in (prediction, score, target) if column is not None)),
         score_edges=np.union1d(_score_edges(score), reference.score_edges),
         probabilities=probabilities,
         center=measured.center,

@@ -14,7 +14,7 @@ from exporter.evaluation.comparison import DRIFTED, UNDECIDED
 from exporter.evaluation.drift import WindowEvaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.measures.intervals import Interval
-from exporter.reference.profile import Column
+from exporter.reference.bins import Column
 
 MAX_METRICS = 16
 MAX_CLASS_METRICS = 3

@@ -29,7 +29,8 @@ from exporter.exposition.quality import count_quality_series, quality_samples
 from exporter.exposition.render import Family, histogram_prefixes, histogram_values, render_prefix
 from exporter.exposition.segments import count_segment_series, segment_samples
 from exporter.exposition.telemetry import Telemetry
-from exporter.reference.profile import Column, Reference, Segment
+from exporter.reference.bins import Column
+from exporter.reference.profile import Reference, Segment
 from exporter.settings import Settings
 from exporter.typing import Bools, Floats, Ints
 

@@ -26,7 +26,8 @@ from exporter.profiling.data import ReferenceData
 from exporter.profiling.outcomes import OutputColumns, add_classes, add_labels, add_outcomes, reduce_scores
 from exporter.profiling.segments import choose_segments, profile_segment
 from exporter.reference.binning import category_cells
-from exporter.reference.profile import ClassOrder, Column, ColumnKind, Reference, Role
+from exporter.reference.bins import Column, ColumnKind, Role
+from exporter.reference.profile import ClassOrder, Reference
 from exporter.settings import Window
 from exporter.typing import Floats
 

@@ -18,7 +18,7 @@ import numpy as np
 from exporter.formats.arrow_texts import ArrowTexts
 from exporter.formats.columns import Texts, Times, Values
 from exporter.reference.binning import canonical_texts
-from exporter.reference.profile import Column, ColumnKind, Role
+from exporter.reference.bins import Column, ColumnKind, Role
 from exporter.typing import Floats, Ints
 
 QUANTILE_BINS = 10

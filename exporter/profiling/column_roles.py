@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from exporter.formats.class_scores import has_class_scores
 from exporter.formats.columns import Values, take_rows
 from exporter.reference.binning import canonical_texts
-from exporter.reference.profile import Role
+from exporter.reference.bins import Role
 from exporter.typing import Bools, Floats
 
 USUAL = {

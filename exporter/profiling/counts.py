@@ -13,7 +13,8 @@ from exporter.formats.columns import Values, take_rows
 from exporter.measures.natural_variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.profiling.column_bins import category_counts
 from exporter.reference.binning import Binned, bin_columns
-from exporter.reference.profile import Column, Reference, Variation
+from exporter.reference.bins import Column
+from exporter.reference.profile import Reference, Variation
 from exporter.settings import Window
 from exporter.typing import Floats, Ints
 

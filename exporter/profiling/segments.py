@@ -8,7 +8,8 @@ from dataclasses import replace
 from exporter.formats.columns import Values
 from exporter.profiling.counts import add_counts
 from exporter.profiling.outcomes import OutputColumns, add_outcomes
-from exporter.reference.profile import Reference, Segment, segment_name
+from exporter.reference.bins import segment_name
+from exporter.reference.profile import Reference, Segment
 from exporter.settings import Window
 from exporter.typing import Floats
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from exporter.formats.categories import MISMATCHED, canonical_text, match_class
 from exporter.formats.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
 from exporter.formats.predictions import Batch
-from exporter.reference.profile import Column, Reference
+from exporter.reference.bins import BinLayout, Column
 from exporter.typing import Bools, Floats, Ints
 
 _BOOLEANS = ("0", "1")
@@ -39,11 +39,11 @@ class Binned:
         return Binned(self.cells[:, rows], self.standard[:, rows], self.present[:, rows])
 
 
-def bin_batch(reference: Reference, batch: Batch, timestamps: Floats) -> Binned:
-    """Bin the columns that the reference knows; a column that the batch lacks is missing in every row.
+def bin_batch(layout: BinLayout, batch: Batch, timestamps: Floats) -> Binned:
+    """Bin the columns of a layout; a column that the batch lacks is missing in every row.
 
     Args:
-        reference: whose layout it is.
+        layout: of the reference.
         batch: with one score a row, see `with_single_outputs`.
         timestamps: (rows,) the rows' resolved times, from which dates are taken as ages.
     """
@@ -51,25 +51,25 @@ def bin_batch(reference: Reference, batch: Batch, timestamps: Floats) -> Binned:
     values["prediction", ""] = batch.prediction
     if batch.score is not None:
         values["score", ""] = batch.score
-    return bin_columns(reference, values, batch.rows, timestamps)
+    return bin_columns(layout, values, batch.rows, timestamps)
 
 
 def bin_columns(
-    reference: Reference, values: Mapping[tuple[str, str], Values], rows: int, timestamps: Floats
+    layout: BinLayout, values: Mapping[tuple[str, str], Values], rows: int, timestamps: Floats
 ) -> Binned:
     """As `bin_batch`, with the columns by (role, name); the name of a prediction or score is empty."""
 
     def of(column: Column) -> Values | None:
         return values.get((column.role, column.name if column.role == "feature" else ""))
 
-    bins = reference.numeric_bins
+    bins = layout.numeric_bins
     numbers = np.full((len(bins.columns), rows), np.nan)
     mismatched: list[tuple[int, Ints]] = []
     for place, index in enumerate(bins.columns.tolist()):
-        column_values = of(reference.columns[index])
+        column_values = of(layout.columns[index])
         if column_values is None:
             continue
-        if reference.columns[index].kind == "time":
+        if layout.columns[index].kind == "time":
             moments = read_times(column_values)
             np.subtract(timestamps, moments.seconds, out=numbers[place])
             wrong = moments.wrong
@@ -89,15 +89,15 @@ def bin_columns(
     all_present = bool(present.all())
     if not all_present:
         np.copyto(placed, bins.missing, where=~present)
-    cells = np.empty((len(reference.columns), rows), np.int32)
+    cells = np.empty((len(layout.columns), rows), np.int32)
     cells[bins.columns] = placed
     for index, wrong in mismatched:
-        cells[index, wrong] = reference.offsets[index] + reference.columns[index].bins + 1
-    for index, column in enumerate(reference.columns):
+        cells[index, wrong] = layout.offsets[index] + layout.columns[index].bins + 1
+    for index, column in enumerate(layout.columns):
         if not column.numeric:
             column_values = of(column)
             found_cells = column.bins if column_values is None else category_cells(column, column_values)
-            cells[index] = reference.offsets[index] + found_cells
+            cells[index] = layout.offsets[index] + found_cells
 
     np.maximum(numbers, bins.low, out=numbers)  # together a third of what np.clip takes
     np.minimum(numbers, bins.high, out=numbers)

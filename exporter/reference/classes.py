@@ -12,7 +12,8 @@ from exporter.formats.class_scores import MAX_CLASSES, has_class_scores, single_
 from exporter.formats.columns import Texts, Values
 from exporter.formats.predictions import Batch
 from exporter.reference.binning import category_texts, number_texts
-from exporter.reference.profile import ClassOrder, Column, Reference
+from exporter.reference.bins import Column
+from exporter.reference.profile import ClassOrder, Reference
 
 
 def name_classes(

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from exporter.aggregates.outcome_layout import MAX_CLASSES, OutcomeLayout, outcome_layout
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.formats.class_scores import MAX_CLASSES
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference, decode_reference

@@ -15,7 +15,7 @@ from exporter.aggregates.block import LATENCY_BOUNDS, Block, decode_block, fold,
 from exporter.aggregates.timeline import Timeline
 from exporter.errors import StoreError
 from exporter.reference.binning import Binned
-from exporter.reference.profile import Column, Reference
+from exporter.reference.bins import BinLayout, Column
 from exporter.settings import COARSE_BLOCKS, FINE_BLOCKS, Settings
 from exporter.typing import Floats, Ints
 
@@ -24,7 +24,7 @@ COLUMNS = (
     Column("country", "feature", "category", categories=("DE", "FR")),
     Column("seen", "feature", "time", edges=np.array([0.0])),
 )
-REFERENCE = Reference(COLUMNS, np.zeros(0, np.int64), np.zeros((3, 3)), 0, "", "tests")
+LAYOUT = BinLayout(COLUMNS)
 SETTINGS = Settings()
 HOUR = SETTINGS.coarse_seconds
 NOW = 500_000 * HOUR + 1234.5
@@ -38,7 +38,7 @@ def binned_rows(draw: st.DrawFn) -> tuple[Binned, Ints, Floats]:
     cells = np.stack(
         [
             random.integers(low, high, rows)
-            for low, high in zip(REFERENCE.offsets, REFERENCE.offsets[1:], strict=False)
+            for low, high in zip(LAYOUT.offsets, LAYOUT.offsets[1:], strict=False)
         ]
     )
     present = random.random((2, rows)) < 0.8
@@ -69,7 +69,7 @@ def add_up(parts: list[dict[int, Block]]) -> dict[int, Block]:
 def test_rows_are_counted_by_block() -> None:
     cells = np.array([[0, 1, 1], [5, 5, 7], [10, 11, 12]], np.int32)
     binned = Binned(cells, np.array([[1.0, -2.0, 0.0], [0.5, 0.5, 0.0]]), np.array([[True, True, False]] * 2))
-    folded = fold(REFERENCE, binned, np.array([600, 300, 600]), np.array([0.003, np.nan, 20.0]))
+    folded = fold(LAYOUT, binned, np.array([600, 300, 600]), np.array([0.003, np.nan, 20.0]))
 
     assert sorted(folded) == [300, 600]
     block = folded[600]
@@ -88,9 +88,9 @@ def test_a_batch_folds_like_its_parts_in_any_order(
     binned, starts, latency = rows
     part = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(starts), max_size=len(starts))))
     order = data.draw(st.permutations(range(4)))
-    whole = fold(REFERENCE, binned, starts, latency)
+    whole = fold(LAYOUT, binned, starts, latency)
     parts = [
-        fold(REFERENCE, binned.take(chosen), starts[chosen], latency[chosen])
+        fold(LAYOUT, binned.take(chosen), starts[chosen], latency[chosen])
         for chosen in (data.draw(st.permutations(np.flatnonzero(part == k).tolist())) for k in order)
         if chosen
     ]
@@ -103,14 +103,14 @@ def test_a_batch_folds_like_its_parts_in_any_order(
 
 @given(binned_rows())
 def test_every_column_of_a_block_counts_every_row(rows: tuple[Binned, Ints, Floats]) -> None:
-    for block in fold(REFERENCE, rows[0], rows[1], None).values():
-        assert np.add.reduceat(block.counts, REFERENCE.offsets[:-1]).tolist() == [block.rows] * 3
+    for block in fold(LAYOUT, rows[0], rows[1], None).values():
+        assert np.add.reduceat(block.counts, LAYOUT.offsets[:-1]).tolist() == [block.rows] * 3
 
 
 def test_no_rows_make_no_block() -> None:
     empty = Binned(np.empty((3, 0), np.int32), np.empty((2, 0)), np.empty((2, 0), np.bool_))
 
-    assert fold(REFERENCE, empty, np.empty(0, np.int64), None) == {}
+    assert fold(LAYOUT, empty, np.empty(0, np.int64), None) == {}
 
 
 def test_a_latency_is_counted_under_the_first_bound_that_it_does_not_exceed() -> None:
@@ -129,7 +129,7 @@ def test_a_latency_is_counted_under_the_first_bound_that_it_does_not_exceed() ->
 
 def block_of(rows: int, **changes: object) -> Block:
     """Rows that are all alike."""
-    counts = np.zeros(REFERENCE.cells, np.uint64 if rows >= 2**32 else np.uint32)
+    counts = np.zeros(LAYOUT.cells, np.uint64 if rows >= 2**32 else np.uint32)
     counts[[0, 5, 10]] = rows
     empty = Block(rows, counts, np.zeros((3, 3)), np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0)
     return replace(empty, **changes)  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ def test_counts_do_not_overflow() -> None:
     assert (beyond + beyond).counts[0] == 2**33
     assert_same(decode_block(beyond.encode()), beyond)
     timeline = Timeline(SETTINGS, {0: largest, 300: largest, 600: beyond})
-    assert timeline.sum(REFERENCE.cells, 3, -math.inf, math.inf).counts[0] == 3 * 2**32 - 2
+    assert timeline.sum(LAYOUT.cells, 3, -math.inf, math.inf).counts[0] == 3 * 2**32 - 2
     assert timeline.fine_counts(-math.inf, math.inf)[1][:, 0].tolist() == [2**32 - 1, 2**32 - 1, 2**32]
 
 
@@ -170,7 +170,7 @@ def test_counts_do_not_overflow() -> None:
 
 @given(binned_rows())
 def test_an_aggregate_comes_back_from_its_bytes(rows: tuple[Binned, Ints, Floats]) -> None:
-    for block in fold(REFERENCE, *rows).values():
+    for block in fold(LAYOUT, *rows).values():
         back = decode_block(block.encode())
         assert_same(back, block)
         assert (back.counts.dtype, back.moments.dtype, back.latency.dtype) == (
@@ -188,7 +188,7 @@ def test_figures_that_are_no_numbers_come_back_as_well() -> None:
 
 
 ENCODED = next(iter(fold(
-    REFERENCE, Binned(np.array([[1], [6], [11]], np.int32), np.ones((2, 1)), np.ones((2, 1), np.bool_)),
+    LAYOUT, Binned(np.array([[1], [6], [11]], np.int32), np.ones((2, 1)), np.ones((2, 1), np.bool_)),
     np.zeros(1, np.int64), np.array([0.5]),
 ).values())).encode()  # fmt: skip
 
@@ -257,7 +257,7 @@ AGES = st.floats(0, COARSE_BLOCKS * HOUR / 2) | st.floats(25 * HOUR, 28 * HOUR) 
 def test_adjacent_windows_hold_every_row_once(ages: list[float], cuts: list[float]) -> None:
     timeline = make_timeline([NOW - age for age in ages]) if ages else Timeline(SETTINGS)
     borders = [-math.inf, *sorted(NOW - cut for cut in cuts), math.inf]
-    windows = [timeline.sum(REFERENCE.cells, 3, start, end) for start, end in pairwise(borders)]
+    windows = [timeline.sum(LAYOUT.cells, 3, start, end) for start, end in pairwise(borders)]
 
     assert sum(window.rows for window in windows) == len(ages)
     total = np.sum([window.counts for window in windows], axis=0)
@@ -268,17 +268,17 @@ def test_adjacent_windows_hold_every_row_once(ages: list[float], cuts: list[floa
 def test_a_window_holds_what_is_younger_and_nothing_older_than_a_block(
     ages: list[float], seconds: int
 ) -> None:
-    window = make_timeline([NOW - age for age in ages]).sum(REFERENCE.cells, 3, NOW - seconds, math.inf)
+    window = make_timeline([NOW - age for age in ages]).sum(LAYOUT.cells, 3, NOW - seconds, math.inf)
 
     assert window.rows >= sum(age < seconds for age in ages)
     assert window.rows <= sum(age < seconds + HOUR for age in ages)
 
 
 def test_a_window_without_blocks_is_empty() -> None:
-    window = Timeline(SETTINGS).sum(REFERENCE.cells, 3, NOW - 3600, math.inf)
+    window = Timeline(SETTINGS).sum(LAYOUT.cells, 3, NOW - 3600, math.inf)
 
     assert window.rows == 0
-    assert window.counts.tolist() == [0] * REFERENCE.cells
+    assert window.counts.tolist() == [0] * LAYOUT.cells
     assert window.moments.shape == (3, 3)
     starts, counts = Timeline(SETTINGS).fine_counts(NOW - 3600, math.inf)
     assert (len(starts), len(counts)) == (0, 0)
@@ -299,5 +299,5 @@ def test_a_snapshot_does_not_see_what_comes_later() -> None:
     timeline.fine[300] = block_of(4)
     timeline.coarse.clear()
 
-    assert snapshot.sum(REFERENCE.cells, 3, -math.inf, math.inf).rows == 3
+    assert snapshot.sum(LAYOUT.cells, 3, -math.inf, math.inf).rows == 3
     assert snapshot.settings is SETTINGS

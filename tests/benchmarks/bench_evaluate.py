@@ -14,7 +14,8 @@ import numpy as np
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
-from exporter.reference.profile import Column, Reference, Variation
+from exporter.reference.bins import Column
+from exporter.reference.profile import Reference, Variation
 from exporter.settings import Settings, Window
 
 COLUMNS, BINS = 50, 18

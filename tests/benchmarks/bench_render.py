@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 from exporter.exposition.render import Format, compress_page, render, select_families
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import SeriesCollector, VersionView
-from exporter.reference.profile import Column, Reference
+from exporter.reference.bins import Column
+from exporter.reference.profile import Reference
 from exporter.settings import Settings
 
 VERSIONS, COLUMNS, EDGES = 20, 100, 22

@@ -13,7 +13,8 @@ from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, Thresholds, WindowEvaluation, evaluate
 from exporter.evaluation.live_variation import PRIOR_DRIFT
 from exporter.measures.psi import sampling_floor
-from exporter.reference.profile import Column, ColumnKind, Reference
+from exporter.reference.bins import Column, ColumnKind
+from exporter.reference.profile import Reference
 from exporter.settings import DISTANCES, Window
 from exporter.typing import Floats, Ints
 from tests.support.traffic import (

@@ -23,7 +23,8 @@ from exporter.exposition.catalog import CATALOG, Metric
 from exporter.exposition.render import Format, render, render_prefix, select_families
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import Collection, SeriesCollector, VersionView
-from exporter.reference.profile import Column, Reference
+from exporter.reference.bins import Column
+from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from tests.support.views import (
     NOW,

@@ -30,7 +30,7 @@ from exporter.formats.json_forms import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
 from exporter.formats.predictions import Batch, Target, decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.reference.binning import bin_batch
-from exporter.reference.profile import Column, ColumnKind, Reference
+from exporter.reference.bins import BinLayout, Column, ColumnKind
 from exporter.settings import Settings
 from tests.support.wire import (
     FORMATS,
@@ -355,7 +355,7 @@ def predictions(draw: st.DrawFn, kinds: list[st.SearchStrategy[Any]] = KINDS) ->
     return Predictions(features, draw(columns_of(count, KINDS)), own)
 
 
-def reference_of(kinds: dict[str, ColumnKind]) -> Reference:
+def layout_of(kinds: dict[str, ColumnKind]) -> BinLayout:
     edges, categories = np.array([-1.0, 0.0, 0.5, 1e6]), ("0", "1", "a", "true")
     columns = tuple(
         Column(name, "feature", kind, edges=edges, low=-1e9, high=1e9)
@@ -365,7 +365,7 @@ def reference_of(kinds: dict[str, ColumnKind]) -> Reference:
     )
     columns += (Column("prediction", "prediction", "category", categories=categories),)
     columns += (Column("score", "score", "number", edges=edges, low=0.0, high=1.0),)
-    return Reference(columns, np.zeros(0, np.int64), np.zeros((len(columns), 3)), 0, "", "tests")
+    return BinLayout(columns)
 
 
 @given(
@@ -377,9 +377,9 @@ def reference_of(kinds: dict[str, ColumnKind]) -> Reference:
 def test_every_format_falls_into_the_same_cells_and_has_the_same_identity(
     predictions: Predictions, kinds: dict[str, ColumnKind]
 ) -> None:
-    reference = reference_of(kinds)
+    layout = layout_of(kinds)
     batches = [decode_as(form, predictions) for form in FORMATS]
-    binned = [bin_batch(reference, batch, np.full(batch.rows, 1.8e9)) for batch in batches]
+    binned = [bin_batch(layout, batch, np.full(batch.rows, 1.8e9)) for batch in batches]
     hashes = [payload_hashes(batch) for batch in batches]
 
     for batch, cells, payload in zip(batches[1:], binned[1:], hashes[1:], strict=True):
@@ -399,9 +399,9 @@ def test_every_format_has_the_same_identity(predictions: Predictions) -> None:
 
 @given(predictions(kinds=MOMENTS))
 def test_every_format_has_the_same_times(predictions: Predictions) -> None:
-    reference = reference_of(dict.fromkeys(predictions.features, "time"))
+    layout = layout_of(dict.fromkeys(predictions.features, "time"))
     batches = [decode_as(form, predictions) for form in FORMATS]
-    binned = [bin_batch(reference, batch, np.full(batch.rows, 1.8e9)) for batch in batches]
+    binned = [bin_batch(layout, batch, np.full(batch.rows, 1.8e9)) for batch in batches]
 
     for each in binned[1:]:
         np.testing.assert_array_equal(each.cells, binned[0].cells)
@@ -663,7 +663,7 @@ def test_a_value_may_be_nested_as_deeply_as_json_can_be_read() -> None:
     body = b'{"model": "fraud", "version": "3", "columns": {"prediction": [1, 2], "features": {"x": [1, '
     batch = decode(body + b"[" * 900 + b"]" * 900 + b"]}}}")
 
-    cells = bin_batch(reference_of({"x": "category"}), batch, np.zeros(2)).cells
+    cells = bin_batch(layout_of({"x": "category"}), batch, np.zeros(2)).cells
     assert cells[0].tolist() == [1, 7]
     assert len(payload_hashes(batch)) == 2
 
@@ -1089,7 +1089,7 @@ def test_any_json_is_refused_or_read_and_never_worse(document: object) -> None:
         json.dumps([error.detail, error.where], ensure_ascii=False).encode()  # it can be sent
         return
     kinds: dict[str, ColumnKind] = {"x": "number", "age": "category", "": "time"}
-    cells = bin_batch(reference_of(kinds), batch, np.zeros(batch.rows)).cells
+    cells = bin_batch(layout_of(kinds), batch, np.zeros(batch.rows)).cells
     assert cells.shape == (5, batch.rows)
     assert len(payload_hashes(batch)) == batch.rows
     for name in batch.features:

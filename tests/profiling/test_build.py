@@ -15,7 +15,8 @@ from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.errors import ReferenceInvalidError
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
-from exporter.reference.profile import Column, Reference
+from exporter.reference.bins import Column
+from exporter.reference.profile import Reference
 from exporter.settings import Window
 
 HOUR, DAY, WEEK = Window(3600, "1h"), Window(86400, "24h"), Window(604800, "7d")

@@ -15,7 +15,7 @@ from exporter.formats.columns import Texts, Times, Values, from_python, text_has
 from exporter.measures.psi import pool_rare, psi, shares
 from exporter.profiling.column_bins import number_column, profile_column, without_rare
 from exporter.reference.binning import bin_columns, category_cells
-from exporter.reference.profile import Column, ColumnKind, Reference
+from exporter.reference.bins import BinLayout, Column, ColumnKind
 from exporter.typing import Floats
 
 # -- numbers ------------------------------------------------------------------------------------------------
@@ -27,10 +27,10 @@ def profile(numbers: object, timestamps: Floats | None = None) -> Column:
 
 def bins_of(column: Column, values: object) -> list[int]:
     """The bin of each value; beyond the bins are missing and mismatch."""
-    reference = Reference((column,), np.zeros(0, np.int64), np.zeros((1, 3)), 0, "", "tests")
+    layout = BinLayout((column,))
     numbers = np.asarray(values, np.float64)
     cells: list[int] = (
-        bin_columns(reference, {("feature", "x"): numbers}, len(numbers), numbers).cells[0].tolist()
+        bin_columns(layout, {("feature", "x"): numbers}, len(numbers), numbers).cells[0].tolist()
     )
     return cells
 

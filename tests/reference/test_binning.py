@@ -18,7 +18,7 @@ from exporter.reference.binning import (
     bin_columns,
     category_texts,
 )
-from exporter.reference.profile import Column, ColumnKind, Reference
+from exporter.reference.bins import BinLayout, Column, ColumnKind
 from exporter.typing import Floats
 from tests.support.wire import decode
 
@@ -30,10 +30,6 @@ JSON = st.recursive(
     max_leaves=4,
 )
 KINDS: tuple[ColumnKind, ...] = ("number", "category", "boolean", "time")
-
-
-def reference_of(*columns: Column) -> Reference:
-    return Reference(columns, np.zeros(0, np.int64), np.zeros((len(columns), 3)), 0, "", "tests")
 
 
 def numbers(*edges: float, **more: Any) -> Column:
@@ -49,8 +45,8 @@ def categories(
 
 def cell_names(column: Column, values: Values) -> list[str]:
     """The name of each value's cell, without its index."""
-    reference = reference_of(column)
-    binned = bin_columns(reference, {("feature", "x"): values}, len(values), np.full(len(values), NOW))
+    layout = BinLayout((column,))
+    binned = bin_columns(layout, {("feature", "x"): values}, len(values), np.full(len(values), NOW))
     return [column.cell_names[cell].partition(" ")[2] for cell in binned.cells[0]]
 
 
@@ -73,14 +69,14 @@ def column_of(kind: ColumnKind) -> Column:
 @given(values=st.lists(JSON, min_size=1, max_size=8))
 def test_every_value_has_one_cell_of_its_column(kind: ColumnKind, values: list[object]) -> None:
     columns = (column_of("category"), column_of(kind), column_of("number"))
-    reference = reference_of(*columns)
+    layout = BinLayout(tuple(columns))
     binned = bin_columns(
-        reference, {("feature", "x"): from_python(values)}, len(values), np.full(len(values), NOW)
+        layout, {("feature", "x"): from_python(values)}, len(values), np.full(len(values), NOW)
     )
 
-    counts = np.bincount(binned.cells.ravel(), minlength=reference.cells)
-    assert len(counts) == reference.cells
-    assert np.add.reduceat(counts, reference.offsets[:-1]).tolist() == [len(values)] * 3
+    counts = np.bincount(binned.cells.ravel(), minlength=layout.cells)
+    assert len(counts) == layout.cells
+    assert np.add.reduceat(counts, layout.offsets[:-1]).tolist() == [len(values)] * 3
     assert binned.cells.shape == (3, len(values))
     assert np.isfinite(binned.standard).all()
     assert (binned.standard[~binned.present] == 0).all()
@@ -139,18 +135,18 @@ def test_columns_may_have_different_numbers_of_edges() -> None:
         Column(name, "feature", "number", edges=np.arange(float(edges)))
         for name, edges in (("a", 0), ("b", 57), ("c", 3), ("d", 300))
     ]
-    reference = reference_of(*columns)
+    layout = BinLayout(tuple(columns))
     values = {("feature", name): np.array([-1.0, 1.0, 1e9]) for name in "abcd"}
-    binned = bin_columns(reference, values, 3, np.full(3, NOW))
+    binned = bin_columns(layout, values, 3, np.full(3, NOW))
 
-    within = binned.cells - reference.offsets[:-1, np.newaxis]
+    within = binned.cells - layout.offsets[:-1, np.newaxis]
     assert within.tolist() == [[0, 0, 0], [0, 2, 57], [0, 2, 3], [0, 2, 300]]
 
 
 def test_values_are_standardised_and_winsorised() -> None:
     column = numbers(0, center=10.0, scale=2.0, low=0.0, high=20.0)
     binned = bin_columns(
-        reference_of(column),
+        BinLayout((column,)),
         {("feature", "x"): np.array([10.0, 14.0, 1e308, -math.inf, math.nan])},
         5,
         np.full(5, NOW),
@@ -279,7 +275,7 @@ def test_a_date_counts_by_its_age_in_any_notation(value: object) -> None:
 def test_an_age_is_taken_at_the_time_of_the_row() -> None:
     column = Column("x", "feature", "time", edges=np.array([0.0, 3600.0]))
     rows: Floats = np.array([NOW, NOW + 3600, NOW - 3600])
-    binned = bin_columns(reference_of(column), {("feature", "x"): Times(np.full(3, NOW))}, 3, rows)
+    binned = bin_columns(BinLayout((column,)), {("feature", "x"): Times(np.full(3, NOW))}, 3, rows)
 
     assert binned.cells[0].tolist() == [1, 2, 0]
 
@@ -293,41 +289,41 @@ def batch_of(features: dict[str, list[Any]], prediction: list[Any], **own: list[
     )
 
 
-REFERENCE = reference_of(
-    Column("age", "feature", "number", edges=np.array([18.0, 65.0])),
-    Column("country", "feature", "category", categories=("DE", "FR")),
-    Column("prediction", "prediction", "category", categories=("0", "1")),
-    Column("score", "score", "number", edges=np.array([0.5])),
+LAYOUT = BinLayout(
+    (
+        Column("age", "feature", "number", edges=np.array([18.0, 65.0])),
+        Column("country", "feature", "category", categories=("DE", "FR")),
+        Column("prediction", "prediction", "category", categories=("0", "1")),
+        Column("score", "score", "number", edges=np.array([0.5])),
+    )
 )
 
 
 def test_columns_are_found_by_name_and_not_by_place() -> None:
     age, country = [41, 17], ["DE", "FR"]
-    one = bin_batch(REFERENCE, batch_of({"age": age, "country": country}, [1, 0]), np.zeros(2))
-    other = bin_batch(
-        REFERENCE, batch_of({"country": country, "new": [1, 1], "age": age}, [1, 0]), np.zeros(2)
-    )
+    one = bin_batch(LAYOUT, batch_of({"age": age, "country": country}, [1, 0]), np.zeros(2))
+    other = bin_batch(LAYOUT, batch_of({"country": country, "new": [1, 1], "age": age}, [1, 0]), np.zeros(2))
 
     np.testing.assert_array_equal(one.cells, other.cells)
 
 
 def test_a_column_that_does_not_come_is_missing_in_every_row() -> None:
-    binned = bin_batch(REFERENCE, batch_of({"country": ["DE", "FR"]}, [1, 0]), np.zeros(2))
+    binned = bin_batch(LAYOUT, batch_of({"country": ["DE", "FR"]}, [1, 0]), np.zeros(2))
     names = [[column.cell_names[cell - offset][3:] for cell in cells] for column, cells, offset in zip(
-        REFERENCE.columns, binned.cells, REFERENCE.offsets, strict=False)]  # fmt: skip
+        LAYOUT.columns, binned.cells, LAYOUT.offsets, strict=False)]  # fmt: skip
 
     assert names == [["(missing)"] * 2, ["DE", "FR"], ["1", "0"], ["(missing)"] * 2]
 
 
 def test_a_feature_may_have_the_name_of_the_prediction() -> None:
-    binned = bin_batch(REFERENCE, batch_of({"prediction": [0], "score": [0]}, [1], score=[0.7]), np.zeros(1))
-    within = binned.cells[:, 0] - REFERENCE.offsets[:-1]
+    binned = bin_batch(LAYOUT, batch_of({"prediction": [0], "score": [0]}, [1], score=[0.7]), np.zeros(1))
+    within = binned.cells[:, 0] - LAYOUT.offsets[:-1]
 
     assert within.tolist() == [3, 4, 1, 1]
 
 
 def test_rows_can_be_taken_alone() -> None:
-    binned = bin_batch(REFERENCE, batch_of({"age": [1, 20, 70]}, [1, 0, 1]), np.zeros(3))
+    binned = bin_batch(LAYOUT, batch_of({"age": [1, 20, 70]}, [1, 0, 1]), np.zeros(3))
     taken = binned.take(np.array([2, 0]))
 
     assert taken.cells[0].tolist() == [2, 0]

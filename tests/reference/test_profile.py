@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from exporter.errors import StoreError
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
-from exporter.reference.profile import Column, NumericBins, Reference, Segment, Variation, decode_reference
+from exporter.reference.bins import BinLayout, Column
+from exporter.reference.profile import Reference, Segment, Variation, decode_reference
 from exporter.settings import Window
 
 ROWS = 2000
@@ -110,7 +111,7 @@ def test_numeric_columns_lie_side_by_side(reference: Reference) -> None:
 
 def test_a_reference_without_numbers_has_none_side_by_side() -> None:
     column = Column("x", "feature", "category", categories=("a",))
-    bins = NumericBins.of(Reference((column,), np.zeros(5, np.int64), np.zeros((1, 3)), 0, "", "tests"))
+    bins = BinLayout((column,)).numeric_bins
 
     assert (len(bins.columns), bins.edges.shape) == (0, (0, 0, 1))
 

@@ -17,7 +17,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from exporter.formats.columns import encode_texts
 from exporter.reference.binning import category_cells
-from exporter.reference.profile import Column
+from exporter.reference.bins import Column
 from exporter.typing import Floats
 
 

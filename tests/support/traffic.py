@@ -9,7 +9,8 @@ import numpy as np
 
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.aggregates.timeline import Timeline
-from exporter.reference.profile import Column, ColumnKind, Reference, Variation
+from exporter.reference.bins import Column, ColumnKind
+from exporter.reference.profile import Reference, Variation
 from exporter.settings import Settings, Window
 from exporter.typing import Floats, Ints
 

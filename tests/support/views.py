@@ -19,7 +19,8 @@ from exporter.exposition.render import Family
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import VersionView
 from exporter.measures.intervals import Interval
-from exporter.reference.profile import Column, Reference, Segment, Variation
+from exporter.reference.bins import Column
+from exporter.reference.profile import Reference, Segment, Variation
 from exporter.settings import Window
 from exporter.typing import Floats
 
