@@ -21,12 +21,12 @@ from exporter.formats.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.formats.texts import listed
 from exporter.profiling.column_bins import category_counts, profile_column, quantile_edges, without_rare
 from exporter.profiling.column_roles import Roles, choose_roles, doubt_score
-from exporter.profiling.counts import add_counts
+from exporter.profiling.counts import count_own
 from exporter.profiling.data import ReferenceData
 from exporter.profiling.outcomes import OutputColumns, add_classes, add_labels, add_outcomes, reduce_scores
 from exporter.profiling.segments import choose_segments, profile_segment
 from exporter.reference.binning import category_cells
-from exporter.reference.bins import Column, ColumnKind, Role
+from exporter.reference.bins import BinLayout, Column, ColumnKind, Role
 from exporter.reference.profile import ClassOrder, Reference
 from exporter.settings import Window
 from exporter.typing import Floats
@@ -124,8 +124,6 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         )
     reference = Reference(
         columns=tuple(columns),
-        counts=np.zeros(1, np.int64),
-        moments=np.zeros((len(columns), 3)),
         rows=table.num_rows,
         task=task,
         source=data.source,
@@ -135,9 +133,9 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         class_order=order,
         named={role: name for role, name in data.named.items() if role != "target"},
         score_edges=_score_quantiles(raw.get("score")) if task in ("binary", "multiclass") else np.empty(0),
+        **count_own(BinLayout(tuple(columns)), values, table.num_rows, timestamps, windows)._asdict(),
     )
-    counted = add_counts(reference, values, timestamps, windows)
-    with_profile = counted if labels is None else add_labels(counted, labels, timestamps, windows)
+    with_profile = reference if labels is None else add_labels(reference, labels, timestamps, windows)
     outputs = OutputColumns(raw.get("prediction"), scores, labels)
     whole = add_classes(with_profile, outputs, data.positive_class)
     reason = why_no_layout(whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from exporter.formats.columns import Values, take_rows
 from exporter.measures.natural_variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.profiling.column_bins import category_counts
 from exporter.reference.binning import Binned, bin_columns
-from exporter.reference.bins import Column
-from exporter.reference.profile import Reference, Variation
+from exporter.reference.bins import BinLayout, Column
+from exporter.reference.profile import Variation
 from exporter.settings import Window
 from exporter.typing import Floats, Ints
 
@@ -22,49 +23,60 @@ SLICE_VALUES = 2_000_000  # binned at once: a large reference would take several
 MAX_CHUNK_CELLS = 4_000_000
 
 
-def add_counts(
-    reference: Reference,
+class OwnCounts(NamedTuple):
+    """The fields of a `Reference` that are counted from its own rows."""
+
+    counts: Ints
+    moments: Floats
+    variation: dict[int, Variation]
+
+
+def count_own(
+    layout: BinLayout,
     values: Mapping[tuple[str, str], Values],
+    rows: int,
     timestamps: Floats | None,
     windows: tuple[Window, ...],
-) -> Reference:
-    """The reference with its own counts and moments, and its natural variation in windows of each length."""
+) -> OwnCounts:
+    """Count reference rows, and measure their natural variation in windows of each length.
+
+    Args:
+        layout: of the reference.
+        values: (rows,) each, by role and name as for `bin_columns`.
+        rows: their number, at least 1.
+        timestamps: (rows,) seconds since the epoch; None where the reference has none.
+        windows: lengths to measure the variation for; there is none without timestamps.
+    """
     whole: Block | None = None
-    columns = [_without_single(column, values) for column in reference.columns]
-    unbiased = replace(reference, columns=tuple(columns))
+    unbiased = BinLayout(tuple(_without_single(column, values) for column in layout.columns))
     cuts = {}
     if timestamps is not None:
-        limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // reference.cells))
+        limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // layout.cells))
         cuts = {window.seconds: cut(timestamps, window.seconds, limit, pairs=True) for window in windows}
     counts = {
-        seconds: np.zeros(found.count * reference.cells, np.int64)
+        seconds: np.zeros(found.count * layout.cells, np.int64)
         for seconds, found in cuts.items()
         if found.count >= MIN_CHUNKS
     }
-    times = timestamps if timestamps is not None else np.zeros(reference.rows)
-    step = max(1, SLICE_VALUES // len(reference.columns))
-    for start in range(0, reference.rows, step):
-        rows = np.arange(start, min(start + step, reference.rows))
-        part = {key: take_rows(column, rows) for key, column in values.items()}
-        binned = bin_columns(unbiased, part, len(rows), times[rows])
-        block = fold(reference, binned, np.zeros(len(rows), np.int64), None)[0]
+    times = timestamps if timestamps is not None else np.zeros(rows)
+    step = max(1, SLICE_VALUES // len(layout.columns))
+    for start in range(0, rows, step):
+        some = np.arange(start, min(start + step, rows))
+        part = {key: take_rows(column, some) for key, column in values.items()}
+        binned = bin_columns(unbiased, part, len(some), times[some])
+        block = fold(layout, binned, np.zeros(len(some), np.int64), None)[0]
         whole = block if whole is None else whole + block
         for seconds, count in counts.items():
-            count += _count_chunks(binned, cuts[seconds].place[rows], reference.cells, len(count))
+            count += _count_chunks(binned, cuts[seconds].place[some], layout.cells, len(count))
     assert whole is not None
     variation: dict[int, Variation] = {}
     longer: dict[str, Floats] | None = None
     for seconds in sorted(counts, reverse=True):
-        chunks, numbers = counts[seconds].reshape(-1, reference.cells), cuts[seconds].numbers
-        measured = natural_variation(chunks, reference.layout, seconds, numbers, longer)
+        chunks, numbers = counts[seconds].reshape(-1, layout.cells), cuts[seconds].numbers
+        measured = natural_variation(chunks, layout.layout, seconds, numbers, longer)
         if measured is not None:
             variation[seconds], longer = Variation(chunks=measured[0], **measured[1]), measured[1]
-    return replace(
-        reference,
-        counts=whole.counts.astype(np.int64),
-        moments=whole.moments,
-        variation=dict(sorted(variation.items())),
-    )
+    return OwnCounts(whole.counts.astype(np.int64), whole.moments, dict(sorted(variation.items())))
 
 
 def _without_single(column: Column, values: Mapping[tuple[str, str], Values]) -> Column:

@@ -16,8 +16,9 @@ from exporter.formats.class_scores import single_scores
 from exporter.formats.columns import Times, Values, take_rows
 from exporter.measures.natural_variation import MIN_CHUNKS
 from exporter.profiling.column_bins import profile_column
-from exporter.profiling.counts import add_counts
+from exporter.profiling.counts import count_own
 from exporter.reference.binning import canonical_texts
+from exporter.reference.bins import BinLayout
 from exporter.reference.classes import choose_classes, with_classes
 from exporter.reference.profile import ClassOrder, Reference
 from exporter.settings import Window
@@ -66,15 +67,15 @@ def add_labels(
     column = profile_column(
         reference.target, "label", "category" if classifies else "number", labels, timestamps
     )
+    own = count_own(BinLayout((column,)), {("label", ""): labels}, reference.rows, timestamps, windows)
     profile = Reference(
         columns=(column,),
-        counts=np.zeros(1, np.int64),
-        moments=np.zeros((1, 3)),
         rows=reference.rows,
         task=reference.task,
         source=reference.source,
+        **own._asdict(),
     )
-    return replace(reference, labels=add_counts(profile, {("label", ""): labels}, timestamps, windows))
+    return replace(reference, labels=profile)
 
 
 def add_outcomes(

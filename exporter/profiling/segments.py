@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.formats.columns import Values
-from exporter.profiling.counts import add_counts
+from exporter.profiling.counts import count_own
 from exporter.profiling.outcomes import OutputColumns, add_outcomes
 from exporter.reference.bins import segment_name
 from exporter.reference.profile import Reference, Segment
@@ -54,10 +54,9 @@ def profile_segment(
 ) -> Reference:
     """The profile of some rows, in the columns and bins of the whole."""
     rows = len(next(iter(values.values())))
-    part = add_counts(replace(whole, rows=rows, notes=()), values, timestamps, windows)
+    own = count_own(whole, values, rows, timestamps, windows)._asdict()
+    part = replace(whole, rows=rows, notes=(), **own)
     if whole.labels is not None and outputs.labels is not None:
-        of_labels = {("label", ""): outputs.labels}
-        part = replace(
-            part, labels=add_counts(replace(whole.labels, rows=rows), of_labels, timestamps, windows)
-        )
+        own = count_own(whole.labels, {("label", ""): outputs.labels}, rows, timestamps, windows)._asdict()
+        part = replace(part, labels=replace(whole.labels, rows=rows, **own))
     return add_outcomes(part, outputs, timestamps, windows, estimates=False)
