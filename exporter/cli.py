@@ -161,8 +161,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from exporter.api.listening import bound_sockets
-    from exporter.api.server import make_server
+    from exporter.api.server import bound_sockets, make_server
     from exporter.profiling.memory import limit_arenas
     from exporter.registry.registry import Registry
     from exporter.service import Service

@@ -1,4 +1,4 @@
-"""Formatting of the log: one line a record, with foreign texts escaped."""
+"""Log format: one line per record, with foreign texts escaped."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 class LogFormatter(logging.Formatter):
     """Formats records so that no text in them can forge a line or show a password.
 
-    Control characters, line breaks included, are escaped in messages and in the lines of tracebacks. The
-    latter are indented: a line that starts with a time is a record.
+    Control characters, including line breaks, are escaped in messages and in the lines of tracebacks. The
+    latter are indented, so that a line that starts with a time is a record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         record = copy(record)
-        record.exc_text = None  # as another formatter may have left it there
+        record.exc_text = None  # another formatter may have cached it
         return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's
@@ -34,12 +34,12 @@ class LogFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Log to standard error from a level on, such as `info`."""
+    """Log to standard error, from a level such as `info` on."""
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter(LOG_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if logging.root.level > logging.DEBUG:
-        # It warns of every attempt at MLflow; the exporter logs the result of the request itself, once.
+        # It warns of every attempt at MLflow; the exporter logs the outcome of the request once.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 

@@ -1,4 +1,4 @@
-"""What may be said about models: the file `exporter.yml`, and the tags `monitoring.*` that override it.
+"""Configuration of models: the file `exporter.yml`, and the tags `monitoring.*` that override it.
 
     defaults:
       minimums: {labels: 500}
@@ -10,8 +10,8 @@
         tolerances: {recall: 0.05}
         segments: [country]
 
-An unknown key is an error with its line: a threshold that was misspelt would protect nothing. All
-values are texts, as they were written, until a setting says what it is: a column may be called `no` or `007`.
+An unknown key is an error with its line, since a misspelt threshold would protect nothing. Values are texts
+as written until a setting's type parses them: a column may be called `no` or `007`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _seconds(value: object) -> object:
 
 
 def _location(value: object, info: Info) -> object:
-    """A path is relative to the file that names it."""
+    """Resolve a path relative to the file that names it."""
     try:
         readable = not isinstance(value, str) or (urlsplit(value) is not None and "\0" not in value)
     except ValueError:
@@ -74,7 +74,7 @@ def _kept(seconds: float) -> float:
 
 
 def _mapping(value: object) -> object:
-    """A section whose lines are all commented out is empty."""
+    """Convert a section whose lines are all commented out to an empty one."""
     return {} if value == "" else value
 
 
@@ -105,18 +105,18 @@ class _Section(BaseModel):
 
 
 class Columns(_Section):
-    """Features that are looked at: those of `include`, all where it is empty, without those of `exclude`."""
+    """Monitored features: those in `include`, or all if it is empty, except those in `exclude`."""
 
     include: Names = ()
     exclude: Names = ()
 
     def select(self, column: str) -> bool:
-        """Whether a feature is looked at."""
+        """Return true if a feature is monitored."""
         return (not self.include or column in self.include) and column not in self.exclude
 
 
 class Minimums(_Section):
-    """Below these there is no verdict on quality."""
+    """Minimums below which there is no verdict on quality."""
 
     labels: Count = 200
     positives: Count = 30
@@ -124,12 +124,11 @@ class Minimums(_Section):
 
 
 class ModelConfig(_Section):
-    """All that may be said about one model. What is None or empty is found out, or left to its default.
+    """Configuration of one model. Values that are None or empty are inferred, or have a default.
 
-    `positive_class` is the text as it was written, for `match_class`. `target`, `prediction`, `score` and
-    `timestamp` are columns of the reference, see `choose_roles`. `reference_uri` comes from the file
-    alone and may be a path of this machine. `maturation` is in seconds: how long to wait for a prediction's
-    label.
+    `positive_class` is the text as written, for `match_class`. `target`, `prediction`, `score` and
+    `timestamp` are columns of the reference, see `choose_roles`. `reference_uri` comes only from the file and
+    may be a local path. `maturation` is the time to wait for a prediction's label, in seconds.
     """
 
     task: Task | None = None
@@ -151,7 +150,7 @@ class ModelConfig(_Section):
     segments: Annotated[Names, AfterValidator(_few)] = ()
 
     def reference_fields(self) -> dict[str, Any]:
-        """What is said that decides how a reference is built, by field of `ReferenceData`."""
+        """Return the configured fields of `ReferenceData`, which decide how a reference is built."""
         fields = {
             "task": self.task,
             "target": self.target,
@@ -170,16 +169,16 @@ _Entry = Annotated[ModelConfig, BeforeValidator(_mapping)]
 
 
 class ConfigFile(_Section):
-    """The whole file."""
+    """The configuration file."""
 
     defaults: _Entry = ModelConfig()
     models: Annotated[dict[Name, _Entry], BeforeValidator(_mapping)] = {}
 
     def resolve(self, model: str, tags: Mapping[str, str]) -> tuple[ModelConfig, tuple[str, ...]]:
-        """What holds for a model: its tags, else its entry, else the defaults, setting by setting.
+        """Resolve the configuration of a model: for each setting its tag, else its entry, else the default.
 
         Returns:
-            The configuration, and what is wrong with the tags; a wrong one counts as absent.
+            The configuration, and the problems of its tags; a wrong tag counts as absent.
         """
         merged = _merge(_said(self.defaults), _said(self.models.get(model, ModelConfig())))
         problems = []
@@ -198,14 +197,14 @@ class ConfigFile(_Section):
 
 
 def maturation_problem(maturation_seconds: float, settings: Settings) -> str:
-    """Why so long a maturation cannot work with these settings; empty if it can."""
+    """Return why a maturation is too long for these settings; empty if it is not."""
     days, kept = maturation_seconds / 86400, settings.prediction_retention_days
     if days > kept:
         return (
             f"{days:g} days are more than the {kept} for which ids are kept: later labels find no "
             "prediction; EXPORTER_PREDICTION_RETENTION_DAYS has to be more"
         )
-    # The window before has to confirm what is worse.
+    # The window before has to confirm a degradation.
     longest, counted = max(settings.windows), settings.outcome_retention_seconds
     if maturation_seconds > counted - 2 * longest.seconds - settings.coarse_seconds:
         return (
@@ -216,16 +215,16 @@ def maturation_problem(maturation_seconds: float, settings: Settings) -> str:
 
 
 def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile:
-    """Read a file that is to be used with these settings, with the defaults where none are given.
+    """Read a configuration file, to be used with these settings (default: `Settings()`).
 
     Raises:
-        ConfigError: it cannot be read, or something in it cannot be used; says all that is wrong, with lines.
+        ConfigError: it cannot be read or used; the message has all mistakes, with their lines.
     """
     settings = settings or Settings()
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
-        # The base loader leaves every value a text; in YAML `no` is false and 010 is eight.
+        # The base loader keeps all values as texts; in YAML `no` is false and 010 is eight.
         loader = yaml.BaseLoader(path.read_bytes())
         root = loader.get_single_node()
         problems = list(_repeated_keys(root))
@@ -255,14 +254,14 @@ def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile
 
 
 def _maturations(config: ConfigFile) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Each that is said, and where."""
+    """Yield the configured maturations with their locations."""
     yield ("defaults", "maturation"), config.defaults.maturation
     for model, entry in config.models.items():
         yield ("models", model, "maturation"), entry.maturation
 
 
 def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    """YAML takes the last of two values without a word."""
+    """Yield the lines of repeated keys, of which YAML takes the last silently."""
     nodes, seen = [root], set()
     while nodes:
         node = nodes.pop()
@@ -278,7 +277,7 @@ def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
 
 
 def _children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
-    """Key or index, line, and node of what is in a node."""
+    """Yield key or index, line and node of a node's children."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             yield str(key.value), key.start_mark.line + 1, value
@@ -288,7 +287,7 @@ def _children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
 
 
 def _line(root: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """Line of the innermost part of the location that is in the file."""
+    """Return the line of the innermost part of the location that is in the file."""
     node, line = root, 1
     for step in location:
         found = next((child for child in _children(node) if child[0] == str(step)), None)
@@ -320,10 +319,10 @@ _MESSAGES = {
 
 
 def _known_keys(location: tuple[int | str, ...]) -> Iterable[str]:
-    """Keys that are known at the place of an unknown one."""
+    """Return the keys known at the location of an unknown one."""
     sections: dict[int | str, type[_Section]] = {"columns": Columns, "minimums": Minimums}
     inside = location[-2] if len(location) > 1 else ""
-    # Of a tag only the part after `monitoring.` is there.
+    # A tag has only the part after `monitoring.`.
     outermost = {*ConfigFile.model_fields, *ModelConfig.model_fields} if len(location) == 1 else ()
     return outermost or sections.get(inside, ModelConfig).model_fields
 
@@ -339,14 +338,14 @@ def _message(found: Any) -> str:
 
 # -- tags ---------------------------------------------------------------------------------------------------
 
-# Tags that are ours and read elsewhere; the last may name other places than the file's `reference_uri`.
+# Tags that other modules read; the last may name other places than the file's `reference_uri`.
 _OTHER_TAGS = {"enabled", "team", "reference_uri"}
 _TABLES = {"drift_threshold": "drift_thresholds", "tolerance": "tolerances", "baseline": "baselines"}
 _LISTS = {"segments", "columns.include", "columns.exclude"}
 
 
 def _read_tag(tag: str, text: str) -> dict[str, Any]:
-    """`monitoring.drift_threshold.age` = 0.3 -> {"drift_thresholds": {"age": "0.3"}}; empty is absent."""
+    """Convert `monitoring.drift_threshold.age` to {"drift_thresholds": {"age": text}}; empty is absent."""
     name = tag.removeprefix(TAG_PREFIX)
     if name == tag or name in _OTHER_TAGS or not text:
         return {}

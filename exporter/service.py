@@ -1,4 +1,4 @@
-"""The composition of the service: its parts, who knows whom, in which order they start and stop."""
+"""Composes the service: creates its parts, and starts and stops them in order."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class Service:
             self._use(config)
 
     def start(self) -> None:
-        """Read what is stored and begin to work; nothing where this was done.
+        """Load the store and start the threads; repeated calls do nothing.
 
         Raises:
-            StoreError: what is stored cannot be read.
+            StoreError: the store cannot be read.
         """
         if self._started:
             return
@@ -75,14 +75,14 @@ class Service:
             self.runs.start()
 
     def fault(self) -> str:
-        """Why the process does not work, for people; empty while its threads run and its store is there."""
+        """Return what is wrong with the process; empty while its threads run and its store is there."""
         runs = self.runs is None or self.runs.alive()
         if not (runs and self.writer.alive() and self.monitor.alive()):
             return "a thread has died"
         return self.store.fault()
 
     def stop(self) -> None:
-        """Commit what was taken and let go of the store."""
+        """Commit what was accepted, and close the store."""
         if self.runs is not None:
             self.runs.stop()
         self.monitor.stop()
@@ -90,10 +90,10 @@ class Service:
         self.store.close()
 
     def reload(self) -> None:
-        """Take over the configuration file as it is now; nothing where there is none. Any thread may call it.
+        """Read the configuration file again, if there is one. Any thread may call it.
 
         Raises:
-            ConfigError: it cannot be used; what held before holds on.
+            ConfigError: it cannot be used; the previous configuration stays in force.
         """
         if not self.settings.config:
             return
@@ -111,7 +111,7 @@ class Service:
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
-        """The exposition: no I/O, and no arithmetic beyond formatting."""
+        """Return the exposition, without I/O, and without arithmetic beyond formatting."""
         collection = self._collect(self.clock())
         if collection.cut != self._cut:
             self._cut = collection.cut

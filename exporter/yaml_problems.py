@@ -1,4 +1,4 @@
-"""Plain messages for mistakes in YAML."""
+"""Plain error messages for YAML."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-# PyYAML speaks of tokens and events; the first pattern that matches its problem decides.
+# PyYAML's own messages are about tokens and events. The first pattern that matches applies.
 PROBLEMS = {
     r"character '\\t'": "a tab; indent with spaces",
     r"found character '(.)'": "a value that begins with {0} has to be in quotes",
@@ -26,7 +26,7 @@ PROBLEMS = {
 
 
 def yaml_problem(error: yaml.MarkedYAMLError) -> str:
-    """Plain message for an error of PyYAML."""
+    """Return a plain message for an error of PyYAML."""
     said = str(error.problem)
     for pattern, clear in PROBLEMS.items():
         if found := re.search(pattern, said):

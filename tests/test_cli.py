@@ -124,7 +124,7 @@ def test_stored_ids_that_cannot_be_read_are_told(
         ("127.0.0.1", "another program uses this port; choose another with EXPORTER_PORT or --port"),
         ("192.0.2.1", "Cannot assign requested address"),
         ("exporter.invalid", "Name or service not known"),
-        (".", "this is no name of a host"),
+        (".", "this is not a host name"),
     ],
 )
 def test_an_address_that_cannot_be_had_is_told_before_a_store_is_made(

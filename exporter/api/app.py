@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,24 +14,29 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter import __version__
-from exporter.api.answers import CountedAnswers
 from exporter.api.audit_routes import audit_router
 from exporter.api.ingest_routes import IngestRoutes
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError
+from exporter.exposition.telemetry import Kind, Telemetry
 from exporter.service import Service
 
+KINDS: dict[tuple[str, str], Kind] = {
+    ("POST", "/v1/predictions"): "prediction",
+    ("POST", "/v1/labels"): "label",
+}
 DESCRIPTION = """Live predictions of models in MLflow in; drift and data quality as Prometheus metrics out.
 
 What is answered with 202 is on disk. Errors are JSON problems that say where in the body they are."""
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application around a service, which starts and stops with it."""
+    """Return the application of a service, which starts and stops with it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -47,7 +53,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         static_url="/docs/assets",
-        swagger_ui_parameters={"validatorUrl": None},  # nor is a stranger asked whether our schema is valid
+        swagger_ui_parameters={"validatorUrl": None},  # does not send the schema to a public validator
     )
     ingest = IngestRoutes(service)
     app.router.routes[:0] = ingest.served
@@ -76,3 +82,44 @@ async def _on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return problem(422, "Malformed", first["msg"], ".".join(map(str, first["loc"])))
+
+
+class CountedAnswers:
+    """ASGI middleware that counts requests of ingestion by the status that was sent.
+
+    A request that is cancelled because the server stops is answered with 503.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        kind = KINDS.get((scope["method"], scope["path"]))
+        answered = False
+
+        def count(status: int) -> None:
+            nonlocal answered
+            if not answered and kind is not None:
+                self._telemetry.count_request(kind, status)
+            answered = True
+
+        async def counted_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                count(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted_send)
+        except CancelledError:
+            if answered:
+                raise
+            detail = "the service stopped before this was done: send it again, what has ids counts once"
+            answer = problem(503, "Unavailable", detail, headers={"Retry-After": "5"})
+            await answer(scope, receive, counted_send)
+        except Exception:
+            count(500)  # sent by the outer error handler
+            raise

@@ -1,4 +1,4 @@
-"""The routes that change something on purpose, and what was changed."""
+"""Routes of manual changes, and of the audit trail."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from exporter.api import schemas
+from exporter.api import view_schemas
 from exporter.api.auth import authorizer, local_without_token
 from exporter.api.bodies import BodyReader
-from exporter.api.parameters import known_parameters
-from exporter.api.paths import VERSION_PATH
+from exporter.api.parameters import VERSION_PATH, known_parameters
 from exporter.api.problems import REFUSALS
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
 from exporter.formats.raw import PARQUET_TYPE
@@ -27,7 +26,7 @@ _Text = Annotated[str, Query(min_length=1, max_length=500)]
 
 
 def audit_router(service: Service) -> APIRouter:
-    """Rebaselining, and the audit trail."""
+    """Return the routes of rebaselining and of the audit trail."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
     bodies = BodyReader(service.settings)
 
@@ -48,7 +47,7 @@ def audit_router(service: Service) -> APIRouter:
         by: Annotated[_Text, Query(description="Who wants it.")],
         reason: Annotated[_Text, Query(description="Why.")],
         live: Annotated[str, Query(description="A duration such as `24h`, in place of a body.")] = "",
-    ) -> schemas.Rebaselined:
+    ) -> view_schemas.Rebaselined:
         """Replace a version's reference: by a Parquet file in the body, or by what was counted lately."""
         found = service.fleet.versions.get((model, version))
         if found is None:
@@ -66,7 +65,7 @@ def audit_router(service: Service) -> APIRouter:
                 if kind != PARQUET_TYPE:
                     raise UnsupportedError(f"content type {kind!r}, taken is {PARQUET_TYPE}")
                 entry, reference = await run_in_threadpool(service.rebaseliner.from_file, found, body, order)
-        return schemas.Rebaselined(
+        return view_schemas.Rebaselined(
             old_digest=entry.old_digest,
             new_digest=entry.new_digest,
             rows=reference.rows,
@@ -76,16 +75,16 @@ def audit_router(service: Service) -> APIRouter:
 
     @router.get(
         "/audit",
-        response_model=schemas.Audit,
+        response_model=view_schemas.Audit,
         responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422)}},
     )
     def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
         """What was changed on purpose, newest first; JSON lines on `Accept: application/jsonl`."""
-        entries = [schemas.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
+        entries = [view_schemas.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
         if LINES_TYPE in request.headers.get("accept", "").lower():
             lines = b"".join(orjson.dumps(e.model_dump(), option=orjson.OPT_APPEND_NEWLINE) for e in entries)
             return Response(lines, media_type=LINES_TYPE)
-        return schemas.Audit(entries=entries)
+        return view_schemas.Audit(entries=entries)
 
     return router
 

@@ -1,9 +1,8 @@
-"""Access control.
+"""Authorization of requests.
 
-Without a token every client that reaches the exporter has access, except web pages: a page of another site is
-recognised by its `Origin`, and one whose name was made to resolve to this machine (DNS rebinding) by its
-`Host`. Starlette's `TrustedHostMiddleware` would hold for all routes, and Prometheus scrapes by names of
-services.
+Without a token every client that reaches the exporter has access, except web pages: pages of other sites are
+recognized by `Origin`, and pages whose name was made to resolve to this machine (DNS rebinding) by `Host`.
+Starlette's `TrustedHostMiddleware` would apply to all routes, and Prometheus scrapes by service names.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ _SHOWN_CHARACTERS = 100  # of a refused name
 
 
 def authorizer(service: Service) -> Any:
-    """Dependency that requires the token, or without a token refuses web pages of other sites."""
+    """Return a dependency that requires the token or, if none is set, refuses web pages of other sites."""
     path = service.settings.api_token_file
     token = Path(path).read_text("utf-8").strip().encode() if path else b""
-    told = (service.settings.host, *service.settings.allowed_hosts)
-    names = (*own_names(socket.gethostname()), *map(str.lower, told))
+    configured = (service.settings.host, *service.settings.allowed_hosts)
+    names = (*own_names(socket.gethostname()), *map(str.lower, configured))
 
     async def authorize(request: Request) -> None:  # async, or it would run in a thread
         if token:
@@ -56,7 +55,7 @@ def authorizer(service: Service) -> Any:
 
 
 def own_names(hostname: str) -> tuple[str, ...]:
-    """Patterns of names that always mean this machine.
+    """Return patterns of host names that always mean this machine.
 
     >>> own_names("ML01.example.org")
     ('localhost', '*.localhost', 'ml01.example.org', 'ml01', 'ml01.local')
@@ -67,7 +66,7 @@ def own_names(hostname: str) -> tuple[str, ...]:
 
 
 def leads_here(host: str, names: Sequence[str]) -> bool:
-    """Whether a `Host` header is one of the names, or an address, which DNS rebinding cannot redirect.
+    """Return true if a `Host` header matches a name, or is an address, which DNS rebinding cannot redirect.
 
     >>> leads_here("LOCALHOST.:80", ["localhost"]), leads_here("[::1]:80", []), leads_here("10.0.0.7", [])
     (True, True, True)
@@ -84,7 +83,7 @@ def leads_here(host: str, names: Sequence[str]) -> bool:
 
 
 def _without_port(host: str) -> str:
-    """A `Host` header as `EXPORTER_ALLOWED_HOSTS` takes it; as it is where it is malformed."""
+    """Return a `Host` header as `EXPORTER_ALLOWED_HOSTS` takes it; unchanged if malformed."""
     parts = _HOST.fullmatch(host)
     return parts["name"].lower().removesuffix(".") if parts and parts["name"] else host
 
@@ -98,7 +97,7 @@ def _is_address(name: str) -> bool:
 
 
 def local_without_token(service: Service) -> Any:
-    """A dependency: where no token is set only programs of this machine."""
+    """Return a dependency that refuses other machines if no token is set."""
     token_set = bool(service.settings.api_token_file)
 
     async def check(request: Request) -> None:

@@ -1,21 +1,39 @@
-"""Checks of the query: unknown parameters, and repeated ones that have one value, are refused."""
+"""Parameters in the path and the query of a request."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 
 from exporter.errors import MalformedError
 from exporter.formats.limits import check_keys
 
 
+class _ModelName(Convertor[str]):
+    """Path parameter of any text: model names may contain slashes, and line breaks, which `path` refuses."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("model_name", _ModelName())
+
+VERSION_PATH = "/models/{model:model_name}/versions/{version}"
+
+
 def single_parameters(request: Request) -> dict[str, str]:
-    """Parameters by name; of one with `[]` in its name, which may be repeated, the last value.
+    """Return the query parameters by name; of those with `[]`, which may be repeated, the last value.
 
     Raises:
-        MalformedError: another one is repeated.
+        MalformedError: another parameter is repeated.
     """
     times = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in times.items():
@@ -25,10 +43,10 @@ def single_parameters(request: Request) -> dict[str, str]:
 
 
 async def known_parameters(request: Request) -> None:
-    """Check, as a dependency, that the route declares all parameters.
+    """Check, as a dependency, that the route declares all query parameters.
 
     Raises:
-        MalformedError: it does not, and the message names the nearest one; or one is repeated.
+        MalformedError: a parameter is unknown, and the message names the nearest one; or one is repeated.
     """
     route = request.scope["route"]
     assert isinstance(route, APIRoute)

@@ -1,4 +1,4 @@
-"""Errors -> JSON problems (RFC 9457): `type`, `title`, `status`, `detail`, and `where` in the body."""
+"""Converts errors to JSON problems (RFC 9457), with `where` in the body."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 def problem(
     status: int, title: str, detail: str, where: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """Response with an RFC 9457 problem; quotations from the request are escaped and cut."""
+    """Return a response with a problem; quotations from the request are escaped and truncated."""
     content = {"type": "about:blank", "title": title, "status": status, "detail": _quotable(detail)}
     if where:
         content["where"] = _quotable(where)
@@ -54,7 +54,7 @@ def problem(
 
 
 def _quotable(text: str) -> str:
-    """The text, cut, with lone surrogates escaped, which JSON cannot hold."""
+    """Return the text, truncated, with lone surrogates escaped, which JSON cannot hold."""
     return text[:MAX_TEXT_LENGTH].encode("utf-8", "backslashreplace").decode()
 
 
@@ -64,21 +64,21 @@ async def on_request_error(_: Request, error: Exception) -> Response:
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == http.HTTPStatus.REQUEST_TIMEOUT:
-        headers["Connection"] = "close"  # the rest may still come, and is no next request
+        headers["Connection"] = "close"  # the rest of the body may still come, and is not a request
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.status, error.title, error.detail, error.where, headers)
 
 
 async def on_http_error(_: Request, error: Exception) -> Response:
-    """What the framework refuses: no such path, no such method."""
+    """Answer what the framework refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
     title = http.HTTPStatus(error.status_code).phrase
     return problem(error.status_code, title, str(error.detail), headers=dict(error.headers or {}))
 
 
 async def on_disconnect(_: Request, __: Exception) -> Response:
-    """The client hung up before its body was complete: nobody reads the answer."""
+    """Answer a client that disconnected within its body, which will not be read."""
     return problem(400, "Incomplete", "the body is incomplete")
 
 

@@ -1,4 +1,4 @@
-"""The routes that ask, and those of operations."""
+"""Routes of models, and of operations: metrics, health, reload."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from exporter import __version__
-from exporter.api import schemas
+from exporter.api import view_schemas
 from exporter.api.auth import authorizer
-from exporter.api.parameters import known_parameters
-from exporter.api.paths import VERSION_PATH
+from exporter.api.parameters import VERSION_PATH, known_parameters
 from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
@@ -21,17 +20,17 @@ from exporter.service import Service
 
 
 def models_router(service: Service) -> APIRouter:
-    """What is monitored, and how it is."""
+    """Return the routes that answer questions about models."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
 
     @router.get("/models", responses={k: REFUSALS[k] for k in (401, 403, 422)})
-    def get_models() -> schemas.Models:
+    def get_models() -> view_schemas.Models:
         """Monitored models and versions, what has drifted or degraded, and MLflow's state."""
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.follower.error)
 
     @router.get(VERSION_PATH, responses={k: REFUSALS[k] for k in (401, 403, 404, 422)})
-    def get_version(model: str, version: str) -> schemas.VersionDetail:
+    def get_version(model: str, version: str) -> view_schemas.VersionDetail:
         """A version's reference and latest evaluation.
 
         Drift, data quality, model quality, estimates and segments, with the reason for each missing figure or
@@ -46,7 +45,7 @@ def models_router(service: Service) -> APIRouter:
 
 
 def operations_router(service: Service) -> APIRouter:
-    """Metrics and health, by the conventions of Prometheus."""
+    """Return the routes of metrics, health and reload, by the conventions of Prometheus."""
     router = APIRouter()
     page = _landing_page(service.settings.grafana_url)
 
@@ -113,7 +112,7 @@ def operations_router(service: Service) -> APIRouter:
 
 
 def _landing_page(grafana_url: str) -> str:
-    """HTML with links, which are relative: a proxy may serve the exporter under a path of its own."""
+    """Return HTML with relative links, since a proxy may serve the exporter under another path."""
     grafana = f'<li><a href="{escape(grafana_url)}">Grafana</a>: the dashboards\n' if grafana_url else ""
     return f"""<!doctype html>
 <html lang="en">

@@ -1,8 +1,7 @@
-"""The JSON that goes over the wire, as pydantic models: for OpenAPI, and for what we answer.
+"""Pydantic models of the bodies of ingestion, and of problems, for OpenAPI.
 
-Predictions are decoded by `exporter.formats.predictions`, column by column: a validated object per row
-would cost ten times as much. The models of requests here are their documentation, and tests hold the two
-together.
+They document requests, and tests hold them against the decoders in `exporter.formats`, which read a body
+column by column: a validated object per row would take ten times as long.
 """
 
 from __future__ import annotations
@@ -12,15 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter.api.quality_wire import QualityWindow, SegmentDetail
-from exporter.storage import schema
-
 Scalar = float | int | bool | str | None
 Score = float | list[float | None] | dict[str, float | None] | None
 
 
 class _Body(BaseModel):
-    """Object of a request; unknown keys are refused."""
+    """Object in a request; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -210,152 +206,8 @@ class Problem(BaseModel):
     where: Annotated[str | None, Field(examples=["predictions[3].features"])] = None
 
 
-class Rebaselined(BaseModel):
-    """The version's new reference."""
-
-    old_digest: Annotated[str, Field(description="Of the reference before; empty where there was none.")]
-    new_digest: str
-    rows: int
-    provisional: Annotated[
-        bool, Field(description="It does not tell its natural variation: a wide limit holds.")
-    ]
-    notes: list[str]
-
-
-class AuditEntry(BaseModel):
-    """Who changed what on purpose, when and why."""
-
-    at: datetime
-    by: str
-    action: str
-    model: str
-    version: str
-    old_digest: str
-    new_digest: str
-    reason: str
-
-    @classmethod
-    def of(cls, entry: schema.AuditEntry) -> AuditEntry:
-        return cls(**vars(entry))
-
-
-class Audit(BaseModel):
-    """The newest first."""
-
-    entries: list[AuditEntry]
-
-
-class VersionSummary(BaseModel):
-    """A monitored version; `status` tells whether it has a reference, `detail` why not."""
-
-    version: str
-    aliases: list[str]
-    status: str
-    detail: str
-    predictions_total: int = Field(description="Since this process started.")
-    last_prediction: datetime | None
-    evaluated_at: datetime | None
-    drifted: list[str] = Field(description="Columns that drift in any window.")
-    changed: list[str] = Field(description="Columns that changed against the weeks before, in any window.")
-    degraded: list[str] = Field(description="Columns that fail a data-quality check.")
-    degraded_metrics: list[str] = Field(description="Metrics that labels show to be worse, in any window.")
-    degraded_estimates: list[str] = Field(description="Metrics that scores let expect to be worse.")
-
-
-class ModelSummary(BaseModel):
-    model: str
-    versions: list[VersionSummary]
-
-
-class RegistryState(BaseModel):
-    """How MLflow answered last."""
-
-    up: bool
-    error: str
-
-
-class Models(BaseModel):
-    registry: RegistryState
-    models: list[ModelSummary]
-
-
-class ColumnWindow(BaseModel):
-    """A column in a window. `verdict` is `drifted`, `stable` or `undecided`; null figures are not known."""
-
-    window: str
-    rows: int
-    effective_rows: float | None
-    drift_score: float | None
-    drift_limit: float | None
-    drift_significance: float | None
-    verdict: str
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
-    distances: dict[str, float | None]
-
-
-class ColumnChange(BaseModel):
-    """A column in a window against the weeks before. `verdict` is `changed`, `stable` or `undecided`."""
-
-    window: str
-    change_score: float | None
-    change_limit: float | None
-    change_significance: float | None
-    verdict: str
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
-
-
-class Check(BaseModel):
-    """Share of a column's rows that fail a check, in the window that is judged."""
-
-    check: str
-    window: str = Field(
-        description="The shortest that the reference is dense enough for, or the shortest of all where half "
-        "of the column fails there."
-    )
-    ratio: float
-    reference_ratio: float | None = Field(description="Null where the reference has no value.")
-    degraded: bool | None = Field(description="Null without a verdict.")
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
-
-
-class ColumnDetail(BaseModel):
-    column: str
-    role: str
-    kind: str
-    unjudged: str = Field(description="Why drift is not judged, empty where it is.")
-    windows: list[ColumnWindow]
-    changes: list[ColumnChange] = Field(description="Empty until the weeks before are known.")
-    checks: list[Check]
-
-
-class ReferenceDetail(BaseModel):
-    source: str
-    digest: str
-    rows: int
-    split: str
-    task: str
-    target: str
-    provisional: bool = Field(description="It does not tell its natural variation, for lack of times.")
-    notes: list[str]
-
-
-class VersionDetail(VersionSummary):
-    model: str
-    reference: ReferenceDetail | None
-    unknown_columns: list[str] = Field(description="Columns of live rows that the reference does not have.")
-    problems: list[str] = Field(
-        description="What failed at the last evaluation, and what is said of the model, in tags or the file, "
-        "to no effect."
-    )
-    window_rows: dict[str, int]
-    columns: list[ColumnDetail]
-    quality: list[QualityWindow] = Field(description="By window, the shortest first.")
-    no_quality: str = Field(description="Why there is no quality, empty where there is.")
-    segments: list[SegmentDetail]
-
-
 def untyped_schemas() -> dict[str, Any]:
-    """JSON schemas, by name, of what FastAPI does not see: raw bodies and problems."""
+    """Return the JSON schemas that FastAPI does not see, by name: raw bodies and problems."""
     schemas: dict[str, Any] = {}
     for model in (PredictionBatch, LabelBatch, Problem):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -1,15 +1,19 @@
-"""The server and its connections.
+"""HTTP server with limits on connections.
 
-uvicorn gives a client all the time it wants to send a request or to take an answer, reads a head without
-end, and takes connections until the process has no file left for the next. Here a connection waits for its
-client as long as `request_timeout_seconds`, and where there are too many the one that has waited longest
-makes room: idle clients cannot exhaust the connection limit. uvicorn also loses the body of a request that
+uvicorn has no timeouts while a client sends a request or receives the answer, no limit on the size of a head,
+and accepts connections until the process runs out of file descriptors. Here a connection that waits for its
+client is closed after `request_timeout_seconds`, and beyond MAX_CONNECTIONS the one that has waited longest
+is closed: idle clients cannot exhaust the connection limit. uvicorn also loses the body of a request that
 asks for an upgrade, as Java's client does by default; here the upgrade is ignored (RFC 9110, 7.8).
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httptools
@@ -17,25 +21,27 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.api.app import create_app
+from exporter.errors import ListenError
 from exporter.exposition.telemetry import CloseReason
 from exporter.service import Service
+from exporter.settings import Settings
 
-MAX_CONNECTIONS = 500  # with those below half of the 1,024 files that a process may usually have open
-MAX_PENDING = 200  # that the kernel holds until they are accepted, all at once
-MAX_TASKS = 1000  # a request whose client has hung up is one until it is done
+MAX_CONNECTIONS = 500  # with the pending ones, below the usual limit of 1,024 open files
+MAX_PENDING = 200  # not accepted yet
+MAX_TASKS = 1000  # requests, including those whose client has disconnected
 MAX_HEAD_BYTES = 64 * 2**10
-GRACE_SECONDS = 5.0  # by then a reader of bodies has answered that they are late
-SHUTDOWN_SECONDS = 10  # for requests that are being answered when the server stops
+GRACE_SECONDS = 5.0  # for `bodies` to answer that the body is late
+SHUTDOWN_SECONDS = 10  # for requests in progress
 
 
 def make_server(service: Service) -> uvicorn.Server:
-    """What serves a service, where its settings say; to be run once."""
+    """Return a server of the service, to be run once."""
     settings = service.settings
     config = uvicorn.Config(
         create_app(service),
         host=settings.host,
         port=settings.port,
-        # uvicorn makes the connections: what they must know is in their class.
+        # uvicorn instantiates the class with arguments of its own.
         http=type("Connection", (BoundedConnection,), {"service": service}),
         ws="none",
         log_config=None,
@@ -47,10 +53,43 @@ def make_server(service: Service) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-class _Parser(httptools.HttpRequestParser):
-    """Request parser that gives way to a new one when a request asks for an upgrade.
+@contextmanager
+def bound_sockets(settings: Settings) -> Iterator[list[socket.socket]]:
+    """Bind sockets to all addresses of the host, not listening yet, and close them at the end.
 
-    llhttp takes all bytes after such a head for the other protocol, and has no option to read the body.
+    Raises:
+        ListenError: an address is in use, forbidden or unknown.
+    """
+    with ExitStack() as bound:
+        sockets = []
+        try:
+            found = socket.getaddrinfo(
+                settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, kind, protocol, _, address in dict.fromkeys(found):
+                each = bound.enter_context(socket.socket(family, kind, protocol))
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                each.bind(address)
+                sockets.append(each)
+        except (OSError, UnicodeError) as error:
+            raise ListenError(f"cannot listen on {settings.host}:{settings.port}: {_why(error)}") from error
+        yield sockets
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "this is not a host name"
+    if error.errno == errno.EADDRINUSE:
+        return "another program uses this port; choose another with EXPORTER_PORT or --port"
+    return error.strerror or str(error)
+
+
+class _Parser(httptools.HttpRequestParser):
+    """Request parser that is replaced by a new one when a request asks for an upgrade.
+
+    llhttp takes all bytes after such a head for the new protocol, and has no option to read the body.
     """
 
     def __init__(self, connection: BoundedConnection) -> None:
@@ -60,7 +99,7 @@ class _Parser(httptools.HttpRequestParser):
 
     def feed_data(self, data: Any) -> None:
         parser: httptools.HttpRequestParser = self
-        while True:  # as often as there are such requests in the data: a client may send many at once
+        while True:  # once per such request in the data, since clients may pipeline
             try:
                 httptools.HttpRequestParser.feed_data(parser, data)
             except httptools.HttpParserUpgrade as upgrade:
@@ -71,17 +110,17 @@ class _Parser(httptools.HttpRequestParser):
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """Client connection with limits on the time and the bytes of everything but bodies."""
+    """Connection with limits on the time it waits for its client, and on bytes outside of bodies."""
 
     service: Service
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.parser = _Parser(self)
-        self._declining = False  # the last head asks for an upgrade, and is parsed again without it
+        self._declining = False  # the last head asked for an upgrade, and is parsed again without it
         self._waiting_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._idle_bytes = 0  # received in a row that neither completed a head nor were a body
+        self._idle_bytes = 0  # since the last head or part of a body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         super().connection_made(transport)
@@ -105,7 +144,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.send_400_response("The request's head is too large.")
 
     def on_headers_complete(self) -> None:
-        if self.parser.get_method() == b"CONNECT":  # the parser takes it for an upgrade in any case
+        if self.parser.get_method() == b"CONNECT":  # always an upgrade to the parser
             raise ValueError("this is no proxy")
         self._declining = self.parser.should_upgrade()
         if self._declining:
@@ -113,7 +152,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._idle_bytes = 0
         scheme, absolute, rest = self.url.partition(b"://")
         if absolute and b"/" not in scheme and b"?" not in scheme:
-            # What it asks for holds, whatever `Host` says (RFC 9112, 3.2.2).
+            # An absolute target takes precedence over `Host` (RFC 9112, 3.2.2).
             authority = rest.partition(b"/")[0].partition(b"?")[0]
             self.headers[:] = [each for each in self.headers if each[0] != b"host"] + [(b"host", authority)]
         super().on_headers_complete()
@@ -131,7 +170,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._wait_if_its_turn()
 
     def decline_upgrade(self, rest: bytes) -> bytes:
-        """The last head without its upgrade, then the bytes that followed it, for a new parser."""
+        """Start a new parser; return its input: the last head without the upgrade, and the bytes after it."""
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
         for name, value in self.headers:
             if name == b"connection":
@@ -155,7 +194,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._wait_if_its_turn()
 
     def _wait_if_its_turn(self) -> None:
-        """Begin to wait if the client is to do something: send a head, a body, or take an answer."""
+        """Start the timeout if it is the client's turn to send a head or a body, or to receive an answer."""
         self._stop_waiting()
         if self.cycle is None or self.cycle.response_complete or self.flow.write_paused:
             self._wait(self.service.settings.request_timeout_seconds)
@@ -175,7 +214,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _give_up(self, reason: CloseReason) -> None:
         self._count(reason)
         self.connections.discard(self)  # not to be chosen again before it is lost
-        self.transport.abort()  # `close` would wait for a client that takes no answer
+        self.transport.abort()  # `close` would wait for the client to receive the answer
 
     def _count(self, reason: CloseReason) -> None:
         self.service.telemetry.count_closed_connection(reason)

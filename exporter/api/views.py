@@ -1,19 +1,27 @@
-"""Live state -> the JSON of `GET /v1/models`."""
+"""Converts live state to answers, with the reason for each missing figure or verdict."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
-from exporter.api import schemas
-from exporter.api.quality_views import or_null, quality_windows, segment_details, verdict_name, why_no_quality
+from exporter.aggregates.outcome_layout import why_no_layout
+from exporter.api import view_schemas as schemas
 from exporter.evaluation.change import ChangeEvaluation
-from exporter.evaluation.comparison import DRIFTED
+from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
+from exporter.evaluation.model_quality import EstimatedQuality, QualityEvaluation
+from exporter.evaluation.quality_verdicts import MetricQuality
+from exporter.evaluation.segments import SegmentEvaluation
 from exporter.fleet import Fleet, Version
+from exporter.measures.intervals import NO_FIGURE
 from exporter.reference.profile import PROVISIONAL, Reference
+
+_VERDICTS = {DRIFTED: "drifted", STABLE: "stable"}
 
 
 def models_view(fleet: Fleet, *, up: bool, error: str) -> schemas.Models:
@@ -40,8 +48,8 @@ def version_detail(version: Version) -> schemas.VersionDetail:
         window_rows={w.window.name: w.rows for w in evaluation.windows} if evaluation is not None else {},
         columns=_columns(evaluation) if evaluation is not None else [],
         quality=quality_windows(version.findings.quality) if version.findings is not None else [],
-        no_quality=why_no_quality(version),
-        segments=segment_details(version),
+        no_quality=_why_no_quality(version),
+        segments=_segment_details(version),
     )
 
 
@@ -90,7 +98,7 @@ def _summary(version: Version) -> schemas.VersionSummary:
 
 
 def _degraded(evaluation: Evaluation | None) -> set[str]:
-    """Columns of which a data-quality check fails."""
+    """Return the columns that fail a data-quality check."""
     if evaluation is None:
         return set()
     return {evaluation.reference.columns[check.column].name for check in evaluation.checks if check.degraded}
@@ -117,7 +125,7 @@ def _columns(evaluation: Evaluation) -> list[schemas.ColumnDetail]:
                 check=check.check,
                 window=check.window.name,
                 ratio=check.ratio,
-                reference_ratio=or_null(check.reference_ratio),
+                reference_ratio=_or_null(check.reference_ratio),
                 degraded=check.degraded,
                 undecided=check.undecided,
             )
@@ -140,13 +148,13 @@ def _window(window: WindowEvaluation, column: int) -> schemas.ColumnWindow:
     return schemas.ColumnWindow(
         window=window.window.name,
         rows=int(window.rows_by_column[column]),
-        effective_rows=or_null(window.effective_rows[column]),
-        drift_score=or_null(window.drift_score[column]),
-        drift_limit=or_null(window.drift_limit[column]),
-        drift_significance=or_null(window.drift_significance[column]),
-        verdict=verdict_name(int(window.verdict[column])),
+        effective_rows=_or_null(window.effective_rows[column]),
+        drift_score=_or_null(window.drift_score[column]),
+        drift_limit=_or_null(window.drift_limit[column]),
+        drift_significance=_or_null(window.drift_significance[column]),
+        verdict=_verdict_name(int(window.verdict[column])),
         undecided=window.undecided[column],
-        distances={method: or_null(values[column]) for method, values in window.distances.items()},
+        distances={method: _or_null(values[column]) for method, values in window.distances.items()},
     )
 
 
@@ -154,13 +162,145 @@ def _change(change: ChangeEvaluation, column: int) -> schemas.ColumnChange:
     verdict = int(change.verdict[column])
     return schemas.ColumnChange(
         window=change.window.name,
-        change_score=or_null(change.score[column]),
-        change_limit=or_null(change.limit[column]),
-        change_significance=or_null(change.significance[column]),
-        verdict="changed" if verdict == DRIFTED else verdict_name(verdict),
+        change_score=_or_null(change.score[column]),
+        change_limit=_or_null(change.limit[column]),
+        change_significance=_or_null(change.significance[column]),
+        verdict="changed" if verdict == DRIFTED else _verdict_name(verdict),
         undecided=change.undecided[column],
     )
 
 
+def quality_windows(evaluations: Sequence[QualityEvaluation]) -> list[schemas.QualityWindow]:
+    return [_quality_window(found) for found in evaluations]
+
+
+def _why_no_quality(version: Version) -> str:
+    """Return why a version shows no quality; empty if it does."""
+    if version.findings is not None and version.findings.quality:
+        return ""
+    if version.counts is None:
+        return "there is no reference"
+    reason = why_no_layout(version.counts.reference)
+    return reason or ("it could not be evaluated" if version.failures else "it was not evaluated yet")
+
+
+def _segment_details(version: Version) -> list[schemas.SegmentDetail]:
+    if version.findings is None:
+        return []
+    reference = version.findings.evaluation.reference
+    return [_segment(reference, found) for found in version.findings.segments]
+
+
+def _segment(reference: Reference, found: SegmentEvaluation) -> schemas.SegmentDetail:
+    return schemas.SegmentDetail(
+        segment=found.segment.name,
+        window_rows={window.window.name: window.rows for window in found.drift},
+        columns=[
+            schemas.SegmentColumn(
+                column=column.name,
+                role=column.role,
+                window=window.window.name,
+                drift_score=_or_null(window.drift_score[place]),
+                drift_limit=_or_null(window.drift_limit[place]),
+                verdict=_verdict_name(int(window.verdict[place])),
+                undecided=window.undecided[place],
+            )
+            for place, column in enumerate(reference.columns)
+            if place != found.segment.column  # it has one value there, by definition
+            for window in found.drift
+        ],
+        quality=quality_windows(found.quality),
+        no_quality="" if found.quality else why_no_layout(found.segment.reference),
+    )
+
+
+def _quality_window(found: QualityEvaluation) -> schemas.QualityWindow:
+    return schemas.QualityWindow(
+        window=found.window.name,
+        start=datetime.fromtimestamp(found.start, UTC),
+        end=datetime.fromtimestamp(found.end, UTC),
+        predictions=found.predictions,
+        labels=found.labels,
+        unusable_labels=found.unusable_labels,
+        coverage=_or_null(found.coverage),
+        weighted=found.weighted,
+        metrics=[
+            *(_metric(quality) for quality in found.metrics),
+            *(
+                _metric(MetricQuality(metric, NO_FIGURE, undecided="there is no figure"), reason)
+                for metric, reason in found.suppressed.items()
+            ),
+        ],
+        classes=[
+            schemas.ClassMetric(
+                label=one.label,
+                metric=one.metric,
+                value=one.figure.value,
+                lower=_or_null(one.figure.lower),
+                upper=_or_null(one.figure.upper),
+            )
+            for one in found.classes
+        ],
+        estimates=[_estimate(estimate) for estimate in found.estimates],
+        no_estimate=found.no_estimate,
+        label_drift=_label_drift(found.label_drift) if found.label_drift is not None else None,
+    )
+
+
+def _metric(quality: MetricQuality, absent: str = "") -> schemas.MetricDetail:
+    return schemas.MetricDetail(
+        metric=quality.metric,
+        value=_or_null(quality.figure.value),
+        lower=_or_null(quality.figure.lower),
+        upper=_or_null(quality.figure.upper),
+        absent=absent,
+        baseline=_or_null(quality.baseline),
+        tolerance=_or_null(quality.tolerance),
+        allowance=_or_null(quality.allowance),
+        shortfall=_or_null(quality.shortfall),
+        provisional=quality.provisional,
+        degraded=quality.degraded,
+        undecided=quality.undecided,
+    )
+
+
+def _estimate(estimate: EstimatedQuality) -> schemas.EstimateDetail:
+    return schemas.EstimateDetail(
+        metric=estimate.metric,
+        value=_or_null(estimate.figure.value),
+        lower=_or_null(estimate.figure.lower),
+        upper=_or_null(estimate.figure.upper),
+        baseline=_or_null(estimate.baseline),
+        allowance=_or_null(estimate.allowance),
+        shortfall=_or_null(estimate.shortfall),
+        error=_or_null(estimate.error),
+        degraded=estimate.degraded,
+        undecided=estimate.undecided,
+    )
+
+
+def _label_drift(drift: WindowEvaluation) -> schemas.LabelDrift:
+    return schemas.LabelDrift(
+        drift_score=_or_null(drift.drift_score[0]),
+        drift_limit=_or_null(drift.drift_limit[0]),
+        drift_significance=_or_null(drift.drift_significance[0]),
+        verdict=_verdict_name(int(drift.verdict[0])),
+        undecided=drift.undecided[0],
+    )
+
+
+# -- values
+# ----------------------------------------------------------------------------------------------------
+
+
 def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _or_null(value: float) -> float | None:
+    """Return the value, or None if it is not finite: JSON has no NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _verdict_name(verdict: int) -> str:
+    return _VERDICTS.get(verdict, "undecided")

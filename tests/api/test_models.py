@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from exporter.api.quality_views import quality_windows
+from exporter.api.views import quality_windows
 from exporter.errors import RegistryAuthError
 from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.evaluation.model_quality import QualityEvaluation

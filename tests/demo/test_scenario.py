@@ -284,7 +284,7 @@ FLIGHTS = pd.DataFrame(
         "aircraft_age": [3.0, 30.0],
     }
 )
-HEALTHY, *INCIDENTS, RECOVERY = SCENARIO.phases
+FIRST, *INCIDENTS, RECOVERY = SCENARIO.phases
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_phases_follow_each_other_over_and_over(day: float, name: str) -> None:
     assert Scenario((Phase("a", 2, ""), Phase("b", 3, ""))).at(day).name == name
 
 
-@pytest.mark.parametrize("phase", [HEALTHY, RECOVERY], ids=lambda phase: phase.name)
+@pytest.mark.parametrize("phase", [FIRST, RECOVERY], ids=lambda phase: phase.name)
 def test_healthy_flights_come_as_they_are(phase: Phase) -> None:
     pd.testing.assert_frame_equal(phase.apply(FLIGHTS), FLIGHTS)
 
