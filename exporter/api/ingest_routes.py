@@ -21,16 +21,16 @@ from starlette.routing import Route
 from exporter.api import schemas
 from exporter.api.auth import authorizer
 from exporter.api.bodies import BodyReader
-from exporter.api.gathering import Gathering, prepare_counted
 from exporter.api.parameters import single_parameters
 from exporter.api.problems import REFUSALS
 from exporter.errors import RequestError
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, RawRequest
-from exporter.ingest.commit import Answer
+from exporter.ingest.batching import PredictionRequest
+from exporter.ingest.commit import Answer, IngestRequest
+from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import PreparedLabels, prepare_labels
-from exporter.ingest.prepare import Prepared, Source
 from exporter.service import Service
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
@@ -84,7 +84,6 @@ class IngestRoutes:
         self._service = service
         self._authorize = authorizer(service)
         self._bodies = BodyReader(service.settings)
-        self._gathering = Gathering(service)
         self._threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
 
     @property
@@ -135,43 +134,33 @@ class IngestRoutes:
         self._service.telemetry.observe_ingest(time.monotonic() - started)
         return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)
 
-    async def _take_predictions(self, request: RawRequest, key: str) -> Answer:
-        if key or _is_large(request):
-            return await self._commit(request, self._prepare_predictions, key)
-        return await self._gathering.take(request, self._decode_predictions(request))
+    async def _take_predictions(self, raw: RawRequest, key: str) -> Answer:
+        return await self._commit(raw, self._read_predictions, key)
 
-    async def _take_labels(self, request: RawRequest, key: str) -> Answer:
-        return await self._commit(request, self._prepare_labels, key)
+    async def _take_labels(self, raw: RawRequest, key: str) -> Answer:
+        return await self._commit(raw, self._read_labels, key)
 
     async def _commit(
-        self,
-        request: RawRequest,
-        prepare: Callable[[RawRequest, str], Prepared | PreparedLabels],
-        key: str,
+        self, raw: RawRequest, read: Callable[[RawRequest, str], IngestRequest], key: str
     ) -> Answer:
-        if _is_large(request):
+        if len(raw.body) > INLINE_BYTES.get(raw.content_type, 0):
             loop = asyncio.get_running_loop()
-            prepared = await loop.run_in_executor(self._threads, prepare, request, key)
+            request = await loop.run_in_executor(self._threads, read, raw, key)
         else:
-            prepared = prepare(request, key)
-        return await asyncio.wrap_future(self._service.writer.submit(prepared))
+            request = read(raw, key)
+        return await asyncio.wrap_future(self._service.writer.submit(request))
 
-    def _decode_predictions(self, request: RawRequest) -> Batch:
-        return decode_predictions(request.body, request.content_type, request.query, self._service.settings)
-
-    def _prepare_predictions(self, request: RawRequest, key: str) -> Prepared:
-        batch = self._decode_predictions(request)
-        return prepare_counted(self._service, Source.of([request], [batch.rows]), batch, key)
-
-    def _prepare_labels(self, request: RawRequest, key: str) -> PreparedLabels:
+    def _read_predictions(self, raw: RawRequest, key: str) -> PredictionRequest:
         service = self._service
-        batch = decode_labels(request.body, request.content_type, request.query, service.settings)
+        batch = decode_predictions(raw.body, raw.content_type, raw.query, service.settings)
+        hashed = IdempotencyKey.of(batch.target.model, key, body=raw.body) if key else None
+        return PredictionRequest(raw, batch, service.clock(), hashed)
+
+    def _read_labels(self, raw: RawRequest, key: str) -> PreparedLabels:
+        service = self._service
+        batch = decode_labels(raw.body, raw.content_type, raw.query, service.settings)
         try:
-            return prepare_labels(batch, service.fleet, service.clock(), request.body, key)
+            return prepare_labels(batch, service.fleet, service.clock(), raw.body, key)
         except RequestError:
             service.telemetry.count_rows("label", "rejected", batch.rows)
             raise
-
-
-def _is_large(request: RawRequest) -> bool:
-    return len(request.body) > INLINE_BYTES.get(request.content_type, 0)

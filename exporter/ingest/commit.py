@@ -1,4 +1,4 @@
-"""One transaction for a group of requests: tell new rows from repeated ones, count, join labels, keep."""
+"""Group commit: one transaction for many requests, each with an answer or an error of its own."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from typing import Any
 import numpy as np
 
 from exporter.aggregates.block import latency_histogram
-from exporter.aggregates.counting import BatchCounts, count_rows
-from exporter.aggregates.state import Totals, VersionCounts
+from exporter.aggregates.counting import count_rows
+from exporter.aggregates.state import Totals
 from exporter.errors import MalformedError, RequestError
 from exporter.exposition.telemetry import DropReason
-from exporter.fleet import Fleet, Status, Version
+from exporter.fleet import Fleet, Status
+from exporter.ingest.batching import Group, PredictionRequest, group_alike
 from exporter.ingest.changes import Changes
-from exporter.ingest.deduplication import Identity, find_repeated, identify
+from exporter.ingest.deduplication import Identity, identify
 from exporter.ingest.join import Joining, LabelAnswer, PreparedLabels
 from exporter.ingest.join_counts import count_joined
-from exporter.ingest.prepare import Part, Prepared, count_raw_rows
+from exporter.ingest.prepare import Part, Prepared, prepare
 from exporter.settings import Settings
 from exporter.storage.labels import LabelTables
+from exporter.storage.schema import RawRows
 from exporter.storage.store import Store
 from exporter.storage.transaction import Transaction
-from exporter.typing import Bools
+from exporter.typing import Bools, Ints
 
 
 @dataclass(frozen=True)
 class PredictionAnswer:
-    """What became of the rows of a request."""
+    """Rows of a request by what became of them."""
 
     accepted: int
     duplicates: int
@@ -45,11 +47,12 @@ class PredictionAnswer:
 
 
 Answer = PredictionAnswer | LabelAnswer
-Request = Prepared | PreparedLabels
+IngestRequest = PredictionRequest | PreparedLabels
+_Outcomes = dict[PredictionRequest, PredictionAnswer | RequestError]
 
 
 class GroupCommit:
-    """Commits groups of requests; the writer's thread alone calls it."""
+    """Commits groups of requests, in the writer's thread."""
 
     def __init__(self, store: Store, fleet: Fleet, settings: Settings, clock: Callable[[], float]) -> None:
         self._store = store
@@ -57,90 +60,103 @@ class GroupCommit:
         self._settings = settings
         self._clock = clock
 
-    def commit(self, requests: Sequence[Request]) -> Sequence[Answer | RequestError]:
-        """Make all of it durable, or nothing; the outcomes are in the requests' order."""
+    def commit(self, requests: Sequence[IngestRequest]) -> list[Answer | RequestError]:
+        """Commit all requests, or none where it raises; the outcomes are in their order.
+
+        Args:
+            requests: with distinct idempotency keys, where they have any.
+        """
         changes = Changes()
-        outcomes: list[Answer | RequestError] = []
         self._store.seal_ids()
         with self._store.begin() as transaction:
             now = self._clock()
             joining = Joining(LabelTables(transaction), now)
-            bodies = find_repeated(transaction, requests, now)
-            fresh = [request for request, body in zip(requests, bodies, strict=True) if body is None]
-            predictions = [request for request in fresh if isinstance(request, Prepared)]
-            identities = iter(self._add_predictions(transaction, changes, joining, predictions, now))
-            labels = [request for request in fresh if isinstance(request, PreparedLabels)]
-            answers = iter(joining.take(labels))
-            for request, body in zip(requests, bodies, strict=True):
-                if body is not None:
-                    outcomes.append(_answer_repeated(request, body))
-                    continue
-                if isinstance(request, PreparedLabels):
-                    outcomes.append(next(answers))
-                else:
-                    outcomes.append(_answer(request, [next(identities) for _ in request.parts]))
-                if request.key is not None:
-                    transaction.remember_key(request.key, request.body, now)
+            repeated = [_answer_repeated(transaction, request, now) for request in requests]
+            fresh = [r for r, answer in zip(requests, repeated, strict=True) if answer is None]
+            predictions = [request for request in fresh if isinstance(request, PredictionRequest)]
+            outcomes = self._take_predictions(transaction, changes, joining, predictions, now)
+            answers = iter(joining.take([r for r in fresh if isinstance(r, PreparedLabels)]))
+            every: list[Answer | RequestError] = []
+            for request, answer in zip(requests, repeated, strict=True):
+                if answer is None:
+                    answer = outcomes[request] if isinstance(request, PredictionRequest) else next(answers)
+                    if request.key is not None and not isinstance(answer, RequestError):
+                        transaction.remember_key(request.key.key, request.key.body, now)
+                every.append(answer)
             count_joined(changes, joining.joined, self._fleet.by_key, self._settings)
             changes.write(transaction)
         with self._store.applying():
             changes.apply()
-        return outcomes
+        return every
 
-    def _add_predictions(
+    def _take_predictions(
         self,
         transaction: Transaction,
         changes: Changes,
         joining: Joining,
-        requests: Sequence[Prepared],
+        requests: Sequence[PredictionRequest],
         now: float,
-    ) -> list[Identity]:
-        """Keep and count the rows of predictions; their labels may have come before, or with them."""
-        parts = [part for request in requests for part in request.parts]
+    ) -> _Outcomes:
+        """Keep and count rows of predictions; their labels may have come before, or with them."""
+        outcomes: _Outcomes = {}
+        groups = [each for group in group_alike(requests) for each in self._prepare(group, outcomes, now)]
+        parts = [part for _, prepared in groups for part in prepared.parts]
         joining.expect([row.id_hash for part in parts for row in part.predictions])
         identities = identify(transaction, parts, self._settings)
-        for part, identity in zip(parts, identities, strict=True):
-            self._count(transaction, changes, part, identity.keep, now)
+        left = iter(identities)
+        for group, prepared in groups:
+            found = [next(left) for _ in prepared.parts]
+            for part, identity in zip(prepared.parts, found, strict=True):
+                self._count(transaction, changes, group, part, identity.keep, now)
+            outcomes.update(zip(group.requests, _answers(group, prepared, found), strict=True))
         joining.meet_predictions()
         joining.take(
             [_labels_of(part, identity, joining) for part, identity in zip(parts, identities, strict=True)]
         )
-        return identities
+        return outcomes
 
-    def _count(self, transaction: Transaction, changes: Changes, part: Part, keep: Bools, now: float) -> None:
-        """Add the rows of a part that count to what the commit will make true."""
-        version, rows = part.version, int(keep.sum())
-        if not rows:
-            return
-        changes.add_sighting(version, float(part.times[keep].max()), now, part.unknown_columns)
-        version_counts = version.counts
-        if version_counts is None:
-            latency, latency_sum = latency_histogram(part.latency[keep] if part.latency is not None else None)
-            changes.add_totals(version, Totals(rows, np.zeros(0, np.int64), latency, latency_sum))
-            if version.status in (Status.PENDING, Status.COLLECTING):
-                for waiting in part.raw_rows(keep):
-                    transaction.add_waiting(version.key, waiting)
-                changes.add_waiting(version, rows)
-            return
-        for counts in self._counts_of(part, version_counts, keep, now):
-            self._add_counts(changes, version, version_counts, counts, now)
+    def _prepare(self, group: Group, outcomes: _Outcomes, now: float) -> Iterator[tuple[Group, Prepared]]:
+        """The group prepared; request by request where it cannot be as a whole. Errors are outcomes."""
+        try:
+            prepared = prepare(group.batch, group.received_at, self._fleet, self._settings, now)
+        except RequestError as error:
+            if len(group.requests) == 1:
+                outcomes[group.requests[0]] = error
+                return
+        else:
+            # Whether an alias that is gone is an error depends on all rows of a request.
+            if len(group.requests) == 1 or "no_version" not in prepared.lost:
+                yield group, prepared
+                return
+        for request in group.requests:
+            yield from self._prepare(Group.of([request]), outcomes, now)
 
-    def _counts_of(self, part: Part, counts: VersionCounts, keep: Bools, now: float) -> Iterator[BatchCounts]:
-        """Counts of the rows of a part that are kept, in the bins that the version has now."""
-        if part.counts is None or part.counts.reference_id != counts.reference_id:
-            for waiting in part.raw_rows(keep):  # the reference came after the request was prepared
-                yield count_raw_rows(waiting, counts, now, self._settings)
-        elif keep.all():
-            yield part.counts
-        else:  # only rows with an id can be repeated, and those were placed
-            assert part.placed is not None
-            kept = np.flatnonzero(keep)
-            yield count_rows(counts, part.placed.take(kept), part.times[kept], now, self._settings)
-
-    @staticmethod
-    def _add_counts(
-        changes: Changes, version: Version, version_counts: VersionCounts, counts: BatchCounts, now: float
+    def _count(
+        self,
+        transaction: Transaction,
+        changes: Changes,
+        group: Group,
+        part: Part,
+        keep: Bools,
+        now: float,
     ) -> None:
+        """Count the rows of a part that are to be kept; without a reference they wait for it."""
+        kept = np.flatnonzero(keep)
+        if not len(kept):
+            return
+        version, version_counts, times = part.version, part.version.counts, part.times[kept]
+        changes.add_sighting(version, float(times.max()), now, part.unknown_columns)
+        if version_counts is None or part.placed is None:
+            latency, latency_sum = latency_histogram(part.latency[kept] if part.latency is not None else None)
+            changes.add_totals(version, Totals(len(kept), np.zeros(0, np.int64), latency, latency_sum))
+            if version.status in (Status.PENDING, Status.COLLECTING):
+                for raw, numbers, inside in group.split(part.row_numbers[kept]):
+                    waiting = RawRows(raw.content_type, raw.query, raw.body, numbers, times[inside])
+                    transaction.add_waiting(version.key, waiting)
+                changes.add_waiting(version, len(kept))
+            return
+        placed = part.placed if len(kept) == part.rows else part.placed.take(kept)
+        counts = count_rows(version_counts, placed, times, now, self._settings)
         changes.add_counts(version, version_counts, counts, now)
         for block in counts.blocks.values():
             values = block.counts.astype(np.int64)
@@ -166,31 +182,37 @@ def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabe
         labels=[row.label for row in named],
         at=[row.prediction.at for row in named],
         naive_timestamps=0,
-        key=None,
-        body=b"",
     )
 
 
-def _answer(request: Prepared, found: Iterable[Identity]) -> PredictionAnswer:
-    found = list(found)
-    duplicates, conflicts = sum(f.duplicates for f in found), sum(f.conflicts for f in found)
-    accepted = sum(part.rows for part in request.parts) - duplicates - conflicts
-    return PredictionAnswer(accepted, duplicates, conflicts, request.dropped)
-
-
-def split_answer(request: Prepared) -> list[PredictionAnswer]:
-    """The answer to each of several requests that were committed as one: they have no ids."""
-    starts, ends = request.source.starts, request.source.ends
-    lost = {reason: np.add.reduceat(mask, starts, dtype=np.int64) for reason, mask in request.lost.items()}
+def _answers(group: Group, prepared: Prepared, found: Iterable[Identity]) -> list[PredictionAnswer]:
+    """Answer to each request of a group; `found` (parts,) says which of its rows were repeated."""
+    repeated, conflicting = [_NO_ROWS], [_NO_ROWS]
+    for part, identity in zip(prepared.parts, found, strict=True):
+        repeated.append(part.row_numbers[~identity.keep])
+        conflicting.append(part.row_numbers[identity.conflicts])
+    duplicates = group.count(np.concatenate(repeated))
+    conflicts = group.count(np.concatenate(conflicting))
+    lost = {reason: group.count(np.flatnonzero(mask)) for reason, mask in prepared.lost.items()}
     answers = []
-    for number, rows in enumerate((ends - starts).tolist()):
-        dropped = {reason: int(counts[number]) for reason, counts in lost.items() if counts[number]}
-        answers.append(PredictionAnswer(rows - sum(dropped.values()), 0, 0, dropped))
+    for number, request in enumerate(group.requests):
+        dropped = {reason: counts[number] for reason, counts in lost.items() if counts[number]}
+        accepted = request.rows - sum(dropped.values()) - duplicates[number] - conflicts[number]
+        answers.append(PredictionAnswer(accepted, duplicates[number], conflicts[number], dropped))
     return answers
 
 
-def _answer_repeated(request: Request, body: bytes) -> Answer | RequestError:
-    if body != request.body:
+_NO_ROWS: Ints = np.zeros(0, np.int64)
+
+
+def _answer_repeated(
+    transaction: Transaction, request: IngestRequest, now: float
+) -> Answer | RequestError | None:
+    """Answer to a request whose idempotency key was committed before; None where it was not."""
+    body = transaction.find_key(request.key.key, now) if request.key is not None else None
+    if request.key is None or body is None:
+        return None
+    if body != request.key.body:
         return MalformedError("this key came with another body before; nothing was taken", "Idempotency-Key")
     if isinstance(request, PreparedLabels):
         return LabelAnswer(0, 0, 0, request.rows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -19,47 +19,38 @@ from exporter.typing import Bools, Ints
 RETRY_SECONDS = 900.0
 
 
-class Keyed(Protocol):
-    """A request that may have an idempotency key; both are hashes."""
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """Hashes of the `Idempotency-Key` of a request, within its model, and of the body that it came with."""
 
-    @property
-    def key(self) -> bytes | None: ...
+    key: bytes
+    body: bytes
 
-    @property
-    def body(self) -> bytes: ...
+    @classmethod
+    def of(cls, *scope: str, body: bytes) -> IdempotencyKey:
+        """From what the key belongs to, and itself as the last."""
+        scoped = "\0".join(scope).encode("utf-8", "surrogatepass")
+        return cls(
+            hashlib.blake2b(scoped, digest_size=16).digest(), hashlib.blake2b(body, digest_size=16).digest()
+        )
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What became of the rows of a part: `keep` (rows,) are those that count.
+    """Result of the deduplication of a part: rows that count, and repeated ids among them.
 
-    `conflicts` are among them: their ids came before with another payload.
+    `keep` (rows,) are the rows that count; `conflicts` (rows,) those of them whose id came before with
+    another payload.
     """
 
     keep: Bools
-    duplicates: int
-    conflicts: int
-
-
-def find_repeated(transaction: Transaction, requests: Sequence[Keyed], now: float) -> list[bytes | None]:
-    """For each request the hash of the body that came before with its idempotency key, in an earlier commit
-    or further up in this one; None where none did."""
-    bodies: dict[bytes, bytes] = {}
-    repeated: list[bytes | None] = []
-    for request in requests:
-        if request.key is None:
-            repeated.append(None)
-            continue
-        before = bodies.get(request.key) or transaction.find_key(request.key, now)
-        bodies.setdefault(request.key, before or request.body)
-        repeated.append(before)
-    return repeated
+    conflicts: Bools
 
 
 def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings) -> list[Identity]:
     """Tell new rows from repeated ones by id, version and payload, and remember the new ones."""
     keeps = [np.ones(part.rows, np.bool_) for part in parts]
-    conflicts = [0] * len(parts)
+    conflicts = [np.zeros(part.rows, np.bool_) for part in parts]
     for day in sorted({day for part in parts for day in part.days}):
         rows = [row for part in parts if day in part.days for row in _rows(part, part.days[day])]
         keys = [row[:2] for row in rows]
@@ -84,12 +75,9 @@ def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings
             else:
                 known[key] = row.payload
                 changed[key] = row
-                conflicts[number] += 1
+                conflicts[number][place] = True
         transaction.replace_predictions(day, list(changed.values()))
-    return [
-        Identity(keep, int(len(keep) - keep.sum()), count)
-        for keep, count in zip(keeps, conflicts, strict=True)
-    ]
+    return list(map(Identity, keeps, conflicts))
 
 
 def _rows(part: Part, numbers: Ints) -> Sequence[StoredPrediction]:

@@ -7,7 +7,6 @@ changes a label or a prediction takes back the pairs that were and adds those th
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from exporter.fleet import Fleet
 from exporter.formats.hashing import id_hashes
 from exporter.formats.labels import LabelBatch
+from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.pairs import Joined, Pairs
 from exporter.storage.labels import DatedLabel, LabelTables
 from exporter.storage.lsm.records import ID_BYTES, Records
@@ -35,8 +35,7 @@ class PreparedLabels:
     labels: list[str]
     at: list[float]
     naive_timestamps: int
-    key: bytes | None
-    body: bytes
+    key: IdempotencyKey | None = None
 
     @property
     def rows(self) -> int:
@@ -68,8 +67,7 @@ def prepare_labels(
     known = np.minimum(np.where(np.isnan(batch.timestamps), now, batch.timestamps), now)
     key = None
     if idempotency_key:
-        scoped = f"labels\0{batch.model}\0{idempotency_key}".encode("utf-8", "surrogatepass")
-        key = hashlib.blake2b(scoped, digest_size=16).digest()
+        key = IdempotencyKey.of("labels", batch.model, idempotency_key, body=body)
     return PreparedLabels(
         model=batch.model,
         hashes=id_hashes(batch.model, batch.ids),
@@ -77,7 +75,6 @@ def prepare_labels(
         at=known.tolist(),
         naive_timestamps=batch.naive_timestamps,
         key=key,
-        body=hashlib.blake2b(body, digest_size=16).digest(),
     )
 
 

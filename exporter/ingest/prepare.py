@@ -1,13 +1,9 @@
-"""From a decoded batch to what the writer commits: which version, which time, which cell, which identity.
-
-All of it is computed by the request that brings the batch, so that the one writer has little to do.
-"""
+"""A decoded batch by version, in the form in which it is counted and stored: times, bins, identities."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
@@ -27,7 +23,6 @@ from exporter.formats.hashing import id_hashes, payload_hashes
 from exporter.formats.labels import label_texts
 from exporter.formats.limits import MAX_NAME_LENGTH
 from exporter.formats.predictions import Batch, decode_acknowledged
-from exporter.formats.raw import RawRequest
 from exporter.formats.texts import storable
 from exporter.reference.binning import bin_batch, category_texts
 from exporter.reference.classes import with_single_outputs
@@ -45,32 +40,6 @@ _NO_SEGMENTS: Sequence[str | None] = ()
 _NO_COLUMNS: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Source:
-    """The requests that the rows of a batch came with, in order; `ends` (requests,) is where each ends."""
-
-    requests: tuple[RawRequest, ...]
-    ends: Ints
-
-    @classmethod
-    def of(cls, requests: Sequence[RawRequest], rows: Sequence[int]) -> Source:
-        """From the number of rows of each."""
-        return cls(tuple(requests), np.cumsum(rows))
-
-    @property
-    def starts(self) -> Ints:
-        return np.concatenate([[0], self.ends[:-1]])
-
-    def split(self, rows: Ints) -> Iterator[tuple[RawRequest, int, Ints]]:
-        """Which of the given rows each request has: where its rows start, and places within `rows`."""
-        if len(self.requests) == 1:
-            yield self.requests[0], 0, np.arange(len(rows))
-            return
-        which = np.searchsorted(self.ends, rows, side="right")
-        for number, (request, start) in enumerate(zip(self.requests, self.starts.tolist(), strict=True)):
-            yield request, start, np.flatnonzero(which == number)
-
-
 class LabelledRow(NamedTuple):
     """A row that brought its label: its number in the part; without an id nothing else can ever join it."""
 
@@ -81,22 +50,20 @@ class LabelledRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of a request that are for one version.
+    """The rows of a batch that are for one version.
 
-    `times` (rows,) resolved, in seconds since the epoch. `counts` are of all rows, in the bins that the
-    version had when they were counted, and `placed` the rows in these, if some may turn out to be repeated;
-    None where it had no reference. `predictions` are the rows with an id, `prediction_rows` their numbers.
-    `labelled` are the rows that brought their label along. `exact` (rows,) tells rows that have the time they
-    brought from those that got that of their receipt, which another try would not get.
+    `row_numbers` (rows,) are their numbers in the batch, `times` (rows,) in seconds since the epoch. `placed`
+    are the rows in the bins of the version; None where it has no reference. `predictions` are the
+    rows with an id, `prediction_rows` their numbers in the part. `labelled` are the rows that brought their
+    label along. `exact` (rows,) tells rows that have the time they brought from those that got that of their
+    receipt, which another try would not get.
     """
 
     version: Version
-    source: Source
     row_numbers: Ints
     times: Floats
     exact: Bools
     latency: Floats | None
-    counts: BatchCounts | None
     placed: Placed | None
     predictions: list[StoredPrediction]
     prediction_rows: Ints
@@ -115,55 +82,32 @@ class Part:
         days = (self.times[self.prediction_rows] // DAY_SECONDS).astype(np.int64)
         return {int(day): np.flatnonzero(days == day) for day in np.unique(days)}
 
-    def raw_rows(self, keep: Bools) -> Iterator[RawRows]:
-        """The rows that count, as they came."""
-        rows, times = self.row_numbers[keep], self.times[keep]
-        for request, start, inside in self.source.split(rows):
-            if len(inside):
-                own = request.content_type, request.query, request.body
-                yield RawRows(*own, rows[inside] - start, times[inside])
-
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request, or several at once, ready to be committed.
-
-    `lost` (rows,) tells by reason which rows cannot count, where there are any. `key` and `body` are hashes
-    of the `Idempotency-Key` with the model, and of the body that came with it.
-    """
+    """A batch by version; `lost` (rows,) tells by reason which rows cannot count, where there are any."""
 
     parts: list[Part]
-    source: Source
     lost: dict[DropReason, Bools]
-    naive_timestamps: int
-    key: bytes | None
-    body: bytes
-
-    @property
-    def rows(self) -> int:
-        return int(self.source.ends[-1])
-
-    @property
-    def placed_bytes(self) -> int:
-        """Size in memory of its placed rows, which are kept until it is committed, in bytes."""
-        return sum(part.placed.binned.size_bytes for part in self.parts if part.placed is not None)
-
-    @property
-    def dropped(self) -> dict[DropReason, int]:
-        """Rows that cannot count, by reason."""
-        return {reason: int(mask.sum()) for reason, mask in self.lost.items()}
 
 
 def prepare(
-    source: Source, batch: Batch, fleet: Fleet, settings: Settings, now: float, idempotency_key: str = ""
+    batch: Batch, received_at: Floats | float, fleet: Fleet, settings: Settings, now: float
 ) -> Prepared:
-    """Resolve times and versions, bin and hash. A batch of several requests has neither ids nor labels.
+    """Resolve times and versions, bin and hash.
+
+    Args:
+        batch: of one request or several.
+        received_at: (rows,) the time of rows that have none of their own, in seconds since the epoch.
+        fleet: the monitored versions.
+        settings: which times are taken.
+        now: the clock's time.
 
     Raises:
         UnknownModelError: what the batch names is not monitored.
         UnavailableError: the version was just discovered, or its reference takes long.
     """
-    times = np.where(np.isnan(batch.timestamps), now, batch.timestamps)
+    times = np.where(np.isnan(batch.timestamps), received_at, batch.timestamps)
     future = times > now + settings.max_future_seconds
     # Beyond what identities are kept for, a row that is sent again would count again.
     old = times < now - min(settings.retention_seconds, settings.prediction_retention_days * DAY_SECONDS)
@@ -185,14 +129,8 @@ def prepare(
             raise UnavailableError(detail, retry_after_seconds=10)
         if len(usable):
             rows = usable[chosen]
-            part = _part(source, batch, version, rows, times[rows], exact[rows], payloads, now, settings)
-            parts.append(part)
-    key, body = None, b""
-    if idempotency_key:
-        scoped = f"{batch.target.model}\0{idempotency_key}".encode("utf-8", "surrogatepass")
-        key = hashlib.blake2b(scoped, digest_size=16).digest()
-        body = hashlib.blake2b(source.requests[0].body, digest_size=16).digest()
-    return Prepared(parts, source, lost, batch.naive_timestamps, key, body)
+            parts.append(_part(batch, version, rows, times[rows], exact[rows], payloads))
+    return Prepared(parts, lost)
 
 
 def _max_waiting_rows(version: Version, settings: Settings) -> float:
@@ -204,18 +142,15 @@ def _max_waiting_rows(version: Version, settings: Settings) -> float:
 
 
 def _part(
-    source: Source,
     batch: Batch,
     version: Version,
     rows: Ints,
     times: Floats,
     exact: Bools,
     payloads: Ints | None,
-    now: float,
-    settings: Settings,
 ) -> Part:
     version_counts = version.counts
-    placed, counts, segments, unknown = None, None, _NO_SEGMENTS, _NO_COLUMNS
+    placed, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
     if version_counts is not None:
         single = with_single_outputs(version_counts.reference, batch)
         whole = len(rows) == batch.rows
@@ -223,9 +158,7 @@ def _part(
             version_counts.reference, single, times if whole else _scatter(times, rows, batch.rows)
         )
         binned = binned if whole else binned.take(rows)
-        # At once, also of rows that may turn out to be duplicates: values that were just read fold fastest.
         placed = place_rows(version_counts, single, binned, None if whole else rows)
-        counts = count_rows(version_counts, placed, times, now, settings)
         unknown = unknown_columns(version_counts.reference, batch)
         if batch.ids is not None or batch.label is not None:
             segments = segments_of_rows(version_counts.reference, binned)
@@ -233,13 +166,11 @@ def _part(
     predictions, prediction_rows, labelled = _identified(batch, version, rows, times, payloads, segments)
     return Part(
         version=version,
-        source=source,
         row_numbers=rows,
         times=times,
         exact=exact,
         latency=batch.latency[rows] if batch.latency is not None else None,
-        counts=counts,
-        placed=placed if predictions else None,
+        placed=placed,
         predictions=predictions,
         prediction_rows=prediction_rows,
         labelled=labelled,

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import Kind, Telemetry
 from exporter.fleet import Fleet
-from exporter.ingest.commit import Answer, GroupCommit, Request
+from exporter.ingest.commit import Answer, GroupCommit, IngestRequest
 from exporter.ingest.join import LabelAnswer, PreparedLabels
 from exporter.settings import Settings
 from exporter.storage.store import Store
@@ -31,19 +31,20 @@ MAX_GROUP_ROWS = 50_000  # of one commit: beyond, its requests wait longer than 
 # answered together one after the other is read and decoded.
 GATHERING_SECONDS, GATHERING_PART, MAX_GATHERING_SECONDS = 0.01, 0.25, 0.05
 REMEMBERED_COMMITS = 8
-MAX_QUEUED_BYTES = 256 * 2**20  # of placed rows: with 500 columns a hundred times what they are with five
+MAX_GROUP_BYTES = 64 * 2**20  # of one commit
+MAX_QUEUED_BYTES = 256 * 2**20  # with 500 columns rows are a hundred times what they are with five
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    request: Request
+    request: IngestRequest
     future: Future[Answer]
 
     @property
-    def placed_bytes(self) -> int:
-        return 0 if isinstance(self.request, PreparedLabels) else self.request.placed_bytes
+    def size_bytes(self) -> int:
+        return 0 if isinstance(self.request, PreparedLabels) else self.request.size_bytes
 
 
 class Writer:
@@ -83,7 +84,7 @@ class Writer:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def submit(self, request: Request) -> Future[Answer]:
+    def submit(self, request: IngestRequest) -> Future[Answer]:
         """Queue a request; the future is done when it is committed, or fails with a `RequestError`.
 
         Raises:
@@ -95,7 +96,7 @@ class Writer:
             refusal = self._refuse(entry)
             if refusal is None:
                 self._queued_rows += request.rows
-                self._queued_bytes += entry.placed_bytes
+                self._queued_bytes += entry.size_bytes
                 self._telemetry.queue_rows = self._queued_rows
                 self._queue.append(entry)
                 if len(self._queue) >= self._expected:
@@ -111,7 +112,7 @@ class Writer:
             return UnavailableError("the store has reached its limit", retry_after_seconds=60)
         # A batch that is larger than the queue is taken by an empty one.
         too_many = self._queued_rows + entry.request.rows > self._settings.max_queue_rows
-        too_large = self._queued_bytes + entry.placed_bytes > MAX_QUEUED_BYTES
+        too_large = self._queued_bytes + entry.size_bytes > MAX_QUEUED_BYTES
         if self._queued_rows and (too_many or too_large):
             return OverloadedError(f"{self._queued_rows} rows are waiting", retry_after_seconds=1)
         return None
@@ -162,7 +163,7 @@ class Writer:
             took_seconds = time.monotonic() - started
             with self._wake:
                 self._queued_rows -= sum(entry.request.rows for entry in group)
-                self._queued_bytes -= sum(entry.placed_bytes for entry in group)
+                self._queued_bytes -= sum(entry.size_bytes for entry in group)
                 self._telemetry.queue_rows = self._queued_rows
             del first, group
 
@@ -180,13 +181,22 @@ class Writer:
         return bool(self._queue) and not isinstance(self._queue[-1], _Entry)
 
     def _gather(self, first: _Entry) -> list[_Entry]:
-        """What has queued up behind a request and may share its commit, up to the next job."""
-        group, rows = [first], first.request.rows
-        while self._queue and rows < MAX_GROUP_ROWS and isinstance(self._queue[0], _Entry):
-            entry = self._queue.popleft()
-            assert isinstance(entry, _Entry)
+        """Requests that may share a commit with the first, up to the next job.
+
+        An idempotency key comes once in a commit: whether the second is a repetition depends on what becomes
+        of the first.
+        """
+        group, rows, size = [first], first.request.rows, first.size_bytes
+        keys = {_key(first.request)}
+        while self._queue and rows < MAX_GROUP_ROWS and size < MAX_GROUP_BYTES:
+            entry = self._queue[0]
+            if not isinstance(entry, _Entry) or (_key(entry.request) or b"") in keys:
+                break
+            self._queue.popleft()
             group.append(entry)
             rows += entry.request.rows
+            size += entry.size_bytes
+            keys.add(_key(entry.request))
         return group
 
     def _take(self, group: Sequence[_Entry]) -> None:
@@ -202,7 +212,7 @@ class Writer:
                     self._telemetry.count_rows(_kind(entry.request), "rejected", entry.request.rows)
                     entry.future.set_exception(outcome)
 
-    def _outcomes(self, requests: Sequence[Request]) -> Sequence[Answer | RequestError]:
+    def _outcomes(self, requests: Sequence[IngestRequest]) -> Sequence[Answer | RequestError]:
         try:
             return self.committer.commit(requests)
         except StoreError as error:
@@ -216,7 +226,7 @@ class Writer:
                 return [MalformedError(f"the store does not take it: {error.orig}")]
             return [UnavailableError(f"internal error: {type(error).__name__}", retry_after_seconds=60)]
 
-    def _count_answer(self, request: Request, answer: Answer) -> None:
+    def _count_answer(self, request: IngestRequest, answer: Answer) -> None:
         self._telemetry.count_naive_timestamps(request.naive_timestamps)
         if isinstance(answer, LabelAnswer):
             self._telemetry.count_rows("label", "accepted", answer.accepted)
@@ -231,5 +241,9 @@ class Writer:
             self._telemetry.count_dropped_rows(reason, rows)
 
 
-def _kind(request: Request) -> Kind:
+def _key(request: IngestRequest) -> bytes | None:
+    return request.key.key if request.key is not None else None
+
+
+def _kind(request: IngestRequest) -> Kind:
     return "label" if isinstance(request, PreparedLabels) else "prediction"

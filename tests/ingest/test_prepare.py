@@ -10,23 +10,24 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from exporter.aggregates.counting import count_rows
 from exporter.aggregates.state import Totals, VersionCounts
 from exporter.aggregates.timeline import Timeline
 from exporter.errors import UnavailableError
 from exporter.fleet import Fleet, Live, Status
 from exporter.formats.hashing import id_hashes
 from exporter.formats.predictions import decode_predictions
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, RawRequest
-from exporter.ingest.prepare import MAX_WAITING_ROWS, Part, Prepared, Source, count_raw_rows, prepare
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
+from exporter.ingest.prepare import MAX_WAITING_ROWS, Part, Prepared, count_raw_rows, prepare
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.rows import StoredPrediction
-from exporter.storage.schema import AliasMove
+from exporter.storage.schema import AliasMove, RawRows
 from tests.support.rig import NOON, make_document, make_rows, make_table
 from tests.support.wire import FORMATS, Predictions, encode, type_of
-from tests.test_fleet import make_fleet, make_version
+from tests.test_fleet import make_fleet
 
 DAY = 86400.0
 
@@ -41,25 +42,26 @@ def give_reference(fleet: Fleet, version: str = "1") -> Reference:
 
 
 def prepare_document(
-    document: dict[str, Any], fleet: Fleet | None = None, now: float = NOON, key: str = "", **settings: Any
+    document: dict[str, Any], fleet: Fleet | None = None, now: float = NOON, **settings: Any
 ) -> Prepared:
-    body = orjson.dumps(document)
-    request = RawRequest(JSON_TYPE, {}, body)
     configured = Settings(**settings)
-    batch = decode_predictions(body, JSON_TYPE, {}, configured)
-    return prepare(Source.of([request], [batch.rows]), batch, fleet or make_fleet("1"), configured, now, key)
+    batch = decode_predictions(orjson.dumps(document), JSON_TYPE, {}, configured)
+    return prepare(batch, now, fleet or make_fleet("1"), configured, now)
 
 
 def prepare_body(
     body: bytes, content_type: str, query: dict[str, str], fleet: Fleet | None = None
 ) -> Prepared:
     batch = decode_predictions(body, content_type, query, Settings())
-    source = Source.of([RawRequest(content_type, query, body)], [batch.rows])
-    return prepare(source, batch, fleet or make_fleet("1"), Settings(), NOON)
+    return prepare(batch, NOON, fleet or make_fleet("1"), Settings(), NOON)
 
 
 def prepare_rows(rows: list[dict[str, Any]], fleet: Fleet | None = None, **options: Any) -> Prepared:
     return prepare_document(make_document(rows), fleet, **options)
+
+
+def dropped(prepared: Prepared) -> dict[str, int]:
+    return {reason: int(mask.sum()) for reason, mask in prepared.lost.items()}
 
 
 def only_part(prepared: Prepared) -> Part:
@@ -97,36 +99,25 @@ def test_a_time_a_little_ahead_is_now() -> None:
 )
 def test_rows_that_cannot_count_are_counted_by_reason(timestamp: float, reason: str) -> None:
     prepared = prepare_rows([row_at(timestamp), row_at(NOON), row_at(timestamp)])
-    assert prepared.dropped == {reason: 2}
-    assert (prepared.rows, only_part(prepared).row_numbers.tolist()) == (3, [1])
+    assert dropped(prepared) == {reason: 2}
+    assert only_part(prepared).row_numbers.tolist() == [1]
 
 
 def test_a_batch_of_which_nothing_counts_has_no_parts() -> None:
     prepared = prepare_rows([row_at(NOON + 1000), row_at(0)])
     assert prepared.parts == []
-    assert prepared.dropped == {"future": 1, "too_old": 1}
+    assert dropped(prepared) == {"future": 1, "too_old": 1}
 
 
 def test_infinite_times_are_no_times() -> None:
     body = json.dumps(make_document([row_at(float("inf"))])).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, Settings())
-    prepared = prepare(
-        Source.of([RawRequest(JSON_TYPE, {}, body)], [batch.rows]),
-        batch,
-        make_fleet("1"),
-        Settings(),
-        NOON,
-    )
-    assert prepared.dropped == {"future": 1}
+    prepared = prepare(batch, NOON, make_fleet("1"), Settings(), NOON)
+    assert dropped(prepared) == {"future": 1}
 
 
 def test_a_row_is_too_old_where_the_blocks_do_not_reach_back() -> None:
-    assert prepare_rows([row_at(NOON - DAY)], block_seconds=5).dropped == {"too_old": 1}
-
-
-def test_times_without_a_zone_are_counted() -> None:
-    prepared = prepare_rows([row_at("2026-02-16T11:00:00"), row_at("2026-02-16T11:00:00Z")])
-    assert prepared.naive_timestamps == 1
+    assert dropped(prepare_rows([row_at(NOON - DAY)], block_seconds=5)) == {"too_old": 1}
 
 
 # -- versions -----------------------------------------------------------------------------------------------
@@ -145,9 +136,9 @@ def test_a_row_from_while_the_alias_pointed_to_nothing_does_not_take_the_others_
     prepared = prepare_body(body, type_of(form), {} if type_of(form) == JSON_TYPE else query, fleet)
     counted = {part.version.version: part.row_numbers.tolist() for part in prepared.parts}
     if split:
-        assert (counted, prepared.dropped) == ({"2": [0, 1, 2, 3]}, {})
+        assert (counted, dropped(prepared)) == ({"2": [0, 1, 2, 3]}, {})
     else:
-        assert (counted, prepared.dropped) == ({"1": [0], "2": [2, 3]}, {"no_version": 1})
+        assert (counted, dropped(prepared)) == ({"1": [0], "2": [2, 3]}, {"no_version": 1})
 
 
 def test_a_row_is_dropped_for_one_reason() -> None:
@@ -157,7 +148,7 @@ def test_a_row_is_dropped_for_one_reason() -> None:
     rows = [row_at(NOON - 40 * DAY), row_at(NOON - 25 * DAY), row_at(NOON + DAY)]
     prepared = prepare_document(make_document(rows, alias="champion"), fleet)
     assert prepared.parts == []
-    assert prepared.dropped == {"future": 1, "too_old": 1, "no_version": 1}
+    assert dropped(prepared) == {"future": 1, "too_old": 1, "no_version": 1}
 
 
 def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:
@@ -169,9 +160,9 @@ def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:
     old, new = prepared.parts
     assert (old.version.version, old.row_numbers.tolist()) == ("1", [0])
     assert (new.version.version, new.row_numbers.tolist()) == ("2", [1, 2])
-    assert old.counts is None
-    assert new.counts is not None
-    assert sum(block.rows for block in new.counts.blocks.values()) == 2
+    assert old.placed is None
+    assert new.placed is not None
+    assert new.placed.binned.cells.shape[1] == 2
     assert [row.id_hash for row in new.predictions] == [
         id_hashes("fraud", ["b"])[0],
         id_hashes("fraud", ["c"])[0],
@@ -226,13 +217,7 @@ def test_the_same_row_is_the_same_in_every_format() -> None:
         stream.write_table(table)
     query, body = {"model": "fraud", "version": "1"}, sink.getvalue().to_pybytes()
     batch = decode_predictions(body, ARROW_TYPE, query, Settings())
-    prepared = prepare(
-        Source.of([RawRequest(ARROW_TYPE, query, body)], [batch.rows]),
-        batch,
-        make_fleet("1"),
-        Settings(),
-        NOON,
-    )
+    prepared = prepare(batch, NOON, make_fleet("1"), Settings(), NOON)
     assert only_part(prepared).predictions == by_row
 
 
@@ -254,13 +239,7 @@ def test_a_prediction_is_kept_as_text_that_every_database_takes(prediction: obje
     row = {"id": "a", "features": {"age": 1}, "prediction": prediction}
     document = json.dumps(make_document([row])).encode()
     batch = decode_predictions(document, JSON_TYPE, {}, Settings())
-    prepared = prepare(
-        Source.of([RawRequest(JSON_TYPE, {}, document)], [batch.rows]),
-        batch,
-        make_fleet("1"),
-        Settings(),
-        NOON,
-    )
+    prepared = prepare(batch, NOON, make_fleet("1"), Settings(), NOON)
     assert only_part(prepared).predictions[0].prediction == kept
 
 
@@ -271,33 +250,10 @@ def test_half_a_character_and_a_structure_do_no_harm() -> None:
     ]
     body = json.dumps(make_document(rows)).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, Settings())
-    part = only_part(
-        prepare(
-            Source.of([RawRequest(JSON_TYPE, {}, body)], [batch.rows]),
-            batch,
-            make_fleet("1"),
-            Settings(),
-            NOON,
-        )
-    )
+    part = only_part(prepare(batch, NOON, make_fleet("1"), Settings(), NOON))
     assert part.predictions[0].prediction == "?"
     assert all(row.score is None for row in part.predictions)
     assert all(isinstance(row, StoredPrediction) for row in part.predictions)
-
-
-def test_an_idempotency_key_belongs_to_its_model_and_comes_with_its_body() -> None:
-    fleet = make_fleet("1")
-    fleet.add(make_version("1", "spam"))
-    first = prepare_rows(make_rows(1), fleet, key="k")
-    assert first.key is not None
-    assert len(first.key) == len(first.body) == 16
-    assert prepare_rows(make_rows(1), fleet).key is None
-    again = prepare_rows(make_rows(1), fleet, key="k")
-    assert (again.key, again.body) == (first.key, first.body)
-    changed = prepare_rows(make_rows(2), fleet, key="k")
-    assert changed.key == first.key
-    assert changed.body != first.body
-    assert prepare_document(make_document(make_rows(1), "spam"), fleet, key="k").key != first.key
 
 
 # -- waiting for a reference --------------------------------------------------------------------------------
@@ -305,16 +261,17 @@ def test_an_idempotency_key_belongs_to_its_model_and_comes_with_its_body() -> No
 
 def test_what_waited_is_counted_as_if_it_had_not() -> None:
     fleet = make_fleet("1")
-    rows = make_rows(50, latency_seconds=0.02)
-    waiting = only_part(prepare_rows(rows, fleet))
     give_reference(fleet)
     version_counts = fleet.versions["fraud", "1"].counts
     assert version_counts is not None
-    ready = only_part(prepare_rows(rows[::2], fleet))
-    counts = count_raw_rows(next(waiting.raw_rows(np.arange(50) % 2 == 0)), version_counts, NOON, Settings())
-    assert ready.counts is not None
-    assert counts.blocks.keys() == ready.counts.blocks.keys()
-    for start, block in ready.counts.blocks.items():
+    rows, chosen = make_rows(50, latency_seconds=0.02), np.arange(0, 50, 2)
+    waiting = RawRows(JSON_TYPE, {}, orjson.dumps(make_document(rows)), chosen, np.full(25, NOON))
+    counts = count_raw_rows(waiting, version_counts, NOON, Settings())
+    part = only_part(prepare_rows(rows[::2], fleet))
+    assert part.placed is not None
+    expected = count_rows(version_counts, part.placed, part.times, NOON, Settings())
+    assert counts.blocks.keys() == expected.blocks.keys()
+    for start, block in expected.blocks.items():
         assert np.array_equal(counts.blocks[start].counts, block.counts)
         assert np.allclose(counts.blocks[start].moments, block.moments)
     assert sum(block.latency.sum() for block in counts.blocks.values()) == 25

@@ -156,9 +156,9 @@ def test_a_reference_without_predictions_ends_the_figures_of_quality(rig: Rig) -
 
 
 def test_rows_that_were_on_their_way_are_counted_in_its_bins(rig: Rig) -> None:
-    prepared = rig.prepare({"model": "fraud", "version": "1", "predictions": older(50)})
+    request = rig.request({"model": "fraud", "version": "1", "predictions": older(50)})
     from_file(rig, make_table(1500, seed=6))
-    rig.service.writer.submit(prepared).result()
+    rig.service.writer.submit(request).result()
     assert rig.window_rows() == 50
 
 

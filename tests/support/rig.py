@@ -19,9 +19,10 @@ from exporter.fleet import Version
 from exporter.formats.labels import decode_labels
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import JSON_TYPE, RawRequest
+from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import PredictionAnswer
+from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import LabelAnswer, prepare_labels
-from exporter.ingest.prepare import Prepared, Source, prepare
 from exporter.service import Service
 from exporter.settings import Settings
 from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
@@ -109,16 +110,15 @@ class Rig:
     def version(self, version: str = "1", model: str = "fraud") -> Version:
         return self.service.fleet.versions[model, version]
 
-    def prepare(self, document: dict[str, Any] | bytes, key: str = "") -> Prepared:
+    def request(self, document: dict[str, Any] | bytes, key: str = "") -> PredictionRequest:
+        """A decoded request, as the writer takes it."""
         body = document if isinstance(document, bytes) else orjson.dumps(document)
-        request = RawRequest(JSON_TYPE, {}, body)
         batch = decode_predictions(body, JSON_TYPE, {}, self.settings)
-        return prepare(
-            Source.of([request], [batch.rows]), batch, self.service.fleet, self.settings, self.clock(), key
-        )
+        hashed = IdempotencyKey.of(batch.target.model, key, body=body) if key else None
+        return PredictionRequest(RawRequest(JSON_TYPE, {}, body), batch, self.clock(), hashed)
 
     def submit(self, document: dict[str, Any], key: str = "") -> Future[PredictionAnswer]:
-        return self.service.writer.submit(self.prepare(document, key))
+        return self.service.writer.submit(self.request(document, key))
 
     def post(self, document: dict[str, Any], key: str = "") -> PredictionAnswer:
         """What `POST /v1/predictions` does."""

@@ -1,0 +1,141 @@
+"""Alike requests become one batch: numpy takes as long for 500 rows as it takes to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from exporter.formats.columns import Texts, Values
+from exporter.formats.predictions import Batch
+from exporter.formats.raw import RawRequest
+from exporter.ingest.deduplication import IdempotencyKey
+from exporter.typing import Floats, Ints
+
+MAX_VALUES = 2_000_000  # of a batch of several requests: larger ones gain nothing from being one
+VALUE_BYTES = 24  # of memory for each value of a request, as it came and in its bins
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionRequest:
+    """Decoded predictions on their way to a commit, received at a time in seconds since the epoch."""
+
+    raw: RawRequest
+    batch: Batch
+    received_at: float
+    key: IdempotencyKey | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.batch.rows
+
+    @property
+    def naive_timestamps(self) -> int:
+        return self.batch.naive_timestamps
+
+    @property
+    def values(self) -> int:
+        """Rows times columns."""
+        return self.batch.rows * (len(self.batch.features) + 2)
+
+    @property
+    def size_bytes(self) -> int:
+        """Upper estimate of its memory until it is committed, in bytes."""
+        return len(self.raw.body) + VALUE_BYTES * self.values
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Requests and the batch of all their rows, in order; `ends` (requests,) is the row after each."""
+
+    requests: Sequence[PredictionRequest]
+    batch: Batch
+    ends: Ints
+
+    @classmethod
+    def of(cls, requests: Sequence[PredictionRequest]) -> Group:
+        """Requests that are alike, or a single one."""
+        batch = _merge([request.batch for request in requests])
+        return cls(requests, batch, np.cumsum([request.rows for request in requests]))
+
+    @property
+    def received_at(self) -> Floats:
+        """(rows,) when each row came, in seconds since the epoch."""
+        times = [request.received_at for request in self.requests]
+        return np.repeat(times, [request.rows for request in self.requests])
+
+    def count(self, rows: Ints) -> list[int]:
+        """How many of the given rows, by their numbers, each request has."""
+        found = np.searchsorted(self.ends, rows, side="right")
+        return [int(count) for count in np.bincount(found, minlength=len(self.requests))]
+
+    def split(self, rows: Ints) -> Iterator[tuple[RawRequest, Ints, Ints]]:
+        """Each request with some of the given rows: their numbers in the request, and places in `rows`."""
+        which = np.searchsorted(self.ends, rows, side="right")
+        for number in np.unique(which).tolist():
+            inside = np.flatnonzero(which == number)
+            request = self.requests[number]
+            yield request.raw, rows[inside] - (self.ends[number] - request.rows), inside
+
+
+def group_alike(requests: Sequence[PredictionRequest]) -> Iterator[Group]:
+    """All requests, those that are alike together, as far as `MAX_VALUES` allows."""
+    alike: dict[Hashable, list[PredictionRequest]] = {}
+    for request in requests:
+        kind = _likeness(request.batch)
+        alike.setdefault(request if kind is None else kind, []).append(request)
+    for group in alike.values():
+        some, values = list[PredictionRequest](), 0
+        for request in group:
+            if some and values + request.values > MAX_VALUES:
+                yield Group.of(some)
+                some, values = [], 0
+            some.append(request)
+            values += request.values
+        yield Group.of(some)
+
+
+def _likeness(batch: Batch) -> Hashable | None:
+    """Batches that are equal in this can be merged; None: with no other."""
+    columns = [*batch.features.values(), batch.prediction, batch.score, batch.label, batch.latency]
+    forms = tuple(map(type, columns))
+    if not set(forms) <= {np.ndarray, Texts, list, type(None)}:
+        return None
+    return batch.target, tuple(batch.features), forms, batch.ids is None
+
+
+def _merge(batches: Sequence[Batch]) -> Batch:
+    """All rows, in order, of batches that are alike."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    return replace(
+        first,
+        rows=sum(batch.rows for batch in batches),
+        ids=None if first.ids is None else [each for batch in batches for each in batch.ids or ()],
+        timestamps=np.concatenate([batch.timestamps for batch in batches]),
+        naive_timestamps=sum(batch.naive_timestamps for batch in batches),
+        features={name: _join([batch.features[name] for batch in batches]) for name in first.features},
+        prediction=_join([batch.prediction for batch in batches]),
+        score=_join([batch.score for batch in batches]),
+        label=_join([batch.label for batch in batches]),
+        latency=_join([batch.latency for batch in batches]),
+    )
+
+
+def _join(columns: Sequence[Values | None]) -> Any:
+    """Columns of one form; None where that is None."""
+    first = columns[0]
+    if first is None:
+        return None
+    if isinstance(first, list):
+        return [value for column in cast("Sequence[list[object]]", columns) for value in column]
+    if not isinstance(first, Texts):
+        return np.concatenate(columns)  # type: ignore[arg-type] # all are arrays
+    texts = cast("Sequence[Texts]", columns)
+    codes = np.concatenate([column.codes for column in texts])
+    before = np.cumsum([0, *(len(column.texts) for column in texts[:-1])])
+    shifted = codes + np.repeat(before, [len(column) for column in texts])
+    return Texts(np.where(codes < 0, -1, shifted), [text for column in texts for text in column.texts])
