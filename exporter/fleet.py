@@ -19,7 +19,8 @@ import numpy as np
 
 from exporter.aggregates.state import Totals, VersionCounts
 from exporter.errors import UnavailableError, UnknownModelError
-from exporter.evaluation.drift import Evaluation, Thresholds
+from exporter.evaluation.context import Thresholds
+from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.formats.predictions import Target

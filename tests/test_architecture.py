@@ -39,7 +39,6 @@ ORDER = [
 ]
 # What still imports upwards: `package.module` -> packages. Nothing is added here.
 KNOWN_EXCEPTIONS: dict[str, set[str]] = {
-    "evaluation.quality_references": {"fleet"},
     "formats.labels": {"reference"},
     "registry.registry": {"exposition"},
     "storage.database": {"exposition"},

@@ -27,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.aggregates.block import Block
-from exporter.aggregates.timeline import Timeline, WindowSum
+from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import UNDECIDED, compare, explain, judge
+from exporter.evaluation.context import EvaluationContext, WindowSums
 from exporter.measures.natural_variation import MIN_CHUNKS, natural_drift
 from exporter.measures.significance import adjusted_significance
 from exporter.reference.profile import Reference
@@ -87,31 +88,16 @@ def is_compared(window: Window) -> bool:
     return window.seconds % DAY_SECONDS == 0 and BASE_SECONDS // window.seconds >= MIN_CHUNKS
 
 
-def recall(
-    reference: Reference,
-    timeline: Timeline,
-    windows: Sequence[Window],
-    effects: Floats,
-    now: float,
-    before: RecentPast | None = None,
-) -> RecentPast:
-    """The weeks before each window, or `before` where that is of the same hour.
-
-    Args:
-        reference: in whose bins everything was counted.
-        timeline: the blocks.
-        windows: their lengths.
-        effects: (windows, columns) rows per independent row.
-        now: the end of the windows.
-        before: what an earlier evaluation recalled.
-    """
-    hour = int(now // HOUR_SECONDS)
-    if before is not None and before.reference is reference and before.hour == hour:
-        return before
+def recall(reference: Reference, timeline: Timeline, context: EvaluationContext) -> RecentPast:
+    """The weeks before each window; those of the evaluation before, if that was in the same hour."""
+    hour = int(context.now // HOUR_SECONDS)
+    known = context.before.past if context.before is not None else None
+    if known is not None and known.reference is reference and known.hour == hour:
+        return known
     bases = {}
-    for window, effect in zip(windows, effects, strict=True):
+    for window, effect in zip(context.windows, context.effects_of(reference), strict=True):
         if is_compared(window):
-            base = _recall_base(reference, timeline, window, effect, now)
+            base = _recall_base(reference, timeline, window, effect, context.now)
             if base is not None:
                 bases[window.seconds] = base
     return RecentPast(reference, hour, bases)
@@ -142,42 +128,32 @@ def _recall_base(
 
 
 def judge_change(
-    past: RecentPast,
-    timeline: Timeline,
-    windows: Sequence[Window],
-    current: Sequence[WindowSum],
-    previous: Sequence[WindowSum],
-    effects: Floats,
-    threshold: Floats,
-    now: float,
+    past: RecentPast, timeline: Timeline, sums: WindowSums, context: EvaluationContext
 ) -> tuple[ChangeEvaluation, ...]:
     """Measure and judge the windows that have a base.
 
-    The rules are those of drift, but that both windows have to be beyond the limit. Neither has a say while
+    The rules are those of drift, but that both windows have to be beyond the limit. There is no verdict while
     hours that usually bring rows have brought none.
 
     Args:
-        past: what they are compared with.
+        past: what the windows are compared with.
         timeline: the blocks.
-        windows: their lengths.
-        current: what was counted in each.
-        previous: the same of the windows before them.
-        effects: (windows, columns) rows per independent row, now and in the base.
-        threshold: (columns,) PSI beyond the limit that counts.
-        now: the end of the windows.
+        sums: counts in the windows of the context.
+        context: its effects are those of the base, too.
     """
+    windows, now = context.windows, context.now
     chosen = [index for index, window in enumerate(windows) if window.seconds in past.bases]
     if not chosen:
         return ()
     reference = past.reference
     bases = [past.bases[windows[index].seconds] for index in chosen]
     counts = np.stack([base.counts for base in bases])
-    effects = effects[chosen]
+    effects = context.effects_of(reference)[chosen]
     natural = np.stack([base.natural for base in bases])
     comparisons = []
     covered = []
-    for sums, age in ((current, 0), (previous, 1)):
-        seen = np.stack([sums[index].counts for index in chosen])
+    for counted, age in ((sums.current, 0), (sums.previous, 1)):
+        seen = np.stack([counted[index].counts for index in chosen])
         comparisons.append(compare(reference.layout, counts, seen, effects, effects))
         covered.append(
             np.array(
@@ -191,7 +167,7 @@ def judge_change(
     then_change = replace(then_change, size=np.where(covered[1][:, None], then_change.size, 0.0))
     judged = np.array([not column.unjudged for column in reference.columns])
     significance = adjusted_significance(np.where(judged, now_change.p, np.nan))
-    limit = threshold + natural
+    limit = context.thresholds.by_column(reference) + natural
     verdict = judge(now_change, then_change, limit, significance, confirmed=True)
     verdict[:, ~judged] = UNDECIDED
     verdict[~covered[0]] = UNDECIDED

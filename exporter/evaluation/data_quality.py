@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from exporter.aggregates.timeline import WindowSum
+from exporter.evaluation.context import EvaluationContext
 from exporter.measures import data_quality as quality
 from exporter.measures.natural_variation import MIN_CHUNKS
 from exporter.reference.profile import Reference
@@ -59,16 +60,16 @@ class _Shares:
 
 
 def check_quality(
-    reference: Reference, windows: Sequence[Window], sums: Sequence[WindowSum], effects: Floats
+    reference: Reference, sums: Sequence[WindowSum], context: EvaluationContext
 ) -> tuple[QualityCheck, ...]:
     """Measure and judge every check that applies to a column with rows.
 
     Args:
         reference: the version's.
-        windows: their lengths, the shortest first.
-        sums: what was counted in each.
-        effects: (windows, columns) rows per independent row.
+        sums: counts in each window of the context.
+        context: see `EvaluationContext`.
     """
+    windows, effects = context.windows, context.effects_of(reference)
     index = _judged_window(reference, windows)
     unjudged = np.array([bool(column.unjudged) for column in reference.columns])
     base_hits = quality.hits(reference.counts, reference.layout)

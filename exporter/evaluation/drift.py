@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import inf
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +11,15 @@ import numpy.typing as npt
 from exporter.aggregates.timeline import Timeline, WindowSum
 from exporter.evaluation.change import ChangeEvaluation, RecentPast, judge_change, recall
 from exporter.evaluation.comparison import DRIFTED, UNDECIDED, compare, explain, judge
+from exporter.evaluation.context import EvaluationContext, WindowSums
 from exporter.evaluation.data_quality import QualityCheck, check_quality
 from exporter.evaluation.live_variation import LiveVariation, allowed_drift, learn_variation
 from exporter.measures import distances as distance
-from exporter.measures.design_effect import design_effect
 from exporter.measures.psi import shares
 from exporter.measures.significance import adjusted_significance
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Bools, Floats, Ints
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """What the owner of a model may set: PSI beyond limit that counts, for all columns and by column name."""
-
-    drift: float = 0.1
-    drift_by_column: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class WindowEvaluation:
     drift_significance: Floats
     verdict: npt.NDArray[np.int8]
     undecided: tuple[str, ...]
-    distances: dict[str, Floats]
+    distances: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,16 +68,8 @@ class Evaluation:
         return "live" if self.live is not None and self.live.learned.any() else "none"
 
 
-def evaluate(
-    reference: Reference,
-    timeline: Timeline,
-    windows: tuple[Window, ...],
-    thresholds: Thresholds,
-    distances: tuple[str, ...],
-    now: float,
-    before: Evaluation | None = None,
-) -> Evaluation:
-    """Measure and judge every column in every window that ends at `now` (seconds since the epoch).
+def evaluate(reference: Reference, timeline: Timeline, context: EvaluationContext) -> Evaluation:
+    """Measure and judge every column in every window of the context.
 
     A window is compared with the reference, and so is the one before it, of the same length, which has to
     confirm what is not gross. All windows go through the measures at once. The work depends on the number of
@@ -94,82 +77,51 @@ def evaluate(
 
     Args:
         reference: the version's.
-        timeline: its blocks, a snapshot that nobody writes to.
-        windows: to evaluate.
-        thresholds: of the version's owner.
-        distances: optional ones to compute, by name.
-        now: the end of the windows.
-        before: the version's last evaluation, which may know its past already, and what it has told.
+        timeline: its blocks, a snapshot that no other thread writes to.
+        context: with the effects that the timeline shows.
     """
-    windows = tuple(sorted(windows))
-    size = (reference.cells, len(reference.columns))
-    current = [timeline.sum(*size, now - w.seconds, float("inf")) for w in windows]
-    previous = [timeline.sum(*size, now - 2 * w.seconds, now - w.seconds) for w in windows]
-    effects = _design_effects(reference, timeline, windows, now)
-    age = now - timeline.oldest()
-    held = _told(reference, windows, before)
-    threshold = _thresholds(reference, thresholds)
-    live = None
-    if reference.provisional:
-        known = before.live if before is not None else None
-        live = learn_variation(reference, timeline, windows, threshold, now, known)
-    evaluations = judge_drift(
-        reference, windows, current, previous, effects, thresholds, distances, age, held, live
+    sums = WindowSums.of(reference, timeline, context)
+    live = learn_variation(reference, timeline, context) if reference.provisional else None
+    past = recall(reference, timeline, context)
+    windows = tuple(
+        replace(each, distances=_distances(reference, counted, context.distances))
+        for each, counted in zip(judge_drift(reference, sums, context, live), sums.current, strict=True)
     )
-    checks = check_quality(reference, windows, current, effects)
-    past = recall(reference, timeline, windows, effects, now, before.past if before is not None else None)
-    changes = judge_change(past, timeline, windows, current, previous, effects, threshold, now)
-    return Evaluation(now, reference, evaluations, checks, changes, past, live)
-
-
-# -- drift --------------------------------------------------------------------------------------------------
+    checks = check_quality(reference, sums.current, context)
+    changes = judge_change(past, timeline, sums, context)
+    return Evaluation(context.now, reference, windows, checks, changes, past, live)
 
 
 def judge_drift(
-    reference: Reference,
-    windows: tuple[Window, ...],
-    current: list[WindowSum],
-    previous: list[WindowSum],
-    effects: Floats,
-    thresholds: Thresholds,
-    distances: tuple[str, ...] = (),
-    age_seconds: float = inf,
-    held: Bools | None = None,
-    live: LiveVariation | None = None,
+    reference: Reference, sums: WindowSums, context: EvaluationContext, live: LiveVariation | None = None
 ) -> tuple[WindowEvaluation, ...]:
-    """Measure and judge what was counted in windows.
+    """Measure and judge the drift of each window, without distances.
 
     Args:
         reference: of all columns that are judged together.
-        windows: their lengths.
-        current: what was counted in each.
-        previous: the same of the windows before them, which have to confirm what is not gross.
-        effects: (windows, columns) rows per independent row.
-        thresholds: of the version's owner.
-        distances: optional ones to compute, by name.
-        age_seconds: of the oldest row. A version that is younger than a window fills a part of it.
-        held: (windows, columns) what was called drift at the evaluation before.
+        sums: counts in the windows of the context.
+        context: see `EvaluationContext`.
         live: natural variation learned since, where the reference has none of its own.
     """
-    threshold = _thresholds(reference, thresholds)
-    natural = np.stack([allowed_drift(reference, windows, w, age_seconds, live) for w in windows])
-    then_natural = np.stack(
-        [allowed_drift(reference, windows, w, age_seconds - w.seconds, live) for w in windows]
-    )
+    windows, age = context.windows, sums.age_seconds
+    threshold, effects = context.thresholds.by_column(reference), context.effects_of(reference)
+    natural = np.stack([allowed_drift(reference, windows, w, age, live) for w in windows])
+    then_natural = np.stack([allowed_drift(reference, windows, w, age - w.seconds, live) for w in windows])
 
     judged = np.array([not column.unjudged for column in reference.columns])
-    now_drift = compare(reference.layout, reference.counts, _counts(current), effects)
-    then_drift = compare(reference.layout, reference.counts, _counts(previous), effects)
+    now_drift = compare(reference.layout, reference.counts, _counts(sums.current), effects)
+    then_drift = compare(reference.layout, reference.counts, _counts(sums.previous), effects)
     significance = adjusted_significance(np.where(judged, now_drift.p, np.nan))
-    limit = threshold + natural
-    verdict = judge(now_drift, then_drift, limit, significance, threshold + then_natural, held)
+    limit, then_limit = threshold + natural, threshold + then_natural
+    held = _reported(reference, context)
+    verdict = judge(now_drift, then_drift, limit, significance, then_limit, held)
     verdict[:, ~judged] = UNDECIDED
     undecided = explain(now_drift, limit, verdict, [column.unjudged for column in reference.columns])
 
     return tuple(
         WindowEvaluation(
             window=window,
-            rows=current[i].rows,
+            rows=sums.current[i].rows,
             rows_by_column=now_drift.rows[i].astype(np.int64),
             effective_rows=now_drift.effective[i],
             drift_score=now_drift.score[i],
@@ -177,44 +129,24 @@ def judge_drift(
             drift_significance=significance[i],
             verdict=verdict[i],
             undecided=undecided[i],
-            distances=_distances(reference, current[i], distances),
         )
         for i, window in enumerate(windows)
     )
 
 
-def _thresholds(reference: Reference, thresholds: Thresholds) -> Floats:
-    """(columns,)"""
-    return np.array([thresholds.drift_by_column.get(c.name, thresholds.drift) for c in reference.columns])
-
-
-def _told(reference: Reference, windows: tuple[Window, ...], before: Evaluation | None) -> Bools | None:
-    """(windows, columns) what an earlier evaluation called drift, None without one."""
+def _reported(reference: Reference, context: EvaluationContext) -> Bools | None:
+    """(windows, columns) drift that the evaluation before reported; None without one."""
+    before = context.before
     if before is None or before.reference is not reference:
         return None
-    if tuple(each.window for each in before.windows) != windows:
+    if tuple(each.window for each in before.windows) != context.windows:
         return None
     return np.stack([each.verdict == DRIFTED for each in before.windows])
 
 
-def _counts(sums: list[WindowSum]) -> Ints:
+def _counts(sums: Sequence[WindowSum]) -> Ints:
     """(windows, cells)"""
     return np.stack([window.counts for window in sums])
-
-
-def _design_effects(
-    reference: Reference, timeline: Timeline, windows: tuple[Window, ...], now: float
-) -> Floats:
-    """(windows, columns), from each window's fine blocks; longer windows than those take the last."""
-    hour = timeline.settings.coarse_seconds
-    effects: list[Floats] = []
-    for window in windows:
-        if effects and window.seconds > timeline.settings.fine_retention_seconds:
-            effects.append(effects[-1])
-            continue
-        starts, counts = timeline.fine_counts(now - window.seconds, float("inf"))
-        effects.append(design_effect(counts, starts // hour, reference.layout))
-    return np.stack(effects)
 
 
 def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) -> dict[str, Floats]:

@@ -16,6 +16,7 @@ import numpy as np
 from exporter.aggregates.chunks import sum_blocks
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import compare
+from exporter.evaluation.context import EvaluationContext
 from exporter.measures.natural_variation import (
     DAY_SECONDS,
     GROSS_DRIFT,
@@ -97,32 +98,24 @@ def _prior(windows: Sequence[Window], window: Window, age_seconds: float = np.in
     return FIRST_HOURS_DRIFT if window.seconds >= min(longest.seconds, DAY_SECONDS) else np.nan
 
 
-def learn_variation(
-    reference: Reference,
-    timeline: Timeline,
-    windows: Sequence[Window],
-    threshold: Floats,
-    now: float,
-    before: LiveVariation | None = None,
-) -> LiveVariation:
-    """Natural variation from the whole days before now, or `before` where that is of the same day.
+def learn_variation(reference: Reference, timeline: Timeline, context: EvaluationContext) -> LiveVariation:
+    """Natural variation of the whole days before now; that of the evaluation before, if that was on this day.
 
     Args:
         reference: one without natural variation of its own.
-        timeline: what was counted in its bins.
-        windows: their lengths.
-        threshold: (columns,) PSI beyond limit that counts.
-        now: seconds since the epoch.
-        before: what an earlier evaluation learned.
+        timeline: counts in its bins.
+        context: see `EvaluationContext`.
     """
-    day = int(now // DAY_SECONDS)
+    day, threshold = int(context.now // DAY_SECONDS), context.thresholds.by_column(reference)
+    known = context.before.live if context.before is not None else None
     if (
-        before is not None
-        and before.reference is reference
-        and before.day == day
-        and np.array_equal(before.threshold, threshold)
+        known is not None
+        and known.reference is reference
+        and known.day == day
+        and np.array_equal(known.threshold, threshold)
     ):
-        return before
+        return known
+    windows = context.windows
     drift: dict[int, Floats] = {}
     learned = np.zeros(len(reference.columns), np.bool_)
     longer: list[_Chunks] = []

@@ -6,7 +6,7 @@ hours. What has come later, or was corrected, is in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil, isfinite, nan
 
@@ -16,11 +16,12 @@ from exporter.aggregates.outcomes import Outcomes, Tally, tally
 from exporter.aggregates.timeline import Timeline, WindowSum
 from exporter.evaluation.baselines import tolerance
 from exporter.evaluation.comparison import UNDECIDED
+from exporter.evaluation.context import EvaluationContext, WindowSums
 from exporter.evaluation.coverage import Coverage, measure_coverage
-from exporter.evaluation.drift import Evaluation, Thresholds, WindowEvaluation, judge_drift
+from exporter.evaluation.drift import WindowEvaluation, judge_drift
 from exporter.evaluation.estimation import estimate_quality
 from exporter.evaluation.figures import HIGHER_IS_BETTER, measure_classes
-from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.evaluation.quality_reference import QualityReference
 from exporter.evaluation.quality_verdicts import MetricQuality, confirm_quality, judge_quality
 from exporter.measures.cbpe import Estimate
 from exporter.measures.intervals import Interval, Z
@@ -82,112 +83,31 @@ class QualityEvaluation:
     label_drift: WindowEvaluation | None
 
 
-def prediction_effects(evaluation: Evaluation) -> dict[int, float]:
-    """Rows per independent row by window length in seconds, as the predictions of each window show it."""
-    index = next((i for i, c in enumerate(evaluation.reference.columns) if c.role == "prediction"), None)
-    if index is None:
-        return {}
-    return {
-        found.window.seconds: float(found.rows_by_column[index] / found.effective_rows[index])
-        for found in evaluation.windows
-        if found.effective_rows[index] > 0
-    }
-
-
 def evaluate_quality(
-    against: QualityReference,
+    against: QualityReference | None,
     outcomes: Mapping[int, Outcomes],
     timeline: Timeline,
-    windows: Sequence[Window],
-    rules: QualityRules,
-    now: float,
-    *,
-    thresholds: Thresholds | None = None,
-    effects: Mapping[int, float] | None = None,
+    context: EvaluationContext,
 ) -> tuple[QualityEvaluation, ...]:
-    """Measure, judge and estimate the quality in every window, the shortest first.
+    """Measure, judge and estimate the quality in every window of the context.
+
+    Windows end at the context's `now`, but for maturation. Rows are as dependent as the predictions are.
 
     Args:
-        against: of the version.
+        against: of the version; None gives no quality.
         outcomes: of its labelled rows, by the start of the timeline's coarse block that the prediction is in.
-        timeline: its predictions, a snapshot that nobody writes to.
-        windows: their lengths.
-        rules: of the version's owner.
-        now: the end of the windows, but for maturation, in seconds since the epoch.
-        thresholds: for label drift, as for drift of features.
-        effects: rows per independent row by window length in seconds: see `prediction_effects`.
+        timeline: its predictions, a snapshot that no other thread writes to.
+        context: with the effects of the version's rows.
     """
-    return tuple(
-        _evaluate_window(
-            against,
-            outcomes,
-            timeline,
-            window,
-            rules,
-            now,
-            thresholds or Thresholds(),
-            max((effects or {}).get(window.seconds, 1.0), 1.0),
-        )
-        for window in sorted(windows)
-    )
-
-
-def _evaluate_window(
-    against: QualityReference,
-    outcomes: Mapping[int, Outcomes],
-    timeline: Timeline,
-    window: Window,
-    rules: QualityRules,
-    now: float,
-    thresholds: Thresholds,
-    effect: float,
-) -> QualityEvaluation:
-    def labelled(start: int, end: int) -> Tally:
-        return tally(against.layout, [part for hour, part in outcomes.items() if start <= hour < end])
-
-    def read(start: int, end: int) -> _Hours:
-        reference = against.reference
-        sums = timeline.sum(reference.cells, len(reference.columns), start, end)
-        found = labelled(start, end)
-        return _Hours(found, against.outputs.take(sums.counts) + found.past)
-
-    length, classifies = timeline.settings.coarse_seconds, against.layout.classifies
-    start, end = matured_window(window, rules.maturation_seconds, length, now)
-    matured, before = read(start, end), labelled(start - (end - start), start)
-    latest = matured
-    if rules.maturation_seconds > 0:
-        latest = read(*matured_window(window, 0.0, length, now))
-    found = matured.found
-    coverage = measure_coverage(against.layout, found, matured.predictions, rules.min_coverage, effect)
-    tables = coverage.tables
-
-    def judge_before() -> tuple[MetricQuality, ...]:
-        hours = read(start - (end - start), start)
-        covered = measure_coverage(against.layout, before, hours.predictions, rules.min_coverage, effect)
-        return judge_quality(against, window, before, covered, rules, effect)[0]
-
-    judged, suppressed = judge_quality(against, window, found, coverage, rules, effect)
-    metrics = confirm_quality(judged, judge_before)
-    estimates, no_estimate = _estimate(against, window, latest, matured, metrics, rules, effect)
-    classes = measure_classes(against.layout, tables, effect) if tables is not None and classifies else []
-    return QualityEvaluation(
-        window=window,
-        start=start,
-        end=end,
-        labels=found.rows,
-        unusable_labels=found.unusable,
-        predictions=_rows(against, matured),
-        coverage=coverage.ratio,
-        weighted=tables is not None and not tables.plain,
-        metrics=metrics,
-        classes=tuple(ClassQuality(*quality) for quality in classes),
-        suppressed=suppressed,
-        estimates=estimates,
-        no_estimate=no_estimate,
-        label_drift=_label_drift(
-            against, window, found, before, coverage, thresholds, effect, end - min(outcomes, default=end)
-        ),
-    )
+    if against is None:
+        return ()
+    roles = [column.role for column in against.reference.columns]
+    effects = context.effects_of(against.reference)[:, roles.index("prediction")].tolist()
+    evaluated = []
+    for window, effect in zip(context.windows, effects, strict=True):
+        own = replace(context, windows=(window,), effects=effect)
+        evaluated.append(_WindowQuality(against, outcomes, timeline, own, effect).evaluate())
+    return tuple(evaluated)
 
 
 def matured_window(
@@ -207,89 +127,143 @@ def matured_window(
 
 @dataclass(frozen=True)
 class _Hours:
-    """What is known of some hours: labelled rows, and all predictions (outputs.cells,)."""
+    """Labelled rows of some hours, and all predictions of them (outputs.cells,)."""
 
     found: Tally
     predictions: Ints
 
 
-def _rows(against: QualityReference, hours: _Hours) -> int:
-    """All predictions: each is in one cell of the first of the outputs."""
-    return int(hours.predictions[: against.layout.outputs.offsets[1]].sum())
+@dataclass(frozen=True)
+class _WindowQuality:
+    """Evaluation of one window: the only one of `context`, whose rows are `effect` per independent row."""
 
+    against: QualityReference
+    outcomes: Mapping[int, Outcomes]
+    timeline: Timeline
+    context: EvaluationContext
+    effect: float
 
-def _label_drift(
-    against: QualityReference,
-    window: Window,
-    found: Tally,
-    before: Tally,
-    coverage: Coverage,
-    thresholds: Thresholds,
-    effect: float,
-    age_seconds: float,
-) -> WindowEvaluation | None:
-    """Drift of the labels, judged as that of a feature; undecided where labels do not stand for all rows."""
-    labels, index = against.reference.labels, against.layout.column("label")
-    if labels is None or index is None:
-        return None
-    cells = slice(*against.layout.outputs.offsets[index : index + 2].tolist())
-    sums = [WindowSum(part.rows, part.cells[cells], np.zeros((1, 3))) for part in (found, before)]
-    effects = np.array([[effect]])
-    (drift,) = judge_drift(labels, (window,), sums[:1], sums[1:], effects, thresholds, (), age_seconds)
-    if coverage.enough and coverage.even:
-        return drift
-    reason = coverage.reason or "labels do not stand for all predictions"
-    return replace(drift, verdict=np.full(1, UNDECIDED, np.int8), undecided=(reason,))
+    @property
+    def window(self) -> Window:
+        (window,) = self.context.windows
+        return window
 
+    def evaluate(self) -> QualityEvaluation:
+        against, rules, effect = self.against, self.context.rules, self.effect
+        start, end = self._hours(rules.maturation_seconds)
+        before_start = start - (end - start)
+        matured, before = self._read(start, end), self._labelled(before_start, start)
+        latest = matured
+        if rules.maturation_seconds > 0:
+            latest = self._read(*self._hours(0.0))
+        found = matured.found
+        coverage = measure_coverage(against.layout, found, matured.predictions, rules.min_coverage, effect)
+        tables = coverage.tables
 
-def _estimate(
-    against: QualityReference,
-    window: Window,
-    latest: _Hours,
-    matured: _Hours,
-    metrics: tuple[MetricQuality, ...],
-    rules: QualityRules,
-    effect: float,
-) -> tuple[tuple[EstimatedQuality, ...], str]:
-    """Estimates of the latest predictions, and why there are not more; errors are of the matured ones."""
-    if against.estimator is None:
-        return (), against.no_estimate
-    found, reason = estimate_quality(against.estimator, latest.predictions, latest.found.traffic, effect)
-    checked = found
-    if matured is not latest:
-        checked, _ = estimate_quality(against.estimator, matured.predictions, matured.found.traffic, effect)
-    real = {quality.metric: quality.figure.value for quality in metrics}
-    rows, undecided = _rows(against, latest), ""
-    if rows < rules.min_labels:
-        undecided = f"{rows} predictions, {rules.min_labels} are needed"
-    estimates = []
-    for metric, estimated in found.items():
-        if isfinite(estimated.value) and isfinite(estimated.error):
-            error = checked[metric].value - real[metric] if metric in checked and metric in real else nan
-            estimates.append(_judge_estimate(against, window, metric, estimated, undecided, error))
-        else:
-            reason = reason or f"no rows are expected that {metric} could be a share of"
-    return tuple(estimates), reason
+        def judge_before() -> tuple[MetricQuality, ...]:
+            hours = self._read(before_start, start)
+            covered = measure_coverage(against.layout, before, hours.predictions, rules.min_coverage, effect)
+            return judge_quality(against, self.window, before, covered, rules, effect)[0]
 
+        judged, suppressed = judge_quality(against, self.window, found, coverage, rules, effect)
+        metrics = confirm_quality(judged, judge_before)
+        estimates, no_estimate = self._estimate(latest, matured, metrics)
+        classes: list[tuple[str, str, Interval]] = []
+        if tables is not None and against.layout.classifies:
+            classes = measure_classes(against.layout, tables, effect)
+        return QualityEvaluation(
+            window=self.window,
+            start=start,
+            end=end,
+            labels=found.rows,
+            unusable_labels=found.unusable,
+            predictions=self._rows(matured),
+            coverage=coverage.ratio,
+            weighted=tables is not None and not tables.plain,
+            metrics=metrics,
+            classes=tuple(ClassQuality(*quality) for quality in classes),
+            suppressed=suppressed,
+            estimates=estimates,
+            no_estimate=no_estimate,
+            label_drift=self._label_drift(found, before, coverage, end - min(self.outcomes, default=end)),
+        )
 
-def _judge_estimate(
-    against: QualityReference, window: Window, metric: str, estimated: Estimate, undecided: str, error: float
-) -> EstimatedQuality:
-    assert against.estimator is not None
-    assert metric in HIGHER_IS_BETTER
-    baseline = against.estimator.calibration.figures[metric]
-    worse = baseline - estimated.value
-    allowed = against.tolerances.get(metric, tolerance(metric, baseline, nan))
-    allowance = against.estimate_allowance(metric, window)
-    limit = allowed + allowance if isfinite(allowance) else allowed
-    half = Z * estimated.error
-    return EstimatedQuality(
-        metric=metric,
-        figure=Interval(estimated.value, max(estimated.value - half, 0.0), min(estimated.value + half, 1.0)),
-        baseline=baseline,
-        shortfall=worse,
-        degraded=None if undecided else worse - Z * estimated.shortfall_error > limit,
-        error=error,
-        allowance=allowance,
-        undecided=undecided,
-    )
+    def _hours(self, maturation_seconds: float) -> tuple[int, int]:
+        length = self.timeline.settings.coarse_seconds
+        return matured_window(self.window, maturation_seconds, length, self.context.now)
+
+    def _labelled(self, start: int, end: int) -> Tally:
+        inside = [part for hour, part in self.outcomes.items() if start <= hour < end]
+        return tally(self.against.layout, inside)
+
+    def _read(self, start: int, end: int) -> _Hours:
+        reference, found = self.against.reference, self._labelled(start, end)
+        sums = self.timeline.sum(reference.cells, len(reference.columns), start, end)
+        return _Hours(found, self.against.outputs.take(sums.counts) + found.past)
+
+    def _rows(self, hours: _Hours) -> int:
+        """All predictions: each is in one cell of the first of the outputs."""
+        return int(hours.predictions[: self.against.layout.outputs.offsets[1]].sum())
+
+    def _label_drift(
+        self, found: Tally, before: Tally, coverage: Coverage, age_seconds: float
+    ) -> WindowEvaluation | None:
+        """Drift of the labels, judged like a feature's; undecided where labels do not stand for all rows."""
+        labels, index = self.against.reference.labels, self.against.layout.column("label")
+        if labels is None or index is None:
+            return None
+        cells = slice(*self.against.layout.outputs.offsets[index : index + 2].tolist())
+        counted = [WindowSum(part.rows, part.cells[cells], np.zeros((1, 3))) for part in (found, before)]
+        sums = WindowSums((counted[0],), (counted[1],), age_seconds)
+        (drift,) = judge_drift(labels, sums, self.context)
+        if coverage.enough and coverage.even:
+            return drift
+        reason = coverage.reason or "labels do not stand for all predictions"
+        return replace(drift, verdict=np.full(1, UNDECIDED, np.int8), undecided=(reason,))
+
+    def _estimate(
+        self, latest: _Hours, matured: _Hours, metrics: tuple[MetricQuality, ...]
+    ) -> tuple[tuple[EstimatedQuality, ...], str]:
+        """Estimates of the latest predictions, and why any are missing; errors are of the matured ones."""
+        estimator, min_labels = self.against.estimator, self.context.rules.min_labels
+        if estimator is None:
+            return (), self.against.no_estimate
+
+        def estimate(hours: _Hours) -> tuple[dict[str, Estimate], str]:
+            return estimate_quality(estimator, hours.predictions, hours.found.traffic, self.effect)
+
+        found, reason = estimate(latest)
+        checked = found if matured is latest else estimate(matured)[0]
+        real = {quality.metric: quality.figure.value for quality in metrics}
+        rows, undecided = self._rows(latest), ""
+        if rows < min_labels:
+            undecided = f"{rows} predictions, {min_labels} are needed"
+        estimates = []
+        for metric, estimated in found.items():
+            if isfinite(estimated.value) and isfinite(estimated.error):
+                error = checked[metric].value - real[metric] if metric in checked and metric in real else nan
+                baseline = estimator.calibration.figures[metric]
+                estimates.append(self._judge_estimate(metric, estimated, baseline, error, undecided))
+            else:
+                reason = reason or f"no rows are expected that {metric} could be a share of"
+        return tuple(estimates), reason
+
+    def _judge_estimate(
+        self, metric: str, estimated: Estimate, baseline: float, error: float, undecided: str
+    ) -> EstimatedQuality:
+        assert metric in HIGHER_IS_BETTER
+        worse = baseline - estimated.value
+        allowed = self.against.tolerances.get(metric, tolerance(metric, baseline, nan))
+        allowance = self.against.estimate_allowance(metric, self.window)
+        limit = allowed + allowance if isfinite(allowance) else allowed
+        value, half = estimated.value, Z * estimated.error
+        return EstimatedQuality(
+            metric=metric,
+            figure=Interval(value, max(value - half, 0.0), min(value + half, 1.0)),
+            baseline=baseline,
+            shortfall=worse,
+            degraded=None if undecided else worse - Z * estimated.shortfall_error > limit,
+            error=error,
+            allowance=allowance,
+            undecided=undecided,
+        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
 
 from exporter.aggregates.outcome_layout import OutcomeLayout, OutputCells, outcome_layout
 from exporter.aggregates.outcomes import Tally, decode_outcomes, tally
+from exporter.aggregates.state import VersionCounts
 from exporter.errors import StoreError
 from exporter.evaluation.baselines import TRAINING_SPLITS, Baseline, choose_baselines, tolerance
+from exporter.evaluation.context import QualityRules
 from exporter.evaluation.estimation import Estimator, learn
 from exporter.evaluation.figures import binary_tables, label_deviation, measure, plain_tables
 from exporter.measures.intervals import Interval
@@ -21,24 +23,6 @@ from exporter.typing import Floats
 
 # In default tolerances. Where the reference itself varies by more, nobody can tell what is worse.
 MAX_ALLOWANCE = 10
-
-
-@dataclass(frozen=True)
-class QualityRules:
-    """What the owner of a model may say of its quality.
-
-    `maturation_seconds`: how long labels take; 0 counts what has come. There is no verdict on less than
-    `min_labels`, `min_positives` or the coverage `min_coverage`. `tolerances` and `baselines` by metric, in
-    its own unit. `prevalence`: the true share of positives, where the reference was resampled.
-    """
-
-    maturation_seconds: float = 0.0
-    min_labels: int = 200
-    min_positives: int = 30
-    min_coverage: float = 0.8
-    tolerances: Mapping[str, float] = field(default_factory=dict)
-    baselines: Mapping[str, float] = field(default_factory=dict)
-    prevalence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +98,61 @@ def quality_reference(
         estimator=estimator,
         no_estimate=no_estimate,
     )
+
+
+def segment_references(reference: Reference, rules: QualityRules) -> dict[str, QualityReference]:
+    """Quality references of the segments, by segment name.
+
+    Each is made of the reference's own rows of the segment alone: metrics of a run or of the configuration
+    are of all rows. Where they are too few to tell how much their quality varies, it is taken to vary as that
+    of all rows. Quality without labels is not estimated for segments.
+    """
+    own = replace(rules, baselines={})
+    reason = "it is not estimated for segments"
+    found = {}
+    for segment in reference.segments:
+        part = segment.reference
+        if not part.quality_variation:
+            part = replace(part, quality_variation=reference.quality_variation)
+        against = quality_reference(part, own, {})
+        if against is not None:
+            found[segment.name] = replace(against, estimator=None, no_estimate=reason)
+    return found
+
+
+@dataclass(frozen=True)
+class VersionQuality:
+    """Quality references of a version: of all rows, None if it has none, and of segments by name."""
+
+    whole: QualityReference | None
+    segments: Mapping[str, QualityReference]
+
+
+class QualityReferences:
+    """Quality references by version, each kept until an input changes: to calibrate takes milliseconds."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], tuple[tuple[object, ...], VersionQuality]] = {}
+
+    def find(
+        self,
+        version: tuple[str, str],
+        counts: VersionCounts,
+        rules: QualityRules,
+        run_metrics: Mapping[str, float],
+    ) -> VersionQuality:
+        """Quality references of a version, which is named by its model and number."""
+        inputs = (counts.reference_id, rules, run_metrics)
+        known, quality = self._kept.get(version, ((), None))
+        if quality is None or known != inputs:
+            whole = quality_reference(counts.reference, rules, run_metrics)
+            quality = VersionQuality(whole, segment_references(counts.reference, rules))
+            self._kept[version] = inputs, quality
+        return quality
+
+    def keep_only(self, versions: Collection[tuple[str, str]]) -> None:
+        """Forget all other versions."""
+        self._kept = {version: kept for version, kept in self._kept.items() if version in versions}
 
 
 def _own_outcomes(reference: Reference, layout: OutcomeLayout) -> Tally | None:

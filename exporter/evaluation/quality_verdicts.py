@@ -14,6 +14,7 @@ from math import isnan, nan
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Tally
 from exporter.evaluation.baselines import shortfall
+from exporter.evaluation.context import QualityRules
 from exporter.evaluation.coverage import Coverage
 from exporter.evaluation.figures import (
     QUALITY_METRICS,
@@ -22,7 +23,7 @@ from exporter.evaluation.figures import (
     measure_each,
     plain_tables,
 )
-from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.evaluation.quality_reference import QualityReference
 from exporter.measures.intervals import Interval
 from exporter.settings import Window
 

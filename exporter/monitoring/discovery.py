@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from exporter.errors import RegistryError, StoreError
-from exporter.evaluation.drift import Thresholds
+from exporter.evaluation.context import Thresholds
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
 from exporter.ingest.activation import let_go, set_detail

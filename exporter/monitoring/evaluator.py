@@ -13,18 +13,18 @@ from functools import partial
 from typing import TypeVar
 
 from exporter.aggregates.state import VersionCounts
-from exporter.aggregates.timeline import Timeline, until
+from exporter.aggregates.timeline import until
 from exporter.errors import ExporterError
-from exporter.evaluation.drift import Evaluation, evaluate
-from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality, prediction_effects
-from exporter.evaluation.quality_references import QualityReferences, quality_rules
-from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
+from exporter.evaluation.context import EvaluationContext, QualityRules
+from exporter.evaluation.drift import evaluate
+from exporter.evaluation.model_quality import evaluate_quality
+from exporter.evaluation.quality_reference import QualityReferences, VersionQuality
+from exporter.evaluation.segments import evaluate_segment
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Findings, Fleet, Version
 from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
 from exporter.ingest.writer import Writer
 from exporter.monitoring.discovery import Follower
-from exporter.reference.profile import Segment
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -56,7 +56,7 @@ class Monitor:
         self._clock = clock
         self._retention = RetentionClock(store, monotonic)
         self._unmatched = UnmatchedLabels(store)
-        self._against = QualityReferences()
+        self._references = QualityReferences()
         self._stopping = threading.Event()
         self.ready = threading.Event()
         self._evaluation = self._thread("evaluation", self.evaluate_all, settings.evaluation_interval_seconds)
@@ -109,7 +109,7 @@ class Monitor:
             self._attempt(version, "the evaluation", work, failures)
             version.failures = tuple(failures)
             self._telemetry.observe_evaluation(time.monotonic() - started)
-        self._against.keep_only(set(self._fleet.versions.values()))
+        self._references.keep_only(self._fleet.versions.keys())
         try:
             self._writer.call(self._tidy).result()
         except ExporterError as error:
@@ -126,66 +126,35 @@ class Monitor:
             return None
 
     def _evaluate(self, version: Version, counts: VersionCounts, failures: list[str]) -> None:
-        now = self._clock()
+        now, facts, reference = self._clock(), version.facts, counts.reference
         timeline = counts.timeline.snapshot(now)
-        evaluation = evaluate(
-            counts.reference,
-            timeline,
-            self._settings.windows,
-            version.facts.thresholds,
-            self._settings.drift_distances,
-            now,
-            version.evaluation,
+        context = EvaluationContext(
+            windows=self._settings.windows,
+            now=now,
+            thresholds=facts.thresholds,
+            rules=QualityRules.of(facts.config),
+            distances=self._settings.drift_distances,
+            before=version.evaluation,
+        ).with_effects(reference, timeline)
+        evaluation = evaluate(reference, timeline, context)
+        find_references = partial(
+            self._references.find, version.names, counts, context.rules, version.run_metrics
         )
-        quality = self._attempt(
-            version,
-            "the evaluation of its quality",
-            lambda: self._evaluate_quality(version, counts, timeline, evaluation),
-            failures,
-        )
-        segments = [
-            self._attempt(
-                version,
-                f"the evaluation of segment {segment.name}",
-                partial(self._evaluate_segment, version, counts, segment, evaluation),
-                failures,
-            )
-            for segment in counts.reference.segments
-        ]
+        of_quality = "the evaluation of its quality"
+        against = self._attempt(version, of_quality, find_references, failures) or VersionQuality(None, {})
+        outcomes = until(now, counts.outcomes)
+        work = partial(evaluate_quality, against.whole, outcomes, timeline, context)
+        quality = self._attempt(version, of_quality, work, failures) or ()
+        segments = []
+        for segment in reference.segments:
+            own = counts.segments[segment.name]
+            timeline, outcomes = own.timeline.snapshot(now), until(now, own.outcomes)
+            own_against = against.segments.get(segment.name)
+            work_on = partial(evaluate_segment, segment, timeline, outcomes, own_against, context)
+            what = f"the evaluation of segment {segment.name}"
+            segments.append(self._attempt(version, what, work_on, failures))
         # Failed parts are left out: older figures must not look like those of this moment.
-        version.findings = Findings(evaluation, quality or (), tuple(filter(None, segments)))
-
-    def _evaluate_quality(
-        self, version: Version, counts: VersionCounts, timeline: Timeline, evaluation: Evaluation
-    ) -> tuple[QualityEvaluation, ...]:
-        against = self._against.find(version, counts)
-        if against is None:
-            return ()
-        return evaluate_quality(
-            against,
-            until(evaluation.at, counts.outcomes),
-            timeline,
-            self._settings.windows,
-            quality_rules(version.facts.config),
-            evaluation.at,
-            thresholds=version.facts.thresholds,
-            effects=prediction_effects(evaluation),
-        )
-
-    def _evaluate_segment(
-        self, version: Version, counts: VersionCounts, segment: Segment, evaluation: Evaluation
-    ) -> SegmentEvaluation:
-        own = counts.segments[segment.name]
-        return evaluate_segment(
-            segment,
-            own.timeline.snapshot(evaluation.at),
-            until(evaluation.at, own.outcomes),
-            evaluation,
-            self._settings.windows,
-            version.facts.thresholds,
-            self._against.of_segments(version).get(segment.name),
-            quality_rules(version.facts.config),
-        )
+        version.findings = Findings(evaluation, quality, tuple(filter(None, segments)))
 
     def _tidy(self) -> None:
         now = self._clock()

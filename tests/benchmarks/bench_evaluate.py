@@ -13,7 +13,8 @@ import numpy as np
 
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.aggregates.timeline import Timeline
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.context import EvaluationContext
+from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.reference.bins import Column
 from exporter.reference.profile import Reference, Variation
 from exporter.settings import Settings, Window
@@ -84,13 +85,14 @@ def main() -> None:
         timeline = make_timeline(rows)
 
         def evaluate_windows(*windows: Window, blocks: Timeline = timeline) -> Evaluation:
-            # a fresh reference has nothing cached
-            return evaluate(replace(reference), blocks, windows, Thresholds(), (), NOW)
+            fresh = replace(reference)  # has nothing cached
+            return evaluate(fresh, blocks, EvaluationContext(windows, NOW).with_effects(fresh, blocks))
 
-        before = evaluate(reference, timeline, (HOUR, DAY, WEEK), Thresholds(), (), NOW)
+        first = EvaluationContext((HOUR, DAY, WEEK), NOW).with_effects(reference, timeline)
+        again = replace(first, before=evaluate(reference, timeline, first))
 
-        def evaluate_again(blocks: Timeline = timeline, before: Evaluation = before) -> Evaluation:
-            return evaluate(reference, blocks, (HOUR, DAY, WEEK), Thresholds(), (), NOW, before)
+        def evaluate_again(blocks: Timeline = timeline, again: EvaluationContext = again) -> Evaluation:
+            return evaluate(reference, blocks, again.with_effects(reference, blocks))
 
         print(
             f"  {rows:11,} rows a day: 24h {best_milliseconds(lambda: evaluate_windows(DAY)):6.1f} ms,"

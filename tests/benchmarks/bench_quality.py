@@ -16,8 +16,9 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parents[2]))  # for the tables that the tests use
 
 from exporter.aggregates.outcomes import fold_outcomes
+from exporter.evaluation.context import EvaluationContext
 from exporter.evaluation.model_quality import evaluate_quality
-from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.evaluation.quality_reference import QualityReference
 from exporter.formats.columns import encode_texts
 from tests.support.labelled import (
     TASKS,
@@ -73,7 +74,7 @@ def evaluate_windows(against: QualityReference, table: pa.Table) -> None:
     timeline = make_traffic(against.reference, table, times)
 
     def evaluate() -> None:
-        evaluate_quality(against, outcomes, timeline, [HOUR, DAY, WEEK], QualityRules(), NOW)
+        evaluate_quality(against, outcomes, timeline, EvaluationContext((HOUR, DAY, WEEK), NOW))
 
     print(f"  {against.layout.task:11} {1000 * cpu_seconds(evaluate):24.1f} ms")
 

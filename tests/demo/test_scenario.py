@@ -22,9 +22,10 @@ from exporter.demo.traffic import Replay, encode_batch, schedule_labels
 from exporter.demo.training import TrainedModel, score_flights
 from exporter.errors import DemoError
 from exporter.evaluation.comparison import DRIFTED, UNDECIDED
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
-from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality, prediction_effects
-from exporter.evaluation.quality_reference import QualityRules, quality_reference
+from exporter.evaluation.context import EvaluationContext, QualityRules
+from exporter.evaluation.drift import Evaluation, evaluate
+from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality
+from exporter.evaluation.quality_reference import quality_reference
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import JSON_TYPE
 from exporter.profiling.build import build_reference
@@ -73,7 +74,9 @@ def evaluations(
         if not arrived.empty:
             post(reference, timeline, arrived)
         now = (NOW + timedelta(seconds=seconds)).timestamp()
-        yield day, evaluate(reference, timeline.snapshot(now), SETTINGS.windows, Thresholds(), (), now)
+        snapshot = timeline.snapshot(now)
+        context = EvaluationContext(SETTINGS.windows, now).with_effects(reference, snapshot)
+        yield day, evaluate(reference, snapshot, context)
 
 
 def score_arrivals(
@@ -138,12 +141,8 @@ def qualities(
             continue
         now = NOW.timestamp() + end
         snapshot = timeline.snapshot(now)
-        drift = evaluate(reference, snapshot, SETTINGS.windows, Thresholds(), (), now)
-        effects = prediction_effects(drift)
-        evaluated = evaluate_quality(
-            against, outcomes, snapshot, SETTINGS.windows[-1:], rules, now, effects=effects
-        )
-        yield day + 1, evaluated[-1]
+        context = EvaluationContext(SETTINGS.windows, now, rules=rules).with_effects(reference, snapshot)
+        yield day + 1, evaluate_quality(against, outcomes, snapshot, context)[-1]
 
 
 def accuracies(quality: QualityEvaluation) -> tuple[bool, bool]:

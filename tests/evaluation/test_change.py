@@ -13,7 +13,8 @@ from exporter.aggregates.block import Block
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.context import EvaluationContext, Thresholds
+from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Floats, Ints
@@ -56,7 +57,8 @@ def evaluated(
     thresholds: Thresholds | None = None,
     before: Evaluation | None = None,
 ) -> Evaluation:
-    return evaluate(reference, timeline, windows, thresholds or Thresholds(), (), now, before)
+    context = EvaluationContext(windows, now, thresholds or Thresholds(), before=before)
+    return evaluate(reference, timeline, context.with_effects(reference, timeline))
 
 
 def change_of(live: Live, now: float = NOW, days: float = 45) -> ChangeEvaluation | None:

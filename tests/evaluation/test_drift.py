@@ -9,8 +9,9 @@ import pytest
 
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
+from exporter.evaluation.context import EvaluationContext, Thresholds
 from exporter.evaluation.data_quality import QualityCheck
-from exporter.evaluation.drift import Evaluation, Thresholds, WindowEvaluation, evaluate
+from exporter.evaluation.drift import Evaluation, WindowEvaluation, evaluate
 from exporter.evaluation.live_variation import PRIOR_DRIFT
 from exporter.measures.psi import sampling_floor
 from exporter.reference.bins import Column, ColumnKind
@@ -45,8 +46,10 @@ def judge(
     windows: tuple[Window, ...] = (DAY,),
     thresholds: Thresholds | None = None,
     distances: tuple[str, ...] = (),
+    before: Evaluation | None = None,
 ) -> Evaluation:
-    return evaluate(reference, timeline, windows, thresholds or Thresholds(), distances, NOW)
+    context = EvaluationContext(windows, NOW, thresholds or Thresholds(), distances=distances, before=before)
+    return evaluate(reference, timeline, context.with_effects(reference, timeline))
 
 
 def day_of(
@@ -138,7 +141,7 @@ def test_drift_that_was_told_ends_well_below_the_limit() -> None:
     told = judge(reference, drifted)
 
     def verdict(timeline: Timeline, before: Evaluation | None) -> int:
-        found = evaluate(reference, timeline, (DAY,), Thresholds(), (), NOW, before)
+        found = judge(reference, timeline, before=before)
         return int(found.windows[0].verdict[0])
 
     assert told.windows[0].verdict[0] == DRIFTED
@@ -416,7 +419,7 @@ def test_each_window_is_measured_on_its_own_rows() -> None:
     reference = make_steady_reference([AGE], [EVEN])
     days = {0: cells_of([EVEN], 1000), 3: cells_of([BROKEN], 1000)}
 
-    day, week = judge(reference, make_timeline(reference, days), (WEEK, DAY)).windows
+    day, week = judge(reference, make_timeline(reference, days), (DAY, WEEK)).windows
 
     assert (day.window, day.rows, day.verdict[0]) == (DAY, 1000, STABLE)
     assert (week.window, week.rows, week.verdict[0]) == (WEEK, 2000, DRIFTED)
@@ -526,7 +529,7 @@ def test_checks_are_of_the_shortest_window() -> None:
     reference = make_reference([AGE], [EVEN])
     days = {0: cells_of([EVEN], 1000), 3: cells_of([0 * EVEN], 1000)}
 
-    checks = judge(reference, make_timeline(reference, days), (WEEK, DAY)).checks
+    checks = judge(reference, make_timeline(reference, days), (DAY, WEEK)).checks
 
     assert [check.ratio for check in checks if check.check == "missing"] == [0]
 

@@ -10,7 +10,8 @@ import pytest
 from exporter.aggregates.block import decode_block
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED, STABLE
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.context import EvaluationContext, Thresholds
+from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.evaluation.live_variation import PRIOR_DRIFT, LiveVariation, learn_variation
 from exporter.reference.profile import Reference
 from exporter.settings import Settings, Window
@@ -51,11 +52,14 @@ def timeline_of(days: Mapping[int, Floats], rows_per_hour: int = 400) -> Timelin
 
 
 def learn(timeline: Timeline, reference: Reference = REFERENCE, now: float = NOW) -> LiveVariation:
-    return learn_variation(reference, timeline, WINDOWS, THRESHOLD, now)
+    return learn_variation(reference, timeline, EvaluationContext(WINDOWS, now))
 
 
-def judge(timeline: Timeline, now: float = NOW, before: Evaluation | None = None) -> Evaluation:
-    return evaluate(REFERENCE, timeline, WINDOWS, Thresholds(), (), now, before)
+def judge(
+    timeline: Timeline, now: float = NOW, before: Evaluation | None = None, drift: float = 0.1
+) -> Evaluation:
+    context = EvaluationContext(WINDOWS, now, Thresholds(drift), before=before)
+    return evaluate(REFERENCE, timeline, context.with_effects(REFERENCE, timeline))
 
 
 def limit_of(evaluation: Evaluation, window: Window) -> float:
@@ -146,8 +150,7 @@ def test_each_column_learns_for_itself() -> None:
         MIDNIGHT - 3600 * hour: make_aggregate(cells_of([EVEN, BROKEN], 400), 2)
         for hour in range(1, 24 * 20 + 1)
     }
-    threshold = np.array([0.1, 0.1])
-    found = learn_variation(reference, Timeline(Settings(), {}, blocks), WINDOWS, threshold, NOW)
+    found = learn(Timeline(Settings(), {}, blocks), reference)
     assert found.learned.tolist() == [True, False]
     assert found.drift[DAY.seconds][1] == PRIOR_DRIFT
     assert np.isnan(found.drift[HOUR.seconds]).tolist() == [False, True]
@@ -172,7 +175,7 @@ def test_it_is_learned_once_a_day_and_anew_for_another_reference_or_threshold() 
     first = judge(timeline)
     again = judge(timeline, before=first)
     next_day = judge(timeline, NOW + 86400, first)
-    other = evaluate(REFERENCE, timeline, WINDOWS, Thresholds(0.2), (), NOW, first)
+    other = judge(timeline, before=first, drift=0.2)
     assert again.live is first.live
     assert next_day.live is not first.live
     assert other.live is not first.live

@@ -11,16 +11,15 @@ import pytest
 from exporter.aggregates.outcomes import Outcomes
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
-from exporter.evaluation.drift import Thresholds, evaluate
+from exporter.evaluation.context import EvaluationContext, QualityRules, Thresholds
 from exporter.evaluation.model_quality import (
     EstimatedQuality,
     MetricQuality,
     QualityEvaluation,
     evaluate_quality,
     matured_window,
-    prediction_effects,
 )
-from exporter.evaluation.quality_reference import QualityReference, QualityRules
+from exporter.evaluation.quality_reference import QualityReference
 from exporter.reference.profile import Variation
 from exporter.settings import Window
 from tests.support.labelled import (
@@ -61,12 +60,11 @@ def judge(
     of: tuple[dict[int, Outcomes], Timeline],
     rules: QualityRules | None = None,
     window: Window = DAY,
-    effects: dict[int, float] | None = None,
+    effects: float = 1.0,
     thresholds: Thresholds | None = None,
 ) -> QualityEvaluation:
-    (found,) = evaluate_quality(
-        against, *of, [window], rules or QualityRules(), NOW, effects=effects, thresholds=thresholds
-    )
+    context = EvaluationContext((window,), NOW, thresholds or Thresholds(), rules or QualityRules())
+    (found,) = evaluate_quality(against, *of, replace(context, effects=effects))
     return found
 
 
@@ -137,11 +135,11 @@ def test_labels_of_positives_that_come_first_do_not_flatter_a_matured_window() -
     assert real(matured)["precision"].degraded is False
 
 
-def test_every_window_is_evaluated_the_shortest_first() -> None:
+def test_every_window_is_evaluated() -> None:
     against = AGAINST["binary"]
     of = world(against, (make_table("binary", 400), (0, 1)), (make_table("binary", 600, seed=2), (30, 90)))
 
-    found = evaluate_quality(against, *of, [WEEK, HOUR, DAY], QualityRules(), NOW)
+    found = evaluate_quality(against, *of, EvaluationContext((HOUR, DAY, WEEK), NOW))
 
     assert [each.window for each in found] == [HOUR, DAY, WEEK]
     assert [each.labels for each in found] == [400, 400, 1000]
@@ -232,9 +230,7 @@ def test_bursts_of_rows_prove_less() -> None:
         (make_table("binary", 1500, seed=2, flaw=0.4), (26, 48)),
     )
 
-    verdicts = [
-        real(judge(against, of, effects=effects))["roc_auc"].degraded for effects in ({}, {86400: 20.0})
-    ]
+    verdicts = [real(judge(against, of, effects=effects))["roc_auc"].degraded for effects in (1.0, 20.0)]
 
     assert verdicts == [True, False]
 
@@ -246,15 +242,17 @@ def test_the_effect_of_bursts_is_that_of_the_predictions() -> None:
     times = np.repeat(spread_times(200), 30)
     timeline = make_traffic(against.reference, bursts, times)
 
-    found = prediction_effects(evaluate(against.reference, timeline, (DAY,), Thresholds(), (), NOW))
+    context = EvaluationContext((DAY,), NOW).with_effects(against.reference, timeline)
 
-    assert found[86400] > 8
+    roles = [column.role for column in against.reference.columns]
+    assert context.effects_of(against.reference)[0, roles.index("prediction")] > 8
 
 
 def test_without_rows_there_is_no_effect() -> None:
     reference = AGAINST["binary"].reference
+    context = EvaluationContext((DAY,), NOW).with_effects(reference, Timeline(SETTINGS))
 
-    assert prediction_effects(evaluate(reference, Timeline(SETTINGS), (DAY,), Thresholds(), (), NOW)) == {}
+    assert (context.effects_of(reference) == 1).all()
 
 
 # -- estimated ----------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from exporter.evaluation.context import QualityRules
 from exporter.evaluation.figures import QUALITY_METRICS
-from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.evaluation.quality_reference import QualityReference, quality_reference
 from exporter.settings import Window
 from tests.support.labelled import TASKS, make_labelled_reference, make_quality_reference, make_table
 from tests.support.traffic import DAY, HOUR, WEEK

@@ -15,10 +15,11 @@ from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes, fold_predictions
 from exporter.aggregates.segments import fold_segments
 from exporter.aggregates.timeline import Timeline
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
-from exporter.evaluation.model_quality import evaluate_quality, prediction_effects
-from exporter.evaluation.quality_reference import QualityRules, quality_reference
-from exporter.evaluation.segments import evaluate_segment, segment_references
+from exporter.evaluation.context import EvaluationContext, QualityRules
+from exporter.evaluation.drift import Evaluation, evaluate
+from exporter.evaluation.model_quality import evaluate_quality
+from exporter.evaluation.quality_reference import quality_reference, segment_references
+from exporter.evaluation.segments import evaluate_segment
 from exporter.exposition.render import Format, render
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import SeriesCollector, VersionView
@@ -215,26 +216,17 @@ def watch(
                 of_slice = known[inside[known]]
                 if len(of_slice):
                     _add(of_slices[name], label(of_slice))
-        evaluation = evaluate(reference, timeline, SETTINGS.windows, Thresholds(), (), now, evaluation)
-        quality = evaluate_quality(
-            against,
-            outcomes,
-            timeline,
-            SETTINGS.windows,
-            rules,
-            now,
-            effects=prediction_effects(evaluation),
-        )
+        context = EvaluationContext(SETTINGS.windows, now, rules=rules, before=evaluation)
+        context = context.with_effects(reference, timeline)
+        evaluation = evaluate(reference, timeline, context)
+        quality = evaluate_quality(against, outcomes, timeline, context)
         sliced_evaluations = tuple(
             evaluate_segment(
                 segment,
                 Timeline(SETTINGS, {}, _recent(slices[segment.name], now)),
                 of_slices[segment.name],
-                evaluation,
-                SETTINGS.windows,
-                Thresholds(),
                 of_segments.get(segment.name),
-                rules,
+                context,
             )
             for segment in reference.segments
         )

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.aggregates.block import Block
 from exporter.aggregates.timeline import Timeline
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.context import EvaluationContext
+from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 
@@ -19,7 +20,8 @@ def replay(
     """Evaluate at each moment what had been counted by then, with the default windows and thresholds."""
     evaluation = None
     for now, timeline in timelines(blocks, moments):
-        evaluation = evaluate(reference, timeline, SETTINGS.windows, Thresholds(), (), now, evaluation)
+        context = EvaluationContext(SETTINGS.windows, now, before=evaluation)
+        evaluation = evaluate(reference, timeline, context.with_effects(reference, timeline))
         yield evaluation
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED, STABLE
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.context import EvaluationContext
+from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.reference.profile import Reference
 from exporter.settings import DISTANCES
 from exporter.typing import Floats
@@ -54,7 +55,8 @@ def sample_timeline(
 
 
 def judge(reference: Reference, timeline: Timeline) -> Evaluation:
-    return evaluate(reference, timeline, (DAY,), Thresholds(), DISTANCES, NOW)
+    context = EvaluationContext((DAY,), NOW, distances=DISTANCES)
+    return evaluate(reference, timeline, context.with_effects(reference, timeline))
 
 
 @pytest.mark.parametrize("rows", [30, 100, 300, 1000, 3000, 10_000])

@@ -19,8 +19,9 @@ from exporter.aggregates.outcomes import Outcomes, fold_outcomes, tally
 from exporter.aggregates.timeline import Timeline
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
 from exporter.demo.training import CHAMPION, score_flights
+from exporter.evaluation.context import EvaluationContext, QualityRules
 from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality
-from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.evaluation.quality_reference import QualityReference, quality_reference
 from exporter.formats.arrow_columns import from_arrow
 from exporter.measures.cbpe import Calibration, calibrate, expect
 from exporter.profiling.build import build_reference
@@ -90,7 +91,8 @@ def replay(
     for now in seconds(moments):
         before: dict[int, Outcomes] = {hour: counted for hour, counted in outcomes.items() if hour < now}
         timeline = Timeline(SETTINGS, coarse={hour: block for hour, block in blocks.items() if hour < now})
-        found.append(evaluate_quality(against, before, timeline, windows, QualityRules(), float(now) - 1))
+        context = EvaluationContext(windows, float(now) - 1)
+        found.append(evaluate_quality(against, before, timeline, context))
     return found
 
 

@@ -16,7 +16,8 @@ import pytest
 from exporter.aggregates.block import Block, fold
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import DRIFTED
-from exporter.evaluation.drift import Evaluation, Thresholds, evaluate
+from exporter.evaluation.context import EvaluationContext
+from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
@@ -66,7 +67,8 @@ def replay(reference: Reference, flights: pd.DataFrame, moments: pd.DatetimeInde
             {start: block for start, block in fine.items() if horizon <= start < now},
             {start: block for start, block in coarse.items() if horizon - 2 * DAY.seconds <= start < horizon},
         )
-        evaluations.append(evaluate(reference, timeline, (DAY,), Thresholds(), (), float(now)))
+        context = EvaluationContext((DAY,), float(now)).with_effects(reference, timeline)
+        evaluations.append(evaluate(reference, timeline, context))
     return evaluations
 
 

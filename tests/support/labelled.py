@@ -13,7 +13,8 @@ from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.aggregates.outcomes import Outcomes, Tally, fold_outcomes, fold_predictions, tally
 from exporter.aggregates.timeline import Timeline
-from exporter.evaluation.quality_reference import QualityReference, QualityRules, quality_reference
+from exporter.evaluation.context import QualityRules
+from exporter.evaluation.quality_reference import QualityReference, quality_reference
 from exporter.formats.arrow_columns import from_arrow
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
