@@ -24,7 +24,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+)
 from pydantic import ValidationInfo as Info
 
 from exporter.errors import ConfigError
@@ -38,7 +46,7 @@ TAG_PREFIX = "monitoring."
 
 Task = Literal["binary", "multiclass", "regression"]
 Split = Literal["train", "validation", "test", "live"]
-Metric = Literal[
+QualityMetric = Literal[
     "accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro",
     "roc_auc", "log_loss", "brier", "calibration_error", "mae", "rmse", "mape", "r2", "bias",
 ]  # fmt: skip
@@ -92,7 +100,6 @@ def _few(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Threshold = Annotated[float, Field(gt=0, lt=1000)]
-Figure = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Names = Annotated[tuple[Name, ...], AfterValidator(_once)]
@@ -145,8 +152,10 @@ class ModelConfig(_Section):
     drift_thresholds: Annotated[dict[Name, Threshold], BeforeValidator(_mapping)] = {}
     maturation: Seconds = 0.0
     minimums: Annotated[Minimums, BeforeValidator(_mapping)] = Minimums()
-    baselines: Annotated[dict[Metric, Figure], BeforeValidator(_mapping)] = {}
-    tolerances: Annotated[dict[Metric, Annotated[Figure, Field(ge=0)]], BeforeValidator(_mapping)] = {}
+    baselines: Annotated[dict[QualityMetric, FiniteFloat], BeforeValidator(_mapping)] = {}
+    tolerances: Annotated[
+        dict[QualityMetric, Annotated[FiniteFloat, Field(ge=0)]], BeforeValidator(_mapping)
+    ] = {}
     segments: Annotated[Names, AfterValidator(_few)] = ()
 
     def reference_fields(self) -> dict[str, Any]:

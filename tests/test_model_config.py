@@ -13,9 +13,9 @@ from exporter.model_config import (
     MAX_FILE_BYTES,
     Columns,
     ConfigFile,
-    Metric,
     Minimums,
     ModelConfig,
+    QualityMetric,
     load_config_file,
 )
 from exporter.settings import Settings, Window
@@ -164,7 +164,7 @@ def test_a_class_is_found_however_it_is_spelt(text: str, classes: list[str], fou
 
 # What a mistake is answered with
 
-METRICS = ", ".join(map(repr, get_args(Metric)[:-1])) + f" or {get_args(Metric)[-1]!r}"
+METRICS = ", ".join(map(repr, get_args(QualityMetric)[:-1])) + f" or {get_args(QualityMetric)[-1]!r}"
 MISTAKES = {
     "an unknown key": (
         "models:\n  fraud:\n    task: binary\n    drift_treshold: 0.2\n",

@@ -61,7 +61,7 @@ class DataframeSplit(_Body):
     index: list[Scalar] | None = Field(None, description="As pandas writes it; not looked into.")
 
 
-Records = list[dict[str, Scalar]]
+DataframeRecords = list[dict[str, Scalar]]
 
 
 class PredictionBatch(_Body):
@@ -75,9 +75,9 @@ class PredictionBatch(_Body):
     predictions: list[PredictionRow] | list[Scalar] | None = None
     columns: PredictionColumns | None = None
     dataframe_split: DataframeSplit | None = None
-    dataframe_records: Records | None = None
-    instances: Records | list[list[Scalar]] | None = None
-    inputs: dict[str, list[Scalar]] | Records | list[list[Scalar]] | None = None
+    dataframe_records: DataframeRecords | None = None
+    instances: DataframeRecords | list[list[Scalar]] | None = None
+    inputs: dict[str, list[Scalar]] | DataframeRecords | list[list[Scalar]] | None = None
     id: list[str | int | None] | None = None
     timestamp: list[datetime | float | None] | None = None
     score: list[Score] | None = None

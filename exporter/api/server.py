@@ -27,10 +27,10 @@ from exporter.service import Service
 from exporter.settings import Settings
 
 MAX_CONNECTIONS = 500  # with the pending ones, below the usual limit of 1,024 open files
-MAX_PENDING = 200  # not accepted yet
+BACKLOG = 200  # not accepted yet
 MAX_TASKS = 1000  # requests, including those whose client has disconnected
 MAX_HEAD_BYTES = 64 * 2**10
-GRACE_SECONDS = 5.0  # for `bodies` to answer that the body is late
+BODY_GRACE_SECONDS = 5.0  # for `bodies` to answer that the body is late
 SHUTDOWN_SECONDS = 10  # for requests in progress
 
 
@@ -48,7 +48,7 @@ def make_server(service: Service) -> uvicorn.Server:
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         limit_concurrency=MAX_TASKS,
-        backlog=MAX_PENDING,
+        backlog=BACKLOG,
     )
     return uvicorn.Server(config)
 
@@ -199,7 +199,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or self.flow.write_paused:
             self._wait(self.service.settings.request_timeout_seconds)
         elif self.cycle.more_body:
-            self._wait(self.service.settings.request_timeout_seconds + GRACE_SECONDS)
+            self._wait(self.service.settings.request_timeout_seconds + BODY_GRACE_SECONDS)
 
     def _wait(self, seconds: float) -> None:
         self._waiting_since = self.loop.time()

@@ -25,7 +25,7 @@ ALIAS = "mlflow_model_alias_info"
 REAL, ESTIMATED = "mlflow_model_quality", "mlflow_model_estimated_quality"
 BASELINE, COVERAGE = "mlflow_model_quality_baseline", "mlflow_model_label_coverage_ratio"
 # Shown of quality; more would not fit.
-METRICS = ("accuracy", "precision", "roc_auc")
+SHOWN_METRICS = ("accuracy", "precision", "roc_auc")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def read_quality(samples: Sequence[Sample]) -> list[Quality]:
     windows = {window for name, _, _, window in values if name in (REAL, ESTIMATED)}
     over = max(windows, key=lambda window: parse_window(window).seconds, default="")
     found = []
-    for metric in METRICS:
+    for metric in SHOWN_METRICS:
         for version, alias in sorted(_aliases(samples).items()):
             estimated, real = (
                 Figure(

@@ -30,7 +30,7 @@ LATE_DAYS = (0.1, 1.0)
 ON_TIME_DAYS = (1.0, 3.4)
 AGAIN_DAYS = 0.4  # until a label is repeated or corrected; still within the maturation
 FATES = {"once": 0.9, "never": 0.05, "twice": 0.03, "corrected": 0.02}
-MAX_PENDING = 50_000  # labels; a few days have some thousands
+MAX_PENDING_LABELS = 50_000  # labels; a few days have some thousands
 
 
 class Replay:
@@ -93,7 +93,7 @@ def schedule_labels(flights: pd.DataFrame, pace: Pace, random: np.random.Generat
 
 
 class PendingLabels:
-    """Labels of scored flights until they are known; beyond MAX_PENDING the last known ones are dropped."""
+    """Labels of scored flights until they are known; the last beyond MAX_PENDING_LABELS are dropped."""
 
     def __init__(self, pace: Pace, random: np.random.Generator) -> None:
         self._pace = pace
@@ -112,7 +112,7 @@ class PendingLabels:
             return self._pending
         known = self._pending["known"] <= until
         taken = self._pending[known]
-        self._pending = self._pending[~known].head(MAX_PENDING)
+        self._pending = self._pending[~known].head(MAX_PENDING_LABELS)
         return taken
 
 

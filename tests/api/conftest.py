@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.server import Server
+from tests.support.api_server import Server
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import make_table
 

@@ -13,8 +13,7 @@ import pytest
 from exporter.api import auth
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.settings import load_settings
-from tests.api.server import Server
-from tests.api.test_predictions import answers, assert_problem, post
+from tests.support.api_server import Server, answers, assert_problem, post
 from tests.support.rig import make_document, make_rows
 
 Serve = Callable[..., Server]

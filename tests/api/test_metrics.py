@@ -17,9 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.exposition.catalog import BY_NAME
 from exporter.exposition.render import Format, openmetrics_name
-from tests.api.server import Server
-from tests.api.test_predictions import assert_problem, post
 from tests.prometheus.servers import running_prometheus, wait_for
+from tests.support.api_server import Server, assert_problem, post
 from tests.support.docs import page
 from tests.support.fakes import BROKEN, TIMEOUT_SECONDS, FakeRegistry
 from tests.support.programs import Program

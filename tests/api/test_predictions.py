@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,55 +21,13 @@ from hypothesis import strategies as st
 
 from exporter.api import server as api_server
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
-from tests.api.server import Server
+from tests.support.api_server import Server, answers, assert_problem, head, held, post, post_as
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.support.rig import eventually, make_document, make_rows, make_table
-from tests.support.wire import FORMATS, Predictions, encode, to_parquet, to_stream, type_of
+from tests.support.wire import FORMATS, Predictions, to_parquet, to_stream
 
 Serve = Callable[..., Server]
 URL = "/v1/predictions"
-
-
-def post(server: Server, document: object, **options: Any) -> httpx.Response:
-    body = document if isinstance(document, bytes) else orjson.dumps(document)
-    headers = {"content-type": JSON_TYPE, **options.pop("headers", {})}
-    return server.client.post(URL, content=body, headers=headers, **options)
-
-
-def post_as(server: Server, form: str, rows: Predictions) -> httpx.Response:
-    """Post rows of version 1 of `fraud` in one of `FORMATS`."""
-    query = {} if type_of(form) == JSON_TYPE else {"model": "fraud", "version": "1"}
-    body = encode(form, rows).replace(b'"version": "3"', b'"version": "1"')
-    return post(server, body, headers={"content-type": type_of(form)}, params=query)
-
-
-def assert_problem(answer: httpx.Response, status: int, title: str, detail: str, where: str = "") -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert problem["type"] == "about:blank"
-    assert (problem["status"], problem["title"]) == (status, title)
-    assert detail in problem["detail"]
-    assert problem.get("where", "") == where
-
-
-def answers(server: Server, kind: str = "prediction") -> dict[str, int]:
-    """How many requests were answered with each status."""
-    counter = f'mlflow_exporter_ingest_requests_total{{kind="{kind}",status="'
-    lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith(counter)]
-    counts = dict(line.removeprefix(counter).split('"} ') for line in lines)
-    return {status: int(count) for status, count in counts.items() if int(count)}
-
-
-@contextmanager
-def held(server: Server) -> Iterator[None]:
-    """Keep the writer busy."""
-    done: Future[None] = Future()
-    server.service.writer.call(lambda: done.result(TIMEOUT_SECONDS))
-    try:
-        yield
-    finally:
-        done.set_result(None)
 
 
 # -- what is taken ------------------------------------------------------------------------------------------
@@ -356,11 +313,6 @@ def test_large_bodies_at_once_are_bounded_and_hang_ups_give_their_share_back(
     assert refused.headers["retry-after"] == "1"
     assert "Traceback" not in caplog.text
     assert post(server, document).status_code == 202
-
-
-def head(length: int) -> bytes:
-    lines = ("POST /v1/predictions HTTP/1.1", "Host: localhost", f"Content-Type: {JSON_TYPE}")
-    return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
 
 
 def test_a_client_that_hangs_up_during_the_commit_is_counted(serve: Serve) -> None:

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from exporter.cli import _parser
-from tests.api.server import Server
+from tests.support.api_server import Server
 from tests.support.docs import page
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import make_table

@@ -16,8 +16,7 @@ import pytest
 
 from exporter.api import server as api_server
 from exporter.formats.raw import JSON_TYPE
-from tests.api.server import Server
-from tests.api.test_predictions import head, held, post
+from tests.support.api_server import Server, head, held, post
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import eventually, make_document, make_rows
 
@@ -30,7 +29,7 @@ HEALTH = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n"
 @pytest.fixture(scope="module")
 def server(serve: Serve) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api_server, "GRACE_SECONDS", 0.2)
+        patch.setattr(api_server, "BODY_GRACE_SECONDS", 0.2)
         server = serve(request_timeout_seconds=REQUEST_SECONDS)
         server.client.headers["Connection"] = "close"  # or its own would be timed out and counted
         yield server

@@ -253,7 +253,7 @@ def test_nothing_to_wait_for_is_nothing_known() -> None:
 
 
 def test_what_waits_is_bounded(departures: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic_module, "MAX_PENDING", 100)
+    monkeypatch.setattr(traffic_module, "MAX_PENDING_LABELS", 100)
     waiting = pending()
     waiting.expect(departures)
     assert waiting.take(NOW).empty

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pytest
 
 from exporter.settings import parse_window
-from tests.e2e.process import ExporterProcess, make_store
 from tests.prometheus.stack import FreePorts, Program, alerting
+from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import eventually, make_document, make_rows, make_table
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from exporter.api.server import MAX_CONNECTIONS
-from tests.e2e.process import ExporterProcess, make_store
+from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
 
 SILENT = 1100

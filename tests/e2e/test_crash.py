@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from exporter.storage.store import Store
-from tests.e2e.process import ExporterProcess, make_store
+from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import eventually, make_document, make_rows
 
@@ -115,7 +115,7 @@ def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_a
     store_uri: str, free_port: int, tmp_path: Path, processes: list[ExporterProcess]
 ) -> None:
     make_store(store_uri)
-    failing = ExporterProcess(store_uri, free_port, tmp_path, module="tests.e2e.serve_failing", **WINDOW)
+    failing = ExporterProcess(store_uri, free_port, tmp_path, module="tests.support.serve_failing", **WINDOW)
     processes.append(failing)
     failing.await_ready()
     with Clients(failing.url) as clients:

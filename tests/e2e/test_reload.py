@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.e2e.process import ExporterProcess, make_store
+from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.rig import eventually
 
 SUCCESSFUL = "mlflow_exporter_config_last_reload_successful"

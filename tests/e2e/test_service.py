@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.process import ExporterProcess
+from tests.support.exporter_process import ExporterProcess
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.mlflow_server import MlflowServer
 from tests.support.rig import eventually, make_document, make_rows, make_table

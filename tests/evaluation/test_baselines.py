@@ -10,7 +10,7 @@ from exporter.evaluation import baselines
 from exporter.evaluation.baselines import choose_baselines, run_baselines, shortfall, tolerance
 from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.measures.intervals import Interval, known
-from exporter.model_config import Metric
+from exporter.model_config import QualityMetric
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
@@ -18,7 +18,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 
 def test_the_metrics_are_those_that_can_be_configured() -> None:
-    assert {metric for names in QUALITY_METRICS.values() for metric in names} == set(get_args(Metric))
+    assert {metric for names in QUALITY_METRICS.values() for metric in names} == set(get_args(QualityMetric))
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.e2e.process import ExporterProcess, make_store
 from tests.prometheus.alerting import PROMETHEUS, read_yaml
 from tests.prometheus.servers import running_prometheus, wait_for
+from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import make_document, make_rows
 

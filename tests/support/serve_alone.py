@@ -1,5 +1,5 @@
 """`mlflow-exporter serve` with an MLflow that is always down, and without its client, whose import takes
-longer than all the rest: `python -m tests.e2e.serve_alone serve ...`."""
+longer than all the rest: `python -m tests.support.serve_alone serve ...`."""
 
 from __future__ import annotations
 

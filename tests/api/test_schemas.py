@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from exporter.api.schemas import PREDICTION_EXAMPLES, PredictionBatch
-from tests.api.server import Server
-from tests.api.test_predictions import post
+from tests.support.api_server import Server, post
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import make_table
 

@@ -1,4 +1,4 @@
-"""Health, and what every route has in common."""
+"""Health, reload, and what all routes have in common."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import exporter.api.ingest_routes
-from tests.api.server import Server
-from tests.api.test_predictions import assert_problem, post
+from tests.support.api_server import Server, assert_problem, post
 from tests.support.fakes import FakeRegistry
 
 Serve = Callable[..., Server]
@@ -75,3 +75,53 @@ def test_a_bug_is_a_problem_without_details_and_logged(
     assert_problem(answer, 500, "Internal error", "ZeroDivisionError; the log says more")
     assert "secret" not in answer.text
     assert "secret" in caplog.text
+
+
+# -- reload -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "exporter.yml"
+    path.write_text("models: {fraud: {target: late}}\n")
+    return path
+
+
+def shown_problems(server: Server) -> list[str]:
+    found: dict[str, Any] = server.client.get("/v1/models/fraud/versions/1").json()
+    return list(found["problems"])
+
+
+def test_a_reload_takes_the_file_and_says_what_of_it_has_no_effect(serve: Serve, file: Path) -> None:
+    server = serve(config=str(file))
+    assert shown_problems(server) == []
+    file.write_text(
+        "models: {fraud: {drift_thresholds: {aeg: 0.3}, segments: [land], columns: {exclude: [country]}}}\n"
+    )
+    answer = server.client.post("/-/reload")
+    assert (answer.status_code, answer.text) == (200, "reloaded\n")
+    assert shown_problems(server) == [
+        "the reference has no column 'aeg'",
+        "the reference has no column 'land'",
+        "column 'country' is left out of the next reference, not of this one",
+    ]
+
+
+def test_a_reload_of_a_file_that_cannot_be_used_is_a_problem_with_its_line(serve: Serve, file: Path) -> None:
+    server = serve(config=str(file))
+    file.write_text("models:\n  fraud:\n    segment: country\n")
+    answer = server.client.post("/-/reload")
+    message = f"{file}:3: models.fraud.segment: unknown key; did you mean segments?"
+    assert_problem(answer, 500, "Configuration not taken", message)
+
+
+def test_a_reload_without_a_file_does_nothing(serve: Serve) -> None:
+    assert serve().client.post("/-/reload").status_code == 200
+
+
+def test_a_reload_needs_the_token_if_one_is_set(serve: Serve, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    client = serve(api_token_file=str(token)).client
+    assert client.post("/-/reload").status_code == 401
+    assert client.post("/-/reload", headers={"Authorization": "Bearer secret"}).status_code == 200

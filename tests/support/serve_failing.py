@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from exporter.ingest.changes import Changes
-from tests.e2e.serve_alone import serve
+from tests.support.serve_alone import serve
 
 if __name__ == "__main__":
     apply, number = Changes.apply, count()

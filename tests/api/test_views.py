@@ -16,8 +16,7 @@ from exporter.errors import RegistryAuthError
 from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.reference.profile import PROVISIONAL
-from tests.api.server import Server
-from tests.api.test_predictions import assert_problem, post
+from tests.support.api_server import Server, assert_problem, post
 from tests.support.fakes import BROKEN, FakeRegistry
 from tests.support.rig import eventually, make_document, make_rows, make_table
 from tests.support.views import make_quality

@@ -46,7 +46,7 @@ class ExporterProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         environment |= {f"EXPORTER_{name.upper()}": str(value) for name, value in settings.items()}
         environment |= {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-        module = module or ("exporter" if mlflow else "tests.e2e.serve_alone")
+        module = module or ("exporter" if mlflow else "tests.support.serve_alone")
         command = [sys.executable, "-m", module, "serve", "--port", str(port), "--store", store]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(

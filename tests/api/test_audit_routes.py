@@ -16,8 +16,7 @@ import pytest
 from exporter.api.app import create_app
 from exporter.cli import main
 from exporter.formats.raw import PARQUET_TYPE
-from tests.api.server import Server
-from tests.api.test_predictions import assert_problem
+from tests.support.api_server import Server, assert_problem
 from tests.support.rig import make_document, make_rows, make_table
 
 Serve = Callable[..., Server]

@@ -1,0 +1,110 @@
+"""An exporter behind a real HTTP server in a thread of the test's process, and requests to it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import httpx
+import orjson
+
+from exporter.api.server import make_server
+from exporter.formats.raw import JSON_TYPE
+from exporter.service import Service
+from exporter.settings import Settings
+from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
+from tests.support.rig import eventually
+from tests.support.wire import Predictions, encode, type_of
+
+
+class Server:
+    """A running exporter; `client` asks it."""
+
+    def __init__(self, registry: FakeRegistry, **settings: Any) -> None:
+        loops = {"evaluation_interval_seconds": 0.05, "mlflow_poll_interval_seconds": 0.05}
+        self.service = Service(Settings(port=0, **{**loops, **settings}), registry)
+        self._server = make_server(self.service)
+        self._thread = threading.Thread(target=self._server.run)
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        eventually(lambda: self._server.started or not self._thread.is_alive())
+        self.address = self._server.servers[0].sockets[0].getsockname()
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.address[1]}", timeout=TIMEOUT_SECONDS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.client.close()
+        self.stop()
+        self._thread.join(TIMEOUT_SECONDS)
+
+    def stop(self) -> None:
+        """Ask it to stop, as SIGTERM does."""
+        self._server.should_exit = True
+
+    def connect(self) -> socket.socket:
+        """A bare connection, for what no client would do."""
+        return socket.create_connection(self.address, timeout=TIMEOUT_SECONDS)
+
+    def await_ready(self, model: str = "fraud", version: str = "1") -> None:
+        """Wait for the version's reference."""
+        versions = self.service.fleet
+        eventually(lambda: (found := versions.versions.get((model, version))) and found.counts)
+
+    def rows(self, outcome: str) -> int:
+        """How many rows had an outcome so far."""
+        return self.service.telemetry._ingest_rows["prediction", outcome]
+
+
+def post(server: Server, document: object, **options: Any) -> httpx.Response:
+    body = document if isinstance(document, bytes) else orjson.dumps(document)
+    headers = {"content-type": JSON_TYPE, **options.pop("headers", {})}
+    return server.client.post("/v1/predictions", content=body, headers=headers, **options)
+
+
+def post_as(server: Server, form: str, rows: Predictions) -> httpx.Response:
+    """Post rows of version 1 of `fraud` in one of `FORMATS`."""
+    query = {} if type_of(form) == JSON_TYPE else {"model": "fraud", "version": "1"}
+    body = encode(form, rows).replace(b'"version": "3"', b'"version": "1"')
+    return post(server, body, headers={"content-type": type_of(form)}, params=query)
+
+
+def assert_problem(answer: httpx.Response, status: int, title: str, detail: str, where: str = "") -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == "about:blank"
+    assert (problem["status"], problem["title"]) == (status, title)
+    assert detail in problem["detail"]
+    assert problem.get("where", "") == where
+
+
+def answers(server: Server, kind: str = "prediction") -> dict[str, int]:
+    """Number of answers by status."""
+    counter = f'mlflow_exporter_ingest_requests_total{{kind="{kind}",status="'
+    lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith(counter)]
+    counts = dict(line.removeprefix(counter).split('"} ') for line in lines)
+    return {status: int(count) for status, count in counts.items() if int(count)}
+
+
+@contextmanager
+def held(server: Server) -> Iterator[None]:
+    """Keep the writer busy until the block ends."""
+    done: Future[None] = Future()
+    server.service.writer.call(lambda: done.result(TIMEOUT_SECONDS))
+    try:
+        yield
+    finally:
+        done.set_result(None)
+
+
+def head(length: int) -> bytes:
+    lines = ("POST /v1/predictions HTTP/1.1", "Host: localhost", f"Content-Type: {JSON_TYPE}")
+    return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
