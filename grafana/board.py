@@ -1,4 +1,4 @@
-"""What the dashboards have in common: their head, their variables, moves of aliases, the order of panels."""
+"""Parts that all dashboards share: head, variables, moves of aliases, order of panels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALIAS_MOVES = (
 
 
 def begin(uid: str, title: str, description: str) -> builders.Dashboard:
-    """A dashboard of the family: links to the others, and a data source to choose."""
+    """A new dashboard, with links to the others and a choice of the data source."""
     return (
         builders.Dashboard(title)
         .uid(uid)
@@ -61,14 +61,14 @@ def finish(board: builders.Dashboard, sections: Iterable[Section]) -> dashboard.
 
 
 def of_label(name: str, label: str, series: str, key: str = "") -> builders.QueryVariable:
-    """A variable with the values that the label `key`, or the variable's own name, has on the series."""
+    """A variable with the values of the label `key` (by default the variable's name) on the series."""
     return _variable(name, label, f"label_values({series}, {key or name})", kind=1).sort(
         dashboard.VariableSort.NATURAL_ASC
     )
 
 
 def of_query(name: str, label: str, expression: str, key: str = "") -> builders.QueryVariable:
-    """The same of what an expression finds, in the order in which it finds them."""
+    """A variable with the label's values in the result of an expression, in the order of the result."""
     return (
         _variable(name, label, f"query_result({expression})", kind=3)
         .regex(f'/{key or name}="(.*?)"/')
@@ -81,12 +81,12 @@ def model() -> builders.QueryVariable:
 
 
 def window(selector: str) -> builders.QueryVariable:
-    """Where a day is one of the windows, it is the one that verdicts are made for."""
+    """The choice of a window, by default 24h where it exists, since verdicts are made for it."""
     return of_label("window", "Window", f"mlflow_model_window_rows{{{selector}}}").current(chosen("24h"))
 
 
 def chosen(value: str) -> dashboard.VariableOption:
-    """What a variable is before anybody chooses, where that is among its values."""
+    """The default of a variable, if it is among its values."""
     return dashboard.VariableOption(text=value, value=value, selected=True)
 
 
@@ -108,7 +108,7 @@ def alias_moves() -> builders.AnnotationQuery:
 
 
 def _variable(name: str, label: str, text: str, *, kind: int) -> builders.QueryVariable:
-    """`kind` is Grafana's number for the form of the query: 1 a label's values, 3 a query's result."""
+    """`kind` is Grafana's number for the form of the query: 1 values of a label, 3 result of a query."""
     return (
         builders.QueryVariable(name)
         .label(label)

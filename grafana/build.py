@@ -1,4 +1,4 @@
-"""Write the dashboards: `python grafana/build.py`; `--check` only tells whether the files are up to date."""
+"""Writes the dashboards: `python grafana/build.py`; `--check` only checks that the files are up to date."""
 
 from __future__ import annotations
 

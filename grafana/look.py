@@ -1,4 +1,4 @@
-"""How the dashboards look: one meaning per colour, and the properties that give a field its looks."""
+"""The look of the dashboards: one meaning per colour, and the properties of fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def steps(base: str, *others: tuple[float, str]) -> builders.ThresholdsConfig:
 
 
 def texts(by_value: dict[int, tuple[str, str]]) -> list[dashboard.ValueMapping]:
-    """Words and a colour in place of a number."""
+    """Mappings of numbers to words with a colour."""
     return [
         dashboard.ValueMap(
             options={
@@ -105,7 +105,7 @@ def column(width: int, decimals: int = 3) -> list[dashboard.DynamicConfigValue]:
 
 
 def counted() -> list[dashboard.DynamicConfigValue]:
-    """A column of counts of what is bad: red from the first on."""
+    """A column of counts of failures: red from 1 on."""
     return [
         stepped(steps(GOOD, (1, BAD))),
         of_field("custom.cellOptions", {"type": "color-text"}),
@@ -114,7 +114,7 @@ def counted() -> list[dashboard.DynamicConfigValue]:
 
 
 def at_least(width: int) -> dashboard.DynamicConfigValue:
-    """The property of a column of names that may be narrower than Grafana has them, in pixels."""
+    """Minimum width of a column of names, in pixels, which may be narrower than Grafana's default."""
     return of_field("custom.minWidth", width)
 
 

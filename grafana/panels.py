@@ -1,4 +1,4 @@
-"""The kinds of panels: a dashboard lists what they show, and how a kind looks is said here once."""
+"""The kinds of panels. Dashboards say what a panel shows, this module how its kind looks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Size = tuple[int, int]
 
 
 def place(panel: P, title: str, description: str, *, unit: str, size: Size, nothing: str) -> P:
-    """What every panel has; `nothing` is what it says where there is nothing to show."""
+    """Sets what every panel has; `nothing` is shown where there is no data."""
     return (
         panel.title(title)
         .description(description)
@@ -128,7 +128,7 @@ def when_any(color: str) -> list[Property]:
 def verdict(
     title: str, description: str, expression: str, *, unit: str, words: Words, size: Size, nothing: str
 ) -> stat.Panel:
-    """Words on a coloured ground, or from one on a count of what is bad."""
+    """Words on a coloured ground, or a count of failures from 1 on."""
     panel = number(title, description, expression, unit=unit, size=size, nothing=nothing, words=words)
     return (
         panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
@@ -172,7 +172,7 @@ def band(name: str, figure: Callable[[str], str], color: str) -> tuple[Line, Lin
 
 
 def quantiles(of: Callable[[float], str]) -> tuple[Line, ...]:
-    """The median, and what the slowest tenth and hundredth exceed; `of` makes the expression of a share."""
+    """Lines for the median, p90 and p99; `of` makes the expression of a quantile."""
     colors = ((0.99, look.OTHER), (0.9, look.LIVE), (0.5, look.REFERENCE))
     return tuple(line(f"p{share * 100:.0f}", of(share), color, look.unfilled()) for share, color in colors)
 
@@ -238,7 +238,7 @@ def limited(panel: timeseries.Panel, limit: float) -> timeseries.Panel:
 
 
 def in_limits(panel: timeseries.Panel) -> timeseries.Panel:
-    """Of multiples of a limit: two decimals, and the limit itself always to be seen."""
+    """Formats multiples of a limit: two decimals, and the limit is always visible."""
     return limited(panel.decimals(2).axis_soft_max(1.2), 1)
 
 
@@ -298,12 +298,12 @@ def alerts(title: str, description: str, expression: str, legend: str, *, size: 
 
 
 def aliases(*, size: Size) -> statetimeline.Panel:
-    """Which version each alias of the model pointed to."""
+    """The version that each alias of the model pointed to, over time."""
     versions = gauge("mlflow_model_alias_version", 'model="$model"', "alias")
     return (
         timeline(
             "Version behind each alias",
-            "The version that each alias of the model pointed to; a border is a deployment or a rollback.",
+            "The version that each alias of the model pointed to; a change is a deployment or a rollback.",
             or_blank(versions, versions, "alias", "no alias"),
             "{{alias}}",
             unit="none",

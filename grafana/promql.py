@@ -1,4 +1,4 @@
-"""The forms that every query takes.
+"""The forms of all queries.
 
 Replicas serve the same gauges from the store they share, so a gauge is their maximum; a counter is each
 replica's own, so its rates are summed.
@@ -16,7 +16,7 @@ def gauge(metric: str, selector: str = "", by: str = "") -> str:
 
 
 def highest(expression: str) -> str:
-    """The highest value in the time range: the same at every point of it, so what it chooses stays chosen."""
+    """The highest value in the time range, the same at every point, so that a selection by it is stable."""
     return f"max_over_time(({expression})[$__range:$__interval] @ end())"
 
 
@@ -53,14 +53,14 @@ def or_blank(expression: str, figures: str, label: str, value: str) -> str:
 
 
 def tolerated(selector: str, by: str) -> str:
-    """How far from its baseline a metric of quality may be in $window: tolerance, and allowance if known."""
+    """Accepted distance of a quality metric from its baseline in $window: tolerance plus allowance, if known."""
     tolerance = gauge("mlflow_model_quality_tolerance", selector, by)
     allowance = gauge("mlflow_model_quality_allowance", f'{selector}, window="$window"', by)
     return f"({tolerance} + ({allowance} or 0 * {tolerance}))"
 
 
 def limit_of_quality(selector: str, by: str) -> str:
-    """Where a metric of quality is as far below its baseline as it may be; above it, if less is better.
+    """Value of a quality metric at its accepted distance from the baseline, on the worse side.
 
     Bias has no such line: it may leave its baseline on both sides.
     """

@@ -1,4 +1,4 @@
-"""Tables: what stands in each column, of which query, and where a cell leads."""
+"""Tables: their columns, the query of each, and the links of cells."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def listing(title: str, description: str, *, unit: str, size: Size, nothing: str
 
 
 def link(title: str, dashboard_uid: str, variable: str, *kept: str) -> list[Property]:
-    """Makes what a cell says the value of a variable; other variables are `kept`, as is the time range."""
+    """A link that sets a variable to the value of the cell; the `kept` variables and the time range stay."""
     taken = "".join(f"${{{name}:queryparam}}&" for name in ("datasource", *kept))
     url = f"/d/{dashboard_uid}?{taken}var-{variable}=${{__value.text:percentencode}}&${{__url_time_range}}"
     return [look.of_field("links", [{"title": title, "url": url}])]

@@ -1,4 +1,4 @@
-"""The dashboard of the exporter itself: whether what the others show can be trusted."""
+"""The dashboard of the exporter itself, which shows whether the others can be trusted."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def build() -> dashboard.Dashboard:
     page = board.begin(
         UID,
         "MLflow exporter",
-        "The exporter itself: is it there, does it take what is sent, does it evaluate, does it have room.",
+        "The exporter itself: is it up, does it accept samples, does it evaluate, does its store have room.",
     )
     return board.finish(page, SECTIONS)

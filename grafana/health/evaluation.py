@@ -1,4 +1,4 @@
-"""Whether every version is evaluated, and by what."""
+"""Panels on evaluations: age, failures, duration."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def evaluations() -> Iterator[panels.Panel]:
     link = tables.link("Show this model", "mlflow-model", "model")
     yield tables.of(
         "Versions",
-        "Every version that is monitored: the age of its last evaluation, which happens every 30 seconds by "
-        "default, failures in the dashboard's time range, and where its reference comes from.",
+        "Every monitored version: the age of its last evaluation, which happens every 30 seconds by "
+        "default, failures in the dashboard's time range, and the source of its reference.",
         tables.Key("model", "Model", link),
         tables.Key("model_version", "Version", look.column(75, decimals=0)),
         tables.Column("Last evaluation", q.SINCE_EVALUATION, look.measured("s", 120)),
@@ -33,7 +33,7 @@ def evaluations() -> Iterator[panels.Panel]:
     )
     yield panels.lines(
         "Failures by version",
-        "Failures while a version's reference was read or it was evaluated, in each step of the chart.",
+        "Failures to read a version's reference or to evaluate the version, per step of the chart.",
         panels.Line(_VERSION, q.RECENT_ERRORS),
         unit="short",
         decimals=0,
@@ -42,8 +42,7 @@ def evaluations() -> Iterator[panels.Panel]:
     ).axis_soft_max(3)
     yield panels.lines(
         "Time to evaluate",
-        "Time that the evaluation of one version takes: the median, and what the slowest tenth and hundredth "
-        "exceed.",
+        "Duration of the evaluation of one version: median, p90 and p99.",
         *panels.quantiles(q.evaluation),
         unit="s",
         size=(7, 8),

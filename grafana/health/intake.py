@@ -1,4 +1,4 @@
-"""What became of the rows that were sent."""
+"""Panels on received rows, by outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OUTCOMES = {
 def rows() -> Iterator[panels.Panel]:
     outcomes = panels.lines(
         "Rows by outcome",
-        "Rows received per second by what became of them, all models together; what none had is left out. "
+        "Rows received per second by outcome, all models together; outcomes without rows are left out. "
         "Dropped rows were received and not counted.",
         panels.Line("{{kind}} {{outcome}}", q.INGESTED),
         panels.Line("dropped {{reason}}", q.DROPPED),
@@ -37,8 +37,8 @@ def rows() -> Iterator[panels.Panel]:
     yield panels.limited(
         panels.lines(
             "Rows refused or dropped",
-            "Share of the rows received that were malformed and refused, and that were taken but dropped "
-            "because of their time. More than one in a hundred, the dashed line, is too much.",
+            "Share of the received rows that were malformed and refused, and of those that were accepted "
+            "but dropped because of their time. More than 1 %, the dashed line, is too much.",
             panels.line("rejected", q.REJECTED_SHARE, look.BEYOND),
             panels.line("dropped", q.DROPPED_SHARE, look.BAD),
             unit="percentunit",
@@ -50,8 +50,8 @@ def rows() -> Iterator[panels.Panel]:
     )
     yield panels.lines(
         "Time to commit",
-        "Time from the receipt of a batch to its commit, after which the client is answered: the median, and "
-        "what the slowest tenth and hundredth exceed.",
+        "Time from the receipt of a batch to its commit, after which the client is answered: median, p90 "
+        "and p99.",
         *panels.quantiles(q.commit),
         unit="s",
         size=(7, 8),

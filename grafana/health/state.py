@@ -1,4 +1,4 @@
-"""How the exporter is at this moment, what it uses, and what alerts on it."""
+"""Panels on the exporter's state, resources and alerts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from health import queries as q
 def now() -> Iterator[panels.Panel]:
     yield panels.number(
         "Replicas up",
-        "Replicas of the exporter that answered Prometheus' last scrape. Without any nothing is measured.",
+        "Replicas of the exporter that answered Prometheus' last scrape. Without any, nothing is measured.",
         q.UP,
         unit="short",
         size=(3, 4),
@@ -23,8 +23,8 @@ def now() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "MLflow",
-        "Whether MLflow answered the last poll of every replica. While it does not, known versions are "
-        "evaluated as before.",
+        "Whether MLflow answered the last poll of every replica. If not, known versions are evaluated as "
+        "before.",
         q.MLFLOW,
         unit="none",
         words={1: ("Reachable", look.GOOD), 0: ("Unreachable", look.BAD)},
@@ -33,8 +33,8 @@ def now() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Configuration",
-        "Whether every replica took its configuration file when it last read it. If not, it goes on with "
-        "the one before.",
+        "Whether every replica accepted its configuration file when it last read it. If not, it uses the "
+        "previous one.",
         q.CONFIGURATION,
         unit="none",
         words={1: ("Taken", look.GOOD), 0: ("Refused", look.BAD)},
@@ -43,7 +43,7 @@ def now() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Store used",
-        "Size of the durable store as a share of its limit, above which nothing more is taken.",
+        "Size of the durable store as a share of its limit, at which no more samples are accepted.",
         q.STORE_USED,
         unit="percentunit",
         decimals=1,
@@ -52,7 +52,7 @@ def now() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Rows in the queue",
-        "Rows that wait for their commit, all replicas together. While it is full, callers get 429.",
+        "Rows waiting to be committed, all replicas together. While the queue is full, callers get 429.",
         q.QUEUE,
         unit="short",
         size=(3, 4),
@@ -66,14 +66,14 @@ def now() -> Iterator[panels.Panel]:
     )
     yield panels.count_of_bad(
         "Series left out",
-        "Series of bins that are not exported because of the limit on series; verdicts always are.",
+        "Series of bins that are not exported because of the limit on series; verdicts are always exported.",
         q.SERIES_LEFT_OUT,
         look.NEAR,
         size=(3, 4),
     )
     yield panels.count_of_bad(
         "Versions left out",
-        "Versions with an alias that nobody watches, because of the limit on versions.",
+        "Versions with an alias that are not monitored because of the limit on versions.",
         q.VERSIONS_LEFT_OUT,
         look.BAD,
         size=(3, 4),
@@ -83,23 +83,23 @@ def now() -> Iterator[panels.Panel]:
 def resources() -> Iterator[panels.Panel]:
     yield panels.lines(
         "Size of the store",
-        "Size of the durable store, and its limit. What is older than its retention is deleted, so most "
-        "stores stop growing by themselves.",
+        "Size of the durable store, and its limit. Data older than their retention are deleted, so most "
+        "stores stop growing.",
         panels.line("store", q.STORE, look.LIVE),
         panels.guide("limit", q.STORE_LIMIT, look.LIMIT),
         unit="bytes",
         size=(6, 7),
-        nothing="The exporter tells of no store.",
+        nothing="The exporter exports no figures of a store.",
     )
     yield panels.lines(
         "Failures of the store",
-        "In each step of the chart. Failed: it could not be reached or written; damaged: it cannot be read; "
-        "missing: its files were taken away; lost: memory may differ from it, and the process ends.",
+        "Per step of the chart. Failed: it could not be reached or written; damaged: it cannot be read; "
+        "missing: its files were removed; lost: memory may differ from it, and the process ends.",
         panels.Line("{{reason}}", q.STORE_FAILURES),
         unit="short",
         decimals=0,
         size=(6, 7),
-        nothing="The exporter tells of no store.",
+        nothing="The exporter exports no figures of a store.",
     ).axis_soft_max(3)
     yield panels.lines(
         "Memory",

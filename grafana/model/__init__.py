@@ -1,4 +1,4 @@
-"""The dashboard of one model: what a person who is paged opens first."""
+"""The dashboard of one model, which alerts link to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that should not be there, or are not."""
+"""Panels on data quality."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def checks() -> Iterator[panels.Panel]:
     yield tables.of(
         "Checks by change",
         "Share of rows that fail a check, now and in the reference, and the difference; degraded means "
-        "clearly more often than in the reference. Window: the shortest that the reference is dense enough "
-        "for, or the shortest of all where half of the column fails there. "
-        "Click a column to see its distribution above.",
+        "significantly more often than in the reference. Window: the shortest for which the reference is "
+        "dense enough, or the shortest of all if half of the column fails there. Click a column to see "
+        "its distribution above.",
         tables.Key("column", "Column", CHOOSE_COLUMN),
         tables.Key("check", "Check", [look.at_least(115)]),
         tables.Column("Verdict", q.QUALITY_VERDICT, look.worded(_WORDS)),
@@ -38,9 +38,9 @@ def checks() -> Iterator[panels.Panel]:
         nothing=_NO_FIGURE,
     )
     yield panels.lines(
-        "Failing rows beyond the reference",
-        "The five checks that grew most: share of rows that fail minus the share in the reference. At "
-        "zero the data is as it was.",
+        "Failing rows above the reference",
+        "The five checks that grew most: share of failing rows minus the share in the reference. At zero "
+        "nothing changed.",
         panels.Line("{{column}} {{check}}", q.most_changed(5)),
         unit="percentunit",
         size=(11, 9),

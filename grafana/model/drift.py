@@ -1,4 +1,4 @@
-"""How a column differs from the reference, and what the model makes of it."""
+"""Panels on drift of columns, predictions and scores."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def column() -> Iterator[panels.Panel]:
     """The chosen column: which of its values became more or less frequent, and since when."""
     yield _distribution(
         "$column: reference and live, $window",
-        "Share of rows in each bin. Bins were fixed from the reference; live are the rows that arrived "
-        "within the window, at all replicas. Where both bars are of one height, nothing changed.",
+        "Share of rows in each bin. Bins are frozen from the reference; live rows are those that arrived "
+        "within the window, at all replicas. If both bars have the same height, nothing changed.",
         'column="$column"',
         size=(10, 9),
         nothing="This column has no bins: it is the label, or there is no reference.",
@@ -31,23 +31,27 @@ def column() -> Iterator[panels.Panel]:
         nothing="This column has no score in this window yet.",
     )
     yield panels.against_limit(
-        "$column: a day against the weeks before",
-        "The score of the last 24 hours against the four weeks that end five days ago, whatever the "
-        "reference says. The column counts as changed when two days in a row are beyond the dashed "
-        "limit, which is what the days of those weeks differ by. After a change it is higher, or absent.",
+        "$column: a day against the past weeks",
+        "The score of the last 24 hours against the four weeks that end five days ago, independent of the "
+        "reference. The column counts as changed when two days in a row are beyond the dashed limit, "
+        "which follows from the differences between the days of those weeks. After a change the limit is "
+        "higher, or absent.",
         q.day_gauge("mlflow_model_change_score"),
         q.day_gauge("mlflow_model_change_limit"),
         size=(7, 9),
-        nothing="From the 19th day of traffic on, with a window of 24h; not for weeks after a gross change.",
+        nothing=(
+            "Available from the 19th day of traffic on, with a window of 24h, and not for weeks after a "
+            "gross change."
+        ),
     )
 
 
 def outputs() -> Iterator[panels.Panel]:
-    """What the model puts out."""
+    """Panels on predictions and scores."""
     yield panels.in_limits(
         panels.lines(
             "Prediction and score drift, $window",
-            "Drift score of what the model puts out, in multiples of its limit, which is dashed. Inputs that "
+            "Drift score of the model's output in multiples of its limit, which is dashed. Inputs that "
             "drift without moving the output may be harmless.",
             panels.line("prediction", q.output_ratio("prediction"), look.LIVE),
             panels.line("score", q.output_ratio("score"), look.OTHER),

@@ -1,4 +1,4 @@
-"""Whether labels come, how late, for which part of the traffic, and whether they are as they were."""
+"""Panels on labels: rate, delay, coverage, drift."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import tables
 
 from model import quality_queries as q
 
-_NO_LABELS = "No labels have come."
+_NO_LABELS = "No labels have arrived."
 
 
 def labels() -> Iterator[panels.Panel]:
     yield panels.number(
         "Coverage, $window",
-        "Share of the predictions in the matured window that have a label. Below 80 % labels may come "
-        "from a part that is unlike the rest, and verdicts are held back.",
+        "Share of the predictions in the matured window that have a label. Below 80 % the labelled part "
+        "may differ from the rest, and there is no verdict.",
         q.CHOSEN_COVERAGE,
         unit="percentunit",
         decimals=1,
@@ -26,29 +26,30 @@ def labels() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Labelled, $window",
-        "Labelled predictions that the figures of quality rest on. Below 200 there is no verdict.",
+        "Labelled predictions that the quality is based on. Below 200 there is no verdict.",
         q.LABELS,
         unit="short",
         size=(4, 3),
     )
     yield panels.number(
         "Labels",
-        "Labels per second that met their prediction, all replicas together.",
+        "Labels per second that were joined with a prediction, all replicas together.",
         q.LABEL_RATE,
         unit="rowsps",
         size=(4, 3),
     )
     yield panels.number(
         "Median delay",
-        "Half of the labels that come now come sooner after their prediction than this.",
+        "Half of the current labels arrive sooner after their prediction than this.",
         q.delay(0.5),
         unit="s",
         size=(4, 3),
     )
     yield panels.number(
         "Maturation",
-        "How long labels may take. Windows of quality end this long before now, so that late labels do not "
-        "distort them. Not set: what has come counts, and what comes late is missing until it does.",
+        "Time that labels are given to arrive. Windows of quality end this long before now, so that late "
+        "labels do not distort them. Not set: labels that have arrived count, and late ones are missing "
+        "until they arrive.",
         q.MATURATION,
         unit="s",
         words={0: ("Not set", look.PLAIN)},
@@ -56,8 +57,8 @@ def labels() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Unmatched",
-        "Labels of this model that met no prediction within a day after the one on which they came, in "
-        "the dashboard's time range: wrong ids, or predictions that never arrived.",
+        "Labels of this model without a prediction at the end of the day after their arrival, in the "
+        "dashboard's time range: wrong ids, or predictions that never arrived.",
         q.UNMATCHED,
         unit="short",
         decimals=0,
@@ -65,8 +66,7 @@ def labels() -> Iterator[panels.Panel]:
     )
     yield panels.lines(
         "Label delay",
-        "Time from a prediction to its label, of labels as they come: the median, and what the slowest "
-        "tenth and hundredth exceed.",
+        "Time from a prediction to its label, by arrival of the labels: median, p90 and p99.",
         *panels.quantiles(q.delay),
         unit="s",
         size=(8, 8),
@@ -76,7 +76,7 @@ def labels() -> Iterator[panels.Panel]:
         panels.lines(
             "Label coverage by window",
             "Share of the predictions in each matured window that have a label. Below the dashed line "
-            "verdicts are held back.",
+            "there is no verdict.",
             panels.Line("{{window}}", q.COVERAGE),
             unit="percentunit",
             size=(8, 8),
@@ -96,8 +96,8 @@ def labels() -> Iterator[panels.Panel]:
     )
     yield tables.matrix(
         "Quality by class, $window",
-        "Of each class: the share of its predictions that are right (precision), the share of its rows "
-        "that are found (recall), and the harmonic mean of both (f1).",
+        "For each class: the share of its predictions that are right (precision), the share of its rows "
+        "that are found (recall), and their harmonic mean (f1).",
         q.CLASSES,
         row=tables.Key("class", "Class"),
         column="metric",
@@ -108,8 +108,8 @@ def labels() -> Iterator[panels.Panel]:
     )
     yield panels.lines(
         "Estimate minus real quality, $window",
-        "How far the estimate was off where labels have come since. Near zero it may be trusted while "
-        "inputs change; a lasting distance is concept drift, or scores that are not calibrated.",
+        "Error of the estimate where labels have arrived since. Near zero it can be trusted while inputs "
+        "change; a lasting distance means concept drift, or scores that are not calibrated.",
         panels.Line("{{metric}}", q.ESTIMATE_ERROR),
         unit="none",
         decimals=3,

@@ -1,4 +1,4 @@
-"""The ten-second answer: is anything wrong, in which columns, since when."""
+"""The head of the model dashboard: verdicts, their grounds, columns by drift."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CHOOSE_COLUMN = tables.link(
 
 
 def verdicts() -> Iterator[panels.Panel]:
-    """What was judged."""
+    """Verdicts."""
     yield panels.verdict(
         "Quality, $window",
-        "Metrics of quality that are worse than the version promised by more than is tolerated, beyond "
-        "chance. Orange: labels do not show it yet, but the estimate that needs none has fallen. Grey: "
-        "there are no labels, or too few to tell.",
+        "Metrics of quality that are worse than the version's baseline by significantly more than the "
+        "tolerance. Orange: labels do not show it yet, but the estimate without labels has fallen. Grey: "
+        "no labels, or too few for a verdict.",
         qq.STATE,
         unit="suffix: degraded",
         words={
@@ -42,7 +42,7 @@ def verdicts() -> Iterator[panels.Panel]:
     yield panels.verdict(
         "Drift, $window",
         "Columns, prediction and score included, that differ from the reference: beyond their limit, "
-        "significantly and persistently. Grey: too few rows to tell, which is not a no.",
+        "significantly and persistently. Grey: too few rows for a verdict, which does not mean no drift.",
         q.COLUMNS_DRIFTED,
         unit="suffix: drifted",
         words={0: ("Nothing drifts", look.GOOD), -1: ("No verdict yet", look.UNKNOWN)},
@@ -51,8 +51,8 @@ def verdicts() -> Iterator[panels.Panel]:
     )
     yield panels.numbers(
         "Columns by verdict",
-        "Every column of the version has one of three verdicts; why one is undecided is in the JSON of "
-        "GET /v1/models/{model}/versions/{version}.",
+        "Every column of the version has one of three verdicts; GET /v1/models/{model}/versions/{version} "
+        "says why a column is undecided.",
         q.COLUMNS_BY_VERDICT,
         "{{verdict}}",
         {"drifted": panels.when_any(look.BAD), "stable": panels.when_any(look.GOOD)},
@@ -60,9 +60,9 @@ def verdicts() -> Iterator[panels.Panel]:
     )
     yield panels.verdict(
         "Data quality",
-        "Checks that fail clearly more often than in the reference: values that "
-        "are missing, unseen, out of range or of another type. The section on data quality lists them. "
-        "Grey: too few rows to tell.",
+        "Checks that fail significantly more often than in the reference: values that are missing, "
+        "unseen, out of range or of another type. The section on data quality lists them. Grey: too few "
+        "rows for a verdict.",
         q.CHECKS_DEGRADED,
         unit="suffix: degraded",
         words={0: ("Data is fine", look.GOOD)},
@@ -71,8 +71,8 @@ def verdicts() -> Iterator[panels.Panel]:
     )
     yield panels.verdict(
         "Alerts",
-        "Alerts in Prometheus that fire for this version, for its model, or for the exporter itself. Which "
-        "they are, and their runbooks, is further down.",
+        "Alerts in Prometheus that fire for this version, for its model, or for the exporter itself. They "
+        "are listed further down, with their runbooks.",
         q.ALERTS_FIRING,
         unit="suffix: firing",
         words={0: ("None firing", look.GOOD)},
@@ -82,12 +82,12 @@ def verdicts() -> Iterator[panels.Panel]:
 
 
 def grounds() -> Iterator[panels.Panel]:
-    """What the judgement rests on."""
+    """The data that the verdicts are based on."""
     yield (
         panels.number(
             "Version $model_version",
-            "Aliases of this version in MLflow, by which deployments name it. A version without an alias is "
-            "not served any more; it is kept for a day, so that a rollback can be judged.",
+            "Aliases of this version in MLflow, which deployments load. A version without an alias is no "
+            "longer served; it is monitored for another day, so that a rollback can be judged.",
             q.ALIASES,
             unit="none",
             size=(4, 3),
@@ -97,30 +97,31 @@ def grounds() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Last prediction",
-        "Age of the newest prediction. If it is old, nothing here says how the model does now.",
+        "Age of the newest prediction. If it is old, the figures here do not describe the present.",
         q.SINCE_PREDICTION,
         unit="s",
         size=(4, 3),
     )
     yield panels.number(
         "Predictions",
-        "Predictions taken per second, all replicas together.",
+        "Predictions received per second, all replicas together.",
         rate("mlflow_model_predictions_total", q.VERSION),
         unit="rowsps",
         size=(4, 3),
     )
     yield panels.number(
         "Rows, $window",
-        "Predictions that the verdicts rest on. Below some hundreds only a gross change can be told.",
+        "Predictions that the verdicts are based on. With fewer than some hundreds only gross drift can "
+        "be detected.",
         gauge("mlflow_model_window_rows", q.WINDOW),
         unit="short",
         size=(4, 3),
     )
     yield panels.number(
         "Reference",
-        "What live data is compared with. Provisional: the reference has no timestamps, so drift is "
-        "told beyond a wide limit only, until two weeks have taught how much days differ (Learned); "
-        "a column timestamp in the reference tells it at once.",
+        "The data that live data is compared with. Provisional: the reference has no timestamps, so the "
+        "limits on drift are wide until two weeks of traffic have shown how much days differ (Learned); a "
+        "column timestamp in the reference avoids that.",
         q.REFERENCE_STATE,
         unit="none",
         words={
@@ -142,13 +143,13 @@ def grounds() -> Iterator[panels.Panel]:
 
 
 def columns() -> Iterator[panels.Panel]:
-    """Which columns, and since when."""
+    """Columns by drift, now and over time."""
     yield tables.of(
         "Columns by drift, $window",
         "Score: population stability index against the reference. Limit: threshold, sampling noise and "
-        "natural variation of this very column; at 1 the score is at its limit. Significance: -log10 "
-        "p, above 3 is beyond chance. Drifted needs all of it, for long enough. A column without "
-        "a value in the window has no score. Click one to see its distribution below.",
+        "natural variation of this column; at 1 the score is at its limit. Significance: -log10 p, "
+        "significant above 3. A drifted column exceeds both, for long enough. A column without a value in "
+        "the window has no score. Click one to see its distribution below.",
         tables.Key("column", "Column", CHOOSE_COLUMN),
         tables.Column("Verdict", q.DRIFT_VERDICT, look.worded(_WORDS)),
         tables.Column("Score / limit", q.DRIFT_RATIO, look.gauged(3)),
@@ -164,8 +165,8 @@ def columns() -> Iterator[panels.Panel]:
     yield (
         panels.timeline(
             "Score in multiples of the limit, $window, worst 20",
-            "Each row is a column, its colour the score divided by the column's own limit: when drift began, "
-            "how fast it grew, what moved together.",
+            "Each row is a column, its colour the score divided by the column's own limit: when drift "
+            "began, how fast it grew, and which columns moved together.",
             q.worst(20),
             "{{column}}",
             unit=look.TIMES,

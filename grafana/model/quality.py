@@ -1,4 +1,4 @@
-"""How good the model is: by its labels, and by estimate before they come."""
+"""Panels on quality: by labels, and estimated without them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WORDS = {
     -2: ("no labels", look.UNKNOWN),
 }
 _ESTIMATED = {1: ("falls", look.BEYOND), 0: ("holds", look.GOOD), -1: ("undecided", look.UNKNOWN)}
-_NO_FIGURE = "This version has no labels, and no scores to estimate its quality from."
+_NO_FIGURE = "This version has no labels, and no scores from which its quality could be estimated."
 _BLIND = (
-    "**An estimate cannot see concept drift.** It is made of scores alone: it tells that the model now meets "
-    "cases it is less sure of, not that the same case has another answer by now. Only labels tell that."
+    "**An estimate cannot see concept drift.** It is computed from scores alone: it shows that the model now "
+    "receives cases that it is less sure of, not that the same case has another answer. Only labels show that."
 )
 _CHOOSE_METRIC = tables.link(
     "Show this metric", "mlflow-model", "metric", "model", "model_version", "window", "column"
@@ -30,10 +30,10 @@ _CHOOSE_METRIC = tables.link(
 def quality() -> Iterator[panels.Panel]:
     yield tables.of(
         "Quality by metric, $window",
-        "Shortfall: how much worse than the baseline, whatever the metric's direction; at 1 it is all "
-        "that is tolerated, natural variation included. Degraded: beyond that even at the better end of "
-        "the 99 % interval, in two windows or by twice as much. Estimate: the same figure without "
-        "labels. Click a metric to see it over time.",
+        "Shortfall: how much worse than the baseline, whatever the metric's direction; at 1 it equals the "
+        "tolerance plus natural variation. Degraded: the 99 % interval lies beyond that, in two windows "
+        "or by twice as much. Estimate: the same figure without labels. Click a metric to see it over "
+        "time.",
         tables.Key("metric", "Metric", [*_CHOOSE_METRIC, look.at_least(125)]),
         tables.Column("Verdict", q.VERDICT, look.worded(_WORDS)),
         tables.Column("Shortfall / limit", q.RELATIVE_SHORTFALL, look.gauged(3)),
@@ -53,9 +53,9 @@ def quality() -> Iterator[panels.Panel]:
     )
     yield panels.lines(
         "$metric: real and estimated, $window",
-        "What labels say, with its 99 % interval, and what is estimated without them, with its band; "
-        "dashed are the baseline and how far from it is tolerated. The real line is late by the "
-        "time that labels may take; the estimate is not.",
+        "Quality by labels, with its 99 % interval, and estimated without labels, with its band; dashed: "
+        "the baseline and the accepted distance from it. The real quality lags by the maturation of "
+        "labels; the estimate does not.",
         *panels.band("Real", lambda end: q.of_metric(f"mlflow_model_quality{end}"), look.LIVE),
         *panels.band("Estimate", lambda end: q.of_metric(f"mlflow_model_estimated_quality{end}"), look.OTHER),
         panels.guide("Baseline", q.CHOSEN_BASELINE, look.REFERENCE),

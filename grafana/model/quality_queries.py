@@ -1,4 +1,4 @@
-"""The PromQL of what the model dashboard shows of quality and labels."""
+"""Queries of the model dashboard on quality and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def by_metric(metric: str) -> str:
 
 
 def of_metric(metric: str) -> str:
-    """The same of the metric that was chosen, as one series."""
+    """A figure of the chosen metric, as one series."""
     return gauge(metric, _CHOSEN)
 
 

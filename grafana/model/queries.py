@@ -45,12 +45,12 @@ def column_gauge(metric: str) -> str:
 
 
 def day_gauge(metric: str) -> str:
-    """A figure of the chosen column that there is for a window of a day, whichever window is chosen."""
+    """A figure of the chosen column for the window of a day, whichever window is chosen."""
     return gauge(metric, f'{VERSION}, column="$column", window=~"24h|1d"')
 
 
 def output_ratio(role: str) -> str:
-    """Score over limit of what the model puts out."""
+    """Score over limit of predictions and scores."""
     selector = f'{WINDOW}, role="{role}"'
     score = gauge("mlflow_model_drift_score", selector, "column")
     return f"{score} / {gauge('mlflow_model_drift_limit', selector, 'column')}"

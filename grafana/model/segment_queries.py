@@ -1,4 +1,4 @@
-"""The PromQL of what the model dashboard shows of segments."""
+"""Queries of the model dashboard on segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slices of the traffic by configured columns: which of them drifts, and which is served worse."""
+"""Panels on segments: drift and quality."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NONE = "This version has no segments: `segments` in exporter.yml names columns 
 def segments() -> Iterator[panels.Panel]:
     yield tables.of(
         "Segments, $window",
-        "Each slice against the reference's own rows of it. Drifted: columns by verdict. Score: the "
-        "highest of any column. Degraded: metrics by verdict; a segment of few labels has none. Quality: "
-        "$metric.",
+        "Each segment against the reference's own rows of it. Drifted: columns by verdict. Score: the "
+        "highest of any column. Degraded: metrics by verdict; a segment with few labels has none. "
+        "Quality: $metric.",
         tables.Key("segment", "Segment", [look.at_least(110)]),
         tables.Column("Rows", q.ROWS, look.rows()),
         tables.Column("Drifted", q.DRIFTED, look.counted()),

@@ -1,4 +1,4 @@
-"""What goes in, what alerts, and where the version comes from."""
+"""Panels on traffic, alerts, aliases, and the source of the version."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ def traffic() -> Iterator[panels.Panel]:
     yield panels.stacked(
         panels.lines(
             "Predictions by version",
-            "Predictions taken per second, all replicas together: this version in blue, the model's others "
-            "stacked above in grey.",
+            "Predictions received per second, all replicas together: this version in blue, the model's "
+            "other versions stacked above in grey.",
             panels.line(name, predictions(q.VERSION), look.LIVE),
             panels.Line(name, predictions(q.OTHER_VERSIONS), (look.shaded(look.REFERENCE),)),
             unit="rowsps",
             size=(12, 8),
-            nothing="No predictions were taken.",
+            nothing="No predictions were received.",
         )
     )
     yield panels.lines(
         "Latency of the model",
-        "Time the model took for a prediction, as its callers report it: the median, and what the slowest "
-        "tenth and hundredth exceed.",
+        "Time that the model took for a prediction, as reported by its callers: median, p90 and p99.",
         *panels.quantiles(lambda share: quantile(share, "mlflow_model_latency_seconds", q.VERSION)),
         unit="s",
         size=(12, 8),
@@ -56,9 +55,9 @@ def alerts_and_aliases() -> Iterator[panels.Panel]:
 def version() -> Iterator[panels.Panel]:
     yield tables.facts(
         "Source of version $model_version",
-        "The run in MLflow that made this version, and where its reference comes from. Variation none: "
-        "the reference has no timestamps, so a wide limit holds until two weeks of traffic have taught how "
-        "much days differ, which is then called live; a column timestamp in the reference tells it at once.",
+        "The run in MLflow that made this version, and the source of its reference. Variation none: the "
+        "reference has no timestamps, so the limits on drift are wide until two weeks of traffic have "
+        "shown how much days differ (live); a column timestamp in the reference avoids that.",
         q.VERSION_INFO,
         tables.Key("task", "Task", [look.of_field("custom.width", 90)]),
         tables.Key("run_id", "Run", [look.of_field("custom.width", 280)]),
@@ -70,7 +69,7 @@ def version() -> Iterator[panels.Panel]:
     )
     yield tables.of(
         "Metrics of the source run",
-        "Last values that the run logged, in the run's own units.",
+        "Last values that the run logged, in the units of the run.",
         tables.Key("metric", "Metric"),
         tables.Column("Value", gauge("mlflow_model_version_metric", q.VERSION, "metric")),
         order="Metric",

@@ -1,4 +1,4 @@
-"""The dashboard of MLflow's own runs: what is trained, how well, and whether it still is."""
+"""The dashboard of MLflow's own runs: metrics, status, age."""
 
 from __future__ import annotations
 

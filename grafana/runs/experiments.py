@@ -33,7 +33,7 @@ def summary() -> Iterator[panels.Panel]:
     )
     yield panels.numbers(
         "Runs by status",
-        "What became of the runs of the experiment. A status that no run has is left out.",
+        "Runs of the experiment by status. A status without runs is left out.",
         q.STATUSES,
         "{{status}}",
         _PAINTED,
@@ -42,14 +42,14 @@ def summary() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Last run",
-        "Time since the newest run of the experiment started: how old what is learned there is.",
+        "Time since the newest run of the experiment started.",
         q.SINCE_RUN,
         unit="s",
         size=(5, 4),
     )
     yield panels.count_of_bad(
         "Series left out",
-        "Series of experiments and runs, of all of them, that the limits keep from being exported.",
+        "Series of all experiments and runs that are not exported because of the limits on them.",
         q.DROPPED,
         look.NEAR,
         size=(4, 4),
@@ -76,8 +76,8 @@ def newest() -> Iterator[panels.Panel]:
     )
     yield panels.lines(
         "$metric of the newest runs over time",
-        "Each line is a run, from when it first logged the metric: it moves while the run goes on, and "
-        "is level afterwards.",
+        "Each line is a run, from the time at which it first logged the metric: it moves while the run is "
+        "active, and is level afterwards.",
         panels.Line("{{run_name}}", q.CHOSEN),
         unit="none",
         decimals=4,
@@ -102,7 +102,7 @@ def experiments() -> Iterator[panels.Panel]:
         order="Last run",
         unit="none",
         size=(14, 9),
-        nothing="MLflow has no experiments with runs, or they are not followed.",
+        nothing="MLflow has no experiments with runs, or they are not monitored.",
     )
     statuses = panels.stacked(
         panels.lines(

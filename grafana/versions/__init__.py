@@ -1,4 +1,4 @@
-"""The dashboard of a model's versions: is the challenger better, is the champion as good as promised."""
+"""The dashboard of a model's versions, champion and challenger side by side."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ def outcome() -> Iterator[panels.Panel]:
         )
     yield panels.numbers(
         "Metrics of the challenger against the champion",
-        "Metrics in which the challenger is better or worse beyond chance: the 99 % intervals of both "
-        "lie apart. Close: they overlap, which needs more labels or means no difference.",
+        "Metrics in which the challenger is significantly better or worse: the 99 % intervals do not "
+        "overlap. Close: they overlap; either more labels are needed, or there is no difference.",
         q.OUTCOMES,
         "{{outcome}}",
         {"better": panels.when_any(look.GOOD), "worse": panels.when_any(look.BAD)},
@@ -36,7 +36,7 @@ def outcome() -> Iterator[panels.Panel]:
     )
     yield panels.number(
         "Alias $champion moved",
-        "Time since the alias chosen as champion was seen to point to its version first.",
+        "Time since the alias chosen as champion was first seen to point to its version.",
         q.since_move(q.CHAMPION),
         unit="s",
         size=(5, 4),
@@ -53,7 +53,8 @@ def metrics() -> Iterator[panels.Panel]:
         tables.of(
             "$challenger against $champion, $window",
             "Figures of both with their 99 % intervals; the difference is the challenger's minus the "
-            "champion's. Better and worse heed each metric's direction and need intervals that lie apart.",
+            "champion's. Better and worse respect each metric's direction and require intervals that do "
+            "not overlap.",
             tables.Key("metric", "Metric"),
             tables.Column("$challenger is", q.BETTER),
             tables.Column("Difference", q.DIFFERENCE),
@@ -71,8 +72,8 @@ def metrics() -> Iterator[panels.Panel]:
     )
     yield panels.lines(
         "$metric of $champion and $challenger, $window",
-        "By labels, with 99 % intervals, of the version that each alias pointed to at the time. Dashed: "
-        "how far the champion may be from its baseline. Marks are moves of aliases.",
+        "By labels, with 99 % intervals, for the version that each alias pointed to at the time. Dashed: "
+        "the accepted distance of the champion from its baseline. Marks are moves of aliases.",
         *panels.band("champion", lambda end: q.chosen(end, q.CHAMPION), look.LIVE),
         *panels.band("challenger", lambda end: q.chosen(end, q.CHALLENGER), look.OTHER),
         panels.guide("limit", q.limit_of(q.CHAMPION), look.LIMIT),

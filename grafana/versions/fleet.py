@@ -18,9 +18,8 @@ _CHOOSE_VERSION = tables.link("Show this version", "mlflow-model", "model_versio
 def versions() -> Iterator[panels.Panel]:
     yield tables.of(
         "Versions, $window",
-        "What is monitored of each version: its $metric against its own baseline, how many metrics are "
-        "degraded, how many columns have drifted, how many checks of data quality fail. Click a version "
-        "to see all of it.",
+        "The state of each version: its $metric against its own baseline, degraded metrics, drifted "
+        "columns, failing checks of data quality. Click a version for its dashboard.",
         tables.Key("model_version", "Version", [*_CHOOSE_VERSION, *look.column(75, decimals=0)]),
         tables.Column("Alias", q.ALIASES, listed="alias"),
         tables.Column("", q.VERSIONS),
@@ -40,16 +39,16 @@ def versions() -> Iterator[panels.Panel]:
         unit="none",
         decimals=3,
         size=(24, 7),
-        nothing="The model has no version that is monitored.",
+        nothing="No version of the model is monitored.",
     )
 
 
 def baseline() -> Iterator[panels.Panel]:
     yield panels.in_limits(
         panels.lines(
-            "Shortfall of $metric in multiples of what is tolerated, $window",
-            "How much worse each version is than its own baseline by labels; below zero it is better. At the "
-            "dashed line it is as much as is tolerated, natural variation included.",
+            "Shortfall of $metric in multiples of the accepted one, $window",
+            "How much worse each version is than its own baseline by labels; below zero it is better. At "
+            "the dashed line it equals the tolerance plus natural variation.",
             panels.Line(_NAME, q.RELATIVE_SHORTFALL),
             unit=look.TIMES,
             size=(12, 8),
@@ -64,7 +63,7 @@ def baseline() -> Iterator[panels.Panel]:
         unit="none",
         decimals=3,
         size=(12, 8),
-        nothing="There are no scores to estimate quality from.",
+        nothing="There are no scores from which quality could be estimated.",
         from_zero=False,
         filled=False,
     )
@@ -106,16 +105,16 @@ def traffic() -> Iterator[panels.Panel]:
     yield panels.stacked(
         panels.lines(
             "Predictions by version",
-            "Predictions taken per second, all replicas together, stacked.",
+            "Predictions received per second, all replicas together, stacked.",
             panels.Line(_NAME, q.TRAFFIC),
             unit="rowsps",
             size=(8, 8),
-            nothing="No predictions were taken.",
+            nothing="No predictions were received.",
         )
     )
     yield panels.lines(
         "Latency by version, p99",
-        "What the slowest hundredth of predictions exceeds, as callers report it.",
+        "The 99th percentile of the time for a prediction, as reported by callers.",
         panels.Line(_NAME, q.LATENCY),
         unit="s",
         size=(8, 8),

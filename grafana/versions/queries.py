@@ -1,4 +1,4 @@
-"""The PromQL of the dashboard of versions: of each version, and of the two that two aliases name."""
+"""Queries of the dashboard of versions: for each version, and for the two chosen aliases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def since_move(alias: str) -> str:
 
 
 def of_alias(metric: str, selector: str, alias: str, by: str = "") -> str:
-    """A gauge of the version that the alias points to at the time, whichever that is."""
+    """A gauge of the version that the alias points to at the time."""
     named = gauge("mlflow_model_alias_info", f'{MODEL}, alias="{alias}"', "model_version")
     figure = gauge(metric, selector, f"{by}, model_version" if by else "model_version")
     return f"max{f' by ({by})' if by else ''} ({figure} and on (model_version) {named})"
@@ -91,7 +91,7 @@ LIMIT = limit_of_quality(f'{MODEL}, metric="$metric"', "model_version, metric")
 
 
 def limit_of(alias: str) -> str:
-    """Where the chosen metric of the alias's version is as far from its baseline as is tolerated."""
+    """Value of the chosen metric at its accepted distance from the baseline, for the version of the alias."""
     named = gauge("mlflow_model_alias_info", f'{MODEL}, alias="{alias}"', "model_version")
     return f"max (({LIMIT}) and on (model_version) {named})"
 

@@ -99,9 +99,9 @@ def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() 
 # What an alert speaks of.
 SHOWN = {
     "ModelFeatureDrift": "$column: score and limit, $window",
-    "ModelFeatureChanged": "$column: a day against the weeks before",
+    "ModelFeatureChanged": "$column: a day against the past weeks",
     "ModelPredictionDrift": "$column: score and limit, $window",
-    "ModelPredictionChanged": "$column: a day against the weeks before",
+    "ModelPredictionChanged": "$column: a day against the past weeks",
     "ModelLabelDrift": "$column: score and limit, $window",
     "ModelManyFeaturesDrifted": "Columns by drift, $window",
     "ModelDriftExplained": "$column: reference and live, $window",
