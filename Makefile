@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all the set-up themselves on Debian or Ubuntu with Python 3.11 or newer.
+# `make demo` and `make test` install what they need on Debian or Ubuntu with Python 3.11 or newer.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,26 +8,26 @@ INSTALLED := $(VENV)/.installed
 DEMO_PROGRAMS := prometheus prometheus-alertmanager
 TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
 
-# Two at a time: much of it waits for servers.
+# Two workers: much of the time is waiting for servers.
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
-# Left out of test-quick, beside what needs programs: a real MLflow, processes, months of flights, gigabytes.
+# Left out of test-quick, besides tests that need programs: a real MLflow, processes, months of flights, gigabytes.
 SLOW := tests/demo tests/e2e tests/prometheus tests/measures/test_evidently.py tests/study/test_false_alarms.py \
 	tests/study/test_flight_quality.py tests/study/test_flights.py tests/registry/test_local_mlflow.py tests/profiling/test_reference_memory.py \
 	tests/registry/test_registry.py tests/monitoring/test_run_watcher.py tests/registry/test_sources.py tests/study/test_study.py tests/evaluation/test_change.py tests/grafana \
 	tests/evaluation/test_live_variation.py tests/api/test_readme_calls.py tests/measures/test_contract.py
 
-# Where it is set, as in many images, every process compiles all that it imports: five seconds with MLflow.
+# If it is set, as in many images, every process compiles all its imports: five seconds with MLflow.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-help: ## what can be made
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: $(INSTALLED) ## the virtual environment .venv, from the lock file
+setup: $(INSTALLED) ## create the virtual environment .venv from the lock file
 
-# uv: pip needs minutes for what it does in seconds.
+# uv, because pip takes minutes instead of seconds.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/packages python3-venv
 	$(PYTHON) -m venv $(VENV)
@@ -36,54 +36,54 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-demo: setup ## watch a real model drift, an alert fire and a mail arrive
+demo: setup ## run the demo: a real model drifts, an alert fires, a mail arrives
 	@.ci/packages $(DEMO_PROGRAMS)
 	@$(BIN)/mlflow-exporter demo $(DEMO_FLAGS)
 
-test: setup ## the checks, the fuzzer and all tests, of which pytest's summary comes last
+test: setup ## run the checks, the fuzzer and all tests; pytest's summary comes last
 	@.ci/packages $(TEST_PROGRAMS)
 	@.ci/newer-programs $(VENV)/newer
 	$(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory fuzz
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
-test-quick: check ## the checks and the tests that start no servers and replay no months, for every day; a few minutes
+test-quick: check ## run the checks, and tests without servers or months of replay; a few minutes
 	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not needs' $(SLOW:%=--ignore=%)
 
-check: setup ## style and types
+check: setup ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# A fault of compiled code ends the process, and with it make.
+# A fault in compiled code ends the process, and make with it.
 FUZZ = $(BIN)/python -X faulthandler -W error -m tests.fuzz_bodies --seconds 60
-fuzz: setup ## damaged bodies and files: fuzz-known and fuzz-new side by side, a minute of two processors
+fuzz: setup ## decode damaged bodies and files: fuzz-known and fuzz-new side by side, one minute
 	$(MAKE) --no-print-directory --jobs=2 --output-sync fuzz-known fuzz-new
 
-fuzz-known: setup ## damaged bodies and files from a seed that ended the process once
+fuzz-known: setup ## fuzz with a seed that once crashed the process
 	$(FUZZ) --seed 777123
 
-fuzz-new: setup ## damaged bodies and files from a new seed, which it prints
+fuzz-new: setup ## fuzz with a new seed, which is printed
 	$(FUZZ)
 
-bench: setup ## speed and memory, beside what they are compared with
+bench: setup ## measure speed and memory
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-study: setup ## how often clean traffic pages and how soon what breaks does, into prometheus/README.md; half an hour
+study: setup ## measure false alarms and detection times, into prometheus/README.md; half an hour
 	@nice -n 19 $(BIN)/python -m tests.study --write
 
-dashboards: setup ## grafana/dashboards from the Python beside it
+dashboards: setup ## generate grafana/dashboards
 	$(BIN)/python grafana/build.py
 
-# The image has locks of its own, with the versions of the first.
+# The image has lock files of its own, with the versions of the first.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --no-header
-lock: setup ## the newest versions of everything into the lock files
+lock: setup ## update the lock files to the newest versions
 	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements.lock
 	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml -o exporter/requirements.lock
 	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra demo -o exporter/requirements-demo.lock
 	echo 'hatchling>=1.27' | $(COMPILE) --upgrade --constraints requirements.lock --python-version 3.11 - -o exporter/requirements-build.lock
 
-clean: ## remove what was made
+clean: ## remove everything that was generated
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
 .PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new bench study dashboards lock clean

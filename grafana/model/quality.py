@@ -19,8 +19,8 @@ _WORDS = {
 _ESTIMATED = {1: ("falls", look.BEYOND), 0: ("holds", look.GOOD), -1: ("undecided", look.UNKNOWN)}
 _NO_FIGURE = "This version has no labels, and no scores from which its quality could be estimated."
 _BLIND = (
-    "**An estimate cannot see concept drift.** It is computed from scores alone: it shows that the model now "
-    "receives cases that it is less sure of, not that the same case has another answer. Only labels show that."
+    "**An estimate cannot see concept drift.** It is computed from scores alone: it shows that the model "
+    "now receives cases that it is less sure of, not that a case has another answer. Only labels show that."
 )
 _CHOOSE_METRIC = tables.link(
     "Show this metric", "mlflow-model", "metric", "model", "model_version", "window", "column"
