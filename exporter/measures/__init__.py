@@ -1,7 +1,6 @@
-"""Measures of drift, data quality and model quality: pure functions over arrays, one file per family.
+"""Measures of drift, data quality and model quality: pure functions over arrays, one family per module.
 
-Counts of bins come as padded matrices (..., columns, bins) with a mask that says which bins a column has, so
-that one call measures every column of every window; counts of labels come as confusion matrices and
-histograms. Nothing in here knows where counts come from, what a column is called, or how a figure is shown.
-NaN means that there is no figure.
+Counts of bins are padded matrices (..., columns, bins) with a mask of the bins that each column has, so that
+one call measures every column of every window; counts of labels are confusion matrices and histograms. The
+functions depend on no other part of the exporter. NaN means that there is no figure.
 """

@@ -6,31 +6,33 @@ import numpy as np
 
 from exporter.typing import Floats, Ints
 
-# What scikit-learn keeps probabilities from 0 and 1 by: one wrong certainty would make the loss infinite.
+# Probabilities are clipped as in scikit-learn: one wrong certainty would make the loss infinite.
 EPSILON = float(np.finfo(np.float64).eps)
 GROUPS = 10
 
 
 def log_loss_terms(probability: Floats) -> Floats:
-    """(rows,) -ln of the probability that was given to what came true."""
+    """(rows,) log loss of each row: -ln of the probability given to the true class."""
     return -np.log(np.clip(probability, EPSILON, 1 - EPSILON))
 
 
 def brier_terms(probability: Floats, came_true: Floats) -> Floats:
-    """(rows,) squared distance of the probabilities from what came true (Brier 1950).
+    """(rows,) Brier score of each row: squared distance of its probabilities from the outcome (Brier 1950).
 
-    For two classes, (rows,) of the positive one: 0 to 1. For more, (rows, classes): the sum over the
-    classes, 0 to 2.
+    Args:
+        probability: (rows,) of the positive class, which gives 0 to 1; or (rows, classes), which gives the
+            sum over the classes, 0 to 2.
+        came_true: 1 for the true class and 0 for others, in the same shape.
     """
     distance = (probability - came_true) ** 2
     return distance if distance.ndim == 1 else distance.sum(axis=1)
 
 
 def equal_groups(rows: Floats) -> Ints:
-    """(bins,) group of each bin, groups of bins in a row with about a tenth of the rows each.
+    """(bins,) group of each bin: ten groups of adjacent bins, with about equal numbers of rows.
 
-    Groups of equal width would put a model of rare events into a single one. A bin with more than a tenth of
-    the rows is a group, or part of one, larger than the others.
+    Groups of equal width would put nearly all scores of a model of rare events into one group. A bin with
+    more than a tenth of the rows makes its group larger than the others.
     """
     total = rows.sum()
     middle = (np.cumsum(rows) - rows / 2) / total if total > 0 else np.zeros(len(rows))

@@ -1,12 +1,12 @@
 """Quality without labels, from calibrated scores (confidence-based performance estimation, CBPE).
 
-The share of positives at each score is learned from the reference, whose labels are known; in a window, where
-they are not, every prediction then counts as that share of a positive row. Expected true positives are the
-sum of it over the rows predicted positive, and so on for every figure that confusion counts or the order of
-scores give (as in NannyML).
+The share of positives at each score is learned from the reference, whose labels are known. In a window
+without labels, each prediction then counts as that share of a positive row: expected true positives are the
+sum of the shares over the rows predicted positive, and so on for every figure that follows from confusion
+counts or from the order of scores (as in NannyML).
 
-It sees what the scores show: that more rows come from where the model is unsure. It cannot see concept drift,
-the same inputs meaning something else than before.
+The estimate reacts to covariate shift that the scores show, such as more rows for which the model is unsure.
+It cannot detect concept drift, where the relation between inputs and labels changes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a score means, learned from the reference.
+    """Share of positives by score, learned from the reference.
 
-    `shares` (bins,) of positives by score bin. `drawn_shares` (draws, bins): the same learned from other
-    samples of the same size. `figures` and `drawn_figures` (draws,) by metric: the reference's own quality,
-    and that of those samples.
+    `shares` (bins,) of positives by score bin. `drawn_shares` (draws, bins) are the same for bootstrap
+    samples. `figures` and `drawn_figures` (draws,) by metric: the quality of the reference and of the
+    samples.
     """
 
     shares: Floats
@@ -47,8 +47,8 @@ class Calibration:
 class Estimate:
     """A figure estimated without labels, and its standard error.
 
-    `shortfall_error` is the standard error of its difference to the reference's own figure. It is not that
-    of two independent figures: the calibration comes from the same rows.
+    `shortfall_error` is the standard error of its difference to the reference's own figure. The two are not
+    independent: the calibration comes from the same rows as the reference's figure.
     """
 
     value: float
@@ -57,17 +57,17 @@ class Estimate:
 
 
 def calibrate(histogram: Floats) -> Calibration | None:
-    """Learn what scores mean from the reference.
+    """Learn the share of positives at each score from the reference.
 
-    Neighbouring bins are taken together until each group has 30 rows; shares then rise with the score
-    (isotonic regression, weighted by rows).
+    Adjacent bins are grouped until each group has 30 rows. Shares are then made to rise with the score by
+    isotonic regression, weighted by rows.
 
     Args:
         histogram: (2, 2, bins) rows of the reference by label, prediction (0 negative, 1 positive) and rising
             score; weighted where the true prevalence is another one than the reference's.
 
     Returns:
-        None with fewer than 1,000 rows, or with rows of one class only.
+        The calibration; None with fewer than 1,000 rows, or with rows of one class only.
     """
     by_label = histogram.sum(axis=1)
     rows = by_label.sum(axis=0)
@@ -89,8 +89,8 @@ def calibrate(histogram: Floats) -> Calibration | None:
 def estimate(calibration: Calibration, rows: Floats, effect: float = 1.0) -> dict[str, Estimate]:
     """Expected quality of rows whose labels are not known.
 
-    The standard errors have both parts: the calibration was learned from a sample, and of the rows of one
-    share of positives now more, now fewer are positive.
+    The standard errors include both sources of chance: the calibration comes from a sample, and the number of
+    positives among rows with a given share of positives is random.
 
     Args:
         calibration: of the reference.
@@ -123,12 +123,12 @@ def expect(calibration: Calibration, rows: Floats) -> dict[str, Floats]:
 
 @lru_cache(maxsize=8)
 def _noise(bins: int) -> Floats:
-    """(draws, 2, bins) standard normal; the same for every window, so that bands do not wobble."""
+    """(draws, 2, bins) standard normal draws, the same for every window, so that bands are stable."""
     return np.random.default_rng(_SEED).standard_normal((_DRAWS, 2, bins))
 
 
 def _figures(positives: Floats, negatives: Floats) -> dict[str, Floats]:
-    """(...) by metric, from (..., 2, bins) rows of either class by prediction and score."""
+    """Figures (...) by metric from (..., 2, bins) rows of each class by prediction and score."""
     true_positives, false_negatives = positives[..., 1, :].sum(-1), positives[..., 0, :].sum(-1)
     false_positives, true_negatives = negatives[..., 1, :].sum(-1), negatives[..., 0, :].sum(-1)
     right, wrong = true_positives + true_negatives, false_positives + false_negatives
@@ -152,7 +152,7 @@ def _ratio(over: Floats, under: Floats) -> Floats:
 
 
 def _group(rows: Floats) -> Ints:
-    """(bins,) group of each bin: neighbours together until a group has 30 rows."""
+    """(bins,) group of each bin; a group ends once it has 30 rows."""
     groups = np.zeros(len(rows), np.int64)
     group, gathered = 0, 0.0
     rest = float(rows.sum())
@@ -166,21 +166,21 @@ def _group(rows: Floats) -> Ints:
 
 
 def _learn(histogram: Floats, groups: Ints) -> Floats:
-    """(bins,) share of positives, rising."""
+    """(bins,) share of positives, non-decreasing."""
     by_label = histogram.sum(axis=1)
     positives = np.bincount(groups, by_label[1])
     rows = np.bincount(groups, by_label.sum(axis=0))
     share = np.divide(positives, rows, out=np.zeros(len(rows)), where=rows > 0)
-    # A drawn sample may have no row in a group: its share then goes with its neighbours'.
+    # A drawn sample may have no row in a group, whose share is then that of its neighbours.
     rising = isotonic_regression(share, weights=np.maximum(rows, 1e-9)).x
     shares: Floats = rising[groups]
     return shares
 
 
 def spread(cells: Floats, reference: Floats, cell_of_bin: Ints) -> Floats:
-    """Rows by coarse cells of the score -> (2, bins) rows by prediction and fine bins.
+    """(2, bins) rows by prediction and fine score bin, from rows by coarse cell of the score.
 
-    Within a cell rows are spread as the reference's are.
+    Within a cell, rows are distributed over the bins as the reference's are.
 
     Args:
         cells: (2, cells) rows by prediction and coarse cell.
@@ -188,29 +188,30 @@ def spread(cells: Floats, reference: Floats, cell_of_bin: Ints) -> Floats:
         cell_of_bin: (bins,) the cell that each bin lies in.
     """
     own = sum_by_cell(reference, cell_of_bin, cells.shape[1])
-    # Where the reference has no row of this prediction, its bins count alike.
+    # Where the reference has no row of this prediction, rows are distributed evenly.
     prior = np.where(own[:, cell_of_bin] > 0, reference, 1.0)
     whole = sum_by_cell(prior, cell_of_bin, cells.shape[1])
     return cells[:, cell_of_bin] * prior / whole[:, cell_of_bin]
 
 
 def sum_by_cell(rows: Floats, cell_of_bin: Ints, cells: int) -> Floats:
-    """(2, bins) -> (2, cells)"""
+    """(2, cells) sums of (2, bins) rows over the bins of each cell."""
     return np.stack([np.bincount(cell_of_bin, side, minlength=cells) for side in rows]).astype(np.float64)
 
 
 def rake(table: Floats, rows: Floats, columns: Floats) -> Floats:
-    """The table nearest to the given one that has these sums (iterative proportional fitting, Deming and
-    Stephan 1940).
+    """Scale a table to given row and column sums.
+
+    This is iterative proportional fitting (Deming and Stephan 1940).
 
     Args:
-        table: (rows, columns) counts; a cell without any stays so.
-        rows, columns: the sums to have.
+        table: (rows, columns) counts; cells of 0 stay 0.
+        rows, columns: the sums to reach.
 
     Returns:
-        (rows, columns) whose columns have their sums; its rows do where that can be. What they lack (as
-        Hilbert's distance) shrinks in each sweep to ((w - 1) / (w + 1))^2 of it or less, w^2 being the
-        table's largest odds ratio (Franklin and Lorenz 1989).
+        (rows, columns) with the given column sums, and with the given row sums where that is possible. Each
+        sweep shrinks their error (as Hilbert's distance) to at most ((w - 1) / (w + 1))^2 of it, where w^2 is
+        the table's largest odds ratio (Franklin and Lorenz 1989).
     """
     fitted = table.astype(np.float64)
     for _ in range(RAKE_SWEEPS):

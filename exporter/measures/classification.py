@@ -1,7 +1,7 @@
 """Quality of predicted classes from confusion counts.
 
-A confusion matrix is (classes, classes), row the label, column the prediction. Counts may be weighted. What
-has no rows to be a share of is NaN; scikit-learn warns there and says 0.
+A confusion matrix is (classes, classes): rows are labels, columns predictions. Counts may be weighted. A
+share of no rows is NaN, where scikit-learn warns and returns 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def accuracy(confusion: Floats) -> float:
 
 
 def precision(confusion: Floats) -> Floats:
-    """(classes,) share of the rows predicted as a class that are of it.
+    """(classes,) share of the rows predicted as a class whose label is that class.
 
     >>> precision(np.array([[50.0, 10], [5, 35]])).round(4)
     array([0.9091, 0.7778])
@@ -30,7 +30,7 @@ def precision(confusion: Floats) -> Floats:
 
 
 def recall(confusion: Floats) -> Floats:
-    """(classes,) share of the rows of a class that are predicted as it.
+    """(classes,) share of the rows with a label that are predicted as its class.
 
     >>> recall(np.array([[50.0, 10], [5, 35]])).round(4)
     array([0.8333, 0.875 ])
@@ -50,7 +50,7 @@ def f1(confusion: Floats) -> Floats:
 
 
 def occurring(confusion: Floats) -> Bools:
-    """(classes,) those that are label or prediction of any row: the ones that a macro average is over."""
+    """(classes,) True for classes that are label or prediction of any row; macro averages are over these."""
     there: Bools = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
     return there
 
@@ -69,13 +69,13 @@ def macro_f1_variance(confusion: Floats, squares: Floats, classes: Bools) -> flo
     """Variance of the macro F1 by the delta method (Takahashi et al. 2022).
 
     Each F1 is a ratio of counts, d F1_k / d c_ij = (2 [i = j = k] - F1_k ([i = k] + [j = k])) / (R_k + P_k)
-    with R_k and P_k the sums of row and column k. Counts are multinomial, and a ratio does not change where
-    all grow alike, so the variance is the sum of squares of the gradient times the counts.
+    with R_k and P_k the sums of row and column k. Counts are multinomial and a ratio is invariant to scale,
+    so the variance is the sum over cells of the squared gradient times the count.
 
     Args:
         confusion: (classes, classes) sums of the rows' weights.
         squares: sums of the weights' squares; the confusion itself where all weights are 1.
-        classes: (classes,) those that the mean is over.
+        classes: (classes,) True for the classes that the mean is over.
     """
     if not classes.any():
         return float("nan")

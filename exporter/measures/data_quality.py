@@ -1,4 +1,4 @@
-"""Data quality: shares of missing, mismatched, unseen and out-of-range values, against the reference's."""
+"""Data quality: shares of missing, mismatched, unseen and out-of-range values compared with the reference."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ CHECKS = ("missing", "type_mismatch", "unseen", "out_of_range")
 BOTH_DIRECTIONS = ("missing",)  # a feed that fills its gaps overnight is as suspicious as one that goes null
 LIMIT = 0.05
 SIGNIFICANCE = 0.001
-# Below it there is no verdict: two odd values among a dozen are a sixth of the window and mean nothing.
+# With fewer rows there is no verdict: two odd values among a dozen are a sixth of the window, by chance.
 MIN_ROWS = 30
 
 
 def applicable(layout: Layout) -> dict[str, Bools]:
-    """Which columns each check applies to, (columns,) by check."""
+    """(columns,) by check: True for the columns that the check applies to."""
     every = np.ones(len(layout.mask), np.bool_)
     return {"missing": every, "type_mismatch": every, "unseen": layout.listed, "out_of_range": layout.bounded}
 
 
 def hits(cells: npt.NDArray[np.number], layout: Layout) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Rows that a check finds, and the rows that they are a share of, both (..., columns) by check.
+    """Rows that fail a check, and the rows that they are a share of, both (..., columns) by check.
 
-    Missing and mismatched values are shares of all rows; unseen and out-of-range ones of the rows with a
-    value, so that a column that is half null does not look half as bad. Zero where a check does not apply.
+    Missing and mismatched values are shares of all rows; unseen and out-of-range ones are shares of the rows
+    with a value, so that nulls do not dilute them. Zero where a check does not apply.
     """
     counts = cells.astype(np.float64)
     rows = layout.rows(counts)
     missing, mismatch = counts[..., layout.offsets[1:] - 2], counts[..., layout.offsets[1:] - 1]
     values = rows - missing - mismatch
     first, last = counts[..., layout.offsets[:-1]], counts[..., layout.offsets[1:] - 3]
-    single = np.diff(layout.offsets) == 3  # one bin only: there is no range to be outside of
+    single = np.diff(layout.offsets) == 3  # one bin only: there is no range
     found = {
         "missing": missing,
         "type_mismatch": mismatch,
@@ -51,13 +51,13 @@ def ratio(found: Floats, rows: Floats) -> Floats:
 
 
 def more_p_value(found: Floats, rows: Floats, other_found: Floats, other_rows: Floats) -> Floats:
-    """p-value of the share found / rows being higher than the other one by chance.
+    """p-value of the share found / rows being higher than the other share by chance.
 
-    The exact conditional test of two Poisson rates (Przyborowski and Wilenski 1940): given all that was
-    found, the part of the first sample is binomial with the chance n / (n + M), whose upper tail is an
-    incomplete beta function. It stays right where a chi-square does not, at a handful of rare values; it
-    takes fractional counts, which effective rows need; and for frequent values it is conservative. NaN
-    without rows on either side.
+    The exact conditional test of two Poisson rates (Przyborowski and Wilenski 1940): given the total found in
+    both samples, the number in the first is binomial with probability n / (n + M), whose upper tail is an
+    incomplete beta function. Unlike a chi-square test it is valid for a handful of rare values; it takes
+    fractional counts, which effective rows need; and for frequent values it is conservative. NaN without rows
+    on either side.
 
     >>> round(float(more_p_value(np.array(2.0), np.array(20.0), np.array(1e4), np.array(1e6))), 3)
     0.018
@@ -77,18 +77,18 @@ def degraded(
     allowance: Floats,
     design_effect: Floats,
 ) -> tuple[Bools, Bools]:
-    """The verdict of one check, and whether there is one, both (..., columns).
+    """Judge one check: (..., columns) True where it is degraded, and True where there is a verdict.
 
-    A share is degraded if it is significantly (0.001, on effective rows) more than 0.05 + the allowance for
-    the reference's own variation away from the reference's. The difference is tested against that limit and
-    not against zero, or two odd values in an hour of forty rows would do, wherever the reference had none.
-    There is no verdict below 30 effective rows.
+    A share is degraded if it differs from the reference's significantly (p < 0.001, on effective rows) by
+    more than 0.05 + the allowance for the reference's own variation. The test is against that limit and not
+    against zero: otherwise two odd values in an hour of forty rows would be degraded wherever the reference
+    has none. There is no verdict below 30 effective rows.
 
     Args:
         check: one of `CHECKS`; for `missing` a fall counts as much as a rise.
-        found, rows: (..., columns) what the check found in the window, of so many rows.
+        found, rows: (..., columns) failed rows of the window, and the rows that they are a share of.
         reference_found, reference_rows: (columns,) the same in the reference.
-        allowance: (columns,) what a share may be away by nature (`natural_variation`); NaN gives no verdict.
+        allowance: (columns,) natural variation of the share (`natural_variation`); NaN gives no verdict.
         design_effect: (..., columns) rows per independent row, at least 1.
     """
     effective = rows / design_effect

@@ -1,8 +1,9 @@
-"""Effective rows: how many independent rows a window is worth.
+"""Design effect: rows per independent row in a window.
 
-One customer sends ten alike requests in a row, a retry sends everything twice, a batch job comes sorted. Such
-rows vary more between blocks of time than independent ones would; the *design effect* (Kish 1965) is by how
-much, and n rows are worth n / effect.
+Rows are dependent where a client sends ten similar requests in a row, a retry sends all rows twice, or a
+batch job sends sorted data. Such rows vary more between blocks of time than independent ones. The *design
+effect* (Kish 1965) is the ratio of the variances; n rows are worth n / effect independent ones, the effective
+rows.
 """
 
 from __future__ import annotations
@@ -13,28 +14,28 @@ import numpy.typing as npt
 from exporter.measures.layout import Layout
 from exporter.typing import Floats, Ints
 
-# Below so many blocks to compare within their hours, blocks are compared across the whole window.
+# Degrees of freedom below which blocks are compared across the whole window instead of within hours.
 MIN_FREEDOM = 5
-# How much of the typical column's effect goes into each, in rows' worth of expected variance.
+# Weight of the typical column's effect in that of each column, in rows.
 PRIOR_ROWS = 100.0
 
 
 def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout) -> Floats:
-    """Variance of the blocks' counts around their group's shares, over that of independent rows; at least 1.
+    """(columns,) variance of the blocks' counts over the variance of independent rows; at least 1.
 
         sum over blocks and bins of (c - n p)^2  /  sum of n p (1 - p) (1 - n / N) N / (N - 1)
 
-    with n the rows of a block, N those of its group and p the group's shares; the last two factors are for
-    the shares coming from the same rows. Around each hour's shares rather than the window's, since a day is
-    not expected to look the same at noon and at night. The sums run over all bins, so that frequent bins,
-    which are known well, count most.
+    with n the rows of a block, N those of its hour and p the hour's shares; the last two factors correct for
+    the shares being estimated from the same rows. The variance is around each hour's shares rather than the
+    window's, since traffic differs between noon and night. The sums run over all bins, so that frequent bins,
+    whose shares are known best, weigh most.
 
-    Traffic so sparse that few hours have two blocks with rows is measured around the window's shares instead.
-    A single block (a daily batch) tells nothing: its rows are taken as independent.
+    Where few hours have two blocks with rows, the variance is around the window's shares instead. The rows of
+    a single block (a daily batch) are taken as independent.
 
-    A column that hardly varies in the window, such as a flag that nobody happened to set, tells little about
-    its own effect. So the effect of the typical column is mixed into each, with the weight of a hundred rows:
-    what comes in bursts is whole rows.
+    A column that hardly varies in the window, such as a flag that was never set, says little about its own
+    effect. So the effect of the typical column is mixed into each, with the weight of a hundred rows: bursts
+    are of whole rows.
 
     Args:
         counts: (blocks, cells) in order of time.
@@ -42,7 +43,7 @@ def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout)
         layout: of the cells.
 
     Returns:
-        (columns,), 1 where nothing can be told.
+        (columns,), 1 where there is too little data.
     """
     occupied = counts.any(axis=1)
     counts, groups = counts[occupied], groups[occupied]
@@ -61,7 +62,7 @@ def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout)
 
 
 def _typical_effect(observed: Floats, expected: Floats) -> float:
-    """The median of the columns that tell enough, or else of all of them together."""
+    """Median effect of the columns with enough expected variance, else the effect of all columns together."""
     telling = expected >= PRIOR_ROWS
     if telling.any():
         return float(np.median(observed[telling] / expected[telling]))
@@ -74,7 +75,7 @@ def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[
     column = np.repeat(np.arange(len(starts)), np.diff(layout.offsets))
     observed = np.zeros(len(column))
     expected, freedom = np.zeros(len(starts)), np.zeros(len(starts))
-    # An hour at a time: arrays that stay in the processor's cache are several times faster than whole days.
+    # One hour at a time: arrays that stay in the processor's cache are several times faster than whole days.
     for counts in groups:
         values = counts.astype(np.float32)
         values[:, layout.offsets[1:] - 2] = 0  # missing

@@ -1,13 +1,13 @@
-"""Sums of numbers without rounding, so that what was added can be taken back whatever came in between.
+"""Sums of floats without rounding, from which any summand can be subtracted again exactly.
 
-A label of 1e12 that was a typo and is corrected an hour later would leave nothing of a sum of ordinary
-float64: they are rounded away next to it. So a number is cut into *limbs*, integers of 32 bits and a sign,
-and limbs are added up as integers. Order, repeats and corrections then make no difference at all.
+With float64 sums, a mistaken label of 1e12 that is corrected an hour later would destroy the sum: the other
+labels are rounded away next to it. So a number is split into *limbs*, signed integers of 32 bits, and limbs
+are summed as integers. The result depends on neither order nor corrections.
 
     number = sum over j of limb[j] * 2 ** (32 j - 96)
 
-Limbs hold numbers below 2 ** 288; bits below 2 ** -96 are cut off, of each number by itself. An int64 has
-room for the limbs of two billion of them.
+Limbs represent numbers below 2 ** 288; bits of a number below 2 ** -96 are truncated. An int64 holds the sum
+of two billion limbs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GRID_BITS = LOWEST // 2  # squares of multiples of 2 ** -GRID_BITS have no bit b
 
 
 def split(numbers: Floats) -> Ints:
-    """(...) numbers below 2 ** 288 -> (LIMBS, ...) limbs, each with the number's sign.
+    """(LIMBS, ...) limbs of (...) numbers below 2 ** 288, each with the number's sign.
 
     >>> int(split(np.array([1.5]))[3, 0])
     1
@@ -37,7 +37,7 @@ def split(numbers: Floats) -> Ints:
     rest = np.trunc(numbers * 2.0**LOWEST)
     largest = int(np.frexp(np.abs(rest).max(initial=0.0))[1])
     assert largest <= MAX_EXPONENT + LOWEST, "the number is too large"
-    # Powers of two scale without rounding, and what is taken off cancels the upper bits: all of it is exact.
+    # Exact: powers of two scale without rounding, and each subtraction cancels the upper bits.
     for place in reversed(range(-(-largest // LIMB_BITS))):
         unit = 2.0 ** (LIMB_BITS * place)
         limb = np.trunc(rest / unit)
@@ -47,7 +47,7 @@ def split(numbers: Floats) -> Ints:
 
 
 def on_grid(numbers: Floats) -> Floats:
-    """The nearest multiples of 2 ** -GRID_BITS.
+    """Numbers rounded to multiples of 2 ** -GRID_BITS.
 
     >>> float(on_grid(np.array([1 + 2.0**-50]))[0])
     1.0
@@ -56,23 +56,23 @@ def on_grid(numbers: Floats) -> Floats:
 
 
 def square(numbers: Floats) -> tuple[Floats, Floats]:
-    """Squares and their rounding errors, whose sums are exact (Dekker 1971).
+    """Squares and their rounding errors, which add up to the exact squares (Dekker 1971).
 
-    A variance is the mean of squares less the square of the mean: never negative if the squares are exact,
-    and 0 only where all numbers are alike.
+    A variance is the mean of squares minus the square of the mean. With exact squares it is never negative,
+    and 0 only where all numbers are equal.
 
     >>> high, low = square(np.array([1 + 2.0**-30]))
     >>> float(high[0]) == 1 + 2.0**-29, float(low[0]) == 2.0**-60
     (True, True)
     """
     upper = numbers * (2.0**27 + 1)
-    upper = upper - (upper - numbers)  # the upper 26 bits: squares of both halves are exact
+    upper = upper - (upper - numbers)  # the upper 26 bits, so that squares of both halves are exact
     lower = numbers - upper
     high = numbers * numbers
     return high, ((upper * upper - high) + 2 * upper * lower) + lower * lower
 
 
 def total(limbs: Ints) -> Fraction:
-    """(LIMBS,) sums of limbs -> the exact sum."""
+    """Exact sum from (LIMBS,) sums of limbs."""
     whole = sum(int(limb) << (LIMB_BITS * place) for place, limb in enumerate(limbs))
     return Fraction(whole, 1 << LOWEST)

@@ -1,17 +1,17 @@
-"""99 % intervals of the quality figures, from the same counts and sums as the figures.
+"""99 % confidence intervals of the quality figures, from the same counts and sums as the figures.
 
     accuracy, precision, recall        Wilson's score interval
-    f1                                 Wilson's for the Jaccard index TP / (TP + FP + FN), carried over
-    macro averages                     classes together as independent shares; F1 not narrower than the
-                                       delta method says, since one error lowers two classes
-    roc_auc                            Wilson's with the rows that DeLong's variance is worth
+    f1                                 Wilson's interval of the Jaccard index TP / (TP + FP + FN), transformed
+    macro averages                     combined from the classes' intervals as independent; for F1 at least as
+                                       wide as by the delta method, since one error lowers two classes
+    roc_auc                            Wilson's interval with as many rows as DeLong's variance implies
     log_loss, brier, mae, bias, mape   normal, of a mean
-    rmse                               normal for the mean square, and its root
+    rmse                               square root of the normal interval of the mean square
     r2                                 normal, with the delta method's variance
-    calibration_error                  drawn: no closed form is honest, since noise alone makes it larger
+    calibration_error                  simulated: noise alone increases it, so no closed form is valid
     difference to the baseline         Newcombe's, from both intervals
 
-Rows are *effective* rows throughout: divided by the design effect, and by Kish's where they are weighted.
+Rows are *effective* rows: divided by the design effect, and by Kish's design effect where they are weighted.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from exporter.measures import calibration
 from exporter.typing import Bools, Floats
 
 Z = 2.5758293035489004  # the normal distribution's 99.5 % quantile
-_SEED = 0  # a figure that nothing happened to must not wobble
+_SEED = 0  # the interval of an unchanged figure must not change
 _DRAWS = 2000
 
 
 class Interval(NamedTuple):
-    """A figure with its 99 % interval; all NaN where there is no figure."""
+    """A figure with its 99 % confidence interval; all NaN where there is no figure."""
 
     value: float
     lower: float
@@ -42,19 +42,19 @@ NO_FIGURE = Interval(nan, nan, nan)
 
 
 def known(value: float) -> Interval:
-    """A figure without any uncertainty: a promise."""
+    """Interval of an exactly known figure, such as a declared baseline."""
     return Interval(value, value, value)
 
 
 def effective_rows(weights: Floats, squares: Floats) -> Floats:
-    """Rows that weighted rows are worth, (sum w)^2 / sum w^2 (Kish 1965), from (...) sums of either."""
+    """Effective number of weighted rows, (sum w)^2 / sum w^2 (Kish 1965), from (...) sums of w and w^2."""
     return np.divide(weights**2, squares, out=np.zeros(np.shape(weights)), where=np.asarray(squares) > 0)
 
 
 def wilson(share: float, rows: float, z: float | None = None) -> Interval:
-    """Interval of a share (Wilson 1927): right also for few rows, and for a share of 0 or 1.
+    """Wilson's interval of a share (1927), valid also for few rows and for shares of 0 and 1.
 
-    `z` is the normal distribution's quantile, if it is to be another than that of 99 %.
+    `z` is a quantile of the normal distribution, by default that of 99 %.
 
     >>> [round(x, 4) for x in wilson(0.9, 200)]
     [0.9, 0.8319, 0.9424]
@@ -66,12 +66,12 @@ def wilson(share: float, rows: float, z: float | None = None) -> Interval:
     z = Z if z is None else z
     middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
     half = z / (1 + z**2 / rows) * sqrt(max(share * (1 - share), 0.0) / rows + z**2 / (4 * rows**2))
-    # at 0 and at 1 rounding may leave the share just outside
+    # at 0 and at 1 rounding may put the share just outside
     return Interval(share, min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
 
 
 def f1(value: float, rows: float) -> Interval:
-    """Of an F1, which is 2 J / (1 + J) with J the share TP of `rows` = TP + FP + FN."""
+    """Interval of an F1, which is 2 J / (1 + J) with J the share of TP in `rows` = TP + FP + FN."""
     if not rows > 0 or not isfinite(value):
         return NO_FIGURE
     _, low, high = wilson(value / (2 - value), rows)
@@ -79,13 +79,13 @@ def f1(value: float, rows: float) -> Interval:
 
 
 def macro(value: float, shares: list[Interval], classes: int, variance: float = 0.0) -> Interval:
-    """Of the mean over classes, from their intervals (Zou and Donner 2008), as independent.
+    """Interval of a mean over classes from the classes' intervals, as independent (Zou and Donner 2008).
 
     Args:
         value: the mean.
-        shares: of the classes that have one; those without count as 0.
-        classes: how many the mean is over.
-        variance: of the mean by another method, than which the interval is to be no narrower.
+        shares: of the classes that have one; a class without a share counts as 0.
+        classes: number of classes that the mean is over.
+        variance: of the mean by another method; the interval is at least as wide as it implies.
     """
     if not classes or not isfinite(value):
         return NO_FIGURE
@@ -96,11 +96,11 @@ def macro(value: float, shares: list[Interval], classes: int, variance: float = 
 
 
 def roc_auc(area: float, variance: float, fewest: float) -> Interval:
-    """Of an area, as that of a share of so many rows that its variance is the area's.
+    """Interval of an area under the ROC curve: that of a share with the same variance.
 
-    A normal interval would leave [0, 1]. Where the classes are all but apart, hardly a pair tells of the
-    variance; so it is at most two rows for each of the rarer class, `fewest`, which is what they are worth
-    by the variance of Hanley and McNeil (1982).
+    A normal interval could leave [0, 1]. Where the classes hardly overlap, few pairs determine the variance,
+    so the number of rows is limited to twice that of the rarer class, `fewest`, which follows from the
+    variance of Hanley and McNeil (1982).
     """
     if not isfinite(area) or not fewest > 0:
         return NO_FIGURE
@@ -109,7 +109,7 @@ def roc_auc(area: float, variance: float, fewest: float) -> Interval:
 
 
 def mean(value: float, variance: float, lowest: float = -inf) -> Interval:
-    """Of a mean with a variance, by the central limit theorem."""
+    """Interval of a mean with the given variance, by the central limit theorem; not below `lowest`."""
     if not isfinite(value) or not isfinite(variance):
         return NO_FIGURE
     half = Z * sqrt(max(variance, 0.0))
@@ -117,7 +117,7 @@ def mean(value: float, variance: float, lowest: float = -inf) -> Interval:
 
 
 def root(value: float, variance: float) -> Interval:
-    """Of the root of a mean whose square is `value` squared and has this variance."""
+    """Interval of `value`, the square root of a mean that has the given variance."""
     square = mean(value**2, variance, lowest=0.0)
     if not isfinite(square.value):
         return NO_FIGURE
@@ -125,34 +125,34 @@ def root(value: float, variance: float) -> Interval:
 
 
 def scaled(interval: Interval, exponent: int) -> Interval:
-    """Times a power of 2.
+    """Interval multiplied by 2 ** exponent.
 
     Raises:
-        OverflowError: that is beyond the largest number.
+        OverflowError: the result is beyond the largest float.
     """
     return Interval(*(ldexp(end, exponent) for end in interval))
 
 
 def absolute(interval: Interval) -> Interval:
-    """Of the figure's distance from 0."""
+    """Interval of the figure's absolute value."""
     value, lower, upper = interval
     nearest = 0.0 if lower <= 0 <= upper else min(abs(lower), abs(upper))
     return Interval(abs(value), nearest, max(abs(lower), abs(upper)))
 
 
 def calibration_error(positives: Floats, rows: Floats, scores: Floats, effect: float) -> Interval:
-    """Of the expected calibration error of (groups,) sums.
+    """Interval of the expected calibration error of (groups,) sums.
 
-    Noise alone makes the error larger: that of perfect scores is never 0. By the triangle inequality it is
-    at most larger than the true one by what the noise of each group adds up to, |e_g|; the 99.5 % quantile
-    of that is drawn. Upwards, the groups' noise takes the signs of their distances.
+    Noise alone increases the error: that of perfect scores is never 0. By the triangle inequality it exceeds
+    the true error by at most the sum over groups of |e_g|, the noise of each group, whose 99.5 % quantile is
+    simulated for the lower end. For the upper end, noise has the signs of the groups' distances.
     """
     value = float(calibration.calibration_error(positives, rows, scores))
     if not isfinite(value):
         return NO_FIGURE
     there: Bools = rows > 0
     positives, rows = positives[there], rows[there]
-    # Half a positive and half a negative more: a group of one class only is not without noise.
+    # Half a positive and half a negative are added: a group of one class has noise, too.
     share = np.clip((positives + 0.5) / (rows + 1), 0.0, 1.0)
     deviation = np.sqrt(effect * rows * share * (1 - share)) / rows.sum()
     noise = float(np.quantile(_distances(len(rows)) @ deviation, 0.995))
@@ -161,13 +161,13 @@ def calibration_error(positives: Floats, rows: Floats, scores: Floats, effect: f
 
 @lru_cache(maxsize=16)
 def _distances(groups: int) -> Floats:
-    """(draws, groups) distances from 0 of standard normal numbers."""
+    """(draws, groups) absolute values of standard normal draws."""
     drawn = np.random.default_rng(_SEED).standard_normal((_DRAWS, groups))
     return np.abs(drawn)
 
 
 def difference(first: Interval, second: Interval) -> Interval:
-    """Of first - second, independent of each other (Newcombe 1998, method 10; Zou and Donner 2008).
+    """Interval of first - second, as independent (Newcombe 1998, method 10; Zou and Donner 2008).
 
     >>> [round(x, 3) for x in difference(wilson(0.8, 500), wilson(0.9, 2000))]
     [-0.1, -0.152, -0.054]

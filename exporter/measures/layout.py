@@ -1,4 +1,4 @@
-"""From one flat vector of cells to padded matrices: where each column's bins and quality cells lie."""
+"""Positions of each column's bins and quality cells in a flat vector, and conversion to padded matrices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUMERIC = ("number", "time")
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions in the flat vector, whose columns each have their bins, then a missing and a mismatch cell.
+    """Positions of cells in the flat vector: each column has its bins, then a missing and a mismatch cell.
 
     `offsets` (columns + 1,): column i has the cells offsets[i] to offsets[i + 1]. `index` and `mask`
     (columns, bins): cell of each bin, and whether the column has that many bins. `ordered` (columns,):
@@ -32,7 +32,7 @@ class Layout:
 
     @classmethod
     def of(cls, offsets: Ints, kinds: Sequence[str]) -> Layout:
-        """The layout of columns of these kinds (`number`, `time`, `category`, `boolean`)."""
+        """Layout of columns of the given kinds (`number`, `time`, `category`, `boolean`)."""
         bins = np.diff(offsets) - 2
         position = np.arange(bins.max(initial=0))
         mask = position < bins[:, None]
@@ -48,9 +48,9 @@ class Layout:
         )
 
     def pad(self, cells: npt.NDArray[np.number]) -> Floats:
-        """(..., cells) -> (..., columns, bins), zero where a column has no such bin."""
+        """(..., columns, bins) matrix of (..., cells), zero where a column has no such bin."""
         return np.where(self.mask, cells[..., self.index], 0).astype(np.float64)
 
     def rows(self, cells: npt.NDArray[np.number]) -> Floats:
-        """(..., cells) -> (..., columns): rows of each column, missing and mismatched ones included."""
+        """(..., columns) rows of each column from (..., cells), with missing and mismatched ones."""
         return np.add.reduceat(cells, self.offsets[:-1], axis=-1, dtype=np.float64)

@@ -1,8 +1,8 @@
-"""Natural variation: how far the reference itself moves from one stretch as long as a window to the next.
+"""Natural variation: how much the reference varies between stretches of time as long as a window.
 
-An hour or a day is not a sample of the months that a model was trained on: weather, weekdays and seasons make
-it differ from them without anything being wrong. So the reference is cut, by its timestamps, into chunks as
-long as the window, and what the chunks do is allowed to every window later.
+An hour or a day is no random sample of the months that a model was trained on: it differs from them because
+of weather, weekdays and seasons, without any fault. So the reference is cut by its timestamps into chunks as
+long as the window, and windows may later deviate as much as the chunks do.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from exporter.measures.layout import Layout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
 from exporter.typing import Bools, Floats, Ints
 
-# Limits are what one day in a quarter of all columns is beyond, of twenty at least.
+# One day in a quarter exceeds the limit of any column; at least this many columns are assumed.
 QUARTER_DAYS, MIN_COLUMNS = 91, 20
 TAIL = 4.6  # of an exponential distribution, the .99 quantile: ln(100)
 MIN_CHUNKS = 14
 MAX_CHUNKS = 2000  # more would cost memory and not make the mean better
-# Of a chunk, as of a window, before its shares of odd values say anything.
+# Rows that a chunk, like a window, needs for its shares of odd values.
 MIN_CHUNK_ROWS = MIN_ROWS
-# With fewer, the half pseudo-count pulls the excess further than 0.01 below zero, where a tail of it
-# would hide real variation; and the mean of 14 noisier chunks would itself vary by more than 0.05.
+# With fewer rows the half pseudo-count biases the excess by more than 0.01 below zero, which would hide real
+# variation; and the mean of 14 noisier chunks would itself vary by more than 0.05.
 MIN_DRIFT_ROWS = 100
-# Of the chunks, by number, that have to tell. Nights and weekends too thin to be chunks may be unlike others.
+# Share of the chunks that need enough rows. Nights and weekends with too few may differ from the others.
 MIN_TOLD = 0.8
-# Of the mean of single chunks, what that of two adjacent ones is taken for where it is less: a few dozen do
-# not tell it well. It is what days give that are alike by 0.7.
+# Least ratio of the mean of two adjacent chunks to that of single ones, which a few dozen chunks do not
+# determine well. Days with an autocorrelation of 0.7 give it.
 ALIKE = 0.54
-GROSS_DRIFT = 3  # times the limit: drift that one window is enough for
-UNKNOWN_DRIFT = 1.0  # of a column with values in too few chunks: gross drift is left to be seen
+GROSS_DRIFT = 3  # times the limit: drift for which one window is enough
+UNKNOWN_DRIFT = 1.0  # allowance of a column with values in too few chunks: gross drift is still detected
 MAX_MEAN_DRIFT = 0.5
-SEASON_MARGIN, SEASON_DEVIATIONS = 1.25, 8.0  # of what an hour or a weekday usually is
+SEASON_MARGIN, SEASON_DEVIATIONS = 1.25, 8.0  # factors of the median and of the deviation of a phase
 MIN_SEASON_CHUNKS = 4
 DAY_SECONDS, WEEK_SECONDS = 86400, 604800
 
@@ -50,37 +50,38 @@ def natural_variation(
     numbers: Ints | None = None,
     longer: Mapping[str, Floats] | None = None,
 ) -> tuple[int, dict[str, Floats]] | None:
-    """What the chunks of a reference allow to a window of their length.
+    """Allowances for drift and for quality checks in windows as long as the chunks of a reference.
 
-    With e the excess (PSI - sampling floor) of a chunk against all the others together, and m the smaller one
-    of two adjacent chunks, since drift takes two adjacent windows, or one three times beyond the limit:
+    With e the excess (PSI - sampling floor) of a chunk over all others together, and m the smaller excess of
+    two adjacent chunks, since drift takes two adjacent windows, or one three times beyond the limit:
 
         drift = the largest of   tail mean(m),   0.54 tail mean(e),   season(m),   season(e) / 3
 
     The excess is signed, so that sampling noise averages out, and leave-one-out, so that a chunk is not
-    compared with itself. `tail` is 12 for up to twenty columns, see `_chance`. The quality checks are 7.5
-    means of the absolute deviation of a chunk's share from the whole's, without what chance does in so many
-    rows, or the usual one at an hour of the week.
+    compared with itself. `tail` is 12 for up to twenty columns, see `_chance`. The allowance of a quality
+    check is 7.5 times the mean absolute deviation of a chunk's share from the overall share, after the part
+    expected by chance is removed, or the usual deviation at an hour of the week if that is larger.
 
-    `season` is for what is unlike the rest at its own time only, a night in windows of an hour or a weekend
-    in those of a day: of the most unusual hour of the week 1.25 median + 8 median absolute deviations.
+    `season` covers stretches that are unusual at their own time only, such as nights in windows of an hour or
+    weekends in those of a day: 1.25 median + 8 median absolute deviations of the most unusual hour of the
+    week.
 
-    Thin chunks are put together with others of the same hour of the week, or of the day: with fewer than 100
-    rows for drift, 30 for the checks. So they tell of the seasons and not of single days.
+    Chunks with fewer rows than 100 for drift or 30 for the checks are merged with others of the same hour of
+    the week, or of the day. Merged chunks inform about seasons and not about single days.
 
     Args:
         chunks: (chunks, cells) counts of each chunk, cut by time, never by the order of rows.
         layout: of the cells.
         seconds: length of a chunk.
-        numbers: (chunks,) increasing, in time; without them each chunk follows the one before.
-        longer: what chunks of more seconds allow, and these at least.
+        numbers: (chunks,) of each chunk in time, increasing; by default chunks are consecutive.
+        longer: allowances of longer chunks, which are the least allowances of these.
 
     Returns:
-        How many chunks have enough rows by themselves for the checks and, by the names `drift`, `missing`,
-        `type_mismatch`, `unseen`, `out_of_range`, arrays (columns,). None if there are fewer than 14, or if
-        they are of less than 80 % of the time. A column with values in fewer than 14 chunks that were not
-        put together is allowed a drift of 1 at least. Drift is NaN where an average chunk is beyond 0.5:
-        nobody can tell drift from that.
+        The number of unmerged chunks with enough rows for the checks, and arrays (columns,) by the names
+        `drift`, `missing`, `type_mismatch`, `unseen`, `out_of_range`. None if there are fewer than 14 chunks,
+        or if they cover less than 80 % of the time. A column with values in fewer than 14 unmerged chunks has
+        a drift of at least 1. Drift is NaN where the mean excess is above 0.5: drift cannot be distinguished
+        from that.
     """
     if numbers is None:
         numbers = np.arange(len(chunks))
@@ -108,12 +109,13 @@ def _drift(chunks: _Chunks, layout: Layout) -> Floats:
 
 
 def _chance(layout: Layout) -> float:
-    """Of one column on one day to be beyond its limit, the quantile of what its chunks do.
+    """Probability that one column exceeds its limit on one day.
 
-    In means: of chi-square with one degree of freedom for drift, as PSI goes with the square of a shift and
-    shifts from day to day are about normal, and exponential for shares. From the mean, since a quantile of a
-    few dozen chunks is the worst of them: two blizzard days would blind a column for good. For windows of an
-    hour too, whose weather is that of their day.
+    The limit is the corresponding quantile of a distribution with the chunks' mean: chi-square with one
+    degree of freedom for drift, since PSI is proportional to the square of a shift and shifts from day to day
+    are about normal, and exponential for shares. The mean is used since a high quantile of a few dozen chunks
+    is their maximum: two blizzard days would hide all drift of a column. It holds for windows of an hour,
+    too, since hours vary with their day.
     """
     return 1 / (max(len(layout.mask), MIN_COLUMNS) * QUARTER_DAYS)
 
@@ -136,7 +138,7 @@ def _checks(chunks: _Chunks, layout: Layout) -> dict[str, Floats]:
 def natural_drift(
     chunks: npt.NDArray[np.integer], layout: Layout, effects: Floats | float = 1.0
 ) -> tuple[Floats, Ints]:
-    """4.6 x the mean signed excess of each chunk against all the others together, at least 0.
+    """Drift allowance of chunks: 4.6 times their mean signed excess over all others together, at least 0.
 
     Args:
         chunks: (chunks, cells) counts of each.
@@ -144,8 +146,8 @@ def natural_drift(
         effects: (columns,) rows per independent row.
 
     Returns:
-        (columns,) the drift that is allowed, NaN where the mean excess alone is beyond 0.5, and how many
-        chunks it is from: those in which the column has 100 effective values.
+        (columns,) allowed drift, NaN where the mean excess alone is above 0.5, and (columns,) the number of
+        chunks used, in which the column has 100 effective values.
     """
     excess, n = _excess(chunks, layout, effects)
     telling = np.where(n >= MIN_DRIFT_ROWS, excess, np.nan)
@@ -155,18 +157,18 @@ def natural_drift(
 
 
 def quality_allowance(worse: Floats, errors: Floats) -> float:
-    """How much worse a quality figure may be in a window because it is so in the reference's own chunks.
+    """Allowance for a quality figure in a window, from its variation between the reference's own chunks.
 
         4.6 sqrt(mean(max(worse, 0))^2 - (1 + 2.9 / sqrt(chunks)) mean(errors^2) / (2 pi))
 
-    Of a normal distribution the mean of the part beyond its middle is 1 / sqrt(2 pi) of the deviation, so the
-    second term is what chance does, and a standard deviation of that more, or chance would be allowed for in
-    every other reference. The rest is natural, and 4.6 times a mean is a tail, as of drift. Only what is
-    worse counts: days that are better than the others excuse nothing.
+    The mean of the positive part of a centred normal variable is 1 / sqrt(2 pi) of its standard deviation. So
+    the second term is the part expected by chance plus one standard deviation of it; without that addition,
+    every other reference would have an allowance by chance alone. The rest is natural variation; 4.6 times a
+    mean is a tail, as for drift. Chunks that are better than the others do not increase the allowance.
 
     Args:
-        worse: (chunks,) how much worse each chunk is than all the others together; negative is better.
-        errors: (chunks,) standard errors of these.
+        worse: (chunks,) how much worse each chunk is than all others together; negative is better.
+        errors: (chunks,) standard errors of `worse`.
 
     >>> round(quality_allowance(np.array([0.1, -0.1, 0.1, -0.1]), np.zeros(4)), 3)
     0.23
@@ -176,7 +178,7 @@ def quality_allowance(worse: Floats, errors: Floats) -> float:
     largest = float(max(np.abs(worse).max(), np.abs(errors).max()))
     if not 0 < largest < inf:
         return largest
-    # In units of the largest, whose square is neither infinite nor 0.
+    # In units of the largest, so that squares neither overflow nor vanish.
     found = float(np.maximum(worse / largest, 0.0).mean()) ** 2
     chance = (1 + 2.9 / sqrt(len(worse))) * float(((errors / largest) ** 2).mean()) / (2 * pi)
     return largest * TAIL * sqrt(max(found - chance, 0.0))
@@ -185,7 +187,7 @@ def quality_allowance(worse: Floats, errors: Floats) -> float:
 def _excess(
     chunks: npt.NDArray[np.integer], layout: Layout, effects: Floats | float = 1.0
 ) -> tuple[Floats, Floats]:
-    """PSI - sampling floor of each chunk against all the others together, and its rows, (chunks, columns)."""
+    """(chunks, columns) excess (PSI - sampling floor) of each chunk over all others, and its rows."""
     counts = layout.pad(chunks)
     rest = counts.sum(axis=0) - counts
     n, m = counts.sum(-1) / effects, rest.sum(-1) / effects
@@ -196,8 +198,11 @@ def _excess(
 
 @dataclass(frozen=True)
 class _Chunks:
-    """`counts` (chunks, cells); `phases` (chunks,) the hour of the week, or of the day, of each; `single`
-    whether it is none of several put together, `followed` whether the next one is such, and adjacent."""
+    """Chunks with enough rows: their counts (chunks, cells), and by chunk (chunks,):
+
+    `phases` the hour of the week or of the day; `single` True if it was not merged with others; `followed`
+    True if the next chunk is adjacent and neither was merged.
+    """
 
     counts: npt.NDArray[np.integer]
     phases: Ints
@@ -208,7 +213,7 @@ class _Chunks:
 def _sufficient_chunks(
     chunks: npt.NDArray[np.integer], layout: Layout, seconds: int, numbers: Ints, min_rows: int
 ) -> _Chunks | None:
-    """Chunks of enough rows, thin ones put together with their like; None if these are too few."""
+    """Chunks with enough rows, smaller ones merged by phase; None if there are too few."""
     rows = layout.rows(chunks).max(axis=-1, initial=0)  # every column counts every row
     chunks, numbers, rows = chunks[rows > 0], numbers[rows > 0], rows[rows > 0]
     for period in (WEEK_SECONDS, DAY_SECONDS):
@@ -229,7 +234,7 @@ def _sufficient_chunks(
 
 
 def _join_thin(phases: Ints, rows: Floats, min_rows: int) -> list[list[int]]:
-    """Places of chunks that go together, in order of time; those that stay too thin are left out."""
+    """Indices of chunks to merge, in order of time; chunks that stay too small are left out."""
     waiting: dict[int, list[int]] = {}
     found = []
     for place, phase in enumerate(phases.tolist()):
@@ -242,14 +247,14 @@ def _join_thin(phases: Ints, rows: Floats, min_rows: int) -> list[list[int]]:
 
 
 def _mean(values: Floats) -> Floats:
-    """(columns,) mean over the chunks, 0 where there is none."""
+    """(columns,) mean over the chunks with a value, 0 where there is none."""
     known = np.isfinite(values)
     mean: Floats = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return mean
 
 
 def _season(values: Floats, phases: Ints, deviations: float = SEASON_DEVIATIONS) -> Floats:
-    """(columns,) what the most unusual phase that has four values allows."""
+    """(columns,) allowance of the most unusual phase with at least four values."""
     largest = np.zeros(values.shape[1])
     for phase in np.unique(phases):
         of_phase = values[phases == phase]

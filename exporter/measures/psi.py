@@ -1,4 +1,4 @@
-"""Population stability index, the judged drift score, with what sampling alone does to it.
+"""Population stability index (PSI), the drift score that is judged, with its sampling distribution.
 
     PSI = sum over bins of (q - p) ln(q / p)
 
@@ -19,8 +19,7 @@ EXPECTED_COUNT = 5.0
 
 
 class Pooled(NamedTuple):
-    """Counts of the window and of the reference after pooling, (..., columns, bins + 1) each, and their
-    mask."""
+    """Counts of window and reference after pooling, and the mask of bins; (..., columns, bins + 1) each."""
 
     counts: Floats
     reference: Floats
@@ -28,21 +27,21 @@ class Pooled(NamedTuple):
 
 
 def pool_rare(counts: Floats, reference: Floats, mask: Bools, effective: Floats | None = None) -> Pooled:
-    """Put the bins that are too rare to be compared one by one into one cell, the last of the result.
+    """Merge bins with few expected rows into one cell, the last of the result.
 
-    Rare is a bin in which fewer than five rows are expected in the smaller of the two samples by the
-    reference's share (Cochran's rule), unless it holds at least half an even share: thirty rows over deciles
-    would otherwise end in a single cell that sees nothing. What is rare follows from the reference and the
-    number of rows alone, never from where the window's rows fell.
+    A bin is rare if the reference's share gives it fewer than five expected rows in the smaller of the two
+    samples (Cochran's rule) and it holds less than half an even share; without the second condition, thirty
+    rows over deciles would be merged into one cell, which shows no drift. Rare bins depend on the reference
+    and on the number of rows only, never on the window's distribution.
 
-    A pooled cell that is still small stays a cell of its own. It is where values appear that the reference
-    hardly has, so merging it with a healthy bin would hide them; the half pseudo-count bounds what a single
-    row can do there. If no row of either sample is in it, it is masked and does not count as a bin.
+    The pooled cell stays separate even if it is small: values that the reference hardly has appear there, and
+    merging it with a frequent bin would hide them. The half pseudo-count bounds the effect of a single row.
+    If neither sample has a row in it, it is masked and does not count as a bin.
 
     Args:
         counts: (..., columns, bins) rows of the window.
-        reference: the same of the reference, without or with the leading dimensions.
-        mask: (columns, bins) bins that a column has.
+        reference: (columns, bins), or with the leading dimensions of `counts`: rows of the reference.
+        mask: (columns, bins) True for the bins that a column has.
         effective: (..., columns) effective rows of the window, by default its rows.
     """
     if effective is None:
@@ -64,9 +63,9 @@ def pool_rare(counts: Floats, reference: Floats, mask: Bools, effective: Floats 
 
 
 def shares(counts: Floats, mask: Bools, pseudo_count: float = PSEUDO_COUNT) -> Floats:
-    """(c + a) / (n + a B) for each of the B bins, with a the pseudo-count (Jeffreys' prior for a = 1/2).
+    """Share of each of the B bins: (c + a) / (n + a B), with pseudo-count a (Jeffreys' prior for a = 1/2).
 
-    Zero where masked. NaN for a column without rows, whose shares nobody knows.
+    Zero where masked; NaN for a column without rows.
 
     >>> shares(np.array([[3.0, 1.0]]), np.array([[True, True]]))
     array([[0.7, 0.3]])
@@ -79,7 +78,7 @@ def shares(counts: Floats, mask: Bools, pseudo_count: float = PSEUDO_COUNT) -> F
 
 
 def psi(q: Floats, p: Floats) -> Floats:
-    """PSI of shares (..., bins); bins with neither share are left out.
+    """PSI of the shares q and p (..., bins); bins where both are 0 are left out.
 
     >>> mask = np.full(4, True)
     >>> window, reference = np.array([480.0, 360.0, 240.0, 120.0]), np.full(4, 500.0)
@@ -112,8 +111,8 @@ def standard_error(q: Floats, p: Floats, rows: Floats, reference_rows: Floats) -
     """Standard error of the PSI by the delta method, from both samples being multinomial.
 
     With g = dPSI/dq = ln(q/p) + 1 - p/q, the window's part is (E_q g^2 - (E_q g)^2) / n; the reference's
-    likewise. It vanishes without drift, where the PSI is not normal but chi-square and the sampling floor
-    takes its place.
+    likewise. It vanishes without drift, where PSI has a chi-square distribution and the sampling floor is
+    used instead.
     """
     log_ratio = _log_ratio(q, p)
     both = (q > 0) & (p > 0)
@@ -132,7 +131,7 @@ def standard_error(q: Floats, p: Floats, rows: Floats, reference_rows: Floats) -
 
 
 def _log_ratio(q: Floats, p: Floats) -> Floats:
-    # A share of zero on one side is infinitely far from any on the other; on both sides it is no bin at all.
+    # A share of zero on one side only is infinitely far away; on both sides there is no bin.
     with np.errstate(divide="ignore", invalid="ignore"):
         log_ratio = np.log(q) - np.log(p)
     return np.where((q == 0) & (p == 0), 0.0, log_ratio)

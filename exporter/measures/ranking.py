@@ -1,9 +1,9 @@
-"""Quality of a score's order from its histogram by class.
+"""Ranking quality of a score, from its histogram by class.
 
-Within a bin the order is lost, so its pairs count half, as ties do. With 128 bins spaced in the logit of the
-score, and 64 by the quantiles of the reference's, this moves the area by 2e-4 at most, whether scores are
-probabilities, margins, or lie close together, where the logit alone is 2.7e-3 off; with 20 equal bins and 1 %
-positives it would be 0.15.
+Within a bin the order is unknown, so pairs in one bin count half, as ties do. With 128 bins evenly spaced in
+the logit of the score and 64 at quantiles of the reference's scores, the area under the ROC curve is off by
+at most 2e-4, whether scores are probabilities, margins, or close together, where logit bins alone are off by
+2.7e-3. With 20 equal bins and 1 % positives the error would be 0.15.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from exporter.typing import Floats
 
 
 def roc_auc(positives: Floats, negatives: Floats) -> Floats:
-    """Area under the ROC curve: the chance that a positive row's score is above a negative's.
+    """Area under the ROC curve: the probability that a positive row scores higher than a negative one.
 
         sum over bins of pos_b (neg below b + neg_b / 2) / (P N)        (Mann and Whitney 1947)
 
     Args:
-        positives: (..., bins) rows by rising score, weighted or not.
-        negatives: the same of the other class.
+        positives: (..., bins) rows of the positive class by rising score, may be weighted.
+        negatives: (..., bins) rows of the other class.
 
     Returns:
-        (...), NaN without rows of both.
+        (...), NaN without rows of both classes.
 
     >>> float(roc_auc(np.array([1.0, 2, 7]), np.array([6.0, 3, 1])))
     0.845
@@ -33,10 +33,10 @@ def roc_auc(positives: Floats, negatives: Floats) -> Floats:
 
 
 def binning_error(positives: Floats, negatives: Floats) -> Floats:
-    """How far the exact area can be from the histogram's at most: all pairs within a bin in order, or none.
+    """Bound of the difference between the exact area and the histogram's.
 
-    Where scores fall into bins at random it is far less: positives and negatives within a narrow bin are
-    hardly in any order.
+    It is reached if all pairs within a bin are ordered correctly, or none. Within narrow bins the order is
+    nearly random, so that the actual error is far smaller.
     """
     return _ratio((positives * negatives).sum(-1) / 2, positives.sum(-1) * negatives.sum(-1))
 
@@ -44,12 +44,12 @@ def binning_error(positives: Floats, negatives: Floats) -> Floats:
 def roc_auc_variance(
     positives: Floats, negatives: Floats, positive_squares: Floats, negative_squares: Floats
 ) -> float:
-    """Variance of the area by DeLong et al. (1988), whose components are the same for all rows of a bin.
+    """Variance of the area by DeLong et al. (1988), with the same component for all rows of a bin.
 
-        sum pos_b (share of negatives below b - A)^2 / P^2, and likewise of the negatives
+        sum pos_b (share of negatives below b - A)^2 / P^2, and likewise for the negatives
 
-    with the n - 1 of a sample variance. The squares are sums of the weights' squares, (bins,); the rows
-    themselves where all weights are 1.
+    with n - 1 in the sample variances. The squares are (bins,) sums of the weights' squares; with weights of
+    1 they equal the rows.
     """
     p, n = positives.sum(), negatives.sum()
     if p <= 0 or n <= 0:

@@ -1,10 +1,10 @@
-"""Quality of predicted numbers from sums over the rows.
+"""Quality of predicted numbers, from sums over the rows.
 
-With e = prediction - label: a positive bias means that the model predicts too much. Labels come in as
-distances from a fixed centre, in a fixed unit, both of the reference: their variance is then not a small
-difference of large numbers. Sums are exact fractions, squares included, and become floats after the
-differences were taken: a variance is never negative, and 0 only where all rows are alike. Third and fourth
-powers are rounded; the variances that are differences of those include a bound of the rounding.
+With e = prediction - label, a positive bias means that predictions are too high. Labels are measured from a
+fixed centre in a fixed unit, both of the reference, so that their variance is no small difference of large
+numbers. Sums, squares included, are exact fractions and are converted to floats after subtraction: a variance
+is never negative, and 0 only where all rows are equal. Third and fourth powers are rounded; variances that
+are differences of them include a bound of the rounding error.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ import numpy as np
 from exporter.measures.exact_sum import LOWEST, on_grid, square
 from exporter.typing import Floats
 
-# y is the label; the ratios e / y are of the rows whose label is not 0.
+# y is the label; the ratios e / y are over the rows whose label is not 0.
 TERMS = ("e", "|e|", "e2", "e4", "y", "y2", "y3", "y4", "e2y", "e2y2", "|e/y|", "(e/y)2")
-# Terms that are summed exactly, in two parts.
+# Terms that are summed exactly, as a square and its rounding error.
 SQUARES = ("e2", "y2", "(e/y)2")
-# Error of a sum of rounded powers: relative to the powers, and cut off from each.
+# Error of a sum of rounded powers: relative to the sum, and absolute by truncation.
 _ROUNDING, _CUT_OFF = Fraction(1, 1 << 50), Fraction(1, 1 << LOWEST)
 
 
 def terms(errors: Floats, labels: Floats, ratios: Floats) -> Floats:
-    """(TERMS + SQUARES, rows) summands, the second parts of the squares last.
+    """(TERMS + SQUARES, rows) summands; the last rows are the rounding errors of the squares.
 
-    `ratios` (rows,) are e / y, 0 where y is 0.
+    Args:
+        errors: (rows,) prediction - label.
+        labels: (rows,) from the fixed centre, in the fixed unit.
+        ratios: (rows,) e / label, 0 where the label is 0.
     """
     errors, labels, ratios = on_grid(errors), on_grid(labels), on_grid(ratios)
     (e2, e2_rest), (y2, y2_rest), (r2, r2_rest) = map(square, (errors, labels, ratios))
@@ -40,7 +43,11 @@ def terms(errors: Floats, labels: Floats, ratios: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class ErrorSums:
-    """`rows` rows, `sums` by `TERMS` in units of the label (its powers), `zeros` rows whose label is 0."""
+    """Sums over labelled rows, and the figures that follow from them.
+
+    `rows` is their number, `zeros` that of the rows whose label is 0, `sums` are by `TERMS`, in powers of the
+    label's unit. Figures are NaN without rows.
+    """
 
     rows: int
     zeros: int
@@ -61,23 +68,23 @@ class ErrorSums:
 
     @property
     def rmse(self) -> float:
-        """Root of the mean squared error."""
+        """Root mean squared error."""
         return sqrt(self._mean("e2")) if self.rows else nan
 
     @property
     def mape(self) -> float:
-        """Mean of |e / label|, a share and no percentage, over the rows whose label is not 0."""
+        """Mean of |e / label| as a share, not a percentage, over the rows whose label is not 0."""
         known = self.rows - self.zeros
         return float(self.sums[TERMS.index("|e/y|")] / known) if known else nan
 
     @property
     def label_variance(self) -> float:
-        """Variance of the labels, of the population; 0 only where they are all alike."""
+        """Population variance of the labels; 0 only where they are all equal."""
         return float(self._spread) if self.rows else nan
 
     @property
     def r2(self) -> float:
-        """Share of the labels' variance that the predictions explain; NaN where they do not vary."""
+        """Coefficient of determination: 1 - mean squared error / variance of the labels; NaN if that is 0."""
         if not self.rows or self._spread <= 0:
             return nan
         return float(1 - self._mean("e2") / self._spread)
@@ -98,7 +105,7 @@ class ErrorSums:
 
     @property
     def mse_variance(self) -> float:
-        """Of the mean squared error, whose root the RMSE is."""
+        """Variance of the mean squared error."""
         if not self.rows:
             return nan
         fourth, second = self._mean("e4"), self._mean("e2")
@@ -114,7 +121,10 @@ class ErrorSums:
 
     @property
     def r2_variance(self) -> float:
-        """By the delta method: of the mean of e^2 / V - (1 - R2) (y - mean)^2 / V, V the labels' variance."""
+        """Variance by the delta method: that of the mean of e^2 / V - (1 - R2) (y - mean)^2 / V.
+
+        V is the labels' variance.
+        """
         if not self.rows or self._spread <= 0:
             return nan
         mean = self._mean("y")
@@ -123,12 +133,12 @@ class ErrorSums:
         fourth = self._mean("y4") - 4 * mean * self._mean("y3") + 6 * mean**2 * y2 - 3 * mean**4
         cross = self._mean("e2y2") - 2 * mean * self._mean("e2y") + mean**2 * e2
         second = self._mean("e4") - 2 * rest * cross + rest**2 * fourth
-        # Of all powers above; each product of two is at most the mean of their squares.
+        # Bounds all powers above; a product of two is at most the mean of their squares.
         powers = self._mean("e4") + 8 * rest**2 * (self._mean("y4") + mean**4 + y2**2)
         variance = max(second, Fraction()) + _bound(powers, e2 + rest**2 * y2)
         return float(variance / self._spread**2) / self.rows
 
 
 def _bound(powers: Fraction, squares: Fraction) -> Fraction:
-    """Bound of the rounding error of a difference of powers; 0 where all powers are 0."""
+    """Bound of the rounding error of a difference of powers; 0 if the squares are 0."""
     return _ROUNDING * powers + _CUT_OFF if squares else Fraction()

@@ -1,7 +1,7 @@
-"""Significance of a difference between two samples: chi-square, adjusted for the number of columns.
+"""Significance of a difference between two samples: chi-square test, adjusted for the number of columns.
 
-A p-value says that a difference is real, never that it matters; with enough rows every difference is real. So
-it is one condition of the verdict and never the score.
+With enough rows every difference is significant, however small. So significance is a condition of a verdict
+and never the score.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def chi_square(counts: Floats, reference: Floats, mask: Bools, effective: Floats
 
         X2 = sum((c/n - r/M)^2 / pool) / (1/n + 1/M),   pool = (c + r) / (n + M)
 
-    Equals `scipy.stats.chi2_contingency([c, r], correction=False)`. With `effective` rows the window counts
-    as so many rows with the same shares (the first-order correction of Rao and Scott 1981).
+    Equals `scipy.stats.chi2_contingency([c, r], correction=False)`. With `effective` rows, the window is
+    taken as that many rows with the same shares (first-order correction of Rao and Scott 1981).
 
     >>> mask = np.full(6, True)
     >>> window, reference = np.array([16.0, 18, 16, 14, 12, 12]), np.array([16.0, 16, 16, 16, 16, 8])
@@ -43,7 +43,7 @@ def chi_square(counts: Floats, reference: Floats, mask: Bools, effective: Floats
 def p_value(statistic: Floats, bins: Floats) -> Floats:
     """Upper tail of the chi-square distribution with B - 1 degrees of freedom; 1 for a single bin.
 
-    Zero only below 1e-300 or so, beyond what is told apart anyway.
+    Zero only below about 1e-300.
     """
     freedom = np.maximum(np.asarray(bins) - 1, 1)
     p: Floats = np.where(np.asarray(bins) > 1, gammaincc(freedom / 2, statistic / 2), 1.0)
@@ -51,10 +51,10 @@ def p_value(statistic: Floats, bins: Floats) -> Floats:
 
 
 def adjusted_significance(p: Floats) -> Floats:
-    """-log10 of the p-values (..., columns) after Benjamini and Hochberg (1995), at most 300.
+    """-log10 of p-values (..., columns) adjusted by Benjamini and Hochberg (1995), at most 300.
 
-    The k-th smallest of m p-values is taken times m / k, and never more than a larger one is. NaN is no
-    column and does not count in m.
+    The k-th smallest of m p-values is multiplied by m / k, and limited to the adjusted value of the next
+    larger one. NaN stays NaN and does not count in m.
 
     >>> adjusted_significance(np.array([0.01, 0.1, np.nan, 0.0])).round(3)
     array([  1.824,   1.   ,     nan, 300.   ])
@@ -67,7 +67,7 @@ def adjusted_significance(p: Floats) -> Floats:
     rank = np.arange(1, p.shape[-1] + 1)
     with np.errstate(divide="ignore"):
         scaled = ranked - np.log10(np.maximum(tested, 1)) + np.log10(rank)
-    # from the least significant up, each at least as significant as the one before
+    # from the least significant on, each is at least as significant as the one before
     monotone = np.fmax.accumulate(scaled[..., ::-1], axis=-1)[..., ::-1]
     adjusted = np.empty_like(logs)
     np.put_along_axis(adjusted, order, monotone, axis=-1)
