@@ -58,10 +58,8 @@ LABEL_SCENARIOS = (
         "regression, heavy-tailed errors, days of different difficulty",
         LabelledWorld(task="regression", tail=3.0, weather=0.2),
     ),
-    LabelScenario("eight segments (info, wakes nobody)", LabelledWorld(segments=8), 2, 56, INFORMED),
-    LabelScenario(
-        "an equally good challenger (info, wakes nobody)", LabelledWorld(versions=2), 3, 56, INFORMED
-    ),
+    LabelScenario("eight segments (info, not sent)", LabelledWorld(segments=8), 2, 56, INFORMED),
+    LabelScenario("an equally good challenger (info, not sent)", LabelledWorld(versions=2), 3, 56, INFORMED),
 )
 FLIGHTS_ROW = "flights, New York, labels an hour after arrival"
 
