@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from exporter.errors import ConfigError
-from exporter.exposition.render import Format, render, select_families
+from exporter.exposition.collector import Cut, SeriesCollector
+from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
-from exporter.exposition.versions import Collection as SeriesCollection
-from exporter.exposition.versions import CutBins, SeriesCollector, VersionView
-from exporter.fleet import Fleet, Status, Version
+from exporter.exposition.view import VersionView, version_view
+from exporter.fleet import Fleet, Version
 from exporter.ingest.writer import Writer
 from exporter.model_config import ConfigFile, load_config_file
 from exporter.monitoring.discovery import Follower
@@ -55,7 +55,7 @@ class Service:
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         self._collector = SeriesCollector(settings, self.telemetry)
-        self._cut: tuple[CutBins, ...] = ()
+        self._cut: tuple[Cut, ...] = ()
         self._started = False
         if config is not None:
             self._use(config)
@@ -111,68 +111,24 @@ class Service:
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
-        """Return the exposition, without I/O, and without arithmetic beyond formatting."""
-        collection = self._collect(self.clock())
-        if collection.cut != self._cut:
-            self._cut = collection.cut
-            for cut in collection.cut:
+        """Return the page of `/metrics`, without I/O, and without arithmetic beyond formatting."""
+        now = self.clock()
+        views = [view for version in self.fleet.versions.values() if (view := self._view(version))]
+        runs = self.runs.families(now) if self.runs is not None else None
+        page = self._collector.collect(views, now, runs)
+        if page.cut != self._cut:
+            self._cut = page.cut
+            for cut in page.cut:
                 log.warning(
                     "%s version %s: bins of %d columns and %d segments are left out, the limit is %d series",
                     cut.model, cut.version, len(cut.columns), len(cut.segments), self.settings.max_series,
                 )  # fmt: skip
-        return render(select_families(collection.families, names, groups), form)
+        return page.select(names, groups).render(form)
 
-    def _collect(self, now: float) -> SeriesCollection:
-        versions = self.fleet.versions.values()
-        runs = self.runs.families(now) if self.runs is not None else None
+    def _view(self, version: Version) -> VersionView | None:
         try:
-            return self._collector.collect(
-                [version_view(version, self.fleet) for version in versions], now, runs
-            )
-        except Exception:
-            log.exception("one version's figures do not fit together; it must not take the others along")
-        return self._collector.collect([view for v in versions if (view := self._shown(v, now))], now, runs)
-
-    def _shown(self, version: Version, now: float) -> VersionView | None:
-        try:
-            view = version_view(version, self.fleet)
-            self._collector.collect([view], now)
-        except Exception:
+            return version_view(version, self.fleet)
+        except ValueError:
             log.exception("%s version %s is left out", *version.names)
             self.telemetry.count_evaluation_error(*version.names, "evaluation")
             return None
-        return view
-
-
-def _lack_of_reference(status: Status) -> str:
-    return "collecting" if status is Status.COLLECTING else "none"
-
-
-def version_view(version: Version, fleet: Fleet) -> VersionView:
-    """What a version shows at this moment."""
-    live, findings = version.live, version.findings
-    reference = live.counts.reference if live.counts is not None else None
-    return VersionView(
-        model=version.model,
-        version=version.version,
-        aliases=version.aliases,
-        team=version.facts.team,
-        run_id=version.facts.run_id,
-        task=reference.task if reference is not None else "",
-        reference=reference,
-        reference_source=reference.source if reference is not None else _lack_of_reference(version.status),
-        evaluation=findings.evaluation if findings is not None else None,
-        run_metrics=version.run_metrics,
-        predictions_total=live.totals.predictions,
-        values=live.totals.values,
-        latency=live.totals.latency,
-        latency_sum=live.totals.latency_sum,
-        last_prediction=version.last_prediction,
-        quality=findings.quality if findings is not None else (),
-        segments=findings.segments if findings is not None else (),
-        maturation_seconds=version.facts.config.maturation,
-        labels_total=live.totals.labels,
-        label_delay=live.totals.label_delay,
-        label_delay_sum=live.totals.label_delay_sum,
-        alias_changes=fleet.alias_changes(version.model),
-    )

@@ -23,10 +23,10 @@ from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError
-from exporter.exposition.telemetry import Kind, Telemetry
+from exporter.exposition.telemetry import RowKind, Telemetry
 from exporter.service import Service
 
-KINDS: dict[tuple[str, str], Kind] = {
+KINDS: dict[tuple[str, str], RowKind] = {
     ("POST", "/v1/predictions"): "prediction",
     ("POST", "/v1/labels"): "label",
 }

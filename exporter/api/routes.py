@@ -15,7 +15,7 @@ from exporter.api.parameters import VERSION_PATH, known_parameters
 from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
-from exporter.exposition.render import accepts_gzip, choose_format, compress_page
+from exporter.exposition.negotiation import choose_format, compress_page, gzip_accepted
 from exporter.service import Service
 
 
@@ -67,7 +67,7 @@ def operations_router(service: Service) -> APIRouter:
         """The exposition, as text or OpenMetrics by `Accept`."""
         form = choose_format(request.headers.get("accept", ""))
         page, headers = service.scrape(form, names or (), groups or ()), {"Vary": "Accept, Accept-Encoding"}
-        if accepts_gzip(request.headers.get("accept-encoding", "")):
+        if gzip_accepted(request.headers.get("accept-encoding", "")):
             page, headers["Content-Encoding"] = compress_page(page), "gzip"
         return Response(page, headers=headers | {"Content-Type": form.value})
 

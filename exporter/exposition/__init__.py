@@ -1,0 +1,7 @@
+"""What `/metrics` shows. Nothing here does I/O.
+
+The state of every version becomes a `view`, and a view becomes samples: each module of series (`versions`,
+`columns`, `quality`, `segments`, `experiments`, `telemetry`) has its metrics, the functions that read them,
+and the number of series they may need. `collector` puts a page together within the limit on series,
+`negotiation` and `render` make an answer of it, and `catalog` lists all metrics.
+"""

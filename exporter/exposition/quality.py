@@ -1,85 +1,217 @@
-"""What the quality of a version shows: evaluations by window -> samples.
+"""Series of a version's quality.
 
-mlflow_model_quality{model="fraud",model_version="3",metric="recall",window="7d"} 0.81
-mlflow_model_quality_degraded{model="fraud",model_version="3",metric="recall",window="7d"} 1
-mlflow_model_estimated_quality{model="fraud",model_version="3",metric="recall",window="24h"} 0.78
+    mlflow_model_quality{model="fraud",model_version="3",metric="recall",window="24h"} 0.76
+    mlflow_model_quality_degraded{model="fraud",model_version="3",metric="recall",window="24h"} 1
+    mlflow_model_estimated_quality{model="fraud",model_version="3",metric="recall",window="24h"} 0.78
+
+Quality of labelled predictions, estimates without labels, and drift of the labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import isfinite
+from functools import lru_cache
 
-from exporter.evaluation.comparison import DRIFTED, UNDECIDED
-from exporter.evaluation.drift import WindowEvaluation
-from exporter.evaluation.model_quality import QualityEvaluation
-from exporter.measures.intervals import Interval
-from exporter.reference.bins import Column
+from exporter.evaluation.figures import CLASS_METRICS, QUALITY_METRICS
+from exporter.evaluation.model_quality import ClassQuality, EstimatedQuality, QualityEvaluation
+from exporter.evaluation.quality_verdicts import MetricQuality
+from exporter.exposition.columns import DRIFT
+from exporter.exposition.metric import VERSION, Metric, MetricOf, count_series
+from exporter.exposition.samples import Samples
+from exporter.exposition.view import VersionView
+from exporter.reference.profile import Reference
 
-MAX_METRICS = 16
-MAX_CLASS_METRICS = 3
+MAX_METRICS = max(len(names) for names in QUALITY_METRICS.values())
 
-Sample = tuple[str, tuple[str, ...], float]
+WINDOWS: tuple[MetricOf[QualityEvaluation, float], ...] = (
+    MetricOf(
+        "mlflow_model_window_labels",
+        "gauge",
+        "Labelled predictions within a matured window.",
+        (*VERSION, "window"),
+        read=lambda found: found.labels,
+    ),
+    MetricOf(
+        "mlflow_model_label_coverage_ratio",
+        "gauge",
+        "Share of the predictions within a matured window that have a label, from 0 to 1.",
+        (*VERSION, "window"),
+        read=lambda found: found.coverage,
+    ),
+)
+
+MATURATION = Metric(
+    "mlflow_model_label_maturation_seconds",
+    "gauge",
+    "Time that labels are given to arrive before a window of quality ends, in seconds; 0 counts "
+    "the labels that have arrived.",
+    VERSION,
+)
+
+QUALITY: tuple[MetricOf[MetricQuality, float | None], ...] = (
+    MetricOf(
+        "mlflow_model_quality",
+        "gauge",
+        "Quality within a matured window, by metric.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.figure.value,
+    ),
+    MetricOf(
+        "mlflow_model_quality_lower",
+        "gauge",
+        "Lower end of the 99 % interval of the quality.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.figure.lower,
+    ),
+    MetricOf(
+        "mlflow_model_quality_upper",
+        "gauge",
+        "Upper end of the 99 % interval of the quality.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.figure.upper,
+    ),
+    MetricOf(
+        "mlflow_model_quality_shortfall",
+        "gauge",
+        "Distance of the quality from its baseline; positive is worse, whatever the metric's direction.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.shortfall,
+    ),
+    MetricOf(
+        "mlflow_model_quality_allowance",
+        "gauge",
+        "Shortfall accepted beyond the tolerance, for natural variation; absent where that is not "
+        "known and the verdict is provisional.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.allowance,
+    ),
+    MetricOf(
+        "mlflow_model_quality_degraded",
+        "gauge",
+        "1 where the shortfall significantly exceeds tolerance and allowance, in two adjacent windows"
+        " or by twice as much in one, 0 where not, absent without a verdict.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.degraded,
+    ),
+)
+
+BASELINES: tuple[MetricOf[MetricQuality, float], ...] = (
+    MetricOf(
+        "mlflow_model_quality_baseline",
+        "gauge",
+        "Expected quality of the version: from its reference, its source run or the configuration.",
+        (*VERSION, "metric"),
+        read=lambda found: found.baseline,
+    ),
+    MetricOf(
+        "mlflow_model_quality_tolerance",
+        "gauge",
+        "Accepted shortfall of the quality, without natural variation.",
+        (*VERSION, "metric"),
+        read=lambda found: found.tolerance,
+    ),
+)
+
+CLASSES: tuple[MetricOf[ClassQuality, float], ...] = (
+    MetricOf(
+        "mlflow_model_class_quality",
+        "gauge",
+        "Quality of one class within a matured window, by metric.",
+        (*VERSION, "class", "metric", "window"),
+        read=lambda found: found.figure.value,
+    ),
+)
+
+ESTIMATES: tuple[MetricOf[EstimatedQuality, float | None], ...] = (
+    MetricOf(
+        "mlflow_model_estimated_quality",
+        "gauge",
+        "Quality within a window as estimated from scores alone, without labels; blind to concept drift.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.figure.value,
+    ),
+    MetricOf(
+        "mlflow_model_estimated_quality_lower",
+        "gauge",
+        "Lower end of the 99 % band of the estimated quality.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.figure.lower,
+    ),
+    MetricOf(
+        "mlflow_model_estimated_quality_upper",
+        "gauge",
+        "Upper end of the 99 % band of the estimated quality.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.figure.upper,
+    ),
+    MetricOf(
+        "mlflow_model_estimated_quality_error",
+        "gauge",
+        "Estimated minus real quality of the matured window, where there are labels.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.error,
+    ),
+    MetricOf(
+        "mlflow_model_estimated_quality_allowance",
+        "gauge",
+        "Shortfall of the estimate accepted beyond the tolerance, for natural variation; absent where"
+        " that is not known and the verdict is provisional.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.allowance,
+    ),
+    MetricOf(
+        "mlflow_model_estimated_quality_degraded",
+        "gauge",
+        "1 where the estimate is below the baseline by significantly more than tolerance and "
+        "allowance, else 0.",
+        (*VERSION, "metric", "window"),
+        read=lambda found: found.degraded,
+    ),
+)
+
+QUALITY_CATALOG: tuple[Metric, ...] = (
+    *WINDOWS,
+    MATURATION,
+    *QUALITY,
+    *BASELINES,
+    *CLASSES,
+    *ESTIMATES,
+)
 
 
+@lru_cache(1024)
 def count_quality_series(windows: int, classes: int) -> int:
-    """How many series the quality of a version may ever need."""
-    by_window = MAX_METRICS * 12 + MAX_CLASS_METRICS * classes + 2 + 4
-    return windows * by_window + 2 * MAX_METRICS + 1
+    """Upper bound of the series that `add_quality` adds."""
+    by_metric = {"metric": MAX_METRICS, "window": windows}
+    by_class = {"class": classes, "metric": len(CLASS_METRICS), "window": windows}
+    return (
+        count_series((*WINDOWS, MATURATION, *QUALITY, *BASELINES, *ESTIMATES), by_metric)
+        + count_series(CLASSES, by_class)
+        + count_series(DRIFT, {"window": windows})  # of the labels
+    )
 
 
-def quality_samples(
-    version: tuple[str, str], evaluations: Sequence[QualityEvaluation], label: Column | None
-) -> Iterator[Sample]:
-    """Metric, labels and value of each sample; `label` is the reference's column of labels."""
-    baselines: dict[str, tuple[float, float]] = {}
-    for found in evaluations:
+def add_quality(samples: Samples, view: VersionView, reference: Reference) -> None:
+    """Add the quality of a version, and the drift of its labels; `reference` is the evaluation's."""
+    version = (view.model, view.version)
+    label = reference.labels.columns[0] if reference.labels is not None else None
+    baselines: dict[str, MetricQuality] = {}
+    for found in view.quality:
         window = found.window.name
-        yield "mlflow_model_window_labels", (*version, window), found.labels
-        yield from _finite("mlflow_model_label_coverage_ratio", (*version, window), found.coverage)
+        samples.add_read(WINDOWS, (*version, window), found)
         for quality in found.metrics:
-            labels = (*version, quality.metric, window)
-            baselines[quality.metric] = (quality.baseline, quality.tolerance)
-            yield from _interval("mlflow_model_quality", labels, quality.figure)
-            yield from _finite("mlflow_model_quality_shortfall", labels, quality.shortfall)
-            yield from _finite("mlflow_model_quality_allowance", labels, quality.allowance)
-            yield from _verdict("mlflow_model_quality_degraded", labels, quality.degraded)
+            baselines[quality.metric] = quality
+            samples.add_read(QUALITY, (*version, quality.metric, window), quality)
         for one in found.classes:
-            of_class = (*version, one.label, one.metric, window)
-            yield from _finite("mlflow_model_class_quality", of_class, one.figure.value)
+            samples.add_read(CLASSES, (*version, one.label, one.metric, window), one)
         for estimate in found.estimates:
-            labels = (*version, estimate.metric, window)
-            yield from _interval("mlflow_model_estimated_quality", labels, estimate.figure)
-            yield from _finite("mlflow_model_estimated_quality_error", labels, estimate.error)
-            yield from _finite("mlflow_model_estimated_quality_allowance", labels, estimate.allowance)
-            yield from _verdict("mlflow_model_estimated_quality_degraded", labels, estimate.degraded)
+            samples.add_read(ESTIMATES, (*version, estimate.metric, window), estimate)
         if found.label_drift is not None and label is not None:
-            yield from _label_drift(version, label, found.label_drift)
-    for metric, (baseline, tolerance) in baselines.items():
-        yield from _finite("mlflow_model_quality_baseline", (*version, metric), baseline)
-        yield from _finite("mlflow_model_quality_tolerance", (*version, metric), tolerance)
-
-
-def _label_drift(version: tuple[str, str], label: Column, drift: WindowEvaluation) -> Iterator[Sample]:
-    labels = (*version, label.name, label.role, drift.window.name)
-    yield from _finite("mlflow_model_drift_score", labels, float(drift.drift_score[0]))
-    yield from _finite("mlflow_model_drift_limit", labels, float(drift.drift_limit[0]))
-    yield from _finite("mlflow_model_drift_significance", labels, float(drift.drift_significance[0]))
-    if drift.verdict[0] != UNDECIDED:
-        yield "mlflow_model_drift_detected", labels, int(drift.verdict[0] == DRIFTED)
-
-
-def _interval(name: str, labels: tuple[str, ...], figure: Interval) -> Iterator[Sample]:
-    yield from _finite(name, labels, figure.value)
-    yield from _finite(f"{name}_lower", labels, figure.lower)
-    yield from _finite(f"{name}_upper", labels, figure.upper)
-
-
-def _finite(name: str, labels: tuple[str, ...], value: float) -> Iterator[Sample]:
-    if isfinite(value):
-        yield name, labels, value
-
-
-def _verdict(name: str, labels: tuple[str, ...], degraded: bool | None) -> Iterator[Sample]:
-    if degraded is not None:
-        yield name, labels, int(degraded)
+            for metric in DRIFT:
+                values, known = metric.read(found.label_drift)
+                if known[0]:
+                    labels = (*version, label.name, label.role, found.label_drift.window.name)
+                    samples.add_one(metric, labels, values[0].item())
+    for name, quality in baselines.items():
+        samples.add_read(BASELINES, (*version, name), quality)
+    if view.quality:
+        samples.add_one(MATURATION, version, view.maturation_seconds)

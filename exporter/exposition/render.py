@@ -1,29 +1,31 @@
-"""Families of samples -> the bytes of `/metrics`: Prometheus text 0.0.4 and OpenMetrics 1.0.
+"""Samples -> the bytes of `/metrics`: Prometheus text 0.0.4 and OpenMetrics 1.0.
 
     # HELP mlflow_model_window_rows Predictions within a window.
     # TYPE mlflow_model_window_rows gauge
     mlflow_model_window_rows{model="fraud",model_version="3",window="1h"} 1204
 
-A sample's line is its *prefix* (name, labels and a blank, rendered once and kept by the caller) and its
-value, so a scrape formats nothing but numbers.
+The exporter's own metrics are rendered by prometheus-client. At 7 us a sample it is too slow for the hundreds
+of thousands that versions have. Their lines are put together here, from a *prefix* (name, labels and a blank)
+that is rendered once and kept, and the value.
 """
 
 from __future__ import annotations
 
-import gzip
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 from numbers import Integral
 from operator import add
-from typing import SupportsFloat, get_args
+from typing import SupportsFloat
 
+from prometheus_client import Metric as ClientMetric
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporter.errors import MalformedError
-from exporter.exposition.catalog import Group, Metric
+from exporter.exposition.metric import Metric
 
 # Lines that are rendered without letting another thread run: about 2 ms of the interpreter's lock.
 _LINES_PER_CHUNK = 5_000
@@ -48,7 +50,7 @@ class Family:
     """All samples of one metric: `values[i]` belongs to the line that starts with `prefixes[i]`.
 
     Raises:
-        ValueError: there are more of one than of the other.
+        ValueError: the numbers of prefixes and values differ.
     """
 
     metric: Metric
@@ -65,12 +67,12 @@ def render_prefix(metric: Metric, labels: Sequence[str]) -> str:
     return _prefix(metric.name, zip(metric.labels, labels, strict=True))
 
 
-def histogram_prefixes(metric: Metric, labels: Sequence[str], bounds: Sequence[float]) -> list[str]:
-    """Prefixes of one histogram, in the order of `histogram_values`. `bounds` are without +Inf."""
+def histogram_prefixes(metric: Metric, labels: Sequence[str]) -> list[str]:
+    """Prefixes of one histogram, in the order of `histogram_values`."""
     pairs = list(zip(metric.labels, labels, strict=True))
     bucket, total, count = metric.series_names
-    # As Prometheus 3 spells whatever it scrapes. 2 keeps what it finds: an upgrade would begin other series.
-    edges = [*map(floatToGoString, bounds), "+Inf"]
+    # Prometheus 3 respells any `le` this way; 2 keeps what it scrapes, so an upgrade would start new series.
+    edges = [*map(floatToGoString, metric.buckets), "+Inf"]
     return [
         *(_prefix(bucket, [*pairs, ("le", edge)]) for edge in edges),
         _prefix(total, pairs),
@@ -79,7 +81,7 @@ def histogram_prefixes(metric: Metric, labels: Sequence[str], bounds: Sequence[f
 
 
 def histogram_values(counts: Sequence[int], total: float) -> list[float]:
-    """Values of one histogram; `counts` are of each bucket, not cumulative, the last of what is above all."""
+    """Values of one histogram from its counts by bucket (not cumulative, +Inf last) and the sum of values."""
     cumulative = list(accumulate(counts))
     return [*cumulative, total, cumulative[-1]]
 
@@ -94,8 +96,11 @@ def _escape_label(value: str) -> str:
     return value.translate(_LABEL_ESCAPES).encode("utf-8", "replace").decode("utf-8")
 
 
-def render(families: Iterable[Family], form: Format) -> bytes:
-    """The page. Each metric may occur in one family only; a family without samples leaves no trace."""
+def render(families: Iterable[Family], form: Format, own: Sequence[ClientMetric] = ()) -> bytes:
+    """The page: `families`, then prometheus-client's metrics `own`.
+
+    A metric may occur in one family only; a family without samples leaves no trace.
+    """
     chunks: list[bytes] = []
     for family in families:
         if not family.prefixes:
@@ -109,9 +114,18 @@ def render(families: Iterable[Family], form: Format) -> bytes:
                 numbers = [_spell(value) for value in values]
             lines = map(add, family.prefixes[start:end], numbers)
             chunks.append(("\n".join(lines) + "\n").encode())
-    if form is Format.OPENMETRICS:
-        chunks.append(b"# EOF\n")
-    return b"".join(chunks)
+    encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
+    return b"".join([*chunks, encode(_Fixed(own))])  # of OpenMetrics with the `# EOF`
+
+
+class _Fixed(Collector):
+    """Metrics that were collected already."""
+
+    def __init__(self, metrics: Sequence[ClientMetric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Sequence[ClientMetric]:
+        return self._metrics
 
 
 def _spell(value: SupportsFloat) -> str:
@@ -121,93 +135,7 @@ def _spell(value: SupportsFloat) -> str:
 
 def _header(metric: Metric, form: Format) -> bytes:
     if form is Format.OPENMETRICS:
-        name = openmetrics_name(metric)
-        text = metric.help.translate(_LABEL_ESCAPES)
+        name, text = metric.openmetrics_name, metric.help.translate(_LABEL_ESCAPES)
     else:
-        name = metric.name
-        text = metric.help.translate(_TEXT_HELP_ESCAPES)
+        name, text = metric.name, metric.help.translate(_TEXT_HELP_ESCAPES)
     return f"# HELP {name} {text}\n# TYPE {name} {metric.type}\n".encode()
-
-
-def openmetrics_name(metric: Metric) -> str:
-    """Name of the family in OpenMetrics, where only a counter's samples end in `_total`."""
-    return metric.name.removesuffix("_total") if metric.type == "counter" else metric.name
-
-
-def compress_page(page: bytes) -> bytes:
-    """The page for `Content-Encoding: gzip`: ten times smaller, in a third of the time of level 6."""
-    return gzip.compress(page, compresslevel=1, mtime=0)
-
-
-def select_families(
-    families: Iterable[Family], names: Collection[str] = (), groups: Collection[str] = ()
-) -> list[Family]:
-    """The families that `name[]` and `collect[]` ask for; an empty filter lets everything through.
-
-    A family is asked for by its name in either format or by that of one of its series.
-
-    Raises:
-        MalformedError: no such group.
-    """
-    known = get_args(Group)
-    for group in groups:
-        if group not in known:
-            raise MalformedError(f"unknown group {group!r}, known are {', '.join(known)}", "collect[]")
-    return [
-        family
-        for family in families
-        if (not groups or family.metric.group in groups)
-        and (not names or not _names(family.metric).isdisjoint(names))
-    ]
-
-
-def _names(metric: Metric) -> set[str]:
-    return {metric.name, openmetrics_name(metric), *metric.series_names}
-
-
-@dataclass(frozen=True)
-class _Range:
-    """One entry of an `Accept` or `Accept-Encoding` header: `name;version=…;q=…`."""
-
-    name: str
-    version: str
-    quality: float
-
-
-def choose_format(accept: str) -> Format:
-    """The format that an `Accept` header prefers; text where it has no preference or can take neither.
-
-    The most specific entry that matches a format gives its quality (RFC 9110, 12.5.1). At equal quality
-    OpenMetrics has to be named: `*/*` is what browsers and curl send.
-    """
-    ranges = _parse_ranges(accept)
-    text = _quality(ranges, ("text/plain", "text/*", "*/*"), "0.0.4")
-    openmetrics = _quality(ranges, ("application/openmetrics-text", "application/*", "*/*"), "1.0.0")
-    named = _quality(ranges, ("application/openmetrics-text",), "1.0.0") > 0
-    preferred = openmetrics > text or (named and openmetrics == text)
-    return Format.OPENMETRICS if preferred else Format.TEXT
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an `Accept-Encoding` header takes gzip."""
-    return _quality(_parse_ranges(accept_encoding), ("gzip", "*"), "") > 0
-
-
-def _quality(ranges: Sequence[_Range], names: Sequence[str], version: str) -> float:
-    """Quality of the first of `names` (most specific first) that is listed, 0 where none is."""
-    for name in names:
-        found = [r.quality for r in ranges if r.name == name and r.version in ("", version)]
-        if found:
-            return max(found)
-    return 0.0
-
-
-def _parse_ranges(header: str) -> list[_Range]:
-    ranges = []
-    for entry in header.split(","):
-        name, *parameters = (part.strip() for part in entry.split(";"))
-        values = dict(parameter.lower().partition("=")[::2] for parameter in parameters)
-        quality = values.get("q", "1")
-        if name and re.fullmatch(r"0(\.\d*)?|1(\.0*)?", quality):
-            ranges.append(_Range(name.lower(), values.get("version", "").strip('"'), float(quality)))
-    return ranges

@@ -1,29 +1,32 @@
-"""What the exporter says about itself: counters and histograms of its own work, and the process it runs in.
+"""The exporter's metrics about itself and its process, kept by prometheus-client.
 
-    mlflow_exporter_ingest_rows_total{kind="prediction",outcome="accepted"} 1204
-    mlflow_exporter_dropped_rows_total{reason="too_old"} 0
+    mlflow_exporter_ingest_rows_total{kind="prediction",outcome="accepted"} 1204.0
+    mlflow_exporter_dropped_rows_total{reason="too_old"} 3.0
 
-Every known combination of labels is there from 0, or `increase()` would miss the first event.
+Every known combination of labels exists from 0, or `increase()` would miss the first event.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import product
 from threading import Lock
 from typing import Literal, get_args
 
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import Metric as ClientMetric
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.aggregates.block import LATENCY_BOUNDS
-from exporter.exposition.catalog import BY_NAME
-from exporter.exposition.render import Family, histogram_prefixes, histogram_values, render_prefix
+from exporter.exposition.metric import VERSION, Metric
 
-Kind = Literal["prediction", "label"]
+RowKind = Literal["prediction", "label"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
-OUTCOMES: dict[Kind, tuple[Outcome, ...]] = {
+OUTCOMES: dict[RowKind, tuple[Outcome, ...]] = {
     "prediction": ("accepted", "duplicate", "conflict", "rejected"),
     "label": ("accepted", "unmatched", "correction", "duplicate", "rejected"),
 }
@@ -31,35 +34,161 @@ OUTCOMES: dict[Kind, tuple[Outcome, ...]] = {
 DropReason = Literal["too_old", "future", "no_version"]
 # timeout: the client did not go on; limit: too many were open; head: the head of its request was too large.
 CloseReason = Literal["timeout", "limit", "head"]
-# Of answers to samples: taken, the client hung up, the refusals of `RequestError`, and an error of ours.
+# Answers to requests with rows: taken, the client hung up, refused by a `RequestError`, and an error of ours.
 STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
-# ask: MLflow; follow: take over what it answered.
+# ask: MLflow did not answer; follow: its answer was not taken over.
 PollStage = Literal["ask", "follow"]
-# reference: find, read and profile it; evaluation: the version's; store: keep or read the reference.
+# reference: find, read and profile it; evaluation: of the version; store: keep or read the reference.
 Stage = Literal["reference", "evaluation", "store"]
-
-# failed: the disk is full, another holds a lock, PostgreSQL is away; damaged: it cannot be read; missing: its
-# files were deleted or replaced; lost: memory may differ from it.
+# failed: the disk is full, another process holds a lock, PostgreSQL is away; damaged: it cannot be read;
+# missing: its files were deleted or replaced; lost: memory may differ from it.
 StoreFault = Literal["failed", "damaged", "missing", "lost"]
 
+# Gauges by the attribute of `Telemetry` that has their value.
+GAUGES = {
+    "mlflow_up": Metric("mlflow_up", "gauge", "1 if MLflow answered the last poll, else 0."),
+    "mlflow_last_success": Metric(
+        "mlflow_last_success_timestamp_seconds",
+        "gauge",
+        "Time of the last poll of MLflow whose answer was processed, in seconds since the epoch.",
+    ),
+    "config_successful": Metric(
+        "mlflow_exporter_config_last_reload_successful",
+        "gauge",
+        "1 if the configuration file was accepted when it was last read, else 0; absent without a file.",
+    ),
+    "config_last_success": Metric(
+        "mlflow_exporter_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "Time at which the configuration in use was read, in seconds since the epoch.",
+    ),
+    "queue_rows": Metric("mlflow_exporter_queue_rows", "gauge", "Rows waiting to be committed."),
+    "store_bytes": Metric("mlflow_exporter_store_bytes", "gauge", "Size of the durable store, in bytes."),
+    "store_limit_bytes": Metric(
+        "mlflow_exporter_store_limit_bytes",
+        "gauge",
+        "Configured limit of the durable store's size, in bytes.",
+    ),
+    "unmonitored_versions": Metric(
+        "mlflow_exporter_unmonitored_versions",
+        "gauge",
+        "Versions with an alias that are not monitored because of the limit on versions.",
+    ),
+}
+BUILD_INFO = Metric(
+    "mlflow_exporter_build_info", "gauge", "Always 1: the version of the exporter.", ("version",)
+)
+LABELS_UNMATCHED = Metric(
+    "mlflow_model_labels_unmatched_total",
+    "counter",
+    "Labels without a prediction at the end of the day after their arrival.",
+    ("model",),
+)
+POLL_ERRORS = Metric(
+    "mlflow_exporter_poll_errors_total",
+    "counter",
+    "Failed polls of MLflow, by stage: it did not answer (ask), or its answer could not be "
+    "processed (follow).",
+    ("stage",),
+)
+EVALUATION_ERRORS = Metric(
+    "mlflow_exporter_evaluation_errors_total",
+    "counter",
+    "Failures while a version was prepared or evaluated, by stage.",
+    (*VERSION, "stage"),
+)
+EVALUATION_DURATION = Metric(
+    "mlflow_exporter_evaluation_duration_seconds",
+    "histogram",
+    "Duration of the evaluation of one version, in seconds.",
+    buckets=LATENCY_BOUNDS,
+)
+INGEST_DURATION = Metric(
+    "mlflow_exporter_ingest_duration_seconds",
+    "histogram",
+    "Time from the receipt of a batch to its durable commit, in seconds.",
+    buckets=LATENCY_BOUNDS,
+)
+INGEST_ROWS = Metric(
+    "mlflow_exporter_ingest_rows_total",
+    "counter",
+    "Rows received, by kind and outcome.",
+    ("kind", "outcome"),
+)
+INGEST_REQUESTS = Metric(
+    "mlflow_exporter_ingest_requests_total",
+    "counter",
+    "Requests with samples, by kind and by the status of the answer.",
+    ("kind", "status"),
+)
+DROPPED_ROWS = Metric(
+    "mlflow_exporter_dropped_rows_total",
+    "counter",
+    "Rows not counted, by reason: too_old, future, no_version (the alias pointed to no version).",
+    ("reason",),
+)
+NAIVE_TIMESTAMPS = Metric(
+    "mlflow_exporter_naive_timestamps_total",
+    "counter",
+    "Rows whose time had no zone and was taken as UTC.",
+)
+CLOSED_CONNECTIONS = Metric(
+    "mlflow_exporter_closed_connections_total",
+    "counter",
+    "Connections closed by the exporter, by reason: the client stalled (timeout), too many "
+    "connections (limit), the head of a request too large (head).",
+    ("reason",),
+)
+STORE_ERRORS = Metric(
+    "mlflow_exporter_store_errors_total",
+    "counter",
+    "Failures of the store, by reason: failed, damaged, missing, lost.",
+    ("reason",),
+)
+PROCESS = (
+    Metric("process_virtual_memory_bytes", "gauge", "Virtual memory, in bytes.", group="process"),
+    Metric("process_resident_memory_bytes", "gauge", "Resident memory, in bytes.", group="process"),
+    Metric(
+        "process_start_time_seconds",
+        "gauge",
+        "Time at which the process started, in seconds since the epoch.",
+        group="process",
+    ),
+    Metric("process_cpu_seconds_total", "counter", "User and system CPU time, in seconds.", group="process"),
+    Metric("process_open_fds", "gauge", "Open file descriptors.", group="process"),
+    Metric("process_max_fds", "gauge", "Maximum number of open file descriptors.", group="process"),
+    Metric(
+        "python_info",
+        "gauge",
+        "Always 1: the Python that runs the exporter.",
+        ("implementation", "major", "minor", "patchlevel", "version"),
+        "process",
+    ),
+)
+TELEMETRY_CATALOG = (
+    *GAUGES.values(),
+    BUILD_INFO,
+    LABELS_UNMATCHED,
+    POLL_ERRORS,
+    EVALUATION_ERRORS,
+    EVALUATION_DURATION,
+    INGEST_DURATION,
+    INGEST_ROWS,
+    INGEST_REQUESTS,
+    DROPPED_ROWS,
+    NAIVE_TIMESTAMPS,
+    CLOSED_CONNECTIONS,
+    STORE_ERRORS,
+    *PROCESS,
+)
+_BY_OPENMETRICS_NAME = {metric.openmetrics_name: metric for metric in TELEMETRY_CATALOG}
 
-class _Histogram:
-    """Counts of durations by bucket, with the bounds of `LATENCY_BOUNDS`; its owner locks."""
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(LATENCY_BOUNDS) + 1)
-        self.sum = 0.0
+class Telemetry(Collector):
+    """The exporter's own metrics. Methods may be called from any thread.
 
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(LATENCY_BOUNDS, seconds)] += 1
-        self.sum += seconds
-
-
-class Telemetry:
-    """The exporter's own figures. Methods may be called from any thread.
-
-    The public attributes are gauges, each assigned by the one who knows; None is not known yet and gives no
-    series. `mlflow_last_success` and `config_last_success` are in seconds since the epoch.
+    The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
+    `mlflow_last_success` and `config_last_success` are in seconds since the epoch.
     """
 
     def __init__(self) -> None:
@@ -72,162 +201,126 @@ class Telemetry:
         self.store_bytes: int | None = None
         self.store_limit_bytes: int | None = None
 
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
         self._lock = Lock()
-        self._ingest_rows = {(kind, outcome): 0 for kind, found in OUTCOMES.items() for outcome in found}
-        self._ingest_requests = {(kind, status): 0 for kind in OUTCOMES for status in STATUSES}
-        self._dropped_rows = dict.fromkeys(get_args(DropReason), 0)
-        self._closed_connections = dict.fromkeys(get_args(CloseReason), 0)
-        self._naive_timestamps = 0
-        self._unmatched_labels: dict[str, int] = {}
-        self._evaluation_errors: dict[tuple[str, str, str], int] = {}
-        self._store_errors = dict.fromkeys(get_args(StoreFault), 0)
-        self._poll_errors = dict.fromkeys(get_args(PollStage), 0)
-        self._evaluation_duration = _Histogram()
-        self._ingest_duration = _Histogram()
+        self._watched: frozenset[tuple[str, str]] = frozenset()
+        self._labels_unmatched = self._counter(LABELS_UNMATCHED)
+        self._poll_errors = self._counter(POLL_ERRORS, get_args(PollStage))
+        self._evaluation_errors = self._counter(EVALUATION_ERRORS)
+        self._evaluation_duration = self._histogram(EVALUATION_DURATION)
+        self._ingest_duration = self._histogram(INGEST_DURATION)
+        self._ingest_rows = self._counter(INGEST_ROWS)
+        for kind, outcomes in OUTCOMES.items():
+            for outcome in outcomes:
+                self._ingest_rows.labels(kind, outcome)
+        self._ingest_requests = self._counter(INGEST_REQUESTS, OUTCOMES, STATUSES)
+        self._dropped_rows = self._counter(DROPPED_ROWS, get_args(DropReason))
+        self._naive_timestamps = self._counter(NAIVE_TIMESTAMPS)
+        self._closed_connections = self._counter(CLOSED_CONNECTIONS, get_args(CloseReason))
+        self._store_errors = self._counter(STORE_ERRORS, get_args(StoreFault))
         self._process = ProcessCollector(registry=None)
-        self._platform = PlatformCollector(registry=None)
+        self._platform = PlatformCollector(registry=self._registry)
 
-    def count_rows(self, kind: Kind, outcome: Outcome, rows: int = 1) -> None:
-        """Count rows received by what became of them."""
-        with self._lock:
-            self._ingest_rows[kind, outcome] += rows
+    def _counter(self, metric: Metric, *values: Iterable[object]) -> Counter:
+        """Counter whose series exist from 0, for every combination of the label values."""
+        counter = Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+        for combination in product(*values) if values else ():
+            counter.labels(*combination)
+        return counter
 
-    def count_request(self, kind: Kind, status: int) -> None:
-        """Count a request with samples by the status of its answer, one of `STATUSES`."""
-        with self._lock:
-            self._ingest_requests[kind, status] += 1
+    def _histogram(self, metric: Metric) -> Histogram:
+        return Histogram(metric.name, metric.help, buckets=metric.buckets, registry=self._registry)
+
+    def count_rows(self, kind: RowKind, outcome: Outcome, rows: int = 1) -> None:
+        """Count received rows by outcome."""
+        self._ingest_rows.labels(kind, outcome).inc(rows)
+
+    def count_request(self, kind: RowKind, status: int) -> None:
+        """Count a request with rows by the status of its answer, one of `STATUSES`."""
+        self._ingest_requests.labels(kind, status).inc()
 
     def count_dropped_rows(self, reason: DropReason, rows: int = 1) -> None:
-        """Count rows that were received and are in no aggregate."""
-        with self._lock:
-            self._dropped_rows[reason] += rows
+        """Count received rows that are in no aggregate."""
+        self._dropped_rows.labels(reason).inc(rows)
 
     def count_closed_connection(self, reason: CloseReason) -> None:
-        """Count a connection that was closed on a client that had not."""
-        with self._lock:
-            self._closed_connections[reason] += 1
-
-    def count_unmatched_labels(self, model: str, labels: int) -> None:
-        """Count labels that waited for their prediction in vain."""
-        with self._lock:
-            self._unmatched_labels[model] = self._unmatched_labels.get(model, 0) + labels
+        """Count a connection that the exporter cut."""
+        self._closed_connections.labels(reason).inc()
 
     def count_naive_timestamps(self, rows: int) -> None:
         """Count rows whose time came without a zone."""
-        with self._lock:
-            self._naive_timestamps += rows
-
-    def count_evaluation_error(self, model: str, version: str, stage: Stage) -> None:
-        """Count a failure of a version; one that comes after `forget_version` does not count."""
-        with self._lock:
-            if (model, version, stage) in self._evaluation_errors:
-                self._evaluation_errors[model, version, stage] += 1
+        self._naive_timestamps.inc(rows)
 
     def count_poll_error(self, stage: PollStage) -> None:
-        """Count a poll of MLflow that failed."""
-        with self._lock:
-            self._poll_errors[stage] += 1
+        """Count a failed poll of MLflow."""
+        self._poll_errors.labels(stage).inc()
 
     def count_store_error(self, reason: StoreFault) -> None:
         """Count a failure of the store."""
+        self._store_errors.labels(reason).inc()
+
+    def count_unmatched_labels(self, model: str, labels: int) -> None:
+        """Count labels whose prediction never came; ignored unless a version of the model is monitored."""
         with self._lock:
-            self._store_errors[reason] += 1
+            if any(name == model for name, _ in self._watched):
+                self._labels_unmatched.labels(model).inc(labels)
+
+    def count_evaluation_error(self, model: str, version: str, stage: Stage) -> None:
+        """Count a failure of a version; ignored unless the version is monitored."""
+        with self._lock:
+            if (model, version) in self._watched:
+                self._evaluation_errors.labels(model, version, stage).inc()
 
     def watch_version(self, model: str, version: str) -> None:
-        """Start counters of a version at 0, unless there are some."""
+        """Start the counters of a version at 0, unless it has them."""
         with self._lock:
+            self._watched |= {(model, version)}
+            self._labels_unmatched.labels(model)
             for stage in get_args(Stage):
-                self._evaluation_errors.setdefault((model, version, stage), 0)
+                self._evaluation_errors.labels(model, version, stage)
 
     def forget_version(self, model: str, version: str) -> None:
         """Drop the counters of a version that is not monitored any more."""
         with self._lock:
-            for stage in get_args(Stage):
-                self._evaluation_errors.pop((model, version, stage), None)
+            self._watched -= {(model, version)}
+            self._evaluation_errors.remove_by_labels({"model": model, "model_version": version})
+            if not any(name == model for name, _ in self._watched):
+                self._labels_unmatched.remove(model)
 
     def observe_evaluation(self, seconds: float) -> None:
-        """Record how long one version's evaluation took."""
-        with self._lock:
-            self._evaluation_duration.observe(seconds)
+        """Record how long the evaluation of one version took."""
+        self._evaluation_duration.observe(seconds)
 
     def observe_ingest(self, seconds: float) -> None:
-        """Record the time from a batch's receipt to its commit."""
-        with self._lock:
-            self._ingest_duration.observe(seconds)
+        """Record the time from the receipt of a batch to its commit."""
+        self._ingest_duration.observe(seconds)
 
-    def families(self, versions: Iterable[tuple[str, str]]) -> list[Family]:
-        """All of it. `versions` are the (model, version) that are shown."""
-        with self._lock:
-            unmatched = {model: self._unmatched_labels.get(model, 0) for model, _ in versions}
-            families = [
-                _family("mlflow_exporter_build_info", [((__version__,), 1)]),
-                _family("mlflow_exporter_evaluation_errors_total", self._evaluation_errors.items()),
-                _family(
-                    "mlflow_model_labels_unmatched_total",
-                    [((model,), labels) for model, labels in unmatched.items()],
-                ),
-                _family("mlflow_exporter_ingest_rows_total", self._ingest_rows.items()),
-                _family(
-                    "mlflow_exporter_ingest_requests_total",
-                    [((kind, str(status)), count) for (kind, status), count in self._ingest_requests.items()],
-                ),
-                _family(
-                    "mlflow_exporter_dropped_rows_total",
-                    [((reason,), rows) for reason, rows in self._dropped_rows.items()],
-                ),
-                _family(
-                    "mlflow_exporter_closed_connections_total",
-                    [((reason,), closed) for reason, closed in self._closed_connections.items()],
-                ),
-                _family(
-                    "mlflow_exporter_poll_errors_total",
-                    [((stage,), failed) for stage, failed in self._poll_errors.items()],
-                ),
-                _family(
-                    "mlflow_exporter_store_errors_total",
-                    [((reason,), failed) for reason, failed in self._store_errors.items()],
-                ),
-                _family("mlflow_exporter_naive_timestamps_total", [((), self._naive_timestamps)]),
-                _histogram_family("mlflow_exporter_evaluation_duration_seconds", self._evaluation_duration),
-                _histogram_family("mlflow_exporter_ingest_duration_seconds", self._ingest_duration),
-            ]
-        gauges = {
-            "mlflow_up": self.mlflow_up,
-            "mlflow_last_success_timestamp_seconds": self.mlflow_last_success,
-            "mlflow_exporter_unmonitored_versions": self.unmonitored_versions,
-            "mlflow_exporter_config_last_reload_successful": self.config_successful,
-            "mlflow_exporter_config_last_reload_success_timestamp_seconds": self.config_last_success,
-            "mlflow_exporter_queue_rows": self.queue_rows,
-            "mlflow_exporter_store_bytes": self.store_bytes,
-            "mlflow_exporter_store_limit_bytes": self.store_limit_bytes,
-        }
-        families += [_family(name, [((), value)]) for name, value in gauges.items() if value is not None]
-        return families + self._process_families()
-
-    def _process_families(self) -> list[Family]:
+    def collect(self) -> Iterable[ClientMetric]:
+        """Known gauges, the exporter's version, and the process."""
+        for attribute, metric in GAUGES.items():
+            value = getattr(self, attribute)
+            if value is not None:
+                yield GaugeMetricFamily(metric.name, metric.help, value)
+        build = GaugeMetricFamily(BUILD_INFO.name, BUILD_INFO.help, labels=BUILD_INFO.labels)
+        build.add_metric((__version__,), 1)
+        yield build
         try:
-            process = list(self._process.collect())
-        except ValueError:  # an unlimited number of file descriptors is no number to it
-            process = []
-        samples = [sample for found in (*process, *self._platform.collect()) for sample in found.samples]
+            yield from self._process.collect()
+        except ValueError:  # it takes "unlimited" file descriptors for a number
+            return
+
+    def families(self) -> list[tuple[Metric, ClientMetric]]:
+        """Own metrics that have samples, each with these.
+
+        Left out are the `_created` series of prometheus-client, which can only be switched off for the whole
+        process, and metrics that another release of it may add.
+        """
         families = []
-        for sample in samples:
-            metric = BY_NAME.get(sample.name)
-            if metric is not None:  # another release of the client may have others, which nobody documents
-                labels = tuple(sample.labels[label] for label in metric.labels)
-                families.append(_family(metric.name, [(labels, sample.value)]))
+        for found in self._registry.collect():
+            metric = _BY_OPENMETRICS_NAME.get(found.name)
+            if metric is not None:
+                family = ClientMetric(found.name, metric.help, found.type)
+                family.samples = [each for each in found.samples if not each.name.endswith("_created")]
+                families += [(metric, family)] if family.samples else []
         return families
-
-
-def _family(name: str, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    """A family from pairs of label values and value."""
-    metric = BY_NAME[name]
-    pairs = list(samples)
-    prefixes = [render_prefix(metric, labels) for labels, _ in pairs]
-    return Family(metric, prefixes, [value for _, value in pairs])
-
-
-def _histogram_family(name: str, histogram: _Histogram) -> Family:
-    metric = BY_NAME[name]
-    prefixes = histogram_prefixes(metric, (), LATENCY_BOUNDS)
-    return Family(metric, prefixes, histogram_values(histogram.counts, histogram.sum))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
-from exporter.exposition.telemetry import Kind, Telemetry
+from exporter.exposition.telemetry import RowKind, Telemetry
 from exporter.fleet import Fleet
 from exporter.ingest.commit import Answer, GroupCommit, IngestRequest
 from exporter.ingest.join import LabelAnswer, PreparedLabels
@@ -245,5 +245,5 @@ def _key(request: IngestRequest) -> bytes | None:
     return request.key.key if request.key is not None else None
 
 
-def _kind(request: IngestRequest) -> Kind:
+def _kind(request: IngestRequest) -> RowKind:
     return "label" if isinstance(request, PreparedLabels) else "prediction"

@@ -19,9 +19,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from exporter.errors import RegistryError
-from exporter.exposition.experiments import Run, RunLedger, experiment_families
+from exporter.exposition.experiments import experiment_families
 from exporter.exposition.render import Family
 from exporter.registry.registry import Registry
+from exporter.registry.runs import Run, RunLedger
 from exporter.settings import Settings
 
 OVERLAP_SECONDS = 600.0

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from exporter.exposition.experiments import Run
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData
 from exporter.registry.client import Connection
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
+from exporter.registry.runs import Run
 from exporter.registry.sources import load_reference
 from exporter.settings import Settings
 

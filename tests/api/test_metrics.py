@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.exposition.catalog import BY_NAME
-from exporter.exposition.render import Format, openmetrics_name
+from exporter.exposition.render import Format
 from tests.prometheus.servers import running_prometheus, wait_for
 from tests.support.api_server import Server, assert_problem, post
 from tests.support.docs import page
@@ -163,6 +163,6 @@ def test_while_a_reference_is_loading_it_shows_the_traffic(serve: Serve) -> None
 
 
 def test_the_name_of_a_counter_can_be_asked_for_as_in_openmetrics(busy: Server) -> None:
-    name = openmetrics_name(BY_NAME["mlflow_model_predictions_total"])
+    name = BY_NAME["mlflow_model_predictions_total"].openmetrics_name
     answer = busy.client.get("/metrics", params={"name[]": name})
     assert names(answer.text) == {"mlflow_model_predictions_total"}

@@ -99,7 +99,7 @@ def test_a_body_that_does_not_arrive_in_time_is_refused(server: Server, path: st
     assert b"connection: close" in answer.lower()
     assert b"8 bytes of the body came in the 1 seconds it may take" in answer
     kind = "prediction" if path == "/v1/predictions" else "label"
-    counted = f'mlflow_exporter_ingest_requests_total{{kind="{kind}",status="408"}} 1\n'
+    counted = f'mlflow_exporter_ingest_requests_total{{kind="{kind}",status="408"}} 1.0\n'
     eventually(lambda: counted in server.client.get("/metrics").text)
 
 

@@ -13,9 +13,11 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from exporter.exposition.render import Format, compress_page, render, select_families
+from exporter.exposition.collector import SeriesCollector
+from exporter.exposition.negotiation import compress_page
+from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
-from exporter.exposition.versions import SeriesCollector, VersionView
+from exporter.exposition.view import VersionView
 from exporter.reference.bins import Column
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
@@ -67,18 +69,17 @@ def main() -> None:
     views = make_views()
 
     def collect_and_render() -> bytes:
-        return render(collector.collect(views, now=0.0).families, Format.TEXT)
+        return collector.collect(views, now=0.0).render(Format.TEXT)
 
-    families = select_families(collector.collect(views, now=0.0).families, groups=["bins"])
-    samples = sum(len(family.prefixes) for family in families)
-    page = render(families, Format.TEXT)
+    bins = collector.collect(views, now=0.0).select(groups=["bins"])
+    page = bins.render(Format.TEXT)
     registry = CollectorRegistry()
     registry.register(Fixed(text_string_to_metric_families(page.decode())))
 
-    ours = best_seconds(lambda: render(families, Format.TEXT))
+    ours = best_seconds(lambda: bins.render(Format.TEXT))
     theirs = best_seconds(lambda: generate_latest(registry))
-    print(f"{samples:,} samples, {len(page) / 1e6:.1f} MB, seconds of CPU")
-    print(f"  render                            {ours:8.3f} s")
+    print(f"{bins.series:,} samples, {len(page) / 1e6:.1f} MB, seconds of CPU")
+    print(f"  prefix and value                  {ours:8.3f} s")
     print(f"  prometheus-client generate_latest {theirs:8.3f} s   {theirs / ours:.1f} x")
     print(f"  collect and render, the whole page{best_seconds(collect_and_render):8.3f} s")
     print(f"  gzip                              {best_seconds(lambda: compress_page(page)):8.3f} s")

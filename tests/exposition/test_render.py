@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 
 import numpy as np
@@ -12,24 +11,19 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.errors import MalformedError
-from exporter.exposition.catalog import Metric
+from exporter.exposition.metric import Metric
 from exporter.exposition.render import (
     Family,
     Format,
-    accepts_gzip,
-    choose_format,
-    compress_page,
     histogram_prefixes,
     histogram_values,
     render,
     render_prefix,
-    select_families,
 )
 
 GAUGE = Metric("room_heat", "gauge", "Heat.", ("room", "floor"))
 COUNTER = Metric("visits_total", "counter", "Visits.", (), "bins")
-HISTOGRAM = Metric("wait_seconds", "histogram", "Wait.", ("queue",))
+HISTOGRAM = Metric("wait_seconds", "histogram", "Wait.", ("queue",), buckets=(0.5, 1, 2592000))
 PARSERS = {Format.TEXT: parse_text, Format.OPENMETRICS: parse_openmetrics}
 
 each_format = pytest.mark.parametrize("form", Format)
@@ -72,7 +66,7 @@ def test_a_family_without_samples_leaves_no_trace() -> None:
 
 @each_format
 def test_a_histogram_has_cumulative_buckets_sum_and_count(form: Format) -> None:
-    prefixes = histogram_prefixes(HISTOGRAM, ("a",), (0.5, 1, 2592000))
+    prefixes = histogram_prefixes(HISTOGRAM, ("a",))
     page = render([Family(HISTOGRAM, prefixes, histogram_values([2, 0, 0, 3], 7.25))], form)
     assert page.decode().splitlines()[2:8] == [
         'wait_seconds_bucket{queue="a",le="0.5"} 2',
@@ -154,94 +148,3 @@ def test_labels_must_be_those_of_the_metric() -> None:
 def test_prefixes_and_values_must_be_equally_many() -> None:
     with pytest.raises(ValueError, match="room_heat: 1 prefixes, 2 values"):
         Family(GAUGE, ["room_heat "], [1, 2])
-
-
-PROMETHEUS_2 = (
-    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
-    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-)
-PROMETHEUS_3 = (
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
-    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
-    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
-)
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
-
-
-@pytest.mark.parametrize(
-    ("accept", "form"),
-    [
-        ("", Format.TEXT),
-        ("*/*", Format.TEXT),
-        (BROWSER, Format.TEXT),
-        ("text/plain", Format.TEXT),
-        ("text/plain;version=0.0.4;q=0.3,*/*;q=0.1", Format.TEXT),
-        ("application/json", Format.TEXT),
-        (PROMETHEUS_2, Format.OPENMETRICS),
-        (PROMETHEUS_3, Format.OPENMETRICS),
-        ("application/openmetrics-text", Format.OPENMETRICS),
-        ("Application/OpenMetrics-Text; Version=1.0.0; charset=utf-8", Format.OPENMETRICS),
-        ('application/openmetrics-text; version="1.0.0"', Format.OPENMETRICS),
-        ("application/openmetrics-text, text/plain", Format.OPENMETRICS),
-        ("application/openmetrics-text, */*", Format.OPENMETRICS),
-        ("application/*", Format.OPENMETRICS),
-        ("application/openmetrics-text;q=0.4, text/plain;q=0.5", Format.TEXT),
-        ("application/openmetrics-text;q=0, */*", Format.TEXT),
-        ("application/openmetrics-text;q=0", Format.TEXT),
-        ("application/openmetrics-text;version=0.0.1, */*;q=0.1", Format.TEXT),
-        ("application/openmetrics-text;version=2.0.0", Format.TEXT),
-        ("application/openmetrics-text;q=high, text/plain;q=0.1", Format.TEXT),
-        (",;=,;;q", Format.TEXT),
-    ],
-)
-def test_the_format_follows_the_accept_header(accept: str, form: Format) -> None:
-    assert choose_format(accept) is form
-
-
-@pytest.mark.parametrize(
-    ("header", "taken"),
-    [
-        ("gzip", True),
-        ("deflate, GZIP;q=0.5", True),
-        ("*", True),
-        ("", False),
-        ("identity", False),
-        ("gzip;q=0, *", False),
-        ("br", False),
-    ],
-)
-def test_gzip_follows_the_accept_encoding_header(header: str, taken: bool) -> None:
-    assert accepts_gzip(header) is taken
-
-
-def test_a_compressed_page_is_the_page_and_always_the_same() -> None:
-    page = render([family(GAUGE, [1.0])], Format.TEXT)
-    assert gzip.decompress(compress_page(page)) == page
-    assert compress_page(page) == compress_page(page)
-
-
-@pytest.mark.parametrize(
-    ("names", "groups", "chosen"),
-    [
-        ([], [], [GAUGE, COUNTER, HISTOGRAM]),
-        (["room_heat"], [], [GAUGE]),
-        (["visits_total"], [], [COUNTER]),
-        (["visits"], [], [COUNTER]),
-        (["wait_seconds"], [], [HISTOGRAM]),
-        (["wait_seconds_count"], [], [HISTOGRAM]),
-        (["wait_seconds_total", "room"], [], []),
-        (["room_heat", "wait_seconds_sum"], [], [GAUGE, HISTOGRAM]),
-        ([], ["core"], [GAUGE, HISTOGRAM]),
-        ([], ["core", "bins"], [GAUGE, COUNTER, HISTOGRAM]),
-        ([], ["runs"], []),
-        (["visits", "room_heat"], ["core"], [GAUGE]),
-    ],
-)
-def test_filters_choose_whole_families(names: list[str], groups: list[str], chosen: list[Metric]) -> None:
-    families = [family(metric, []) for metric in (GAUGE, COUNTER, HISTOGRAM)]
-    assert [found.metric for found in select_families(families, names, groups)] == chosen
-
-
-def test_an_unknown_group_is_refused_and_the_known_ones_are_named() -> None:
-    with pytest.raises(MalformedError, match="unknown group 'bin', known are core, bins, runs, process"):
-        select_families([], groups=["bin"])

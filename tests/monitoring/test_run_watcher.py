@@ -266,7 +266,7 @@ def test_runs_are_on_the_page_unless_they_are_switched_off(lab: Lab, tmp_path: P
     service = Service(settings, lab.watcher._registry)
     service.start()
     try:
-        eventually(lambda: b"mlflow_up 1" in scrape(service))
+        eventually(lambda: b"mlflow_up 1.0" in scrape(service))
         if runs:
             eventually(lambda: b"mlflow_experiment_runs{" in scrape(service))
         assert (b"mlflow_experiment_runs" in scrape(service)) == runs

@@ -20,9 +20,10 @@ from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.evaluation.model_quality import evaluate_quality
 from exporter.evaluation.quality_reference import quality_reference, segment_references
 from exporter.evaluation.segments import evaluate_segment
-from exporter.exposition.render import Format, render
+from exporter.exposition.collector import SeriesCollector
+from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
-from exporter.exposition.versions import SeriesCollector, VersionView
+from exporter.exposition.view import VersionView
 from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.columns import Values, take_rows
 from exporter.profiling.build import build_reference
@@ -270,6 +271,6 @@ WANTED = (
 
 
 def _samples(collector: SeriesCollector, view: VersionView, now: float) -> list[tuple[str, float]]:
-    page = render(collector.collect([view], now).families, Format.TEXT).decode()
+    page = collector.collect([view], now).render(Format.TEXT).decode()
     lines = (line.rpartition(" ") for line in page.splitlines() if line.startswith(WANTED))
     return [(series, float(value)) for series, _, value in lines]

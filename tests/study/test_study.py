@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.aggregates.block import fold
 from exporter.evaluation.drift import Evaluation
-from exporter.exposition.render import Format, render
+from exporter.exposition.collector import SeriesCollector
+from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
-from exporter.exposition.versions import SeriesCollector, VersionView
+from exporter.exposition.view import VersionView
 from exporter.formats.arrow_columns import from_arrow
 from exporter.reference.binning import bin_columns
 from exporter.settings import Settings
@@ -169,7 +170,7 @@ def series_of(evaluations: list[Evaluation]) -> dict[str, list[str]]:
             evaluation=evaluation,
             values=np.zeros(reference.cells, np.int64),
         )
-        page = render(collector.collect([view], evaluation.at).families, Format.TEXT).decode()
+        page = collector.collect([view], evaluation.at).render(Format.TEXT).decode()
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
                 if re.match(

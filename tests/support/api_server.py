@@ -60,7 +60,13 @@ class Server:
 
     def rows(self, outcome: str) -> int:
         """How many rows had an outcome so far."""
-        return self.service.telemetry._ingest_rows["prediction", outcome]
+        return self.counts("mlflow_exporter_ingest_rows").get(("prediction", outcome), 0)
+
+    def counts(self, name: str) -> dict[tuple[str, ...], int]:
+        """A counter of the exporter itself, without zeros, by its labels."""
+        families = (family for _, family in self.service.telemetry.families() if family.name == name)
+        samples = (sample for family in families for sample in family.samples if sample.value)
+        return {tuple(sample.labels.values()): int(sample.value) for sample in samples}
 
 
 def post(server: Server, document: object, **options: Any) -> httpx.Response:
@@ -88,10 +94,8 @@ def assert_problem(answer: httpx.Response, status: int, title: str, detail: str,
 
 def answers(server: Server, kind: str = "prediction") -> dict[str, int]:
     """Number of answers by status."""
-    counter = f'mlflow_exporter_ingest_requests_total{{kind="{kind}",status="'
-    lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith(counter)]
-    counts = dict(line.removeprefix(counter).split('"} ') for line in lines)
-    return {status: int(count) for status, count in counts.items() if int(count)}
+    counts = server.counts("mlflow_exporter_ingest_requests")
+    return {status: count for (kind_counted, status), count in counts.items() if kind_counted == kind}
 
 
 @contextmanager

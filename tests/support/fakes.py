@@ -12,11 +12,11 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
-from exporter.exposition.experiments import Run
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.registry import Registry
+from exporter.registry.runs import Run
 
 TIMEOUT_SECONDS = 300  # of whatever is waited for: a busy machine takes long, and speed is not tested
 CREATED = datetime(2026, 11, 1, tzinfo=UTC)

@@ -14,13 +14,14 @@ from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
 from exporter.evaluation.model_quality import ClassQuality, EstimatedQuality, MetricQuality, QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
-from exporter.exposition.experiments import Experiment, Run, experiment_families
+from exporter.exposition.experiments import experiment_families
 from exporter.exposition.render import Family
 from exporter.exposition.telemetry import Telemetry
-from exporter.exposition.versions import VersionView
+from exporter.exposition.view import VersionView
 from exporter.measures.intervals import Interval
 from exporter.reference.bins import Column
 from exporter.reference.profile import Reference, Segment, Variation
+from exporter.registry.runs import Experiment, Run
 from exporter.settings import Window
 from exporter.typing import Floats
 

@@ -1,0 +1,53 @@
+"""What a request for `/metrics` asks for: a format, compression, some of the metrics."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Collection
+from typing import get_args
+
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+
+from exporter.errors import MalformedError
+from exporter.exposition.metric import Group, Metric
+from exporter.exposition.render import Format
+
+__all__ = ["check_groups", "choose_format", "compress_page", "gzip_accepted", "is_wanted"]
+
+
+def choose_format(accept: str) -> Format:
+    """OpenMetrics where an `Accept` header names it in a version from 1.0 on, else text.
+
+    As in all exporters of prometheus-client, qualities are not read. Its content type is not taken over: it
+    promises any version that was asked for, and an escaping scheme, which names as plain as ours do not need.
+    """
+    try:
+        _, content_type = choose_encoder(accept)
+    except TypeError:  # the version is no number
+        return Format.TEXT
+    return Format.OPENMETRICS if content_type.startswith("application/openmetrics-text") else Format.TEXT
+
+
+def compress_page(page: bytes) -> bytes:
+    """The page for `Content-Encoding: gzip`: ten times smaller, in a third of the time of level 6."""
+    return gzip.compress(page, compresslevel=1, mtime=0)
+
+
+def check_groups(groups: Collection[str]) -> None:
+    """
+    Raises:
+        MalformedError: unknown group.
+    """
+    known = get_args(Group)
+    for group in groups:
+        if group not in known:
+            raise MalformedError(f"unknown group {group!r}, known are {', '.join(known)}", "collect[]")
+
+
+def is_wanted(metric: Metric, names: Collection[str], groups: Collection[str]) -> bool:
+    """True if `name[]` and `collect[]` ask for a metric; an empty filter lets everything through.
+
+    A metric is asked for by its name in either format or by that of one of its series.
+    """
+    own = {metric.name, metric.openmetrics_name, *metric.series_names}
+    return (not groups or metric.group in groups) and (not names or not own.isdisjoint(names))
