@@ -2,7 +2,7 @@
 
 ExporterError
 ├── ConfigError                 a setting that cannot be used; the message names it
-├── ListenError                 the address to listen on cannot be had
+├── ListenError                 the address to listen on is in use or unusable
 ├── DemoError                   the demo cannot go on; the message says why
 ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
 │   ├── StoreDamagedError       stored bytes cannot be read
@@ -11,8 +11,8 @@ ExporterError
 │   ├── RegistryUnreachableError
 │   └── RegistryAuthError
 ├── ReferenceError              a version's reference cannot be used
-│   ├── ReferenceNotFoundError  there is none in any of the places where one may be
-│   └── ReferenceInvalidError   there is one, and it is broken, empty or unusable
+│   ├── ReferenceNotFoundError  none in any of its possible places
+│   └── ReferenceInvalidError   it is broken, empty or unusable
 ├── IsolationError              a call in a child process failed
 │   ├── MemoryExceededError
 │   ├── TimeExceededError
@@ -33,7 +33,7 @@ from __future__ import annotations
 
 
 class ExporterError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises itself."""
 
 
 class ConfigError(ExporterError):
@@ -41,7 +41,7 @@ class ConfigError(ExporterError):
 
 
 class ListenError(ExporterError):
-    """The address to listen on cannot be had."""
+    """The address to listen on is in use, forbidden or unknown."""
 
 
 class DemoError(ExporterError):
@@ -77,7 +77,7 @@ class ReferenceError(ExporterError):  # noqa: A001 - the field's word; the built
 
 
 class ReferenceNotFoundError(ReferenceError):
-    """No reference in any of the places where one may be."""
+    """No reference in any of its possible places."""
 
 
 class ReferenceInvalidError(ReferenceError):

@@ -30,9 +30,10 @@ KINDS: dict[tuple[str, str], RowKind] = {
     ("POST", "/v1/predictions"): "prediction",
     ("POST", "/v1/labels"): "label",
 }
-DESCRIPTION = """Live predictions of models in MLflow in; drift and data quality as Prometheus metrics out.
+DESCRIPTION = """Takes live predictions and labels of models in MLflow, and exposes drift, data
+quality and model quality as Prometheus metrics.
 
-What is answered with 202 is on disk. Errors are JSON problems that say where in the body they are."""
+Data answered with 202 is on disk. Errors are JSON problems with the place in the body."""
 
 
 def create_app(service: Service) -> FastAPI:

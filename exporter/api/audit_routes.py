@@ -44,11 +44,11 @@ def audit_router(service: Service) -> APIRouter:
         request: Request,
         model: str,
         version: str,
-        by: Annotated[_Text, Query(description="Who wants it.")],
-        reason: Annotated[_Text, Query(description="Why.")],
+        by: Annotated[_Text, Query(description="The person or system that requests it.")],
+        reason: Annotated[_Text, Query(description="The reason.")],
         live: Annotated[str, Query(description="A duration such as `24h`, in place of a body.")] = "",
     ) -> view_schemas.Rebaselined:
-        """Replace a version's reference: by a Parquet file in the body, or by what was counted lately."""
+        """Replace a version's reference by a Parquet file in the body, or by recent live data."""
         found = service.fleet.versions.get((model, version))
         if found is None:
             raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
@@ -79,7 +79,7 @@ def audit_router(service: Service) -> APIRouter:
         responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422)}},
     )
     def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
-        """What was changed on purpose, newest first; JSON lines on `Accept: application/jsonl`."""
+        """Manual changes, newest first; JSON lines with `Accept: application/jsonl`."""
         entries = [view_schemas.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
         if LINES_TYPE in request.headers.get("accept", "").lower():
             lines = b"".join(orjson.dumps(e.model_dump(), option=orjson.OPT_APPEND_NEWLINE) for e in entries)

@@ -30,14 +30,14 @@ def refusal(text: str) -> dict[str, Any]:
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: refusal(text)
     for status, text in {
-        401: "No or a wrong token, where one is set.",
-        403: "No token is set, and the request is from another site's page or machine, or by another name.",
-        404: "The model, version or alias is not monitored; the answer says what is.",
-        408: "The body did not arrive in time; send it again, or smaller ones.",
+        401: "The token is missing or wrong.",
+        403: "No token is set, and the request is from another site or machine, or for an unknown host name.",
+        404: "The model, version or alias is not monitored; `detail` lists what is.",
+        408: "The body did not arrive in time; send it again, or in parts.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a compressed body.",
-        422: "Malformed; `where` says at which place. Nothing was taken.",
-        429: "Too much is waiting; try again after `Retry-After`.",
+        422: "Malformed, at the place `where`. Nothing of the request counts.",
+        429: "The queue is full; try again after `Retry-After`.",
         503: "The version or the store is not ready; try again after `Retry-After`.",
     }.items()
 }

@@ -25,7 +25,7 @@ def models_router(service: Service) -> APIRouter:
 
     @router.get("/models", responses={k: REFUSALS[k] for k in (401, 403, 422)})
     def get_models() -> view_schemas.Models:
-        """Monitored models and versions, what has drifted or degraded, and MLflow's state."""
+        """Monitored models and versions with what has drifted or degraded, and the state of MLflow."""
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.follower.error)
 
@@ -74,14 +74,14 @@ def operations_router(service: Service) -> APIRouter:
     @router.head("/-/healthy", include_in_schema=False)
     @router.get("/-/healthy", response_class=PlainTextResponse)
     async def get_healthy() -> Response:
-        """Whether the threads are alive and the store is in place."""
+        """Succeeds while all threads are alive and the store is there."""
         fault = service.fault()
         return PlainTextResponse(f"{fault or 'healthy'}\n", 503 if fault else 200)
 
     @router.head("/-/ready", include_in_schema=False)
     @router.get("/-/ready", response_class=PlainTextResponse)
     async def get_ready() -> Response:
-        """Whether what is stored was loaded, and evaluated for the first time."""
+        """Succeeds once the store was loaded and evaluated for the first time."""
         ready = service.monitor.ready.is_set()
         return PlainTextResponse("ready\n" if ready else "starting\n", 200 if ready else 503)
 
@@ -91,12 +91,14 @@ def operations_router(service: Service) -> APIRouter:
         responses={
             401: REFUSALS[401],
             403: REFUSALS[403],
-            500: refusal("The file cannot be used, and what held before holds on; says where and why."),
+            500: refusal(
+                "The file cannot be used, for the given reason; the previous configuration stays in force."
+            ),
         },
         dependencies=[Depends(authorizer(service))],
     )
     def post_reload() -> Response:
-        """Read the configuration file again; without one there is nothing to do."""
+        """Read the configuration file again, if there is one."""
         try:
             service.reload()
         except ConfigError as error:

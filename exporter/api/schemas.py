@@ -28,7 +28,7 @@ class PredictionRow(_Body):
         None, description="At most 256 characters. Needed for labels; a retry with the same id counts once."
     )
     timestamp: datetime | float | None = Field(
-        None, description="When it was made; without a zone: UTC; left out: now."
+        None, description="Time of the prediction; UTC if it has no zone, now if left out."
     )
     features: dict[str, Scalar]
     prediction: Scalar
@@ -37,12 +37,12 @@ class PredictionRow(_Body):
         description="The probability of the positive class; of several classes one each, as a list in the "
         "order of scikit-learn's `classes_` (numbers by value, texts by their characters), or by class.",
     )
-    label: Scalar = Field(None, description="The ground truth, where it is known already.")
+    label: Scalar = Field(None, description="The ground truth, if already known.")
     latency_seconds: float | None = None
 
 
 class PredictionColumns(_Body):
-    """The same, column by column; all of one length."""
+    """Predictions as columns of equal length."""
 
     id: list[str | int | None] | None = None
     timestamp: list[datetime | float | None] | None = None
@@ -54,24 +54,27 @@ class PredictionColumns(_Body):
 
 
 class DataframeSplit(_Body):
-    """Features as MLflow's scoring server takes them; columns without names are called `0`, `1`, ..."""
+    """Features in the format of MLflow's scoring server; unnamed columns are called `0`, `1`, ..."""
 
     columns: list[str | int] | None = None
     data: list[list[Scalar]]
-    index: list[Scalar] | None = Field(None, description="As pandas writes it; not looked into.")
+    index: list[Scalar] | None = Field(None, description="As written by pandas; ignored.")
 
 
 DataframeRecords = list[dict[str, Scalar]]
 
 
 class PredictionBatch(_Body):
-    """Exactly one of `version` and `alias`. Rows in `predictions`, or `columns`, or a request to MLflow's
-    scoring server (`dataframe_split`, `dataframe_records`, `instances` or `inputs`) with its answer in
-    `predictions` and, if need be, lists `id`, `timestamp`, `score`, `label` and `latency_seconds`."""
+    """Predictions of exactly one of `version` and `alias`.
+
+    Rows in `predictions`, or `columns`, or a request to MLflow's scoring server (`dataframe_split`,
+    `dataframe_records`, `instances` or `inputs`) with its answer in `predictions` and, if need be, lists
+    `id`, `timestamp`, `score`, `label` and `latency_seconds`.
+    """
 
     model: str
-    version: str | int | None = Field(None, description="The version that was loaded: better than `alias`.")
-    alias: str | None = Field(None, description="Resolved at each row's own time.")
+    version: str | int | None = Field(None, description="The loaded version; preferable to `alias`.")
+    alias: str | None = Field(None, description="Resolved at the time of each row.")
     predictions: list[PredictionRow] | list[Scalar] | None = None
     columns: PredictionColumns | None = None
     dataframe_split: DataframeSplit | None = None
@@ -125,7 +128,7 @@ PREDICTION_EXAMPLES: dict[str, Any] = {
         },
     },
     "scoring server, records": {
-        "summary": "The same with records, and ids for labels",
+        "summary": "The same with records, and with ids for labels",
         "value": {
             "model": "fraud",
             "version": "3",
@@ -140,13 +143,15 @@ PREDICTION_EXAMPLES: dict[str, Any] = {
 class LabelRow(_Body):
     """The ground truth of a prediction."""
 
-    id: str | int = Field(description="Of the prediction.")
+    id: str | int = Field(description="The id of the prediction.")
     label: float | int | bool | str
-    timestamp: datetime | float | None = Field(None, description="When it became known; left out: now.")
+    timestamp: datetime | float | None = Field(
+        None, description="Time at which it became known; now if left out."
+    )
 
 
 class LabelColumns(_Body):
-    """The same, column by column; all of one length."""
+    """Labels as columns of equal length."""
 
     id: list[str | int]
     label: list[float | int | bool | str]
@@ -154,7 +159,7 @@ class LabelColumns(_Body):
 
 
 class LabelBatch(_Body):
-    """Either `labels` or `columns`. Labels are of a model, and apply to every version that scored the id."""
+    """Labels, as rows or columns. They are of a model, and apply to every version that scored the id."""
 
     model: str
     labels: list[LabelRow] | None = None
@@ -171,33 +176,39 @@ LABEL_EXAMPLES: dict[str, Any] = {
 
 
 class AcceptedLabels(BaseModel):
-    """What became of the labels, which are on disk now; each is in one of the four."""
+    """Counts of the labels, which are on disk now, by outcome."""
 
     accepted: Annotated[int, Field(description="New, and joined with a prediction.", examples=[1])]
-    unmatched: Annotated[int, Field(description="New; they wait for their prediction.", examples=[0])]
-    corrections: Annotated[int, Field(description="Another value than before.", examples=[0])]
+    unmatched: Annotated[int, Field(description="New; waiting for their prediction.", examples=[0])]
+    corrections: Annotated[int, Field(description="A different value than before.", examples=[0])]
     duplicates: Annotated[int, Field(description="The same value as before.", examples=[0])]
 
 
 class Accepted(BaseModel):
-    """What became of the rows, which are on disk now."""
+    """Counts of the rows, which are on disk now, by outcome."""
 
-    accepted: Annotated[int, Field(description="Rows that are new and count from now on.", examples=[1])]
+    accepted: Annotated[int, Field(description="New rows, counted.", examples=[1])]
     duplicates: Annotated[
-        int, Field(description="Rows whose id came before with the same payload.", examples=[0])
+        int,
+        Field(
+            description="Rows whose id was received before with the same payload; not counted again.",
+            examples=[0],
+        ),
     ]
     conflicts: Annotated[
         int,
-        Field(description="Rows whose id came before with another payload; they count too.", examples=[0]),
+        Field(
+            description="Rows whose id was received before with another payload; counted too.", examples=[0]
+        ),
     ]
     dropped: Annotated[
         dict[str, int] | None,
-        Field(description="Rows that cannot count, by reason: `too_old`, `future`, `no_version`."),
+        Field(description="Rows that cannot be counted, by reason: `too_old`, `future`, `no_version`."),
     ] = None
 
 
 class Problem(BaseModel):
-    """Why a request was refused (RFC 9457)."""
+    """The reason why a request was refused (RFC 9457)."""
 
     type: str = "about:blank"
     title: str

@@ -13,17 +13,17 @@ from exporter.storage import schema
 class Rebaselined(BaseModel):
     """The version's new reference."""
 
-    old_digest: Annotated[str, Field(description="Of the reference before; empty where there was none.")]
+    old_digest: Annotated[
+        str, Field(description="Digest of the previous reference; empty if there was none.")
+    ]
     new_digest: str
     rows: int
-    provisional: Annotated[
-        bool, Field(description="It does not tell its natural variation: a wide limit holds.")
-    ]
+    provisional: Annotated[bool, Field(description="Its natural variation is unknown: a wide limit applies.")]
     notes: list[str]
 
 
 class AuditEntry(BaseModel):
-    """Who changed what on purpose, when and why."""
+    """A manual change."""
 
     at: datetime
     by: str
@@ -40,7 +40,7 @@ class AuditEntry(BaseModel):
 
 
 class Audit(BaseModel):
-    """The newest first."""
+    """Manual changes, newest first."""
 
     entries: list[AuditEntry]
 
@@ -50,20 +50,20 @@ class Audit(BaseModel):
 
 
 class MetricDetail(BaseModel):
-    """A metric in a matured window: the figure with its 99 % interval, or why there is none."""
+    """A metric in a matured window: the figure with its 99 % interval, or the reason why there is none."""
 
     metric: str
     value: float | None
     lower: float | None
     upper: float | None
-    absent: str = Field(description="Why there is no figure, empty where there is one.")
-    baseline: float | None = Field(description="What the version promised; null where it promised nothing.")
+    absent: str = Field(description="Why there is no figure; empty if there is one.")
+    baseline: float | None = Field(description="The value that the version promised; null if none.")
     tolerance: float | None
-    allowance: float | None = Field(description="Null where the natural variation is unknown.")
-    shortfall: float | None = Field(description="How far from the baseline; positive is worse.")
-    provisional: bool = Field(description="The natural variation is not known: no alert pages.")
+    allowance: float | None = Field(description="Null if the natural variation is unknown.")
+    shortfall: float | None = Field(description="Distance to the baseline; positive is worse.")
+    provisional: bool = Field(description="The natural variation is unknown: alerts do not page.")
     degraded: bool | None = Field(description="Null without a verdict.")
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
+    undecided: str = Field(description="Why there is no verdict; empty if there is one.")
 
 
 class ClassMetric(BaseModel):
@@ -77,7 +77,7 @@ class ClassMetric(BaseModel):
 
 
 class EstimateDetail(BaseModel):
-    """A metric as estimated from scores, without labels, of the window up to now; blind to concept drift."""
+    """A metric estimated from scores in the window up to now, without labels; blind to concept drift."""
 
     metric: str
     value: float | None
@@ -86,9 +86,9 @@ class EstimateDetail(BaseModel):
     baseline: float | None
     allowance: float | None
     shortfall: float | None
-    error: float | None = Field(description="The estimate of the matured window less what labels say of it.")
+    error: float | None = Field(description="Estimate minus labelled figure of the matured window.")
     degraded: bool | None = Field(description="Null without a verdict.")
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
+    undecided: str = Field(description="Why there is no verdict; empty if there is one.")
 
 
 class LabelDrift(BaseModel):
@@ -98,29 +98,27 @@ class LabelDrift(BaseModel):
     drift_limit: float | None
     drift_significance: float | None
     verdict: str
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
+    undecided: str = Field(description="Why there is no verdict; empty if there is one.")
 
 
 class QualityWindow(BaseModel):
-    """The quality within a matured window, from `start` to `end`."""
+    """Model quality in a matured window, from `start` to `end`."""
 
     window: str
     start: datetime
     end: datetime
     predictions: int
-    labels: int = Field(description="Labels that met one of the predictions and can be used.")
+    labels: int = Field(description="Usable labels that were joined with a prediction.")
     unusable_labels: int = Field(
-        description="Further ones, which are missing, no numbers, or too far from the reference's."
+        description="Labels that are missing, not numbers, or too far from those of the reference."
     )
     coverage: float | None = Field(description="Share of the predictions that have a label.")
-    weighted: bool = Field(
-        description="Labels come for some predictions rather than others: rows count by inverse coverage."
-    )
+    weighted: bool = Field(description="Labels are missing unevenly: rows are weighted by inverse coverage.")
     metrics: list[MetricDetail]
     classes: list[ClassMetric]
     estimates: list[EstimateDetail]
-    no_estimate: str = Field(description="Why there are no estimates, or not all, empty where there are.")
-    label_drift: LabelDrift | None = Field(description="Null where the reference has no labels.")
+    no_estimate: str = Field(description="Why estimates are missing; empty if none are.")
+    label_drift: LabelDrift | None = Field(description="Null if the reference has no labels.")
 
 
 class SegmentColumn(BaseModel):
@@ -132,17 +130,17 @@ class SegmentColumn(BaseModel):
     drift_score: float | None
     drift_limit: float | None
     verdict: str
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
+    undecided: str = Field(description="Why there is no verdict; empty if there is one.")
 
 
 class SegmentDetail(BaseModel):
-    """The rows of one segment, against the reference's own rows of it."""
+    """One segment, against the rows of the same segment in the reference."""
 
     segment: str
     window_rows: dict[str, int]
     columns: list[SegmentColumn]
     quality: list[QualityWindow]
-    no_quality: str = Field(description="Why there is no quality, empty where there is.")
+    no_quality: str = Field(description="Why there is no quality; empty if there is.")
 
 
 # -- versions
@@ -159,11 +157,15 @@ class VersionSummary(BaseModel):
     predictions_total: int = Field(description="Since this process started.")
     last_prediction: datetime | None
     evaluated_at: datetime | None
-    drifted: list[str] = Field(description="Columns that drift in any window.")
-    changed: list[str] = Field(description="Columns that changed against the weeks before, in any window.")
+    drifted: list[str] = Field(description="Columns that have drifted in any window.")
+    changed: list[str] = Field(
+        description="Columns that have changed against the previous weeks, in any window."
+    )
     degraded: list[str] = Field(description="Columns that fail a data-quality check.")
-    degraded_metrics: list[str] = Field(description="Metrics that labels show to be worse, in any window.")
-    degraded_estimates: list[str] = Field(description="Metrics that scores let expect to be worse.")
+    degraded_metrics: list[str] = Field(description="Metrics that are degraded by labels, in any window.")
+    degraded_estimates: list[str] = Field(
+        description="Metrics that are degraded as estimated from scores, in any window."
+    )
 
 
 class ModelSummary(BaseModel):
@@ -172,7 +174,7 @@ class ModelSummary(BaseModel):
 
 
 class RegistryState(BaseModel):
-    """How MLflow answered last."""
+    """The result of the last request to MLflow."""
 
     up: bool
     error: str
@@ -184,7 +186,7 @@ class Models(BaseModel):
 
 
 class ColumnWindow(BaseModel):
-    """A column in a window. `verdict` is `drifted`, `stable` or `undecided`; null figures are not known."""
+    """A column in a window. `verdict` is `drifted`, `stable` or `undecided`; unknown figures are null."""
 
     window: str
     rows: int
@@ -193,42 +195,42 @@ class ColumnWindow(BaseModel):
     drift_limit: float | None
     drift_significance: float | None
     verdict: str
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
+    undecided: str = Field(description="Why there is no verdict; empty if there is one.")
     distances: dict[str, float | None]
 
 
 class ColumnChange(BaseModel):
-    """A column in a window against the weeks before. `verdict` is `changed`, `stable` or `undecided`."""
+    """A column in a window against the previous weeks. `verdict` is `changed`, `stable` or `undecided`."""
 
     window: str
     change_score: float | None
     change_limit: float | None
     change_significance: float | None
     verdict: str
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
+    undecided: str = Field(description="Why there is no verdict; empty if there is one.")
 
 
 class Check(BaseModel):
-    """Share of a column's rows that fail a check, in the window that is judged."""
+    """Share of a column's rows that fail a check, in the judged window."""
 
     check: str
     window: str = Field(
-        description="The shortest that the reference is dense enough for, or the shortest of all where half "
-        "of the column fails there."
+        description="The shortest that the reference is dense enough for, or the shortest of all "
+        "if half of the column fails there."
     )
     ratio: float
-    reference_ratio: float | None = Field(description="Null where the reference has no value.")
+    reference_ratio: float | None = Field(description="Null if the reference has none.")
     degraded: bool | None = Field(description="Null without a verdict.")
-    undecided: str = Field(description="Why there is no verdict, empty where there is one.")
+    undecided: str = Field(description="Why there is no verdict; empty if there is one.")
 
 
 class ColumnDetail(BaseModel):
     column: str
     role: str
     kind: str
-    unjudged: str = Field(description="Why drift is not judged, empty where it is.")
+    unjudged: str = Field(description="Why drift is not judged; empty if it is.")
     windows: list[ColumnWindow]
-    changes: list[ColumnChange] = Field(description="Empty until the weeks before are known.")
+    changes: list[ColumnChange] = Field(description="Empty until the previous weeks are known.")
     checks: list[Check]
 
 
@@ -239,20 +241,20 @@ class ReferenceDetail(BaseModel):
     split: str
     task: str
     target: str
-    provisional: bool = Field(description="It does not tell its natural variation, for lack of times.")
+    provisional: bool = Field(description="Its natural variation is unknown, for lack of times.")
     notes: list[str]
 
 
 class VersionDetail(VersionSummary):
     model: str
     reference: ReferenceDetail | None
-    unknown_columns: list[str] = Field(description="Columns of live rows that the reference does not have.")
+    unknown_columns: list[str] = Field(description="Columns of live rows that are not in the reference.")
     problems: list[str] = Field(
-        description="What failed at the last evaluation, and what is said of the model, in tags or the file, "
-        "to no effect."
+        description="Failures of the last evaluation, and settings in tags or the configuration file "
+        "that have no effect."
     )
     window_rows: dict[str, int]
     columns: list[ColumnDetail]
     quality: list[QualityWindow] = Field(description="By window, the shortest first.")
-    no_quality: str = Field(description="Why there is no quality, empty where there is.")
+    no_quality: str = Field(description="Why there is no quality; empty if there is.")
     segments: list[SegmentDetail]
