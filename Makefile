@@ -75,6 +75,9 @@ study: setup ## measure false alarms and detection times, into prometheus/README
 dashboards: setup ## generate grafana/dashboards
 	$(BIN)/python grafana/build.py
 
+docs: setup ## generate the table of metrics in exporter/exposition/README.md
+	$(BIN)/python -m tests.support.docs
+
 # The image has lock files of its own, with the versions of the first.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --no-header
 lock: setup ## update the lock files to the newest versions
@@ -86,4 +89,4 @@ lock: setup ## update the lock files to the newest versions
 clean: ## remove everything that was generated
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new bench study dashboards lock clean
+.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new bench study dashboards docs lock clean

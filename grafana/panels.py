@@ -118,7 +118,7 @@ def numbers(
 
 
 def when_any(color: str) -> list[Property]:
-    """How one of `numbers` is drawn that has a colour from the first on."""
+    """Properties of one of `numbers` that has a colour from 1 on."""
     return [
         look.of_field("color", {"mode": "thresholds"}),
         look.stepped(look.steps(look.UNKNOWN, (1, color))),

@@ -1,4 +1,4 @@
-"""What every test may use is tested as well."""
+"""Tests of the fixtures that all tests share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others wrote is in the log as text, never as a line of its own, and without passwords."""
+"""Foreign texts in the log never start a line of their own, and have no passwords."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+ ")
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What is logged, as the command writes it."""
+    """The log, as the command writes it."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter(LOG_FORMAT))

@@ -1,4 +1,4 @@
-"""What can be said about models in the file and by tags, and what a mistake is answered with."""
+"""Configuration of models by file and tags, and the messages for mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The PromQL of the exporter's own dashboard."""
+"""Queries of the exporter's own dashboard."""
 
 from __future__ import annotations
 

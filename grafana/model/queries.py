@@ -1,4 +1,4 @@
-"""The PromQL of the model dashboard."""
+"""Queries of the model dashboard."""
 
 from __future__ import annotations
 

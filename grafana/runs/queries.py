@@ -1,4 +1,4 @@
-"""The PromQL of the dashboard of runs."""
+"""Queries of the dashboard of runs."""
 
 from __future__ import annotations
 

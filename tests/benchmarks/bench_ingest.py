@@ -49,7 +49,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def serve(store: str, port: int) -> None:
-    """What `mlflow-exporter serve` runs, with an MLflow that is down."""
+    """Run what `mlflow-exporter serve` runs, with an MLflow that is down."""
     from exporter.api.server import make_server
     from exporter.errors import RegistryUnreachableError
     from exporter.registry.registry import Registry

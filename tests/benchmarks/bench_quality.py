@@ -37,7 +37,7 @@ REPEATS = 3
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Of the fastest of several runs."""
+    """Seconds of CPU of the fastest of several runs."""
     durations = []
     for _ in range(REPEATS):
         start = time.process_time()

@@ -1,4 +1,4 @@
-"""What was acknowledged survives whatever happens to the process."""
+"""Acknowledged rows survive whatever happens to the process."""
 
 from __future__ import annotations
 

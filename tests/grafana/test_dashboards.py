@@ -71,7 +71,7 @@ def charts(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def expressions(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where each expression stands, and the expression: of panels, annotations and variables."""
+    """Expressions of panels, annotations and variables, each with its place."""
     for panel in charts(dashboard):
         for target in panel["targets"]:
             yield f"{panel['title']} {target['refId']}", target["expr"]

@@ -1,4 +1,4 @@
-"""What Grafana finds when it starts: data sources with fixed uids, and the folder of the dashboards."""
+"""Provisioning: data sources with fixed uids, and the folder of the dashboards."""
 
 from __future__ import annotations
 

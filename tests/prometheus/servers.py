@@ -140,7 +140,7 @@ class Webhooks:
 
     @property
     def titles(self) -> list[str]:
-        """Of the messages in Slack."""
+        """Titles of the messages in Slack."""
         return [message["attachments"][0]["title"] for message in self.at("/slack")]
 
     def wait_for_slack(self, title: str) -> dict[str, Any]:

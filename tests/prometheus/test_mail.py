@@ -1,4 +1,4 @@
-"""What the mails say, rendered by Alertmanager's own tool from alerts as Alertmanager hands them over."""
+"""Mails, rendered by Alertmanager's own tool from alerts in Alertmanager's own form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told of which alert, and which alerts keep quiet because another one says it."""
+"""Routing: receivers of alerts, and inhibition."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def fire(url: str, alerts: Sequence[Labels]) -> None:
 
 
 def silent_in_each(url: str, cases: Sequence[Sequence[Labels]]) -> list[list[Labels]]:
-    """Of each case, the alerts that are inhibited when those of the case fire together and no others."""
+    """By case, the alerts that are inhibited when exactly those of the case fire."""
     clusters = [str(uuid4()) for _ in cases]
     fire(
         url,
@@ -356,7 +356,7 @@ by_case = {"ids": lambda value: value if isinstance(value, str) else ""}
 
 @pytest.fixture(scope="module")
 def silent(alertmanager: str) -> dict[str, list[Labels]]:
-    """What is inhibited in each case: asked of Alertmanager all at once."""
+    """Inhibited alerts by case, from one Alertmanager for all cases."""
     cases = {case: [one, other] for case, one, other in (*EXPLAINED_BY, *UNRELATED)}
     return dict(zip(cases, silent_in_each(alertmanager, list(cases.values())), strict=True))
 

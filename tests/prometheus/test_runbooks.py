@@ -1,4 +1,4 @@
-"""An alert without a runbook, or a runbook whose queries do not run, helps nobody at night."""
+"""Every alert has a runbook, with the usual sections and with queries that run."""
 
 from __future__ import annotations
 

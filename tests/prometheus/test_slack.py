@@ -1,4 +1,4 @@
-"""What the messages to Slack say, rendered by Alertmanager's own tool."""
+"""Messages to Slack, rendered by Alertmanager's own tool."""
 
 from __future__ import annotations
 

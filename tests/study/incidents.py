@@ -1,4 +1,4 @@
-"""What is broken on purpose in clean traffic, and how long it takes until somebody is told of that column."""
+"""Incidents in clean traffic, and the time until the alert on the affected column."""
 
 from __future__ import annotations
 

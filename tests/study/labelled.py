@@ -56,8 +56,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Break:
-    """What happens from some second on: this share of the labels is flipped or stands for nothing, the main
-    feature comes in another unit or is null, or means less and less."""
+    """An incident from some second on: a share of the labels is flipped or missing, or the main feature
+    has another unit, is null, or loses its meaning."""
 
     at: float
     flipped: float = 0.0
@@ -69,7 +69,7 @@ class Break:
 
 @dataclass(frozen=True)
 class LabelledWorld:
-    """How predictions and their labels come about.
+    """A model whose predictions get labels.
 
     `weather`: how much harder some days are than others, in standard deviations of the log of the noise.
     Labels come after `delay_days` (the median of a lognormal), those of positives so many times `sooner`, at
@@ -146,7 +146,7 @@ class LabelledWorld:
 
 @dataclass(frozen=True)
 class Moment:
-    """What a version's evaluation was, and what /metrics showed of it: (name with labels, value)."""
+    """An evaluation of a version, and its samples on /metrics: (name with labels, value)."""
 
     evaluation: Evaluation
     samples: list[tuple[str, float]] = field(repr=False)

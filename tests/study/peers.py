@@ -1,4 +1,4 @@
-"""What others alert on: a job that compares each day with the reference, and tells if any column is beyond.
+"""Alerts of other tools: a daily job that compares each day with the reference, and any column counts.
 
 PSI above 0.1 or 0.2 is the rule of thumb of credit scoring and what most write for themselves; p < 0.05 by
 Kolmogorov and Smirnov for numbers and chi-square for categories is what drift libraries take by default on

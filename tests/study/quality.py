@@ -167,7 +167,7 @@ def _pages(
 def alerts_of(
     versions: dict[tuple[str, str], list[Moment]], moments: range, held: int | None = None
 ) -> dict[tuple[str, str], list[Firing]]:
-    """Of each version, alerts on its model among those of the first; samples are `held` seconds apart."""
+    """Alerts by version, those on the model with the first version; samples are `held` seconds apart."""
     step = moments.step
 
     def samples() -> Iterator[tuple[str, float, float]]:

@@ -46,7 +46,7 @@ def expressions(names: Sequence[str], step_seconds: int | None = None) -> list[t
 def ask(
     samples: Samples, rules: Sequence[tuple[str, str, str]], start: float, end: float, step_seconds: int
 ) -> dict[tuple[str, str], list[tuple[float, set[Alert]]]]:
-    """What is met at every moment, by model and version; a moment is asked for a second after it.
+    """Alerts whose expression is true, by model and version and by moment, queried a second after it.
 
     Alerts on a model, of all its versions, are those of the version "".
     """

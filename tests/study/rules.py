@@ -93,7 +93,7 @@ class Page:
 
 
 def told(evaluations: Iterable[Evaluation]) -> Iterator[tuple[float, set[Alert]]]:
-    """What the rules' expressions select, of evaluations in order of time."""
+    """Alerts whose expression is true, for evaluations in order of time."""
     past: list[tuple[float, Bools]] = []
     met: set[Alert] = set()
     for evaluation in evaluations:
@@ -166,7 +166,7 @@ def _seconds(text: str) -> float:
 
 
 def firing(moments: Iterable[tuple[float, set[Alert]]], step_seconds: float) -> list[Firing]:
-    """When each alert fires, if what is met at a moment is met for a step from then on."""
+    """Times at which each alert fires; an expression is taken to be true for a step from each moment on."""
     runs: dict[Alert, list[list[float]]] = {}
     for now, met in moments:
         for alert in met:

@@ -157,7 +157,7 @@ def test_a_feed_that_brings_unseen_values_is_one_page_and_not_two() -> None:
 
 
 def series_of(evaluations: list[Evaluation]) -> dict[str, list[str]]:
-    """What promtool is given of each series of /metrics, a value or none for each evaluation."""
+    """Input series for promtool, by series of /metrics: a value or none for each evaluation."""
     collector = SeriesCollector(Settings(), Telemetry())
     found: dict[str, list[str]] = {}
     for place, evaluation in enumerate(evaluations):

@@ -1,4 +1,4 @@
-"""Whether models are asked, and answer in time and at all: counters of weeks -> pages of the rules on habits.
+"""Traffic, latency and errors: counters of weeks -> pages of the rules that compare with the past.
 
 No evaluation is part of it: the rules look at counters alone. Scrapes are two minutes apart.
 """
@@ -25,7 +25,7 @@ RULES = ("ModelNoTraffic", "ModelLabelsStopped", "ModelLatencyHigh", "ModelError
 
 @dataclass(frozen=True)
 class Service:
-    """When a model is asked, and how it answers.
+    """A model's traffic, latency and labels.
 
     `hours` of the day and `weekdays` in which it is asked, `rows_per_day` on such a day; or all of them in
     one batch at the first of the hours. Nobody asks on `holidays`, days from the start; from `shift_day` on

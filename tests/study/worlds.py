@@ -25,7 +25,7 @@ BLOCKS_PER_HOUR = 3600 // SETTINGS.block_seconds
 
 @dataclass(frozen=True)
 class World:
-    """How a model's traffic comes about.
+    """A model and its traffic.
 
     `season` are the largest shifts of a column's latent mean, in standard deviations: through the day, at
     weekends, and by the day's weather, which is as it was yesterday by `persistence`. Each column gets a part
@@ -171,7 +171,7 @@ class World:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one feature from some hour of the live traffic on: its law, its mean or its nulls."""
+    """A change of one feature from some hour of the live traffic on: of its law, its mean or its nulls."""
 
     hour: int
     feature: str = "feature00"

@@ -1,9 +1,11 @@
-"""The documentation, as text that tests read."""
+"""The documentation, as text that tests read; run as a program it writes the table of metrics."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+from exporter.exposition.catalog import metrics_table
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -29,3 +31,14 @@ def anchors(text: str) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def main() -> None:
+    """Write the table of metrics into its page: `python -m tests.support.docs`."""
+    path = ROOT / "exporter" / "exposition" / "README.md"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(section(text, "metrics"), metrics_table().strip()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

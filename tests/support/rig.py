@@ -121,7 +121,7 @@ class Rig:
         return self.service.writer.submit(self.request(document, key))
 
     def post(self, document: dict[str, Any], key: str = "") -> PredictionAnswer:
-        """What `POST /v1/predictions` does."""
+        """Send predictions as `POST /v1/predictions` does."""
         return self.submit(document, key).result(TIMEOUT_SECONDS)
 
     def post_rows(self, rows: Sequence[dict[str, Any]], key: str = "", **target: str) -> PredictionAnswer:
@@ -135,7 +135,7 @@ class Rig:
     def post_labels(
         self, labels: Mapping[str, Any], key: str = "", model: str = "fraud", **own: Any
     ) -> LabelAnswer:
-        """What `POST /v1/labels` does; labels by id."""
+        """Send labels by id as `POST /v1/labels` does."""
         rows = [{"id": row_id, "label": label, **own} for row_id, label in labels.items()]
         return self.submit_labels({"model": model, "labels": rows}, key).result(TIMEOUT_SECONDS)
 

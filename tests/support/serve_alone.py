@@ -16,7 +16,7 @@ def make_registry(*_: object) -> FakeRegistry:
 
 
 def serve() -> None:
-    """What the command line says, without MLflow."""
+    """Run the service as the command line would, without MLflow."""
     exporter.registry.registry.Registry = make_registry  # type: ignore[assignment, misc]
     main()
 

@@ -116,7 +116,7 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
 
 
 def make_quality() -> QualityEvaluation:
-    """Of a day: recall has degraded, of precision nothing is promised; labels have drifted."""
+    """Quality of a day: recall has degraded, precision has no baseline, labels have drifted."""
     estimate = EstimatedQuality("recall", Interval(0.78, 0.71, 0.85), 0.9, 0.12, True, 0.02, 0.01)
     return QualityEvaluation(
         window=DAY,
