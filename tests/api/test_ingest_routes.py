@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -19,9 +18,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.api import server as api_server
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
-from tests.support.api_server import Server, answers, assert_problem, head, held, post, post_as
+from tests.support.api_server import Server, assert_problem, held, post, post_as
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.support.rig import eventually, make_document, make_rows, make_table
 from tests.support.wire import FORMATS, Predictions, to_parquet, to_stream
@@ -63,18 +61,6 @@ def test_json_is_json_however_it_is_called(server: Server, content_type: str | N
     body = orjson.dumps(make_document(make_rows(1)))
     headers = {"content-type": content_type} if content_type else {}
     assert server.client.post(URL, content=body, headers=headers).status_code == 202
-
-
-def test_small_and_large_bodies_are_taken(server: Server) -> None:
-    for rows in (1, 5000):
-        assert post(server, make_document(make_rows(rows))).json()["accepted"] == rows
-
-
-def test_a_chunked_body_is_taken(server: Server) -> None:
-    body = orjson.dumps(make_document(make_rows(50)))
-    pieces = (body[start : start + 100] for start in range(0, len(body), 100))
-    answer = server.client.post(URL, content=pieces, headers={"content-type": JSON_TYPE})
-    assert answer.json()["accepted"] == 50
 
 
 def test_odd_values_are_facts_not_errors(server: Server) -> None:
@@ -212,27 +198,6 @@ def test_a_column_that_nothing_reads_is_refused_in_labels(server: Server, conten
     assert post_labels(good, model="fraud").status_code == 202
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "where"),
-    [
-        ("POST", "/v1/predictions?model=fraud", "query.model"),
-        ("POST", "/v1/predictions?model=fraud&model=churn", "query.model"),
-        ("POST", "/v1/labels?model=fraud", "query.model"),
-        ("POST", "/v1/models/fraud/versions/1/rebaseline?by=me&reason=so&live=24h&period=1d", "query.period"),
-        ("GET", "/v1/models?model=fraud", "query.model"),
-        ("GET", "/v1/models/fraud/versions/1?window=24h", "query.window"),
-        ("GET", "/v1/audit?limt=7", "query.limt"),
-        ("GET", "/v1/audit?limit=7&limit=8", "query.limit"),
-        ("GET", "/metrics?collect=core", "query.collect"),
-    ],
-)
-def test_a_parameter_that_nothing_reads_is_refused(
-    server: Server, method: str, path: str, where: str
-) -> None:
-    refused = server.client.request(method, path, json=make_document(make_rows(1)))
-    assert (refused.status_code, refused.json()["where"]) == (422, where)
-
-
 def test_too_many_columns_and_too_long_an_id_are_refused(server: Server) -> None:
     wide = [{"features": {f"c{k}": k for k in range(10_001)}, "prediction": 1}]
     assert_problem(
@@ -258,27 +223,10 @@ def test_what_is_not_monitored_is_not_found(server: Server, target: dict[str, st
     assert server.rows("rejected") == rejected + 4
 
 
-def test_unknown_and_compressed_types_are_refused(server: Server) -> None:
-    csv = post(server, b"a,b", headers={"content-type": "text/csv"})
-    assert_problem(csv, 415, "Unsupported media type", "'text/csv', taken are application/json")
-    gzip = post(server, b"", headers={"content-encoding": "gzip"})
-    assert_problem(gzip, 415, "Unsupported media type", "compressed bodies are not taken")
-
-
 def test_too_many_rows_are_refused(serve: Serve) -> None:
     server = serve(max_rows_per_request=10)
     answer = post(server, make_document(make_rows(11)))
     assert_problem(answer, 413, "Too large", "11 rows, at most 10 are taken", "predictions")
-
-
-def test_a_body_that_is_too_large_is_refused_announced_or_not(serve: Serve) -> None:
-    server = serve(max_body_bytes=10_000)
-    body = orjson.dumps(make_document(make_rows(200)))
-    assert_problem(post(server, body), 413, "Too large", f"{len(body)} bytes, at most 10000")
-    pieces = (body[start : start + 1000] for start in range(0, len(body), 1000))
-    answer = server.client.post(URL, content=pieces, headers={"content-type": JSON_TYPE})
-    assert_problem(answer, 413, "Too large", "more than the 10000 bytes")
-    assert post(server, make_document(make_rows(10))).status_code == 202
 
 
 def test_a_full_queue_asks_to_come_again(serve: Serve) -> None:
@@ -291,68 +239,6 @@ def test_a_full_queue_asks_to_come_again(serve: Serve) -> None:
     assert refused.headers["retry-after"] == "1"
     assert server.rows("rejected") == 3
     assert first.result(TIMEOUT_SECONDS).status_code == 202
-
-
-def test_large_bodies_at_once_are_bounded_and_hang_ups_give_their_share_back(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = serve(max_body_bytes=10_000, max_queue_rows=10_000)
-    document = make_document(make_rows(100))
-    assert 9_000 < len(orjson.dumps(document)) <= 10_000
-    for _ in range(20):
-        with server.connect() as connection:
-            connection.sendall(head(9_000) + b"x" * 8_000)
-    assert post(server, document).status_code == 202
-    with ThreadPoolExecutor(8) as pool:
-        with held(server):
-            waiting = [pool.submit(post, server, document) for _ in range(8)]
-            eventually(lambda: server.service.telemetry.queue_rows == 8 * 100)
-            refused = post(server, document)
-        assert all(answer.result(TIMEOUT_SECONDS).status_code == 202 for answer in waiting)
-    assert_problem(refused, 429, "Overloaded", "too many large requests at once")
-    assert refused.headers["retry-after"] == "1"
-    assert "Traceback" not in caplog.text
-    assert post(server, document).status_code == 202
-
-
-def test_a_client_that_hangs_up_during_the_commit_is_counted(serve: Serve) -> None:
-    server = serve()
-    body = orjson.dumps(make_document(make_rows(6, prefix="r")))
-    with held(server):
-        with server.connect() as connection:
-            connection.sendall(head(len(body)) + body)
-            eventually(lambda: server.service.telemetry.queue_rows == 6)
-            connection.shutdown(socket.SHUT_RDWR)
-        assert server.client.get("/-/healthy").status_code == 200
-    eventually(lambda: server.rows("accepted") == 6)
-    assert post(server, body).json() == {"accepted": 0, "duplicates": 6, "conflicts": 0}
-    assert answers(server) == {"202": 2}
-
-
-def test_a_client_that_hangs_up_within_its_body_is_counted_as_such(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = serve()
-    with server.connect() as connection:
-        connection.sendall(head(9_000) + b"{")
-    eventually(lambda: answers(server) == {"400": 1})
-    assert "Traceback" not in caplog.text
-
-
-def test_a_request_that_is_not_done_when_the_server_stops_is_unavailable(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(api_server, "SHUTDOWN_SECONDS", 0.1)
-    server = serve()
-    with ThreadPoolExecutor(1) as pool, held(server):
-        cut_off = pool.submit(post, server, make_document(make_rows(6)))
-        eventually(lambda: server.service.telemetry.queue_rows == 6)
-        server.stop()
-        refused = cut_off.result(TIMEOUT_SECONDS)
-        assert_problem(refused, 503, "Unavailable", "the service stopped")
-        assert refused.headers["retry-after"] == "5"
-        assert answers(server) == {"503": 1}
-    assert "Traceback" not in caplog.text
 
 
 def test_a_store_that_fails_is_unavailable_until_it_recovers(serve: Serve) -> None:
@@ -390,50 +276,6 @@ def test_without_a_token_other_sites_pages_are_refused(server: Server) -> None:
 
     own = str(server.client.base_url).rstrip("/")
     assert [post_from("https://evil.example"), post_from("null"), post_from(own)] == [403, 403, 202]
-
-
-def test_requests_are_counted_by_the_status_of_their_answer(serve: Serve) -> None:
-    server = serve(max_rows_per_request=3)
-
-    for document in (make_document(make_rows(2)), make_document(make_rows(4)), {"model": "fraud"}):
-        post(server, document)
-    post(server, b"x", headers={"content-type": "text/csv"})
-    server.client.post("/v1/labels", json={"model": "spam", "labels": [{"id": "a", "label": 1}]})
-    assert answers(server) == {"202": 1, "413": 1, "415": 1, "422": 1}
-    assert answers(server, "label") == {"404": 1}
-
-
-def test_an_error_of_ours_is_counted_as_it_is_answered(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = serve()
-    monkeypatch.setattr(server.service.writer, "submit", None)
-    failed = post(server, make_document(make_rows(1)), headers={"connection": "close"})
-    assert_problem(failed, 500, "Internal error", "TypeError")
-    assert answers(server) == {"500": 1}
-
-
-@pytest.mark.parametrize(
-    ("url", "document", "where"),
-    [
-        (URL, make_document([{"features": {"age": 1}, "prediction": 1, "\ud800": 1}]), "predictions[0]."),
-        (URL, {"model": "fraud", "version": "1", "columns": {"features": {}, "\ud800": []}}, "columns."),
-        ("/v1/labels", {"model": "fraud", "labels": [{"id": "a", "label": 1, "\ud800": 1}]}, "labels[0]."),
-        ("/v1/labels", {"model": "fraud", "columns": {"id": ["a"], "label": [1], "\ud800": 1}}, "columns."),
-    ],
-)
-def test_half_a_surrogate_pair_in_a_key_is_shown_escaped(
-    serve: Serve, url: str, document: dict[str, Any], where: str
-) -> None:
-    server = serve()
-    body = json.dumps(document).encode()
-    refused = server.client.post(url, content=body, headers={"content-type": JSON_TYPE})
-    assert_problem(refused, 422, "Malformed", "", where + "\\ud800")
-    assert answers(server, "prediction" if url == URL else "label") == {"422": 1}
-
-
-def test_an_answer_does_not_grow_with_what_it_quotes(server: Server) -> None:
-    refused = post(server, make_document(make_rows(1)), params={"x" * 50_000: "1"})
-    assert refused.status_code == 422
-    assert len(refused.content) < 25_000
 
 
 def test_a_token_is_asked_for_where_one_is_set(
