@@ -1,4 +1,4 @@
-"""What every test may use: stores, and ports that nobody listens on."""
+"""Fixtures for all tests: stores and free ports."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ pytest_plugins = [
 
 @pytest.fixture(scope="session")
 def free_ports() -> Iterator[Callable[[int], list[int]]]:
-    """Several different TCP ports on loopback: `web, smtp = free_ports(2)`. No other test gets them."""
+    """`web, smtp = free_ports(2)`: different free TCP ports on loopback, which no other test gets."""
     with ExitStack() as claims:
         yield lambda count: claims.enter_context(claim_ports(count))
 
 
 @pytest.fixture
 def free_port(free_ports: Callable[[int], list[int]]) -> int:
-    """One TCP port on loopback that nobody listens on."""
+    """A free TCP port on loopback."""
     return free_ports(1)[0]
 
 

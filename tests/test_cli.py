@@ -1,4 +1,4 @@
-"""The command line: what it says and how it ends."""
+"""The command line: messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -25,20 +25,14 @@ from tests.support.rig import NOON, Rig, make_rows
 
 @pytest.fixture(autouse=True)
 def elsewhere(mlflow_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An MLflow that is not there, a port that is free, and a directory for the default store."""
+    """An MLflow that does not answer, a free port, and a directory for the default store."""
     monkeypatch.setenv("EXPORTER_PORT", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def any_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program may listen on the default port."""
-    monkeypatch.setenv("EXPORTER_PORT", "0")
-
-
 def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
-    """Exit status, and what it said on standard error."""
+    """Return the exit status and standard error of a command."""
     with pytest.raises(SystemExit) as end:
         main(arguments)
     return end.value.code, capsys.readouterr().err

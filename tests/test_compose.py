@@ -1,4 +1,4 @@
-"""The compose stack as written, and as Compose resolves it for the demo and for an MLflow of one's own."""
+"""The compose stack as written, and as Compose resolves it for the demo and for another MLflow."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_image_holds_the_versions_that_are_tested(lock: str) -> None:
 
 @pytest.fixture(scope="session")
 def resolve() -> Resolve:
-    """`resolve(COMPOSE_PROFILES="")`: what Compose makes of the file with these variables in the shell."""
+    """`resolve(COMPOSE_PROFILES="")`: the file as Compose resolves it with these variables."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
     def config(**variables: str) -> dict[str, Any]:

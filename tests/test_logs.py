@@ -1,4 +1,4 @@
-"""Foreign texts in the log never start a line of their own, and have no passwords."""
+"""Foreign texts in the log never start a line, and show no passwords."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+ ")
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """The log, as the command writes it."""
+    """The log with the command's formatter."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter(LOG_FORMAT))

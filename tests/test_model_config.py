@@ -51,7 +51,7 @@ def load(directory: Path, text: str | bytes) -> ConfigFile:
 
 
 def entry(directory: Path, text: str) -> ModelConfig:
-    """What a file says about the model `m`, where this is its entry."""
+    """Load a file with this entry of the model `m`, and return its configuration."""
     return load(directory, f"models: {{m: {{{text}}}}}").models["m"]
 
 

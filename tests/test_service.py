@@ -1,4 +1,4 @@
-"""The configuration file at work: at the start, when it changes, and when it is broken."""
+"""The configuration file in a service: at the start, on reload, and when it is broken."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def limit(rig: Rig, column: str = "age") -> float | None:
-    """The drift limit of a column, in a fresh evaluation."""
+    """Return the drift limit of a column in a new evaluation."""
     rig.evaluate()
     labels = f'model="fraud",model_version="1",column="{column}",role="feature",window="24h"'
     return rig.sample(f"mlflow_model_drift_limit{{{labels}}}")
@@ -169,7 +169,7 @@ def test_a_positive_class_is_the_same_however_it_is_written(
 
 
 def test_a_positive_class_that_is_a_text_is_that_text(start: Start, file: Path) -> None:
-    """A class that is called 1.0 by its own data is another one than 1."""
+    """A class that the data call "1.0" differs from 1."""
     file.write_text("models: {fraud: {positive_class: '1.0'}}\n")
     table = make_labelled_table()
     named = [{0: "1.0", 1: "2.0"}[label] for label in table["label"].to_pylist()]

@@ -1,4 +1,4 @@
-"""Settings come from the environment and from flags, and every mistake in them says which one it is."""
+"""Settings from the environment and from flags, and the messages for mistakes in them."""
 
 from __future__ import annotations
 

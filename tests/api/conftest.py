@@ -16,7 +16,7 @@ from tests.support.rig import make_table
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start an exporter with settings of its own, with version 1 of `fraud` or what `registry` has."""
+    """Start an exporter with these settings for version 1 of `fraud`, or for the versions of `registry`."""
     with ExitStack() as running:
 
         def serve_one(registry: FakeRegistry | None = None, **settings: Any) -> Server:
@@ -35,5 +35,5 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
 
 @pytest.fixture(scope="module")
 def server(serve: Callable[..., Server]) -> Server:
-    """One for all tests of a module that leave it as it was, but for its counters."""
+    """An exporter for all tests of a module that change only its counters."""
     return serve()

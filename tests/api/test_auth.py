@@ -1,4 +1,4 @@
-"""Who may ask, and by which name."""
+"""Authorization by token, `Host` and `Origin`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls in the documentation are made, one after the other, and answered as it says."""
+"""The calls in the documentation have the answers that it shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CALL = re.compile(r"^\$ (curl [^']*'[^']*' -d '[^']*')\n(.+)$", re.M)
 
 
 def at_our_time(document: dict[str, object]) -> dict[str, object]:
-    """Times of the README are past retention one day."""
+    """Return the document with current times: the README's will be too old one day."""
     for row in document.get("predictions", document.get("labels")):  # type: ignore[attr-defined]
         if "timestamp" in row:
             row["timestamp"] = time.time()
@@ -34,7 +34,7 @@ def at_our_time(document: dict[str, object]) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def server(serve: Callable[..., Server]) -> Server:
-    """One that monitors what the README names: version 3 of `fraud` is the champion."""
+    """An exporter that monitors the README's model: version 3 of `fraud` is the champion."""
     registry = FakeRegistry()
     for _ in range(3):
         version = registry.register("fraud", make_table())

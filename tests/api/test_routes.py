@@ -1,4 +1,4 @@
-"""Health, reload, and what all routes have in common."""
+"""Health, reload, and behaviour that all routes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation says what is so."""
+"""The OpenAPI document agrees with the service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture(scope="module")
 def server(serve: Serve) -> Server:
-    """One that monitors what the examples name: version 3 of `fraud` is the champion."""
+    """An exporter that monitors the examples' model: version 3 of `fraud` is the champion."""
     registry = FakeRegistry()
     for _ in range(3):
         version = registry.register("fraud", make_table())
@@ -104,7 +104,7 @@ def documented_examples(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def at_our_time(example: dict[str, Any]) -> dict[str, Any]:
-    """The example as of now: its own time is too old one day."""
+    """Return the example with current times: its own will be too old one day."""
     example = copy.deepcopy(example)
     for row in example.get("predictions", []):
         if isinstance(row, dict) and "timestamp" in row:

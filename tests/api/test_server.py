@@ -1,4 +1,4 @@
-"""Clients that stand still, and those that only look like it."""
+"""Limits on connections: slow and idle clients, large heads, upgrades."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def closed_connections(server: Server, reason: str) -> float:
 
 
 def is_closed(connection: socket.socket, say: bytes = b"") -> bool:
-    """Say something, and see whether the other side has hung up."""
+    """Send bytes, and return whether the server has closed the connection."""
     try:
         if say:
             connection.sendall(say)
@@ -60,7 +60,7 @@ def open_files() -> int:
 
 
 def received(connection: socket.socket) -> bytes:
-    """All that comes until the other side hangs up."""
+    """Return all bytes until the server closes the connection."""
     connection.settimeout(TIMEOUT_SECONDS)
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -72,9 +72,7 @@ def received(connection: socket.socket) -> bytes:
         pytest.param(b"GET /metrics HT", b"", id="half a head"),
         pytest.param(b"GET /metrics HTTP/1.1\r\nX: ", b"x", id="a head byte by byte"),
         pytest.param(HEALTH + b"GET /metrics HTTP/1.1\r\nX: ", b"x", id="the next head byte by byte"),
-        pytest.param(
-            HEALTH[:-2] + b"Content-Length: 1000000\r\n\r\n", b"x", id="a body that nobody asked for"
-        ),
+        pytest.param(HEALTH[:-2] + b"Content-Length: 1000000\r\n\r\n", b"x", id="an unexpected body"),
     ],
 )
 def test_a_connection_is_closed_if_no_request_comes_in_time(
@@ -133,7 +131,7 @@ def test_requests_that_come_at_once_are_all_answered(server: Server) -> None:
         assert received(connection).count(b"HTTP/1.1 200 OK") == 4
 
 
-def test_who_waits_for_the_exporter_is_not_cut_off(server: Server) -> None:
+def test_a_client_that_waits_for_the_exporter_is_not_disconnected(server: Server) -> None:
     with ThreadPoolExecutor(1) as pool:
         with held(server):
             answer = pool.submit(post, server, make_document(make_rows(5)))
@@ -144,7 +142,7 @@ def test_who_waits_for_the_exporter_is_not_cut_off(server: Server) -> None:
         assert answer.result(TIMEOUT_SECONDS).status_code == 202
 
 
-def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
+def test_a_client_that_does_not_receive_the_answer_is_disconnected(server: Server) -> None:
     before = open_files()
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -195,7 +193,7 @@ def test_a_request_to_upgrade_is_answered_as_it_is(server: Server, caplog: pytes
 
 
 def java_head(*framing: str) -> bytes:
-    """As Java's HttpClient sends it, which by default would rather have HTTP/2."""
+    """Return the head that Java's HttpClient sends, which asks for HTTP/2 by default."""
     lines = ["POST /v1/predictions HTTP/1.1", "Connection: Upgrade, HTTP2-Settings", "Host: localhost"]
     lines += ["HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA", "Upgrade: h2c"]
     lines += ["User-Agent: Java-http-client/17.0.9", f"Content-Type: {JSON_TYPE}", *framing]

@@ -1,4 +1,4 @@
-"""The real flights, and what the demo makes of them: each takes a second or two, once."""
+"""The real flights and the models trained on them, once per session."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def flights() -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def later_flights(flights: pd.DataFrame) -> pd.DataFrame:
-    """Those that are replayed."""
+    """Flights that are replayed."""
     return split_flights(flights)[2]
 
 
 @pytest.fixture(scope="session")
 def model(flights: pd.DataFrame) -> TrainedModel:
-    """The champion of the demo, whose reference ends at NOW."""
+    """The champion, whose reference ends at NOW."""
     training, held_out, _ = split_flights(flights)
     return train(CHAMPION, training, held_out, PACE, NOW)
 
 
 @pytest.fixture(scope="session")
 def challenger(flights: pd.DataFrame) -> TrainedModel:
-    """Its challenger."""
+    """The challenger, likewise."""
     training, held_out, _ = split_flights(flights)
     return train(CHALLENGER, training, held_out, PACE, NOW)

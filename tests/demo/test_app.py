@@ -25,7 +25,7 @@ def run(*flags: str) -> object:
 
 @pytest.fixture(autouse=True)
 def same_process_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command changes its own process, which here is that of the tests."""
+    """Undo what the command changes in its process, which here is that of the tests."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield

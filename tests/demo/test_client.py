@@ -18,7 +18,7 @@ QUICK = RETRIES.new(total=3, backoff_factor=0)
 
 @dataclass
 class Exporter:
-    """Answers with the given statuses in turn, the last one for ever, and keeps what it was sent."""
+    """Server that answers with the given statuses in turn, then repeats the last, and records requests."""
 
     statuses: Sequence[int] = (202,)
     headers: dict[str, str] = field(default_factory=dict)

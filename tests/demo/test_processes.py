@@ -1,4 +1,4 @@
-"""Nothing is left running, whatever ends the demo."""
+"""Child processes end with the demo, whatever ends it."""
 
 from __future__ import annotations
 

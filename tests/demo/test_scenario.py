@@ -1,4 +1,4 @@
-"""The demo's numbers, held against the exporter's own statistics on the real flights."""
+"""The demo's scenario gives the intended verdicts on the real flights."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def reference_of(model: TrainedModel) -> Reference:
 def evaluations(
     reference: Reference, model: TrainedModel, flights: pd.DataFrame, scenario: Scenario, days: float
 ) -> Iterator[tuple[float, Evaluation]]:
-    """What the exporter finds, at every evaluation from the start of the scenario on, with its day."""
+    """Yield each evaluation from the start of the scenario on, with its day."""
     timeline = Timeline(SETTINGS)
     moments = np.arange(
         WARM_UP_DAYS * PACE.seconds_per_day,
@@ -82,7 +82,7 @@ def evaluations(
 def score_arrivals(
     model: TrainedModel, flights: pd.DataFrame, edges: Sequence[float], phases: Sequence[Phase]
 ) -> list[pd.DataFrame]:
-    """What arrives between adjacent edges (seconds), each in its phase, with its scores.
+    """Return the scored flights between adjacent edges (seconds), each in its phase.
 
     The model is asked once for all: day by day it would take several times as long.
     """
@@ -102,7 +102,7 @@ def score_arrivals(
 
 
 def post(reference: Reference, timeline: Timeline, scored: pd.DataFrame) -> None:
-    """Take a batch as the exporter would."""
+    """Count a batch as the exporter does."""
     body = json.dumps(encode_batch(scored, "1", latency_seconds=0.01)).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, SETTINGS)
     starts = (
@@ -115,7 +115,7 @@ def post(reference: Reference, timeline: Timeline, scored: pd.DataFrame) -> None
 def qualities(
     model: TrainedModel, flights: pd.DataFrame, scenario: Scenario, days: float, every_days: int = 1
 ) -> Iterator[tuple[float, QualityEvaluation]]:
-    """The quality over the longest window as the exporter finds it at the end of a day, with the day."""
+    """Yield the quality over the longest window at the end of a day, with the day."""
     reference = reference_of(model)
     rules = QualityRules(maturation_seconds=parse_window(PACE.maturation).seconds)
     against = quality_reference(reference, rules, {})
@@ -146,7 +146,7 @@ def qualities(
 
 
 def accuracies(quality: QualityEvaluation) -> tuple[bool, bool]:
-    """Whether the accuracy is degraded, as estimated and as labels show it."""
+    """Return whether the accuracy is degraded, estimated and by labels."""
     estimated, real = (
         [each.degraded for each in figures if each.metric == "accuracy"]
         for figures in (quality.estimates, quality.metrics)
@@ -156,7 +156,7 @@ def accuracies(quality: QualityEvaluation) -> tuple[bool, bool]:
 
 
 def found(evaluation: Evaluation) -> set[str]:
-    """Columns that drifted in some window, and `column check` where data quality degraded."""
+    """Return the columns that drifted in any window, and `column check` of degraded data quality."""
     columns = evaluation.reference.columns
     drifted = {
         columns[index].name

@@ -31,7 +31,7 @@ SCENARIO = Scenario((Phase("healthy", 2, "as ever"), Phase("incident", 2, "in km
 
 
 class RecordingClient(Client):
-    """Keeps the batches."""
+    """Records batches in place of sending them."""
 
     def __init__(self) -> None:
         super().__init__("http://nowhere.invalid")
@@ -45,7 +45,7 @@ class RecordingClient(Client):
         self.labels.append(batch)
 
     def of(self, version: str) -> list[dict[str, Any]]:
-        """The batches of a version."""
+        """Return the batches of a version."""
         return [batch for batch in self.batches if batch["version"] == version]
 
 
@@ -195,13 +195,13 @@ def test_a_quiet_hour_sends_no_empty_batch(traffic: Traffic, client: RecordingCl
 
 @pytest.fixture(scope="module")
 def departures(later_flights: pd.DataFrame) -> pd.DataFrame:
-    """Those of ten days."""
+    """Flights of ten days."""
     return Replay(later_flights, PACE, NOW).between(0, 10 * DAY)
 
 
 @pytest.fixture(scope="module")
 def told(departures: pd.DataFrame) -> pd.DataFrame:
-    """All that is ever told about them, with what is true and how long it took."""
+    """All labels of the departures, with the true value and the delay."""
     scheduled = schedule_labels(departures, PACE, np.random.default_rng(1))
     departed = departures.set_index("id").loc[scheduled["id"], ["late", "timestamp"]].reset_index(drop=True)
     return scheduled.assign(late=departed["late"], delay=scheduled["known"] - departed["timestamp"])

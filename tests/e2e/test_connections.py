@@ -1,4 +1,4 @@
-"""The command's connections: whoever is silent keeps nobody out."""
+"""Idle clients of the real command cannot exhaust its connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = 1024  # that a process may have open on most systems
 def exporter(
     free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ExporterProcess]:
-    """One that has the files that most systems allow, while the test has more."""
+    """An exporter with the usual limit of open files, while the test has more."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, before[1]), before[1]))
     directory = tmp_path_factory.mktemp("exporter")
@@ -64,7 +64,7 @@ def test_connections_without_a_request_do_not_keep_a_scrape_out(
 
 
 def cut(exporter: ExporterProcess) -> float:
-    """Connections so far, of too many or after a minute."""
+    """Return the number of connections closed so far, for the limit or the timeout."""
     name = "mlflow_exporter_closed_connections_total"
     return sum(sample(exporter, f'{name}{{reason="{reason}"}}') for reason in ("limit", "timeout"))
 

@@ -25,7 +25,7 @@ WINDOW = {"evaluation_interval_seconds": 0.2}
 
 
 class Clients:
-    """Post batches until they are stopped, and each batch until it is acknowledged."""
+    """Clients that post batches until they are stopped, each until it is acknowledged."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -50,7 +50,7 @@ def test_the_demo_ends_with_the_mail_of_the_drift_and_leaves_nothing(tmp_path: P
 
 
 def left_running(directory: Path) -> list[str]:
-    """Command lines of processes that work in the directory, where all of the demo's do."""
+    """Return the command lines of processes whose working directory is within `directory`."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

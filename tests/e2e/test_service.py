@@ -1,4 +1,4 @@
-"""The service as its users have it: a real MLflow server, the real command, HTTP."""
+"""The real command with a real MLflow server, over HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def exporter(mlflow_server: MlflowServer, free_port: int, tmp_path: Path) -> Ite
 
 
 def register(reference: pa.Table, directory: Path) -> str:
-    """A model as a person registers it; its name."""
+    """Register a model as users do, and return its name."""
     import mlflow
     from sklearn.linear_model import LogisticRegression
 
@@ -56,7 +56,7 @@ def register(reference: pa.Table, directory: Path) -> str:
 
 
 def scores(exporter: ExporterProcess, model: str) -> dict[str, float]:
-    """Drift scores by column, in the shortest window."""
+    """Return drift scores by column in the shortest window."""
     found = {}
     page = httpx.get(
         f"{exporter.url}/metrics", params={"name[]": "mlflow_model_drift_score"}, timeout=TIMEOUT_SECONDS

@@ -50,7 +50,7 @@ class Server:
         self._server.should_exit = True
 
     def connect(self) -> socket.socket:
-        """A bare connection, for what no client would do."""
+        """Open a bare connection, for requests that no client library sends."""
         return socket.create_connection(self.address, timeout=TIMEOUT_SECONDS)
 
     def await_ready(self, model: str = "fraud", version: str = "1") -> None:
@@ -59,7 +59,7 @@ class Server:
         eventually(lambda: (found := versions.versions.get((model, version))) and found.counts)
 
     def rows(self, outcome: str) -> int:
-        """How many rows had an outcome so far."""
+        """Return the number of rows with an outcome so far."""
         return self.counts("mlflow_exporter_ingest_rows").get(("prediction", outcome), 0)
 
     def counts(self, name: str) -> dict[tuple[str, ...], int]:

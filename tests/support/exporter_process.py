@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class ExporterProcess:
-    """Started at once; `log` is what it wrote. Without `mlflow` it has none, and starts sooner.
+    """A running exporter and its `log`. Without `mlflow` it has none, and starts sooner.
 
     `module` is run in place of the program.
     """
@@ -72,17 +72,17 @@ class ExporterProcess:
         eventually(ready)
 
     def kill(self) -> None:
-        """As the kernel does when memory runs out."""
+        """Kill it, as the kernel does when memory runs out."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(TIMEOUT_SECONDS)
 
     def terminate(self) -> None:
-        """As an orchestrator does."""
+        """Terminate it, as an orchestrator does."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(TIMEOUT_SECONDS)
 
     def sample(self, sample: str) -> float | None:
-        """A sample of `/metrics`, by its name and labels as they are written."""
+        """Return a sample of `/metrics` by its name and labels as written."""
         for line in httpx.get(f"{self.url}/metrics", timeout=TIMEOUT_SECONDS).text.splitlines():
             if line.startswith(f"{sample} "):
                 return float(line.rsplit(" ", 1)[1])
@@ -94,7 +94,7 @@ class ExporterProcess:
 
 
 def make_store(uri: str, table: pa.Table | None = None, windows: Sequence[Window] = DEFAULT.windows) -> None:
-    """A store that knows version 1 of `fraud` and its reference, so that no MLflow is needed."""
+    """Make a store that has version 1 of `fraud` and its reference, so that no MLflow is needed."""
     store = Store(uri)
     version = store.ensure_version("fraud", "1", 0)
     store.add_alias_moves([AliasMove("fraud", "champion", "1", 0.0)])

@@ -1,4 +1,4 @@
-"""Fakes of what lies outside of the process, with the rules of the real thing."""
+"""Fakes of the clock and of MLflow."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FakeRegistry(Registry):
         alias: str = "",
         run_metrics: dict[str, float] | None = None,
     ) -> str:
-        """A new version, and its number. A `reference` that is an error is raised on loading."""
+        """Register a version and return its number. A `reference` that is an error is raised on loading."""
         found = self._models.setdefault(model, _Model())
         number = str(max(map(int, found.versions), default=0) + 1)
         self._registered += 1

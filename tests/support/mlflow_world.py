@@ -1,4 +1,4 @@
-"""Fills an MLflow server as people do, without training: runs, logged models, versions, aliases."""
+"""Fills an MLflow server without training: runs, logged models, versions, aliases."""
 
 from __future__ import annotations
 

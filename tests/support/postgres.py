@@ -34,7 +34,7 @@ class PostgresServer:
         return f"postgresql://exporter@/{database}?host={self.directory}"
 
     def create(self, database: str) -> str:
-        """The URI of a new database."""
+        """Create a database and return its URI."""
         with psycopg.connect(self.uri("postgres"), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{database}"'.encode())
         return self.uri(database)
@@ -45,7 +45,7 @@ class PostgresServer:
         self._control("start", "-w", "-o", options, "-l", str(self.directory / "log"))
 
     def stop(self) -> None:
-        """As in an emergency: sessions are cut off."""
+        """Stop at once, ending all sessions."""
         self._control("stop", "-w", "-m", "immediate")
 
     def _control(self, *arguments: str) -> None:

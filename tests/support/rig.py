@@ -1,4 +1,4 @@
-"""The exporter without HTTP: all its parts but the loops, which a test turns by hand."""
+"""The exporter without HTTP and without background loops, which a test steps by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOON = 20_500 * 86400.0 + 43200  # of a day in 2026
 
 
 def make_table(rows: int = 1000, seed: int = 0) -> pa.Table:
-    """A reference: a number, a category, a boolean, the prediction and its score."""
+    """Return a reference: a number, a category, a boolean, the prediction and its score."""
     random = np.random.default_rng(seed)
     score = random.random(rows)
     return pa.table(
@@ -46,7 +46,7 @@ def make_table(rows: int = 1000, seed: int = 0) -> pa.Table:
 
 
 def make_rows(count: int, *, prefix: str = "", seed: int = 1, **own: Any) -> list[dict[str, Any]]:
-    """Predictions like those of the reference; with ids `<prefix>0`, ... where a prefix is given."""
+    """Return predictions like those of the reference, with ids `<prefix>0`, ... if there is a prefix."""
     rows = []
     for index, values in enumerate(make_table(count, seed).to_pylist()):
         outputs = {name: values.pop(name) for name in ("prediction", "score")}
@@ -60,7 +60,7 @@ def make_document(rows: Sequence[dict[str, Any]], model: str = "fraud", **target
 
 
 def eventually(condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS) -> None:
-    """Wait until something holds that happens in another thread or process."""
+    """Wait until a condition holds that another thread or process fulfils."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
@@ -68,7 +68,7 @@ def eventually(condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS
 
 
 class Rig:
-    """A service that polls the registry at its start, then polls and evaluates when a test says so."""
+    """A service that polls the registry at its start, then polls and evaluates on demand."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Rig:
         self.service.store.close()
 
     def poll(self) -> None:
-        """One poll of MLflow, and all that it sets going."""
+        """Poll MLflow once, and finish all that follows from it."""
         self.service.follower.poll()
         self.settle()
 

@@ -1,4 +1,4 @@
-"""As `serve_alone`, but memory runs out after the fifth commit of predictions, and cannot take it over."""
+"""As `serve_alone`, but memory runs out after the fifth commit, before its counts are applied in memory."""
 
 from __future__ import annotations
 

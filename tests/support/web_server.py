@@ -1,4 +1,4 @@
-"""A small HTTP server that gives the same answer to every request, and remembers what it was asked."""
+"""HTTP server that gives the same answer to every request, and records requests."""
 
 from __future__ import annotations
 

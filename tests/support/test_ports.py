@@ -1,4 +1,4 @@
-"""Tests of the fixtures that all tests share."""
+"""Ports that tests claim."""
 
 from __future__ import annotations
 

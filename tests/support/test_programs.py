@@ -1,4 +1,4 @@
-"""The `needs` marker and the editions decide what runs with what, so they are tested as well."""
+"""The `needs` marker and the editions of programs."""
 
 from __future__ import annotations
 
