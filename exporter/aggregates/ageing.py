@@ -1,7 +1,8 @@
 """Expire old counts: (counts, now) -> counts. Pure.
 
-Blocks live for 45 days, outcomes for 90. Where a label may take longer than blocks live, coverage still has
-to know how many predictions there were: what a block that goes counted of them stays with the outcomes.
+Blocks are kept for 45 days, outcomes for 90. A label may take longer than blocks are kept, and coverage needs
+the number of predictions of that time: the counts of predictions of an expired block are added to its
+outcomes.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from exporter.settings import Settings
 class Aged:
     """Counts without expired blocks and outcomes; the same object if nothing expired.
 
-    `expired` are the starts of coarse blocks that are gone, of all rows and of segments. `moved` are the
-    outcomes that took over their predictions, by segment ("" for all rows) and start.
+    `expired` are the starts of expired coarse blocks, of all rows and of segments. `moved` are the outcomes
+    to which their predictions were added, by segment ("" for all rows) and start.
     """
 
     counts: VersionCounts
@@ -33,9 +34,9 @@ class Aged:
 
 
 def age(counts: VersionCounts, settings: Settings, now: float, *, settled: bool) -> Aged:
-    """Let blocks and outcomes go.
+    """Remove expired blocks and outcomes.
 
-    With `settled`, outcomes that will hardly change any more are put where they take less memory.
+    With `settled`, outcomes before the horizon, which rarely change any more, are compressed in memory.
     """
     oldest, oldest_outcome = now - settings.retention_seconds, now - settings.outcome_retention_seconds
     horizon = counts.timeline.horizon(now) if settled else oldest_outcome
@@ -70,7 +71,7 @@ def _with_past(
     outcomes: Mapping[int, Outcomes],
     blocks: Mapping[int, Block],
 ) -> dict[int, Outcomes]:
-    """The outcomes of the hours of these blocks, with the blocks' predictions."""
+    """Outcomes of the blocks' hours with the blocks' counts of predictions, by start."""
     moved = {}
     for start, block in blocks.items():
         past = past_predictions(layout, outputs.take(block.counts.astype(np.int64)))

@@ -36,10 +36,10 @@ CellCounts: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 class Block:
     """Counts of the rows of one block.
 
-    `counts` (cells,) in the reference's layout, 64 bits wide where there are 2^32 rows or more; `moments`
-    (columns, 3) the count, sum and sum of squares of standardised, winsorised values (zeros for columns
-    without numbers), `latency` (buckets,) not cumulative.
-    Arrays are never changed in place: readers in other threads hold them.
+    `counts` (cells,) are in the reference's layout, 64 bits wide for 2^32 rows or more. `moments` (columns,
+    3) are the count, sum and sum of squares of standardised, winsorised values, zeros for columns without
+    numbers. `latency` (buckets,) is not cumulative. Arrays are never changed in place, since other threads
+    read them.
     """
 
     rows: int
@@ -59,7 +59,7 @@ class Block:
         )
 
     def encode(self) -> bytes:
-        """Bytes for the store, with a checksum over all of them (zlib's)."""
+        """Bytes for the store, with zlib's checksum."""
         parts = (
             _HEADER.pack(len(self.counts), len(self.moments), self.rows, self.latency_sum),
             self.counts.astype(_count_type(self.rows), copy=False).tobytes(),
@@ -70,16 +70,16 @@ class Block:
 
 
 def _count_type(rows: int) -> np.dtype[Any]:
-    """No cell holds more than all rows, so 4 bytes are enough for an hour of a million rows a second."""
+    """Type of counts: no cell exceeds the rows, so 4 bytes suffice for an hour of a million rows a second."""
     return np.dtype("<u4") if rows < 2**32 else np.dtype("<u8")
 
 
 def decode_block(data: bytes) -> Block:
-    """Read what `Block.encode` wrote.
+    """Decode the bytes of `Block.encode`.
 
     Raises:
-        StoreDamagedError: it is broken.
-        StoreError: another version of the codec wrote it.
+        StoreDamagedError: the bytes are damaged.
+        StoreError: another version of the codec wrote them.
     """
     if data[:1] != bytes([CODEC_VERSION]):
         raise StoreError(f"a stored aggregate has format {data[:1].hex()}, this is {CODEC_VERSION:02x}")
@@ -104,17 +104,17 @@ def fold(
     starts: Ints,
     latency: Floats | None,
 ) -> dict[int, Block]:
-    """Aggregate the rows by block.
+    """Count a batch's rows by block; the keys are the blocks' starts.
 
     Args:
         layout: that `binned` is in.
         binned: the batch.
-        starts: (rows,) the block of each row.
-        latency: (rows,) seconds, NaN where there is none; None where no row has one.
+        starts: (rows,) start of the block of each row.
+        latency: (rows,) seconds, NaN for rows without one; None if no row has one.
     """
     if not len(starts):
         return {}
-    if (starts == starts[0]).all():  # the usual case: a batch of one moment
+    if (starts == starts[0]).all():  # the usual case: all rows of a batch are in one block
         return {int(starts[0]): _fold_block(layout, binned, latency)}
     order = np.argsort(starts, kind="stable")
     unique, first = np.unique(starts[order], return_index=True)
@@ -140,7 +140,7 @@ def _fold_block(layout: BinLayout, binned: Binned, latency: Floats | None) -> Bl
 
 
 def latency_histogram(latency: Floats | None) -> tuple[Ints, float]:
-    """(buckets,) counts by `LATENCY_BOUNDS`, not cumulative, and the sum in seconds; NaN is left out."""
+    """(buckets,) counts by `LATENCY_BOUNDS`, not cumulative, and the sum in seconds; NaN is ignored."""
     if latency is None:
         return np.zeros(len(LATENCY_BOUNDS) + 1, np.int64), 0.0
     known = latency[~np.isnan(latency)]

@@ -1,4 +1,4 @@
-"""A reference cut into stretches of time as long as a window, never by the order of its rows."""
+"""Chunks: stretches of time as long as a window, into which rows or blocks are cut."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from exporter.typing import Floats, Ints
 
 @dataclass(frozen=True)
 class Cut:
-    """`place` (rows,) is the chunk of each row, below `count`; -1 for a row that is not used. `numbers`
-    (count,) are the chunks' own in time, one more for each that follows."""
+    """Chunks of rows: `place` (rows,) is the chunk of each row, from 0 to `count` - 1, -1 if it is not used.
+
+    `numbers` (count,) are the chunks' positions in time; adjacent chunks have consecutive numbers.
+    """
 
     count: int
     place: Ints
@@ -23,7 +25,14 @@ class Cut:
 
 
 def cut(timestamps: Floats, seconds: int, limit: int, *, pairs: bool = False) -> Cut:
-    """Chunks as long as a window; of more than the limit evenly spread ones, or pairs of them."""
+    """Cut rows by time into chunks of some seconds.
+
+    Args:
+        timestamps: (rows,) seconds since the epoch.
+        seconds: length of a chunk.
+        limit: of more chunks than this, evenly spread ones are used.
+        pairs: spread pairs of adjacent chunks instead of single ones.
+    """
     chunk = np.floor((timestamps - timestamps.min()) / seconds).astype(np.int64)
     chunks = np.unique(chunk)
     if len(chunks) > limit and pairs:
@@ -42,14 +51,14 @@ def sum_blocks(
     cells: int,
     limit: int,
 ) -> tuple[Ints, Ints]:
-    """Chunks of blocks: their numbers (chunks,) and summed counts (chunks, cells).
+    """Sum blocks by chunk: the chunks' numbers (chunks,) and counts (chunks, cells).
 
     Args:
         blocks: (cells,) counts by the start of the block.
         starts: of the blocks to take.
         place: (starts,) the chunk of each.
         cells: of every block.
-        limit: of more chunks than this, pairs of adjacent ones that are evenly spread.
+        limit: of more chunks than this, evenly spread pairs of adjacent ones are used.
     """
     chunks = np.unique(place)
     if len(chunks) > limit:

@@ -18,11 +18,11 @@ from exporter.typing import Floats, Ints
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """Counts of rows in the bins of one reference.
+    """Counts of a batch's rows in the bins of one reference.
 
-    `blocks` by start: fine ones, and coarse ones before the timeline's horizon. `segments` have name and
-    start of a coarse block. `scores` by start of a coarse block are the outcomes of predictions whose labels
-    are not known: their scores.
+    `blocks` are by start, coarse ones before the timeline's horizon. `segments` are (segment name, start of a
+    coarse block, counts). `scores` are outcomes by start of a coarse block, which hold the scores of
+    predictions without labels.
     """
 
     reference_id: int
@@ -33,11 +33,11 @@ class BatchCounts:
 
 @dataclass(frozen=True)
 class Placed:
-    """Rows of a batch in the bins of one reference; all or some of them can be counted.
+    """Rows of a batch in the bins of one reference, of which all or some can be counted.
 
-    `latency` (rows,) seconds, NaN where there is none; None where no row has one. `scores` (rows,) are places
-    in the traffic of the outcomes' layout, -1 where there is none; None where scores are not counted. With
-    the bins that is 13 bytes a value.
+    `latency` (rows,) in seconds is NaN for rows without one, None if no row has one. `scores` (rows,) are
+    positions in the traffic of the outcomes' layout, -1 for rows without a score; None if scores are not
+    counted. With the bins, a value takes 13 bytes.
     """
 
     reference_id: int
@@ -46,7 +46,7 @@ class Placed:
     scores: Ints | None
 
     def take(self, rows: Ints) -> Placed:
-        """The given rows only."""
+        """Select rows by number."""
         return replace(
             self,
             binned=self.binned.take(rows),
@@ -60,9 +60,9 @@ def place_rows(counts: VersionCounts, batch: Batch, binned: Binned, rows: Ints |
 
     Args:
         counts: of the version, whose bins and layout the rows are placed in.
-        batch: the batch, with one score a row.
+        batch: the batch, with one score per row.
         binned: (chosen rows) of it, in the bins of `counts`.
-        rows: (chosen rows,) which they are; None for all.
+        rows: (chosen rows,) their numbers; None for all.
     """
     latency = batch.latency if batch.latency is None or rows is None else batch.latency[rows]
     return Placed(counts.reference_id, binned, latency, _place_scores(counts, batch, rows))
@@ -86,8 +86,8 @@ def count_rows(
         counts: of the version, whose blocks the rows are for and whose bins they are placed in.
         placed: the rows.
         times: (rows,) their resolved times, in seconds since the epoch.
-        now: from which the horizon between fine and coarse blocks is.
-        settings: the lengths of blocks.
+        now: the current time, which sets the horizon between fine and coarse blocks.
+        settings: with the lengths of blocks.
     """
     reference, binned = counts.reference, placed.binned
     hours = coarse_starts(times, settings.coarse_seconds)

@@ -1,4 +1,4 @@
-"""Joined rows -> what is counted of each: its places in the layout, and the terms that are summed."""
+"""Read joined rows of labels and predictions: each row's positions in the outcomes, and its summed terms."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from exporter.reference.bins import Column
 from exporter.reference.classes import as_classes
 from exporter.typing import Bools, Floats, Ints
 
-# Fourth powers of numbers up to this, in the target's unit, and squares of ratios can be summed.
+# Largest number, in the target's unit, whose fourth power can be summed exactly.
 MAX_MAGNITUDE = 2.0 ** ((MAX_EXPONENT - 8) // 4)
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """What is counted of rows, (rows,) each; -1 where a row has no place.
+    """Positions and summands of joined rows, (rows,) each; a position is -1 where nothing is counted.
 
-    `cells` are places in the counts, `bins` those of the scores' sums, `scores` what is summed there,
-    `terms` (terms + squares, rows) what else is, the second parts of the layout's squares last.
+    `cells` are positions in the counts, `bins` positions of the `scores` in the sums of scores. `terms`
+    (terms + squares, rows) are the summands of the layout's terms, the rounding errors of its squares last.
     """
 
     cells: list[Ints]
@@ -40,7 +40,7 @@ class LabelledRows:
 def read_rows(
     layout: OutcomeLayout, labels: Values, predictions: Values, scores: Floats | None
 ) -> LabelledRows:
-    """Place rows in a layout; the arguments are those of `fold_outcomes`."""
+    """Read joined rows; the arguments are those of `fold_outcomes`."""
     if layout.classifies:
         return _read_classes(layout, labels, predictions, scores)
     return _read_numbers(layout, labels, predictions)
@@ -69,7 +69,7 @@ def _read_classes(
     usable = label_texts.codes >= 0
     matches = usable & (label == prediction)
     unlisted = np.flatnonzero(matches & (label == len(layout.classes)))
-    if len(unlisted):  # both are some other class, which need not be the same
+    if len(unlisted):  # both are classes without a place, which may differ
         matches[unlisted] = _same(label_texts, prediction_texts, unlisted)
     came_true = label == layout.positive if layout.task == "binary" else matches
     score, predicted, bins = _read_scores(layout, prediction, scores)
@@ -95,7 +95,7 @@ def _read_classes(
 
 
 def place_scores(layout: OutcomeLayout, predictions: Values, scores: Floats | None) -> Ints:
-    """(rows,) place of each row in the traffic, -1 for those without a score."""
+    """(rows,) position of each prediction in the traffic, -1 for rows without a score."""
     if not layout.classifies or scores is None:
         return np.full(len(predictions), -1)
     texts = as_classes(canonical_texts(predictions), layout.classes)
@@ -104,7 +104,7 @@ def place_scores(layout: OutcomeLayout, predictions: Values, scores: Floats | No
 
 
 def _read_scores(layout: OutcomeLayout, prediction: Ints, scores: Floats | None) -> tuple[Floats, Ints, Ints]:
-    """(rows,) each: the score that the histogram is of, whether the prediction is positive, the bin or -1."""
+    """(rows,) each: score for the histogram, 1 if the prediction is positive, and score bin or -1."""
     if layout.task == "binary":
         assert scores is None or scores.ndim == 1
         score, predicted = scores, (prediction == layout.positive).astype(np.int64)
@@ -118,7 +118,7 @@ def _read_scores(layout: OutcomeLayout, prediction: Ints, scores: Floats | None)
 def _losses(
     layout: OutcomeLayout, label: Ints, score: Floats, scores: Floats | None, scored: Bools
 ) -> tuple[Floats, Bools]:
-    """(terms + squares, rows) of the loss terms, 0 for rows without them, and which rows have them."""
+    """(terms + squares, rows) loss terms, 0 for rows without a loss, and (rows,) True for rows with one."""
     nothing = np.zeros((len(layout.terms) + len(layout.squares), len(label)))
     if not layout.probabilities:
         return nothing, np.zeros(len(label), np.bool_)
@@ -130,7 +130,7 @@ def _losses(
     elif scores is None or scores.ndim == 1:
         return nothing, np.zeros(len(label), np.bool_)
     else:
-        # A model gives no probability to a class it does not know; its loss would be a matter of taste.
+        # No probability is given to a class that the model does not know, so there is no loss.
         lossy = scored & (label < len(layout.classes)) & ((scores >= 0) & (scores <= 1)).all(axis=1)
         given = np.where(lossy[:, None], scores, 0.5)
         one_hot = np.eye(layout.sides)[label][:, : len(layout.classes)]
@@ -150,7 +150,7 @@ def _of_predicted(scores: Floats | None, prediction: Ints) -> Floats | None:
 
 
 def _valid(layout: OutcomeLayout, score: Floats | None, rows: int) -> Floats:
-    """(rows,) scores, NaN where there is none, or none that means what the layout says."""
+    """(rows,) scores, NaN where a row has none or one outside the layout's range."""
     if score is None:
         return np.full(rows, np.nan)
     fits = (score >= 0) & (score <= 1) if layout.probabilities else np.isfinite(score)
@@ -158,7 +158,7 @@ def _valid(layout: OutcomeLayout, score: Floats | None, rows: int) -> Floats:
 
 
 def _same(left: Texts, right: Texts, rows: Ints) -> Bools:
-    """(rows,) whether those of the given rows are one text; none of the left is missing."""
+    """(rows,) True where the left and right text of the given rows are equal; no left text is missing."""
     a, b = take_rows(left, rows), take_rows(right, rows)
     assert isinstance(a, Texts)
     assert isinstance(b, Texts)
@@ -168,7 +168,7 @@ def _same(left: Texts, right: Texts, rows: Ints) -> Bools:
 
 
 def _classes(layout: OutcomeLayout, texts: Texts) -> Ints:
-    """(rows,) index of each row's class; what is none of the layout's, or missing, is the last."""
+    """(rows,) index of each row's class; the last index is for other classes and missing ones."""
     other = len(layout.classes)
     places = texts.places(layout.class_index)
     return np.append(np.where(places < 0, other, places), other)[texts.codes]
@@ -183,7 +183,7 @@ def _read_numbers(layout: OutcomeLayout, labels: Values, predictions: Values) ->
     y, e = np.where(usable, y, 0.0), np.where(usable, e, 0.0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         ratio = (prediction - label) / label
-    nonzero = usable & (np.abs(ratio) < MAX_MAGNITUDE)  # a label that is all but 0 is 0
+    nonzero = usable & (np.abs(ratio) < MAX_MAGNITUDE)  # a label close to 0 counts as 0
     values: dict[str, Values] = {"prediction": prediction, "label": label}
     return LabelledRows(
         cells=[
@@ -200,13 +200,13 @@ def _read_numbers(layout: OutcomeLayout, labels: Values, predictions: Values) ->
 
 
 def _parse(values: Values) -> Floats:
-    """(rows,) numbers, also from their texts; NaN where there is none."""
+    """(rows,) numbers, also from their texts; NaN where a value is none."""
     if isinstance(values, np.ndarray):
         return values
     texts = canonical_texts(values)
     try:
         numbers = [*map(float, texts.texts)]
-    except ValueError:  # a single one makes all of them be looked at
+    except ValueError:  # a text that is no number: convert one by one
         numbers = [*map(_number, texts.texts)]
     return np.array([*numbers, np.nan])[texts.codes]
 
@@ -219,10 +219,10 @@ def _number(text: str) -> float:
 
 
 def class_scores(values: Sequence[object], classes: tuple[str, ...]) -> Floats:
-    """(rows, classes) from scores that came as lists, in the order of the classes, or by class name.
+    """(rows, classes) scores from lists in the order of the classes, or from scores by class name.
 
-    NaN for a class that a row does not name, and for a whole row that has no scores or another number of
-    them.
+    NaN for a class that a row does not name, and for all classes of a row without scores or with another
+    number of them.
     """
     scores = np.full((len(values), len(classes)), np.nan)
     for place, value in enumerate(values):
@@ -233,9 +233,9 @@ def class_scores(values: Sequence[object], classes: tuple[str, ...]) -> Floats:
 
 
 def mean_ranks(predictions: Values, scores: Floats, column: Column) -> dict[str, float]:
-    """Mean rank of the score by category of the predictions' column, of the rows that have both.
+    """Mean rank of the score by predicted category, of the rows that have both.
 
-    Ranks, since a single score of 1e6 among margins would move a mean.
+    Ranks are robust: a single score of 1e6 among margins would dominate a mean of scores.
     """
     texts = canonical_texts(predictions)
     places = np.append(texts.places(column.category_cells), -1)[texts.codes]

@@ -1,19 +1,19 @@
-"""What is counted of labelled rows, and where: classes, bins of scores, units, all frozen with the reference.
+"""Layout of the counts of labelled rows: classes, bins of scores, units, all frozen with the reference.
 
-Outcomes are two flat vectors, so that adding, storing and taking back are one operation. The layout says
-where in them lies what:
+Outcomes are two flat vectors, so that they are added, stored and subtracted by one operation each. Their
+parts are:
 
     counts  rows, unusable, matches, scored, zeros
             cells of the prediction, the score and the label, in the reference's bins
             confusion (classes + 1, classes + 1): label, prediction; the last one is every other class
             histogram (2, 2, bins): label positive, prediction positive, score
             traffic (2, bins): prediction positive, score; of all predictions, labelled or not
-            past: cells of the prediction and the score, of all predictions that no block counts any more
+            past: cells of the prediction and the score, of all predictions in expired blocks
     sums    scores by bin (bins,), in units of 2 ** -32
-            limbs (terms, LIMBS) of the exact sums of what is measured row by row
+            limbs (terms, LIMBS) of exact sums of per-row terms
 
-Of several classes the histogram is about a question with two answers, whether the prediction is right: its
-first axis says so, its second is always 1, its score is the one of the predicted class.
+With more than two classes, the histogram is of correct and wrong predictions: its first axis is 1 for a
+correct one, its second is always 1, and its score is that of the predicted class.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from exporter.reference.bins import BinLayout, Column
 from exporter.reference.profile import Reference
 from exporter.typing import Floats, Ints
 
-# Edges of score bins lie evenly in the logit of the score, from here to minus here: 6e-6 from 0 and 1.
+# Score bins have evenly spaced edges in the score's logit, from minus this to this: 6e-6 from 0 and 1.
 LOGIT_LIMIT = 12.0
 SCORE_BINS = 128
 FACTS = ("rows", "unusable", "matches", "scored", "zeros")
@@ -44,14 +44,13 @@ LOSS_SQUARES = ("log_loss2", "brier2")
 
 @dataclass(frozen=True, eq=False)
 class OutcomeLayout:
-    """Where the outcomes of one version are counted.
+    """Positions in the outcomes of one version.
 
     `classes` and the index `positive` are for classification only. `outputs` has the reference's columns of
-    the roles prediction, score and label, as far as there are any. `score_edges` (bins - 1,) hold all edges
-    of the score's own bins, so that each of the fine bins lies within one of those, and the quantiles of the
-    reference's scores, where these lie close together. `probabilities`: scores
-    are from 0 to 1 and mean something there. `center` and `unit` (a power of 2, its exponent) are what
-    numeric labels are measured from and in.
+    the roles prediction, score and label, as far as it has them. `score_edges` (bins - 1,) include all edges
+    of the score column's bins, so that each fine bin lies within one of those, and quantiles of the
+    reference's scores where these are close together. With `probabilities`, scores are from 0 to 1. Numeric
+    labels are measured from `center`, in units of 2 ** `unit`.
     """
 
     task: str
@@ -73,17 +72,17 @@ class OutcomeLayout:
 
     @property
     def sides(self) -> int:
-        """Rows and columns of the confusion matrix."""
+        """Number of rows, and of columns, of the confusion matrix."""
         return len(self.classes) + 1 if self.classifies else 0
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """What is summed row by row."""
+        """Names of the per-row terms that are summed."""
         return LOSS_TERMS if self.classifies else TERMS
 
     @property
     def squares(self) -> list[int]:
-        """Places of the terms that are summed in two parts."""
+        """Indices of the terms that are summed as a square and its rounding error."""
         return [self.terms.index(term) for term in (LOSS_SQUARES if self.classifies else SQUARES)]
 
     @property
@@ -117,12 +116,12 @@ class OutcomeLayout:
         return {text: index for index, text in enumerate(self.classes)}
 
     def column(self, role: str) -> int | None:
-        """Index of an output's column, None where the reference has none."""
+        """Index of the output column with a role; None if the reference has none."""
         return next((i for i, column in enumerate(self.outputs.columns) if column.role == role), None)
 
     @cached_property
     def cell_of_bin(self) -> Ints | None:
-        """(bins,) the score column's cell that each bin lies in, None without such a column."""
+        """(bins,) cell of the score column that contains each bin; None without such a column."""
         index = self.column("score")
         if index is None:
             return None
@@ -131,8 +130,8 @@ class OutcomeLayout:
 
     @cached_property
     def digest(self) -> bytes:
-        """16 bytes that tell whether outcomes were counted in this layout."""
-        # Stored outcomes carry the digest of the first version, in which the outputs were an empty reference.
+        """16 bytes that identify the layout in stored outcomes."""
+        # The first version hashed the outputs as a reference without rows; stored outcomes carry that digest.
         empty: dict[str, Any] = {
             "columns": [column.state() for column in self.outputs.columns], "counts": [], "moments": [],
             "rows": 0, "task": self.task, "source": "", "split": "", "target": "", "variation": {},
@@ -147,7 +146,7 @@ class OutcomeLayout:
 
 
 def outcome_layout(reference: Reference) -> OutcomeLayout | None:
-    """The layout that a reference decides; None where it has none: `why_no_layout`."""
+    """Layout of the outcomes of a reference's version; None if it has none, see `why_no_layout`."""
     if why_no_layout(reference):
         return None
     prediction = next(c for c in reference.columns if c.role == "prediction")
@@ -168,7 +167,7 @@ def outcome_layout(reference: Reference) -> OutcomeLayout | None:
 
 
 def why_no_layout(reference: Reference) -> str:
-    """Why a reference does not say what is predicted; empty where it does."""
+    """Reason why outcomes of a reference's version cannot be counted; empty if they can."""
     if not reference.task or not any(column.role == "prediction" for column in reference.columns):
         return "the reference has no usable predictions"
     if reference.task == "binary" and len(reference.classes) < 2:
@@ -181,12 +180,12 @@ def why_no_layout(reference: Reference) -> str:
 
 
 def _within_unit(score: Column) -> bool:
-    slack = 1e-6  # a column's range is a little wider than its values
+    slack = 1e-6  # a column's range is slightly wider than its values
     return not len(score.edges) or bool(score.edges[0] >= -slack and score.edges[-1] <= 1 + slack)
 
 
 def _score_edges(score: Column | None) -> Floats:
-    """Edges evenly in the logit of probabilities, evenly in the range of other scores, and the column's."""
+    """Edges evenly spaced in the logit of probabilities or in the range of other scores, and the column's."""
     if score is None or not len(score.edges):
         return _logit_edges()
     fine = (
@@ -204,9 +203,9 @@ def _logit_edges() -> Floats:
 
 @dataclass(frozen=True)
 class OutputCells:
-    """Where the cells of a layout's outputs lie among those of the reference: (outputs.cells,) each.
+    """Positions of the outputs' cells among those of the reference: (outputs.cells,) each.
 
-    `place` is the reference's cell, `known` whether it has one: of the label it has none.
+    `place` is the reference's cell; `known` is 1 if it has one and 0 for cells of the label.
     """
 
     place: Ints
@@ -227,6 +226,6 @@ class OutputCells:
         return cls(np.concatenate(place), np.concatenate(known))
 
     def take(self, counts: Ints) -> Ints:
-        """(cells,) of the reference -> (outputs.cells,)."""
+        """(outputs.cells,) counts from (cells,) counts in the reference's layout; 0 for the label."""
         taken: Ints = counts[self.place] * self.known
         return taken

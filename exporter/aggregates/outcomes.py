@@ -1,9 +1,9 @@
-"""Mergeable counts and sums of labelled rows: what came true of what was predicted.
+"""Mergeable counts and sums of labelled rows.
 
     label batch -> join with the predictions -> fold -> Outcomes of the prediction's hour -> sum over a window
 
-Outcomes are signed: a correction is what the new label says minus what the old one said. All of it are
-integers, so nothing is left of what was taken back, whatever the order.
+Outcomes are signed: a correction adds the new label's outcomes and subtracts the old one's. All counts and
+sums are integers, so that subtraction is exact, in any order.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ from exporter.formats.decoding import decoding
 from exporter.measures.exact_sum import LIMBS, split, total
 from exporter.typing import Floats, Ints
 
-# Upper bounds in seconds of the buckets of label delays, a minute to a month; one more holds the rest.
+# Upper bounds in seconds of the label delay histogram, a minute to a month; one more bucket holds the rest.
 LABEL_DELAY_BOUNDS = (
     60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0, 1209600.0, 2592000.0,
 )  # fmt: skip
 CODEC_VERSION = 2
 SCORE_UNIT = 2.0**-32
-SLICE_ROWS = 16_384  # folded at once: a large reference would take several times its size otherwise
+SLICE_ROWS = 16_384  # rows folded at once, which limits memory for a large reference
 ENCODED_AT_ONCE = 256
 _HEADER = struct.Struct("<B16sI")
 
 
 class Outcomes:
-    """Of the labelled rows of one hour, or the change that a batch makes to them.
+    """Counts and sums of the labelled rows of one hour, or a batch's change to them.
 
-    `counts` (layout.counts,) and `sums` (layout.sums,) as the layout says. Arrays are never changed in place.
+    `counts` (layout.counts,) and `sums` (layout.sums,) are in an `OutcomeLayout`. Arrays are never changed in
+    place.
     """
 
     __slots__ = ("_counts", "_sums")
@@ -70,14 +71,14 @@ class Outcomes:
         return isinstance(self._counts, Sparse)
 
     def packed(self) -> Outcomes:
-        """The same in less memory: most of an hour's counts are zero, and the others are small."""
+        """Equal outcomes in less memory: most counts of an hour are zero, and the others are small."""
         return self if self.is_packed else Outcomes(pack(self.counts), pack(self.sums))
 
     def __add__(self, other: Outcomes) -> Outcomes:
         return Outcomes(self.counts + other.counts, self.sums + other.sums)
 
     def __bool__(self) -> bool:
-        """Whether there is anything in it; an hour whose labels were all taken back has nothing."""
+        """True unless all counts and sums are zero, as in an hour whose labels were all taken back."""
         return bool(self.counts.any() or self.sums.any())
 
     def encode(self, layout: OutcomeLayout) -> bytes:
@@ -86,7 +87,7 @@ class Outcomes:
 
 
 def encode_outcomes(layout: OutcomeLayout, parts: Sequence[Outcomes]) -> list[bytes]:
-    """Bytes for the store of each: a batch of labels may be for hundreds of hours."""
+    """Bytes for the store, one entry per part; faster than one by one, for labels of hundreds of hours."""
     encoded = list[bytes]()
     for start in range(0, len(parts), ENCODED_AT_ONCE):
         some = parts[start : start + ENCODED_AT_ONCE]
@@ -100,11 +101,11 @@ def encode_outcomes(layout: OutcomeLayout, parts: Sequence[Outcomes]) -> list[by
 
 
 def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
-    """Read what `Outcomes.encode` wrote.
+    """Decode the bytes of `Outcomes.encode`.
 
     Raises:
-        StoreDamagedError: they are broken, or cut short.
-        StoreError: written by another version of the codec, or counted in another layout.
+        StoreDamagedError: the bytes are damaged or truncated.
+        StoreError: they are of another version of the codec, or of another layout.
     """
     with decoding("stored outcomes"):
         codec, digest, checksum = _HEADER.unpack_from(data)
@@ -113,7 +114,7 @@ def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
         if digest != layout.digest:
             raise StoreError("stored outcomes were counted in another layout")
         if zlib.crc32(data[_HEADER.size :]) != checksum:
-            raise ValueError("their checksum is another")
+            raise ValueError("wrong checksum")
         counts, end = Sparse.decode(data, _HEADER.size, layout.counts, np.int32)
         sums, _ = Sparse.decode(data, end, layout.sums, np.int64)
         return Outcomes(counts, sums)
@@ -121,12 +122,12 @@ def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
 
 @dataclass(frozen=True)
 class Tally:
-    """Outcomes of a window, taken apart.
+    """Parts of a window's outcomes.
 
-    `rows` labelled rows, `unusable` further ones whose label is missing or no number, `matches` those whose
-    label is the prediction, `scored` those with losses, `zeros` those whose label is 0. `cells` are in the
-    layout of the outputs, and so is `past`; `confusion`, `histogram` and `traffic` as in the layout, `scores`
-    (bins,) sums of the scores, `sums` by the layout's terms.
+    `rows` is the number of labelled rows, `unusable` that of further rows whose label is missing or no
+    number. Of the labelled rows, `matches` have the prediction as label, `scored` have losses, `zeros` have
+    the label 0. `cells` and `past` are in the layout of the outputs; `confusion`, `histogram` and `traffic`
+    are as in the layout; `scores` (bins,) are sums of scores, `sums` are by the layout's terms.
     """
 
     rows: int
@@ -144,7 +145,7 @@ class Tally:
 
 
 def tally(layout: OutcomeLayout, parts: Iterable[Outcomes]) -> Tally:
-    """The sum of outcomes of one layout."""
+    """Sum outcomes of one layout, and split the sum into its parts."""
     listed = list(parts) or [Outcomes.empty(layout)]
     counts: Ints = np.sum([part.counts for part in listed], axis=0, dtype=np.int64)
     sums: Ints = np.sum([part.sums for part in listed], axis=0)
@@ -177,19 +178,19 @@ def fold_outcomes(
     hours: Ints,
     sign: int = 1,
 ) -> dict[int, Outcomes]:
-    """Outcomes by hour of rows whose label and prediction were joined.
+    """Count joined rows by the hour of their prediction.
 
-    Labels and predictions may be as they came or as canonical texts: 1, 1.0, true and "1" are one class, and
-    "12.5" is a number. Rows without a usable label count as `unusable`, and as nothing else.
+    Labels and predictions may be raw values or canonical texts: 1, 1.0, true and "1" are one class, and
+    "12.5" is a number. Rows without a usable label are counted as `unusable` only.
 
     Args:
         layout: of the version that predicted.
-        labels: (rows,) what came true.
-        predictions: (rows,) what was predicted.
+        labels: (rows,) true values.
+        predictions: (rows,) predicted values.
         scores: (rows,) of the positive class, or of the predicted one where there are more than two; or
             (rows, classes) of each class. NaN where a row has none; None where no row has one.
-        hours: (rows,) start of the hour of each prediction, or of whatever block outcomes are kept in.
-        sign: 1 to count rows, -1 to take them back.
+        hours: (rows,) start of the coarse block of each prediction.
+        sign: 1 to add rows, -1 to subtract them.
     """
     folded: dict[int, Outcomes] = {}
     for start in range(0, len(hours), SLICE_ROWS):
@@ -209,11 +210,11 @@ def fold_outcomes(
 
 
 def fold_predictions(layout: OutcomeLayout, places: Ints, hours: Ints) -> dict[int, Outcomes]:
-    """Scores of predictions by hour, from which their quality is estimated until labels come.
+    """Count scores of predictions by hour, from which quality is estimated until labels come.
 
     Args:
-        layout: what is counted.
-        places: (rows,) as `place_scores` gives them; -1 for rows without a score, which are not counted.
+        layout: of the version that predicted.
+        places: (rows,) from `place_scores`; rows with -1, without a score, are not counted.
         hours: (rows,) start of the hour of each, in seconds since the epoch.
     """
     known = places >= 0
@@ -221,7 +222,7 @@ def fold_predictions(layout: OutcomeLayout, places: Ints, hours: Ints) -> dict[i
     if not len(hours):
         return {}
     unique, block = hours[:1], np.zeros(1, np.int64)
-    if (hours != unique).any():  # unusual: a batch is of one moment
+    if (hours != unique).any():  # unusual: most batches are of one hour
         unique, block = np.unique(hours, return_inverse=True)
     width = 2 * layout.bins
     traffic = np.bincount(block * width + places, minlength=len(unique) * width).reshape(-1, width)
@@ -233,14 +234,14 @@ def fold_predictions(layout: OutcomeLayout, places: Ints, hours: Ints) -> dict[i
 
 
 def past_predictions(layout: OutcomeLayout, cells: Ints) -> Outcomes:
-    """Predictions of an hour whose block goes: (outputs.cells,) their counts, which coverage needs longer."""
+    """Outcomes of an expired block from its predictions (outputs.cells,), which coverage still needs."""
     outcomes = Outcomes.empty(layout)
     outcomes.counts[layout.past_start :] = cells
     return outcomes
 
 
 def only_predictions(layout: OutcomeLayout, hours: Mapping[int, Outcomes]) -> dict[int, Outcomes]:
-    """What was counted of predictions by hour, without what labels added."""
+    """Outcomes by hour without the counts of labelled rows."""
     found = {}
     for hour, outcomes in hours.items():
         if outcomes.counts[layout.traffic_start :].any():
@@ -265,19 +266,19 @@ def _fold(
 
     inside = rows.bins >= 0
     places = block[inside] * layout.sums + rows.bins[inside]
-    units = np.round(rows.scores[inside] / SCORE_UNIT)  # of a slice they add up to 2^46 at most: exactly
+    units = np.round(rows.scores[inside] / SCORE_UNIT)  # sums of a slice are at most 2^46, which is exact
     sums = sign * np.bincount(places, units, minlength=count * layout.sums).astype(np.int64)
     by_hour = np.argsort(block, kind="stable")
     terms, rests = np.split(rows.terms[:, by_hour], [len(layout.terms)])
     limbs, low_limbs = (np.add.reduceat(split(part), first, axis=2) for part in (terms, rests))
     limbs[:, layout.squares] += low_limbs
     sums.reshape(count, -1)[:, layout.bins :] = sign * limbs.transpose(2, 1, 0).reshape(count, -1)
-    # Copies: a part that is kept must not keep all the others.
+    # Copies, so that a part does not keep the memory of all parts.
     parts = zip(unique.tolist(), counts.reshape(count, -1), sums.reshape(count, -1), strict=True)
     return {hour: Outcomes(own_counts.copy(), own_sums.copy()) for hour, own_counts, own_sums in parts}
 
 
 def _group(hours: Ints) -> tuple[Ints, Ints, Ints]:
-    """The distinct hours, where each begins once rows are sorted by hour, and which is each row's."""
+    """Distinct hours, the first position of each in rows sorted by hour, and (rows,) indices of hours."""
     unique, block, counts = np.unique(hours, return_inverse=True, return_counts=True)
     return unique, np.cumsum(counts) - counts, block

@@ -1,7 +1,7 @@
-"""Rows of a batch -> counts by segment: the slice of a version's rows that are in one category of a column.
+"""Count a batch's rows by segment, the rows in one category of a column.
 
-Segments are frozen with the reference, like its bins. They are counted in coarse blocks, in the cells of the
-whole, so that drift and quality of a slice are measured as those of the whole are.
+Segments are frozen with the reference, like its bins. They are counted in coarse blocks and in the version's
+layout, so that their drift and quality are measured like those of all rows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from exporter.typing import Floats, Ints
 
 
 def fold_segments(reference: Reference, binned: Binned, starts: Ints) -> Iterator[tuple[str, int, Block]]:
-    """Name of a segment, start of a block, and the rows that are in both.
+    """Yield (segment name, start of a block, counts of the rows in both).
 
     Args:
         reference: whose layout `binned` is in.
         binned: the batch.
-        starts: (rows,) the coarse block of each row.
+        starts: (rows,) start of the coarse block of each row.
     """
     for segment in reference.segments:
         rows = np.flatnonzero(binned.cells[segment.column] == segment.cell)
@@ -38,7 +38,7 @@ def coarse_starts(times: Floats, coarse_seconds: int) -> Ints:
 
 
 def segments_of_rows(reference: Reference, binned: Binned) -> list[str | None]:
-    """One text a row that names its segments, for `Pairs.by_segment`; None where it is in none."""
+    """JSON list of each row's segments, for `Pairs.by_segment`; None for a row in no segment."""
     segments = reference.segments
     if not segments:
         return [None] * binned.cells.shape[1]

@@ -1,4 +1,4 @@
-"""Vectors that are mostly zero, in little memory."""
+"""Compact storage of vectors that are mostly zero."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEADER = struct.Struct("<IBB")
 
 @dataclass(frozen=True, slots=True)
 class Sparse(Generic[Item]):
-    """`values` other than 0 and their `places`, both in the narrowest type, of a vector of `length`."""
+    """Non-zero `values` of a vector of `length` and their `places`, both in the narrowest type."""
 
     length: int
     dtype: type[Item]
@@ -29,10 +29,10 @@ class Sparse(Generic[Item]):
 
     @classmethod
     def decode(cls, data: bytes, start: int, length: int, dtype: type[Item]) -> tuple[Sparse[Item], int]:
-        """Read what `encode_each` wrote of a vector, from a place on; with the place after it.
+        """Decode a vector that `encode_each` wrote, from position `start` on; with the position after it.
 
         Raises:
-            struct.error, TypeError, ValueError: it is cut short, or something else.
+            struct.error, TypeError, ValueError: the bytes are truncated or no such vector.
         """
         count, place_size, value_size = _HEADER.unpack_from(data, start)
         start += _HEADER.size
@@ -45,7 +45,7 @@ class Sparse(Generic[Item]):
 
 
 def pack(vector: npt.NDArray[Item]) -> Sparse[Item]:
-    """A vector without its zeros.
+    """Compress a vector.
 
     >>> pack(np.array([0, 7, 0, -2], np.int32)).dense().tolist()
     [0, 7, 0, -2]
@@ -62,9 +62,9 @@ def pack(vector: npt.NDArray[Item]) -> Sparse[Item]:
 
 
 def encode_each(vectors: npt.NDArray[Item]) -> list[bytes]:
-    """Bytes for the store of each row: numpy takes as long for one as for many.
+    """Bytes for the store of each row of a matrix, faster than row by row.
 
-    Little-endian, in types that are wide enough for all; without the length and the type of the vectors.
+    Numbers are little-endian, in types wide enough for all rows. The vectors' length and type are not stored.
 
     >>> [first, _] = encode_each(np.array([[0, 7, 0, -2], [0, 0, 0, 0]], np.int32))
     >>> Sparse.decode(first, 0, 4, np.int32)[0].dense().tolist()

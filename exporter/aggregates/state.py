@@ -1,4 +1,4 @@
-"""Live counts of one version: immutable, but for the dictionaries of blocks and outcomes, see `fleet`."""
+"""Live counts of one version; immutable except for the dictionaries of blocks and outcomes, see `fleet`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class SegmentCounts:
-    """The rows of one segment: coarse blocks only, and outcomes in the layout of the whole."""
+    """Counts of one segment: coarse blocks only, and outcomes in the version's layout."""
 
     timeline: Timeline
     outcomes: dict[int, Outcomes] = field(default_factory=dict)
@@ -50,10 +50,9 @@ class SegmentCounts:
 class VersionCounts:
     """A version's reference and the blocks counted in its bins.
 
-    `outcomes` are those of labelled rows, by the start of the coarse block of their prediction, counted in
-    `layout`; that is None where the reference does not say what is predicted. `maturation_seconds`: labels
-    that came later than this after their prediction do not count; 0: all do, None: not decided yet.
-    `segments` has one for each of the reference's segments, by name.
+    `outcomes` of labelled rows are by the start of the coarse block of their prediction, in `layout`, which
+    is None if the reference does not say what is predicted. Labels later than `maturation_seconds` after
+    their prediction are not counted; 0 counts all, None is not decided yet. `segments` are by segment name.
     """
 
     reference_id: int

@@ -5,6 +5,7 @@ binned batch -> fold -> Block -> Timeline -> sum over a window
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from exporter.typing import Floats, Ints
 
 @dataclass(frozen=True)
 class WindowSum:
-    """The sum of the blocks of a window: `counts` (cells,) int64, `moments` (columns, 3)."""
+    """Sum of a window's blocks: `counts` (cells,) int64, `moments` (columns, 3)."""
 
     rows: int
     counts: Ints
@@ -28,8 +29,8 @@ _Item = TypeVar("_Item")
 
 
 def until(now: float, blocks: dict[int, _Item]) -> dict[int, _Item]:
-    """Copy of the blocks, by their start, without those that begin after `now`."""
-    copy = dict(blocks)  # in one step: another thread writes
+    """Copy of blocks by start, without blocks that begin after `now`."""
+    copy = dict(blocks)  # atomic: another thread writes
     if max(copy, default=0) <= now:
         return copy
     return {start: block for start, block in copy.items() if start <= now}
@@ -38,8 +39,8 @@ def until(now: float, blocks: dict[int, _Item]) -> dict[int, _Item]:
 class Timeline:
     """The blocks of one version: fine ones for the last day, coarse ones before.
 
-    A block is named by its start in seconds since the epoch. Blocks are immutable; one thread writes,
-    others read a `snapshot`.
+    Keys are the blocks' starts in seconds since the epoch. Blocks are immutable; one thread writes, others
+    read a `snapshot`.
     """
 
     def __init__(
@@ -57,19 +58,19 @@ class Timeline:
         return self._settings
 
     def snapshot(self, now: float) -> Timeline:
-        """Copy of the blocks up to `now`, which later writes do not change.
+        """Copy of the blocks that begin up to `now`; later writes do not change it.
 
-        Blocks that begin later were counted before the clock was put back.
+        Blocks that begin later were counted before the clock was set back.
         """
         return Timeline(self._settings, until(now, self.fine), until(now, self.coarse))
 
     def horizon(self, now: float) -> int:
-        """Start of the oldest fine block; everything before it lies in coarse blocks."""
+        """Start of the oldest fine block; earlier rows are in coarse blocks."""
         coarse = self._settings.coarse_seconds
         return int((now - self._settings.fine_retention_seconds) // coarse + 1) * coarse
 
     def block_starts(self, timestamps: Floats, now: float) -> Ints:
-        """(rows,) start of the block that each time falls into; fine or coarse follows from the horizon."""
+        """(rows,) start of the block of each time, a coarse one before the horizon."""
         fine, coarse = self._settings.block_seconds, self._settings.coarse_seconds
         starts = np.floor_divide(timestamps, fine).astype(np.int64) * fine
         old = starts < self.horizon(now)
@@ -77,17 +78,26 @@ class Timeline:
             starts[old] = starts[old] // coarse * coarse
         return starts
 
+    def blocks(self) -> Iterator[tuple[int, int, Block]]:
+        """Yield (start, length in seconds, block) of all blocks."""
+        settings = self._settings
+        for blocks, length in ((self.fine, settings.block_seconds), (self.coarse, settings.coarse_seconds)):
+            for start, block in blocks.items():
+                yield start, length, block
+
     def oldest(self) -> float:
         """Start of the oldest block, infinity without any."""
         return min((*self.fine, *self.coarse), default=float("inf"))
 
     def sum(self, cells: int, columns: int, start: float, end: float) -> WindowSum:
-        """Sum of the blocks of a window; it holds whole blocks, so that adjacent windows are disjoint.
+        """Sum of the whole blocks of a window; adjacent windows are disjoint.
 
-        A block that straddles `start` is in, one that straddles `end` is not; for a window up to now let
-        `end` be infinity.
+        A block that contains `start` is included, one that contains `end` is not; for a window up to now,
+        `end` is infinity.
         """
-        blocks = self._between(start, end)
+        fine, coarse = self._settings.block_seconds, self._settings.coarse_seconds
+        blocks = [block for s, block in self.fine.items() if start < s + fine <= end]
+        blocks += [block for s, block in self.coarse.items() if start < s + coarse <= end]
         if not blocks:
             return WindowSum(0, np.zeros(cells, np.int64), np.zeros((columns, 3)))
         return WindowSum(
@@ -103,9 +113,3 @@ class Timeline:
         if not starts:
             return np.empty(0, np.int64), np.empty((0, 0), np.uint32)
         return np.array(starts, np.int64), np.stack([self.fine[s].counts for s in starts])
-
-    def _between(self, start: float, end: float) -> list[Block]:
-        fine, coarse = self._settings.block_seconds, self._settings.coarse_seconds
-        chosen = [block for s, block in self.fine.items() if start < s + fine <= end]
-        chosen += [block for s, block in self.coarse.items() if start < s + coarse <= end]
-        return chosen

@@ -20,7 +20,7 @@ base the limit is higher, or there is none, which is no verdict: for four weeks 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -109,7 +109,7 @@ def _recall_base(
     end = now - 2 * window.seconds - PAUSE_SECONDS
     parts: dict[int, list[Block]] = {}
     found: list[tuple[int, Block]] = []
-    for start, length, block in _blocks(timeline):
+    for start, length, block in timeline.blocks():
         place = (end - (start + length)) // window.seconds
         if 0 <= place < BASE_SECONDS // window.seconds:
             parts.setdefault(int(place), []).append(block)
@@ -188,7 +188,7 @@ def judge_change(
 def _covers_the_day(timeline: Timeline, window: Window, base: Base, end: float) -> bool:
     """Whether rows came in nearly all hours of the day that usually bring some, or in the hour beside."""
     start = end - window.seconds
-    inside = [(s, block) for s, length, block in _blocks(timeline) if start < s + length and s < end]
+    inside = [(s, block) for s, length, block in timeline.blocks() if start < s + length and s < end]
     came: Bools = _rows_by_hour(inside, timeline) > 0
     near = came | np.roll(came, 1) | np.roll(came, -1)
     return bool(base.hours[~near].sum() <= MAX_ABSENT * base.hours.sum())
@@ -201,13 +201,3 @@ def _rows_by_hour(blocks: Sequence[tuple[int, Block]], timeline: Timeline) -> In
     for start, block in blocks:
         hours[start // length % len(hours)] += block.rows
     return hours
-
-
-def _blocks(timeline: Timeline) -> Iterator[tuple[int, int, Block]]:
-    """Start, length and content of each block."""
-    for family, length in (
-        (timeline.fine, timeline.settings.block_seconds),
-        (timeline.coarse, timeline.settings.coarse_seconds),
-    ):
-        for start, block in family.items():
-            yield start, length, block

@@ -164,7 +164,7 @@ def _cut(
     longer: Sequence[_Chunks],
 ) -> _Chunks:
     """Chunks between the oldest block and `end`; one within a drifted one of `longer` is drifted, too."""
-    blocks = {s: b.counts for family in (timeline.fine, timeline.coarse) for s, b in family.items()}
+    blocks = {start: block.counts for start, _, block in timeline.blocks()}
     first = -(-min(blocks, default=end) // DAY_SECONDS)
     last = max(end // DAY_SECONDS - PAUSE_DAYS, min(end // DAY_SECONDS, first + MIN_DAYS))
     inside = sorted(

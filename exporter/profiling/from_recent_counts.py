@@ -94,7 +94,7 @@ def _variation(
     reference: Reference, timeline: Timeline, start: float, windows: tuple[Window, ...]
 ) -> dict[int, Variation]:
     coarse = timeline.settings.coarse_seconds
-    blocks = {s: block.counts for family in (timeline.fine, timeline.coarse) for s, block in family.items()}
+    blocks = {s: block.counts for s, _, block in timeline.blocks()}
     inside = sorted(s for s in blocks if s >= start)
     variation: dict[int, Variation] = {}
     longer: dict[str, Floats] | None = None
