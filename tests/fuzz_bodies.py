@@ -28,12 +28,10 @@ from exporter.formats.json_forms import OWN_FIELDS
 from exporter.formats.labels import decode_labels
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.profiling.files import read_table
-from exporter.reference.binning import bin_batch
 from exporter.reference.bins import Column, ColumnKind
-from exporter.reference.classes import with_single_outputs
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
-from tests.support.wire import QUERY, Predictions, decode, encode, to_parquet, to_stream
+from tests.support.wire import QUERY, Predictions, bin_decoded, decode, encode, to_parquet, to_stream
 
 ROWS = 20
 CSV_TYPE = "text/csv"  # of references alone
@@ -189,7 +187,7 @@ def read(content_type: str, body: bytes, reference: Reference, directory: Path) 
         if content_type != CSV_TYPE:
             query = {} if content_type == JSON_TYPE else QUERY
             batch = decode(body, None, content_type, **query)
-            bin_batch(reference, with_single_outputs(reference, batch), np.full(batch.rows, 1.8e9))
+            bin_decoded(reference, batch, np.full(batch.rows, 1.8e9))
             payload_hashes(batch)
             good += 1
     except RequestError:

@@ -9,9 +9,9 @@ from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcomes import Outcomes, fold_predictions
 from exporter.aggregates.segments import coarse_starts, fold_segments
 from exporter.aggregates.state import VersionCounts
-from exporter.formats.columns import read_numbers, take_rows
-from exporter.formats.predictions import Batch
+from exporter.formats.columns import read_numbers
 from exporter.reference.binning import Binned
+from exporter.reference.classes import Outputs
 from exporter.settings import Settings
 from exporter.typing import Floats, Ints
 
@@ -55,26 +55,27 @@ class Placed:
         )
 
 
-def place_rows(counts: VersionCounts, batch: Batch, binned: Binned, rows: Ints | None) -> Placed:
+def place_rows(
+    counts: VersionCounts, outputs: Outputs, latency: Floats | None, binned: Binned, rows: Ints | None
+) -> Placed:
     """Place rows of a batch.
 
     Args:
         counts: of the version, whose bins and layout the rows are placed in.
-        batch: the batch, with one score per row.
-        binned: (chosen rows) of it, in the bins of `counts`.
+        outputs: predictions and scores of the batch.
+        latency: (rows,) of the batch, in seconds; None where no row has one.
+        binned: (chosen rows) of the batch, in the bins of `counts`.
         rows: (chosen rows,) their numbers; None for all.
     """
-    latency = batch.latency if batch.latency is None or rows is None else batch.latency[rows]
-    return Placed(counts.reference_id, binned, latency, _place_scores(counts, batch, rows))
+    latency = latency if latency is None or rows is None else latency[rows]
+    return Placed(counts.reference_id, binned, latency, _place_scores(counts, outputs, rows))
 
 
-def _place_scores(counts: VersionCounts, batch: Batch, rows: Ints | None) -> Ints | None:
-    if counts.layout is None or not counts.layout.classifies or batch.score is None:
+def _place_scores(counts: VersionCounts, outputs: Outputs, rows: Ints | None) -> Ints | None:
+    if counts.layout is None or not counts.layout.classifies or outputs.score is None:
         return None
-    scores = read_numbers(batch.score)[0]
-    if rows is None:
-        return place_scores(counts.layout, batch.prediction, scores)
-    return place_scores(counts.layout, take_rows(batch.prediction, rows), scores[rows])
+    places = place_scores(counts.layout, outputs.texts, read_numbers(outputs.score)[0])
+    return places if rows is None else places[rows]
 
 
 def count_rows(

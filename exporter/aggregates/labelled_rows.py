@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
 from exporter.aggregates.outcome_layout import FACTS, OutcomeLayout
-from exporter.formats.class_scores import ClassScores, read_class_scores
-from exporter.formats.columns import Texts, Values, take_rows
+from exporter.formats.columns import Texts, Values, canonical_texts, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact_sum import MAX_EXPONENT, on_grid, square
 from exporter.measures.regression import terms
-from exporter.reference.binning import bin_columns, canonical_texts
+from exporter.reference.binning import bin_columns
 from exporter.reference.bins import Column
 from exporter.reference.classes import as_classes
 from exporter.typing import Bools, Floats, Ints
@@ -94,12 +92,15 @@ def _read_classes(
     )
 
 
-def place_scores(layout: OutcomeLayout, predictions: Values, scores: Floats | None) -> Ints:
-    """(rows,) position of each prediction in the traffic, -1 for rows without a score."""
-    if not layout.classifies or scores is None:
-        return np.full(len(predictions), -1)
-    texts = as_classes(canonical_texts(predictions), layout.classes)
-    _, predicted, bins = _read_scores(layout, _classes(layout, texts), scores)
+def place_scores(layout: OutcomeLayout, predictions: Texts, scores: Floats) -> Ints:
+    """(rows,) position of each prediction of a classification in the traffic, -1 without a score.
+
+    Args:
+        layout: what is counted.
+        predictions: (rows,) in the notation of the layout's classes.
+        scores: (rows,) one per row.
+    """
+    _, predicted, bins = _read_scores(layout, _classes(layout, predictions), scores)
     return np.where(bins >= 0, predicted * layout.bins + bins, -1)
 
 
@@ -216,20 +217,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return np.nan
-
-
-def class_scores(values: Sequence[object], classes: tuple[str, ...]) -> Floats:
-    """(rows, classes) scores from lists in the order of the classes, or from scores by class name.
-
-    NaN for a class that a row does not name, and for all classes of a row without scores or with another
-    number of them.
-    """
-    scores = np.full((len(values), len(classes)), np.nan)
-    for place, value in enumerate(values):
-        found = read_class_scores(value)
-        if isinstance(found, ClassScores):
-            scores[place] = found.by_class(classes)
-    return scores
 
 
 def mean_ranks(predictions: Values, scores: Floats, column: Column) -> dict[str, float]:

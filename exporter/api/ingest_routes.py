@@ -25,7 +25,7 @@ from exporter.api.parameters import single_parameters
 from exporter.api.problems import REFUSALS
 from exporter.errors import RequestError
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import decode_predictions
+from exporter.formats.predictions import read_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, RawRequest
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import Answer, IngestRequest
@@ -143,7 +143,7 @@ class IngestRoutes:
     async def _commit(
         self, raw: RawRequest, read: Callable[[RawRequest, str], IngestRequest], key: str
     ) -> Answer:
-        if len(raw.body) > INLINE_BYTES.get(raw.content_type, 0):
+        if _is_large(raw):
             loop = asyncio.get_running_loop()
             request = await loop.run_in_executor(self._threads, read, raw, key)
         else:
@@ -152,9 +152,10 @@ class IngestRoutes:
 
     def _read_predictions(self, raw: RawRequest, key: str) -> PredictionRequest:
         service = self._service
-        batch = decode_predictions(raw.body, raw.content_type, raw.query, service.settings)
-        hashed = IdempotencyKey.of(batch.target.model, key, body=raw.body) if key else None
-        return PredictionRequest(raw, batch, service.clock(), hashed)
+        decoded = read_predictions(raw.body, raw.content_type, raw.query, service.settings)
+        hashed = IdempotencyKey.of(decoded.target.model, key, body=raw.body) if key else None
+        decoded = decoded.typed() if _is_large(raw) else decoded
+        return PredictionRequest(raw, decoded, service.clock(), hashed)
 
     def _read_labels(self, raw: RawRequest, key: str) -> PreparedLabels:
         service = self._service
@@ -164,3 +165,7 @@ class IngestRoutes:
         except RequestError:
             service.telemetry.count_rows("label", "rejected", batch.rows)
             raise
+
+
+def _is_large(raw: RawRequest) -> bool:
+    return len(raw.body) > INLINE_BYTES.get(raw.content_type, 0)

@@ -1,20 +1,24 @@
-"""Arrow columns -> typed columns, the same as JSON with these values gives."""
+"""Arrow columns -> typed columns, equal to those of JSON with the same values."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from exporter.formats.arrow_texts import ArrowTexts
-from exporter.formats.columns import EXACT_IN_FLOAT, OPAQUE, Texts, Times, Values
+from exporter.formats.class_scores import MAX_CLASSES, ClassScores, Scores, read_class_scores, split_scores
+from exporter.formats.columns import EXACT_IN_FLOAT, OPAQUE, Mixed, Texts, Times, Values
+from exporter.formats.limits import MAX_NAME_LENGTH
 from exporter.typing import Floats, Ints
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**6}  # nanoseconds are cut to microseconds first
 
 
 def from_arrow(column: pa.Array | pa.ChunkedArray, *, as_arrow: bool = False) -> Values:
-    """The normal form of an Arrow column; lists, structures and binary are not looked into.
+    """Typed column of an Arrow column; lists, structures and binary are opaque.
 
     With `as_arrow` no Python object is made of a value: texts are `ArrowTexts`, and integers that float64 has
     not all of are texts as well, which they are as categories anyway. It takes less memory, and more time
@@ -36,11 +40,11 @@ def from_arrow(column: pa.Array | pa.ChunkedArray, *, as_arrow: bool = False) ->
         if kind.bit_width == 64 and len(array):
             low, high = pc.min_max(array).as_py().values()
             if low is not None and (low < -EXACT_IN_FLOAT or high > EXACT_IN_FLOAT):
-                if as_arrow:
-                    encoded = array.dictionary_encode()
-                    texts = encoded.dictionary.cast(pa.string())
-                    return _from_dictionary(pa.DictionaryArray.from_arrays(encoded.indices, texts), True)
-                return list(array.to_pylist())
+                encoded = array.dictionary_encode()
+                digits = encoded.dictionary.cast(pa.string())
+                named = pa.DictionaryArray.from_arrays(encoded.indices, digits)
+                texts = _from_dictionary(named, as_arrow)
+                return texts if as_arrow else Mixed(_numbers(array), texts, np.zeros(len(array), np.bool_))
         return _numbers(array)
     if is_text(kind):
         return _from_dictionary(array.dictionary_encode(), as_arrow)
@@ -59,8 +63,9 @@ def from_arrow(column: pa.Array | pa.ChunkedArray, *, as_arrow: bool = False) ->
     return _opaque(array)
 
 
-def _opaque(column: pa.Array | pa.ChunkedArray) -> list[object]:
-    return [OPAQUE if valid else None for valid in column.is_valid().to_pylist()]
+def _opaque(column: pa.Array | pa.ChunkedArray) -> Mixed:
+    opaque = np.array(column.is_valid().to_pylist(), np.bool_)
+    return Mixed(np.full(len(opaque), np.nan), Texts(np.full(len(opaque), -1), ()), opaque)
 
 
 def _storage(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -155,3 +160,69 @@ def _lengths(texts: pa.Array) -> Ints:
     views = texts.buffers()[1]  # of 16 bytes each, the first four of which are the length
     lengths = np.frombuffer(views, "<i4", 4 * len(texts), 16 * texts.offset)[::4]
     return np.where(texts.is_valid().to_numpy(zero_copy_only=False), lengths, 0).astype(np.int64)
+
+
+# -- scores -------------------------------------------------------------------------------------------------
+
+
+def scores_from_arrow(column: pa.ChunkedArray, *, as_arrow: bool = False) -> Scores:
+    """Score column from numbers, lists, structures or maps; `as_arrow` as in `from_arrow`.
+
+    Raises:
+        pa.ArrowException, UnicodeDecodeError: its contents are broken.
+    """
+    if not _holds_scores(column):
+        return Scores(from_arrow(column, as_arrow=as_arrow))
+    is_map = pa.types.is_map(column.type)
+    rows: list[object] = []
+    for scalar in column:
+        if not scalar.is_valid:
+            rows.append(None)
+        elif len(scalar) > MAX_CLASSES:  # not made Python's before that is known
+            rows.append(OPAQUE)
+        else:
+            value = scalar.as_py()
+            rows.append(read_class_scores({str(k): v for k, v in value} if is_map else value))
+    return split_scores(rows)
+
+
+def scores_to_arrow(rows: Sequence[ClassScores | None]) -> pa.Array:
+    """Scores of several classes as lists or as maps, as most of them came; other rows are null."""
+    named = sum(row is not None and row.names is not None for row in rows)
+    if 2 * named > sum(row is not None for row in rows):
+        maps = [row and row.names and list(zip(row.names, row.values, strict=True)) for row in rows]
+        return pa.array(maps, pa.map_(pa.string(), pa.float64()))
+    listed = [row.values if row is not None and row.names is None else None for row in rows]
+    return pa.array(listed, pa.list_(pa.float64()))
+
+
+def _holds_scores(column: pa.ChunkedArray) -> bool:
+    kind = column.type
+    if pa.types.is_struct(kind):
+        names = [field.name for field in kind]
+        return len(set(names)) == len(names) and all(_is_number(field.type) for field in kind)
+    if pa.types.is_map(kind):
+        return _is_number(kind.item_type) and all(_has_short_keys(chunk) for chunk in column.chunks)
+    lists = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
+    return isinstance(kind, lists) and _is_number(kind.value_type)
+
+
+def _has_short_keys(chunk: pa.MapArray) -> bool:
+    """Whether keys are integers or texts, and no long one is referred to by many rows."""
+    keys = chunk.keys
+    if pa.types.is_integer(keys.type) or pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type):
+        return True
+    if not pa.types.is_dictionary(keys.type) or not pa.types.is_string(keys.type.value_type):
+        return False
+    longest = pc.max(pc.binary_length(keys.dictionary)).as_py()
+    return longest is None or bool(longest <= 4 * MAX_NAME_LENGTH)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    )

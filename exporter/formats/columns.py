@@ -1,35 +1,38 @@
-"""A column of raw values in one of four normal forms, whatever format it came in.
+"""Typed columns: numbers, times, texts or a mix of types, whatever format the values came in.
 
-What is a number in any notation becomes float64, so that 1, 1.0 and true are one value from here on, whether
-JSON, Arrow or Parquet said it. Odd values are kept: they are what we monitor.
+A number in any notation is float64, so that 1, 1.0 and true are one value from here on, whether they came in
+JSON, Arrow or Parquet. Odd values are kept: they are what we monitor.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from exporter.formats.arrow_texts import ArrowTexts, hash_utf8
-from exporter.typing import Floats, Ints
+from exporter.formats.categories import MISMATCHED, canonical_text
+from exporter.typing import Bools, Floats, Ints
 
 EXACT_IN_FLOAT = 2**53  # the integers up to which float64 has all of them
 _NUMBERS = {float, int, bool, type(None)}
 _TEXTS = {str, type(None)}
+_DATE = re.compile(r"[0-9]{4}-?([0-9]{2}-?[0-9]{2}|W[0-9]{2})")  # how ISO 8601 begins
 
 OPAQUE = object()  # stands for a value that is no scalar
 
 
 @dataclass(frozen=True)
 class Times:
-    """`seconds` (rows,) since the epoch, NaN where there is none; `naive`: they had no zone, and are UTC."""
+    """`seconds` (rows,) since the epoch, NaN where there is none; `naive`: without a zone, taken as UTC."""
 
     seconds: Floats
     naive: bool = False
@@ -49,50 +52,105 @@ class Texts:
         return len(self.codes)
 
     def rows(self) -> list[str | None]:
-        """One text a row."""
-        either = [*self.texts, None]  # -1 is the last
+        """(rows,) text of each row."""
+        return self.spread(self.texts)
+
+    def spread(self, values: Sequence[_T]) -> list[_T | None]:
+        """(rows,) value of each row's text, given one a text."""
+        either = [*values, None]  # -1 is the last
         return [either[code] for code in self.codes.tolist()]
 
     @cached_property
     def hashes(self) -> npt.NDArray[np.uint64]:
-        """`text_hash` of each text: bins and identities both need it."""
+        """(texts,) `text_hash` of each: bins and identities both need it."""
         if isinstance(self.texts, ArrowTexts):
             return self.texts.hashes
         return np.array([text_hash(text) for text in self.texts], np.uint64)
 
+    @cached_property
+    def seconds(self) -> Floats:
+        """(texts,) seconds since the epoch of each ISO 8601 text, NaN for others."""
+        return np.array([_text_time(text)[0] for text in self.texts], np.float64)
+
+    @property
+    def naive(self) -> Bools:
+        """(texts,) whether it is a time without a zone, which is taken as UTC."""
+        return np.array([_text_time(text)[1] for text in self.texts], np.bool_)
+
     @property
     def lengths(self) -> Ints:
-        """(texts,) bytes of each."""
+        """(texts,) length in bytes."""
         if isinstance(self.texts, ArrowTexts):
             return self.texts.lengths
         return np.array([len(text.encode("utf-8", "surrogatepass")) for text in self.texts], np.int64)
 
     def places(self, index: Mapping[str, int]) -> Ints:
-        """(texts,) what the index says of each text, -1 of one that is not in it; it counts from 0."""
+        """(texts,) value of each text in the index, -1 of one that is not in it; values count from 0."""
         if isinstance(self.texts, ArrowTexts):
             return self.texts.find(list(index))
         return np.array([index.get(text, -1) for text in self.texts], np.int64)
 
 
-# Numbers are float64 with NaN for what is missing; a list holds what is neither all numbers nor all texts.
-Values: TypeAlias = Floats | Times | Texts | list[object]
+@dataclass(frozen=True)
+class Mixed:
+    """Values of several types, or integers that float64 does not all have.
+
+    `numbers` (rows,) nearest float64 of each number, NaN of anything else. `texts` (rows,) canonical text of
+    each number and text. `opaque` (rows,) whether a value is no scalar.
+    """
+
+    numbers: Floats
+    texts: Texts
+    opaque: Bools
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def is_text(self) -> Bools:
+        """(rows,) whether a value is a text."""
+        return (self.texts.codes >= 0) & np.isnan(self.numbers)
+
+
+# Numbers are float64, NaN where there is none.
+Values: TypeAlias = Floats | Times | Texts | Mixed
+_T = TypeVar("_T")
 
 
 def from_python(values: Sequence[object]) -> Values:
-    """The normal form of JSON's values; None is missing."""
+    """Typed column of JSON's values; None is missing."""
     types = set(map(type, values))
     if types <= _NUMBERS:
         try:
             numbers = np.array(values, np.float64)
-        except OverflowError:  # an integer beyond 1e308
-            return list(values)
-        large = int in types and (np.abs(numbers) >= EXACT_IN_FLOAT).any()
-        if large and any(type(value) is int and abs(value) > EXACT_IN_FLOAT for value in values):
-            return list(values)  # float64 would merge neighbours among 64-bit ids
-        return numbers
+        except OverflowError:
+            return _mixed(values)
+        if int not in types or not (np.abs(numbers) >= EXACT_IN_FLOAT).any():
+            return numbers
+        # float64 would merge neighbours among 64-bit ids
+        exact = not any(type(value) is int and abs(value) > EXACT_IN_FLOAT for value in values)
+        return numbers if exact else _mixed(values)
     if types <= _TEXTS:
         return encode_texts(values)  # type: ignore[arg-type] # texts and None, as just seen
-    return list(values)
+    return _mixed(values)
+
+
+def _mixed(values: Sequence[object]) -> Mixed:
+    texts = [canonical_text(value) for value in values]
+    return Mixed(
+        numbers=np.array([_nearest(value) for value in values], np.float64),
+        texts=encode_texts([None if text is MISMATCHED else text for text in texts]),
+        opaque=np.array([text is MISMATCHED for text in texts], np.bool_),
+    )
+
+
+def _nearest(value: object) -> float:
+    if not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond 1e308
+        return math.inf if value > 0 else -math.inf
 
 
 def encode_texts(values: Sequence[str | None]) -> Texts:
@@ -109,49 +167,85 @@ def text_hash(text: str) -> int:
 
 
 def take_rows(values: Values, rows: Ints) -> Values:
-    """The given rows, of texts with those that are in use."""
+    """The given rows, of texts with the ones in use."""
     if isinstance(values, Times):
         return Times(values.seconds[rows], values.naive)
     if isinstance(values, Texts):
-        used, codes = np.unique(values.codes[rows], return_inverse=True)
-        missing = int(used[:1].sum() == -1)
-        used, codes = used[missing:], codes - missing
-        if isinstance(values.texts, ArrowTexts):
-            return Texts(codes, values.texts.take(used))
-        return Texts(codes, [values.texts[code] for code in used.tolist()])
-    if isinstance(values, np.ndarray):
-        return values[rows]
-    return [values[row] for row in rows.tolist()]
+        return _take_texts(values, rows)
+    if isinstance(values, Mixed):
+        return Mixed(values.numbers[rows], _take_texts(values.texts, rows), values.opaque[rows])
+    return values[rows]
+
+
+def _take_texts(values: Texts, rows: Ints) -> Texts:
+    used, codes = np.unique(values.codes[rows], return_inverse=True)
+    missing = int(used[:1].sum() == -1)
+    used, codes = used[missing:], codes - missing
+    if isinstance(values.texts, ArrowTexts):
+        return Texts(codes, values.texts.take(used))
+    return Texts(codes, [values.texts[code] for code in used.tolist()])
+
+
+def join_columns(parts: Sequence[Values]) -> Values:
+    """All rows of columns of one type, in order."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, Texts):
+        return _join_texts([part for part in parts if isinstance(part, Texts)])
+    if isinstance(first, Times):
+        return Times(np.concatenate([p.seconds for p in parts if isinstance(p, Times)]), first.naive)
+    if isinstance(first, Mixed):
+        mixed = [part for part in parts if isinstance(part, Mixed)]
+        return Mixed(
+            numbers=np.concatenate([part.numbers for part in mixed]),
+            texts=_join_texts([part.texts for part in mixed]),
+            opaque=np.concatenate([part.opaque for part in mixed]),
+        )
+    return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
+
+
+def _join_texts(parts: Sequence[Texts]) -> Texts:
+    starts = np.cumsum([0, *(len(part.texts) for part in parts)])
+    codes = [np.where(p.codes < 0, -1, p.codes + start) for p, start in zip(parts, starts, strict=False)]
+    return Texts(np.concatenate(codes), list(chain.from_iterable(part.texts for part in parts)))
+
+
+# -- reading ------------------------------------------------------------------------------------------------
+
+
+def canonical_texts(values: Values) -> Texts:
+    """Canonical text of each row, none of one that is missing, a time or no scalar."""
+    if isinstance(values, Texts):
+        return values
+    if isinstance(values, Mixed):
+        return values.texts
+    if isinstance(values, Times):
+        return Texts(np.full(len(values), -1), ())
+    distinct, codes = np.unique(values, return_inverse=True)
+    texts = [canonical_text(value) for value in distinct.tolist()]
+    if texts and texts[-1] is None:  # NaN is the last
+        codes[codes == len(texts) - 1] = -1
+        texts.pop()
+    return Texts(codes, texts)  # type: ignore[arg-type] # there is one NaN at most
 
 
 def read_numbers(values: Values) -> tuple[Floats, Ints]:
-    """(rows,) numbers, NaN where there is none, and the rows whose value is something else than a number."""
+    """(rows,) numbers, NaN where there is none, and the rows with a value that is no number."""
     if isinstance(values, np.ndarray):
         return values, np.empty(0, np.int64)
+    if isinstance(values, Mixed):
+        return values.numbers, np.flatnonzero(values.is_text | values.opaque)
     if isinstance(values, Texts):
         return np.full(len(values), np.nan), np.flatnonzero(values.codes >= 0)
-    if isinstance(values, Times):
-        return np.full(len(values), np.nan), np.flatnonzero(~np.isnan(values.seconds))
-    numbers, wrong = np.full(len(values), np.nan), []
-    for index, value in enumerate(values):
-        if isinstance(value, int | float):
-            try:
-                numbers[index] = value
-            except OverflowError:  # an integer beyond 1e308
-                numbers[index] = np.inf if value > 0 else -np.inf
-        elif value is not None:
-            wrong.append(index)
-    return numbers, np.array(wrong, np.int64)
-
-
-# -- times --------------------------------------------------------------------------------------------------
+    return np.full(len(values), np.nan), np.flatnonzero(~np.isnan(values.seconds))
 
 
 @dataclass(frozen=True)
 class Moments:
     """Times read from a column: `seconds` (rows,) since the epoch, NaN where there is none.
 
-    `naive` is how many had no zone, `wrong` the rows whose value is no time.
+    `naive` counts the ones without a zone, `wrong` has the rows with a value that is no time.
     """
 
     seconds: Floats
@@ -160,39 +254,49 @@ class Moments:
 
 
 def read_times(values: Values) -> Moments:
-    """Times from ISO 8601 texts, from numbers of seconds since the epoch, or from what are times already."""
+    """Times from ISO 8601 texts, from numbers of seconds since the epoch, or from times."""
     none = np.empty(0, np.int64)
     if isinstance(values, Times):
         return Moments(values.seconds, int(np.isfinite(values.seconds).sum()) if values.naive else 0, none)
     if isinstance(values, np.ndarray):
         return Moments(values, 0, none)
-    # the last one is what -1, a missing text, stands for
-    listed: Iterable[object] = chain(values.texts, [None]) if isinstance(values, Texts) else values
-    count = len(values.texts) + 1 if isinstance(values, Texts) else len(values)
-    seconds, naive, wrong = np.empty(count), np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-    for index, value in enumerate(listed):
-        try:
-            seconds[index], naive[index] = parse_time(value)
-        except (ValueError, TypeError, OverflowError):
-            seconds[index], wrong[index] = math.nan, True
+    texts = values.texts if isinstance(values, Mixed) else values
+    seconds = np.append(texts.seconds, np.nan)[texts.codes]  # -1, a missing text, is the last
     if isinstance(values, Texts):
-        seconds, naive, wrong = seconds[values.codes], naive[values.codes], wrong[values.codes]
-    return Moments(seconds, int(naive.sum()), np.flatnonzero(wrong))
+        naive = np.append(texts.naive, False)[texts.codes]
+        return Moments(seconds, int(naive.sum()), np.flatnonzero((texts.codes >= 0) & np.isnan(seconds)))
+    is_text = values.is_text
+    naive = is_text & np.append(texts.naive, False)[texts.codes]
+    wrong = values.opaque | (is_text & np.isnan(seconds))
+    return Moments(np.where(is_text, seconds, values.numbers), int(naive.sum()), np.flatnonzero(wrong))
 
 
 def parse_time(value: object) -> tuple[float, bool]:
-    """Seconds since the epoch, and whether the zone was missing (then it is UTC). None gives NaN.
+    """Seconds since the epoch, and whether a zone was missing (it is UTC then). None gives NaN.
 
     Raises:
-        ValueError, TypeError, OverflowError: it is no time.
+        ValueError, TypeError: no time.
     """
     if value is None:
         return math.nan, False
     if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            return moment.replace(tzinfo=UTC).timestamp(), True
-        return moment.timestamp(), False
+        seconds, naive = _text_time(value)
+        if math.isnan(seconds):
+            raise ValueError("not in ISO 8601")
+        return seconds, naive
     if isinstance(value, int | float):
         return float(value), False
     raise TypeError("neither text nor number")
+
+
+def _text_time(text: str) -> tuple[float, bool]:
+    """Seconds since the epoch of an ISO 8601 text, NaN of another, and whether it has no zone."""
+    if not "0" <= text[:1] <= "9" or not _DATE.match(text):
+        return math.nan, False
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC).timestamp(), True
+        return moment.timestamp(), False
+    except (ValueError, OverflowError):
+        return math.nan, False

@@ -1,17 +1,15 @@
-"""JSON forms of predictions -> columns: rows, columns, and requests to MLflow's scoring server."""
+"""JSON in rows, in columns, and as requests to MLflow's scoring server -> columns of Python values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
 
 from exporter.errors import MalformedError
-from exporter.formats.class_scores import scores_from_python
-from exporter.formats.columns import Values, from_python
 from exporter.formats.limits import check_columns, check_keys, check_rows
 from exporter.settings import Settings
 
@@ -25,15 +23,15 @@ _SPLIT_KEYS = ("columns", "data", "index")  # as in pandas; the index is not loo
 
 
 @dataclass(frozen=True)
-class JsonSamples:
+class JsonColumns:
     """Columns of `rows` predictions: `own` by the names of `OWN_FIELDS`, `features` by their own.
 
     `where` is the template of the place of a value of `own`, with `name` and `index`.
     """
 
     rows: int
-    own: dict[str, Values]
-    features: dict[str, Values]
+    own: dict[str, list[Any]]
+    features: dict[str, list[Any]]
     where: str
 
 
@@ -61,7 +59,7 @@ def _parse_integer(text: str) -> int | float:
     return value if -(2**63) <= value < 2**64 else float(value)
 
 
-def read_json(document: Mapping[str, Any], settings: Settings) -> JsonSamples:
+def read_json(document: Mapping[str, Any], settings: Settings) -> JsonColumns:
     """Read the rows of a document in any of the forms.
 
     Raises:
@@ -105,7 +103,7 @@ def without_unread_keys(document: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _from_rows(rows: object, settings: Settings) -> JsonSamples:
+def _from_rows(rows: object, settings: Settings) -> JsonColumns:
     if not isinstance(rows, list):
         raise MalformedError("must be a list of predictions", "predictions")
     check_rows(len(rows), settings, "predictions")
@@ -124,26 +122,26 @@ def _from_rows(rows: object, settings: Settings) -> JsonSamples:
     features = _from_records([row["features"] for row in rows], settings, "predictions[{index}].features")
     given = check_keys(rows, _ROW_KEYS, "predictions[{index}].{name}")
     own = {name: [row.get(name) for row in rows] for name in OWN_FIELDS if name in given}
-    return JsonSamples(len(rows), _own_columns(own), features, "predictions[{index}].{name}")
+    return JsonColumns(len(rows), own, features, "predictions[{index}].{name}")
 
 
 def _from_records(
     records: Sequence[Mapping[str, object]], settings: Settings, where: str
-) -> dict[str, Values]:
+) -> dict[str, list[Any]]:
     """Columns of records, in the order of their appearance; missing where a record lacks one."""
     names = records[0].keys()
     if all(each.keys() == names for each in records):
         check_columns(names, len(records), settings, where.format(index=0))
-        return {name: from_python([each[name] for each in records]) for name in names}
+        return {name: [each[name] for each in records] for name in names}
     union: dict[str, None] = {}
     for index, each in enumerate(records):
         if not each.keys() <= union.keys():
             union.update(dict.fromkeys(each))
             check_columns(union, len(records), settings, where.format(index=index))
-    return {name: from_python([each.get(name) for each in records]) for name in union}
+    return {name: [each.get(name) for each in records] for name in union}
 
 
-def _from_columns(columns: object, settings: Settings) -> JsonSamples:
+def _from_columns(columns: object, settings: Settings) -> JsonColumns:
     if not isinstance(columns, dict):
         raise MalformedError("must be an object of columns", "columns")
     features = columns.get("features")
@@ -159,8 +157,7 @@ def _from_columns(columns: object, settings: Settings) -> JsonSamples:
     check_columns(features, rows, settings, "columns.features")
     _check_lists(features, "columns.features.")
     _check_lengths([*own.values(), *features.values()], "columns")
-    converted = {name: from_python(values) for name, values in features.items()}
-    return JsonSamples(rows, _own_columns(own), converted, "columns.{name}[{index}]")
+    return JsonColumns(rows, own, features, "columns.{name}[{index}]")
 
 
 def _check_lists(columns: Mapping[str, Any], prefix: str) -> None:
@@ -178,7 +175,7 @@ def _check_lengths(columns: Sequence[Sequence[object]], where: str) -> None:
 # -- MLflow's scoring server --------------------------------------------------------------------------------
 
 
-def _from_server(form: str, document: Mapping[str, Any], settings: Settings) -> JsonSamples:
+def _from_server(form: str, document: Mapping[str, Any], settings: Settings) -> JsonColumns:
     """A request to MLflow's scoring server and its answer in one body."""
     request = document[form]
     if form == "dataframe_split":
@@ -193,10 +190,10 @@ def _from_server(form: str, document: Mapping[str, Any], settings: Settings) -> 
         if not isinstance(values, list) or len(values) != rows:
             shown = "predictions" if name == "prediction" else name
             raise MalformedError(f"must be a list of {rows} values", shown)
-    return JsonSamples(rows, _own_columns(own), features, "{name}[{index}]")
+    return JsonColumns(rows, own, features, "{name}[{index}]")
 
 
-def _from_split(split: object, settings: Settings) -> tuple[int, dict[str, Values]]:
+def _from_split(split: object, settings: Settings) -> tuple[int, dict[str, list[Any]]]:
     if not isinstance(split, dict):
         raise MalformedError("must be an object with the list `data`", "dataframe_split")
     check_keys([split], _SPLIT_KEYS, "dataframe_split.{name}")
@@ -210,16 +207,16 @@ def _from_split(split: object, settings: Settings) -> tuple[int, dict[str, Value
     return len(data), _from_lists(data, names, settings, "dataframe_split.data", "dataframe_split.columns")
 
 
-def _from_inputs(inputs: Mapping[str, Any], settings: Settings) -> tuple[int, dict[str, Values]]:
+def _from_inputs(inputs: Mapping[str, Any], settings: Settings) -> tuple[int, dict[str, list[Any]]]:
     _check_lists(inputs, "inputs.")
     _check_lengths(list(inputs.values()), "inputs")
     rows = max(map(len, inputs.values()), default=0)
     check_rows(rows, settings, "inputs")
     check_columns(inputs, rows, settings, "inputs")
-    return rows, {name: from_python(values) for name, values in inputs.items()}
+    return rows, dict(inputs)
 
 
-def _from_list(rows: object, settings: Settings, form: str) -> tuple[int, dict[str, Values]]:
+def _from_list(rows: object, settings: Settings, form: str) -> tuple[int, dict[str, list[Any]]]:
     """Rows as objects by column, or as lists of values without names."""
     named = form == "dataframe_records"
     detail = "an object by column" if named else "an object by column, or a list of values"
@@ -236,7 +233,7 @@ def _from_list(rows: object, settings: Settings, form: str) -> tuple[int, dict[s
 
 def _from_lists(
     data: Sequence[Any], names: Sequence[str | int] | None, settings: Settings, where: str, where_names: str
-) -> dict[str, Values]:
+) -> dict[str, list[Any]]:
     """Columns of rows that are lists; as in pandas their names are numbers where there are none."""
     check_rows(len(data), settings, where)
     if names is None:
@@ -249,11 +246,4 @@ def _from_lists(
     for index, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(texts):
             raise MalformedError(f"must be a list of {len(texts)} values", f"{where}[{index}]")
-    columns = zip(texts, zip(*data, strict=True), strict=True)
-    return {name: from_python(values) for name, values in columns}
-
-
-def _own_columns(columns: Mapping[str, list[object]]) -> dict[str, Values]:
-    """Ids stay as they are: as numbers, neighbours among large ones would be one."""
-    readers: dict[str, Callable[[list[object]], Values]] = {"id": list, "score": scores_from_python}
-    return {name: readers.get(name, from_python)(values) for name, values in columns.items()}
+    return dict(zip(texts, map(list, zip(*data, strict=True)), strict=True))

@@ -44,9 +44,9 @@ def check_columns(names: Collection[str], rows: int, settings: Settings, where: 
     limit = max(MAX_COLUMNS, settings.max_columns)
     if len(names) > limit:
         raise MalformedError(f"{len(names)} columns, at most {limit} are taken", where)
-    for name in names:
-        if not _is_unicode(name):
-            raise MalformedError(f"a column's name is a text, not {ascii(name)[:60]}", where)
+    if not _are_unicode(names):
+        name = next(name for name in names if not _are_unicode([name]))
+        raise MalformedError(f"a column's name is a text, not {ascii(name)[:60]}", where)
     if rows * len(names) > MAX_VALUES:
         detail = f"{rows} rows of {len(names)} columns, at most {MAX_VALUES} values are taken"
         raise TooLargeError(detail, where)
@@ -93,15 +93,13 @@ def check_keys(
 
 def is_short_text(name: object) -> TypeGuard[str]:
     """Whether it can be shown as a name."""
-    return _is_unicode(name) and len(name) <= MAX_NAME_LENGTH
+    return isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _are_unicode([name])
 
 
-def _is_unicode(name: object) -> TypeGuard[str]:
-    """Whether it is a text of characters: JSON can escape half a surrogate pair, which is none."""
-    if not isinstance(name, str):
-        return False
+def _are_unicode(names: Collection[str]) -> bool:
+    """Whether all are texts without lone surrogates, which JSON can escape and which are no characters."""
     try:
-        name.encode()
-    except UnicodeEncodeError:
+        "".join(names).encode()
+    except (TypeError, UnicodeEncodeError):
         return False
     return True

@@ -1,23 +1,37 @@
-"""Wire formats of predictions -> columnar batches.
+"""Wire formats of predictions -> batches of typed columns.
 
-Rows and columns of JSON, requests to MLflow's server, Arrow IPC streams and Parquet all end in one `Batch`,
-whose columns are in the normal forms of `exporter.formats.columns`. Odd values inside a column are kept:
-they are what we monitor. Only a request that cannot be understood is refused, and then as a whole.
+JSON in rows and columns, requests to MLflow's server, Arrow IPC streams and Parquet end in one `Batch`. A
+request is read by itself, so that its errors are its own, and typed together with others that are alike: a
+numpy call takes as long for one row as for a hundred. Odd values inside a column are kept: they are what we
+monitor. Only a request that cannot be understood is refused, and then as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from itertools import chain
+from math import nan
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from exporter.errors import MalformedError
-from exporter.formats.arrow_columns import from_arrow, text_bytes
-from exporter.formats.columns import EXACT_IN_FLOAT, OPAQUE, Texts, Values, read_numbers, read_times
+from exporter.formats.arrow_columns import from_arrow, scores_from_arrow, text_bytes
+from exporter.formats.class_scores import Scores, read_scores
+from exporter.formats.columns import (
+    EXACT_IN_FLOAT,
+    Times,
+    Values,
+    canonical_texts,
+    from_python,
+    join_columns,
+    parse_time,
+    read_numbers,
+    read_times,
+)
 from exporter.formats.json_forms import OWN_FIELDS, TARGET_KEYS, parse_json, read_json, without_unread_keys
 from exporter.formats.limits import (
     MAX_NAME_LENGTH,
@@ -27,17 +41,23 @@ from exporter.formats.limits import (
     check_rows,
     is_short_text,
 )
-from exporter.formats.tables import read_own_column, read_table, understanding, without_index
+from exporter.formats.tables import read_ids_column, read_table, understanding, without_index
+from exporter.formats.texts import storable
 from exporter.settings import Settings
 from exporter.typing import Floats
 
-_NO_LIMIT = 2**62  # of what was taken already
+_NO_LIMIT = 2**62  # of requests that were taken already
 MAX_LATENCY_SECONDS = 1e9  # longer than anybody waits; sums of latencies stay exact enough to be averaged
+MAX_STORED_LENGTH = 256  # of the text of a prediction or a label
+TIME_DETAIL = "a timestamp is an ISO 8601 text or seconds since the epoch"
+_LATENCY_DETAIL = "a latency is a number of seconds"
+
+RawValues: TypeAlias = list[Any]  # of JSON, not typed yet
 
 
 @dataclass(frozen=True)
 class Target:
-    """Whom a batch is for: a model and its version, or an alias that is resolved at each row's own time."""
+    """Model and version that predicted, or an alias that is resolved at each row's own time."""
 
     model: str
     version: str = ""
@@ -45,12 +65,51 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """Checked rows of one request; fields as in `Batch`, columns of JSON not typed yet."""
+
+    target: Target
+    rows: int
+    ids: list[str | None] | None
+    timestamps: Sequence[float] | Floats
+    naive_timestamps: int
+    features: Mapping[str, Values | RawValues]
+    prediction: Values | RawValues
+    scores: Scores | RawValues | None
+    labels: Values | RawValues | None
+    latency: Sequence[float] | Floats | None
+
+    @property
+    def likeness(self) -> Hashable:
+        """Equal for requests that can be assembled together."""
+        scores = self.scores.single if isinstance(self.scores, Scores) else self.scores
+        forms: tuple[Hashable, ...] = (scores is None, self.labels is None)
+        if not isinstance(self.prediction, list):  # of JSON, columns of any values can be put together
+            forms += tuple(map(_form, (*self.features.values(), self.prediction, scores, self.labels)))
+        return self.target, tuple(self.features), self.ids is None, self.latency is None, forms
+
+    def typed(self) -> Decoded:
+        """With typed columns: of many rows they are best typed by the thread that reads them."""
+        return replace(
+            self,
+            features={name: _join([values]) for name, values in self.features.items()},
+            prediction=_join([self.prediction]),
+            scores=None if self.scores is None else _join_scores([self.scores]),
+            labels=None if self.labels is None else _join([self.labels]),
+        )
+
+
+def _form(values: object) -> Hashable:
+    return type(values), isinstance(values, Times) and values.naive
+
+
+@dataclass(frozen=True)
 class Batch:
     """Columns of `rows` predictions.
 
-    `timestamps` (rows,) seconds since the epoch, NaN where the row has none; `naive_timestamps` counts those
-    that came without a zone and were taken as UTC. `latency` (rows,) seconds, NaN where there is none. Rows
-    of `score` may be `ClassScores`.
+    `timestamps` (rows,) seconds since the epoch, NaN where the row has none; `naive_timestamps` counts the
+    ones without a zone, taken as UTC. `latency` (rows,) seconds, NaN where there is none. `labels` (rows,)
+    texts as they are stored.
     """
 
     target: Target
@@ -60,8 +119,8 @@ class Batch:
     naive_timestamps: int
     features: dict[str, Values]
     prediction: Values
-    score: Values | None
-    label: Values | None
+    scores: Scores | None
+    labels: list[str | None] | None
     latency: Floats | None
 
 
@@ -69,7 +128,16 @@ def decode_predictions(body: bytes, content_type: str, query: Mapping[str, str],
     """Decode one request.
 
     Raises:
-        MalformedError: it cannot be read as what it says it is; nothing of it counts.
+        RequestError: as from `read_predictions`.
+    """
+    return assemble([read_predictions(body, content_type, query, settings)])
+
+
+def read_predictions(body: bytes, content_type: str, query: Mapping[str, str], settings: Settings) -> Decoded:
+    """Read and check one request.
+
+    Raises:
+        MalformedError: it cannot be read; nothing of it counts.
         TooLargeError: too many rows or values, or it unpacks to too much.
         UnsupportedError: an unknown content type.
     """
@@ -87,7 +155,7 @@ def decode_acknowledged(
     """Decode a request that was taken before, maybe under other limits or by a version that refused less.
 
     Raises:
-        RequestError: as from `decode_predictions`; it was damaged since.
+        RequestError: as from `read_predictions`; it was damaged since.
     """
     settings = replace(
         settings,
@@ -101,24 +169,102 @@ def decode_acknowledged(
     except MalformedError:
         table = read_table(body, content_type, settings)
         if table is None:
-            return _from_document(without_unread_keys(read_document(body, {})), settings)
+            decoded = _from_document(without_unread_keys(read_document(body, {})), settings)
+            return assemble([decoded])
         if "features" in table.schema.names and pa.types.is_struct(table.schema.field("features").type):
             table = table.select([name for name in ("features", *OWN_FIELDS) if name in table.schema.names])
         with understanding("a table"):
-            return _from_table(table, _target(query, "query."), settings)
+            return assemble([_from_table(table, _target(query, "query."), settings)])
 
 
-def _from_document(document: Mapping[str, Any], settings: Settings) -> Batch:
+def assemble(requests: Sequence[Decoded]) -> Batch:
+    """All rows, in order, of requests of one `likeness`."""
+    first = requests[0]
+    scores, labels = [each.scores for each in requests], [each.labels for each in requests]
+    latencies = [each.latency for each in requests if each.latency is not None]
+    return Batch(
+        target=first.target,
+        rows=sum(each.rows for each in requests),
+        ids=None if first.ids is None else list(chain.from_iterable(each.ids or () for each in requests)),
+        timestamps=np.concatenate([each.timestamps for each in requests], dtype=np.float64),
+        naive_timestamps=sum(each.naive_timestamps for each in requests),
+        features={name: _join([each.features[name] for each in requests]) for name in first.features},
+        prediction=_join([each.prediction for each in requests]),
+        scores=None if first.scores is None else _join_scores(scores),
+        labels=None if first.labels is None else stored_texts(_join(labels)),
+        latency=np.concatenate(latencies, dtype=np.float64) if latencies else None,
+    )
+
+
+def _join(columns: Sequence[Values | RawValues | None]) -> Values:
+    raw = [column for column in columns if isinstance(column, list)]
+    if raw:
+        return from_python(raw[0] if len(raw) == 1 else list(chain.from_iterable(raw)))
+    return join_columns([c for c in columns if c is not None and not isinstance(c, list)])
+
+
+def _join_scores(columns: Sequence[Scores | RawValues | None]) -> Scores:
+    typed = [column for column in columns if isinstance(column, Scores)]
+    if typed:
+        return Scores.join(typed)
+    return read_scores(list(chain.from_iterable(c for c in columns if isinstance(c, list))))
+
+
+def stored_texts(values: Values) -> list[str | None]:
+    """(rows,) canonical text of each prediction or label as it is stored, None where there is none."""
+    texts = canonical_texts(values)
+    return texts.spread([storable(text[:MAX_STORED_LENGTH]) for text in texts.texts])
+
+
+def _from_document(document: Mapping[str, Any], settings: Settings) -> Decoded:
     target = _target(document)
     found = read_json(document, settings)
-    return _batch(target, found.rows, found.own, found.features, settings, found.where)
+    own, where = found.own, found.where
+    timestamps, latency = own.get("timestamp"), own.get("latency_seconds")
+    times = _read_each(timestamps or [], parse_time, TIME_DETAIL, "timestamp", where)
+    if latency is not None:
+        latency = _read_each(latency, _read_latency, _LATENCY_DETAIL, "latency_seconds", where)
+    return Decoded(
+        target=target,
+        rows=found.rows,
+        ids=read_ids(own["id"], settings, where) if "id" in own else None,
+        timestamps=[seconds for seconds, _ in times] if times else [nan] * found.rows,
+        naive_timestamps=sum(naive for _, naive in times),
+        features=found.features,
+        prediction=own["prediction"],
+        scores=own.get("score"),
+        labels=own.get("label"),
+        latency=latency,
+    )
+
+
+def _read_each(
+    values: RawValues, read: Callable[[object], Any], detail: str, name: str, where: str
+) -> list[Any]:
+    """Read values one by one, equal ones once; `where` is the template of a value's place."""
+    known: dict[object, Any] = {}
+    for index, value in enumerate(values):
+        try:
+            if value not in known:
+                known[value] = read(value)
+        except (ValueError, TypeError):  # a list or an object has no hash
+            raise MalformedError(detail, where.format(name=name, index=index)) from None
+    return [known[value] for value in values]
+
+
+def _read_latency(value: object) -> float:
+    if value is None:
+        return nan
+    if not isinstance(value, int | float):
+        raise TypeError(_LATENCY_DETAIL)
+    return value if 0 <= value <= MAX_LATENCY_SECONDS else nan
 
 
 def read_document(body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
     """Object of a JSON body, which names its model itself.
 
     Raises:
-        MalformedError: it is no object, or there is a query.
+        MalformedError: no object, or there is a query.
     """
     if query:
         raise MalformedError("JSON says this in the body; unknown key", f"query.{min(query)}")
@@ -152,7 +298,7 @@ def _target(source: Mapping[str, Any], prefix: str = "") -> Target:
 # -- Arrow and Parquet --------------------------------------------------------------------------------------
 
 
-def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
+def _from_table(table: pa.Table, target: Target, settings: Settings) -> Decoded:
     """Features are the columns that are not our own, or the fields of a structure named `features`."""
     check_rows(table.num_rows, settings)
     table = without_index(table)
@@ -174,69 +320,49 @@ def _from_table(table: pa.Table, target: Target, settings: Settings) -> Batch:
         features = {name: table.column(name) for name in names}
     given = [*own.values(), *features.values()]
     check_expansion(sum(map(text_bytes, given)), settings)
-    return _batch(
-        target,
-        table.num_rows,
-        {name: read_own_column(name, column) for name, column in own.items()},
-        {name: from_arrow(column) for name, column in features.items()},
-        settings,
-        "{name}[{index}]",
-    )
-
-
-# -- all --------------------------------------------------------------------------------------------------
-
-
-def _batch(
-    target: Target,
-    rows: int,
-    own: Mapping[str, Values],
-    features: dict[str, Values],
-    settings: Settings,
-    where: str,
-) -> Batch:
-    """Read the columns that have a meaning of their own; `where` is the template of a value's place."""
-    timestamps, naive = np.full(rows, np.nan), 0
-    if "timestamp" in own:
-        moments = read_times(own["timestamp"])
+    typed = {name: from_arrow(column) for name, column in own.items() if name not in ("id", "score")}
+    timestamps, naive = np.full(table.num_rows, nan), 0
+    if "timestamp" in typed:
+        moments = read_times(typed["timestamp"])
         if len(moments.wrong):
-            detail = "a timestamp is an ISO 8601 text or seconds since the epoch"
-            raise MalformedError(detail, where.format(name="timestamp", index=moments.wrong[0]))
+            raise MalformedError(TIME_DETAIL, f"timestamp[{moments.wrong[0]}]")
         timestamps, naive = moments.seconds, moments.naive
     latency = None
-    if "latency_seconds" in own:
-        latency, wrong = read_numbers(own["latency_seconds"])
+    if "latency_seconds" in typed:
+        latency, wrong = read_numbers(typed["latency_seconds"])
         if len(wrong):
-            detail = "a latency is a number of seconds"
-            raise MalformedError(detail, where.format(name="latency_seconds", index=wrong[0]))
-        latency = np.where((latency >= 0) & (latency <= MAX_LATENCY_SECONDS), latency, np.nan)
-    return Batch(
+            raise MalformedError(_LATENCY_DETAIL, f"latency_seconds[{wrong[0]}]")
+        latency = np.where((latency >= 0) & (latency <= MAX_LATENCY_SECONDS), latency, nan)
+    return Decoded(
         target=target,
-        rows=rows,
-        ids=read_ids(own["id"], settings, where) if "id" in own else None,
+        rows=table.num_rows,
+        ids=read_ids(read_ids_column(own["id"]), settings, "{name}[{index}]") if "id" in own else None,
         timestamps=timestamps,
         naive_timestamps=naive,
-        features=features,
-        prediction=own["prediction"],
-        score=own.get("score"),
-        label=own.get("label"),
+        features={name: from_arrow(column) for name, column in features.items()},
+        prediction=typed["prediction"],
+        scores=scores_from_arrow(own["score"]) if "score" in own else None,
+        labels=typed.get("label"),
         latency=latency,
     )
 
 
-def read_ids(values: Values, settings: Settings, where: str) -> list[str | None] | None:
-    """One id or None a row; None where no row has one.
+# -- ids ----------------------------------------------------------------------------------------------------
+
+
+def read_ids(values: RawValues, settings: Settings, where: str) -> list[str | None] | None:
+    """(rows,) id or None of each row; None where no row has one.
 
     A whole number is an id by its digits, also as a float or a decimal, which columns of integers become
-    where some are missing; but one that may have lost digits is none.
+    where some are missing; but one that may have lost digits is refused. `where` is the template of a value's
+    place.
     """
-    listed = values.rows() if isinstance(values, Texts) else values if isinstance(values, list) else [OPAQUE]
-    if set(map(type, listed)) == {str}:  # as nearly always
-        lengths = [*map(len, listed)]  # type: ignore[arg-type] # as just seen
+    if set(map(type, values)) == {str}:  # as nearly always
+        lengths = [*map(len, values)]
         if min(lengths) > 0 and max(lengths) <= settings.max_id_length:
-            return listed  # type: ignore[return-value]
+            return values
     ids: list[str | None] = []
-    for index, value in enumerate(listed):
+    for index, value in enumerate(values):
         text = _id_text(value)
         if text is None:
             ids.append(None)

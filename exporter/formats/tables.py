@@ -12,8 +12,7 @@ import pyarrow as pa
 from exporter.errors import MalformedError, UnsupportedError
 from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.arrow_ipc import read_arrow_stream
-from exporter.formats.class_scores import scores_from_arrow
-from exporter.formats.columns import OPAQUE, Texts, Values
+from exporter.formats.columns import OPAQUE, Texts
 from exporter.formats.parquet import read_parquet
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.formats.texts import first_line
@@ -24,7 +23,7 @@ def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table |
     """The table of an Arrow or Parquet body; None for JSON.
 
     Raises:
-        MalformedError: it is not what it says it is.
+        MalformedError: it is not of its content type.
         UnsupportedError: an unknown content type.
     """
     kind = content_type.partition(";")[0].strip().lower() or JSON_TYPE
@@ -46,7 +45,7 @@ def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table |
 
 @contextmanager
 def understanding(name: str) -> Iterator[None]:
-    """What Arrow refuses is malformed."""
+    """Context in which errors of Arrow are told as `MalformedError`."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -71,14 +70,8 @@ def without_index(table: pa.Table) -> pa.Table:
         return table
 
 
-def read_own_column(name: str, column: pa.ChunkedArray) -> Values:
-    """Normal form of one of `OWN_FIELDS`; ids as `read_ids` takes them."""
-    if name == "score":
-        return scores_from_arrow(column)
-    return _ids_from_arrow(column) if name == "id" else from_arrow(column)
-
-
-def _ids_from_arrow(column: pa.ChunkedArray) -> Values:
+def read_ids_column(column: pa.ChunkedArray) -> list[object]:
+    """(rows,) ids as `read_ids` takes them."""
     kind = column.type
     if isinstance(kind, pa.UuidType):
         column, kind = pa.chunked_array([c.storage for c in column.chunks], kind.storage_type), pa.binary(16)
@@ -89,4 +82,4 @@ def _ids_from_arrow(column: pa.ChunkedArray) -> Values:
     if any(is_kind(value_type) for is_kind in numeric):
         return list(column.to_pylist())
     values = from_arrow(column)
-    return values if isinstance(values, Texts) else [OPAQUE] * len(column)
+    return [*values.rows()] if isinstance(values, Texts) else [OPAQUE] * len(column)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.formats.columns import Texts, Values
-from exporter.formats.predictions import Batch
+from exporter.formats.predictions import Batch, Decoded, assemble
 from exporter.formats.raw import RawRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.typing import Floats, Ints
@@ -23,22 +21,22 @@ class PredictionRequest:
     """Decoded predictions on their way to a commit, received at a time in seconds since the epoch."""
 
     raw: RawRequest
-    batch: Batch
+    decoded: Decoded
     received_at: float
     key: IdempotencyKey | None = None
 
     @property
     def rows(self) -> int:
-        return self.batch.rows
+        return self.decoded.rows
 
     @property
     def naive_timestamps(self) -> int:
-        return self.batch.naive_timestamps
+        return self.decoded.naive_timestamps
 
     @property
     def values(self) -> int:
         """Rows times columns."""
-        return self.batch.rows * (len(self.batch.features) + 2)
+        return self.decoded.rows * (len(self.decoded.features) + 2)
 
     @property
     def size_bytes(self) -> int:
@@ -57,7 +55,7 @@ class Group:
     @classmethod
     def of(cls, requests: Sequence[PredictionRequest]) -> Group:
         """Requests that are alike, or a single one."""
-        batch = _merge([request.batch for request in requests])
+        batch = assemble([request.decoded for request in requests])
         return cls(requests, batch, np.cumsum([request.rows for request in requests]))
 
     @property
@@ -84,8 +82,7 @@ def group_alike(requests: Sequence[PredictionRequest]) -> Iterator[Group]:
     """All requests, those that are alike together, as far as `MAX_VALUES` allows."""
     alike: dict[Hashable, list[PredictionRequest]] = {}
     for request in requests:
-        kind = _likeness(request.batch)
-        alike.setdefault(request if kind is None else kind, []).append(request)
+        alike.setdefault(request.decoded.likeness, []).append(request)
     for group in alike.values():
         some, values = list[PredictionRequest](), 0
         for request in group:
@@ -95,47 +92,3 @@ def group_alike(requests: Sequence[PredictionRequest]) -> Iterator[Group]:
             some.append(request)
             values += request.values
         yield Group.of(some)
-
-
-def _likeness(batch: Batch) -> Hashable | None:
-    """Batches that are equal in this can be merged; None: with no other."""
-    columns = [*batch.features.values(), batch.prediction, batch.score, batch.label, batch.latency]
-    forms = tuple(map(type, columns))
-    if not set(forms) <= {np.ndarray, Texts, list, type(None)}:
-        return None
-    return batch.target, tuple(batch.features), forms, batch.ids is None
-
-
-def _merge(batches: Sequence[Batch]) -> Batch:
-    """All rows, in order, of batches that are alike."""
-    first = batches[0]
-    if len(batches) == 1:
-        return first
-    return replace(
-        first,
-        rows=sum(batch.rows for batch in batches),
-        ids=None if first.ids is None else [each for batch in batches for each in batch.ids or ()],
-        timestamps=np.concatenate([batch.timestamps for batch in batches]),
-        naive_timestamps=sum(batch.naive_timestamps for batch in batches),
-        features={name: _join([batch.features[name] for batch in batches]) for name in first.features},
-        prediction=_join([batch.prediction for batch in batches]),
-        score=_join([batch.score for batch in batches]),
-        label=_join([batch.label for batch in batches]),
-        latency=_join([batch.latency for batch in batches]),
-    )
-
-
-def _join(columns: Sequence[Values | None]) -> Any:
-    """Columns of one form; None where that is None."""
-    first = columns[0]
-    if first is None:
-        return None
-    if isinstance(first, list):
-        return [value for column in cast("Sequence[list[object]]", columns) for value in column]
-    if not isinstance(first, Texts):
-        return np.concatenate(columns)  # type: ignore[arg-type] # all are arrays
-    texts = cast("Sequence[Texts]", columns)
-    codes = np.concatenate([column.codes for column in texts])
-    before = np.cumsum([0, *(len(column.texts) for column in texts[:-1])])
-    shifted = codes + np.repeat(before, [len(column) for column in texts])
-    return Texts(np.where(codes < 0, -1, shifted), [text for column in texts for text in column.texts])

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from exporter.aggregates.labelled_rows import class_scores
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
 from exporter.aggregates.segments import coarse_starts
 from exporter.aggregates.state import Totals, VersionCounts
 from exporter.fleet import Version
-from exporter.formats.class_scores import parse_scores
+from exporter.formats.class_scores import parse_scores, scores_by_class
 from exporter.ingest.changes import Changes
 from exporter.ingest.pairs import Joined, Pairs
 from exporter.reference.classes import as_classes
@@ -87,7 +86,9 @@ def _scores(layout: OutcomeLayout, pairs: Pairs) -> Floats | None:
     places = np.flatnonzero(several.codes >= 0)
     if len(places) and layout.classifies:
         texts = several.rows()
-        found = class_scores([parse_scores(texts[place] or "") for place in places.tolist()], layout.classes)
+        found = scores_by_class(
+            [parse_scores(texts[place] or "") for place in places.tolist()], layout.classes
+        )
         if layout.task == "binary":
             single[places] = found[:, layout.positive]
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
 from typing import NamedTuple, TypeVar
@@ -17,22 +17,18 @@ from exporter.aggregates.state import VersionCounts
 from exporter.errors import UnavailableError
 from exporter.exposition.telemetry import DropReason
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Fleet, Status, Version
-from exporter.formats.class_scores import ClassScores
 from exporter.formats.columns import Values, read_numbers
 from exporter.formats.hashing import id_hashes, payload_hashes
-from exporter.formats.labels import label_texts
 from exporter.formats.limits import MAX_NAME_LENGTH
-from exporter.formats.predictions import Batch, decode_acknowledged
-from exporter.formats.texts import storable
-from exporter.reference.binning import bin_batch, category_texts
-from exporter.reference.classes import with_single_outputs
+from exporter.formats.predictions import Batch, decode_acknowledged, stored_texts
+from exporter.reference.binning import bin_batch
+from exporter.reference.classes import read_outputs
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.rows import StoredPrediction
 from exporter.storage.schema import DAY_SECONDS, RawRows
 from exporter.typing import Bools, Floats, Ints
 
-MAX_PREDICTION_LENGTH = 256
 MAX_WAITING_ROWS = 100_000  # of one version, while its reference is being loaded
 
 _T = TypeVar("_T")
@@ -149,21 +145,22 @@ def _part(
     exact: Bools,
     payloads: Ints | None,
 ) -> Part:
-    version_counts = version.counts
+    version_counts, prediction = version.counts, batch.prediction
     placed, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
     if version_counts is not None:
-        single = with_single_outputs(version_counts.reference, batch)
+        outputs = read_outputs(version_counts.reference, batch)
+        prediction = outputs.prediction
         whole = len(rows) == batch.rows
-        binned = bin_batch(
-            version_counts.reference, single, times if whole else _scatter(times, rows, batch.rows)
-        )
+        every = times if whole else _scatter(times, rows, batch.rows)
+        binned = bin_batch(version_counts.reference, batch, outputs, every)
         binned = binned if whole else binned.take(rows)
-        placed = place_rows(version_counts, single, binned, None if whole else rows)
+        placed = place_rows(version_counts, outputs, batch.latency, binned, None if whole else rows)
         unknown = unknown_columns(version_counts.reference, batch)
-        if batch.ids is not None or batch.label is not None:
+        if batch.ids is not None or batch.labels is not None:
             segments = segments_of_rows(version_counts.reference, binned)
-        batch = replace(single, score=batch.score)
-    predictions, prediction_rows, labelled = _identified(batch, version, rows, times, payloads, segments)
+    predictions, prediction_rows, labelled = _identified(
+        batch, prediction, version, rows, times, payloads, segments
+    )
     return Part(
         version=version,
         row_numbers=rows,
@@ -180,6 +177,7 @@ def _part(
 
 def _identified(
     batch: Batch,
+    prediction: Values,
     version: Version,
     rows: Ints,
     times: Floats,
@@ -187,7 +185,7 @@ def _identified(
     segments: Sequence[str | None],
 ) -> tuple[list[StoredPrediction], Ints, list[LabelledRow]]:
     """The rows with an id, their places, and the rows with a label."""
-    if batch.ids is None and batch.label is None:
+    if batch.ids is None and batch.labels is None:
         return [], np.zeros(0, np.int64), []
     numbers = rows.tolist()
 
@@ -204,16 +202,16 @@ def _identified(
                 repeat(version.key),
                 payloads[rows].tolist() if payloads is not None else repeat(0),
                 times.tolist(),
-                chosen(_texts(batch.prediction)),
-                chosen(_score(batch.score, batch.rows)),
-                chosen(_scores(batch.score, batch.rows)),
+                chosen(stored_texts(prediction)),
+                chosen(_score(batch)),
+                chosen(_scores(batch)),
                 segments or repeat(None),
                 strict=False,
             ),
         )
     )
     places = [place for place, hashed in enumerate(hashes) if hashed]
-    labels = chosen(label_texts(batch.label)) if batch.label is not None else []
+    labels = chosen(batch.labels) if batch.labels is not None else []
     return (
         every if len(places) == len(every) else [every[place] for place in places],
         np.array(places, np.int64),
@@ -224,10 +222,11 @@ def _identified(
 def count_raw_rows(raw: RawRows, counts: VersionCounts, now: float, settings: Settings) -> BatchCounts:
     """Count rows from the request as it came: they waited for the reference, or got another one meanwhile."""
     rows = raw.row_numbers
-    decoded = decode_acknowledged(raw.body, raw.content_type, raw.query, settings)
-    batch = with_single_outputs(counts.reference, decoded)
-    binned = bin_batch(counts.reference, batch, _scatter(raw.times, rows, batch.rows)).take(rows)
-    placed = place_rows(counts, batch, binned, rows)
+    batch = decode_acknowledged(raw.body, raw.content_type, raw.query, settings)
+    outputs = read_outputs(counts.reference, batch)
+    times = _scatter(raw.times, rows, batch.rows)
+    binned = bin_batch(counts.reference, batch, outputs, times).take(rows)
+    placed = place_rows(counts, outputs, batch.latency, binned, rows)
     return count_rows(counts, placed, raw.times, now, settings)
 
 
@@ -243,21 +242,15 @@ def _scatter(times: Floats, rows: Ints, length: int) -> Floats:
     return scattered
 
 
-def _texts(values: Values) -> list[str | None]:
-    texts = category_texts(values)
-    stored = {text: text and storable(text[:MAX_PREDICTION_LENGTH]) for text in set(texts)}
-    return [stored[text] for text in texts]
+def _score(batch: Batch) -> list[float | None]:
+    """(rows,) score of each row that has one."""
+    if batch.scores is None:
+        return [None] * batch.rows
+    return [None if value != value else value for value in read_numbers(batch.scores.single)[0].tolist()]
 
 
-def _score(values: Values | None, rows: int) -> list[float | None]:
-    """The one score of each row that has one."""
-    if values is None:
-        return [None] * rows
-    return [None if value != value else value for value in read_numbers(values)[0].tolist()]
-
-
-def _scores(values: Values | None, rows: int) -> list[str | None]:
-    """The scores of each row that has several."""
-    if not isinstance(values, list):
-        return [None] * rows
-    return [value.text if isinstance(value, ClassScores) else None for value in values]
+def _scores(batch: Batch) -> list[str | None]:
+    """(rows,) scores of each row that has several."""
+    if batch.scores is None or batch.scores.several is None:
+        return [None] * batch.rows
+    return [None if row is None else row.text for row in batch.scores.several]

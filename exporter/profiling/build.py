@@ -9,14 +9,9 @@ import pyarrow as pa
 
 from exporter.aggregates.outcome_layout import why_no_layout
 from exporter.errors import ReferenceInvalidError
-from exporter.formats.arrow_columns import from_arrow, is_text
-from exporter.formats.class_scores import (
-    MAX_CLASSES,
-    count_class_scores,
-    has_class_scores,
-    scores_from_arrow,
-)
-from exporter.formats.columns import Texts, Times, Values, read_numbers, read_times, take_rows
+from exporter.formats.arrow_columns import from_arrow, is_text, scores_from_arrow
+from exporter.formats.class_scores import MAX_CLASSES, Scores
+from exporter.formats.columns import Mixed, Texts, Times, Values, read_times, take_rows
 from exporter.formats.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.formats.texts import listed
 from exporter.profiling.column_bins import category_counts, profile_column, quantile_edges, without_rare
@@ -54,14 +49,11 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     roles = choose_roles(table.column_names, data.named, data.inputs)
     notes = [*data.notes, *roles.notes]
     timestamps = _timestamps(table, roles, notes)
-    raw = {
-        role: _read(table, name, role)
-        for role, name in (("prediction", roles.prediction), ("score", roles.score))
-        if name
-    }
-    doubted = "score" in raw and "score" not in roles.certain
-    if doubted and (doubt := doubt_score(raw["score"], raw.get("prediction"))):
-        del raw["score"]
+    raw = {"prediction": _read(table, roles.prediction)} if roles.prediction else {}
+    scores = scores_from_arrow(table.column(roles.score), as_arrow=True) if roles.score else None
+    doubted = scores is not None and "score" not in roles.certain
+    if scores is not None and doubted and (doubt := doubt_score(scores, raw.get("prediction"))):
+        scores = None
         notes.append(
             f"column {roles.score} is not monitored, for it may be a feature or the model's score: "
             f"{doubt}; the model's signature or monitoring.score would tell"
@@ -69,13 +61,11 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         roles = replace(roles, score="", ignored=roles.ignored | {roles.score})
     if data.task and data.task not in TASKS:
         notes.append(f"task {data.task!r} is none of {', '.join(TASKS)}: inferred")
-    scores = raw.get("score")
     task = data.task if data.task in TASKS else _infer_task(raw.get("prediction"), scores)
-    labels = _read(table, roles.target, "label") if roles.target else None
+    labels = _read(table, roles.target) if roles.target else None
     order = _class_order(table, roles) if task in ("binary", "multiclass") else ""
-    if isinstance(scores, list) and has_class_scores(scores) and "prediction" in raw:
-        single = reduce_scores(scores, raw["prediction"], labels, task, order, data.positive_class)
-        raw["score"], _ = read_numbers(single)
+    if scores is not None:
+        raw["score"] = reduce_scores(scores, raw.get("prediction"), labels, task, order, data.positive_class)
     columns: list[Column] = []
     values: dict[tuple[str, str], Values] = {}
     features = 0
@@ -90,7 +80,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
         if role == "feature" and not is_short_text(name):
             unnameable.append(f"{name[:60]}…")
             continue
-        column_values = raw[role] if role in raw else _read(table, name, role)
+        column_values = raw[role] if role in raw else _read(table, name)
         arrow_type = table.schema.field(name).type
         kind = _kind(arrow_type, column_values, role, task)
         if kind is None:
@@ -159,8 +149,8 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
 # -- reading ------------------------------------------------------------------------------------------------
 
 
-def _read(table: pa.Table, name: str, role: str) -> Values:
-    return (scores_from_arrow if role == "score" else from_arrow)(table.column(name), as_arrow=True)
+def _read(table: pa.Table, name: str) -> Values:
+    return from_arrow(table.column(name), as_arrow=True)
 
 
 def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | None:
@@ -168,7 +158,7 @@ def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | Non
     name = roles.timestamp
     if not name:
         return None
-    moments = read_times(_read(table, name, "timestamp"))
+    moments = read_times(_read(table, name))
     problem = ""
     if len(moments.wrong):
         problem = "holds no times"
@@ -187,7 +177,7 @@ def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | Non
     return None if problem else moments.seconds
 
 
-def _infer_task(prediction: Values | None, scores: Values | None) -> str:
+def _infer_task(prediction: Values | None, scores: Scores | None) -> str:
     """One of `TASKS`, from predictions and class scores; empty where there are no usable predictions."""
     if prediction is None or isinstance(prediction, Times):
         return ""
@@ -195,20 +185,20 @@ def _infer_task(prediction: Values | None, scores: Values | None) -> str:
         known = prediction[~np.isnan(prediction)]
         classes = len(np.unique(known))
         whole = (known == np.floor(known)).all()
-        if not (whole and (classes <= MAX_CLASSES or has_class_scores(scores))):
+        if not (whole and (classes <= MAX_CLASSES or (scores is not None and scores.several is not None))):
             return "regression"
     else:
         classes = int(np.count_nonzero(category_counts(prediction)[1]))
     if not classes:  # nothing, or several outputs in one
         return ""
-    return "binary" if max(classes, count_class_scores(scores)) <= 2 else "multiclass"
+    return "binary" if max(classes, scores.most_classes if scores is not None else 0) <= 2 else "multiclass"
 
 
 def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> ColumnKind | None:
     """How a column is binned, None where it is neither numbers nor texts nor dates."""
     if isinstance(values, Times):
         return "time" if role == "feature" else None
-    if isinstance(values, list):
+    if isinstance(values, Mixed):
         return None
     if role in ("prediction", "label") and task in ("binary", "multiclass"):
         return "category"

@@ -16,8 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from exporter.formats.arrow_texts import ArrowTexts
-from exporter.formats.columns import Texts, Times, Values
-from exporter.reference.binning import canonical_texts
+from exporter.formats.columns import Texts, Times, Values, canonical_texts
 from exporter.reference.bins import Column, ColumnKind, Role
 from exporter.typing import Floats, Ints
 

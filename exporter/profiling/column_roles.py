@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from exporter.formats.class_scores import has_class_scores
-from exporter.formats.columns import Values, take_rows
-from exporter.reference.binning import canonical_texts
+from exporter.formats.class_scores import Scores
+from exporter.formats.columns import Values, canonical_texts, take_rows
 from exporter.reference.bins import Role
 from exporter.typing import Bools, Floats
 
@@ -89,19 +88,20 @@ def choose_roles(columns: Sequence[str], named: Mapping[str, str], inputs: Colle
     return Roles(**chosen, ignored=frozenset(ignored), certain=frozenset(certain), notes=tuple(notes))
 
 
-def doubt_score(scores: Values, prediction: Values | None) -> str:
+def doubt_score(scores: Scores, prediction: Values | None) -> str:
     """Why a column with the usual name may be no score of the model; empty if it looks like one.
 
     A feature that is taken for the score would be missing in every live row, and the score there unknown.
     """
     if prediction is None:
         return "there are no predictions that it could be of"
-    if has_class_scores(scores):
+    if scores.several is not None:
         return ""
-    if not isinstance(scores, np.ndarray):
+    numbers = scores.single
+    if not isinstance(numbers, np.ndarray):
         return "it holds no numbers"
-    known = ~np.isnan(scores)
-    if ((scores[known] >= 0) & (scores[known] <= 1)).all() or _orders(scores[known], prediction, known):
+    known = ~np.isnan(numbers)
+    if ((numbers[known] >= 0) & (numbers[known] <= 1)).all() or _orders(numbers[known], prediction, known):
         return ""
     return "it is not from 0 to 1, and predictions do not follow it"
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from exporter.formats.class_scores import has_class_scores, scores_to_arrow
-from exporter.formats.columns import Times, Values, encode_texts, take_rows
+from exporter.formats.arrow_columns import scores_to_arrow
+from exporter.formats.class_scores import Scores
+from exporter.formats.columns import Times, Values, canonical_texts, encode_texts, take_rows
 from exporter.formats.predictions import decode_acknowledged
 from exporter.profiling.build import MAX_SECONDS
 from exporter.profiling.data import ReferenceData
-from exporter.reference.binning import category_texts
 from exporter.settings import Settings
 from exporter.storage.schema import RawRows
 
@@ -23,8 +24,8 @@ def live_reference(requests: Iterable[RawRows], rows: int, settings: Settings) -
 
     A column that is not all numbers, or all times, in every request is taken as text.
     """
-    features: list[dict[str, Values]] = []
-    own: list[dict[str, Values]] = []
+    features: list[dict[str, Values | Scores]] = []
+    own: list[dict[str, Values | Scores]] = []
     wanted = rows
     for request in requests:
         batch = decode_acknowledged(request.body, request.content_type, request.query, settings)
@@ -33,15 +34,15 @@ def live_reference(requests: Iterable[RawRows], rows: int, settings: Settings) -
         own.append(
             {"prediction": take_rows(batch.prediction, chosen), "timestamp": Times(request.times[:wanted])}
         )
-        if batch.score is not None:
-            own[-1]["score"] = take_rows(batch.score, chosen)
+        if batch.scores is not None:
+            own[-1]["score"] = batch.scores.take(chosen)
         wanted -= len(chosen)
         if not wanted:
             break
     inputs = dict.fromkeys((name for part in features for name in part), "")
     roles = dict.fromkeys(role for part in own for role in part)
     named: dict[str, Any] = {role: role if role not in inputs else f"the row's {role}" for role in roles}
-    parts = [
+    parts: list[dict[str, Values | Scores]] = [
         columns | {named[role]: values for role, values in of_row.items()}
         for columns, of_row in zip(features, own, strict=True)
     ]
@@ -56,7 +57,11 @@ def live_reference(requests: Iterable[RawRows], rows: int, settings: Settings) -
     return ReferenceData(table, source="live", split="live", notes=(note,), inputs=inputs, **named)
 
 
-def _join(parts: list[Values]) -> pa.Array:
+def _join(columns: Sequence[Values | Scores]) -> pa.Array:
+    if any(isinstance(column, Scores) and column.several is not None for column in columns):
+        rows = [c.several_or_none if isinstance(c, Scores) else [None] * len(c) for c in columns]
+        return scores_to_arrow([*chain.from_iterable(rows)])
+    parts = [column.single if isinstance(column, Scores) else column for column in columns]
     known = [part for part in parts if not (isinstance(part, np.ndarray) and np.isnan(part).all())]
     if all(isinstance(part, np.ndarray) for part in known):
         return pa.array(
@@ -67,9 +72,7 @@ def _join(parts: list[Values]) -> pa.Array:
         missing = np.isnan(seconds)
         micros = np.clip(np.where(missing, 0.0, seconds), -MAX_SECONDS, MAX_SECONDS) * 1e6
         return pa.array(micros.astype(np.int64), mask=missing).cast(pa.timestamp("us", tz="UTC"))
-    if any(has_class_scores(part) for part in known):
-        return scores_to_arrow([value for part in parts for value in part])  # type: ignore[union-attr]
-    texts = encode_texts([text for part in parts for text in category_texts(part)])
+    texts = encode_texts([text for part in parts for text in canonical_texts(part).rows()])
     # JSON can escape half a surrogate pair, which is no text that Arrow or a label of a metric could hold.
     shown = [text.encode("utf-8", "replace").decode() for text in texts.texts]
     return pa.DictionaryArray.from_arrays(pa.array(texts.codes, mask=texts.codes < 0), pa.array(shown))

@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exporter.aggregates.chunks import cut
-from exporter.aggregates.labelled_rows import class_scores, mean_ranks
+from exporter.aggregates.labelled_rows import mean_ranks
 from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import fold_outcomes
 from exporter.evaluation.baselines import TRAINING_SPLITS
 from exporter.evaluation.quality_variation import MAX_CHUNKS, estimate_variation, quality_variation
-from exporter.formats.class_scores import single_scores
-from exporter.formats.columns import Times, Values, take_rows
+from exporter.formats.class_scores import Scores, scores_by_class
+from exporter.formats.columns import Mixed, Times, Values, canonical_texts, read_numbers, take_rows
 from exporter.measures.natural_variation import MIN_CHUNKS
 from exporter.profiling.column_bins import profile_column
 from exporter.profiling.counts import count_own
-from exporter.reference.binning import canonical_texts
 from exporter.reference.bins import BinLayout
 from exporter.reference.classes import choose_classes, with_classes
 from exporter.reference.profile import ClassOrder, Reference
@@ -30,18 +29,23 @@ class OutputColumns:
     """What reference rows say of the model: predictions, scores and labels, None where they do not."""
 
     predictions: Values | None
-    scores: Values | None
+    scores: Scores | None
     labels: Values | None
 
     @property
     def single_scores(self) -> Floats | None:
-        """One number a row, where that is what there is."""
-        return self.scores if isinstance(self.scores, np.ndarray) else None
+        """(rows,) scores, None where they are not one number a row."""
+        if self.scores is None or self.scores.several is not None:
+            return None
+        return self.scores.single if isinstance(self.scores.single, np.ndarray) else None
 
     def take(self, rows: Ints) -> OutputColumns:
         """Those of the given rows."""
-        columns = (self.predictions, self.scores, self.labels)
-        return OutputColumns(*(None if values is None else take_rows(values, rows) for values in columns))
+        return OutputColumns(
+            predictions=None if self.predictions is None else take_rows(self.predictions, rows),
+            scores=None if self.scores is None else self.scores.take(rows),
+            labels=None if self.labels is None else take_rows(self.labels, rows),
+        )
 
 
 def add_classes(reference: Reference, outputs: OutputColumns, positive_class: str) -> Reference:
@@ -91,8 +95,8 @@ def add_outcomes(
     if layout is None or reference.labels is None or outputs.labels is None or outputs.predictions is None:
         return reference
     score = outputs.single_scores
-    if isinstance(outputs.scores, list) and layout.classifies:
-        score = class_scores(outputs.scores, layout.classes)
+    if outputs.scores is not None and outputs.scores.several is not None and layout.classifies:
+        score = scores_by_class(outputs.scores.several, layout.classes)
         score = score[:, layout.positive] if layout.task == "binary" else score
     hours = np.zeros(reference.rows, np.int64)
     outcomes = fold_outcomes(layout, outputs.labels, outputs.predictions, score, hours)[0]
@@ -123,22 +127,34 @@ def add_outcomes(
 
 
 def reduce_scores(
-    scores: list[object],
-    predictions: Values,
+    scores: Scores,
+    predictions: Values | None,
     labels: Values | None,
     task: str,
     order: ClassOrder,
     positive_class: str,
 ) -> Values:
-    """Of several scores, that of the predicted class; of two, that of the positive one."""
-    if task not in ("binary", "multiclass"):
-        return single_scores(scores, [None] * len(scores), ())
-    prediction = profile_column("prediction", "prediction", "category", predictions, None)
-    label = profile_column("label", "label", "category", labels, None) if labels is not None else None
-    classes, positive = choose_classes(task, label, prediction, order, positive_class, {})
-    if task == "binary":
-        return single_scores(scores, [positive] * len(scores), classes)
+    """One score a row: of several the one of the predicted class, of two the one of the positive class.
+
+    Without predictions several scores are opaque.
+    """
+    if scores.several is None:
+        return scores.single
+    rows = len(scores)
+    if predictions is None:
+        nothing = np.full(rows, np.nan)
+        return Mixed(nothing, canonical_texts(nothing), np.ones(rows, np.bool_))
+    wanted: list[str | None] = [None] * rows
+    classes: tuple[str, ...] = ()
+    if task in ("binary", "multiclass"):
+        prediction = profile_column("prediction", "prediction", "category", predictions, None)
+        label = profile_column("label", "label", "category", labels, None) if labels is not None else None
+        classes, positive = choose_classes(task, label, prediction, order, positive_class, {})
+        wanted = [positive] * rows if task == "binary" else _predicted(predictions, classes)
+    return read_numbers(scores.of_classes(wanted, classes))[0]
+
+
+def _predicted(predictions: Values, classes: tuple[str, ...]) -> list[str | None]:
+    """(rows,) predicted class, None where it is missing or none of the classes."""
     texts = canonical_texts(predictions)
-    places = texts.places({name: place for place, name in enumerate(classes)})
-    wanted: list[str | None] = [*classes, None]  # the last is of what is no class, or missing
-    return single_scores(scores, [wanted[place] for place in np.append(places, -1)[texts.codes]], classes)
+    return texts.spread([text if text in classes else None for text in texts.texts])

@@ -1,4 +1,4 @@
-"""Columns of raw values -> cells of the reference's layout: numpy, per-value Python for odd columns only."""
+"""Typed columns -> cells of the reference's layout."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exporter.formats.categories import MISMATCHED, canonical_text, match_class
-from exporter.formats.columns import Texts, Times, Values, encode_texts, read_numbers, read_times
+from exporter.formats.categories import match_class
+from exporter.formats.columns import Mixed, Texts, Times, Values, canonical_texts, read_numbers, read_times
 from exporter.formats.predictions import Batch
 from exporter.reference.bins import BinLayout, Column
+from exporter.reference.classes import Outputs
 from exporter.typing import Bools, Floats, Ints
 
 _BOOLEANS = ("0", "1")
@@ -39,18 +40,19 @@ class Binned:
         return Binned(self.cells[:, rows], self.standard[:, rows], self.present[:, rows])
 
 
-def bin_batch(layout: BinLayout, batch: Batch, timestamps: Floats) -> Binned:
+def bin_batch(layout: BinLayout, batch: Batch, outputs: Outputs, timestamps: Floats) -> Binned:
     """Bin the columns of a layout; a column that the batch lacks is missing in every row.
 
     Args:
         layout: of the reference.
-        batch: with one score a row, see `with_single_outputs`.
-        timestamps: (rows,) the rows' resolved times, from which dates are taken as ages.
+        batch: the features.
+        outputs: predictions and scores of the batch.
+        timestamps: (rows,) resolved time of each row, from which dates are taken as ages.
     """
     values: dict[tuple[str, str], Values] = {("feature", name): v for name, v in batch.features.items()}
-    values["prediction", ""] = batch.prediction
-    if batch.score is not None:
-        values["score", ""] = batch.score
+    values["prediction", ""] = outputs.prediction
+    if outputs.score is not None:
+        values["score", ""] = outputs.score
     return bin_columns(layout, values, batch.rows, timestamps)
 
 
@@ -114,13 +116,9 @@ def category_cells(column: Column, values: Values) -> Ints:
     missing, mismatch = column.bins, column.bins + 1
     if isinstance(values, Times):
         return np.where(np.isnan(values.seconds), missing, mismatch)
-    if isinstance(values, Texts):
-        return np.append(_text_cells(column, values), missing)[values.codes]  # -1 is the last
-    if isinstance(values, np.ndarray):
-        return category_cells(column, number_texts(values))
-    texts = list(map(canonical_text, values))
-    mismatched = np.array([text is MISMATCHED for text in texts], np.bool_)
-    return np.where(mismatched, mismatch, category_cells(column, encode_texts(texts)))
+    texts = canonical_texts(values)
+    cells: Ints = np.append(_text_cells(column, texts), missing)[texts.codes]  # -1 is the last
+    return np.where(values.opaque, mismatch, cells) if isinstance(values, Mixed) else cells
 
 
 def _text_cells(column: Column, values: Texts) -> Ints:
@@ -140,33 +138,3 @@ def _text_cells(column: Column, values: Texts) -> Ints:
         places = np.minimum(np.searchsorted(column.known, hashes), len(column.known) - 1)
         cells[unlisted] = np.where(column.known[places] == hashes, other, other + 1)
     return cells
-
-
-def number_texts(numbers: Floats) -> Texts:
-    """The canonical texts of numbers."""
-    distinct, codes = np.unique(numbers, return_inverse=True)
-    texts = [canonical_text(value) for value in distinct.tolist()]
-    if texts and texts[-1] is None:  # NaN is the last
-        codes[codes == len(texts) - 1] = -1
-        texts.pop()
-    return Texts(codes, texts)  # type: ignore[arg-type] # there is one NaN at most
-
-
-def canonical_texts(values: Values) -> Texts:
-    """The canonical text of each row, none for what is missing or no scalar."""
-    if isinstance(values, Texts):
-        return values
-    if isinstance(values, np.ndarray):
-        return number_texts(values)
-    return encode_texts(category_texts(values))
-
-
-def category_texts(values: Values) -> list[str | None]:
-    """The canonical text of each row, None for what is missing or no scalar."""
-    if isinstance(values, Texts):
-        return values.rows()
-    if isinstance(values, Times):
-        return [None] * len(values)
-    if isinstance(values, np.ndarray):
-        return number_texts(values).rows()
-    return [None if text is MISMATCHED else text for text in map(canonical_text, values)]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from exporter.formats.categories import match_class
-from exporter.formats.class_scores import MAX_CLASSES, has_class_scores, single_scores
-from exporter.formats.columns import Texts, Values
+from exporter.formats.class_scores import MAX_CLASSES
+from exporter.formats.columns import Mixed, Texts, Values, canonical_texts
 from exporter.formats.predictions import Batch
-from exporter.reference.binning import category_texts, number_texts
 from exporter.reference.bins import Column
 from exporter.reference.profile import ClassOrder, Reference
 
@@ -89,29 +89,46 @@ def choose_classes(
     return classes, positive
 
 
-def with_single_outputs(reference: Reference, batch: Batch) -> Batch:
-    """The batch with predicted classes as their texts, which bins, scores and labels all need, and one score
-    a row: of several that of the predicted class, of two that of the positive one."""
-    if isinstance(batch.prediction, np.ndarray) and not reference.predicts_numbers:
-        batch = replace(batch, prediction=number_texts(batch.prediction))
-    elif isinstance(batch.prediction, Texts | list) and reference.classes:
-        batch = replace(batch, prediction=_as_classes(batch.prediction, reference.classes))
-    if not isinstance(batch.score, list) or not has_class_scores(batch.score):
-        return batch
-    wanted: Iterable[str | None] = category_texts(batch.prediction)
+@dataclass(frozen=True)
+class Outputs:
+    """Predictions and scores of a batch in terms of a reference.
+
+    `prediction` (rows,) are numbers if the reference's are, else texts in its classes' notation. `score`
+    (rows,) is one a row: of several the one of the predicted class, of two the one of the positive class.
+    """
+
+    prediction: Values
+    score: Values | None
+
+    @cached_property
+    def texts(self) -> Texts:
+        """(rows,) canonical text of each prediction."""
+        return canonical_texts(self.prediction)
+
+
+def read_outputs(reference: Reference, batch: Batch) -> Outputs:
+    """Predictions and scores of a batch in terms of a reference."""
+    prediction = batch.prediction
+    if isinstance(prediction, np.ndarray) and not reference.predicts_numbers:
+        prediction = canonical_texts(prediction)
+    elif isinstance(prediction, Texts):
+        prediction = as_classes(prediction, reference.classes)
+    elif isinstance(prediction, Mixed):
+        prediction = replace(prediction, texts=as_classes(prediction.texts, reference.classes))
+    if batch.scores is None:
+        return Outputs(prediction, None)
+    if batch.scores.several is None:
+        return Outputs(prediction, batch.scores.single)
+    wanted = canonical_texts(prediction).rows()
     if reference.task == "binary":
         wanted = [reference.positive_class] * batch.rows
-    return replace(batch, score=single_scores(batch.score, wanted, reference.classes))
-
-
-def _as_classes(values: Texts | list[object], classes: tuple[str, ...]) -> Values:
-    if isinstance(values, Texts):
-        return as_classes(values, classes)
-    return [(match_class(value, classes) or value) if isinstance(value, str) else value for value in values]
+    return Outputs(prediction, batch.scores.of_classes(wanted, reference.classes))
 
 
 def as_classes(texts: Texts, classes: tuple[str, ...]) -> Texts:
     """The texts, with classes in another notation replaced by the class: see `match_class`."""
+    if not classes:
+        return texts
     unlisted = np.flatnonzero(texts.places({name: place for place, name in enumerate(classes)}) < 0)
     known = {place: match_class(texts.texts[place], classes) for place in unlisted.tolist()}
     meant = {place: name for place, name in known.items() if name is not None}

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.aggregates.labelled_rows import class_scores, place_scores
 from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.aggregates.outcomes import (
     SLICE_ROWS,
@@ -23,7 +22,8 @@ from exporter.aggregates.outcomes import (
     tally,
 )
 from exporter.errors import StoreError
-from exporter.formats.class_scores import scores_from_arrow
+from exporter.formats.arrow_columns import scores_from_arrow
+from exporter.formats.class_scores import Scores, read_scores, scores_by_class
 from exporter.formats.columns import Values, encode_texts, from_python
 from exporter.measures.regression import TERMS
 from tests.support.labelled import (
@@ -35,6 +35,7 @@ from tests.support.labelled import (
     make_layout,
     make_table,
     merge,
+    places_of,
     tally_table,
 )
 
@@ -279,12 +280,12 @@ def test_the_traffic_of_labelled_rows_is_their_histogram() -> None:
 def test_numbers_have_no_traffic() -> None:
     layout = LAYOUTS["regression"]
 
-    assert fold_predictions(layout, place_scores(layout, np.ones(3), None), np.zeros(3, np.int64)) == {}
+    assert fold_predictions(layout, places_of(layout, np.ones(3), None), np.zeros(3, np.int64)) == {}
 
 
 def test_predictions_without_a_score_are_no_traffic() -> None:
     layout = LAYOUTS["binary"]
-    places = place_scores(layout, np.ones(3), np.array([0.2, np.nan, 0.3]))
+    places = places_of(layout, np.ones(3), np.array([0.2, np.nan, 0.3]))
     folded = fold_predictions(layout, places, np.array([0, 0, 3600]))
 
     assert {hour: part.counts.sum() for hour, part in folded.items()} == {0: 1, 3600: 1}
@@ -334,15 +335,17 @@ def test_bytes_of_another_layout_or_broken_ones_are_an_error() -> None:
     ],
 )
 def test_scores_come_as_lists_or_by_name(raw: Any) -> None:
-    scores = class_scores(raw, CLASSES)
+    read = raw if isinstance(raw, Scores) else read_scores(raw)
+    scores = scores_by_class(read.several_or_none, CLASSES)
 
     assert scores[0].tolist() == [0.1, 0.2, 0.3, 0.4]
     assert np.isnan(scores[1]).all()
 
 
 def test_rows_with_scores_that_are_no_numbers_have_none() -> None:
-    assert np.isnan(class_scores([["a", None, 0.5, True], 7, "x"], CLASSES)).all()
-    assert np.isnan(class_scores([[0.1, None, 0.5, True]], CLASSES)).sum() == 1
+    wrong, partly = read_scores([["a", None, 0.5, True], 7, "x"]), read_scores([[0.1, None, 0.5, True]])
+    assert np.isnan(scores_by_class(wrong.several_or_none, CLASSES)).all()
+    assert np.isnan(scores_by_class(partly.several_or_none, CLASSES)).sum() == 1
 
 
 def test_texts_and_values_are_counted_alike() -> None:

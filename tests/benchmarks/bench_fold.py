@@ -22,6 +22,7 @@ from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_batch
+from exporter.reference.classes import read_outputs
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 
@@ -84,7 +85,7 @@ def main() -> None:
     reference: Reference = build_reference(ReferenceData(table, "bench"), SETTINGS.windows, COLUMNS)
 
     def bin_and_fold(batch: Batch, starts: np.ndarray) -> object:
-        binned = bin_batch(reference, batch, batch.timestamps)
+        binned = bin_batch(reference, batch, read_outputs(reference, batch), batch.timestamps)
         return fold(reference, binned, starts, batch.latency)
 
     def decode_and_fold(body: bytes, content_type: str) -> object:

@@ -12,7 +12,7 @@ import pytest
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
-from exporter.formats.class_scores import MAX_CLASSES, ClassScores, parse_scores, scores_from_python
+from exporter.formats.class_scores import MAX_CLASSES, ClassScores, parse_scores, read_scores
 from exporter.formats.columns import OPAQUE
 from exporter.formats.hashing import payload_hashes
 from exporter.formats.predictions import decode_predictions
@@ -21,7 +21,7 @@ from exporter.settings import Settings
 from tests.support.fakes import Clock, FakeRegistry
 from tests.support.labelled import CLASSES, make_labelled_reference, make_table
 from tests.support.rig import NOON, Rig
-from tests.support.wire import to_parquet, to_stream
+from tests.support.wire import listed, to_parquet, to_stream
 
 Start = Callable[..., Rig]
 
@@ -33,14 +33,12 @@ QUERY = {"model": "trees", "version": "1"}
 def decode_table(column: pa.Array, *, parquet: bool) -> Any:
     table = pa.table({"x": [1.0] * len(column), "prediction": ["ash"] * len(column), "score": column})
     body, kind = (to_parquet(table), PARQUET_TYPE) if parquet else (to_stream(table), ARROW_TYPE)
-    return decode_predictions(body, kind, QUERY, Settings()).score
+    return listed(decode_predictions(body, kind, QUERY, Settings()).scores)
 
 
 def test_json_says_scores_as_lists_or_by_class() -> None:
-    scores = scores_from_python(
-        [[0.5, 0.2, 0.2, 0.1], {"oak": 0.1, "fir": 0.2, "elm": 0.2, "ash": 0.5}, 0.5, None]
-    )
-    assert scores == [LISTED, NAMED, 0.5, None]
+    scores = read_scores([[0.5, 0.2, 0.2, 0.1], {"oak": 0.1, "fir": 0.2, "elm": 0.2, "ash": 0.5}, 0.5, None])
+    assert listed(scores) == [LISTED, NAMED, 0.5, None]
 
 
 @pytest.mark.parametrize("parquet", [False, True], ids=["arrow", "parquet"])
@@ -67,7 +65,7 @@ def test_tables_say_scores_as_lists_structures_or_maps(parquet: bool) -> None:
     ],
 )
 def test_what_is_no_scores_of_classes_is_a_mismatch(value: object) -> None:
-    assert scores_from_python([value]) == [OPAQUE]
+    assert listed(read_scores([value])) == [OPAQUE]
 
 
 def test_a_list_of_a_table_that_is_too_long_is_a_mismatch() -> None:

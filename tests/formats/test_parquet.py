@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from exporter.errors import MalformedError, RequestError, TooLargeError
+from exporter.formats.columns import Mixed
 from exporter.formats.parquet import FILE_BOUNDS, ColumnFile
 from exporter.formats.parquet_pages import FileBytes, read_groups, read_pages
 from exporter.formats.predictions import Batch
@@ -74,8 +75,8 @@ def test_files_of_every_kind_say_the_same(options: dict[str, Any]) -> None:
     np.testing.assert_array_equal(batch.features["count"], np.arange(50.0))
     assert batch.features["text"].rows() == table["text"].to_pylist()  # type: ignore[union-attr]
     np.testing.assert_array_equal(batch.features["time"].seconds, 1.8e9 + np.arange(50))  # type: ignore[union-attr]
-    assert isinstance(batch.features["list"], list)
-    assert isinstance(batch.features["structure"], list)
+    assert isinstance(batch.features["list"], Mixed)
+    assert isinstance(batch.features["structure"], Mixed)
     np.testing.assert_array_equal(batch.prediction, 1.0 - np.arange(50) % 2)
 
 

@@ -10,17 +10,17 @@ import orjson
 import pytest
 
 from exporter.errors import RegistryUnreachableError, RequestError, UnknownModelError
-from exporter.formats.predictions import decode_predictions
+from exporter.formats.predictions import assemble, read_predictions
 from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest import batching, commit
 from exporter.ingest.batching import Group, PredictionRequest, group_alike
 from exporter.ingest.commit import PredictionAnswer
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
-from exporter.reference.binning import bin_batch
 from exporter.settings import Settings
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.support.rig import NOON, Rig, make_document, make_rows, make_table
+from tests.support.wire import bin_decoded
 
 Start = Callable[..., Rig]
 REFERENCE = build_reference(ReferenceData(make_table(500), "test"), Settings().windows, 500)
@@ -28,8 +28,8 @@ REFERENCE = build_reference(ReferenceData(make_table(500), "test"), Settings().w
 
 def request(rows: list[dict[str, Any]], **target: str) -> PredictionRequest:
     body = orjson.dumps(make_document(rows, **target))
-    batch = decode_predictions(body, JSON_TYPE, {}, Settings())
-    return PredictionRequest(RawRequest(JSON_TYPE, {}, body), batch, NOON)
+    decoded = read_predictions(body, JSON_TYPE, {}, Settings())
+    return PredictionRequest(RawRequest(JSON_TYPE, {}, body), decoded, NOON)
 
 
 def group_sizes(*requests: PredictionRequest) -> list[int]:
@@ -47,11 +47,13 @@ def test_rows_of_a_group_are_binned_as_one_batch(prefix: str) -> None:
     ]
     parts[2][0]["features"]["country"] = None
     (group,) = group_alike([request(rows) for rows in parts])
-    merged, whole = group.batch, request([row for rows in parts for row in rows]).batch
+    merged = group.batch
+    whole = assemble([request([row for rows in parts for row in rows]).decoded])
     assert merged.rows == whole.rows == 24
     assert merged.ids == whole.ids
     times = np.zeros(24)
-    assert np.array_equal(bin_batch(REFERENCE, merged, times).cells, bin_batch(REFERENCE, whole, times).cells)
+    cells = [bin_decoded(REFERENCE, batch, times).cells for batch in (merged, whole)]
+    assert np.array_equal(cells[0], cells[1])
     assert merged.latency is not None
     assert merged.latency.tolist() == pytest.approx([0.1] * 3 + [0.2] + [0.3] * 20)
 
@@ -63,12 +65,6 @@ def test_a_group_knows_whose_its_rows_are() -> None:
         (numbers.tolist(), inside.tolist()) for _, numbers, inside in group.split(np.array([0, 2, 4, 7]))
     ]
     assert found == [([0, 2], [0, 1]), ([0, 3], [2, 3])]
-
-
-def test_a_batch_alone_stays_as_it_is() -> None:
-    alone = request(make_rows(3))
-    (group,) = group_alike([alone])
-    assert group.batch is alone.batch
 
 
 def test_requests_for_another_version_or_of_other_columns_are_not_alike() -> None:

@@ -11,16 +11,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exporter.formats.categories import MISMATCHED, canonical_text
-from exporter.formats.columns import OPAQUE, Times, Values, from_python, text_hash
+from exporter.formats.columns import OPAQUE, Times, Values, canonical_texts, from_python, text_hash
 from exporter.profiling.column_bins import number_column
 from exporter.reference.binning import (
-    bin_batch,
     bin_columns,
-    category_texts,
 )
 from exporter.reference.bins import BinLayout, Column, ColumnKind
 from exporter.typing import Floats
-from tests.support.wire import decode
+from tests.support.wire import bin_decoded, decode
 
 NOW = 1.8e9
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
@@ -226,7 +224,7 @@ def test_missing_and_mismatched_are_no_categories() -> None:
         "nan",
     ]
     assert cell_names(column, Times(np.array([1.0, np.nan]))) == ["(mismatch)", "(missing)"]
-    assert cell_names(column, [OPAQUE, None]) == ["(mismatch)", "(missing)"]
+    assert cell_names(column, from_python([OPAQUE, None])) == ["(mismatch)", "(missing)"]
 
 
 def test_no_text_is_taken_for_a_mark_of_ours() -> None:
@@ -301,14 +299,16 @@ LAYOUT = BinLayout(
 
 def test_columns_are_found_by_name_and_not_by_place() -> None:
     age, country = [41, 17], ["DE", "FR"]
-    one = bin_batch(LAYOUT, batch_of({"age": age, "country": country}, [1, 0]), np.zeros(2))
-    other = bin_batch(LAYOUT, batch_of({"country": country, "new": [1, 1], "age": age}, [1, 0]), np.zeros(2))
+    one = bin_decoded(LAYOUT, batch_of({"age": age, "country": country}, [1, 0]), np.zeros(2))
+    other = bin_decoded(
+        LAYOUT, batch_of({"country": country, "new": [1, 1], "age": age}, [1, 0]), np.zeros(2)
+    )
 
     np.testing.assert_array_equal(one.cells, other.cells)
 
 
 def test_a_column_that_does_not_come_is_missing_in_every_row() -> None:
-    binned = bin_batch(LAYOUT, batch_of({"country": ["DE", "FR"]}, [1, 0]), np.zeros(2))
+    binned = bin_decoded(LAYOUT, batch_of({"country": ["DE", "FR"]}, [1, 0]), np.zeros(2))
     names = [[column.cell_names[cell - offset][3:] for cell in cells] for column, cells, offset in zip(
         LAYOUT.columns, binned.cells, LAYOUT.offsets, strict=False)]  # fmt: skip
 
@@ -316,14 +316,14 @@ def test_a_column_that_does_not_come_is_missing_in_every_row() -> None:
 
 
 def test_a_feature_may_have_the_name_of_the_prediction() -> None:
-    binned = bin_batch(LAYOUT, batch_of({"prediction": [0], "score": [0]}, [1], score=[0.7]), np.zeros(1))
+    binned = bin_decoded(LAYOUT, batch_of({"prediction": [0], "score": [0]}, [1], score=[0.7]), np.zeros(1))
     within = binned.cells[:, 0] - LAYOUT.offsets[:-1]
 
     assert within.tolist() == [3, 4, 1, 1]
 
 
 def test_rows_can_be_taken_alone() -> None:
-    binned = bin_batch(LAYOUT, batch_of({"age": [1, 20, 70]}, [1, 0, 1]), np.zeros(3))
+    binned = bin_decoded(LAYOUT, batch_of({"age": [1, 20, 70]}, [1, 0, 1]), np.zeros(3))
     taken = binned.take(np.array([2, 0]))
 
     assert taken.cells[0].tolist() == [2, 0]
@@ -350,10 +350,10 @@ def test_a_category_is_a_text_that_says_what_the_value_is(value: object) -> None
 
 
 def test_texts_of_rows_are_none_where_there_is_no_scalar() -> None:
-    assert category_texts(from_python(["a", None])) == ["a", None]
-    assert category_texts(from_python([1, True, None, 0.5])) == ["1", "1", None, "0.5"]
-    assert category_texts(from_python(["a", 1, [1], None])) == ["a", "1", None, None]
-    assert category_texts(Times(np.array([1.0, np.nan]))) == [None, None]
+    assert canonical_texts(from_python(["a", None])).rows() == ["a", None]
+    assert canonical_texts(from_python([1, True, None, 0.5])).rows() == ["1", "1", None, "0.5"]
+    assert canonical_texts(from_python(["a", 1, [1], None])).rows() == ["a", "1", None, None]
+    assert canonical_texts(Times(np.array([1.0, np.nan]))).rows() == [None, None]
 
 
 def test_a_hash_is_the_same_in_every_process() -> None:

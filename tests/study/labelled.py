@@ -11,7 +11,6 @@ import pyarrow as pa
 from scipy.special import expit
 
 from exporter.aggregates.block import Block, fold
-from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes, fold_predictions
 from exporter.aggregates.segments import fold_segments
 from exporter.aggregates.timeline import Timeline
@@ -33,6 +32,7 @@ from exporter.settings import Settings
 from exporter.typing import Bools, Floats, Ints
 from tests.study.replay import timelines
 from tests.study.worlds import START
+from tests.support.labelled import places_of
 
 SETTINGS = Settings()
 HOUR, DAY = 3600, 86400
@@ -208,7 +208,7 @@ def watch(
             _add(
                 outcomes,
                 fold_predictions(
-                    against.layout, place_scores(against.layout, predicted, scores[came]), hours[came]
+                    against.layout, places_of(against.layout, predicted, scores[came]), hours[came]
                 ),
             )
         if len(known):

@@ -16,9 +16,11 @@ from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.context import QualityRules
 from exporter.evaluation.quality_reference import QualityReference, quality_reference
 from exporter.formats.arrow_columns import from_arrow
+from exporter.formats.columns import Values, canonical_texts
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
+from exporter.reference.classes import as_classes
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Floats, Ints
@@ -90,9 +92,16 @@ def fold_table(
     return fold_outcomes(layout, labels, predictions, scores_of(table), hours, sign)
 
 
+def places_of(layout: OutcomeLayout, predictions: Values, scores: Floats | None) -> Ints:
+    """As `place_scores`, of predictions as they come; -1 where scores are not counted."""
+    if not layout.classifies or scores is None:
+        return np.full(len(predictions), -1)
+    return place_scores(layout, as_classes(canonical_texts(predictions), layout.classes), scores)
+
+
 def fold_traffic(layout: OutcomeLayout, table: pa.Table, hours: Ints) -> dict[int, Outcomes]:
     return fold_predictions(
-        layout, place_scores(layout, from_arrow(table["prediction"]), scores_of(table)), hours
+        layout, places_of(layout, from_arrow(table["prediction"]), scores_of(table)), hours
     )
 
 

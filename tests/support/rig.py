@@ -17,7 +17,7 @@ import pytest
 from exporter.exposition.render import Format
 from exporter.fleet import Version
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import decode_predictions
+from exporter.formats.predictions import read_predictions
 from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import PredictionAnswer
@@ -113,9 +113,9 @@ class Rig:
     def request(self, document: dict[str, Any] | bytes, key: str = "") -> PredictionRequest:
         """A decoded request, as the writer takes it."""
         body = document if isinstance(document, bytes) else orjson.dumps(document)
-        batch = decode_predictions(body, JSON_TYPE, {}, self.settings)
-        hashed = IdempotencyKey.of(batch.target.model, key, body=body) if key else None
-        return PredictionRequest(RawRequest(JSON_TYPE, {}, body), batch, self.clock(), hashed)
+        decoded = read_predictions(body, JSON_TYPE, {}, self.settings)
+        hashed = IdempotencyKey.of(decoded.target.model, key, body=body) if key else None
+        return PredictionRequest(RawRequest(JSON_TYPE, {}, body), decoded, self.clock(), hashed)
 
     def submit(self, document: dict[str, Any], key: str = "") -> Future[PredictionAnswer]:
         return self.service.writer.submit(self.request(document, key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -11,9 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from exporter.formats.class_scores import Scores
+from exporter.formats.columns import OPAQUE, Mixed, Texts, Times, Values
 from exporter.formats.predictions import Batch, decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.reference.binning import Binned, bin_batch
+from exporter.reference.bins import BinLayout
+from exporter.reference.classes import Outputs, read_outputs
+from exporter.reference.profile import Reference
 from exporter.settings import Settings
+from exporter.typing import Floats
 
 QUERY = {"model": "fraud", "version": "3"}
 FORMATS = (
@@ -40,6 +48,38 @@ def decode(
     """Decode a JSON document, or a body as it is."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     return decode_predictions(body, content_type, query, settings or Settings())
+
+
+def bin_decoded(layout: BinLayout, batch: Batch, timestamps: Floats) -> Binned:
+    """Bins of a batch, with its outputs in terms of the layout's reference."""
+    outputs = Outputs(batch.prediction, None if batch.scores is None else batch.scores.single)
+    if isinstance(layout, Reference):
+        outputs = read_outputs(layout, batch)
+    return bin_batch(layout, batch, outputs, timestamps)
+
+
+def listed(values: Values | Scores | None) -> list[object]:
+    """A column as a list, None for a missing value."""
+    if values is None:
+        return []
+    if isinstance(values, Scores):
+        several = values.several_or_none
+        return [
+            one if one is not None else two for one, two in zip(several, listed(values.single), strict=True)
+        ]
+    if isinstance(values, Texts):
+        return [*values.rows()]
+    if isinstance(values, Mixed):
+        rows = zip(values.numbers.tolist(), values.texts.rows(), values.opaque.tolist(), strict=True)
+        return [OPAQUE if opaque else _scalar(number, text) for number, text, opaque in rows]
+    numbers = values.seconds if isinstance(values, Times) else values
+    return [None if math.isnan(value) else value for value in numbers.tolist()]
+
+
+def _scalar(number: float, text: str | None) -> object:
+    if math.isnan(number) or text is None:
+        return text
+    return number if number % 1 else int(text)
 
 
 def type_of(form: str) -> str:
