@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,22 +13,17 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter import __version__
 from exporter.api.audit_routes import audit_router
 from exporter.api.ingest_routes import IngestRoutes
+from exporter.api.ingestion import Ingestion
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError
-from exporter.exposition.telemetry import RowKind, Telemetry
 from exporter.service import Service
 
-KINDS: dict[tuple[str, str], RowKind] = {
-    ("POST", "/v1/predictions"): "prediction",
-    ("POST", "/v1/labels"): "label",
-}
 DESCRIPTION = """Takes live predictions and labels of models in MLflow, and exposes drift, data
 quality and model quality as Prometheus metrics.
 
@@ -57,12 +51,11 @@ def create_app(service: Service) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": None},  # does not send the schema to a public validator
     )
     ingest = IngestRoutes(service)
-    app.router.routes[:0] = ingest.served
     app.include_router(ingest.documented)
     app.include_router(models_router(service))
     app.include_router(audit_router(service))
     app.include_router(operations_router(service))
-    app.add_middleware(CountedAnswers, telemetry=service.telemetry)
+    app.add_middleware(Ingestion, routes=ingest, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -83,44 +76,3 @@ async def _on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return problem(422, "Malformed", first["msg"], ".".join(map(str, first["loc"])))
-
-
-class CountedAnswers:
-    """ASGI middleware that counts requests of ingestion by the status that was sent.
-
-    A request that is cancelled because the server stops is answered with 503.
-    """
-
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
-        self._app = app
-        self._telemetry = telemetry
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        kind = KINDS.get((scope["method"], scope["path"]))
-        answered = False
-
-        def count(status: int) -> None:
-            nonlocal answered
-            if not answered and kind is not None:
-                self._telemetry.count_request(kind, status)
-            answered = True
-
-        async def counted_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                count(message["status"])
-            await send(message)
-
-        try:
-            await self._app(scope, receive, counted_send)
-        except CancelledError:
-            if answered:
-                raise
-            detail = "the service stopped before this was done: send it again, what has ids counts once"
-            answer = problem(503, "Unavailable", detail, headers={"Retry-After": "5"})
-            await answer(scope, receive, counted_send)
-        except Exception:
-            count(500)  # sent by the outer error handler
-            raise

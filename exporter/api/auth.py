@@ -10,8 +10,8 @@ from __future__ import annotations
 import hmac
 import re
 import socket
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,13 @@ def own_names(hostname: str) -> tuple[str, ...]:
     return ("localhost", "*.localhost", *dict.fromkeys((full, short, f"{short}.local")))
 
 
-def leads_here(host: str, names: Sequence[str]) -> bool:
+@lru_cache(maxsize=64)
+def leads_here(host: str, names: tuple[str, ...]) -> bool:
     """Return true if a `Host` header matches a name, or is an address, which DNS rebinding cannot redirect.
 
-    >>> leads_here("LOCALHOST.:80", ["localhost"]), leads_here("[::1]:80", []), leads_here("10.0.0.7", [])
+    >>> leads_here("LOCALHOST.:80", ("localhost",)), leads_here("[::1]:80", ()), leads_here("10.0.0.7", ())
     (True, True, True)
-    >>> leads_here("evil.example", ["localhost"]), leads_here("[::1].evil.example", ["localhost"])
+    >>> leads_here("evil.example", ("localhost",)), leads_here("[::1].evil.example", ("localhost",))
     (False, False)
     """
     parts = _HOST.fullmatch(host)

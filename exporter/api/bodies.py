@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from exporter.errors import OverloadedError, TooLargeError, TooSlowError, UnsupportedError
 from exporter.settings import Settings
@@ -18,12 +17,11 @@ class BodyReader:
     """Reads bodies; what is in memory at once is bounded over all requests, and each in time."""
 
     def __init__(self, settings: Settings) -> None:
-        self._max_body_bytes = settings.max_body_bytes
-        self._timeout_seconds = settings.request_timeout_seconds
-        self._free_bytes = IN_FLIGHT_BODIES * settings.max_body_bytes
+        self.max_body_bytes = settings.max_body_bytes
+        self.timeout_seconds = settings.request_timeout_seconds
+        self.free_bytes = IN_FLIGHT_BODIES * settings.max_body_bytes
 
-    @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
+    def read(self, request: Request) -> AbstractAsyncContextManager[bytes]:
         """The body, counted as in memory until the block ends.
 
         Raises:
@@ -31,27 +29,53 @@ class BodyReader:
             TooLargeError: larger than one body may be.
             OverloadedError: too much is in memory already.
             UnsupportedError: it is compressed.
+            ClientDisconnect: the client hung up.
         """
-        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return _Body(self, request)
+
+
+class _Body:
+    def __init__(self, reader: BodyReader, request: Request) -> None:
+        self._reader = reader
+        self._request = request
+        self._size = 0
+
+    async def __aenter__(self) -> bytes:
+        headers, limit = self._request.headers, self._reader.max_body_bytes
+        if headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise UnsupportedError("compressed bodies are not taken; Parquet is compressed in itself")
-        announced = request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_body_bytes:
-            raise TooLargeError(f"{announced} bytes, at most {self._max_body_bytes} are taken")
-        size, chunks = 0, []
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > limit:
+            raise TooLargeError(f"{announced} bytes, at most {limit} are taken")
         try:
-            try:
-                async with asyncio.timeout(self._timeout_seconds):
-                    async for chunk in request.stream():
-                        size += len(chunk)
-                        self._free_bytes -= len(chunk)
-                        if size > self._max_body_bytes:
-                            raise TooLargeError(f"more than the {self._max_body_bytes} bytes that are taken")
-                        if self._free_bytes < 0:
-                            raise OverloadedError("too many large requests at once", retry_after_seconds=1)
-                        chunks.append(chunk)
-            except TimeoutError:
-                seconds = f"{self._timeout_seconds:g} seconds"
-                raise TooSlowError(f"{size} bytes of the body came in the {seconds} it may take") from None
-            yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        finally:
-            self._free_bytes += size
+            async with asyncio.timeout(self._reader.timeout_seconds):
+                return await self._receive()
+        except TimeoutError:
+            self._release()
+            seconds = f"{self._reader.timeout_seconds:g} seconds"
+            raise TooSlowError(f"{self._size} bytes of the body came in the {seconds} it may take") from None
+        except BaseException:
+            self._release()
+            raise
+
+    async def _receive(self) -> bytes:
+        reader, chunks, more = self._reader, list[bytes](), True
+        while more:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            self._size += len(chunk)
+            reader.free_bytes -= len(chunk)
+            if self._size > reader.max_body_bytes:
+                raise TooLargeError(f"more than the {reader.max_body_bytes} bytes that are taken")
+            if reader.free_bytes < 0:
+                raise OverloadedError("too many large requests at once", retry_after_seconds=1)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        self._reader.free_bytes += self._size

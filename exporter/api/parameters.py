@@ -35,6 +35,8 @@ def single_parameters(request: Request) -> dict[str, str]:
     Raises:
         MalformedError: another parameter is repeated.
     """
+    if not request.scope["query_string"]:
+        return {}
     times = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in times.items():
         if count > 1 and not name.endswith("[]"):
