@@ -1,0 +1,5 @@
+"""Everything that is read from MLflow, and the only user of its client outside the demo.
+
+`Registry` polls models, versions and aliases (`models`), finds the reference of a version (`sources`), and
+lists experiments and runs (`runs`). `client` bounds MLflow's client in time and translates its errors.
+"""

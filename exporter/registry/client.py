@@ -1,7 +1,7 @@
-"""The connection to MLflow: its own client, with limits on time and with our errors.
+"""MLflow's client, with limits on time and the exporter's errors.
 
-MLflow's client retries a server that is down for four minutes, and honours any `Retry-After`. Its limits are
-environment variables of the process, so a `Connection` sets them for all who use MLflow in it.
+MLflow's own limits let it retry a server that is down for four minutes, and honour any `Retry-After`. They
+are environment variables, so a `RegistryClient` sets them for the whole process.
 """
 
 from __future__ import annotations
@@ -10,23 +10,16 @@ import math
 import os
 import posixpath
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from socket import gaierror
-from ssl import SSLError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from exporter.errors import (
-    ExporterError,
-    ReferenceInvalidError,
-    RegistryAuthError,
-    RegistryError,
-    RegistryUnreachableError,
-)
+from exporter.errors import ExporterError, ReferenceInvalidError
 from exporter.formats.texts import first_line, redact
+from exporter.registry.client_errors import MissingError, translate
 from exporter.registry.mlflow_uri import HTTP_SCHEMES, check_mlflow, is_server, split_uri
 
 if TYPE_CHECKING:
@@ -39,23 +32,18 @@ EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500  # likewise: MLflow takes 1 ms for a run with ten metrics
 ATTEMPTS = 2  # the second for a pooled connection that the server closed meanwhile
 MAX_HOPS = 3
-UNCLASSIFIED = 500  # the status of MLflow's errors that were given none
-
-
-class MissingError(RegistryError):
-    """MLflow has no such run, model or version."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file in one of MLflow's artifact stores; `size_bytes` is None where the store does not say."""
+    """A file in one of MLflow's artifact stores; `size_bytes` is None if the store does not tell it."""
 
     uri: str
     size_bytes: int | None
 
 
-class Connection:
-    """MLflow's client. Every method raises `RegistryError` or one of its kind, and what else it says."""
+class RegistryClient:
+    """MLflow's client. Every method may raise `RegistryError` or a subclass of it."""
 
     def __init__(self, tracking_uri: str | None, registry_uri: str | None, timeout_seconds: float) -> None:
         self.timeout_seconds = timeout_seconds
@@ -88,37 +76,24 @@ class Connection:
     # -- the registry ---------------------------------------------------------------------------------------
 
     def list_models(self) -> list[RegisteredModel]:
-        """All registered models, with their aliases; prompts are none."""
-        models: list[RegisteredModel] = []
-        token = None
-        with self._asking():
-            while token != "":
-                page = self._client.search_registered_models(max_results=MODELS_PER_PAGE, page_token=token)
-                models += page
-                token = page.token or ""
-        return models
+        """All registered models, with their aliases, without prompts."""
+        return self._all(self._client.search_registered_models, max_results=MODELS_PER_PAGE)
 
     def list_versions(self, model: str | None = None) -> list[ModelVersion]:
-        """All versions of a model, or of all; without their aliases, which this call of MLflow leaves out."""
+        """All versions of a model, or of all models, without aliases: this call of MLflow leaves them out."""
         # MLflow's filters have no way to escape a quote, and a backslash means different things to different
         # databases: whatever is odd in a name matches any character, and the exact ones are picked out here.
         pattern = None if model is None else "name LIKE '{}'".format(re.sub(r"[^\w .-]", "_", model))
-        versions: list[ModelVersion] = []
-        token = None
-        with self._asking():
-            while token != "":
-                page = self._client.search_model_versions(
-                    pattern,
-                    max_results=VERSIONS_PER_PAGE,
-                    order_by=["name ASC", "version_number ASC"],
-                    page_token=token,
-                )
-                versions += page
-                token = page.token or ""
+        versions: list[ModelVersion] = self._all(
+            self._client.search_model_versions,
+            filter_string=pattern,
+            max_results=VERSIONS_PER_PAGE,
+            order_by=["name ASC", "version_number ASC"],
+        )
         return [version for version in versions if model is None or version.name == model]
 
     def find_run(self, run_id: str) -> Run | None:
-        """A run, None where there is none with this id (any more)."""
+        """A run, None if there is none with this id."""
         if not run_id:
             return None
         try:
@@ -131,37 +106,37 @@ class Connection:
 
     def list_experiments(self) -> list[Experiment]:
         """All experiments that are not deleted."""
-        experiments: list[Experiment] = []
-        token = None
-        with self._asking():
-            while token != "":
-                page = self._client.search_experiments(max_results=EXPERIMENTS_PER_PAGE, page_token=token)
-                experiments += page
-                token = page.token or ""
-        return experiments
+        return self._all(self._client.search_experiments, max_results=EXPERIMENTS_PER_PAGE)
 
     def list_runs(self, experiment_ids: Collection[str], condition: str = "") -> Iterator[list[Run]]:
-        """The runs of experiments that are not deleted, page by page, the last started first.
+        """Pages of the runs of experiments that are not deleted, the last started first.
 
         `condition` is a filter of MLflow's, such as `attributes.end_time >= 1700000000000`.
         """
+        if experiment_ids:
+            yield from self._pages(
+                self._client.search_runs,
+                experiment_ids=list(experiment_ids),
+                filter_string=condition,
+                max_results=RUNS_PER_PAGE,
+                order_by=["attributes.start_time DESC"],
+            )
+
+    def _all(self, search: Callable[..., Any], **query: Any) -> list[Any]:
+        return [found for page in self._pages(search, **query) for found in page]
+
+    def _pages(self, search: Callable[..., Any], **query: Any) -> Iterator[list[Any]]:
         token = None
-        while token != "" and experiment_ids:
+        while token != "":
             with self._asking():
-                page = self._client.search_runs(
-                    list(experiment_ids),
-                    condition,
-                    max_results=RUNS_PER_PAGE,
-                    order_by=["attributes.start_time DESC"],
-                    page_token=token,
-                )
+                page = search(**query, page_token=token)
             token = page.token or ""
             yield list(page)
 
     # -- files ----------------------------------------------------------------------------------------------
 
     def locate_version(self, model: str, version: str) -> str:
-        """URI of the directory in the artifact store where the files of a version are.
+        """URI of the directory in the artifact store with the files of a version.
 
         Raises:
             MissingError: there is no such version.
@@ -200,7 +175,7 @@ class Connection:
         )
 
     def find_file(self, uri: str) -> RemoteFile | None:
-        """The file in one of MLflow's artifact stores, None where there is none.
+        """A file in one of MLflow's artifact stores, None if there is none.
 
         Raises:
             ReferenceInvalidError: the store cannot be read.
@@ -233,83 +208,20 @@ class Connection:
             yield
         except ExporterError:
             raise
-        except (
-            Exception
-        ) as error:  # MLflow's own, those of requests, and of parsing what is not MLflow's answer
-            raise self._translate(error) from error
+        except Exception as error:  # of MLflow, of requests, or of parsing an answer that is not MLflow's
+            raise translate(error, self.shown_uri, self.timeout_seconds) from error
 
     @contextmanager
     def _reading(self, uri: str) -> Iterator[None]:
         parts = split_uri(uri)
         through_mlflow = parts.scheme in ("mlflow-artifacts", *HTTP_SCHEMES)
         if through_mlflow and parts.netloc not in ("", urlsplit(self.uri).netloc):
-            # MLflow's client would send our password there, and whoever registers a version chooses where.
+            # MLflow's client would send our password to a host chosen by the author of a version.
             raise ReferenceInvalidError(f"{redact(uri)} is on another host than MLflow, which is not read")
         try:
             yield
         except Exception as error:
             # A store raises whatever its libraries do; only what MLflow answered over HTTP means MLflow.
             if through_mlflow and type(error).__module__ != "builtins":
-                raise self._translate(error) from error
+                raise translate(error, self.shown_uri, self.timeout_seconds) from error
             raise ReferenceInvalidError(f"{redact(uri)} cannot be read: {first_line(error)}") from error
-
-    def _translate(self, error: BaseException) -> RegistryError:
-        where = f"MLflow at {self.shown_uri}"
-        chain = _chain(error)
-        # What another server answers MLflow's client quotes, and its first line alone has no second quote.
-        _, foreign, text = first_line(error).rpartition("Response body: ")
-        text = text.strip("'") if foreign else text
-        status = _http_status(chain)
-        if "Invalid Host header" in str(error):
-            return RegistryAuthError(
-                f"{where} does not know this name as its own: see its option --allowed-hosts"
-            )
-        if status in (401, 403):
-            return RegistryAuthError(
-                f"{where} refuses us (HTTP {status}): {text}; check MLFLOW_TRACKING_USERNAME and "
-                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and what this user may read"
-            )
-        if status == 404 and foreign:
-            return MissingError(
-                f"{self.shown_uri} does not answer as MLflow does (HTTP 404: {text}); "
-                "check host, port and path"
-            )
-        if status == 404:
-            return MissingError(f"{where} has no such thing: {text}")
-        if any("Timeout" in type(link).__name__ for link in chain):
-            return RegistryUnreachableError(f"{where} did not answer within {self.timeout_seconds:g} s")
-        for link in reversed(chain):
-            if isinstance(link, ConnectionError | gaierror | SSLError):
-                return RegistryUnreachableError(
-                    f"{where} cannot be reached: {link.strerror or first_line(link)}"
-                )
-        if status is not None and (status >= 500 or status == 429):
-            return RegistryUnreachableError(f"{where} is in trouble (HTTP {status})")
-        if status is not None and status >= 400:
-            return RegistryError(f"{where} refuses the request (HTTP {status}): {text}")
-        return RegistryError(f"{where} does not answer as MLflow should: {text}")
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """The error and what led to it, outermost first."""
-    links: list[BaseException] = []
-    while error is not None and error not in links:
-        links.append(error)
-        error = error.__cause__ or error.__context__
-    return links
-
-
-def _http_status(chain: list[BaseException]) -> int | None:
-    """Status of the answer that an error is about, None where there was no answer."""
-    for link in chain:
-        response = getattr(link, "response", None)
-        if response is not None:  # an error of requests
-            return int(response.status_code)
-        # MLflow where the body is not its own, and urllib3 after the last attempt
-        told = re.search(r"failed with error code (\d{3})|too many (\d{3}) error responses", str(link))
-        if told:
-            return int(told[1] or told[2])
-        code = getattr(link, "get_http_status_code", None)  # of MLflow's errors
-        if code is not None and code() != UNCLASSIFIED:
-            return int(code())
-    return None

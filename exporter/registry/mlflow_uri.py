@@ -17,7 +17,7 @@ HTTP_SCHEMES = ("http", "https")
 
 
 def is_server(uri: str) -> bool:
-    """Whether a URI is that of an MLflow server."""
+    """True for the URI of an MLflow server."""
     return urlsplit(uri).scheme in HTTP_SCHEMES
 
 
@@ -39,9 +39,9 @@ def check_mlflow(variable: str, uri: str, *, is_set: bool = True) -> None:
     """Check that this installation can read MLflow at a URI.
 
     Args:
-        variable: that holds the URI, for people.
+        variable: name of the variable with the URI, for messages.
         uri: as MLflow's client takes it.
-        is_set: whether the variable says it; else it is MLflow's default.
+        is_set: True if the variable is set; else the URI is MLflow's default.
 
     Raises:
         ConfigError: it is no URL, there is no such file, or the package for it is not installed.
@@ -82,7 +82,7 @@ def check_mlflow(variable: str, uri: str, *, is_set: bool = True) -> None:
 
 
 def _is_database(path: Path) -> bool:
-    """Whether a file is a database of MLflow's, whose client would turn any other into one."""
+    """True for a database of MLflow's. MLflow's client would turn any other into one."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             database.execute("select 1 from registered_models limit 1")

@@ -1,4 +1,4 @@
-"""What MLflow's registry says of the monitored models: one immutable view, plain values."""
+"""Immutable view of the monitored models in MLflow's registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RegisteredVersion:
     """A version of a monitored model.
 
     `aliases` are those that point to it, often none: traffic may name any version of a monitored model.
-    `run_id`, `source` and `model_id` are empty where MLflow knows none. `created_at` has a zone.
+    `run_id`, `source` and `model_id` are empty if MLflow has none. `created_at` has a zone.
     """
 
     model: str
@@ -29,7 +29,7 @@ class RegisteredVersion:
 
     @property
     def team(self) -> str:
-        """Who is responsible, empty where nobody said."""
+        """Team responsible for the version, may be empty."""
         return self.setting("team")
 
     def setting(self, name: str) -> str:
@@ -51,7 +51,7 @@ class RegisteredModel:
 class Registered:
     """The monitored models by name, as they were at one poll.
 
-    `models_off` and `versions_off` opted out: what is known of them is to go.
+    `models_off` and `versions_off` opted out; their data is deleted.
     """
 
     models: Mapping[str, RegisteredModel]
@@ -59,10 +59,10 @@ class Registered:
     versions_off: frozenset[tuple[str, str]] = frozenset()
 
     def is_off(self, model: str, version: str) -> bool:
-        """Whether a version, or its model, opted out."""
+        """True if a version or its model opted out."""
         return model in self.models_off or (model, version) in self.versions_off
 
 
 def is_switched_off(tags: Mapping[str, str]) -> bool:
-    """Whether a model or version opted out with `monitoring.enabled=false`."""
+    """True if a model or version opted out with `monitoring.enabled=false`."""
     return tags.get("monitoring.enabled", "").strip().lower() in OFF

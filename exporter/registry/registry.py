@@ -1,4 +1,4 @@
-"""The registry: which versions are monitored, and what they are compared with.
+"""The registry: monitored versions, their references, and MLflow's runs.
 
 A version is monitored when an alias points to it; the tag `monitoring.enabled=false`, on the model or on the
 version, opts out.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData
-from exporter.registry.client import Connection
+from exporter.registry.client import RegistryClient
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.runs import Run
 from exporter.registry.sources import load_reference
@@ -31,14 +31,14 @@ VERSIONS_PER_CALL = 60
 
 
 class Registry:
-    """Reads MLflow, found as its own tools find it: a URI that is None comes from the environment.
+    """Reads MLflow, which is found as its own tools find it: a URI that is None comes from the environment.
 
-    Methods may be called from any thread; they block, each of at most two attempts at a request for about
-    `timeout_seconds`. They raise `RegistryUnreachableError` where MLflow is down, slow or in trouble,
-    `RegistryAuthError` where it refuses us, and `RegistryError` where it answers otherwise than it should.
+    Methods may be called from any thread. They block: a request has at most two attempts, each of about
+    `timeout_seconds`. They raise `RegistryUnreachableError` if MLflow is down, slow or fails itself,
+    `RegistryAuthError` if it refuses access, and `RegistryError` for any other unexpected answer.
 
     Raises:
-        ConfigError: there can be no MLflow at one of the URIs, or only its whole package reads what is there.
+        ConfigError: a URI cannot be one of MLflow, or reading it takes the full mlflow package.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Registry:
         timeout_seconds: float,
         reference_max_rows: int = Settings.reference_max_rows,
     ) -> None:
-        self._mlflow = Connection(tracking_uri, registry_uri, timeout_seconds)
+        self._mlflow = RegistryClient(tracking_uri, registry_uri, timeout_seconds)
         self._reference_max_rows = reference_max_rows
 
     def poll(self) -> Registered:
@@ -91,29 +91,29 @@ class Registry:
         return load_reference(self._mlflow, version, config, self._reference_max_rows, memory)
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
-        """The metrics of a version's source run, none where the run is unknown or gone."""
+        """Metrics of a version's source run, empty if the run is unknown or gone."""
         run = self._mlflow.find_run(version.run_id)
         return {} if run is None else _metrics(run)
 
     def list_experiments(self) -> dict[str, str]:
-        """The names of all experiments, by id."""
+        """Names of all experiments, by id."""
         return {
             str(experiment.experiment_id): str(experiment.name)
             for experiment in self._mlflow.list_experiments()
         }
 
     def list_runs(self, experiment_ids: Collection[str]) -> Iterator[list[Run]]:
-        """All runs of these experiments, page by page, the last started first."""
+        """Pages of all runs of these experiments, the last started first."""
         return self._pages(experiment_ids, "")
 
     def list_runs_since(self, experiment_ids: Collection[str], time: float) -> Iterator[list[Run]]:
-        """The runs that started or ended at `time`, in seconds since the epoch, or later; some come twice."""
+        """Pages of the runs that started or ended since `time` (seconds since the epoch); some come twice."""
         for attribute in ("start_time", "end_time"):
             condition = f"attributes.{attribute} >= {math.floor(time * 1000)}"
             yield from self._pages(experiment_ids, condition)
 
     def find_runs(self, experiment_ids: Collection[str], run_ids: Collection[str]) -> list[Run]:
-        """Those of the runs that there are, in one call."""
+        """The runs with these ids that exist, in one call."""
         if not run_ids:
             return []
         condition = "attributes.run_id IN ({})".format(", ".join(f"'{run_id}'" for run_id in run_ids))
@@ -136,7 +136,7 @@ def _run(found: MlflowRun) -> Run:
 
 
 def _metrics(run: MlflowRun) -> dict[str, float]:
-    """The last values of a run's metrics."""
+    """Last values of a run's metrics."""
     # MLflow's databases have no infinity: it stores the largest number there is instead.
     return {
         name: math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value

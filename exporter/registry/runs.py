@@ -21,8 +21,8 @@ METRICS_PER_RUN = 50  # the first by name
 class Run:
     """A run of an experiment.
 
-    `started_at` is in seconds since the epoch, 0 where nobody said. `metrics` are the last values,
-    `metrics_left_out` how many others it has that would be shown, but for a limit.
+    `started_at` is in seconds since the epoch, 0 if unknown. `metrics` are the last values,
+    `metrics_left_out` the number of others that are not shown because of the limit.
     """
 
     run_id: str
@@ -34,7 +34,7 @@ class Run:
     metrics_left_out: int = 0
 
     def choose_metrics(self, patterns: Sequence[str]) -> Run:
-        """With the metrics that have a value and match a pattern such as `val_*`; without patterns, all."""
+        """The run with the metrics that match a pattern such as `val_*`, all without patterns; no NaN."""
         chosen = sorted(
             (name, value)
             for name, value in self.metrics.items()
@@ -46,7 +46,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment shows: its runs by status, and the newest of them, newest first."""
+    """An experiment: its runs by status, and the newest runs, newest first."""
 
     name: str
     runs_by_status: Counter[str]
@@ -55,7 +55,7 @@ class Experiment:
 
 
 class RunLedger:
-    """The runs of all experiments: of those to be shown everything, of the others only what is counted."""
+    """Runs of all experiments, with details only for the runs that are shown."""
 
     def __init__(self, max_experiments: int) -> None:
         self._max_experiments = max_experiments
@@ -68,12 +68,12 @@ class RunLedger:
         return frozenset(self._known)
 
     def follow(self, experiment_ids: Iterable[str]) -> None:
-        """Know these experiments and no others."""
+        """Keep these experiments and no others."""
         self._known = {key: self._known.get(key, {}) for key in experiment_ids}
         self._forget_details()
 
     def update(self, runs: Iterable[Run], now: float) -> None:
-        """Take over runs as they were read at `now`; those of other experiments are passed over."""
+        """Add or replace runs read at `now`; those of unknown experiments are ignored."""
         for run in runs:
             if run.experiment_id in self._known:
                 self._known[run.experiment_id][run.run_id] = (run.started_at, run.run_id, run.status)
@@ -81,7 +81,7 @@ class RunLedger:
         self._forget_details()
 
     def remove(self, run_ids: Iterable[str]) -> None:
-        """Forget runs that MLflow does not have any more."""
+        """Remove runs that MLflow does not have any more."""
         for run_id in run_ids:
             self._read.pop(run_id, None)
             for known in self._known.values():
@@ -97,7 +97,7 @@ class RunLedger:
         return nsmallest(count, read_at, key=read_at.__getitem__)
 
     def view(self, names: Mapping[str, str]) -> list[Experiment]:
-        """The experiments that are shown, by `names` of their ids, the one with the newest run first."""
+        """The experiments that are shown, the one with the newest run first; `names` are by id."""
         return [
             Experiment(
                 name=names[experiment_id],

@@ -42,7 +42,8 @@ from exporter.formats.texts import first_line, redact
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData
 from exporter.profiling.files import check_size, max_bytes, read_table
-from exporter.registry.client import Connection, MissingError
+from exporter.registry.client import RegistryClient
+from exporter.registry.client_errors import MissingError
 from exporter.registry.download import download
 from exporter.registry.mlflow_uri import HTTP_SCHEMES, split_uri
 from exporter.registry.models import RegisteredVersion
@@ -90,7 +91,7 @@ class _Place:
 
 @contextmanager
 def load_reference(
-    mlflow: Connection,
+    mlflow: RegistryClient,
     version: RegisteredVersion,
     config: ModelConfig,
     max_rows: int,
@@ -134,7 +135,7 @@ def load_reference(
 
 
 def _places(
-    mlflow: Connection, version: RegisteredVersion, config: ModelConfig, root: str
+    mlflow: RegistryClient, version: RegisteredVersion, config: ModelConfig, root: str
 ) -> Iterator[_Place]:
     """One after the other, since each may cost a call."""
     if config.reference_uri:
@@ -185,7 +186,7 @@ def _dataset_uri(item: DatasetInput) -> str:
 # -- reading ------------------------------------------------------------------------------------------------
 
 
-def _find(mlflow: Connection, place: _Place, held: ExitStack) -> Path | None:
+def _find(mlflow: RegistryClient, place: _Place, held: ExitStack) -> Path | None:
     """The file, there until `held` is closed; None where nothing is there."""
     if place.named and not place.uri:
         raise ReferenceInvalidError("it does not say which file it came from")
@@ -258,7 +259,7 @@ class _YamlLoader(yaml.SafeLoader):
         pass
 
 
-def _mlmodel(mlflow: Connection, uri: str) -> tuple[dict[str, str], dict[str, str]]:
+def _mlmodel(mlflow: RegistryClient, uri: str) -> tuple[dict[str, str], dict[str, str]]:
     """Statements of a model's MLmodel file about its reference and its inputs.
 
     Returns:
