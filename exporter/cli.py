@@ -137,7 +137,7 @@ def _add_demo(commands: Commands) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    from exporter.model_config import load_config_file
+    from exporter.config_file import load_config_file
 
     models = ", ".join(load_config_file(options.file, load_settings(os.environ)).models)
     print(f"{options.file}: no mistakes; models with an entry: {models or 'none'}")  # noqa: T201 - for the user

@@ -17,13 +17,12 @@ as written until a setting's type parses them: a column may be called `no` or `0
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -36,10 +35,8 @@ from pydantic import (
 from pydantic import ValidationInfo as Info
 
 from exporter.errors import ConfigError
-from exporter.settings import Settings, parse_window
-from exporter.yaml_problems import yaml_problem
+from exporter.settings import parse_window
 
-MAX_FILE_BYTES = 2**20
 MAX_SEGMENTS = 5  # columns; each of their values has series of its own
 MAX_MATURATION_DAYS = 60  # labels are counted for 90
 TAG_PREFIX = "monitoring."
@@ -196,120 +193,13 @@ class ConfigFile(_Section):
                 candidate = _merge(merged, _read_tag(tag, text.strip()))
                 ModelConfig.model_validate(candidate)
             except ValidationError as error:
-                problems.append(f"tag {tag} is {text!r}: {_message(error.errors()[0])}")
+                problems.append(f"tag {tag} is {text!r}: {describe_error(error.errors()[0])}")
             else:
                 merged = candidate
         return ModelConfig.model_validate(merged), tuple(problems)
 
 
-# -- the file -----------------------------------------------------------------------------------------------
-
-
-def maturation_problem(maturation_seconds: float, settings: Settings) -> str:
-    """Return why a maturation is too long for these settings; empty if it is not."""
-    days, kept = maturation_seconds / 86400, settings.prediction_retention_days
-    if days > kept:
-        return (
-            f"{days:g} days are more than the {kept} for which ids are kept: later labels find no "
-            "prediction; EXPORTER_PREDICTION_RETENTION_DAYS has to be more"
-        )
-    # The window before has to confirm a degradation.
-    longest, counted = max(settings.windows), settings.outcome_retention_seconds
-    if maturation_seconds > counted - 2 * longest.seconds - settings.coarse_seconds:
-        return (
-            f"{days:g} days are too long: two windows of {longest.name} before them have to be within the "
-            f"{counted / 86400:g} that are counted"
-        )
-    return ""
-
-
-def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile:
-    """Read a configuration file, to be used with these settings (default: `Settings()`).
-
-    Raises:
-        ConfigError: it cannot be read or used; the message has all mistakes, with their lines.
-    """
-    settings = settings or Settings()
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
-        # The base loader keeps all values as texts; in YAML `no` is false and 010 is eight.
-        loader = yaml.BaseLoader(path.read_bytes())
-        root = loader.get_single_node()
-        problems = list(_repeated_keys(root))
-        document = loader.construct_document(root) if root is not None else ""
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: {yaml_problem(error)}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: it is no text in UTF-8, or has characters that are none") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: it is nested too deeply") from error
-    try:
-        config = ConfigFile.model_validate(_mapping(document), context={"directory": path.parent.absolute()})
-    except ValidationError as error:
-        problems += [(_line(root, found["loc"]), _complaint(found)) for found in error.errors()]
-    else:
-        problems += [
-            (_line(root, location), f"{'.'.join(location)}: {problem}")
-            for location, maturation in _maturations(config)
-            if (problem := maturation_problem(maturation, settings))
-        ]
-    if problems:
-        raise ConfigError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(problems)))
-    return config
-
-
-def _maturations(config: ConfigFile) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yield the configured maturations with their locations."""
-    yield ("defaults", "maturation"), config.defaults.maturation
-    for model, entry in config.models.items():
-        yield ("models", model, "maturation"), entry.maturation
-
-
-def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    """Yield the lines of repeated keys, of which YAML takes the last silently."""
-    nodes, seen = [root], set()
-    while nodes:
-        node = nodes.pop()
-        if node is None or id(node) in seen:  # an alias
-            continue
-        seen.add(id(node))
-        children = list(_children(node))
-        nodes += [child for _, _, child in children]
-        keys = [key for key, _, _ in children]
-        yield from (
-            (line, f"{key} is there twice") for n, (key, line, _) in enumerate(children) if key in keys[:n]
-        )
-
-
-def _children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
-    """Yield key or index, line and node of a node's children."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield str(key.value), key.start_mark.line + 1, value
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield str(index), value.start_mark.line + 1, value
-
-
-def _line(root: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """Return the line of the innermost part of the location that is in the file."""
-    node, line = root, 1
-    for step in location:
-        found = next((child for child in _children(node) if child[0] == str(step)), None)
-        if found is None:
-            break
-        _, line, node = found
-    return line
-
-
-def _complaint(found: Any) -> str:
-    location = [str(step) for step in found["loc"] if step != "[key]"]
-    return f"{'.'.join(location)}: {_message(found)}" if location else _message(found)
-
+# -- messages -----------------------------------------------------------------------------------------------
 
 _MESSAGES = {
     "dict_type": "has to be a mapping of keys to values",
@@ -336,7 +226,8 @@ def _known_keys(location: tuple[int | str, ...]) -> Iterable[str]:
     return outermost or sections.get(inside, ModelConfig).model_fields
 
 
-def _message(found: Any) -> str:
+def describe_error(found: Any) -> str:
+    """Return a plain message for an error of pydantic."""
     if found["type"] == "extra_forbidden":
         similar = get_close_matches(str(found["loc"][-1]), _known_keys(found["loc"]), n=1, cutoff=0.75)
         return "unknown key" + (f"; did you mean {similar[0]}?" if similar else "")

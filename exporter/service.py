@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from exporter.config_file import load_config_file
 from exporter.errors import ConfigError
 from exporter.exposition.collector import Cut, SeriesCollector
 from exporter.exposition.render import Format
@@ -14,7 +15,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView, version_view
 from exporter.fleet import Fleet, Version
 from exporter.ingest.writer import Writer
-from exporter.model_config import ConfigFile, load_config_file
+from exporter.model_config import ConfigFile
 from exporter.monitoring.discovery import Follower
 from exporter.monitoring.evaluator import Monitor
 from exporter.monitoring.rebaseline import Rebaseliner

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from exporter.config_file import load_config_file
 from exporter.exposition.catalog import metrics_table
-from exporter.model_config import ModelConfig, load_config_file
+from exporter.model_config import ModelConfig
 from exporter.settings import Settings
 from tests.support.docs import PAGES, ROOT, anchors, page, section
 

@@ -13,13 +13,14 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from exporter.config_file import maturation_problem
 from exporter.errors import RegistryError, StoreError
 from exporter.evaluation.context import Thresholds
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
 from exporter.ingest.activation import let_go, set_detail
 from exporter.ingest.writer import Writer
-from exporter.model_config import TAG_PREFIX, ConfigFile, maturation_problem
+from exporter.model_config import TAG_PREFIX, ConfigFile
 from exporter.monitoring.reference_loader import ReferenceLoader
 from exporter.registry.models import Registered, RegisteredVersion
 from exporter.registry.registry import Registry
