@@ -67,7 +67,7 @@ class GroupCommit:
             requests: with distinct idempotency keys, where they have any.
         """
         changes = Changes()
-        self._store.seal_ids()
+        self._store.flush()
         with self._store.begin() as transaction:
             now = self._clock()
             joining = Joining(LabelTables(transaction), now)

@@ -74,24 +74,24 @@ class Follower:
         moves = self._store.load_alias_moves()
         self._fleet.record(moves)
         aliases = self._fleet.current_aliases()
-        newest = {(stored.model, stored.version): stored for stored in self._store.load_versions()}
-        with self._store.begin() as transaction:
-            matured = transaction.load_maturations()
-        facts = self._store.load_facts()
+        versions = self._store.load_versions()
+        newest = {(stored.model, stored.version): stored for stored in versions}
         found = []
         for names, stored in newest.items():
             version = Version(stored)
             with self._facts_lock:
-                version.facts = self._read_facts(version, Facts(**facts.get(stored.key, {})))
+                version.facts = self._read_facts(version, Facts(stored.run_id, stored.team, stored.tags))
             version.aliases = tuple(sorted(a for (m, a), v in aliases.items() if (m, v) == names))
             if not version.aliases:
                 version.unaliased_since = _last_alias_ended(moves, names)
-            if not self._retired(version, self._clock(), matured.get(stored.key, 0.0)):
+            if not self._retired(version, self._clock(), stored.maturation_seconds or 0.0):
                 found.append(version)
         found.sort(key=lambda version: not version.aliases)
         followed = found[: self._settings.max_versions]
+        keys = {version.key for version in followed}
+        counted = [stored.key for stored in versions if stored.maturation_seconds is not None]
         with self._store.begin() as transaction:
-            transaction.forget_maturations([*matured.keys() - {version.key for version in followed}])
+            transaction.forget_maturations([key for key in counted if key not in keys])
         for version in followed:
             self._add(version)
             try:
@@ -201,7 +201,7 @@ class Follower:
             said: dict[str, Any] = {"run_id": found.run_id, "team": found.team, "tags": tags}
             known = {name: getattr(version.facts, name) for name in said}
             if said != known:  # after a restart all of it is stored already
-                self._store.save_facts(version.key, said)
+                self._store.save_facts(version.key, **said)
             with self._facts_lock:
                 version.facts = self._read_facts(version, Facts(**said))
             self._registered[version] = found

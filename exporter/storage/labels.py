@@ -1,10 +1,9 @@
-"""Labels in the store: what a commit reads and writes of them, and of the predictions that they meet."""
+"""Labels, and the predictions that they meet, as one commit reads and writes them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,18 +11,16 @@ import sqlalchemy as sa
 
 from exporter.storage import schema
 from exporter.storage.lsm.records import Records
-from exporter.storage.lsm.tree import Found
 from exporter.storage.rows import LABELS, StoredLabel
 from exporter.storage.transaction import Transaction
 from exporter.typing import Ints
 
 
 class DatedLabel(NamedTuple):
-    """A label, and where it was found: `place` is its number there."""
+    """A stored label with the day on which it came, under which it is kept."""
 
     row: StoredLabel
-    found: Found
-    place: int
+    day: int
 
 
 class LabelTables:
@@ -36,51 +33,48 @@ class LabelTables:
         self._model_ids: dict[str, int] = {}
 
     def find_labels(self, hashes: Sequence[bytes]) -> dict[bytes, DatedLabel]:
-        """The labels of these ids, where there are any."""
-        found = self._labels.find(self._connection, hashes)
-        rows = LABELS.unpack(found.records)
-        return {row.id_hash: DatedLabel(row, found, place) for place, row in enumerate(rows)}
+        """Labels by id, of the ids that have one."""
+        found = self._labels.get_many(hashes)
+        rows = zip(LABELS.unpack(found.records), found.days.tolist(), strict=True)
+        return {row.id_hash: DatedLabel(row, day) for row, day in rows}
 
     def find_latest(self, hashes: Sequence[bytes]) -> tuple[Ints, Records]:
-        """Of each of these distinct ids, and of each version that scored it, the latest prediction.
+        """The latest prediction of each version for distinct ids.
 
         Returns:
-            (predictions,) which of the ids each has, and the predictions.
+            (predictions,) positions of their ids in `hashes`, and the predictions.
         """
-        found = self._predictions.find(self._connection, hashes)
-        numbers, records = found.numbers, found.records
-        if len(np.unique(numbers)) < len(numbers):  # scored by several versions, or on several days
-            keys = np.stack([numbers, records.numbers["version_id"]])
+        found = self._predictions.get_many(hashes)
+        if len(np.unique(found.positions)) < len(found.positions):  # several versions, or days
+            keys = np.stack([found.positions, found.records.numbers["version_id"]])
             newest_first = np.argsort(-found.days, kind="stable")
-            _, latest = np.unique(keys[:, newest_first], axis=1, return_index=True)
-            numbers, records = numbers[newest_first[latest]], records.take(newest_first[latest])
-        return numbers, records
+            _, first = np.unique(keys[:, newest_first], axis=1, return_index=True)
+            found = found.take(newest_first[first])
+        return found.positions, found.records
 
     def all_labels(self, model: str) -> Iterator[Records]:
-        """All labels of a model, some at a time."""
+        """All labels of a model, in parts."""
         model_id = self.model_id(model)
         for day in self._labels.days():
-            for labels in self._labels.read(self._connection, day):
+            for labels in self._labels.scan(day):
                 inside = np.flatnonzero(labels.numbers["model_id"] == model_id)
                 if len(inside):
                     yield labels.take(inside)
 
     def insert(self, day: int, labels: Records) -> None:
         """Keep labels of ids that had none."""
-        self._labels.insert(self._connection, day, labels)
+        self._labels.put(day, labels)
 
     def update(self, labels: Sequence[DatedLabel]) -> None:
-        """Write labels that are there already anew: another value, or matched now."""
-        together = defaultdict[int, list[DatedLabel]](list)
+        """Overwrite labels that have another value, or are matched now."""
+        by_day = defaultdict[int, list[StoredLabel]](list)
         for label in labels:
-            together[id(label.found)].append(label)
-        for some in together.values():
-            found = some[0].found.take(np.array([label.place for label in some]))
-            records = LABELS.pack_rows([label.row for label in some])
-            self._labels.replace(self._connection, replace(found, records=records))
+            by_day[label.day].append(label.row)
+        for day, rows in by_day.items():
+            self._labels.replace(day, LABELS.pack_rows(rows))
 
     def model_id(self, name: str) -> int:
-        """The small number by which labels name their model."""
+        """Number by which labels name their model."""
         if name not in self._model_ids:
             self._model_ids[name] = self._find_model(name)
         return self._model_ids[name]
@@ -96,9 +90,9 @@ class LabelTables:
 
 
 def count_unmatched(transaction: Transaction, day: int) -> dict[str, int]:
-    """Labels of a day that met no prediction, by model."""
+    """Number of a day's labels without a prediction, by model."""
     counts = np.zeros(0, np.int64)
-    for labels in transaction.labels.read(transaction.connection, day):
+    for labels in transaction.labels.scan(day):
         unmatched = labels.numbers["model_id"][~labels.numbers["matched"]]
         more = np.bincount(unmatched, minlength=len(counts))
         more[: len(counts)] += counts

@@ -1,8 +1,9 @@
-"""The tables of the store, and the values that go in and out."""
+"""Tables of the store, and the values that go in and out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.typing import Floats, Ints
 
-SCHEMA_VERSION = 4  # see exporter/migrations
+SCHEMA_VERSION = 5  # see migrations
 FINE, COARSE = 0, 1  # families of aggregates
 DAY_SECONDS = 86400
 KEY_RETENTION_SECONDS = 86400.0  # of idempotency keys
@@ -33,6 +34,10 @@ versions = sa.Table(
     sa.Column("status", sa.String, nullable=False, server_default=""),
     # Of several with the same names, the one with the highest number was followed last.
     sa.Column("followed", sa.Integer, nullable=False, server_default="0"),
+    # As MLflow said last, for a start at which it does not answer; tags as JSON.
+    sa.Column("run_id", sa.String, nullable=False, server_default=""),
+    sa.Column("team", sa.String, nullable=False, server_default=""),
+    sa.Column("tags", sa.String, nullable=False, server_default="{}"),
     sa.UniqueConstraint("model", "version", "created_ms"),
 )
 references = sa.Table(
@@ -43,6 +48,8 @@ references = sa.Table(
     sa.Column("digest", sa.String, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("payload", sa.LargeBinary, nullable=False),
+    # By which its outcomes were counted; NULL where they have to be counted anew.
+    sa.Column("maturation_seconds", sa.Float),
 )
 aggregates = sa.Table(
     "aggregates",
@@ -97,15 +104,15 @@ spool = sa.Table(
     sa.Column("row_numbers", sa.LargeBinary, nullable=False),
     sa.Column("times", sa.LargeBinary, nullable=False),
 )
-sealed = sa.Table(
-    "sealed_tables",
+sstables = sa.Table(
+    "sstables",
     metadata,
     sa.Column("kind", sa.String, primary_key=True),
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("pages", sa.Integer, nullable=False),
-    sa.Column("ids", sa.LargeBinary, nullable=False),  # see IdFilter
+    sa.Column("bloom", sa.LargeBinary, nullable=False),
 )
 audit = sa.Table(
     "audit",
@@ -120,24 +127,6 @@ audit = sa.Table(
     sa.Column("new_digest", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
 )
-
-
-@lru_cache(maxsize=64)
-def record_table(name: str) -> sa.Table:
-    """A table of `Records`, some of them a row."""
-    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    return sa.Table(
-        name,
-        sa.MetaData(),
-        sa.Column("n", number, primary_key=True, autoincrement=False),
-        sa.Column("numbers", sa.LargeBinary, nullable=False),
-        sa.Column("texts", sa.LargeBinary, nullable=False),
-    )
-
-
-@lru_cache(maxsize=256)
-def create_statement(table: sa.Table, dialect: sa.Dialect) -> str:
-    return str(sa.schema.CreateTable(table, if_not_exists=True).compile(dialect=dialect))
 
 
 @lru_cache
@@ -163,7 +152,7 @@ class RawRows:
 
 @dataclass(frozen=True)
 class AliasMove:
-    """From `since` on the alias points to `version`; empty where it was removed."""
+    """A move of an alias: from `since` on it points to `version`, empty where it was removed."""
 
     model: str
     alias: str
@@ -173,8 +162,7 @@ class AliasMove:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """Who changed what on purpose, when and why. Digests are of references, the old one empty where there
-    was none."""
+    """A change on purpose. Digests are of references, the old one empty where there was none."""
 
     at: float
     by: str
@@ -188,7 +176,12 @@ class AuditEntry:
 
 @dataclass(frozen=True)
 class StoredVersion:
-    """What is kept of a version: `status` as `set_status` left it, empty before; `waiting_rows` wait."""
+    """A version in the store.
+
+    `status` is as `set_status` left it, empty before. `waiting_rows` wait for its reference. `run_id`, `team`
+    and `tags` are what the registry said last. `maturation_seconds` is that by which its outcomes were
+    counted, None where they have to be counted anew.
+    """
 
     key: int
     model: str
@@ -197,3 +190,7 @@ class StoredVersion:
     last_prediction: float | None
     status: str
     waiting_rows: int
+    run_id: str = ""
+    team: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    maturation_seconds: float | None = None

@@ -26,8 +26,8 @@ from exporter.formats.decoding import decoding
 from exporter.reference.profile import Reference, decode_reference
 from exporter.storage import schema
 from exporter.storage.database import Database
-from exporter.storage.lsm.page_reader import PageReader
-from exporter.storage.lsm.tree import IdTables
+from exporter.storage.lsm.pages import PageReader
+from exporter.storage.lsm.tree import LsmTree
 from exporter.storage.rows import LABELS, PREDICTIONS
 from exporter.storage.schema import (
     RETENTION_KEY,
@@ -35,11 +35,8 @@ from exporter.storage.schema import (
     AuditEntry,
     RawRows,
     StoredVersion,
-    upsert,
 )
 from exporter.storage.transaction import Transaction
-
-_FACTS = "facts "  # and the id of a version: a key in `meta`
 
 
 class Store:
@@ -57,7 +54,7 @@ class Store:
         self._database = Database(uri, check=check, count_fault=count_fault)
         self._engine = self._database.engine
         self._reader = PageReader(self._engine)
-        self._predictions, self._labels = IdTables(PREDICTIONS, self._reader), IdTables(LABELS, self._reader)
+        self._predictions, self._labels = LsmTree(PREDICTIONS, self._reader), LsmTree(LABELS, self._reader)
         self._reading, self._writing = self._database.reading, self._database.writing
         self.applying, self.fault = self._database.applying, self._database.fault
 
@@ -80,29 +77,29 @@ class Store:
     def begin(self) -> Iterator[Transaction]:
         """A transaction: committed and on disk when the block ends, undone when it raises. One thread
         uses it: the writer's, once there is one."""
-        with self._knowing(self._predictions, self._labels), self._writing() as connection:
-            for tables in (self._predictions, self._labels):
-                tables.begin(connection)
+        with self._within(self._predictions, self._labels) as connection:
             yield Transaction(connection, self._predictions, self._labels)
 
-    def seal_ids(self) -> None:
-        """Sort what was appended since, where it is time to; between transactions, since it takes a while."""
-        for tables in (self._predictions, self._labels):
-            if tables.full:
-                with self._knowing(tables), self._writing() as connection:
-                    tables.begin(connection)
-                    tables.seal(connection)
+    def flush(self) -> None:
+        """Flush memtables that are full, each in a transaction of its own, since it takes a while."""
+        for tree in (self._predictions, self._labels):
+            if tree.is_full:
+                with self._within(tree):
+                    tree.flush()
 
     @contextmanager
-    def _knowing(self, *several: IdTables[Any]) -> Iterator[None]:
-        """Tell tables of ids how the transaction ended that the block is."""
+    def _within(self, *trees: LsmTree[Any]) -> Iterator[sa.Connection]:
+        """Transaction in which trees take part."""
         committed = False
         try:
-            yield
+            with self._writing() as connection:
+                for tree in trees:
+                    tree.begin(connection)
+                yield connection
             committed = True
         finally:
-            for tables in several:
-                tables.end(committed=committed)
+            for tree in trees:
+                tree.end(committed=committed)
 
     def size_bytes(self) -> int:
         """Bytes in use. A file of SQLite's keeps its size when something is deleted, and fills the gaps."""
@@ -131,14 +128,14 @@ class Store:
             )
             changed = sa.update(versions).where(versions.c.id == found.key).values(followed=(others or 0) + 1)
             connection.execute(changed)
-        return StoredVersion(**found._mapping)
+        return _decode_version(found)
 
     def load_versions(self) -> list[StoredVersion]:
         """All versions ever monitored; the last of several with the same names was followed last."""
         versions = schema.versions.c
         with self._reading() as connection:
             rows = connection.execute(_select_versions().order_by(versions.followed, versions.id))
-            return [StoredVersion(**row._mapping) for row in rows]
+            return [_decode_version(row) for row in rows]
 
     def load_reference(self, version_id: int) -> tuple[int, Reference] | None:
         """The version's current reference with its id."""
@@ -229,19 +226,12 @@ class Store:
         with self._writing() as connection:
             connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
 
-    def save_facts(self, version_id: int, facts: Mapping[str, Any]) -> None:
-        """Keep what MLflow said of a version, as JSON, for a start at which it does not answer."""
-        put = upsert(schema.meta, "value", self._engine.dialect.name)
+    def save_facts(self, version_id: int, run_id: str, team: str, tags: Mapping[str, str]) -> None:
+        """Keep what the registry said of a version, for a start at which it does not answer."""
+        values = {"run_id": run_id, "team": team, "tags": json.dumps(dict(tags))}
+        changed = sa.update(schema.versions).where(schema.versions.c.id == version_id).values(values)
         with self._writing() as connection:
-            connection.execute(put, {"key": f"{_FACTS}{version_id}", "value": json.dumps(facts)})
-
-    def load_facts(self) -> dict[int, dict[str, Any]]:
-        """What was kept of versions, by their ids."""
-        meta = schema.meta.c
-        query = sa.select(meta.key, meta.value).where(meta.key.startswith(_FACTS, autoescape=True))
-        with self._reading() as connection, decoding("what is stored of a version"):
-            rows = connection.execute(query)
-            return {int(row.key.removeprefix(_FACTS)): json.loads(row.value) for row in rows}
+            connection.execute(changed)
 
     def load_retention(self, now: float) -> float:
         """Time that retention had reached; that of the newest row where it was never stored."""
@@ -262,8 +252,14 @@ class Store:
 
 def _select_versions() -> sa.Select[Any]:
     """The fields of `StoredVersion`."""
-    versions, spool = schema.versions.c, schema.spool.c
-    rows = sa.func.coalesce(sa.func.sum(spool.rows), 0)
+    versions, spool, references = schema.versions.c, schema.spool.c, schema.references.c
+    rows = sa.select(sa.func.coalesce(sa.func.sum(spool.rows), 0)).where(spool.version_id == versions.id)
+    maturation = (
+        sa.select(references.maturation_seconds)
+        .where(references.version_id == versions.id, references.maturation_seconds.is_not(None))
+        .order_by(references.id.desc())
+        .limit(1)
+    )
     return sa.select(
         versions.id.label("key"),
         versions.model,
@@ -271,5 +267,14 @@ def _select_versions() -> sa.Select[Any]:
         versions.created_ms,
         versions.last_prediction,
         versions.status,
-        sa.select(rows).where(spool.version_id == versions.id).scalar_subquery().label("waiting_rows"),
+        versions.run_id,
+        versions.team,
+        versions.tags,
+        rows.scalar_subquery().label("waiting_rows"),
+        maturation.scalar_subquery().label("maturation_seconds"),
     )
+
+
+def _decode_version(row: sa.Row[Any]) -> StoredVersion:
+    with decoding("the tags of a version"):
+        return StoredVersion(**{**row._mapping, "tags": json.loads(row.tags)})

@@ -1,13 +1,11 @@
-"""What a commit may write."""
+"""The writes of one database transaction."""
 
 from __future__ import annotations
 
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-import numpy as np
 import sqlalchemy as sa
 
 from exporter.aggregates.block import Block
@@ -15,7 +13,7 @@ from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, encode_outcomes
 from exporter.reference.profile import Reference
 from exporter.storage import schema
-from exporter.storage.lsm.tree import IdTables
+from exporter.storage.lsm.tree import LsmTree
 from exporter.storage.rows import PREDICTIONS, StoredLabel, StoredPrediction
 from exporter.storage.schema import (
     COARSE,
@@ -33,7 +31,6 @@ _SET_LAST_PREDICTION = (
     .where(schema.versions.c.id == sa.bindparam("key"))
     .values(last_prediction=sa.bindparam("at"))
 )
-_MATURATION_KEY = sa.literal("maturation ") + sa.cast(schema.references.c.id, sa.String)
 
 
 class Transaction:
@@ -42,45 +39,34 @@ class Transaction:
     def __init__(
         self,
         connection: sa.Connection,
-        predictions: IdTables[StoredPrediction],
-        labels: IdTables[StoredLabel],
+        predictions: LsmTree[StoredPrediction],
+        labels: LsmTree[StoredLabel],
     ) -> None:
         self.connection = connection
         self.predictions = predictions
         self.labels = labels
 
     def insert_predictions(self, day: int, rows: Sequence[StoredPrediction]) -> dict[tuple[bytes, int], int]:
-        """Remember rows with distinct (id_hash, version_id); those that are there already are left alone.
+        """Insert rows with distinct (id_hash, version_id); stored ones with the same are left as they are.
 
         Returns:
-            The stored payload hash of each row that was there already, by (id_hash, version_id).
+            Payload hashes of those by (id_hash, version_id).
         """
         known = self.find_predictions(day, [row.id_hash for row in rows])
         if known:  # unusual
             known = {row[:2]: known[row[:2]] for row in rows if row[:2] in known}
             rows = [row for row in rows if row[:2] not in known]
-        self.predictions.insert(self.connection, day, PREDICTIONS.pack_rows(rows))
+        self.predictions.put(day, PREDICTIONS.pack_rows(rows))
         return known
 
     def find_predictions(self, day: int, hashes: Sequence[bytes]) -> dict[tuple[bytes, int], int]:
-        """Payload hash by (id_hash, version_id) of what is stored for the given ids on that day."""
-        records = self.predictions.find(self.connection, hashes, [day]).records
+        """Payload hashes by (id_hash, version_id) of the stored predictions of a day with the given ids."""
+        records = self.predictions.get_many(hashes, [day]).records
         return dict(zip(PREDICTIONS.keys_of(records), records.numbers["payload"].tolist(), strict=True))
 
     def replace_predictions(self, day: int, rows: Sequence[StoredPrediction]) -> None:
-        """Store rows whose id came again with another payload in place of the earlier ones: labels join the
-        latest."""
-        left = {row[:2]: row for row in rows}
-        found = self.predictions.find(self.connection, [row.id_hash for row in rows], [day])
-        changed = [
-            (place, left.pop(key))
-            for place, key in enumerate(PREDICTIONS.keys_of(found.records))
-            if key in left
-        ]
-        inside = found.take(np.array([place for place, _ in changed], np.int64))
-        records = PREDICTIONS.pack_rows([row for _, row in changed])
-        self.predictions.replace(self.connection, replace(inside, records=records))
-        self.predictions.insert(self.connection, day, PREDICTIONS.pack_rows(left.values()))
+        """Overwrite predictions of a day whose id came again with another payload: labels join the latest."""
+        self.predictions.replace(day, PREDICTIONS.pack_rows(rows))
 
     def put_aggregates(
         self, reference_id: int, family: int, blocks: Mapping[int, Block], segment: str = ""
@@ -120,28 +106,22 @@ class Transaction:
         )
 
     def find_maturation(self, reference_id: int) -> float | None:
-        """The maturation, in seconds, by which outcomes were counted; None where none were."""
-        query = sa.select(schema.meta.c.value).where(schema.meta.c.key == f"maturation {reference_id}")
+        """Maturation by which outcomes were counted, in seconds; None where they have to be counted anew."""
+        references = schema.references.c
+        query = sa.select(references.maturation_seconds).where(references.id == reference_id)
         found = self.connection.scalar(query)
         return None if found is None else float(found)
 
     def set_maturation(self, reference_id: int, seconds: float) -> None:
-        values = {"key": f"maturation {reference_id}", "value": repr(seconds)}
-        self.connection.execute(upsert(schema.meta, "value", self.connection.dialect.name), values)
-
-    def load_maturations(self) -> dict[int, float]:
-        """The maturation, in seconds, by which the outcomes of versions were counted, by version id."""
-        query = (
-            sa.select(schema.references.c.version_id, schema.meta.c.value)
-            .join(schema.meta, schema.meta.c.key == _MATURATION_KEY)
-            .order_by(schema.references.c.id)  # the current one last
-        )
-        return {row.version_id: float(row.value) for row in self.connection.execute(query)}
+        self._update_maturation(schema.references.c.id == reference_id, seconds)
 
     def forget_maturations(self, version_ids: Sequence[int]) -> None:
         """Have the outcomes of versions counted anew when they are followed again."""
-        keys = sa.select(_MATURATION_KEY).where(schema.references.c.version_id.in_(version_ids))
-        self.connection.execute(sa.delete(schema.meta).where(schema.meta.c.key.in_(keys)))
+        self._update_maturation(schema.references.c.version_id.in_(version_ids), None)
+
+    def _update_maturation(self, chosen: sa.ColumnElement[bool], seconds: float | None) -> None:
+        changed = sa.update(schema.references).where(chosen).values(maturation_seconds=seconds)
+        self.connection.execute(changed)
 
     def set_last_prediction(self, version_id: int, at: float | None) -> None:
         self.connection.execute(_SET_LAST_PREDICTION, {"key": version_id, "at": at})
@@ -224,5 +204,5 @@ class Transaction:
                     schema.outcomes.c.start < int(outcomes_before),
                 )
             )
-        for tables in (self.predictions, self.labels):
-            tables.forget(self.connection, days_before)
+        for tree in (self.predictions, self.labels):
+            tree.drop_before(days_before)

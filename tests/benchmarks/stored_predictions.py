@@ -1,4 +1,4 @@
-"""Ten million stored predictions, written the quick way: sealed tables as the service leaves them behind."""
+"""Ten million stored predictions, written the quick way: SSTables as the service leaves them behind."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from exporter.storage.lsm.compaction import TABLE_ROWS
 from exporter.storage.lsm.records import Records
-from exporter.storage.lsm.tree import TABLE_ROWS
 from exporter.storage.rows import PREDICTIONS
 from exporter.storage.schema import DAY_SECONDS
 from exporter.storage.store import Store
@@ -29,5 +29,5 @@ def write_predictions(store: Store, day: int, count: int, seed: int, ids: Sequen
         texts = [b'["1"]' if score > 0.5 else b'["0"]' for score in numbers["score"].tolist()]
         numbers["text_bytes"] = len(texts[0])
         with store.begin() as transaction:
-            transaction.predictions.insert(transaction.connection, day, Records(numbers, texts))
-            transaction.predictions.seal(transaction.connection)
+            transaction.predictions.put(day, Records(numbers, texts))
+            transaction.predictions.flush()

@@ -78,6 +78,10 @@ def test_a_store_of_an_older_schema_keeps_all_that_is_in_it(
     counts = rig.version(model="churn").counts
     assert counts is not None
     assert counts.reference.source == "live"
+    facts = rig.version(model="churn").facts
+    said = ("run-churn-1", "growth", 7200.0) if number > 3 else ("run-churn-1", "", 0.0)
+    assert (facts.run_id, facts.team, facts.config.maturation) == said
+    assert counts.maturation_seconds == said[2]
     (entry,) = rig.service.store.load_audit(10)
     assert (entry.by, entry.model, entry.reason) == ("ada", "churn", "prices are in cents now")
     # Ids of rows, labels and keys are known as before.
@@ -243,3 +247,21 @@ def test_every_schema_has_its_revision_and_its_store() -> None:
     assert stored >= {
         f"schema_{number}.{database}.sql.gz" for number in EVERY for database in ("sqlite", "postgresql")
     }
+
+
+@pytest.mark.parametrize("number", EVERY)
+def test_facts_and_maturations_become_columns(
+    store_uri: str, open_store: Callable[[str], Store], number: int
+) -> None:
+    restore(number, store_uri)
+    store = open_store(store_uri)
+    with store.begin() as transaction:
+        keys = set(transaction.connection.scalars(sa.select(schema.meta.c.key)))
+        found = [transaction.find_maturation(key) for key in range(1, 6)]
+    assert keys == {"schema_version", "owner"}
+    assert sorted(each for each in found if each is not None) == [0.0, 0.0, 7200.0 if number > 3 else 0.0]
+    stored = {version.key: version for version in store.load_versions()}
+    assert stored[2].run_id == "run-fraud-1"
+    tags = {"monitoring.team": "growth", "monitoring.maturation": "2h"}
+    assert (stored[1].team, stored[1].tags) == (("growth", tags) if number > 3 else ("", {}))
+    assert stored[3].maturation_seconds is None, "it is not followed any more"

@@ -106,12 +106,12 @@ def test_damage_to_one_version_leaves_the_others(
 def test_ids_that_cannot_be_read_refuse_the_request_and_no_other(
     start: Start, store_uri: str, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    monkeypatch.setattr(tree, "HEAP_ROWS", 100)
+    monkeypatch.setattr(tree, "MEMTABLE_ROWS", 100)
     rig = start(store=store_uri)
     rig.post_rows(make_rows(150, prefix="r"))
-    rig.post_rows(make_rows(1, prefix="seals"))
+    rig.post_rows(make_rows(1, prefix="flushes"))
     (table,) = (
-        each for day in rig.service.store._predictions._sealed.values() for each in day if each.rows == 150
+        each for day in rig.service.store._predictions._sstables.values() for each in day if each.rows == 150
     )
     change(store_uri, f"UPDATE {table.name} SET numbers = {value}")
     with pytest.raises(UnavailableError, match="is damaged"):
@@ -124,11 +124,11 @@ def test_ids_that_cannot_be_read_refuse_the_request_and_no_other(
 def test_tables_that_lack_rows_are_not_merged(
     start: Start, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "HEAP_ROWS", 100)
+    monkeypatch.setattr(tree, "MEMTABLE_ROWS", 100)
     rig = start(store=store_uri)
     rig.post_rows(make_rows(150, prefix="r"))
-    rig.post_rows(make_rows(120, prefix="seals"))
-    (table,) = (each for day in rig.service.store._predictions._sealed.values() for each in day)
+    rig.post_rows(make_rows(120, prefix="flushes"))
+    (table,) = (each for day in rig.service.store._predictions._sstables.values() for each in day)
     change(store_uri, f"DELETE FROM {table.name} WHERE n < 3")
     with pytest.raises(UnavailableError, match=r"has \d+ of 150 rows"):
         rig.post_rows(make_rows(120, prefix="merges"))

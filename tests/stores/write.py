@@ -25,7 +25,7 @@ ROWS, LABELS, OLDER, NEWER, WAITING = 600, 300, 640, 40, 30
 
 def fill(uri: str) -> None:
     """What a store may have: see `tests/storage/test_migrations.py`, which finds it again."""
-    tree.HEAP_ROWS = 400  # type: ignore[misc]
+    tree.MEMTABLE_ROWS = 400  # type: ignore[misc]
     registry, clock = FakeRegistry(), Clock(NOON)
     registry.register("fraud", make_table(), alias="champion")
     registry.register("churn", make_table(seed=5), alias="champion")

@@ -1,7 +1,8 @@
-"""Which tables may know an id: a Bloom filter a table, so that an id is looked up in one, not in thirty.
+"""Bloom filters of SSTables: an id is looked up in the one table that has it, not in thirty.
 
-Blocked, with a block of one 64-bit word (Putze, Sanders and Singler 2007): an id is five bits of one word, so
-a table costs one memory access an id. At 21 bits an id one in a thousand is looked up in vain.
+Blocked filters with blocks of one 64-bit word (Putze, Sanders and Singler 2007): an id sets five bits of one
+word, so a test costs one memory access. With 21 bits an id the false positive rate is one in a thousand;
+there are no false negatives.
 """
 
 from __future__ import annotations
@@ -21,57 +22,57 @@ IDS_PER_WORD = 3
 BITS_PER_ID = 5
 
 
-def tops(halves: Halves) -> Words:
-    """(ids,) the first 32 bits of each hash, by which everything here is sorted."""
+def hash_prefixes(halves: Halves) -> Words:
+    """(ids,) first 32 bits of (ids, 2) hashes, in whose order SSTables are sorted."""
     return halves[:, 0] >> np.uint64(32)
 
 
-def slots(tops: Words, count: int) -> Ints:
-    """(ids,) in which of so many equal parts of all hashes each lies.
+def slots(prefixes: Words, count: int) -> Ints:
+    """(ids,) slot of each hash prefix, of `count` slots.
 
-    It is as even as a remainder, and keeps the order: what is sorted is looked up from front to back.
+    As even as a remainder, and monotonic: sorted prefixes have sorted slots, so memory is read front to back.
     """
-    return (tops * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+    return (prefixes * np.uint64(count) >> np.uint64(32)).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Ids in ascending order, ready to be looked up.
+    """Ids to look up, sorted by hash.
 
-    `numbers` (ids,) are their places before they were sorted, `halves` (ids, 2), `tops` (ids,), and `masks`
-    (ids,) the bits of each in its word.
+    `positions` (ids,) are their positions in the unsorted query, `halves` (ids, 2) their hashes, `prefixes`
+    (ids,) the hash prefixes, and `masks` (ids,) their bits within a word of a filter.
     """
 
-    numbers: Ints
+    positions: Ints
     halves: Halves
-    tops: Words
+    prefixes: Words
     masks: Words
 
     @classmethod
     def of(cls, hashes: Sequence[bytes]) -> Probes:
         """From 128-bit hashes."""
         halves = np.frombuffer(b"".join(hashes), "<u8").reshape(-1, 2)
-        numbers = np.argsort(halves[:, 0], kind="stable")
-        halves = halves[numbers]
-        return cls(numbers, halves, tops(halves), _masks(halves))
+        positions = np.argsort(halves[:, 0], kind="stable")
+        halves = halves[positions]
+        return cls(positions, halves, hash_prefixes(halves), _masks(halves))
 
 
 @dataclass(frozen=True)
-class IdFilter:
-    """A set of ids that never denies one of its own."""
+class BloomFilter:
+    """Approximate set of ids, without false negatives; `words` hold the bits."""
 
     words: Words
 
     @classmethod
-    def of(cls, halves: Halves) -> IdFilter:
+    def of(cls, halves: Halves) -> BloomFilter:
         """From (ids, 2) halves of 128-bit hashes."""
         words = np.zeros(_count_words(len(halves)), np.uint64)
-        np.bitwise_or.at(words, slots(tops(halves), len(words)), _masks(halves))
+        np.bitwise_or.at(words, slots(hash_prefixes(halves), len(words)), _masks(halves))
         return cls(words)
 
     def find(self, probes: Probes) -> Ints:
-        """Which of the ids may be in it: places within the probes."""
-        own = self.words[slots(probes.tops, len(self.words))]
+        """Indices of the probes that may be in the set."""
+        own = self.words[slots(probes.prefixes, len(self.words))]
         found: Ints = np.flatnonzero((own & probes.masks) == probes.masks)
         return found
 
@@ -80,11 +81,11 @@ class IdFilter:
         return self.words.astype("<u8").tobytes()
 
     @classmethod
-    def decode(cls, data: bytes, ids: int) -> IdFilter:
-        """From bytes of the store, of a filter that has so many ids.
+    def decode(cls, data: bytes, ids: int) -> BloomFilter:
+        """From `encode`, given the number of ids in the set.
 
         Raises:
-            ValueError: it is not one.
+            ValueError: the size does not fit.
         """
         words = np.frombuffer(data, "<u8").astype(np.uint64)
         if len(words) != _count_words(ids):

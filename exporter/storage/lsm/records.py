@@ -1,8 +1,7 @@
-"""Rows in columns, and the bytes that the store keeps of them.
+"""Columnar records and their encoding in the store.
 
-A million rows of a database take it and Python longer to take apart than to find. So rows that come by the
-thousand are kept by the dozen: numbers of fixed width, which numpy reads where they lie, and texts beside
-them.
+A database and Python take longer to unpack a million rows than to find them. So rows that come by the
+thousand are stored by the dozen: numbers of fixed width, which numpy reads in place, and texts beside them.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 @dataclass(frozen=True)
 class Records:
-    """`numbers` (rows,) as `RecordKind.dtype` says, `texts` (rows,) those of each row as one: `text_rows`."""
+    """Rows in columns: `numbers` (rows,) of `RecordKind.dtype`, `texts` (rows,) as JSON, see `text_rows`."""
 
     numbers: Numbers
     texts: list[bytes]
@@ -46,22 +45,22 @@ class Records:
 
     @property
     def halves(self) -> Halves:
-        """(rows, 2) of the ids."""
+        """(rows, 2) 64-bit halves of the ids."""
         return _halves(self.numbers)
 
-    def take(self, places: Ints) -> Records:
-        """The rows at the given places."""
+    def take(self, chosen: Ints) -> Records:
+        """The rows at the given indices."""
         texts = self.texts
-        return Records(self.numbers[places], [texts[place] for place in places.tolist()])
+        return Records(self.numbers[chosen], [texts[index] for index in chosen.tolist()])
 
-    def put(self, places: Ints, records: Records) -> None:
-        """Write other rows at the given places."""
-        self.numbers[places] = records.numbers
-        for place, text in zip(places.tolist(), records.texts, strict=True):
-            self.texts[place] = text
+    def put(self, chosen: Ints, records: Records) -> None:
+        """Overwrite the rows at the given indices."""
+        self.numbers[chosen] = records.numbers
+        for index, text in zip(chosen.tolist(), records.texts, strict=True):
+            self.texts[index] = text
 
     def encode(self) -> tuple[bytes, bytes]:
-        """Bytes for the store: of the numbers, and of the texts."""
+        """Bytes for the store: the numbers, and the texts."""
         return self.numbers.tobytes(), b"".join(self.texts)
 
     @staticmethod
@@ -76,7 +75,7 @@ class Records:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows as the store has them, `texts` all in one; they are taken apart when they are taken."""
+    """Rows as they are stored, all `texts` in one; `take` takes them apart."""
 
     numbers: Numbers
     texts: bytes
@@ -86,20 +85,24 @@ class Encoded:
 
     @property
     def halves(self) -> Halves:
-        """(rows, 2) of the ids."""
+        """(rows, 2) 64-bit halves of the ids."""
         return _halves(self.numbers)
 
-    def take(self, places: Ints) -> Records:
-        """The rows at the given places."""
+    def take(self, chosen: Ints) -> Records:
+        """The rows at the given indices.
+
+        Raises:
+            StoreDamagedError: texts are missing.
+        """
         lengths = self.numbers["text_bytes"].astype(np.int64)
         ends = np.cumsum(lengths)
         if len(ends) and ends[-1] != len(self.texts):
             raise StoreDamagedError("stored ids are damaged: their texts are cut short")
-        ends = ends[places]
-        starts = ends - lengths[places]
+        ends = ends[chosen]
+        starts = ends - lengths[chosen]
         texts = self.texts
         parts = [texts[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-        return Records(self.numbers[places], parts)
+        return Records(self.numbers[chosen], parts)
 
     def all(self) -> Records:
         """All rows."""
@@ -108,10 +111,10 @@ class Encoded:
 
 @dataclass(frozen=True)
 class RecordKind(Generic[Row]):
-    """What rows of a kind are made of: the fields of `row`, a named tuple, in its order.
+    """Layout of the rows of a kind: the fields of `row`, a named tuple, in its order.
 
-    Those with a format, as of numpy, are numbers; a float that is missing is NaN. The others are texts, any
-    of which may be missing. `keys` are the fields that no two rows share.
+    Fields with a numpy format are numbers; a missing float is NaN. The others are texts, any of which may be
+    missing. `keys` are the fields that together are unique.
     """
 
     name: str
@@ -121,7 +124,7 @@ class RecordKind(Generic[Row]):
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
-        """Of `Records.numbers`: besides the formats, how many bytes the texts are."""
+        """Type of `Records.numbers`: the id, the length of the texts in bytes, and the formats."""
         return np.dtype([("id_hash", f"V{ID_BYTES}"), ("text_bytes", "<u4"), *self.formats])
 
     @cached_property
@@ -157,15 +160,26 @@ class RecordKind(Generic[Row]):
             values = records.numbers[name].tolist()
             is_float = self.dtype[name].kind == "f"
             columns[name] = [None if v != v else v for v in values] if is_float else values
-        every = zip(*(columns[name] for name in self.fields), strict=True) if len(records) else ()
-        return [self.row._make(values) for values in every]  # type: ignore[attr-defined]
+        found = zip(*(columns[name] for name in self.fields), strict=True) if len(records) else ()
+        return [self.row._make(values) for values in found]  # type: ignore[attr-defined]
+
+    def decode(self, pages: Iterable[tuple[bytes, bytes]]) -> Encoded:
+        """Rows of encoded pages, in order.
+
+        Raises:
+            StoreDamagedError: one is cut short.
+        """
+        pages = list(pages)
+        numbers = b"".join([page[0] for page in pages])
+        with decoding("a stored page of ids"):
+            return Encoded(np.frombuffer(numbers, self.dtype), b"".join([page[1] for page in pages]))
 
     def keys_of(self, records: Records) -> list[tuple[Any, ...]]:
-        """(rows,) the values of the keys."""
+        """(rows,) values of the key fields."""
         return list(zip(*(records.numbers[name].tolist() for name in self.keys), strict=True))
 
     def text_rows(self, records: Records) -> tuple[Ints, list[TextRow]]:
-        """(rows,) which of the distinct texts each row has, and these: a value or None a text field."""
+        """(rows,) codes and the distinct rows of texts that they stand for: a value or None a text field."""
         distinct = list(dict.fromkeys(records.texts))
         code_of = {text: code for code, text in enumerate(distinct)}
         codes = np.fromiter(map(code_of.__getitem__, records.texts), np.int64, len(records))
@@ -177,10 +191,10 @@ def _halves(numbers: Numbers) -> Halves:
 
 
 def _join_texts(rows: Sequence[TextRow]) -> list[bytes]:
-    """Of each row a JSON list; what is missing at its end is left out, and nothing is left of nothing."""
+    """A JSON list a row, without missing texts at its end; empty where all are missing."""
     encoded = {}
     for row in set(rows):
-        known = max((place for place, text in enumerate(row) if text is not None), default=-1) + 1
+        known = max((index for index, text in enumerate(row) if text is not None), default=-1) + 1
         encoded[row] = orjson.dumps(row[:known]) if known else b""
     return [encoded[row] for row in rows]
 

@@ -1,11 +1,4 @@
-"""Rows that are found by a random id: quick to append, and later to look up.
-
-A tree with millions of random keys rewrites a page for nearly every row that comes. So rows are appended to
-a *heap* of their day, a chunk a commit, which memory has as well. When heaps have grown to `HEAP_ROWS` they
-are *sealed*: sorted, in one go, into tables of pages, in which an id's hash says where it is. A Bloom filter
-of each of these tells whether it may know an id. Small sealed tables of a day are merged with what comes, so
-that few are left (as of a log-structured merge tree).
-"""
+"""A log-structured merge tree on SQL tables, within the transactions of the store."""
 
 from __future__ import annotations
 
@@ -20,16 +13,29 @@ import sqlalchemy as sa
 from exporter.errors import StoreDamagedError
 from exporter.formats.decoding import decoding
 from exporter.storage import schema
-from exporter.storage.lsm.bloom import IdFilter, Probes, slots
-from exporter.storage.lsm.memtable import Heap
-from exporter.storage.lsm.page_reader import PageReader, Pages
+from exporter.storage.lsm.bloom import BloomFilter, Probes
+from exporter.storage.lsm.compaction import choose_tables
+from exporter.storage.lsm.memtable import Memtable
+from exporter.storage.lsm.pages import (
+    PageReader,
+    create_table,
+    drop_table,
+    insert_pages,
+    read_table,
+    update_pages,
+)
 from exporter.storage.lsm.records import Encoded, RecordKind, Records
-from exporter.storage.lsm.sstable import count_pages, find_rows, pages_of, sort_records, split_pages
+from exporter.storage.lsm.sstable import (
+    SSTable,
+    count_pages,
+    find_rows,
+    pages_with,
+    sort_records,
+    split_pages,
+)
 from exporter.typing import Ints
 
-HEAP_ROWS = 200_000  # in all heaps: 50 MB of memory, and a tenth of a second to seal
-TABLE_ROWS = 200_000  # that small tables are merged up to
-MERGED_FACTOR = 2  # a table is merged with at least half as many rows: each is merged a few times at most
+MEMTABLE_ROWS = 200_000  # of all days: 50 MB of memory, and a tenth of a second to flush
 PAGES_AT_ONCE = 200
 IDS_AT_ONCE = 2_000  # whose pages are searched together: one to two megabytes
 _NONE = np.zeros(0, np.int64)
@@ -38,269 +44,239 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
-class Sealed:
-    """A table of a day, of so many rows and pages."""
+class Matches:
+    """Rows found by id: (rows,) `positions` of their ids in the query, and (rows,) their `days`."""
 
-    name: str
-    day: int
-    number: int
-    rows: int
-    pages: int
-    ids: IdFilter
-
-
-@dataclass(frozen=True)
-class Found:
-    """Rows, and where they lie.
-
-    `numbers` (rows,) are which of the ids that were asked for they have, `days` (rows,) of which day they
-    are, `table` (rows,) which of `tables` they are in, or -1 for the heap of the day, and `places` (rows,)
-    where they are in that.
-    """
-
-    numbers: Ints
+    positions: Ints
     records: Records
     days: Ints
-    tables: Sequence[Sealed]
-    table: Ints
-    places: Ints
 
-    def take(self, chosen: Ints) -> Found:
-        """Some of the rows."""
-        columns = (each[chosen] for each in (self.numbers, self.days, self.table, self.places))
-        numbers, days, table, places = columns
-        return Found(numbers, self.records.take(chosen), days, self.tables, table, places)
+    def take(self, chosen: Ints) -> Matches:
+        """The rows at the given indices."""
+        return Matches(self.positions[chosen], self.records.take(chosen), self.days[chosen])
 
     @staticmethod
-    def join(parts: Sequence[Found]) -> Found:
-        """All rows of several, at least one, that share their tables."""
-        return Found(
-            np.concatenate([part.numbers for part in parts]),
+    def join(parts: Sequence[Matches]) -> Matches:
+        """All rows of several, at least one."""
+        return Matches(
+            np.concatenate([part.positions for part in parts]),
             Records.join([part.records for part in parts]),
             np.concatenate([part.days for part in parts]),
-            parts[0].tables,
-            np.concatenate([part.table for part in parts]),
-            np.concatenate([part.places for part in parts]),
         )
 
 
-class IdTables(Generic[Row]):
-    """The tables of one kind of rows. One thread uses them, within transactions of the store."""
+class LsmTree(Generic[Row]):
+    """Rows of one kind by day and id. One thread uses it, between `begin` and `end`.
+
+    A row's key is unique within its day; `put` does not check that.
+    """
 
     def __init__(self, kind: RecordKind[Row], reader: PageReader) -> None:
         self.kind = kind
         self._reader = reader
-        self._heaps: dict[int, Heap] = {}
-        self._sealed: dict[int, list[Sealed]] = {}
-        self._changed = set[str]()  # sealed tables that the transaction has written
-        self._is_known = False  # whether memory says what the store says
+        self._memtables: dict[int, Memtable[Row]] = {}
+        self._sstables: dict[int, list[SSTable]] = {}
+        self._changed = set[str]()  # tables that the transaction has written
+        self._is_loaded = False  # whether memory has what the store has
+        self._open: sa.Connection | None = None
 
-    @property
-    def full(self) -> bool:
-        """Whether it is time to seal."""
-        return sum(map(len, self._heaps.values())) >= HEAP_ROWS
+    # -- transactions ---------------------------------------------------------------------------------------
 
     def begin(self, connection: sa.Connection) -> None:
-        """A transaction begins: read what is there, unless it is known."""
-        if self._is_known:
-            return
-        self._heaps, self._sealed = {}, {}
-        for row in connection.execute(sa.select(schema.sealed).order_by(schema.sealed.c.number)):
-            if row.kind == self.kind.name:
-                with decoding("the filter of a table of ids"):
-                    ids = IdFilter.decode(bytes(row.ids), row.rows)
-                name = self._name(row.day, row.number)
-                table = Sealed(name, row.day, row.number, row.rows, row.pages, ids)
-                self._sealed.setdefault(row.day, []).append(table)
-        for name in sa.inspect(connection).get_table_names():
-            if heap := re.fullmatch(rf"{self.kind.name}_(\d+)", name):
-                self._heaps[int(heap[1])] = self._read_heap(connection, name)
-        self._is_known = True
+        """Take part in a transaction. After one that failed, memory is loaded anew."""
+        self._open = connection
+        if not self._is_loaded:
+            self._load()
+            self._is_loaded = True
 
     def end(self, *, committed: bool) -> None:
-        """A transaction has ended."""
+        """The transaction has ended."""
+        self._open = None
         self._changed.clear()
-        self._is_known = self._is_known and committed
+        self._is_loaded = self._is_loaded and committed
 
-    def days(self) -> list[int]:
-        """The days that have rows, oldest first."""
-        return sorted(self._heaps.keys() | self._sealed.keys())
+    @property
+    def _connection(self) -> sa.Connection:
+        assert self._open is not None, "not within a transaction"
+        return self._open
 
-    def insert(self, connection: sa.Connection, day: int, records: Records) -> None:
-        """Append rows of which none is there."""
+    # -- rows -----------------------------------------------------------------------------------------------
+
+    def put(self, day: int, records: Records) -> None:
+        """Append rows whose keys the day does not have."""
         if not len(records):
             return
         name = self._name(day)
-        if day not in self._heaps:
-            self._create(connection, name)
-            self._heaps[day] = Heap(np.empty(0, self.kind.dtype))
-        self._write(connection, name, [(self._heaps[day].append(records), *records.encode())])
+        if day not in self._memtables:
+            create_table(self._connection, name)
+            self._memtables[day] = Memtable(self.kind)
+        insert_pages(self._connection, name, [self._memtables[day].put(records)])
 
-    def find(
-        self, connection: sa.Connection, hashes: Sequence[bytes], days: Collection[int] | None = None
-    ) -> Found:
-        """All rows of these ids; of the given days alone where there are any."""
+    def get_many(self, hashes: Sequence[bytes], days: Collection[int] | None = None) -> Matches:
+        """All rows of distinct ids, of the given days or of all."""
         chosen = self.days() if days is None else days
-        tables = [table for day in chosen for table in self._sealed.get(day, ())]
-        parts = [Found(_NONE, Records(np.empty(0, self.kind.dtype), []), _NONE, tables, _NONE, _NONE)]
+        parts = [Matches(_NONE, Records(np.empty(0, self.kind.dtype), []), _NONE)]
         for day in chosen:
-            if heap := self._heaps.get(day):
-                numbers, places = heap.find(hashes)
-                if len(numbers):
-                    same = np.full((2, len(numbers)), [[day], [-1]])
-                    parts.append(Found(numbers, heap.take(places), same[0], tables, same[1], places))
+            if memtable := self._memtables.get(day):
+                positions, offsets = memtable.find(hashes)
+                if len(positions):
+                    parts.append(Matches(positions, memtable.take(offsets), np.full(len(positions), day)))
         probes = Probes.of(hashes)
-        some, wanted = list[tuple[int, Ints]](), 0
-        for number, table in enumerate(tables if hashes else ()):
-            inside = table.ids.find(probes)
-            if len(inside):
-                some.append((number, inside))
-                wanted += len(inside)
-            if wanted >= IDS_AT_ONCE:
-                parts.append(self._find_sealed(connection, probes, tables, some))
-                some, wanted = [], 0
-        if some:
-            parts.append(self._find_sealed(connection, probes, tables, some))
-        return Found.join(parts)
+        wanted, ids = list[tuple[SSTable, Ints]](), 0
+        for table in self._tables_of(chosen) if hashes else ():
+            possible = table.bloom.find(probes)
+            if len(possible):
+                wanted.append((table, possible))
+                ids += len(possible)
+            if ids >= IDS_AT_ONCE:
+                parts.append(self._search(probes, wanted))
+                wanted, ids = [], 0
+        if wanted:
+            parts.append(self._search(probes, wanted))
+        return Matches.join(parts)
 
-    def _find_sealed(
-        self,
-        connection: sa.Connection,
-        probes: Probes,
-        tables: Sequence[Sealed],
-        wanted: Sequence[tuple[int, Ints]],
-    ) -> Found:
-        """The rows of probes in sealed tables: `wanted` are numbers of tables, with the probes that each may
-        have."""
-        pages = list[tuple[str, Ints]]()
-        for number, inside in wanted:
-            each = slots(probes.tops[inside], tables[number].pages)
-            pages.append((tables[number].name, each[np.flatnonzero(np.diff(each, prepend=-1))]))
-        parts = self._reader.read(connection, pages, self._changed)
-        stored = self._decode(parts)
-        numbers = np.array([number for number, _ in wanted])
-        rows = [len(part[0]) // self.kind.dtype.itemsize for part in parts]
-        stored_in = np.repeat(np.arange(len(parts)), rows)
-        wanted_in = np.repeat(np.arange(len(parts)), [len(inside) for _, inside in wanted])
-        sought = np.concatenate([inside for _, inside in wanted])
-        which, places = find_rows(stored.halves, stored_in, probes.halves[sought], wanted_in)
-        table = numbers[wanted_in[which]]
-        days = np.array([each.day for each in tables])[table]
-        return Found(
-            probes.numbers[sought[which]], stored.take(places), days, tables, table, np.full(len(which), -1)
-        )
+    def replace(self, day: int, records: Records) -> None:
+        """Overwrite rows of a day by their keys, which are distinct; put those that are new."""
+        left = np.ones(len(records), np.bool_)
+        if memtable := self._memtables.get(day):
+            found, pages = memtable.replace(records)
+            if pages:
+                update_pages(self._connection, self._name(day), pages)
+            left[found] = False
+        for table in self._tables_of([day]):
+            chosen = np.flatnonzero(left)
+            if len(chosen):
+                left[chosen[self._replace_in(table, records.take(chosen))]] = False
+        self.put(day, records.take(np.flatnonzero(left)))
 
-    def read(self, connection: sa.Connection, day: int) -> Iterator[Records]:
-        """All rows of a day, some at a time."""
-        if heap := self._heaps.get(day):
-            yield heap.all()
-        for table in self._sealed.get(day, ()):
+    def drop_before(self, day: int) -> None:
+        """Drop all rows of days before the given one."""
+        for expired in [each for each in self.days() if each < day]:
+            names = [table.name for table in self._sstables.pop(expired, ())]
+            if self._memtables.pop(expired, None) is not None:
+                names.append(self._name(expired))
+            for name in names:
+                drop_table(self._connection, name)
+            self._forget(expired)
+
+    def days(self) -> list[int]:
+        """Days that have rows, oldest first."""
+        return sorted(self._memtables.keys() | self._sstables.keys())
+
+    def scan(self, day: int) -> Iterator[Records]:
+        """All rows of a day, in parts."""
+        if memtable := self._memtables.get(day):
+            yield memtable.all()
+        for table in self._tables_of([day]):
             for start in range(0, table.pages, PAGES_AT_ONCE):
-                pages = np.arange(start, min(start + PAGES_AT_ONCE, table.pages))
-                yield self._read_pages(connection, table, pages).all()
+                yield self._read_pages(table, np.arange(start, min(start + PAGES_AT_ONCE, table.pages))).all()
 
-    def replace(self, connection: sa.Connection, found: Found) -> None:
-        """Write rows that were found anew; their keys are as before."""
-        for day in np.unique(found.days[found.table < 0]).tolist():
-            inside = np.flatnonzero((found.table < 0) & (found.days == day))
-            changed = self._heaps[day].replace(found.places[inside], found.records.take(inside))
-            parts = [(number, *chunk.encode()) for number, chunk in changed.items()]
-            self._update(connection, self._name(day), parts)
-        for number in np.unique(found.table[found.table >= 0]).tolist():
-            inside = np.flatnonzero(found.table == number)
-            self._replace_sealed(connection, found.tables[number], found.records.take(inside))
+    # -- flushing -------------------------------------------------------------------------------------------
 
-    def _replace_sealed(self, connection: sa.Connection, table: Sealed, records: Records) -> None:
-        pages = np.unique(pages_of(records.halves, table.pages))
-        stored = self._read_pages(connection, table, pages).all()
-        place_of = dict(zip(self.kind.keys_of(stored), range(len(stored)), strict=True))
-        stored.put(np.array([place_of[key] for key in self.kind.keys_of(records)]), records)
-        self._changed.add(table.name)
-        self._update(connection, table.name, list(split_pages(stored, table.pages)))
+    @property
+    def is_full(self) -> bool:
+        """Whether the memtable has to be flushed."""
+        return sum(map(len, self._memtables.values())) >= MEMTABLE_ROWS
 
-    def seal(self, connection: sa.Connection) -> None:
-        """Sort all heaps into sealed tables."""
-        for day, heap in self._heaps.items():
-            tables = self._sealed.setdefault(day, [])
-            number, parts, merged = tables[-1].number + 1 if tables else 0, [heap.all()], [self._name(day)]
-            rows = len(heap)
-            while tables and tables[-1].rows <= min(MERGED_FACTOR * rows, TABLE_ROWS - rows):
-                table = tables.pop()
-                parts.append(self._read_pages(connection, table, np.arange(table.pages)).all())
-                if len(parts[-1]) != table.rows:
-                    raise StoreDamagedError(f"{table.name} has {len(parts[-1])} of {table.rows} rows")
-                merged.append(table.name)
-                rows += table.rows
-                self._delete(connection, day, table.number)
-            tables.append(self._make(connection, day, number, Records.join(parts)))
-            for name in merged:
-                connection.exec_driver_sql(f"DROP TABLE {name}")
-        self._heaps = {}
+    def flush(self) -> None:
+        """Write the rows of the memtables to SSTables, merged with small ones of their day."""
+        for day, memtable in self._memtables.items():
+            tables = self._sstables.setdefault(day, [])
+            number = tables[-1].number + 1 if tables else 0
+            merged = choose_tables(tables, len(memtable))
+            del tables[len(tables) - len(merged) :]
+            records = Records.join([memtable.all(), *map(self._read_all, merged)])
+            for table in merged:
+                self._forget(day, table.number)
+            tables.append(self._write_sstable(day, number, records))
+            for name in (self._name(day), *(table.name for table in merged)):
+                drop_table(self._connection, name)
+        self._memtables = {}
 
-    def _make(self, connection: sa.Connection, day: int, number: int, records: Records) -> Sealed:
-        name, rows = self._name(day, number), len(records)
-        records = sort_records(records)
-        table = Sealed(name, day, number, rows, count_pages(rows), IdFilter.of(records.halves))
-        self._create(connection, name)
-        self._write(connection, name, list(split_pages(records, table.pages)))
+    def _write_sstable(self, day: int, number: int, records: Records) -> SSTable:
+        records, rows = sort_records(records), len(records)
+        bloom = BloomFilter.of(records.halves)
+        table = SSTable(self._name(day, number), day, number, rows, count_pages(rows), bloom)
+        create_table(self._connection, table.name)
+        insert_pages(self._connection, table.name, list(split_pages(records, table.pages)))
         key = {"kind": self.kind.name, "day": day, "number": number}
-        values = {"rows": rows, "pages": table.pages, "ids": table.ids.encode()}
-        connection.execute(schema.sealed.insert(), key | values)
+        values = {"rows": rows, "pages": table.pages, "bloom": bloom.encode()}
+        self._connection.execute(schema.sstables.insert(), key | values)
+        self._changed.add(table.name)
         return table
 
-    def forget(self, connection: sa.Connection, before: int) -> None:
-        """Drop the tables of days before the given one."""
-        for day in [day for day in self.days() if day < before]:
-            names = [table.name for table in self._sealed.pop(day, ())]
-            if self._heaps.pop(day, None) is not None:
-                names.append(self._name(day))
-            for name in names:
-                connection.exec_driver_sql(f"DROP TABLE {name}")
-            self._delete(connection, day)
+    # -- reading --------------------------------------------------------------------------------------------
 
-    def _delete(self, connection: sa.Connection, day: int, number: int | None = None) -> None:
-        """What is known of the sealed tables of a day, or of one of them."""
-        columns = schema.sealed.c
+    def _load(self) -> None:
+        self._memtables, self._sstables = {}, {}
+        stored = schema.sstables
+        query = sa.select(stored).where(stored.c.kind == self.kind.name).order_by(stored.c.number)
+        for row in self._connection.execute(query):
+            with decoding("the Bloom filter of a table of ids"):
+                bloom = BloomFilter.decode(bytes(row.bloom), row.rows)
+            name = self._name(row.day, row.number)
+            table = SSTable(name, row.day, row.number, row.rows, row.pages, bloom)
+            self._sstables.setdefault(row.day, []).append(table)
+        for name in sa.inspect(self._connection).get_table_names():
+            if found := re.fullmatch(rf"{self.kind.name}_(\d+)", name):
+                pages = read_table(self._connection, name)
+                self._memtables[int(found[1])] = Memtable.load(self.kind, pages)
+
+    def _tables_of(self, days: Collection[int]) -> Iterator[SSTable]:
+        for day in days:
+            yield from self._sstables.get(day, ())
+
+    def _search(self, probes: Probes, wanted: Sequence[tuple[SSTable, Ints]]) -> Matches:
+        """Rows of SSTables, with the probes that each may have."""
+        pages = [(table.name, pages_with(probes.halves[possible], table.pages)) for table, possible in wanted]
+        parts = self._reader.read(self._connection, pages, self._changed)
+        stored = self.kind.decode(parts)
+        rows = [len(numbers) // self.kind.dtype.itemsize for numbers, _ in parts]
+        stored_in = np.repeat(np.arange(len(parts)), rows)
+        wanted_in = np.repeat(np.arange(len(parts)), [len(possible) for _, possible in wanted])
+        sought = np.concatenate([possible for _, possible in wanted])
+        ids, found = find_rows(stored.halves, stored_in, probes.halves[sought], wanted_in)
+        days = np.array([table.day for table, _ in wanted])[wanted_in[ids]]
+        return Matches(probes.positions[sought[ids]], stored.take(found), days)
+
+    def _replace_in(self, table: SSTable, records: Records) -> Ints:
+        """Overwrite rows of an SSTable; returns the indices of the given rows whose keys it has."""
+        probes = Probes.of(records.ids)
+        possible = table.bloom.find(probes)
+        if not len(possible):
+            return _NONE
+        stored = self._read_pages(table, pages_with(probes.halves[possible], table.pages)).all()
+        index_of = {key: index for index, key in enumerate(self.kind.keys_of(stored))}
+        asked = probes.positions[possible]
+        indices = [index_of.get(key, -1) for key in self.kind.keys_of(records.take(asked))]
+        places = np.array(indices, np.int64)
+        found = np.flatnonzero(places >= 0)
+        if len(found):
+            stored.put(places[found], records.take(asked[found]))
+            self._changed.add(table.name)
+            update_pages(self._connection, table.name, list(split_pages(stored, table.pages)))
+        return asked[found]
+
+    def _read_all(self, table: SSTable) -> Records:
+        records = self._read_pages(table, np.arange(table.pages)).all()
+        if len(records) != table.rows:
+            raise StoreDamagedError(f"{table.name} has {len(records)} of {table.rows} rows")
+        return records
+
+    def _read_pages(self, table: SSTable, pages: Ints) -> Encoded:
+        """Rows of pages with ascending numbers."""
+        return self.kind.decode(self._reader.read(self._connection, [(table.name, pages)], [table.name]))
+
+    # -- tables ---------------------------------------------------------------------------------------------
+
+    def _forget(self, day: int, number: int | None = None) -> None:
+        """Delete the entry of an SSTable of a day, or of all of them."""
+        columns = schema.sstables.c
         chosen = sa.and_(columns.kind == self.kind.name, columns.day == day)
         if number is not None:
             chosen = sa.and_(chosen, columns.number == number)
-        connection.execute(sa.delete(schema.sealed).where(chosen))
-
-    def _read_heap(self, connection: sa.Connection, name: str) -> Heap:
-        rows = connection.exec_driver_sql(f"SELECT n, numbers, texts FROM {name} ORDER BY n").all()  # noqa: S608
-        heap = Heap(np.empty(0, self.kind.dtype))
-        heap.append(self._decode([(row[1], row[2]) for row in rows]).all())
-        heap.starts = [row[0] for row in rows]
-        return heap
-
-    def _read_pages(self, connection: sa.Connection, table: Sealed, pages: Ints) -> Encoded:
-        """The rows of pages, in ascending order."""
-        return self._decode(self._reader.read(connection, [(table.name, pages)], [table.name]))
-
-    def _decode(self, pages: Sequence[Pages]) -> Encoded:
-        numbers = b"".join([page[0] for page in pages])
-        with decoding("a stored page of ids"):
-            return Encoded(np.frombuffer(numbers, self.kind.dtype), b"".join([page[1] for page in pages]))
-
-    def _write(self, connection: sa.Connection, name: str, parts: Sequence[tuple[int, bytes, bytes]]) -> None:
-        marks = ", ".join([_mark(connection)] * 3)
-        connection.exec_driver_sql(f"INSERT INTO {name} VALUES ({marks})", parts)  # noqa: S608 - our own name
-
-    @staticmethod
-    def _update(connection: sa.Connection, name: str, parts: Sequence[tuple[int, bytes, bytes]]) -> None:
-        mark = _mark(connection)
-        connection.exec_driver_sql(
-            f"UPDATE {name} SET numbers = {mark}, texts = {mark} WHERE n = {mark}",  # noqa: S608 - our own name
-            [(numbers, texts, n) for n, numbers, texts in parts],
-        )
-
-    @staticmethod
-    def _create(connection: sa.Connection, name: str) -> None:
-        connection.exec_driver_sql(schema.create_statement(schema.record_table(name), connection.dialect))
+        self._connection.execute(sa.delete(schema.sstables).where(chosen))
 
     def _name(self, day: int, number: int | None = None) -> str:
+        """Name of the memtable's table of a day, or of an SSTable."""
         return f"{self.kind.name}_{day}" if number is None else f"{self.kind.name}_{day}_{number}"
-
-
-def _mark(connection: sa.Connection) -> str:
-    return "?" if connection.dialect.name == "sqlite" else "%s"

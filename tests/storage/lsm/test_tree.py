@@ -1,4 +1,4 @@
-"""Rows that are found by id, whatever was appended, sealed, rolled back or reopened in between."""
+"""Rows are found by id, whatever was put, flushed, rolled back or reopened in between."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import StoreError
-from exporter.storage.lsm import page_reader, sstable, tree
-from exporter.storage.lsm.bloom import IdFilter, Probes
+from exporter.storage.lsm import compaction, pages, sstable, tree
 from exporter.storage.rows import PREDICTIONS, StoredPrediction
 from exporter.storage.store import Store
 from exporter.storage.transaction import Transaction
@@ -33,12 +31,12 @@ def make_row(number: int, version: int = 1, payload: int = 0, day: int = DAY) ->
 @pytest.fixture(autouse=True)
 def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a few rows fill them."""
-    monkeypatch.setattr(tree, "HEAP_ROWS", 5)
-    monkeypatch.setattr(tree, "TABLE_ROWS", 8)
+    monkeypatch.setattr(tree, "MEMTABLE_ROWS", 5)
+    monkeypatch.setattr(compaction, "TABLE_ROWS", 8)
     monkeypatch.setattr(tree, "PAGES_AT_ONCE", 2)
     monkeypatch.setattr(tree, "IDS_AT_ONCE", 3)
     monkeypatch.setattr(sstable, "PAGE_ROWS", 2)
-    monkeypatch.setattr(page_reader, "PAGES_BESIDE", 1)
+    monkeypatch.setattr(pages, "CONCURRENT_PAGES", 1)
 
 
 def tables_of(store: Store) -> list[str]:
@@ -48,7 +46,7 @@ def tables_of(store: Store) -> list[str]:
 
 
 def insert(store: Store, *rows: StoredPrediction, day: int = DAY) -> None:
-    store.seal_ids()
+    store.flush()
     with store.begin() as transaction:
         transaction.insert_predictions(day, rows)
 
@@ -63,9 +61,9 @@ def find_within(
     transaction: Transaction, numbers: list[int], days: list[int] | None = None
 ) -> set[tuple[int, int, int, int]]:
     hashes = [hash_of(number) for number in numbers]
-    found = transaction.predictions.find(transaction.connection, hashes, days)
+    found = transaction.predictions.get_many(hashes, days)
     rows = PREDICTIONS.unpack(found.records)
-    assert [row.id_hash for row in rows] == [hashes[number] for number in found.numbers.tolist()]
+    assert [row.id_hash for row in rows] == [hashes[number] for number in found.positions.tolist()]
     keys = [
         (day, int.from_bytes(row.id_hash[:8], "little"), row.version_id, row.payload)
         for day, row in zip(found.days.tolist(), rows, strict=True)
@@ -77,12 +75,12 @@ def find_within(
 def read(store: Store, day: int) -> list[tuple[int, int, int]]:
     """Number, version and payload of every row of a day."""
     with store.begin() as transaction:
-        parts = list(transaction.predictions.read(transaction.connection, day))
+        parts = list(transaction.predictions.scan(day))
     rows = [row for part in parts for row in PREDICTIONS.unpack(part)]
     return sorted((int.from_bytes(row.id_hash[:8], "little"), row.version_id, row.payload) for row in rows)
 
 
-def test_rows_are_found_before_and_after_they_are_sealed(store: Store) -> None:
+def test_rows_are_found_before_and_after_a_flush(store: Store) -> None:
     insert(store, *(make_row(n) for n in range(5)))
     assert tables_of(store) == [f"predictions_{DAY}"]
     assert find(store, [3, 4, 5]) == {(DAY, 3, 1, 0), (DAY, 4, 1, 0)}
@@ -94,7 +92,7 @@ def test_rows_are_found_before_and_after_they_are_sealed(store: Store) -> None:
 def test_a_full_table_is_left_alone(store: Store) -> None:
     for first in (0, 5, 10):
         insert(store, *(make_row(n) for n in range(first, first + 5)))
-    store.seal_ids()
+    store.flush()
     assert tables_of(store) == [f"predictions_{DAY}_{number}" for number in range(3)]
     assert len(find(store, list(range(20)))) == 15
 
@@ -103,7 +101,7 @@ def test_small_tables_are_merged(store: Store) -> None:
     for number in range(6):  # one row of this day, and what makes the heaps full
         insert(store, make_row(number))
         insert(store, *(make_row(100 + 5 * number + k) for k in range(5)), day=DAY + 1)
-    store.seal_ids()
+    store.flush()
     assert len([name for name in tables_of(store) if name.startswith(f"predictions_{DAY}_")]) < 4
     assert find(store, list(range(10))) == {(DAY, number, 1, 0) for number in range(6)}
     assert read(store, DAY) == [(number, 1, 0) for number in range(6)]
@@ -121,7 +119,7 @@ def test_what_is_open_at_the_end_goes_on_after_a_restart(
     assert tables_of(again) == [f"predictions_{DAY}"]
     assert find(again, [1, 2, 3, 4, 5]) == {(DAY, number, 1, 0) for number in range(1, 5)}
     insert(again, make_row(5))
-    again.seal_ids()
+    again.flush()
     assert tables_of(again) == [f"predictions_{DAY}_0"]
     again.close()
     assert read(open_store(store_uri), DAY) == [(number, 1, 0) for number in range(1, 6)]
@@ -142,7 +140,7 @@ def test_rows_that_were_not_committed_are_not_found(store: Store, before: int) -
 @pytest.mark.parametrize("rows", [1, 5])
 def test_a_transaction_finds_what_it_replaced(store: Store, rows: int) -> None:
     insert(store, *(make_row(number) for number in range(rows)))
-    store.seal_ids()
+    store.flush()
     with store.begin() as transaction:
         transaction.replace_predictions(DAY, [make_row(0, payload=7)])
         expected = {(DAY, 0, 1, 7)} | {(DAY, number, 1, 0) for number in range(1, rows)}
@@ -150,14 +148,14 @@ def test_a_transaction_finds_what_it_replaced(store: Store, rows: int) -> None:
     assert find(store, list(range(9))) == expected
 
 
-def test_a_seal_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flush_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(store, *(make_row(n) for n in range(6)))
     with monkeypatch.context() as patch:
         patch.setattr(tree, "split_pages", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            store.seal_ids()
+            store.flush()
     assert len(find(store, list(range(6)))) == 6
-    store.seal_ids()
+    store.flush()
     assert tables_of(store) == [f"predictions_{DAY}_0"]
     assert len(find(store, list(range(6)))) == 6
 
@@ -167,7 +165,7 @@ def test_days_that_are_forgotten_are_gone(store_uri: str, open_store: Callable[[
     for day in (DAY, DAY + 1):
         insert(store, *(make_row(n) for n in range(6)), day=day)
     with store.begin() as transaction:
-        transaction.predictions.forget(transaction.connection, DAY + 1)
+        transaction.predictions.drop_before(DAY + 1)
     for each in (store, None):
         if each is None:
             store.close()
@@ -177,28 +175,11 @@ def test_days_that_are_forgotten_are_gone(store_uri: str, open_store: Callable[[
 
 def test_a_page_that_cannot_be_read_is_an_error_of_the_store(store: Store) -> None:
     insert(store, *(make_row(n) for n in range(6)))
-    store.seal_ids()
+    store.flush()
     with store._engine.begin() as connection:
         connection.exec_driver_sql(f"DROP TABLE predictions_{DAY}_0")
     with pytest.raises((StoreError, sa.exc.ProgrammingError)):
         find(store, [1, 2, 3])
-
-
-@given(st.lists(st.integers(0, 2**64 - 1), unique=True), st.lists(st.integers(0, 2**64 - 1)))
-def test_a_filter_never_denies_an_id_of_its_own(known: list[int], others: list[int]) -> None:
-    halves = np.array([[n, n] for n in known], np.uint64).reshape(-1, 2)
-    ids = IdFilter.decode(IdFilter.of(halves).encode(), len(halves))
-    assert ids.find(Probes.of([hash_of(n) for n in known])).tolist() == list(range(len(known)))
-    if not known:
-        assert ids.find(Probes.of([hash_of(n) for n in others])).tolist() == []
-
-
-def test_a_filter_seldom_lets_others_through() -> None:
-    random = np.random.default_rng(0)
-    known, others = random.bytes(16 * 50_000), random.bytes(16 * 50_000)
-    ids = IdFilter.of(np.frombuffer(known, "<u8").reshape(-1, 2))
-    found = ids.find(Probes.of([others[k : k + 16] for k in range(0, len(others), 16)]))
-    assert len(found) < 0.003 * 50_000
 
 
 numbers = st.integers(0, 15)
@@ -224,7 +205,7 @@ def test_whatever_happened_a_day_has_each_id_of_a_version_once(
                 store.close()
                 store = Store(uri)
                 continue
-            store.seal_ids()
+            store.flush()
             try:
                 with store.begin() as transaction:
                     if action == "replace":
