@@ -14,7 +14,7 @@ import numpy as np
 
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Tally
-from exporter.evaluation.figures import Tables, binary_tables, class_tables, plain_tables
+from exporter.evaluation.weighting import Tables, binary_tables, class_tables, plain_tables
 from exporter.measures.cbpe import rake, sum_by_cell
 from exporter.measures.intervals import wilson
 from exporter.typing import Floats, Ints

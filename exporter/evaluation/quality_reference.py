@@ -15,7 +15,8 @@ from exporter.errors import StoreError
 from exporter.evaluation.baselines import TRAINING_SPLITS, Baseline, choose_baselines, tolerance
 from exporter.evaluation.context import QualityRules
 from exporter.evaluation.estimation import Estimator, learn
-from exporter.evaluation.figures import binary_tables, label_deviation, measure, plain_tables
+from exporter.evaluation.figures import label_deviation, measure
+from exporter.evaluation.weighting import binary_tables, plain_tables
 from exporter.measures.intervals import Interval
 from exporter.reference.profile import Reference
 from exporter.settings import Window

@@ -15,7 +15,8 @@ from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, tally
 from exporter.evaluation.baselines import shortfall
 from exporter.evaluation.estimation import MULTICLASS_METRICS
-from exporter.evaluation.figures import measure, plain_tables
+from exporter.evaluation.figures import measure
+from exporter.evaluation.weighting import plain_tables
 from exporter.measures.cbpe import ESTIMATED_METRICS, calibrate, expect
 from exporter.measures.intervals import Interval, Z, difference
 from exporter.measures.natural_variation import MIN_CHUNKS, quality_allowance

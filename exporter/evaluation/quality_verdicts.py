@@ -16,14 +16,9 @@ from exporter.aggregates.outcomes import Tally
 from exporter.evaluation.baselines import shortfall
 from exporter.evaluation.context import QualityRules
 from exporter.evaluation.coverage import Coverage
-from exporter.evaluation.figures import (
-    QUALITY_METRICS,
-    SCORE_METRICS,
-    UNWEIGHTABLE,
-    measure_each,
-    plain_tables,
-)
+from exporter.evaluation.figures import QUALITY_METRICS, SCORE_METRICS, UNWEIGHTABLE, measure_each
 from exporter.evaluation.quality_reference import QualityReference
+from exporter.evaluation.weighting import plain_tables
 from exporter.measures.intervals import Interval
 from exporter.settings import Window
 

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from exporter.evaluation.coverage import Coverage, measure_coverage, predictions_by_class
-from exporter.evaluation.figures import measure, plain_tables
+from exporter.evaluation.figures import measure
 from exporter.evaluation.quality_reference import QualityReference
+from exporter.evaluation.weighting import plain_tables
 from exporter.typing import Bools
 from tests.support.labelled import (
     TASKS,

@@ -8,8 +8,9 @@ import pytest
 
 from exporter.aggregates.outcomes import tally
 from exporter.evaluation.estimation import Estimator, estimate_quality
-from exporter.evaluation.figures import measure, plain_tables
+from exporter.evaluation.figures import measure
 from exporter.evaluation.quality_reference import QualityReference
+from exporter.evaluation.weighting import plain_tables
 from exporter.measures.cbpe import Estimate
 from exporter.typing import Ints
 from tests.support.labelled import (

@@ -20,13 +20,11 @@ from exporter.evaluation.figures import (
     HIGHER_IS_BETTER,
     QUALITY_METRICS,
     Measured,
-    binary_tables,
-    class_tables,
     measure,
     measure_classes,
     measure_each,
-    plain_tables,
 )
+from exporter.evaluation.weighting import binary_tables, class_tables, plain_tables
 from exporter.measures.intervals import Interval, Z
 from exporter.measures.ranking import binning_error
 from exporter.profiling.build import build_reference

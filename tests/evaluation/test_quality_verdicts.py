@@ -12,9 +12,10 @@ from exporter.aggregates.outcomes import Tally
 from exporter.evaluation.baselines import Baseline
 from exporter.evaluation.context import QualityRules
 from exporter.evaluation.coverage import Coverage
-from exporter.evaluation.figures import QUALITY_METRICS, SCORE_METRICS, binary_tables, plain_tables
+from exporter.evaluation.figures import QUALITY_METRICS, SCORE_METRICS
 from exporter.evaluation.quality_reference import QualityReference
 from exporter.evaluation.quality_verdicts import MetricQuality, confirm_quality, judge_quality
+from exporter.evaluation.weighting import binary_tables, plain_tables
 from exporter.measures.intervals import known
 from tests.support.labelled import TASKS, make_quality_reference, make_table, tally_table
 from tests.support.traffic import DAY

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.aggregates.outcomes import fold_outcomes, tally
-from exporter.evaluation.figures import measure, plain_tables
+from exporter.evaluation.figures import measure
+from exporter.evaluation.weighting import plain_tables
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference, decode_reference
