@@ -1,8 +1,8 @@
-"""What a version promised, and how much worse it may be before that matters. Pure.
+"""Baselines of quality metrics, and tolerances for being worse than them. Pure.
 
-A baseline is, first hit wins, what the reference's own predictions and labels give (unless it was trained on
-them: that promises an area of 1.0 where 0.61 comes true), the source run's metric of the same meaning, or
-what the configuration says.
+The baseline of a metric is the first of: the figure of the reference's own predictions and labels, unless the
+model was trained on them (an area of 1.0 in training may be 0.61 in use); the source run's metric of the same
+meaning; the configured value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BaselineSource = Literal["reference", "run", "configuration"]
 
 TRAINING_SPLITS = ("train", "training")
 
-# Names under which runs log a metric, without what says of which rows.
+# Names under which runs log a metric, without the prefix that names the rows.
 _NAMES = {
     "accuracy": ("accuracy", "accuracy_score"),
     "precision": ("precision", "precision_score"),
@@ -39,12 +39,12 @@ _NAMES = {
     "r2": ("r2", "r2_score"),
     "bias": ("bias",),
 }
-_SQUARES = ("mse", "mean_squared_error")  # whose root is the RMSE
-# Of which rows, the best promise first. Never those of training, whatever they are called.
+_SQUARES = ("mse", "mean_squared_error")  # squares of the RMSE
+# Prefixes that name the rows, the preferred first; never those of training rows.
 _PREFIXES = ("test_", "holdout_", "heldout_", "", "validation_", "val_", "valid_", "eval_", "evaluation_")
 _SHARES = (HIGHER_IS_BETTER | {"calibration_error"}) - {"r2"}
 
-# How much worse is too much: for shares, that much less; for losses, that part of the baseline more.
+# Default tolerances: absolute for shares, relative to the baseline for losses.
 TOLERANCES = {
     "accuracy": 0.03,
     "precision": 0.05,
@@ -58,20 +58,20 @@ TOLERANCES = {
     "r2": 0.05,
 }
 RELATIVE_TOLERANCES = {"log_loss": 0.1, "brier": 0.1, "mae": 0.1, "rmse": 0.1, "mape": 0.1}
-# A bias of 0 has no part to be a tolerance: it may be this much of the labels' standard deviation.
+# Tolerance of the bias, whose baseline may be 0, in standard deviations of the labels.
 BIAS_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a metric was promised to be; without any uncertainty where a run or the configuration says it."""
+    """Expected value of a metric, with an interval of width 0 if it is from a run or the configuration."""
 
     figure: Interval
     source: BaselineSource
 
 
 def run_baselines(task: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    """What a run logged, by our metrics: those of the same meaning, of rows that were not trained on.
+    """Metrics that a run logged for rows it was not trained on, by our names.
 
     >>> run_baselines("regression", {"test_mean_squared_error": 4.0, "training_mae": 0.1, "mae": 1.5})
     {'mae': 1.5, 'rmse': 2.0}
@@ -94,7 +94,7 @@ def run_baselines(task: str, metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _is_possible(metric: str, value: float) -> bool:
-    """Whether a metric can have the value; 93.5 is no accuracy but a percentage."""
+    """True if a metric can have the value; an accuracy of 93.5 is a percentage."""
     if not isfinite(value):
         return False
     if metric in _SHARES:
@@ -108,12 +108,12 @@ def choose_baselines(
     run_metrics: Mapping[str, float],
     configured: Mapping[str, float],
 ) -> dict[str, Baseline]:
-    """One baseline a metric, as far as there are any.
+    """Baselines by metric, for the metrics that have one.
 
     Args:
         task: of the model.
-        reference: figures of the reference's own rows; empty where those may not be used.
-        run_metrics: of the source run, as it named them.
+        reference: figures of the reference's own rows; empty if they may not be used.
+        run_metrics: of the source run, by its own names.
         configured: by metric.
     """
     from_run = run_baselines(task, run_metrics)
@@ -129,11 +129,11 @@ def choose_baselines(
 
 
 def tolerance(metric: str, baseline: float, label_deviation: float) -> float:
-    """How much worse than its baseline a metric may be, in its own unit, where nobody says otherwise.
+    """Default tolerance of a metric: how much worse than its baseline it may be, in its own unit.
 
     Args:
-        metric: which one.
-        baseline: its value.
+        metric: its name.
+        baseline: its baseline.
         label_deviation: standard deviation of numeric labels.
     """
     if metric == "bias":
@@ -144,7 +144,7 @@ def tolerance(metric: str, baseline: float, label_deviation: float) -> float:
 
 
 def shortfall(metric: str, figure: Interval, baseline: Interval) -> Interval:
-    """How much worse a figure is than its baseline, whatever the metric's direction; negative is better.
+    """Interval of how much worse a figure is than its baseline; negative is better.
 
     >>> round(shortfall("mae", known(1.2), known(1.0)).value, 6)
     0.2

@@ -1,21 +1,21 @@
-"""(what a version counted in the weeks before, what it counts now) -> which columns changed. Pure.
+"""Changes of columns against the version's own recent past. Pure.
 
-Drift compares with the reference, change with the version's own recent past. So it needs no timestamps in the
-reference, and it sees a change in a version that never looked like its reference.
+Drift is measured against the reference, change against the weeks before. So change needs no timestamps in the
+reference, and is detected in a version that never resembled its reference.
 
     |<------- four weeks: the base ------->|< three days >|< before >|< window >|
                                                                                 now
 
-The base is cut into chunks as long as the window. How far these are from each other is what a window may be
-from all of them (`measures.variation`), daily and weekly seasons included: a window of 24 hours has every
-hour of the day, and 28 days have every weekday four times. Windows that are no whole days are not compared,
-and neither are those of which fewer than 14 fit into the base, such as a week: that is too few for a tail.
+The base is cut into chunks as long as the window. A window may differ from the base as much as the chunks
+differ from each other (`measures.natural_variation`), daily and weekly seasons included: a window of 24 hours
+has every hour of the day, and 28 days have every weekday four times. Windows that are not whole days are not
+compared, nor are those of which fewer than 14 fit into the base, such as a week: a tail cannot be estimated.
 
-A change is told once a window and the one before it are both beyond the limit; a single day is no change,
-whatever happened on it. That takes one and a half to two days. The base ends before both and three days
-earlier still, so that a change which stays is told for days before it becomes a part of the base, and with
-that of what is normal: it ends five to ten days after it began. As long as both sides of a change are in the
-base the limit is higher, or there is none, which is no verdict: for four weeks more.
+A change is reported once a window and the one before it are both beyond the limit, which takes one and a half
+to two days; a single unusual day is no change. The base ends three days before both windows, so that a
+lasting change is reported for days before it becomes a part of the base: it ends five to ten days after it
+began. While both sides of a change are in the base, for four more weeks, the limit is higher, or there is no
+verdict.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from exporter.typing import Bools, Floats, Ints
 DAY_SECONDS, HOUR_SECONDS = 86400, 3600
 BASE_SECONDS = 28 * DAY_SECONDS
 PAUSE_SECONDS = 3 * DAY_SECONDS
-# Of the usual rows, those of the hours in which no row came. A window with a greater gap is another mixture
-# of day and night, whatever its columns do.
+# Largest share of the usual rows that is of hours in which no row came. With a greater gap, a window is
+# another mixture of day and night.
 MAX_ABSENT = 0.1
 NO_WHOLE_DAY = "hours of the day that usually bring rows have brought none"
 
@@ -49,8 +49,8 @@ NO_WHOLE_DAY = "hours of the day that usually bring rows have brought none"
 class ChangeEvaluation:
     """One window. All arrays are (columns,), in the reference's order; NaN where there is no figure.
 
-    `limit` is threshold + sampling floor + what the base's own chunks allow. `verdict` is DRIFTED (changed),
-    STABLE or UNDECIDED, and `undecided` says why it is that, empty where it is not.
+    `limit` is threshold + sampling floor + allowance from the base's chunks. `verdict` is DRIFTED (changed),
+    STABLE or UNDECIDED; `undecided` is the reason, empty where there is a verdict.
     """
 
     window: Window
@@ -63,8 +63,11 @@ class ChangeEvaluation:
 
 @dataclass(frozen=True)
 class Base:
-    """What a window is compared with: `counts` (cells,), `natural` (columns,) drift that its chunks allow,
-    NaN where they are too few or too different, `hours` (hours of the day,) rows that come in each."""
+    """The weeks that a window is compared with.
+
+    `counts` (cells,); `natural` (columns,) drift that its chunks allow, NaN if they are too few or differ too
+    much; `hours` (hours of the day,) rows in each.
+    """
 
     counts: Ints
     natural: Floats
@@ -73,9 +76,9 @@ class Base:
 
 @dataclass(frozen=True)
 class RecentPast:
-    """The base of each window that has one, by its length in seconds, as it was in an `hour`.
+    """Bases by window length in seconds, as of an `hour`, which is counted since the epoch.
 
-    Chunks are whole coarse blocks, so they stay what they are for an hour but for rows that come very late.
+    Chunks are whole coarse blocks, so that they change within an hour only by very late rows.
     """
 
     reference: Reference
@@ -84,12 +87,12 @@ class RecentPast:
 
 
 def is_compared(window: Window) -> bool:
-    """Whether a window of this length can be compared with its past at all."""
+    """True if windows of this length are compared with their past."""
     return window.seconds % DAY_SECONDS == 0 and BASE_SECONDS // window.seconds >= MIN_CHUNKS
 
 
 def recall(reference: Reference, timeline: Timeline, context: EvaluationContext) -> RecentPast:
-    """The weeks before each window; those of the evaluation before, if that was in the same hour."""
+    """Bases of the windows; those of the evaluation before are used if it was in the same hour."""
     hour = int(context.now // HOUR_SECONDS)
     known = context.before.past if context.before is not None else None
     if known is not None and known.reference is reference and known.hour == hour:
@@ -186,7 +189,7 @@ def judge_change(
 
 
 def _covers_the_day(timeline: Timeline, window: Window, base: Base, end: float) -> bool:
-    """Whether rows came in nearly all hours of the day that usually bring some, or in the hour beside."""
+    """True if rows came in, or next to, nearly all hours of the day that usually have rows."""
     start = end - window.seconds
     inside = [(s, block) for s, length, block in timeline.blocks() if start < s + length and s < end]
     came: Bools = _rows_by_hour(inside, timeline) > 0
@@ -195,7 +198,7 @@ def _covers_the_day(timeline: Timeline, window: Window, base: Base, end: float) 
 
 
 def _rows_by_hour(blocks: Sequence[tuple[int, Block]], timeline: Timeline) -> Ints:
-    """(hours of the day,), or fewer where a coarse block is longer than an hour."""
+    """(hours of the day,) rows in each; fewer entries if a coarse block is longer than an hour."""
     length = max(HOUR_SECONDS, timeline.settings.coarse_seconds)
     hours = np.zeros(max(DAY_SECONDS // length, 1), np.int64)
     for start, block in blocks:

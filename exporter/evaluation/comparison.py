@@ -1,6 +1,6 @@
-"""Counts of windows against the counts of a base -> score, noise, significance and the verdict. Pure.
+"""Comparison of windows with a base: score, noise, significance and verdict. Pure.
 
-The base is a reference, or what came in the weeks before; the rules are the same.
+The base is a reference, or the counts of the weeks before; the rules are the same.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ DRIFTED, STABLE, UNDECIDED = 1, 0, -1
 SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
 
 
-HELD = 0.75  # times the limit: where drift ends that was told
-STANDARD_ERRORS = 3  # above the limit, for a verdict on few rows
-# Rows 1/(1/n + 1/M) below which there is no verdict at all: a dozen rows never fire.
+HELD = 0.75  # times the limit: where reported drift ends
+STANDARD_ERRORS = 3  # above the limit, for drift on few rows
+# Rows 1/(1/n + 1/M) below which there is never a verdict.
 MIN_ROWS = 20
-# Rows 1/(1/n + 1/M) for the ordinary verdict, by the square root of B - 1.
+# Rows 1/(1/n + 1/M) needed for the ordinary verdict, at two values of the square root of B - 1.
 MIN_ORDINARY_ROWS = ((9**0.5, 400.0), (31**0.5, 650.0))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One window each of several lengths against its base, (windows, columns) throughout.
+    """Windows compared with their bases, (windows, columns) throughout.
 
-    `size` is 1/(1/n_eff + 1/M), `bins` what is left after pooling, `p` not adjusted.
+    `size` is 1/(1/n_eff + 1/M), `bins` is the number of bins after pooling, `p` is not adjusted.
     """
 
     rows: Floats
@@ -52,10 +52,10 @@ class Comparison:
 
     @property
     def needed(self) -> Floats:
-        """The size that the ordinary verdict needs: 400 rows at 10 bins, 650 at 32.
+        """Size needed for the ordinary verdict: 400 rows at 10 bins, 650 at 32.
 
-        Without drift the PSI's standard deviation is sqrt(2 (B - 1)) / rows, so in between, and beyond, the
-        rows go with the square root of B - 1, which keeps the same distance between noise and limit.
+        Without drift the standard deviation of PSI is sqrt(2 (B - 1)) / rows. So the size is linear in the
+        square root of B - 1, which keeps the same distance between noise and limit.
         """
         (low, low_rows), (high, high_rows) = MIN_ORDINARY_ROWS
         slope = (high_rows - low_rows) / (high - low)
@@ -64,7 +64,7 @@ class Comparison:
 
     @property
     def enough(self) -> Bools:
-        """Whether there are enough rows for the ordinary verdict."""
+        """True where there are enough rows for the ordinary verdict."""
         enough: Bools = self.size >= self.needed
         return enough
 
@@ -76,14 +76,14 @@ def compare(
     effects: Floats,
     base_effects: Floats | float = 1.0,
 ) -> Comparison:
-    """Measure how far windows are from their base.
+    """Measure the difference between windows and their base.
 
     Args:
         layout: of the cells.
-        base: (cells,) or (windows, cells) counts of what they are compared with.
-        windows: (windows, cells) their counts.
-        effects: (windows, columns) rows per independent row.
-        base_effects: the same of the base.
+        base: (cells,) or (windows, cells) counts of the base.
+        windows: (windows, cells) counts of the windows.
+        effects: (windows, columns) rows per independent row in the windows.
+        base_effects: the same in the base.
     """
     counts = layout.pad(windows)
     padded = layout.pad(base)
@@ -115,22 +115,23 @@ def judge(
     *,
     confirmed: bool = False,
 ) -> npt.NDArray[np.int8]:
-    """DRIFTED, STABLE or UNDECIDED, (windows, columns).
+    """(windows, columns) verdicts: DRIFTED, STABLE or UNDECIDED.
 
-    Drift is an excess (PSI - sampling floor) beyond three times the limit, or beyond the limit in this window
-    and the one before, and significant. What the window before is too small to confirm is undecided. With few
-    rows the excess has to be beyond by three standard errors, and nothing but drift can be told. Without a
-    limit, nothing can.
+    Drift is a significant excess (PSI - sampling floor) beyond three times the limit, or beyond the limit in
+    this window and in the one before. If the window before is too small to confirm, the verdict is undecided.
+    With few rows, the excess has to exceed the limit by three standard errors for drift, and otherwise there
+    is no verdict. Without a limit there is none.
 
     Args:
         now: the windows.
-        then: those before them, of the same length.
-        limit: (windows, columns) threshold and natural variation, NaN where that is unknown.
+        then: the windows before them, of the same length.
+        limit: (windows, columns) threshold + natural variation, NaN where that is unknown.
         significance: (windows, columns) of `now`, adjusted.
-        then_limit: the limit of the windows before, where it is another.
-        held: (windows, columns) what was called drift at the evaluation before, and is as long as the excess
-            is beyond three quarters of the limit: what hovers about it is one piece of news and not twenty.
-        confirmed: both windows have to be beyond the limit, however far the one is, and however few its rows.
+        then_limit: the limit of the windows before, by default the same.
+        held: (windows, columns) drift that the evaluation before reported. It lasts while the excess is
+            beyond three quarters of the limit, so that an excess close to the limit is one alert and not
+        twenty. confirmed: both windows have to be beyond the limit, however large the excess, however few the
+        rows.
     """
     then_limit = limit if then_limit is None else then_limit
     enough, before_enough = now.enough, then.enough
@@ -153,13 +154,13 @@ def _is_beyond(drift: Comparison, limit: Floats, enough: Bools) -> Bools:
 def explain(
     now: Comparison, limit: Floats, verdict: npt.NDArray[np.int8], unjudged: Sequence[str]
 ) -> list[tuple[str, ...]]:
-    """Why each column of each window has no verdict, empty where it has one.
+    """Reasons why columns have no verdict, by window and column; empty where there is one.
 
     Args:
         now: the windows.
-        limit: (windows, columns) as `judge` had it.
-        verdict: (windows, columns) that came of it.
-        unjudged: (columns,) why a column is never judged, empty where it is.
+        limit: (windows, columns) as for `judge`.
+        verdict: (windows, columns) from `judge`.
+        unjudged: (columns,) reason why a column is never judged, empty where it is.
     """
     return [
         tuple(

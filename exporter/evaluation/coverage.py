@@ -1,9 +1,8 @@
-"""Which of the predictions have their labels, and what that allows to say. Pure.
+"""Coverage: the share of predictions that have labels, and weights that correct for uneven coverage. Pure.
 
-Labels often come for some predictions rather than others: what was flagged is looked at, what was not is
-not. Strata are the predicted classes and the bins of the score; where they are covered unlike, figures of the
-labelled rows are not those of all rows. Within a stratum, labels are taken to come regardless of what they
-say (Begg and Greenes 1983).
+Labels often come for some predictions rather than others, such as for flagged ones only. Strata are the
+predicted classes and the bins of the score; if their coverage differs, figures of the labelled rows are
+biased for all rows. Within a stratum, labels are assumed to be missing at random (Begg and Greenes 1983).
 """
 
 from __future__ import annotations
@@ -19,26 +18,26 @@ from exporter.measures.cbpe import rake, sum_by_cell
 from exporter.measures.intervals import wilson
 from exporter.typing import Floats, Ints
 
-# How far a stratum's coverage may be from that of all before it matters.
+# Difference between a stratum's coverage and that of all rows that is tolerated.
 MAX_DIFFERENCE = 0.05
-# Of a normal distribution's tails one in 2,000: there are some twenty strata, and any one would do.
+# Normal quantile for 1 in 2,000 in both tails: there are some twenty strata, and any one may be uneven.
 STRATUM_Z = 3.5
-# Strata with fewer of the predictions are not looked at.
+# Strata with a smaller share of the predictions are ignored.
 MIN_STRATUM = 0.005
-# Labelled rows that strata with more of the predictions need, to stand for those without a label. Smaller
-# ones cannot move a figure far.
+# Labelled rows that strata with at least this share of the predictions need, to be weighted. Smaller strata
+# hardly influence a figure.
 MIN_STRATUM_LABELS = 10
 LARGE_STRATUM = 0.02
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How the labelled rows stand for all predictions.
+    """Coverage of predictions by labels, and the labelled rows' counts.
 
-    `ratio` is the share of the predictions that have a label, NaN without predictions. `enough`: no stratum
-    is below the minimum. `even`: no stratum is covered otherwise than the others. `tables` are the counts of
-    the labelled rows, weighted by inverse coverage where it is uneven; None where they cannot stand for the
-    others, and `reason` says why.
+    `ratio` is the share of predictions with a label, NaN without predictions. `enough`: no stratum is below
+    the minimum. `even`: all strata have about the same coverage. `tables` are the counts of the labelled
+    rows, weighted by inverse coverage if it is uneven; None if they cannot represent all predictions, for
+    `reason`.
     """
 
     ratio: float
@@ -51,7 +50,7 @@ class Coverage:
 def measure_coverage(
     layout: OutcomeLayout, found: Tally, predictions: Ints, minimum: float, effect: float = 1.0
 ) -> Coverage:
-    """Compare the labelled rows with all predictions of the same hours.
+    """Measure the coverage of predictions by labels in the same hours.
 
     Args:
         layout: of the tally.
@@ -87,18 +86,18 @@ def measure_coverage(
 
 
 def cells_of(layout: OutcomeLayout, cells: Ints, column: int) -> Ints:
-    """Those of one column of the outputs."""
+    """Cells of one column of the outputs."""
     return cells[layout.outputs.offsets[column] : layout.outputs.offsets[column + 1]]
 
 
 def _strata(layout: OutcomeLayout, cells: Ints) -> Ints:
-    """Rows of every stratum, by prediction and by score."""
+    """Rows of each stratum, by prediction and by score."""
     columns = [layout.column("prediction"), layout.column("score")]
     return np.concatenate([cells_of(layout, cells, column) for column in columns if column is not None])
 
 
 def _weigh(layout: OutcomeLayout, found: Tally, predictions: Ints) -> Tables:
-    """The labelled rows, each for as many predictions as it stands for."""
+    """Counts of the labelled rows, weighted by inverse coverage."""
     by_class = predictions_by_class(layout, predictions)
     if layout.task != "binary":
         labelled = found.confusion.sum(axis=0)
@@ -113,7 +112,7 @@ def _weigh(layout: OutcomeLayout, found: Tally, predictions: Ints) -> Tables:
 
 
 def predictions_by_class(layout: OutcomeLayout, predictions: Ints) -> Floats:
-    """(classes + 1,) predictions by class, all others and missing ones last."""
+    """(classes + 1,) predictions by class; the last is for other classes and missing ones."""
     column = layout.column("prediction")
     assert column is not None
     cells = cells_of(layout, predictions, column)
@@ -127,7 +126,7 @@ def predictions_by_class(layout: OutcomeLayout, predictions: Ints) -> Floats:
 def _by_score(layout: OutcomeLayout, found: Tally, predictions: Ints) -> tuple[Floats, Floats, Ints]:
     """Labelled rows (2, strata) by prediction and score, predictions (strata,), and (bins + 1,) strata.
 
-    The last stratum is of rows without a score; it is the only one where the reference has no scores.
+    The last stratum is of rows without a score; it is the only one if the reference has no scores.
     """
     scored = found.histogram.sum(axis=0)
     sides = np.array(

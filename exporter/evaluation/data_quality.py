@@ -1,8 +1,9 @@
-"""(reference, counts of windows) -> shares of odd values, with verdicts. Pure.
+"""Data quality checks of windows against the reference. Pure.
 
-One window is judged: the shortest whose natural variation is known from the reference. A reference is often
-too thin to be cut into hours, and a day takes half a day to show that half of a column is gone. So gross
-failures are detected in the shortest window of all, and every check names its window.
+A check is judged in the shortest window whose natural variation is known from the reference. Many references
+have too few rows for windows of an hour, and in a window of a day it takes half a day until a column that has
+lost half of its values is detected. So gross failures are detected in the shortest window, and each check
+names its window.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Bools, Floats
 
-# How far from the reference's share is gross, as a share of the rows: half of a column.
+# Gross difference from the reference's share, as a share of the rows.
 GROSS_SHARE = 0.5
 
 
@@ -29,8 +30,8 @@ GROSS_SHARE = 0.5
 class QualityCheck:
     """The share of a column's rows that fails a check in `window`, against the reference's own.
 
-    `reference_ratio` is NaN where the reference has no value. `degraded` is None without a verdict, and
-    `undecided` says why.
+    `reference_ratio` is NaN if the reference has no value. `degraded` is None without a verdict, for the
+    reason in `undecided`.
     """
 
     column: int
@@ -42,13 +43,13 @@ class QualityCheck:
     undecided: str = ""
 
 
-# As `quality.hits` returns them: failed rows and all rows by check, both (columns,).
+# From `quality.hits`: failed rows and all rows by check, both (columns,).
 _Hits: TypeAlias = tuple[dict[str, Floats], dict[str, Floats]]
 
 
 @dataclass(frozen=True)
 class _Shares:
-    """One check in one window, (columns,) each; `allowance` is NaN where it is unknown."""
+    """Result of one check in one window, (columns,) each; `allowance` is NaN where it is unknown."""
 
     rows: Floats
     effective: Floats
@@ -76,7 +77,7 @@ def check_quality(
     hits, shortest_hits = (quality.hits(sums[place].counts, reference.layout) for place in (index, 0))
     checks = []
     for check, applies in quality.applicable(reference.layout).items():
-        # Ids and clocks have new values by nature.
+        # Ids and times always have new values.
         by_nature = unjudged if check in ("unseen", "out_of_range") else np.zeros(len(unjudged), np.bool_)
         allowance = _allowance(reference, windows[index], check, base_hits)
         judged = _judge(check, hits, base_hits, allowance, effects[index])
@@ -102,10 +103,9 @@ def check_quality(
 
 
 def _judged_window(reference: Reference, windows: Sequence[Window]) -> int:
-    """The shortest window whose natural variation is known from single stretches of the reference.
+    """Index of the shortest window whose natural variation is known from enough chunks of the reference.
 
-    A reference is often a sample, too thin to be cut into hours: a feed that loses some values is then found
-    in a day's window, and not never.
+    A reference is often a sample with too few rows per hour. Lost values are then detected in a day's window.
     """
     known = {seconds for seconds, variation in reference.variation.items() if variation.chunks >= MIN_CHUNKS}
     otherwise = 0 if reference.provisional else len(windows) - 1
@@ -117,8 +117,8 @@ def _allowance(
 ) -> Floats:
     """(columns,) natural variation of a share around the reference's, NaN where it is unknown.
 
-    Of a reference without timestamps it is unknown: then a share may vary as a single row does, and one of 0
-    not at all. With `row_by_row` that holds wherever it is unknown of the window.
+    For a reference without timestamps, a share p may vary by sqrt(p (1 - p)), the standard deviation of a
+    single row. With `row_by_row` this holds for any window whose variation is unknown.
     """
     shorter = [seconds for seconds in reference.variation if seconds <= window.seconds]
     if shorter:  # shorter stretches vary more
@@ -139,7 +139,7 @@ def _judge(check: str, hits: _Hits, base: _Hits, allowance: Floats, effect: Floa
 
 
 def _undecided(found: _Shares, column: int, window: Window) -> str:
-    """Why there is no verdict; empty where there is one."""
+    """Reason why a column has no verdict; empty if it has one."""
     if found.known[column]:
         return ""
     if np.isnan(found.base_ratio[column]):

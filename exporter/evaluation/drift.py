@@ -1,4 +1,4 @@
-"""(reference, blocks, now) -> Evaluation: the verdict on every column and window. Pure."""
+"""Evaluation of a version: drift, change and data quality of every column in every window. Pure."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from exporter.typing import Bools, Floats, Ints
 class WindowEvaluation:
     """One window. All arrays are (columns,), in the reference's order; NaN where there is no figure.
 
-    `rows_by_column` are the rows with a value (neither missing nor mismatched), `effective_rows` those
+    `rows_by_column` are the rows with a value (neither missing nor mismatched), `effective_rows` are these
     divided by the design effect. `drift_limit` is threshold + sampling floor + natural variation. `verdict`
-    is DRIFTED, STABLE or UNDECIDED, and `undecided` says why it is that, empty where it is not. `distances`
-    by method, only those asked for.
+    is DRIFTED, STABLE or UNDECIDED; `undecided` is the reason, empty where there is a verdict. `distances`
+    are by method.
     """
 
     window: Window
@@ -46,10 +46,10 @@ class WindowEvaluation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All measures of one version at `at` (seconds since the epoch).
+    """Drift, change and data quality of one version at `at` (seconds since the epoch).
 
-    `changes` are of the windows that can be compared with `past`, the weeks before them. `live` is what these
-    taught of natural variation, None where the reference tells it.
+    `changes` are of the windows that can be compared with `past`, the weeks before them. `live` is natural
+    variation learned from live rows, None if the reference has its own.
     """
 
     at: float
@@ -62,7 +62,7 @@ class Evaluation:
 
     @property
     def variation(self) -> str:
-        """Where natural variation is from: `reference`, `live`, or `none` of them (a provisional verdict)."""
+        """Source of natural variation: `reference`, `live`, or `none`, which makes verdicts provisional."""
         if not self.reference.provisional:
             return "reference"
         return "live" if self.live is not None and self.live.learned.any() else "none"
@@ -71,9 +71,8 @@ class Evaluation:
 def evaluate(reference: Reference, timeline: Timeline, context: EvaluationContext) -> Evaluation:
     """Measure and judge every column in every window of the context.
 
-    A window is compared with the reference, and so is the one before it, of the same length, which has to
-    confirm what is not gross. All windows go through the measures at once. The work depends on the number of
-    columns, bins and blocks, not on traffic.
+    A window and the one before it, of the same length, are compared with the reference; drift that is not
+    gross has to be in both. The time taken depends on the number of columns, bins and blocks, not on traffic.
 
     Args:
         reference: the version's.

@@ -1,8 +1,8 @@
-"""Quality of predictions whose labels are not there yet: (reference, counts of scores) -> estimates. Pure.
+"""Estimates of the quality of predictions without labels, from their scores. Pure.
 
-Best from the predictions' own fine histogram. Where that is not there, counts by predicted class and by the
-score column's bins have to do: within a bin, and between the classes predicted there, rows are then taken to
-lie as the reference's do.
+The best source is the predictions' fine histogram of scores. Without it, counts by predicted class and by the
+score column's bins are used: within a bin, and between the classes predicted in it, rows are assumed to be
+distributed as the reference's.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from exporter.measures.cbpe import (
 )
 from exporter.typing import Bools, Floats, Ints
 
-# Share of the predictions that may have no score, or one where the reference has none.
+# Largest share of predictions without a score, and with a score outside the reference's range.
 MAX_UNKNOWN = 0.2
 MAX_OUTSIDE = 0.05
-# Share of the predictions that may be of another class than their scores say in the reference.
+# Largest share of predictions of another class than their scores imply in the reference.
 MAX_UNLIKE = 0.02
-# Of several classes the only question is whether the prediction is right.
+# With more than two classes, only the correctness of predictions is estimated.
 MULTICLASS_METRICS = ("accuracy",)
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """What the reference teaches of scores; `rows` (2, bins) are its own by prediction and score."""
+    """Calibration of scores by the reference; `rows` (2, bins) are its rows by prediction and score."""
 
     layout: OutcomeLayout
     calibration: Calibration
@@ -44,12 +44,12 @@ class Estimator:
 
 
 def learn(layout: OutcomeLayout, histogram: Floats) -> tuple[Estimator | None, str]:
-    """The estimator that a reference allows, or why it allows none.
+    """Estimator from a reference's labelled rows, or None and the reason why there is none.
 
     Args:
         layout: of the reference.
-        histogram: (2, 2, bins) of its own rows, held out from training; weighted where the prevalence is
-            declared to be another.
+        histogram: (2, 2, bins) of its rows, which were not trained on; weighted if another prevalence is
+            declared.
     """
     if not layout.classifies:
         return None, "numbers have no scores to learn from"
@@ -62,12 +62,12 @@ def learn(layout: OutcomeLayout, histogram: Floats) -> tuple[Estimator | None, s
 def estimate_quality(
     estimator: Estimator, predictions: Ints, traffic: Ints, effect: float = 1.0
 ) -> tuple[dict[str, Estimate], str]:
-    """Expected quality of predictions, by metric, or why it cannot be told.
+    """Expected quality of predictions by metric, and the reason why metrics are missing.
 
     Args:
         estimator: of the reference.
-        predictions: (outputs.cells,) counts of them.
-        traffic: (2, bins) their fine histogram, as far as there is one.
+        predictions: (outputs.cells,) counts of predictions.
+        traffic: (2, bins) fine histogram of the predictions that have one.
         effect: rows per independent row.
     """
     layout = estimator.layout
@@ -94,7 +94,7 @@ def estimate_quality(
 
 
 def _spread(estimator: Estimator, predictions: Ints, by_class: Floats) -> tuple[Floats, str]:
-    """Predictions (2, bins) from their coarse counts; says why it cannot be known which were positive."""
+    """(2, bins) predictions from coarse counts, and the reason if it is unknown which were positive."""
     layout = estimator.layout
     index = layout.column("score")
     if index is None or layout.cell_of_bin is None:
@@ -111,7 +111,7 @@ def _spread(estimator: Estimator, predictions: Ints, by_class: Floats) -> tuple[
 
 
 def _nearest(known: Bools) -> Ints:
-    """(cells,) the nearest cell that is known."""
+    """(cells,) index of the nearest known cell."""
     places = np.flatnonzero(known)
     nearest: Ints = places[np.abs(np.arange(len(known))[:, None] - places).argmin(axis=1)]
     return nearest

@@ -1,6 +1,6 @@
-"""(layout, tally) -> every quality figure that the task has, with its 99 % interval. Pure.
+"""Quality figures of a task from labelled rows, with 99 % intervals. Pure.
 
-Each figure is computed by itself: one that cannot be is absent, and the others are there.
+Figures are computed independently: one that cannot be computed is absent, with a reason.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ HIGHER_IS_BETTER = frozenset(
     ("accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro", "roc_auc", "r2")
 )
 SCORE_METRICS = frozenset(("roc_auc", "log_loss", "brier", "calibration_error"))
-# They are sums over rows of which nobody knows any more which score they had.
+# These are sums over rows, whose scores are no longer known.
 UNWEIGHTABLE = frozenset(("log_loss", "brier"))
-# Mean absolute error, in units of the labels, below which the grid that errors are summed on shows in it.
+# Mean absolute error, in the labels' unit, below which the grid of the summed errors affects it.
 MIN_ERROR = 2.0 ** (6 - GRID_BITS)
 
-# Figures of a task by metric, each computed when it is called.
+# Functions that compute the figures of a task, by metric.
 _Figures: TypeAlias = dict[str, Callable[[], Interval]]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """`figures` by metric, and the reasons of the `absent` ones."""
+    """Figures by metric, and reasons for absent ones by metric."""
 
     figures: dict[str, Interval]
     absent: dict[str, str]
 
 
 def measure(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float = 1.0) -> dict[str, Interval]:
-    """Figures by metric, without absent ones; arguments as in `measure_each`."""
+    """Figures by metric, without absent ones; the arguments are those of `measure_each`."""
     return measure_each(layout, found, tables, effect).figures
 
 
 def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float = 1.0) -> Measured:
-    """Figures of the task by metric, or the reasons why they are absent.
+    """Figures of the task by metric, and the reasons for absent ones.
 
     Args:
         layout: of the tally.
         found: labelled rows.
-        tables: their counts, plain or weighted.
+        tables: counts of the rows, plain or weighted.
         effect: rows per independent row, at least 1.
     """
     if layout.task == "binary":
@@ -99,7 +99,7 @@ def _why_absent(metric: str, found: Tally) -> str:
 def measure_classes(
     layout: OutcomeLayout, tables: Tables, effect: float = 1.0
 ) -> list[tuple[str, str, Interval]]:
-    """(class, metric, figure) for the classes of the layout that occur."""
+    """(class, metric, figure) of the classes that occur."""
     return [
         (layout.classes[index], metric, figure)
         for metric in CLASS_METRICS
@@ -110,7 +110,7 @@ def measure_classes(
 
 def _accuracy(found: Tally, tables: Tables, effect: float) -> Interval:
     share = classification.accuracy(tables.confusion)
-    if tables.plain and found.rows:  # knows also of classes that have no place of their own
+    if tables.plain and found.rows:  # includes classes without a place of their own
         share = found.matches / found.rows
     rows = effective_rows(tables.confusion.sum(), tables.confusion_squares.sum())
     return intervals.wilson(share, float(rows) / effect)
@@ -160,7 +160,7 @@ def _macro(layout: OutcomeLayout, tables: Tables, effect: float, metric: str) ->
     }
     shares = _class_shares(layout, tables, effect, metric)
     there = classification.occurring(tables.confusion)
-    there[-1] = False  # what all other classes share is no class
+    there[-1] = False  # the place of all other classes
     variance = classification.macro_f1_variance(tables.confusion, tables.confusion_squares, there) * effect
     return intervals.macro(
         classification.macro(by_class[metric](tables.confusion), there),
@@ -223,11 +223,11 @@ def _calibration_error(found: Tally, tables: Tables, effect: float) -> Interval:
 
 def _regression(layout: OutcomeLayout, found: Tally, effect: float) -> _Figures:
     sums, unit = ErrorSums(found.rows, found.zeros, found.sums), layout.unit
-    # Errors that lie between two points of the grid are unknown.
+    # Errors smaller than the grid are unknown.
     told = found.matches == found.rows or sums.mae >= MIN_ERROR
 
     def in_labels_unit(figure: Callable[[], Interval]) -> Callable[[], Interval]:
-        # The unit's powers, which variances are in, may be beyond all numbers where no figure is.
+        # Scaled at last: powers of the unit, as in variances, may overflow.
         return lambda: intervals.scaled(figure(), unit) if told else NO_FIGURE
 
     def r2() -> Interval:
@@ -244,9 +244,9 @@ def _regression(layout: OutcomeLayout, found: Tally, effect: float) -> _Figures:
 
 
 def label_deviation(layout: OutcomeLayout, found: Tally | None) -> float:
-    """Standard deviation of numeric labels, or without labels the unit that they are measured in.
+    """Standard deviation of numeric labels, or the unit of labels if there are none.
 
-    Infinite where it is beyond all numbers.
+    Infinite on overflow.
     """
     deviation = 1.0
     if found is not None:

@@ -1,9 +1,9 @@
 """Natural variation of a version's windows: from the reference, a prior, or learned. Pure.
 
-Without times in the reference the distance between days is unknown. A *prior* allowance is used until two
-weeks of traffic are stored. Then it is learned from chunks of the last weeks, as long as a window, that had
-not drifted by the prior. Nothing is learned from drifted ones, so a version that was broken from its first
-hour on keeps the prior. Everything follows from the stored blocks, and is the same after a restart.
+Without timestamps in the reference, the difference between days is unknown. A *prior* allowance is used until
+two weeks of traffic are stored. Then the allowance is learned from chunks of the last weeks, as long as a
+window, that had not drifted by the prior. Drifted chunks are not used, so a version that was broken from its
+first hour on keeps the prior. The result depends on stored blocks only, and is the same after a restart.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Bools, Floats, Ints
 
-# Seven days hold one weekend: they cannot tell how far a weekend may be from the next.
+# Seven days have one weekend, too few to measure the difference between weekends.
 MIN_DAYS = 14
-# Chosen by the study: with 0.5 each weekend of strongly seasonal columns is drift, and most winter storms.
+# Chosen by the study: with 0.5, weekends of strongly seasonal columns and most winter storms are drift.
 PRIOR_DRIFT = 1.0
-# The newest days are not learned from, where there are enough others: a step is to be an alert first.
+# Newest days, not used if there are enough others, so that a step is reported before it is learned.
 PAUSE_DAYS = 5
-# For the first hours of a version, and for windows shorter than a day, whose variation is unknown.
+# Allowance for the first hours of a version, and for windows shorter than a day, whose variation is unknown.
 FIRST_HOURS_DRIFT = 2.0
-MAX_CELLS = 1_000_000  # of the chunks of one window; beyond it pairs of adjacent ones are a sample
+MAX_CELLS = 1_000_000  # of the chunks of one window; of more chunks, pairs of adjacent ones are sampled
 
 
 @dataclass(frozen=True)
 class LiveVariation:
     """Natural variation learned from whole days before `day` (days since the epoch).
 
-    `drift` is by window length in seconds, (columns,): the prior where a column has too few days that had not
-    drifted, NaN where its windows differ so much that there is no limit. `learned` (columns,) is whether any
-    of it was learned.
+    `drift` is by window length in seconds, (columns,): the prior for a column with too few days without
+    drift, NaN for one whose windows differ so much that there is no limit. `learned` (columns,) is True for
+    columns with a learned allowance.
     """
 
     reference: Reference
@@ -62,17 +62,17 @@ def allowed_drift(
     age_seconds: float,
     live: LiveVariation | None = None,
 ) -> Floats:
-    """(columns,) natural variation of a window, NaN where it is unknown and no verdict possible.
+    """(columns,) natural variation of a window, NaN where it is unknown, which makes a verdict impossible.
 
-    The first night of a version is no day: until a window is full, its limit is that of a shorter one, and
-    where nothing is known of shorter ones what is left to be seen is gross.
+    The first night of a version is no full day: until a window is full, the allowance of a shorter one is
+    used, or a wide one with which only gross drift is detected.
 
     Args:
         reference: of all columns that are judged together.
-        windows: all that are judged.
+        windows: all windows that are judged.
         window: one of them.
-        age_seconds: of the version's oldest row at the end of the window.
-        live: what was learned since, where the reference tells nothing.
+        age_seconds: age of the version's oldest row at the end of the window.
+        live: learned variation, for a reference without natural variation.
     """
     if reference.provisional:
         taught = [seconds for seconds in live.drift if seconds <= window.seconds] if live is not None else []
@@ -87,10 +87,10 @@ def allowed_drift(
 
 
 def _prior(windows: Sequence[Window], window: Window, age_seconds: float = np.inf) -> float:
-    """Prior allowance of a window, NaN where it has no verdict.
+    """Prior allowance of a window, NaN if it has no verdict.
 
-    An hour is never like a whole reference: a column of times would be drifted in all of them. So
-    windows of less than a day have no verdict, where there is a longer one.
+    An hour never resembles a whole reference: a column of times would drift in every hour. So windows shorter
+    than a day have no verdict, if there is a longer one.
     """
     if window.seconds >= DAY_SECONDS and age_seconds >= DAY_SECONDS:
         return PRIOR_DRIFT
@@ -99,7 +99,7 @@ def _prior(windows: Sequence[Window], window: Window, age_seconds: float = np.in
 
 
 def learn_variation(reference: Reference, timeline: Timeline, context: EvaluationContext) -> LiveVariation:
-    """Natural variation of the whole days before now; that of the evaluation before, if that was on this day.
+    """Learn natural variation from the whole days before now, or reuse that of an evaluation on this day.
 
     Args:
         reference: one without natural variation of its own.
@@ -136,8 +136,10 @@ def learn_variation(reference: Reference, timeline: Timeline, context: Evaluatio
 
 @dataclass(frozen=True)
 class _Chunks:
-    """Stretches as long as a window: `numbers` (chunks,) since the epoch, `counts` (chunks, cells), and
-    (chunks, columns) their `excess` over the reference, whether they have `drifted`, and `rows` with a value.
+    """Chunks as long as a window.
+
+    `numbers` (chunks,) since the epoch, `counts` (chunks, cells), and (chunks, columns) their `excess` over
+    the reference, True where they have `drifted`, and `rows` with a value.
     """
 
     seconds: int
@@ -148,7 +150,7 @@ class _Chunks:
     rows: Floats
 
     def drifted_at(self, times: Ints) -> Bools:
-        """(times, columns) whether the chunk around each time has drifted; False where there is none."""
+        """(times, columns) True where the chunk that contains a time has drifted; False without a chunk."""
         numbers = times // self.seconds
         places = np.clip(np.searchsorted(self.numbers, numbers), 0, len(self.numbers) - 1)
         found: Bools = self.drifted[places] & (self.numbers[places] == numbers)[:, None]
@@ -163,7 +165,7 @@ def _cut(
     end: int,
     longer: Sequence[_Chunks],
 ) -> _Chunks:
-    """Chunks between the oldest block and `end`; one within a drifted one of `longer` is drifted, too."""
+    """Chunks between the oldest block and `end`; one within a drifted chunk of `longer` has drifted, too."""
     blocks = {start: block.counts for start, _, block in timeline.blocks()}
     first = -(-min(blocks, default=end) // DAY_SECONDS)
     last = max(end // DAY_SECONDS - PAUSE_DAYS, min(end // DAY_SECONDS, first + MIN_DAYS))
@@ -193,11 +195,11 @@ def _cut(
 
 
 def _learn(reference: Reference, chunks: _Chunks) -> tuple[Floats, Bools]:
-    """(columns,) allowance learned from chunks that have not drifted, and whether there are enough of them.
+    """(columns,) allowance learned from chunks without drift, and True for columns with enough of them.
 
-    It is (sqrt(v) + sqrt(o))^2, with v the natural variation among them, as of a reference with times, and o
-    their mean excess over the reference, which is within the prior: shifts add up, and PSI goes with the
-    square of a shift.
+    It is (sqrt(v) + sqrt(o))^2, with v the natural variation among the chunks, as of a reference with
+    timestamps, and o their mean excess over the reference, which is within the prior: shifts add up, and PSI
+    is proportional to the square of a shift.
     """
     columns = len(reference.columns)
     none = np.full(columns, np.nan), np.zeros(columns, np.bool_)

@@ -1,7 +1,7 @@
-"""(reference, outcomes by hour, predictions by hour, now) -> quality by window, with verdicts. Pure.
+"""Model quality by window from outcomes and predictions, with verdicts and estimates. Pure.
 
-A window is *matured*: it ends where the predictions have had the time that labels take, and holds whole
-hours. What has come later, or was corrected, is in it.
+Windows are *matured*: they end where predictions have had time to get their labels, and consist of whole
+hours. Late and corrected labels are included.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class ClassQuality:
 
 @dataclass(frozen=True)
 class EstimatedQuality:
-    """One metric without labels, with the 99 % band of what labels would show.
+    """One metric estimated without labels, with a 99 % interval for the figure that labels would give.
 
-    `error` is what it says of the matured window minus what labels say there, NaN where they say nothing.
-    `allowance` is for natural variation, NaN where nobody knows it: the verdict is provisional then.
-    `degraded` is None without a verdict, and `undecided` says why.
+    `error` is the estimate minus the figure from labels in the matured window, NaN if labels give none.
+    `allowance` is for natural variation, NaN if that is unknown: the verdict is then provisional. `degraded`
+    is None without a verdict, for the reason in `undecided`.
     """
 
     metric: str
@@ -61,10 +61,10 @@ class EstimatedQuality:
 class QualityEvaluation:
     """One window, from `start` to `end` in seconds since the epoch; estimates are of the window up to now.
 
-    `labels` of `predictions` have come, `coverage` is their share, NaN without predictions. `weighted` says
-    that rows are weighted by inverse coverage, since labels come for some predictions rather than others.
-    `suppressed` says by metric why there is no figure, `no_estimate` why there are none or not all.
-    `label_drift` has one column, that of `Reference.labels`; None where the reference has no labels.
+    `coverage` is the share of `predictions` that have one of the `labels`, NaN without predictions.
+    `weighted` is True if rows are weighted by inverse coverage, since it is uneven. `suppressed` has the
+    reasons for absent figures by metric, `no_estimate` the reason why estimates are missing. `label_drift`
+    has one column, that of `Reference.labels`; None if the reference has no labels.
     """
 
     window: Window
@@ -91,7 +91,7 @@ def evaluate_quality(
 ) -> tuple[QualityEvaluation, ...]:
     """Measure, judge and estimate the quality in every window of the context.
 
-    Windows end at the context's `now`, but for maturation. Rows are as dependent as the predictions are.
+    Windows end at the context's `now` minus maturation. The design effect is that of the predictions' column.
 
     Args:
         against: of the version; None gives no quality.
@@ -115,8 +115,8 @@ def matured_window(
 ) -> tuple[int, int]:
     """Start and end of the whole hours of a window, in seconds since the epoch.
 
-    Without maturation the hour that `now` is in belongs to it; otherwise only hours that have matured do. The
-    hour that the window's start lies in always does.
+    Without maturation the hour that contains `now` is included; otherwise only matured hours are. The hour
+    that contains the window's start is always included.
     """
     if maturation_seconds > 0:
         end = int((now - maturation_seconds) // hour_seconds) * hour_seconds
@@ -135,7 +135,7 @@ class _Hours:
 
 @dataclass(frozen=True)
 class _WindowQuality:
-    """Evaluation of one window: the only one of `context`, whose rows are `effect` per independent row."""
+    """Evaluation of the single window of `context`, with `effect` rows per independent row."""
 
     against: QualityReference
     outcomes: Mapping[int, Outcomes]
@@ -202,7 +202,7 @@ class _WindowQuality:
         return _Hours(found, self.against.outputs.take(sums.counts) + found.past)
 
     def _rows(self, hours: _Hours) -> int:
-        """All predictions: each is in one cell of the first of the outputs."""
+        """Number of all predictions: each is in one cell of the first output."""
         return int(hours.predictions[: self.against.layout.outputs.offsets[1]].sum())
 
     def _label_drift(

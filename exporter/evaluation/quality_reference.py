@@ -1,4 +1,4 @@
-"""What the quality of a version is measured with and against: (reference, run, owner) -> baselines. Pure."""
+"""Baselines, tolerances and estimators of a version's quality, from reference, run and owner."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Floats
 
-# In default tolerances. Where the reference itself varies by more, nobody can tell what is worse.
+# In default tolerances. If the reference itself varies by more, there is no verdict.
 MAX_ALLOWANCE = 10
 
 
 @dataclass(frozen=True)
 class QualityReference:
-    """What the quality of a version is measured with and against; made once, as long as nothing changes.
+    """Baselines of a version's quality, and the layouts and the estimator to measure it with.
 
-    `baselines`, `tolerances` and `limits` by metric, of the metrics that have a baseline. `limits` are what
-    no allowance may exceed. `declared` are the metrics whose tolerance its owner set. `estimator` is None
-    where quality without labels cannot be estimated, and `no_estimate` says why.
+    `baselines`, `tolerances` and `limits` are by metric, for metrics with a baseline; an allowance beyond its
+    limit gives no verdict. `declared` are the metrics whose tolerance the owner set. `estimator` is None if
+    quality cannot be estimated without labels, for the reason in `no_estimate`.
     """
 
     reference: Reference
@@ -46,15 +46,15 @@ class QualityReference:
     no_estimate: str
 
     def allowance(self, metric: str, window: Window) -> float:
-        """What natural variation adds to the tolerance, NaN where nobody knows: verdicts are provisional.
+        """Allowance for natural variation, NaN if it is unknown, which makes verdicts provisional.
 
-        That of the window, or else of the next shorter one that has one: shorter stretches vary more. Who set
-        a tolerance knows how much the metric varies, where the reference does not tell.
+        It is that of the window, or of the longest shorter window with a known one, since shorter windows
+        vary more. An unknown one is 0 for a declared tolerance, which is taken to include natural variation.
         """
         return self._allowance(self.reference.quality_variation, metric, window)
 
     def estimate_allowance(self, metric: str, window: Window) -> float:
-        """The same for an estimate."""
+        """Allowance for natural variation of an estimate, as in `allowance`."""
         return self._allowance(self.reference.estimate_variation, metric, window)
 
     def _allowance(self, variation: Mapping[int, Mapping[str, float]], metric: str, window: Window) -> float:
@@ -67,10 +67,15 @@ class QualityReference:
 def quality_reference(
     reference: Reference, rules: QualityRules, run_metrics: Mapping[str, float]
 ) -> QualityReference | None:
-    """What a reference, its source run and its owner say of a version's quality.
+    """Quality reference of a version.
+
+    Args:
+        reference: the version's.
+        rules: of its owner.
+        run_metrics: of its source run, by the run's own names.
 
     Returns:
-        None where the reference does not say what is predicted: see `outcome_layout`.
+        The quality reference; None if the reference has no outcome layout, see `outcome_layout`.
     """
     layout = outcome_layout(reference)
     if layout is None:
@@ -157,18 +162,18 @@ class QualityReferences:
 
 
 def _own_outcomes(reference: Reference, layout: OutcomeLayout) -> Tally | None:
-    """Of the reference's own rows, if the model was not trained on them."""
+    """Outcomes of the reference's own rows; None if the model was trained on them."""
     if not reference.outcomes or reference.split in TRAINING_SPLITS:
         return None
     try:
         own = tally(layout, [decode_outcomes(layout, reference.outcomes)])
-    except StoreError:  # of another version of the codec
+    except StoreError:  # written by another version of the codec
         return None
     return own if own.rows else None
 
 
 def _prevalence_weights(layout: OutcomeLayout, own: Tally, prevalence: float | None) -> Floats | None:
-    """(2, 1, 1) weights by label that give the rows the declared share of positives."""
+    """(2, 1, 1) weights by label that change the share of positives to the declared prevalence."""
     positives = int(own.confusion[layout.positive].sum()) if layout.task == "binary" else 0
     if prevalence is None or not 0 < positives < own.rows:
         return None

@@ -1,7 +1,7 @@
-"""How much the quality of a reference's own rows moves from one stretch of time to the next. Pure.
+"""Natural variation of quality between chunks of the reference. Pure.
 
-A day of snow is hard to predict, without anything being wrong with the model. What the chunks of the
-reference do is allowed to every window of their length later, on top of the tolerance.
+Some days, such as days of snow, are hard to predict without any fault of the model. The variation between
+chunks of the reference is added to the tolerance of later windows of their length.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ from exporter.measures.intervals import Interval, Z, difference
 from exporter.measures.natural_variation import MIN_CHUNKS, quality_allowance
 from exporter.typing import Ints
 
-# Of a chunk, before its figures say anything.
+# Least labels of a chunk.
 MIN_LABELS = 100
-# Each takes a millisecond, also of every segment, and more do not make a mean much better.
+# Each takes a millisecond, for every segment, too; more hardly improve a mean.
 MAX_CHUNKS = 60
 _DRAWS = 50
 _SEED = 0
 
 
 def quality_variation(layout: OutcomeLayout, chunks: Mapping[int, Outcomes]) -> dict[str, float]:
-    """What each metric may be worse in a window as long as the chunks.
+    """Allowances by metric for windows as long as the chunks, in the metric's unit.
 
     Args:
         layout: of the outcomes.
-        chunks: labelled rows of each chunk; at most 60 are looked at.
+        chunks: labelled rows of each chunk; at most 60 are used.
 
     Returns:
-        By metric, in its own unit; see `quality_allowance`. Without the metrics that fewer than 14 chunks of
-        100 labels show.
+        See `quality_allowance`; without metrics that fewer than 14 chunks of 100 labels have.
     """
     listed = _usable(chunks)
     whole = Outcomes.empty(layout)
@@ -64,10 +63,7 @@ def quality_variation(layout: OutcomeLayout, chunks: Mapping[int, Outcomes]) -> 
 
 
 def estimate_variation(layout: OutcomeLayout, chunks: Mapping[int, Outcomes]) -> dict[str, float]:
-    """The same of what the scores of each chunk let expect, by metric of `estimate`.
-
-    It is another figure than the quality: it moves with the scores alone.
-    """
+    """Allowances by metric for estimates without labels, which vary with the scores alone."""
     listed = _usable(chunks)
     if not listed or not layout.classifies:
         return {}
@@ -91,7 +87,7 @@ def estimate_variation(layout: OutcomeLayout, chunks: Mapping[int, Outcomes]) ->
 
 
 def _usable(chunks: Mapping[int, Outcomes]) -> list[Outcomes]:
-    """Those with enough labels, evenly spread ones of many; none where they are too few."""
+    """Chunks with enough labels, at most 60 evenly spread ones; none if there are fewer than 14."""
     listed = [chunk for chunk in chunks.values() if int(chunk.counts[0]) >= MIN_LABELS]
     if len(listed) < MIN_CHUNKS:
         return []
@@ -104,12 +100,12 @@ def _histogram(layout: OutcomeLayout, chunk: Outcomes) -> Ints:
 
 
 def _worse(metric: str, own: Interval, others: Interval) -> Interval:
-    """How much worse a chunk is than all others; around 0 if only chance makes them differ."""
+    """Interval of how much worse a chunk is than all others, around 0 if they differ by chance only."""
     if metric == "bias":
         return difference(own, others)
     worse = shortfall(metric, own, others)
     if metric == "calibration_error":
-        # Noise makes it larger, by about as much as it may be smaller than the truth.
+        # Corrects for noise, which increases the error by about the width of the upper half interval.
         return worse._replace(value=worse.value - (own.upper - own.value))
     return worse
 

@@ -1,8 +1,8 @@
-"""(labelled rows, their coverage, baselines) -> figures and verdicts of one window. Pure.
+"""Figures and verdicts of one window's quality. Pure.
 
-Quality is *degraded* if the 99 % interval of its difference to the baseline lies beyond the tolerance and the
-allowance for natural variation, in two adjacent windows, or by twice as much in one. There is no verdict on
-few labels, few positives, or where some predictions hardly get labels.
+Quality is *degraded* if the 99 % interval of its difference to the baseline lies beyond the tolerance plus
+the allowance for natural variation in two adjacent windows, or beyond twice that in one. There is no verdict
+with few labels, few positives, or low coverage of some predictions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from exporter.measures.intervals import Interval
 from exporter.settings import Window
 
 UNUSABLE = "they are missing, no numbers, or too far from the reference's"
-# Times the limit: so much worse that one window is enough.
+# Times the limit: shortfall for which one window is enough.
 GROSS_SHORTFALL = 2
 
 
@@ -31,10 +31,9 @@ GROSS_SHORTFALL = 2
 class MetricQuality:
     """One metric in one window: its figure and 99 % interval, against its baseline.
 
-    `baseline`, `tolerance`, `shortfall` (positive is worse, whatever the metric's direction) and
-    `least_shortfall`, the lower end of its interval, are NaN without a baseline, `allowance` where nobody
-    knows how much the metric varies by nature: a verdict is provisional then. `degraded` is None without a
-    verdict, and `undecided` says why.
+    `baseline`, `tolerance`, `shortfall` (positive is worse) and `least_shortfall`, the lower end of its
+    interval, are NaN without a baseline. `allowance` is NaN if natural variation is unknown; the verdict is
+    then provisional. `degraded` is None without a verdict, for the reason in `undecided`.
     """
 
     metric: str
@@ -53,7 +52,7 @@ class MetricQuality:
 
     @property
     def limit(self) -> float:
-        """How much worse than the baseline the metric may be."""
+        """Limit of the shortfall."""
         return self.tolerance if self.provisional else self.tolerance + self.allowance
 
 
@@ -65,7 +64,7 @@ def judge_quality(
     rules: QualityRules,
     effect: float,
 ) -> tuple[tuple[MetricQuality, ...], dict[str, str]]:
-    """The metrics that there are, and why there are not the others; verdicts are to be confirmed."""
+    """Metrics of a window, unconfirmed by the window before, and reasons for absent ones by metric."""
     layout = against.layout
     if not found.rows:
         reason = "no labels"
@@ -90,14 +89,14 @@ def judge_quality(
 def confirm_quality(
     judged: tuple[MetricQuality, ...], judge_before: Callable[[], tuple[MetricQuality, ...]]
 ) -> tuple[MetricQuality, ...]:
-    """The metrics of a window, degraded only where that is gross or was so in the window before.
+    """Metrics of a window, degraded only if grossly so, or if also degraded in the window before.
 
-    What the window before cannot tell is undecided. A provisional verdict is never gross enough: a bad day
-    is nothing that two such days need be.
+    Without a verdict in the window before, the metric is undecided. Provisional verdicts always need the
+    window before, since single bad days are common.
 
     Args:
-        judged: of the window.
-        judge_before: gives those of the window before; only called if it matters.
+        judged: metrics of the window.
+        judge_before: gives the metrics of the window before; called only if needed.
     """
     if not any(quality.degraded for quality in judged):
         return judged
@@ -116,10 +115,10 @@ def _confirm(quality: MetricQuality, before: bool | None) -> MetricQuality:
 
 
 def _suppress(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: QualityRules) -> dict[str, str]:
-    """Metrics that the labelled rows cannot show, and why."""
+    """Reasons, by metric, why metrics cannot be computed from the labelled rows."""
     metrics = QUALITY_METRICS[layout.task]
     if coverage.tables is None:
-        # What share of the predictions of a class is right does not depend on those of other classes.
+        # The precision of a class does not depend on the coverage of other predicted classes.
         return {metric: coverage.reason for metric in metrics if metric != "precision"}
     if not coverage.tables.plain:
         lost = UNWEIGHTABLE if layout.task == "binary" else SCORE_METRICS
@@ -137,7 +136,7 @@ def _suppress(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: Qu
 
 
 def _undecided(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: QualityRules) -> str:
-    """Why there is no verdict; empty where there may be one."""
+    """Reason why there is no verdict; empty if there can be one."""
     if found.rows < rules.min_labels:
         return f"{found.rows} labels, {rules.min_labels} are needed"
     if layout.task == "binary":

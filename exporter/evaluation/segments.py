@@ -1,7 +1,7 @@
-"""(reference, its segments' blocks and outcomes, now) -> drift and quality of each segment. Pure.
+"""Drift and quality of segments. Pure.
 
-A segment is compared with the reference's own rows of the same segment: customers of one country never looked
-like all customers. Its rows are as dependent on each other as those of the whole, which tell it better.
+A segment is compared with the reference's rows of the same segment, since customers of one country differ
+from all customers. Its design effect is that of all rows, which have more data to measure it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from exporter.reference.profile import Segment
 
 @dataclass(frozen=True)
 class SegmentEvaluation:
-    """One segment; `drift` and `quality` by window, the shortest first."""
+    """Drift and quality of one segment by window, the shortest first."""
 
     segment: Segment
     drift: tuple[WindowEvaluation, ...]
@@ -40,7 +40,7 @@ def evaluate_segment(
         segment: of the version's reference.
         timeline: its rows in coarse blocks, a snapshot that no other thread writes to.
         outcomes: of its labelled rows, by the start of their coarse block.
-        against: of the segment, None where the reference does not say what is predicted.
+        against: of the segment; None gives no quality.
         context: with the effects of all rows.
     """
     sums = WindowSums.of(segment.reference, timeline, context)

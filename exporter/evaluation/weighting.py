@@ -13,10 +13,10 @@ from exporter.typing import Floats, Ints
 
 @dataclass(frozen=True)
 class Tables:
-    """Counts of a tally, each row by its weight, and by its weight's square: what rows are worth.
+    """Sums of the rows' weights, and of the squared weights, from which effective rows follow.
 
-    `confusion` (classes + 1, classes + 1) and `histogram` (2, 2, bins) as in the layout. `plain`: every
-    weight is 1. Of several classes a weighted histogram is not known: it is all NaN.
+    `confusion` (classes + 1, classes + 1) and `histogram` (2, 2, bins) are as in the layout. `plain` is True
+    if all weights are 1. With more than two classes a weighted histogram is unknown, and all NaN.
     """
 
     confusion: Floats
@@ -27,18 +27,18 @@ class Tables:
 
 
 def plain_tables(found: Tally) -> Tables:
-    """Every row counts as one."""
+    """Counts of a tally with weights of 1."""
     confusion, histogram = found.confusion.astype(np.float64), found.histogram.astype(np.float64)
     return Tables(confusion, confusion, histogram, histogram)
 
 
 def binary_tables(layout: OutcomeLayout, found: Tally, weights: Floats) -> Tables:
-    """Rows by weights that depend on label, prediction and score.
+    """Counts of a binary tally with weights by label, prediction and score.
 
     Args:
-        layout: of the tally, binary.
+        layout: of the tally.
         found: the tally.
-        weights: (2, 2, bins + 1), the last one of rows without a score; or what broadcasts to it.
+        weights: broadcastable to (2, 2, bins + 1); the last is for rows without a score.
     """
     quarter = _side(layout)
     unscored = _quarters(found.confusion, quarter) - found.histogram.sum(axis=2)
@@ -47,7 +47,7 @@ def binary_tables(layout: OutcomeLayout, found: Tally, weights: Floats) -> Table
     total = np.maximum(rows.sum(axis=2), 1)
 
     def spread(table: Floats) -> Floats:
-        mean = table.sum(axis=2) / total  # of a row, by label and prediction
+        mean = table.sum(axis=2) / total  # mean weight by label and prediction
         spread_out: Floats = found.confusion * mean[quarter[:, None], quarter]
         return spread_out
 
@@ -55,7 +55,7 @@ def binary_tables(layout: OutcomeLayout, found: Tally, weights: Floats) -> Table
 
 
 def class_tables(found: Tally, weights: Floats) -> Tables:
-    """Rows by weights (classes + 1,) of the predicted class."""
+    """Counts of a tally with weights (classes + 1,) by predicted class."""
     unknown = np.full(found.histogram.shape, np.nan)
     return Tables(found.confusion * weights, found.confusion * weights**2, unknown, unknown, plain=False)
 
@@ -67,7 +67,7 @@ def _side(layout: OutcomeLayout) -> Ints:
 
 
 def _quarters(confusion: Floats | Ints, side: Ints) -> Floats:
-    """(classes, classes) -> (2, 2): label positive, prediction positive."""
+    """(2, 2) counts by label and prediction being positive, from (classes, classes)."""
     table: Floats = np.zeros((2, 2))
     np.add.at(table, (side[:, None], side), confusion)
     return table
