@@ -85,7 +85,7 @@ def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
 
 
 @pytest.mark.needs("prometheus", "alertmanager")
-def test_a_dead_exporter_is_told_and_not_taken_for_recovery(
+def test_a_dead_exporter_is_reported_and_not_taken_for_recovery(
     tmp_path: Path, program: Program, free_ports: FreePorts
 ) -> None:
     with watched_target(tmp_path, program, free_ports) as (target, delivery):
@@ -136,7 +136,7 @@ def test_columns_of_a_version_are_one_message(delivery: Delivery) -> None:
 
 
 @pytest.mark.needs("alertmanager")
-def test_a_column_more_is_told_and_so_is_one_less(delivery: Delivery) -> None:
+def test_one_more_column_is_reported_and_so_is_one_less(delivery: Delivery) -> None:
     delivery.fire(drift("more", "a"))
     told(delivery, "more")
     delivery.fire(drift("more", "b"))
@@ -151,7 +151,7 @@ def test_a_column_more_is_told_and_so_is_one_less(delivery: Delivery) -> None:
 
 @pytest.mark.needs("alertmanager")
 @pytest.mark.parametrize("severity", ["warning", "critical"])
-def test_a_team_is_told_of_its_models(severity: str, delivery: Delivery) -> None:
+def test_a_team_gets_the_alerts_of_its_models(severity: str, delivery: Delivery) -> None:
     model = f"of-a-team-{severity}"
     delivery.fire(drift(model, team="flights", severity=severity))
     (subject,) = told(delivery, model)
@@ -162,7 +162,7 @@ def test_a_team_is_told_of_its_models(severity: str, delivery: Delivery) -> None
 
 
 @pytest.mark.needs("alertmanager")
-def test_a_warning_that_becomes_critical_at_once_is_told_as_critical_only(delivery: Delivery) -> None:
+def test_a_warning_that_becomes_critical_at_once_is_sent_as_critical_only(delivery: Delivery) -> None:
     delivery.fire(bad_values("escalating"), bad_values("escalating", severity="critical"))
     assert told(delivery, "escalating") == [
         "[critical] ModelDataQualityDegraded in escalating v3: dep_delay unseen"
@@ -170,7 +170,7 @@ def test_a_warning_that_becomes_critical_at_once_is_told_as_critical_only(delive
 
 
 @pytest.mark.needs("alertmanager")
-def test_a_warning_told_before_it_became_critical_is_told_again_the_next_time(delivery: Delivery) -> None:
+def test_a_warning_sent_before_it_became_critical_is_sent_again_the_next_time(delivery: Delivery) -> None:
     warning, critical = bad_values("twice"), bad_values("twice", severity="critical")
     subject = "ModelDataQualityDegraded in twice v3: dep_delay unseen"
     delivery.fire(warning)
@@ -184,7 +184,7 @@ def test_a_warning_told_before_it_became_critical_is_told_again_the_next_time(de
 
 
 @pytest.mark.needs("alertmanager")
-def test_a_drift_that_bad_values_explain_is_not_told(delivery: Delivery) -> None:
+def test_a_drift_that_bad_values_explain_is_not_sent(delivery: Delivery) -> None:
     delivery.fire(drift("explained"), bad_values("explained"))
     delivery.resolve(drift("explained"), bad_values("explained"))
     told(delivery, "explained")
@@ -193,13 +193,13 @@ def test_a_drift_that_bad_values_explain_is_not_told(delivery: Delivery) -> None
 
 
 @pytest.mark.needs("alertmanager")
-def test_information_is_told_to_nobody(delivery: Delivery) -> None:
+def test_information_is_not_sent(delivery: Delivery) -> None:
     delivery.fire(drift("informed", severity="info"))
     assert told(delivery, "informed") == []
 
 
 @pytest.mark.needs("alertmanager")
-def test_remediation_hears_of_what_people_are_told(delivery: Delivery) -> None:
+def test_remediation_gets_the_same_alerts_as_people(delivery: Delivery) -> None:
     delivery.fire(drift("remedied"))
     assert len(told(delivery, "remedied")) == 1
     heard = [each for post in delivery.webhooks.at("/remediation") for each in post["alerts"]]
@@ -207,7 +207,7 @@ def test_remediation_hears_of_what_people_are_told(delivery: Delivery) -> None:
 
 
 @pytest.mark.needs("alertmanager")
-def test_a_slack_that_is_down_holds_up_no_mail_and_is_told_later(delivery: Delivery) -> None:
+def test_a_slack_that_is_down_delays_no_mail_and_gets_the_message_later(delivery: Delivery) -> None:
     subject = "[warning] ModelFeatureDrift in unlucky v3: dep_delay"
     delivery.webhooks.failing = True
     delivery.fire(drift("unlucky"))

@@ -33,7 +33,7 @@ def in_window(window: str) -> str:
 
 
 @pytest.mark.needs("promtool")
-def test_recordings_are_what_a_person_works_out(program: Callable[[str], str]) -> None:
+def test_recordings_are_what_is_computed_by_hand(program: Callable[[str], str]) -> None:
     done = subprocess.run(
         [program("promtool"), "test", "rules", SPECIFICATION], capture_output=True, text=True
     )

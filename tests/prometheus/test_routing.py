@@ -224,7 +224,7 @@ def test_a_hung_evaluation_is_one_mail_for_all_versions() -> None:
     assert not {"model", "model_version"} & grouping("MLflowExporterEvaluationStale")
 
 
-def test_a_model_that_nobody_asks_is_one_mail_for_all_its_versions() -> None:
+def test_a_silent_model_is_one_mail_for_all_its_versions() -> None:
     assert "model" in grouping("ModelNoTraffic")
     assert "model_version" not in grouping("ModelNoTraffic")
 
@@ -369,7 +369,7 @@ def test_is_silent(case: str, speaks: Labels, is_silent: Labels, silent: dict[st
 
 @pytest.mark.needs("alertmanager")
 @pytest.mark.parametrize(("case", "one", "other"), UNRELATED, **by_case)
-def test_both_are_told(case: str, one: Labels, other: Labels, silent: dict[str, list[Labels]]) -> None:
+def test_both_are_sent(case: str, one: Labels, other: Labels, silent: dict[str, list[Labels]]) -> None:
     assert silent[case] == []
 
 

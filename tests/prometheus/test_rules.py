@@ -62,7 +62,7 @@ def test_severity_is_one_that_alertmanager_routes(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("alert", [alert for alert in ALERTS if len(rules_of(alert)) > 1])
-def test_what_is_critical_is_no_warning_besides(alert: str) -> None:
+def test_a_critical_alert_is_not_a_warning_as_well(alert: str) -> None:
     """Held against data by each alert's specification; here so that none with two severities is forgotten."""
     critical, warning = rules_of(alert)  # a rule sees the ALERTS of those before it
     assert (critical.severity, warning.severity) == ("critical", "warning")
