@@ -174,7 +174,7 @@ def _serve(options: argparse.Namespace) -> int:
     limit_arenas()
     configure_logging(settings.log_level)
     with bound_sockets(settings) as sockets:  # before a store is made
-        registry = Registry(None, None, settings.mlflow_timeout_seconds, settings.reference_max_rows)
+        registry = Registry(None, None, settings.mlflow_timeout_seconds)
         service = Service(settings, registry)
         reload = partial(Thread, target=_reload, args=(service,), name="reload")
         signal.signal(signal.SIGHUP, lambda *_: reload().start())

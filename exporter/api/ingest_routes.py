@@ -22,11 +22,12 @@ from exporter.api.problems import REFUSALS
 from exporter.errors import RequestError
 from exporter.formats.labels import decode_labels
 from exporter.formats.predictions import read_predictions
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, RawRequest
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, RawRequest
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import PreparedLabels, prepare_labels
+from exporter.ingest.parquet import PROCESSES, to_arrow
 from exporter.service import Service
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
@@ -82,6 +83,7 @@ class IngestRoutes:
         self._bodies = BodyReader(service.settings)
         self._answers = Answers[Answer]()
         self._threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")
+        self._readers = ThreadPoolExecutor(PROCESSES, thread_name_prefix="parquet")
 
     @property
     def documented(self) -> APIRouter:
@@ -120,6 +122,9 @@ class IngestRoutes:
         async with self._bodies.read(request) as body:
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             sample = RawRequest(content_type or JSON_TYPE, single_parameters(request), body)
+            if sample.content_type in PARQUET_TYPES:
+                loop = asyncio.get_running_loop()
+                sample = await loop.run_in_executor(self._readers, to_arrow, sample, self._service.settings)
             answer = await take(sample, request.headers.get("idempotency-key", ""))
         self._service.telemetry.observe_ingest(time.monotonic() - started)
         return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)
@@ -143,7 +148,7 @@ class IngestRoutes:
     def _read_predictions(self, raw: RawRequest, key: str) -> PredictionRequest:
         service = self._service
         decoded = read_predictions(raw.body, raw.content_type, raw.query, service.settings)
-        hashed = IdempotencyKey.of(decoded.target.model, key, body=raw.body) if key else None
+        hashed = IdempotencyKey.of(decoded.target.model, key, body=raw.sent) if key else None
         decoded = decoded.typed() if _is_large(raw) else decoded
         return PredictionRequest(raw, decoded, service.clock(), hashed)
 
@@ -151,7 +156,7 @@ class IngestRoutes:
         service = self._service
         batch = decode_labels(raw.body, raw.content_type, raw.query, service.settings)
         try:
-            return prepare_labels(batch, service.fleet, service.clock(), raw.body, key)
+            return prepare_labels(batch, service.fleet, service.clock(), raw.sent, key)
         except RequestError:
             service.telemetry.count_rows("label", "rejected", batch.rows)
             raise

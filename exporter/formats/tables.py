@@ -14,7 +14,7 @@ from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.arrow_ipc import read_arrow_stream
 from exporter.formats.columns import OPAQUE, Texts
 from exporter.formats.parquet import read_parquet
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES
 from exporter.formats.texts import first_line
 from exporter.settings import Settings
 
@@ -31,8 +31,8 @@ def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table |
         return None
     readers = {
         ARROW_TYPE: ("an Arrow IPC stream", read_arrow_stream),
-        PARQUET_TYPE: ("Parquet", read_parquet),
-        "application/x-parquet": ("Parquet", read_parquet),
+        # Of a request that an older version stored; new ones are read in a child process.
+        **dict.fromkeys(PARQUET_TYPES, ("Parquet", read_parquet)),
     }
     if kind not in readers:
         raise UnsupportedError(

@@ -10,15 +10,16 @@ import os
 import pickle
 import resource
 import select
+import socket
 import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
 
 from exporter.errors import CrashedError, ExporterError, RequestError
+from exporter.isolation.messages import receive, send
 
 IDLE_SECONDS = 300.0  # after which it ends, to give its memory back
 _ORPHANED = 3  # exit status
@@ -27,25 +28,27 @@ _ORPHANED = 3  # exit status
 def main(descriptor: int, memory_bytes: int, modules: list[str]) -> None:
     Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(
-        OSError
-    ):  # if the machine or the container runs out of memory, the kernel ends this process
+    # If the machine or the container runs out of memory, the kernel is to end this process, not the parent.
+    with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     for module in modules:
         import_module(module)
     preloaded = _address_space()
     resource.setrlimit(resource.RLIMIT_AS, (preloaded + memory_bytes, preloaded + memory_bytes))
-    connection = Connection(descriptor)
-    # A process that has grown would leave less to the next call.
-    while _address_space() < preloaded + memory_bytes // 4 and connection.poll(IDLE_SECONDS):
-        for part in _answer(connection):
-            connection.send_bytes(part)
+    connection = socket.socket(fileno=descriptor)
+    called = select.poll()
+    called.register(descriptor, select.POLLIN)
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        # A process that has grown would leave less to the next call.
+        while _address_space() < preloaded + memory_bytes // 4 and called.poll(IDLE_SECONDS * 1000):
+            for part in _answer(receive(connection, memory_bytes)):
+                send(connection, part)
 
 
-def _answer(connection: Connection) -> tuple[bytes, bytes]:
+def _answer(call: bytes) -> tuple[bytes, bytes | memoryview]:
     """Kind and content of the answer: a result, `memory` where it ran out, or an error as JSON."""
     try:
-        function, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent
+        function, arguments = pickle.loads(call)  # noqa: S301 - from the parent
         return b"result", function(*arguments)
     except MemoryError:
         return b"memory", b""

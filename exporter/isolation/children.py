@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from multiprocessing import Pipe
 from threading import Event, Lock, Semaphore, Timer
 from typing import Any
 
 from exporter import errors
 from exporter.errors import CrashedError, MemoryExceededError, RequestError, TimeExceededError
+from exporter.isolation.messages import MessageTooLongError, receive, send
 
 # All that a child sees of the environment: credentials are none of its business.
 _ENVIRONMENT = (
@@ -53,8 +55,9 @@ class Children:
         self._lock = Lock()
         self._idle: list[_Child] = []
         self._closed = False
+        atexit.register(self.close)
 
-    def run(self, function: Callable[..., bytes], *arguments: Any) -> bytes:
+    def run(self, function: Callable[..., bytes | memoryview], *arguments: Any) -> bytes:
         """The result of a module's function, whose arguments can be pickled.
 
         Raises:
@@ -108,10 +111,10 @@ class Children:
 
 
 class _Child:
-    """A child process, and our end of the pipe to it. It ends when this end is closed."""
+    """A child process, and our end of the connection to it. It ends when this end is closed."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self._connection, theirs = Pipe()
+        self._connection, theirs = socket.socketpair()
         kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         path = os.pathsep.join(filter(None, sys.path))
         with theirs:
@@ -139,18 +142,16 @@ class _Child:
         timer.daemon = True
         timer.start()
         try:
-            self._connection.send_bytes(request)
-            return self._connection.recv_bytes(100), self._connection.recv_bytes(answer_bytes)
+            send(self._connection, request)
+            return receive(self._connection, 100), receive(self._connection, answer_bytes)
+        except MessageTooLongError:
+            reason = f"its reader answers with more than {answer_bytes // 2**20:,} MB"
         except (EOFError, OSError):
-            if not self._connection.readable:  # which an answer that is too long makes it
-                reason = f"its reader answers with more than {answer_bytes // 2**20:,} MB"
-            else:
-                code = self._process.wait()  # the timer still runs
-                if code == 0:
-                    self._connection.close()
-                    return None
-                name = signal.Signals(-code).name if code < 0 else f"status {code}"
-                reason = f"its reader ended with {name}"
+            code = self._process.wait()  # the timer still runs
+            if code == 0:
+                self._connection.close()
+                return None
+            reason = f"its reader ended with {signal.Signals(-code).name if code < 0 else f'status {code}'}"
         finally:
             timer.cancel()
         self.end()

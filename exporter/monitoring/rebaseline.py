@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,12 +15,10 @@ from exporter.formats.texts import storable
 from exporter.ingest.activation import activate
 from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
-from exporter.profiling.build import build_reference
 from exporter.profiling.column_roles import USUAL_NAMES
-from exporter.profiling.data import ReferenceData
-from exporter.profiling.files import read_table
+from exporter.profiling.data import ReferenceFile
 from exporter.profiling.from_recent_counts import recent_reference
-from exporter.profiling.memory import release_memory
+from exporter.profiling.isolated import profile
 from exporter.reference.profile import Reference
 from exporter.settings import Settings, Window
 from exporter.storage.schema import AuditEntry
@@ -81,29 +79,24 @@ class Rebaseliner:
         """
         if version.counts is None and version.status is Status.PENDING:
             raise UnavailableError("its first reference is still looked for", retry_after_seconds=30)
+        said: dict[str, Any] = {}
+        if version.counts is not None:
+            before = version.counts.reference
+            said = {
+                "task": before.task,
+                "target": before.target,
+                "positive_class": before.positive_class,
+                "inputs": dict.fromkeys(before.feature_names & USUAL_NAMES, ""),
+                **before.named,
+            }
+        said |= version.facts.config.reference_fields()
         try:
             with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
                 path = Path(directory, "reference.parquet")
                 path.write_bytes(parquet)
-                table, notes = read_table(path, self._settings.reference_max_rows)
-            data = ReferenceData(table, "file", notes=tuple(notes))
-            if version.counts is not None:
-                before = version.counts.reference
-                named: dict[str, Any] = before.named
-                data = replace(
-                    data,
-                    task=before.task,
-                    target=before.target,
-                    positive_class=before.positive_class,
-                    inputs=dict.fromkeys(before.feature_names & USUAL_NAMES, ""),
-                    **named,
-                )
-            data = replace(data, **version.facts.config.reference_fields())
-            reference = build_reference(data, self._settings.windows, self._settings.max_columns)
+                reference = profile(ReferenceFile(path, "file", said), self._settings)
         except ReferenceInvalidError as error:
             raise MalformedError(str(error)) from error
-        del data, table
-        release_memory()
         return self._replace(version, reference, order), reference
 
     def _replace(self, version: Version, reference: Reference, order: Order) -> AuditEntry:

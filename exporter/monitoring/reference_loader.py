@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import threading
@@ -23,10 +24,8 @@ from exporter.fleet import Status, Version
 from exporter.ingest.activation import activate, do_without, set_detail
 from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
-from exporter.profiling.build import build_reference
-from exporter.profiling.data import ReferenceData
 from exporter.profiling.from_live_rows import live_reference
-from exporter.profiling.memory import release_memory
+from exporter.profiling.isolated import profile
 from exporter.reference.profile import Reference
 from exporter.registry.models import RegisteredVersion
 from exporter.registry.registry import Registry
@@ -77,7 +76,6 @@ class ReferenceLoader:
         self._clock = clock
         self._jobs: Queue[Callable[[], None] | None] = Queue()
         self._progress: dict[Version, _Progress] = {}  # set and removed by the thread that queues jobs
-        self._memory = threading.Lock()  # one reference at a time: each may take 400 MB
         # Daemons: a call of MLflow that hangs must not keep the process from ending.
         self._threads = [
             threading.Thread(target=self._run, name=f"reference {number}", daemon=True)
@@ -179,15 +177,17 @@ class ReferenceLoader:
                 self._writer.call(partial(set_detail, version, str(error))).result()
             progress.next_try = 0.0
         finally:
-            release_memory()  # also after a search in vain
+            # MLflow's client ties each file that it downloads, and its threads, into a cycle.
+            gc.collect()
             progress.loading = False
 
     def _find(self, version: Version, registered: RegisteredVersion) -> None:
         if not self.load_stored(version):
             config = version.facts.config
-            with self._registry.load_reference(registered, config, self._memory) as data:
-                reference = self._build(data)
-            del data
+            settings = self._settings
+            reference = self._registry.load_reference(
+                registered, config, lambda file: profile(file, settings)
+            )
             self._activate(version, reference)
 
     def _recount(self, version: Version, progress: _Progress) -> None:
@@ -201,14 +201,9 @@ class ReferenceLoader:
 
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows
-        with self._memory:
-            data = live_reference(self._store.load_waiting(version.key), rows, self._settings)
-            said = version.facts.config.reference_fields() | {"split": data.split} | data.named
-            reference = self._build(replace(data, **said))
-        self._activate(version, reference)
-
-    def _build(self, data: ReferenceData) -> Reference:
-        return build_reference(data, self._settings.windows, self._settings.max_columns)
+        data = live_reference(self._store.load_waiting(version.key), rows, self._settings)
+        said = version.facts.config.reference_fields() | {"split": data.split} | data.named
+        self._activate(version, profile(replace(data, **said), self._settings))
 
     def _activate(self, version: Version, reference: Reference) -> None:
         self._give(version, reference, None)

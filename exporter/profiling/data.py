@@ -1,13 +1,24 @@
-"""Reference data as it was found: the table, and what the owner says of it."""
+"""Reference data: a file or a table, and what the owner says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from exporter.model_config import Columns
+
+
+@dataclass(frozen=True)
+class ReferenceFile:
+    """A file with reference data. `said` are fields of `ReferenceData`, by name."""
+
+    path: Path
+    source: str
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

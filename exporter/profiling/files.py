@@ -1,15 +1,17 @@
-"""Files of reference data -> Arrow tables of bounded size. Parquet, CSV and JSON, told apart by extension."""
+"""Reads files of reference data as Arrow tables: Parquet, CSV and JSON, told apart by extension.
+
+What a file takes in memory is not guessed in advance, because it is read in a child process. A file of many
+rows is sampled, so that ordinary ones fit.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from io import StringIO
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -18,31 +20,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.parquet as pq
 
 from exporter.errors import ReferenceInvalidError, RequestError
-from exporter.formats.arrow_columns import decimal_numbers, is_text
+from exporter.formats.arrow_columns import is_text
 from exporter.formats.limits import MAX_COLUMNS
-from exporter.formats.parquet import BATCH_ROWS, ColumnFile, without_unused
+from exporter.formats.parquet import column_leaves, open_parquet, without_unused
 from exporter.formats.texts import first_line
 from exporter.profiling.csv_types import CsvTypes
+from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.profiling.json_columns import OddColumnError, json_columns, to_arrow, utf8
 from exporter.typing import Ints
 
-# Parquet is read column by column, CSV block by block; JSON is in memory as objects.
+# Of a file on disk. Parquet is read column by column, CSV block by block; JSON is in memory as objects.
 MAX_BYTES = {".parquet": 512 * 2**20, ".csv": 128 * 2**20, ".json": 32 * 2**20, ".jsonl": 32 * 2**20}
-MAX_CELLS = 10_000_000  # rows x columns: 80 MB of numbers, twice that while they are read
+MAX_CELLS = 10_000_000  # rows x columns: 80 MB of numbers
+MAX_KEPT_BYTES = 86 * 2**20  # of the rows that are taken, as far as the file tells
 CELLS_OF_NESTED_SCORES = 50  # each row's become an object
 MAX_PARQUET_ROWS = 10**9 - 1  # numpy's limit for a hypergeometric draw
-# Of Parquet, the column that is read, and what is kept of all; with its profile a file takes thrice that.
-MAX_UNPACKED_BYTES = 96 * 2**20
-MAX_JSON_BYTES = 256 * 2**20  # as objects, of which the shortest take 30 times their text
+BATCH_ROWS = 65_536
+BUFFER_BYTES = 2**20
 CSV_BLOCK_BYTES = 2**22  # a row is no longer
-FILLED = 0.9  # of that: rows differ in their length
 SAMPLE_SEED = 0  # the same file has to give the same reference
 
 
 def max_bytes(name: str) -> int:
-    """How large a file of this name may be.
+    """Largest size of a file of this name.
 
     Raises:
         ReferenceInvalidError: the extension is none that can be read.
@@ -66,12 +69,18 @@ def check_size(name: str, size_bytes: int) -> None:
         )
 
 
+def read_reference(file: ReferenceFile, max_rows: int) -> ReferenceData:
+    """The data of a file; as `read_table`."""
+    table, notes = read_table(file.path, max_rows, file.said.get("inputs", {}))
+    return ReferenceData(table, file.source, notes=tuple(notes), **file.said)
+
+
 def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tuple[pa.Table, list[str]]:
     """Table of a file, or a uniform sample of it in order, and notes on omissions and decisions.
 
     Args:
-        path: that ends in the extension of its format.
-        max_rows: that are taken at most.
+        path: ends in the extension of its format.
+        max_rows: limit on the rows of the table.
         inputs: types of columns by name, of the model's signature, for formats that say none.
 
     Raises:
@@ -87,7 +96,8 @@ def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tup
         if not names:
             raise ReferenceInvalidError(f"{path.name!r} has no columns")
         if len(names) > MAX_COLUMNS:
-            raise _too_wide(path.name, len(names))
+            detail = f"{path.name!r} has {len(names):,} columns, more than {MAX_COLUMNS:,} are not read"
+            raise ReferenceInvalidError(detail)
         if rows == 0:
             raise ReferenceInvalidError(f"{path.name!r} has no rows")
         repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -96,9 +106,10 @@ def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tup
         wanted = max(1, min(rows, max_rows, fitting))
         table, notes = read(_choose(rows, wanted) if wanted < rows else None)
     except (pa.ArrowException, csv.Error, RequestError, OSError, ValueError, RecursionError) as error:
+        if isinstance(error, MemoryError):  # some of Arrow's exceptions are
+            raise
         detail = f"{path.name!r} cannot be read as {path.suffix[1:]}: {first_line(error)}"
         raise ReferenceInvalidError(detail) from error
-    pa.default_memory_pool().release_unused()
     if wanted < rows:
         notes.insert(0, f"a uniform sample of {wanted:,} of {rows:,} rows")
     # pandas writes its row numbers along when they are not 0, 1, 2, ...
@@ -113,14 +124,10 @@ def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tup
     return table, notes
 
 
-def _too_wide(name: str, columns: int) -> ReferenceInvalidError:
-    return ReferenceInvalidError(f"{name!r} has {columns:,} columns, more than {MAX_COLUMNS:,} are not read")
-
-
 def _choose(rows: int, wanted: int) -> Ints:
     """Numbers of `wanted` of `rows` rows in order, every subset equally likely.
 
-    How many of a stretch are among them is hypergeometric given those before it.
+    How many rows of a stretch are chosen is hypergeometric, given those before it.
     """
     generator = np.random.default_rng(SAMPLE_SEED)
     chosen = []
@@ -132,85 +139,59 @@ def _choose(rows: int, wanted: int) -> Ints:
     return np.concatenate(chosen)
 
 
-# Number of rows, columns, how many rows fit, and a function that reads the chosen rows, or all where that is
-# None, and returns notes with them.
+# Number of rows, names of columns, how many rows fit in memory, and a function that reads the chosen rows, or
+# all where that is None, and returns notes with them.
 _Opened = tuple[int, list[str], int, Callable[[Ints | None], tuple[pa.Table, list[str]]]]
 
 
 def _fitting(rows: int, cells: int, size_bytes: int) -> int:
-    """How many of the rows may be in memory, if one has so many cells and all together so many bytes."""
-    return min(MAX_CELLS // max(1, cells), int(FILLED * MAX_UNPACKED_BYTES * rows / max(1, size_bytes)))
+    """Number of rows that fit in memory, if one has so many cells and all together so many bytes."""
+    return min(MAX_CELLS // max(1, cells), MAX_KEPT_BYTES * rows // max(1, size_bytes))
+
+
+# -- Parquet ------------------------------------------------------------------------------------------------
 
 
 def _open_parquet(path: Path) -> _Opened:
-    file = ColumnFile(path)
-    if file.rows > MAX_PARQUET_ROWS:
-        raise ReferenceInvalidError(f"{path.name!r} has {file.rows:,} rows")
-    nested = any(field.name == "score" and field.type.num_fields for field in file.schema)
-    cells = len(file.schema.names) + CELLS_OF_NESTED_SCORES * nested
-    fitting = _fitting(file.rows, cells, file.kept_bytes)
-    return file.rows, file.schema.names, fitting, partial(_read_columns, path.name, file)
+    # By default it reads a row group's columns ahead, half a gigabyte for 20 columns of a million rows.
+    file = open_parquet(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+    rows, schema = file.metadata.num_rows, file.schema_arrow
+    if rows > MAX_PARQUET_ROWS:
+        raise ReferenceInvalidError(f"{path.name!r} has {rows:,} rows")
+    nested = any(field.name == "score" and field.type.num_fields for field in schema)
+    cells = len(schema.names) + CELLS_OF_NESTED_SCORES * nested
+    size = sum(file.metadata.row_group(k).total_byte_size for k in range(file.num_row_groups))
+    return rows, schema.names, _fitting(rows, cells, size), partial(_read_columns, file)
 
 
-def _read_columns(name: str, file: ColumnFile, chosen: Ints | None) -> tuple[pa.Table, list[str]]:
-    columns: list[pa.ChunkedArray] = []
-    kept_bytes = 0
-    for column, held_bytes, batches in file.columns():
-        if held_bytes > MAX_UNPACKED_BYTES:
-            raise _too_large(f"column {column!r} of {name!r} unpacks to {held_bytes / 2**20:,.0f} MB at once")
-        arrays = []
-        start = 0
-        for batch in batches:
-            end = start + len(batch)
+def _read_columns(file: pq.ParquetFile, chosen: Ints | None) -> tuple[pa.Table, list[str]]:
+    columns = [
+        pa.chunked_array(list(_read_column(file, leaves, chosen)), field.type)
+        for field, leaves in column_leaves(file.schema_arrow)
+    ]
+    return pa.table(columns, file.schema_arrow.names), []
+
+
+def _read_column(file: pq.ParquetFile, leaves: range, chosen: Ints | None) -> Iterator[pa.Array]:
+    """The chosen rows of a column batch by batch."""
+    start = 0
+    # By number, since a name may be another's path; group by group as nested dictionaries have to be.
+    for group in range(file.num_row_groups):
+        for batch in file.reader.iter_batches(BATCH_ROWS, [group], list(leaves), use_threads=False):
+            array, end = batch.column(0), start + batch.num_rows
             if chosen is not None:
                 here = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, end)]
-                batch = without_unused(batch.take(pa.array(here - start)))
-            batch = _encode(batch)
-            arrays.append(batch)
-            kept_bytes += batch.nbytes
-            if kept_bytes > MAX_UNPACKED_BYTES:
-                raise _too_large(f"{name!r} unpacks to {kept_bytes / 2**20:,.0f} MB")
+                array = array.take(pa.array(here - start))
+            array = without_unused(array)
+            array.validate(full=True)
+            yield array
             start = end
-        columns.append(_join(arrays, file.schema.field(len(columns)).type))
-    return pa.table(columns, file.schema.names), []
 
 
-def _encode(array: pa.Array) -> pa.Array:
-    """The array in less memory: of texts each once, and decimals as the numbers that they become anyway."""
-    if pa.types.is_decimal(array.type):
-        return decimal_numbers(array)
-    return array.dictionary_encode() if is_text(array.type) else array
-
-
-def _join(arrays: list[pa.Array], kind: pa.DataType) -> pa.ChunkedArray:
-    """A column; texts in one piece, in which a text may be there once for each array.
-
-    To have each of them once would take several times their memory.
-    """
-    if not arrays or not pa.types.is_dictionary(arrays[0].type):
-        return pa.chunked_array(arrays, arrays[0].type if arrays else kind)
-    starts = np.cumsum([0, *(len(array.dictionary) for array in arrays)])
-    codes = [
-        pc.add(array.indices.cast(pa.int64()), int(start)).cast(pa.int32())
-        for array, start in zip(arrays, starts, strict=False)
-    ]
-    dictionary = pa.concat_arrays([array.dictionary for array in arrays])
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.concat_arrays(codes), dictionary)])
-
-
-def _too_large(what: str) -> ReferenceInvalidError:
-    return ReferenceInvalidError(
-        f"{what}, more than {MAX_UNPACKED_BYTES / 2**20:,.0f} MB are not taken; "
-        "fewer rows, shorter texts or smaller row groups are as good a reference"
-    )
+# -- CSV ----------------------------------------------------------------------------------------------------
 
 
 def _open_csv(path: Path, inputs: Mapping[str, str]) -> _Opened:
-    with path.open("rb") as file:  # pyarrow takes a gigabyte to say that there are too many columns
-        head = file.read(CSV_BLOCK_BYTES).decode("utf-8", "replace")
-    count = len(next(csv.reader(StringIO(head, newline="")), []))
-    if count > MAX_COLUMNS:
-        raise _too_wide(path.name, count)
     with _stream_csv(path) as reader:
         names = reader.schema.names
     types, rows = CsvTypes(names, inputs), 0
@@ -235,7 +216,7 @@ def _stream_csv(path: Path, types: Mapping[str, pa.DataType] | None = None) -> p
 def _read_csv(
     path: Path, names: list[str], types: CsvTypes, chosen: Ints | None
 ) -> tuple[pa.Table, list[str]]:
-    """What type a column has is only known with all of its rows, so the chosen ones are a file first."""
+    """The type of a column depends on the values of all chosen rows, so these become a file first."""
     if chosen is None or not names:
         table = _typed(path, names, types.texts) if names else pa.table({})
     else:
@@ -268,15 +249,18 @@ def _typed(path: Path | str, names: Sequence[str], texts: Collection[str]) -> pa
     )
     for index, field in enumerate(table.schema):
         if is_text(field.type):  # an empty text is how CSV says missing
-            parts = [_encode(pc.if_else(pc.equal(a, ""), None, a)) for a in table.column(index).chunks]
-            table = table.set_column(index, field.name, _join(parts, field.type))
+            column = table.column(index)
+            known = pc.if_else(pc.equal(column, ""), None, column)
+            table = table.set_column(index, field.name, known.dictionary_encode())
     return table
+
+
+# -- JSON ---------------------------------------------------------------------------------------------------
 
 
 def _open_json(path: Path) -> _Opened:
     """Rows as a list or one a line, columns, or `{"columns": [...], "data": [...]}` as `log_table` does."""
     text = path.read_text("utf-8")
-    _check_objects(path.name, text)
     content: Any
     try:
         content = json.loads(text)
@@ -290,23 +274,9 @@ def _open_json(path: Path) -> _Opened:
         columns, notes = {}, []
         for name in names:
             try:
-                columns[utf8(name)] = pa.chunked_array([_encode(to_arrow(values(name, places)))])
+                columns[utf8(name)] = to_arrow(values(name, places))
             except OddColumnError as error:
                 notes.append(f"column {ascii(name)[1:-1]} is not monitored: {error}")
         return pa.table(columns), notes
 
     return rows, names, _fitting(rows, len(names), 0), read
-
-
-def _check_objects(name: str, text: str) -> None:
-    """
-    Raises:
-        ReferenceInvalidError: Python's objects would take too much memory.
-    """
-    taken = 2 * sys.getsizeof(text)
-    taken += sum(size * text.count(mark) for mark, size in ((",", 56), ("[", 80), ("{", 184)))
-    if taken > MAX_JSON_BYTES:
-        raise ReferenceInvalidError(
-            f"{name!r} would take about {taken / 2**20:,.0f} MB in memory, more than "
-            f"{MAX_JSON_BYTES / 2**20:,.0f} MB are not taken; the same as Parquet takes a fraction"
-        )

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exporter.model_config import ModelConfig
-from exporter.profiling.data import ReferenceData
+from exporter.profiling.data import ReferenceFile
 from exporter.registry.client import RegistryClient
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.runs import Run
-from exporter.registry.sources import load_reference
-from exporter.settings import Settings
+from exporter.registry.sources import Profile, load_reference
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -41,15 +39,8 @@ class Registry:
         ConfigError: a URI cannot be one of MLflow, or reading it takes the full mlflow package.
     """
 
-    def __init__(
-        self,
-        tracking_uri: str | None,
-        registry_uri: str | None,
-        timeout_seconds: float,
-        reference_max_rows: int = Settings.reference_max_rows,
-    ) -> None:
+    def __init__(self, tracking_uri: str | None, registry_uri: str | None, timeout_seconds: float) -> None:
         self._mlflow = RegistryClient(tracking_uri, registry_uri, timeout_seconds)
-        self._reference_max_rows = reference_max_rows
 
     def poll(self) -> Registered:
         """The monitored models as they are now."""
@@ -78,17 +69,15 @@ class Registry:
         )
 
     def load_reference(
-        self, version: RegisteredVersion, config: ModelConfig, memory: AbstractContextManager[object]
-    ) -> AbstractContextManager[ReferenceData]:
-        """Find and read a version's reference data; `exporter.registry.sources` lists the places.
-
-        `memory` is entered before it is read, and left with what is returned.
+        self, version: RegisteredVersion, config: ModelConfig, profile: Callable[[ReferenceFile], Profile]
+    ) -> Profile:
+        """Find a version's reference in the places that `exporter.registry.sources` lists, and profile it.
 
         Raises:
             ReferenceNotFoundError: there is none; the message names the places.
             ReferenceInvalidError: there is one, and it cannot be used.
         """
-        return load_reference(self._mlflow, version, config, self._reference_max_rows, memory)
+        return load_reference(self._mlflow, version, config, profile)
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         """Metrics of a version's source run, empty if the run is unknown or gone."""

@@ -11,22 +11,20 @@
 What is named on purpose has to be readable, or it is an error. A training dataset is only a guess: it is
 passed over where it cannot be read. The model is never loaded, and its input example is never a reference.
 
-Whoever may tag a version may name a place. So no file on the exporter's own disk is read unless its
-configuration names it, nothing from stores that would get credentials at a host of the tagger's choice, and
-the web is asked without any.
+Anyone who can tag a version can name a place. So no file on the exporter's own disk is read unless its
+configuration names it, none from a store that would get credentials at a host of the tagger's choice, and
+none from a plain http(s) URL.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import yaml
@@ -40,20 +38,21 @@ from exporter.errors import (
 )
 from exporter.formats.texts import first_line, redact
 from exporter.model_config import ModelConfig
-from exporter.profiling.data import ReferenceData
-from exporter.profiling.files import check_size, max_bytes, read_table
+from exporter.profiling.data import ReferenceFile
+from exporter.profiling.files import check_size, max_bytes
 from exporter.registry.client import RegistryClient
 from exporter.registry.client_errors import MissingError
-from exporter.registry.download import download
-from exporter.registry.mlflow_uri import HTTP_SCHEMES, split_uri
+from exporter.registry.mlflow_uri import split_uri
 from exporter.registry.models import RegisteredVersion
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
+Profile = TypeVar("Profile")
+
 MAX_MLMODEL_BYTES = 2**20
 # Where a file may be that a tag or a dataset names; `runs:/` and `models:/` lead to one of these.
-NAMED_SCHEMES = ("mlflow-artifacts", "s3", "gs", "wasbs", *HTTP_SCHEMES)
+NAMED_SCHEMES = ("mlflow-artifacts", "s3", "gs", "wasbs")
 # Fields of `ReferenceData`, and how they are called in the model's metadata.
 SETTINGS = {
     "target": "target",
@@ -89,44 +88,36 @@ class _Place:
         return self.promised or self.guessed
 
 
-@contextmanager
 def load_reference(
     mlflow: RegistryClient,
     version: RegisteredVersion,
     config: ModelConfig,
-    max_rows: int,
-    memory: AbstractContextManager[object],
-) -> Iterator[ReferenceData]:
-    """Find a version's reference and read at most `max_rows` of it. What `config` says wins over metadata.
+    profile: Callable[[ReferenceFile], Profile],
+) -> Profile:
+    """Find a version's reference and profile it. What `config` says wins over metadata.
 
-    `memory` is entered once the file is here, and left when what is done with it is done.
+    The file is there as long as `profile` runs.
 
     Raises:
         ReferenceNotFoundError: there is none; the message names the places.
-        ReferenceInvalidError: there is one, and it cannot be read; the message says which and why.
+        ReferenceInvalidError: there is one, and it cannot be used; the message says which and why.
         RegistryError: MLflow did not answer as it should.
     """
     root = mlflow.locate_version(version.model, version.version)
     looked_at = []
     for place in _places(mlflow, version, config, root):
-        with ExitStack() as held:
-            try:
-                path = _find(mlflow, place, held)
+        try:
+            with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
+                path = _find(mlflow, place, Path(directory))
                 if path is not None:
                     said, inputs = _mlmodel(mlflow, f"{root}/MLmodel")
-                    held.enter_context(memory)
-                    table, notes = read_table(path, max_rows, inputs)
-            except ReferenceInvalidError as error:
-                if place.guessed:
-                    looked_at.append(f"{place.name} ({error})")
-                    continue
+                    fields = {**place.assumed, **said, **config.reference_fields(), "inputs": inputs}
+                    return profile(ReferenceFile(path, place.source, fields))
+            looked_at.append(place.name)
+        except ReferenceInvalidError as error:
+            if not place.guessed:
                 raise ReferenceInvalidError(f"{place.name}: {error}") from error
-            if path is None:
-                looked_at.append(place.name)
-                continue
-            fields = {**place.assumed, **said, **config.reference_fields()}
-            yield ReferenceData(table=table, source=place.source, notes=tuple(notes), inputs=inputs, **fields)
-            return
+            looked_at.append(f"{place.name} ({error})")
     without = "" if version.run_id else " (the version has no source run)"
     raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}{without}")
 
@@ -186,8 +177,8 @@ def _dataset_uri(item: DatasetInput) -> str:
 # -- reading ------------------------------------------------------------------------------------------------
 
 
-def _find(mlflow: RegistryClient, place: _Place, held: ExitStack) -> Path | None:
-    """The file, there until `held` is closed; None where nothing is there."""
+def _find(mlflow: RegistryClient, place: _Place, directory: Path) -> Path | None:
+    """The file, downloaded to the directory if it is not on this machine; None where nothing is there."""
     if place.named and not place.uri:
         raise ReferenceInvalidError("it does not say which file it came from")
     if place.trusted and split_uri(place.uri).scheme in ("", "file"):
@@ -197,9 +188,6 @@ def _find(mlflow: RegistryClient, place: _Place, held: ExitStack) -> Path | None
         if place.named:
             # Without a server MLflow's own files are on this machine.
             _check_named(uri, local=not mlflow.is_server and uri != place.uri)
-        directory = Path(held.enter_context(TemporaryDirectory(prefix="mlflow-exporter-")))
-        if place.named and split_uri(uri).scheme in HTTP_SCHEMES:
-            return _fetch(uri, directory, mlflow.timeout_seconds)
         file = mlflow.find_file(uri)
         if file is not None:
             check_size(_shown(uri), file.size_bytes or 0)
@@ -238,18 +226,7 @@ def _check_named(uri: str, *, local: bool) -> None:
         raise ReferenceInvalidError(
             f"{_shown(uri)} is not read, only {', '.join(NAMED_SCHEMES)} are: log the file to MLflow"
         )
-    max_bytes(parts.path if parts.scheme in HTTP_SCHEMES else uri)
-
-
-def _fetch(url: str, directory: Path, timeout_seconds: float) -> Path:
-    path = directory / PurePosixPath(unquote(urlsplit(url).path)).name
-    try:
-        download(url, path, timeout_seconds)
-    except ReferenceInvalidError as error:
-        raise ReferenceInvalidError(f"{_shown(url)} is not read: {error}") from error
-    except (OSError, ValueError, HTTPException) as error:
-        raise ReferenceInvalidError(f"{_shown(url)} cannot be read: {first_line(error)}") from error
-    return path
+    max_bytes(uri)
 
 
 class _YamlLoader(yaml.SafeLoader):

@@ -123,11 +123,10 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("r.parquet", "no parquet at all", "cannot be read as parquet: it does not end as Parquet does"),
+        ("r.parquet", "no parquet at all", "cannot be read as parquet: .*not a parquet file"),
         ("r.parquet", "", "cannot be read as parquet"),
         ("r.csv", "", "cannot be read as csv: Empty CSV file"),
         ("r.csv", "a,b\n1,2\n3\n", "cannot be read as csv: .*Expected 2 columns, got 1"),
-        ("r.csv", "a," + "b" * 200_000 + "\n1,2\n", "cannot be read as csv: field larger"),
         ("r.csv", "a,b\n", "has no rows"),
         ("r.csv", "a,a\n1,2\n", "several columns named 'a'"),
         ("r.csv", ",\n1,2\n", "several columns named ''"),
@@ -189,31 +188,8 @@ def test_one_long_text_in_every_row_is_kept_once(tmp_path: Path) -> None:
     assert table.column("text")[1999].as_py() == "x" * 20_000
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"use_dictionary": False}, "column 'text' of 'r.parquet' unpacks to 10 MB at once, more than 5 MB"),
-        ({}, r"column 'text' of 'r.parquet' unpacks to \d\d MB at once, more than 5 MB"),
-        ({"row_group_size": 10}, "'r.parquet' unpacks to 5 MB, more than 5 MB"),
-        ({"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}, "DELTA_BYTE_ARRAY"),
-    ],
-    ids=str,
-)
-def test_what_compresses_well_is_bounded_by_what_it_unpacks_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
-) -> None:
-    monkeypatch.setattr(exporter.profiling.files, "MAX_UNPACKED_BYTES", 5 * 2**20)
-    texts = [f"{number:07d}" * 1500 for number in range(1000)]
-    path = write_texts(tmp_path / "r.parquet", texts, compression="zstd", **options)
-    assert path.stat().st_size < 2**20
-    before = pa.total_allocated_bytes()
-    with pytest.raises(ReferenceInvalidError, match=message):
-        read_table(path, 100_000)
-    assert pa.total_allocated_bytes() - before < 2**20
-
-
 def test_of_long_texts_as_many_rows_are_taken_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter.profiling.files, "MAX_UNPACKED_BYTES", 5 * 2**20)
+    monkeypatch.setattr(exporter.profiling.files, "MAX_KEPT_BYTES", 5 * 2**20)
     texts = [f"t{number:06d}" * 1500 for number in range(1000)]
     options = {"use_dictionary": False, "row_group_size": 10}
     parquet = write_texts(tmp_path / "r.parquet", texts, compression="zstd", **options)
@@ -265,28 +241,6 @@ def test_rows_of_json_that_share_no_key_do_not_become_a_square(
     monkeypatch.setattr(exporter.profiling.files, "MAX_CELLS", 5000)
     table, _ = read_table(write(tmp_path / "r.json", [{str(number): 1} for number in range(500)]), 1000)
     assert (table.num_rows, table.num_columns) == (10, 500)
-
-
-@pytest.mark.parametrize(
-    "content", ["[{}" + ",{}" * 2000 + "]", "{}\n" * 2000, '{"a": [[]' + ",[]" * 4000 + "]}"]
-)
-def test_json_of_which_little_text_becomes_many_objects_is_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
-) -> None:
-    monkeypatch.setattr(exporter.profiling.files, "MAX_JSON_BYTES", 2**18)
-    with pytest.raises(ReferenceInvalidError, match=r"'r.json' would take about .* MB in memory"):
-        read_table(write(tmp_path / "r.json", content), 1000)
-
-
-def test_a_list_of_millions_in_one_row_is_not_unpacked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exporter.profiling.files, "MAX_UNPACKED_BYTES", 5 * 2**20)
-    path = tmp_path / "r.parquet"
-    pq.write_table(pa.table({"n": [1], "list": pa.array([np.zeros(2_000_000, np.int8)])}), path)
-    assert path.stat().st_size < 2**16
-    with pytest.raises(ReferenceInvalidError, match=r"column 'list' of 'r\.parquet' unpacks to"):
-        read_table(path, 1000)
 
 
 @pytest.mark.parametrize("row_group_size", [BATCH_ROWS, 40_000])

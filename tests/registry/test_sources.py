@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from exporter.formats.categories import match_class
 from exporter.model_config import ConfigFile, ModelConfig
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
+from exporter.profiling.files import read_reference
 from exporter.registry.registry import Registry
 from exporter.settings import Settings
 from tests.support.mlflow_server import MlflowServer
@@ -46,8 +46,7 @@ def load(registry: Registry, model: str, **said: Any) -> ReferenceData:
     version = registry.poll().models[model].versions["1"]
     file = ConfigFile(models={model: ModelConfig(**said)})
     config, _ = file.resolve(model, {**version.model_tags, **version.tags})
-    with registry.load_reference(version, config, nullcontext()) as data:
-        return data
+    return registry.load_reference(version, config, lambda file: read_reference(file, 1_000_000))
 
 
 def mark(data: ReferenceData) -> str:
@@ -60,13 +59,15 @@ TABLE = json.dumps({"columns": ["mark", "x"], "data": [["table", 1.5]]}).encode(
 # -- the order ----------------------------------------------------------------------------------------------
 
 
-def test_the_first_place_with_a_reference_wins(
-    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
-) -> None:
+def test_the_first_place_with_a_reference_wins(registry: Registry, world: World) -> None:
     """Every place has one; taken away one by one, each shows which is next."""
-    shared = world.add_run({"shared/r.parquet": reference("tag")})
-    tagged = web_server(Answer(200, b"mark,x\ndataset,1.5\n"))
-    training = web_server(Answer(200, b"mark,x\ntraining,1.5\n"))
+    shared = world.add_run(
+        {
+            "shared/r.parquet": reference("tag"),
+            "tagged.csv": b"mark,x\ndataset,1.5\n",
+            "train.csv": b"mark,x\ntraining,1.5\n",
+        }
+    )
     in_model = {
         "extra_files/reference.parquet": reference("extra_files"),
         "reference.parquet": reference("model"),
@@ -76,10 +77,10 @@ def test_the_first_place_with_a_reference_wins(
     def add(model: Mapping[str, bytes], run: Mapping[str, bytes], datasets: int, tag: bool) -> str:
         run_id = world.add_run(run)
         if datasets > 0:
-            source = json.dumps({"url": f"{training.uri}/train.csv"})
+            source = json.dumps({"uri": f"runs:/{shared}/train.csv"})
             world.add_dataset(run_id, source, {"mlflow.data.context": "training"})
         if datasets > 1:
-            source = json.dumps({"url": f"{tagged.uri}/reference.csv"})
+            source = json.dumps({"uri": f"runs:/{shared}/tagged.csv"})
             world.add_dataset(run_id, source, {"monitoring.reference": "true"}, name="tagged")
         tags = {"monitoring.reference_uri": f"runs:/{shared}/shared/r.parquet"} if tag else {}
         return world.log_version(model, run_id=run_id, tags=tags)
@@ -110,27 +111,6 @@ def test_without_any_the_places_are_named(registry: Registry, world: World) -> N
         "reference.parquet of the model, monitoring/reference.parquet of the run, "
         "reference_table.json of the run"
     )
-
-
-def test_memory_is_asked_for_where_there_is_something_to_read(registry: Registry, world: World) -> None:
-    entered = []
-
-    @contextmanager
-    def memory() -> Iterator[None]:
-        entered.append(True)
-        yield
-        entered.append(False)
-
-    nothing = world.log_version()
-    empty = registry.poll().models[nothing].versions["1"]
-    with pytest.raises(ReferenceNotFoundError), registry.load_reference(empty, ModelConfig(), memory()):
-        pass
-    assert entered == []
-    model = world.log_version({"reference.parquet": reference("model")})
-    version = registry.poll().models[model].versions["1"]
-    with registry.load_reference(version, ModelConfig(), memory()) as data:
-        assert (mark(data), entered) == ("model", [True])
-    assert entered == [True, False]
 
 
 def test_a_version_without_a_run(registry: Registry, world: World) -> None:
@@ -294,11 +274,9 @@ def test_a_signature_without_names_tells_nothing(registry: Registry, world: Worl
     assert load(registry, world.log_version(files)).inputs == {}
 
 
-def test_the_signature_tells_the_types_of_csv(
-    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
-) -> None:
-    file = web_server(Answer(200, b"zip,score\n12345,640\n54321,580\n"))
-    tags = {"monitoring.reference_uri": f"{file.uri}/reference.csv"}
+def test_the_signature_tells_the_types_of_csv(registry: Registry, world: World) -> None:
+    run_id = world.add_run({"reference.csv": b"zip,score\n12345,640\n54321,580\n"})
+    tags = {"monitoring.reference_uri": f"runs:/{run_id}/reference.csv"}
     data = load(registry, world.log_version({"MLmodel": signed(INPUTS)}, tags=tags))
     assert data.table.to_pydict() == {"zip": ["12345", "54321"], "score": [640.0, 580.0]}
     assert data.notes == ("text by the model's signature: zip",)
@@ -312,11 +290,9 @@ def test_the_rows_own_columns_can_be_named(registry: Registry, world: World) -> 
     assert (data.score, data.prediction, data.timestamp) == ("p2", "answer", "moment")
 
 
-def test_a_training_dataset_is_known_to_be_training_data(
-    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
-) -> None:
-    source = json.dumps({"url": web_server(Answer(200, b"x\n1\n")).uri + "/train.csv"})
-    run_id = world.add_run()
+def test_a_training_dataset_is_known_to_be_training_data(registry: Registry, world: World) -> None:
+    run_id = world.add_run({"train.csv": b"x\n1\n"})
+    source = json.dumps({"uri": f"runs:/{run_id}/train.csv"})
     world.add_dataset(run_id, source, {"mlflow.data.context": "training"})
     assert load(registry, world.log_version(run_id=run_id)).split == "train"
 
@@ -412,8 +388,10 @@ def test_one_row_is_read(registry: Registry, world: World) -> None:
 def test_more_rows_than_wanted_are_sampled(
     mlflow_environment: None, mlflow_server: MlflowServer, world: World
 ) -> None:
-    registry = Registry(mlflow_server.uri, None, 20, reference_max_rows=10)
-    data = load(registry, world.log_version({"reference.parquet": parquet(x=list(range(100)))}))
+    registry = Registry(mlflow_server.uri, None, 20)
+    model = world.log_version({"reference.parquet": parquet(x=list(range(100)))})
+    version = registry.poll().models[model].versions["1"]
+    data = registry.load_reference(version, ModelConfig(), lambda file: read_reference(file, 10))
     assert data.table.num_rows == 10
     assert data.notes == ("a uniform sample of 10 of 100 rows",)
 
@@ -453,11 +431,8 @@ def test_mlflow_going_down_is_not_taken_for_a_missing_reference(
     model = world.log_version()
     version = registry.poll().models[model].versions["1"]
     stopped = Registry(f"http://127.0.0.1:{free_port}", None, 2)
-    with (
-        pytest.raises(RegistryUnreachableError),
-        stopped.load_reference(version, ModelConfig(), nullcontext()),
-    ):
-        pass
+    with pytest.raises(RegistryUnreachableError):
+        stopped.load_reference(version, ModelConfig(), lambda file: file)
 
 
 # -- places that a person named -----------------------------------------------------------------------------
@@ -469,19 +444,21 @@ def test_a_tag_may_name_a_file_of_another_version(registry: Registry, world: Wor
     assert mark(load(registry, world.log_version(tags={"monitoring.reference_uri": uri}))) == "shared"
 
 
-def test_a_tag_may_name_a_file_on_the_web_which_gets_no_credentials(
-    registry: Registry,
-    world: World,
-    web_server: Callable[[Answer], WebServer],
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_url_of_the_web_is_not_fetched(
+    registry: Registry, world: World, web_server: Callable[[Answer], WebServer]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "exporter")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
     web = web_server(Answer(200, reference("web")))
-    tags = {"monitoring.reference_uri": f"{web.uri}/r.parquet?signature=abc"}
-    assert mark(load(registry, world.log_version(tags=tags))) == "web"
-    assert web.paths == ["/r.parquet?signature=abc"]
-    assert "Authorization" not in web.headers[0]
+    uri = f"{web.uri}/r.parquet?signature=abc"
+    message = (
+        rf"{web.uri}/r.parquet is not read, only mlflow-artifacts, s3, gs, wasbs are: log the file to MLflow$"
+    )
+    for model, said in (
+        (world.log_version(tags={"monitoring.reference_uri": uri}), {}),
+        (world.log_version(), {"reference_uri": uri}),
+    ):
+        with pytest.raises(ReferenceInvalidError, match=message):
+            load(registry, model, **said)
+    assert web.paths == []
 
 
 @pytest.mark.parametrize(
@@ -496,7 +473,7 @@ def test_a_tag_may_name_a_file_on_the_web_which_gets_no_credentials(
         ("mlflow-artifacts:/r.csv", "there is no such file"),
         ("models:/name@champion/r.csv", "has to be as models:/name/1/file"),
         ("mlflow-artifacts:/none/r.csv", "there is no such file"),
-        ("https://example.invalid/r.csv?secret=1", r"https://example.invalid/r.csv cannot be read"),
+        ("https://example.invalid/r.csv?secret=1", r"https://example.invalid/r.csv is not read"),
         ("s3://bucket/r.xlsx", "does not end in .parquet"),
         ("ftp://host/r.csv", "is not read"),
         ("http://[::1/r.csv", "http://.::1/r.csv is no URL"),
@@ -504,7 +481,7 @@ def test_a_tag_may_name_a_file_on_the_web_which_gets_no_credentials(
         ("http://ada:secret\u2100@host/r.csv", r"http://\*\*\*@host/r.csv is no URL"),
         ("http://ada:secret/word@host/r.csv", r"http://\*\*\*@host/r.csv is no URL"),
         ("http://host:99999/r.csv", "http://host:99999/r.csv is no URL"),
-        ("http://:80/r.csv", "cannot be read"),
+        ("http://:80/r.csv", "is not read"),
         ("runs:/0123456789abcdef0123456789abcdef/../../r.csv", "cannot be followed"),
         ("models:/name/1/%2e%2e/r.csv", "cannot be followed"),
     ],
@@ -530,26 +507,13 @@ def test_mlflows_credentials_go_to_no_other_host(
     assert other.paths == []
 
 
-def test_a_huge_file_on_the_web_is_not_read(
-    registry: Registry,
-    world: World,
-    web_server: Callable[[Answer], WebServer],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(exporter.profiling.files.MAX_BYTES, ".csv", 100)
-    web = web_server(Answer(200, b"x" * 101))
-    model = world.log_version(tags={"monitoring.reference_uri": f"{web.uri}/r.csv"})
-    with pytest.raises(ReferenceInvalidError, match="are not read; a sample of the rows"):
-        load(registry, model)
-
-
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
         ('{"tags": {"mlflow.source.type": "LOCAL"}}', "it does not say which file it came from"),
         ("no json", "it does not say which file it came from"),
         ('{"uri": "/home/ada/train.csv"}', "/home/ada/train.csv is not read, only mlflow-artifacts, s3"),
-        ('{"url": "https://example.invalid/train.csv"}', "https://example.invalid/train.csv cannot be read"),
+        ('{"url": "https://example.invalid/train.csv"}', "https://example.invalid/train.csv is not read"),
         ('{"url": "http://[::1/train.csv"}', "http://.::1/train.csv is no URL"),
     ],
 )

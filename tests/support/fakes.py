@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -13,10 +12,11 @@ import pyarrow as pa
 
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
 from exporter.model_config import ModelConfig
-from exporter.profiling.data import ReferenceData
+from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.registry import Registry
 from exporter.registry.runs import Run
+from exporter.registry.sources import Profile
 
 TIMEOUT_SECONDS = 300  # of whatever is waited for: a busy machine takes long, and speed is not tested
 CREATED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -148,10 +148,12 @@ class FakeRegistry(Registry):
             created_at=version.created_at,
         )
 
-    @contextmanager
     def load_reference(
-        self, version: RegisteredVersion, config: ModelConfig, memory: AbstractContextManager[object]
-    ) -> Iterator[ReferenceData]:
+        self,
+        version: RegisteredVersion,
+        config: ModelConfig,
+        profile: Callable[[ReferenceFile | ReferenceData], Profile],  # type: ignore[override]
+    ) -> Profile:
         assert self.loading.wait(TIMEOUT_SECONDS)
         self._check()
         reference = self._models[version.model].versions[version.version].reference
@@ -159,8 +161,7 @@ class FakeRegistry(Registry):
             raise ReferenceNotFoundError("no reference found, looked at: everything")
         if isinstance(reference, Exception):
             raise reference
-        with memory:
-            yield ReferenceData(reference, source="extra_files", **config.reference_fields())
+        return profile(ReferenceData(reference, source="extra_files", **config.reference_fields()))
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         self._check()

@@ -56,3 +56,11 @@ def sleep(seconds: float) -> bytes:
 
 def variables() -> bytes:
     return "\n".join(os.environ).encode()
+
+
+def length(data: bytes) -> bytes:
+    return str(len(data)).encode()
+
+
+def zeros(size_bytes: int) -> bytes:
+    return bytes(size_bytes)

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from exporter.formats.class_scores import Scores
 from exporter.formats.columns import OPAQUE, Mixed, Texts, Times, Values
 from exporter.formats.predictions import Batch, decode_predictions
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, RawRequest
+from exporter.ingest.parquet import to_arrow
 from exporter.reference.binning import Binned, bin_batch
 from exporter.reference.bins import BinLayout
 from exporter.reference.classes import Outputs, read_outputs
@@ -45,9 +46,12 @@ class Predictions:
 def decode(
     document: object, settings: Settings | None = None, content_type: str = JSON_TYPE, **query: str
 ) -> Batch:
-    """Decode a JSON document, or a body as it is."""
+    """Decode a JSON document, or a body as it is, in the way that a request takes."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return decode_predictions(body, content_type, query, settings or Settings())
+    raw, settings = RawRequest(content_type, query, body), settings or Settings()
+    if content_type in PARQUET_TYPES:
+        raw = to_arrow(raw, settings)
+    return decode_predictions(raw.body, raw.content_type, raw.query, settings)
 
 
 def bin_decoded(layout: BinLayout, batch: Batch, timestamps: Floats) -> Binned:

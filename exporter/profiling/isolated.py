@@ -1,0 +1,42 @@
+"""Profiles reference data in a child process: files may be damaged, and profiling takes memory."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from exporter.errors import IsolationError, ReferenceInvalidError
+from exporter.isolation import Children
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData, ReferenceFile
+from exporter.profiling.files import read_reference
+from exporter.reference.profile import Reference, decode_reference
+from exporter.settings import Settings
+
+MEMORY_BYTES = 768 * 2**20
+SECONDS = 600.0
+MAX_ENCODED_BYTES = 256 * 2**20
+
+
+def profile(data: ReferenceFile | ReferenceData, settings: Settings) -> Reference:
+    """Read and profile reference data in a child process, one reference at a time.
+
+    Raises:
+        ReferenceInvalidError: it cannot be read or profiled, or that takes too much memory or time.
+    """
+    try:
+        return decode_reference(_children().run(_profile, data, settings))
+    except IsolationError as error:
+        name = repr(data.path.name) if isinstance(data, ReferenceFile) else "the reference"
+        remedy = "a sample of its rows, as Parquet, is as good a reference"
+        raise ReferenceInvalidError(f"{name} cannot be profiled: {error}; {remedy}") from error
+
+
+@cache
+def _children() -> Children:
+    return Children(1, [__name__], MEMORY_BYTES, SECONDS, MAX_ENCODED_BYTES)
+
+
+def _profile(data: ReferenceFile | ReferenceData, settings: Settings) -> bytes:
+    if isinstance(data, ReferenceFile):
+        data = read_reference(data, settings.reference_max_rows)
+    return build_reference(data, settings.windows, settings.max_columns).encode()

@@ -1,0 +1,95 @@
+"""References are profiled in a child process: none of the memory is the parent's, and no file can end it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from exporter.errors import ReferenceInvalidError
+from exporter.isolation import Children
+from exporter.profiling import isolated
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData, ReferenceFile
+from exporter.profiling.isolated import profile
+from exporter.settings import Settings
+from tests.support.hostile import make_nested_parquet
+from tests.support.rig import make_table
+
+SETTINGS = Settings()
+
+
+def write(path: Path, content: pa.Table | bytes) -> ReferenceFile:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        pq.write_table(content, path)
+    return ReferenceFile(path, "test", {"task": "binary"})
+
+
+def test_a_table_and_a_file_of_it_give_the_reference_that_they_give_here(tmp_path: Path) -> None:
+    table = make_table()
+    data = ReferenceData(table, "test", task="binary")
+    here = build_reference(data, SETTINGS.windows, SETTINGS.max_columns)
+    assert profile(data, SETTINGS).digest == here.digest
+    assert profile(write(tmp_path / "r.parquet", table), SETTINGS).digest == here.digest
+
+
+def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ReferenceInvalidError, match=r"^'r.parquet' cannot be read as parquet: "):
+        profile(write(tmp_path / "r.parquet", b"no parquet"), SETTINGS)
+
+
+def test_a_file_that_ends_its_reader_is_invalid_and_the_next_one_is_profiled(tmp_path: Path) -> None:
+    harmful = write(tmp_path / "harmful.parquet", make_nested_parquet())
+    with pytest.raises(ReferenceInvalidError, match=r"^'harmful.parquet' cannot be (profiled: its|read as)"):
+        profile(harmful, SETTINGS)
+    assert profile(write(tmp_path / "r.parquet", make_table(10)), SETTINGS).rows == 10
+
+
+def test_a_file_that_takes_too_much_memory_is_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children = Children(1, [isolated.__name__], 100 * 2**20, isolated.SECONDS, isolated.MAX_ENCODED_BYTES)
+    monkeypatch.setattr(isolated, "_children", lambda: children)
+    texts = pa.array(["x" * 100_000] * 1000)
+    options = {"use_dictionary": False, "column_encoding": {"x": "DELTA_BYTE_ARRAY"}}
+    pq.write_table(pa.table({"x": texts}), tmp_path / "r.parquet", **options)
+    assert (tmp_path / "r.parquet").stat().st_size < 2**20
+    message = r"^'r.parquet' cannot be profiled: it takes more than 100 MB of memory; a sample of its rows"
+    with pytest.raises(ReferenceInvalidError, match=message):
+        profile(ReferenceFile(tmp_path / "r.parquet", "test"), SETTINGS)
+    children.close()
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from exporter.profiling.data import ReferenceFile
+from exporter.profiling.isolated import profile
+from exporter.settings import Settings
+
+def megabytes(name):
+    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) / 1024
+
+before = megabytes("VmRSS")
+rows = profile(ReferenceFile(Path(sys.argv[1]), "test"), Settings()).rows
+print(rows, megabytes("VmHWM") - before)
+"""
+
+
+def test_the_memory_of_the_parent_stays_flat(tmp_path: Path) -> None:
+    rows = 100_000
+    random = np.random.default_rng(0)
+    columns = {f"n{number}": random.normal(size=rows) for number in range(15)}
+    texts = {f"t{number}": pa.array(random.integers(0, 10**5, rows)).cast(pa.string()) for number in range(4)}
+    pq.write_table(pa.table({**columns, **texts, "prediction": np.arange(rows) % 2}), tmp_path / "r.parquet")
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "r.parquet")]
+    found, peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert int(found) == rows
+    assert float(peak) < 20
