@@ -81,3 +81,11 @@ def test_relative_links_lead_to_files_and_headings(path: Path) -> None:
         assert linked.exists(), f"{target}: no such file"
         if anchor:
             assert anchor in anchors(linked.read_text(encoding="utf-8")), f"{target}: no such heading"
+
+
+def test_the_modules_that_the_architecture_names_exist() -> None:
+    architecture = EXPORTER[EXPORTER.index("## Architecture") :]
+    named = set(re.findall(r"`(\w+(?:/\w*)+)`", architecture))
+    missing = {name for name in named if not list((ROOT / "exporter").glob(f"{name.rstrip('/')}*"))}
+    assert named
+    assert not missing
