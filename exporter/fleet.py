@@ -78,9 +78,9 @@ class Version:
     """Monitored version: its stored state (`stored`) and all later changes.
 
     The writer's thread sets whatever is stored with counts, or has to agree with it: the samples, the
-    reference, and why there is none. Other threads have it done by `Writer.call`. The follower's thread sets
+    reference, and why there is none. Other threads have it done by `Writer.call`. The discovery's thread sets
     the aliases, the evaluation's the findings and what failed. `facts` come from the registry and from the
-    configuration, in two threads: the follower's lock is held to set them. `run_metrics` are set by the
+    configuration, in two threads: the discovery's lock is held to set them. `run_metrics` are set by the
     loader, which has one job at a time for them.
     """
 
@@ -89,9 +89,9 @@ class Version:
         self.model = stored.model
         self.version = stored.version
         self.created_ms = stored.created_ms
-        # under the follower's lock
+        # under the discovery's lock
         self.facts = Facts()
-        # the follower
+        # the discovery
         self.aliases: tuple[str, ...] = ()
         self.unaliased_since: float | None = None
         # the loader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -16,8 +17,9 @@ from exporter.exposition.view import VersionView, version_view
 from exporter.fleet import Fleet, Version
 from exporter.ingest.writer import Writer
 from exporter.model_config import ConfigFile
-from exporter.monitoring.discovery import Follower
-from exporter.monitoring.evaluator import Monitor
+from exporter.monitoring.discovery import Discovery
+from exporter.monitoring.evaluator import Evaluator
+from exporter.monitoring.loop import Loop
 from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
@@ -51,10 +53,16 @@ class Service:
         )
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
-        self.follower = Follower(*parts, registry, clock)
-        self.monitor = Monitor(*parts, self.follower, clock, monotonic)
+        self.discovery = Discovery(*parts, registry, clock)
+        self.evaluator = Evaluator(*parts, clock, monotonic)
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
+        poll, evaluation = settings.mlflow_poll_interval_seconds, settings.evaluation_interval_seconds
+        self._evaluation = Loop("evaluation", self.evaluator.evaluate_all, evaluation)
+        self._loops = [self._evaluation, Loop("registry", self.discovery.poll, poll)]
+        if self.runs is not None:
+            self._loops.append(Loop("runs", self.runs.poll, poll))
+        self.ready = threading.Event()  # stored versions are loaded and evaluated
         self._collector = SeriesCollector(settings, self.telemetry)
         self._cut: tuple[Cut, ...] = ()
         self._started = False
@@ -71,22 +79,28 @@ class Service:
             return
         self._started = True
         self.writer.start()
-        self.monitor.start()
-        if self.runs is not None:
-            self.runs.start()
+        self.discovery.restore()
+        self.evaluator.evaluate_all()
+        self.ready.set()
+        self.discovery.loader.start()
+        for loop in self._loops:
+            loop.start()
 
     def fault(self) -> str:
         """Return what is wrong with the process; empty while its threads run and its store is there."""
-        runs = self.runs is None or self.runs.alive()
-        if not (runs and self.writer.alive() and self.monitor.alive()):
+        alive = [self.writer.alive(), self.discovery.loader.alive(), *(loop.alive() for loop in self._loops)]
+        if not all(alive):
             return "a thread has died"
         return self.store.fault()
 
     def stop(self) -> None:
         """Commit what was accepted, and close the store."""
+        for loop in self._loops:
+            loop.stop()
         if self.runs is not None:
             self.runs.stop()
-        self.monitor.stop()
+        self.discovery.loader.stop()
+        self._evaluation.join(10)  # what may hang in a call of MLflow is left behind
         self.writer.stop()
         self.store.close()
 
@@ -108,7 +122,7 @@ class Service:
         log.info("%s is in use", self.settings.config)
 
     def _use(self, config: ConfigFile) -> None:
-        self.follower.configure(config)
+        self.discovery.configure(config)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:

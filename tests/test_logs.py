@@ -150,7 +150,7 @@ def test_an_mlflow_that_is_down_is_one_line_however_often_it_is_asked(
     try:
         assert service.runs is not None
         for _ in range(3):
-            service.follower.poll()
+            service.discovery.poll()
             service.runs.poll()
     finally:
         service.writer.stop()

@@ -27,7 +27,7 @@ def models_router(service: Service) -> APIRouter:
     def get_models() -> view_schemas.Models:
         """Monitored models and versions with what has drifted or degraded, and the state of MLflow."""
         up = service.telemetry.mlflow_up is True
-        return models_view(service.fleet, up=up, error=service.follower.error)
+        return models_view(service.fleet, up=up, error=service.discovery.error)
 
     @router.get(VERSION_PATH, responses={k: REFUSALS[k] for k in (401, 403, 404, 422)})
     def get_version(model: str, version: str) -> view_schemas.VersionDetail:
@@ -82,7 +82,7 @@ def operations_router(service: Service) -> APIRouter:
     @router.get("/-/ready", response_class=PlainTextResponse)
     async def get_ready() -> Response:
         """Succeeds once the store was loaded and evaluated for the first time."""
-        ready = service.monitor.ready.is_set()
+        ready = service.ready.is_set()
         return PlainTextResponse("ready\n" if ready else "starting\n", 200 if ready else 503)
 
     @router.post(

@@ -1,7 +1,6 @@
-"""Following the registry: which versions are monitored, and what is said of them.
+"""Keeps the monitored versions in step with MLflow's registry.
 
-MLflow being down changes nothing for the versions that are known already, after a restart neither: what is
-needed of them is in the store.
+While MLflow is down, known versions stay monitored, also after a restart: the store has what is needed.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ from exporter.storage.store import Store
 log = logging.getLogger(__name__)
 
 
-class Follower:
-    """Keeps the fleet in step with the registry. But for `configure` one thread at a time calls it.
+class Discovery:
+    """Keeps the fleet in step with the registry. Only `configure` may be called from any thread.
 
-    `error` says why MLflow is not followed, for people; empty while it is.
+    `error` is the reason why MLflow is not followed, empty while it is.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Follower:
         self.error = "not asked yet"
 
     def configure(self, config: ConfigFile) -> None:
-        """Judge by another configuration from the next evaluation on. Any thread may call it."""
+        """Use another configuration from the next evaluation on. Any thread may call it."""
         with self._facts_lock:
             self._config = config
             for version in self._fleet.versions.values():
@@ -70,7 +69,7 @@ class Follower:
                 self.loader.renew(version)
 
     def restore(self) -> None:
-        """Monitor what was monitored before, as far as the store knows it."""
+        """Load the versions in the store that are still to be monitored."""
         moves = self._store.load_alias_moves()
         self._fleet.record(moves)
         aliases = self._fleet.current_aliases()
@@ -104,7 +103,7 @@ class Follower:
                 self._writer.call(partial(set_detail, version, detail)).result()
 
     def poll(self) -> None:
-        """Ask the registry once and follow what it says."""
+        """Poll the registry once, and apply its answer."""
         try:
             registered = self._registry.poll()
         except RegistryError as error:
@@ -162,7 +161,7 @@ class Follower:
         self._telemetry.unmonitored_versions = len(aliased - self._fleet.versions.keys())
 
     def _make_room(self, aliased: set[tuple[str, str]], now: float) -> None:
-        """Have versions without an alias give way to those with one, the longest silent first."""
+        """Forget versions without an alias, the longest silent first, if those with one need their place."""
         versions = self._fleet.versions
         others = [version for names, version in versions.items() if names not in aliased]
         others.sort(key=lambda version: now if version.aliases else _last_sign(version))
@@ -190,7 +189,7 @@ class Follower:
         log.info("%s version %s is not monitored any more", *version.names)
 
     def _update(self, version: Version, found: RegisteredVersion | None, now: float) -> None:
-        """Take over what the registry says of a version; None where it has none such any more."""
+        """Apply what the registry says of a version, None if it is gone."""
         version.aliases = tuple(sorted(found.aliases)) if found is not None else ()
         version.unaliased_since = None if version.aliases else min(version.unaliased_since or now, now)
         if found is None:
@@ -208,7 +207,7 @@ class Follower:
             self.loader.renew(version)
 
     def _read_facts(self, version: Version, said: Facts) -> Facts:
-        """What the configuration makes of the tags."""
+        """Facts with the configuration that follows from their tags and the file."""
         config, problems = self._config.resolve(version.model, said.tags)
         if problem := maturation_problem(config.maturation, self._settings):
             problems += (f"maturation: {problem}",)
@@ -244,7 +243,7 @@ class Follower:
                 self._fleet.record(moves)
 
     def _retired(self, version: Version, now: float, maturation: float = 0.0) -> bool:
-        """Whether a version is long past its last alias, its last row and the labels of that."""
+        """True if a version has had no alias, no row and no label due for long enough."""
         if version.aliases:
             return False
         kept = (self._settings.retire_after_seconds, version.facts.config.maturation, maturation)
@@ -256,12 +255,12 @@ def _created_ms(found: RegisteredVersion) -> int:
 
 
 def _last_sign(version: Version) -> float:
-    """When a version lost its last alias or got its last row."""
+    """Time at which a version lost its last alias or got its last row."""
     return max(version.unaliased_since or 0.0, version.last_prediction or 0.0)
 
 
 def _last_alias_ended(moves: Sequence[AliasMove], names: tuple[str, str]) -> float:
-    """When the last alias moved away from a version, 0 where it never had one."""
+    """Time at which a version lost its last alias, 0 if it never had one."""
     current: dict[str, str] = {}
     ended = 0.0
     for move in moves:

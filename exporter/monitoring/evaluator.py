@@ -1,12 +1,8 @@
-"""The background: follow the registry, evaluate, tidy up.
-
-Threads of their own, so that none waits for another: one polls MLflow, two load references, one evaluates.
-"""
+"""Periodic evaluation of all versions, and retention."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +20,6 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Findings, Fleet, Version
 from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
 from exporter.ingest.writer import Writer
-from exporter.monitoring.discovery import Follower
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -33,8 +28,8 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class Monitor:
-    """Turns the loops, and keeps evaluations fresh."""
+class Evaluator:
+    """Evaluates all versions, and deletes what is older than its retention."""
 
     def __init__(
         self,
@@ -43,7 +38,6 @@ class Monitor:
         fleet: Fleet,
         writer: Writer,
         telemetry: Telemetry,
-        follower: Follower,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -52,53 +46,13 @@ class Monitor:
         self._fleet = fleet
         self._writer = writer
         self._telemetry = telemetry
-        self._follower = follower
         self._clock = clock
         self._retention = RetentionClock(store, monotonic)
         self._unmatched = UnmatchedLabels(store)
         self._references = QualityReferences()
-        self._stopping = threading.Event()
-        self.ready = threading.Event()
-        self._evaluation = self._thread("evaluation", self.evaluate_all, settings.evaluation_interval_seconds)
-        self._threads = [
-            self._evaluation,
-            self._thread("registry", follower.poll, settings.mlflow_poll_interval_seconds),
-        ]
-
-    def start(self) -> None:
-        """Serve what the store knows, then start to follow the registry."""
-        self._follower.restore()
-        self.evaluate_all()
-        self.ready.set()
-        self._follower.loader.start()
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """End the evaluation; what may hang in a call of MLflow is left behind."""
-        self._stopping.set()
-        self._follower.loader.stop()
-        self._evaluation.join(timeout=10)
-
-    def alive(self) -> bool:
-        """Whether the background runs."""
-        return self._follower.loader.alive() and all(thread.is_alive() for thread in self._threads)
-
-    def _thread(self, name: str, work: Callable[[], None], interval: float) -> threading.Thread:
-        return threading.Thread(target=self._repeat, args=(name, work, interval), name=name, daemon=True)
-
-    def _repeat(self, name: str, work: Callable[[], None], interval: float) -> None:
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            try:
-                work()
-            except Exception:
-                if not self._stopping.is_set():
-                    log.exception("the %s loop failed and goes on", name)
-            self._stopping.wait(max(0.0, interval - (time.monotonic() - started)))
 
     def evaluate_all(self) -> None:
-        """Evaluate every version that has a reference; one that fails keeps its last figures for a while."""
+        """Evaluate every version with a reference. One that fails keeps its last figures for a while."""
         for version in self._fleet.versions.values():
             counts = version.counts
             if counts is None:
@@ -116,7 +70,7 @@ class Monitor:
             log.error("tidying up failed: %s", error)
 
     def _attempt(self, version: Version, what: str, work: Callable[[], _T], failures: list[str]) -> _T | None:
-        """Result of the work; None where it fails, which is logged and counted, and the rest goes on."""
+        """Result of the work; None if it fails, which is logged and counted."""
         try:
             return work()
         except Exception as error:

@@ -1,14 +1,14 @@
-"""Follows MLflow's experiments and runs, in a thread of its own: a long history holds up nothing else.
+"""Polls MLflow's experiments and runs.
 
-MLflow cannot tell what has changed, nor count. So everything is read once, which takes it a millisecond for
-each run. After that a poll reads
+MLflow neither counts runs nor tells which have changed. So all are read once, which takes MLflow a
+millisecond a run. After that a poll reads
 
-- runs that started or ended since the last poll, or a while before: a metric may be logged after the end,
-  which does not move it, and clocks differ;
-- some of the runs that are shown, those read longest ago: a metric that came later still, a deletion.
+- the runs that started or ended since the last poll or shortly before, because clocks differ and a metric may
+  be logged after the end of its run;
+- of the runs that are shown, those that were read longest ago, to find later metrics and deletions.
 
-What neither finds, the deletion of an older run or a restored one, is found when everything is read again,
-which is done seldom enough to take a hundredth of MLflow's time.
+Neither finds the deletion of an older run, or a restored one. All runs are therefore read again from time to
+time, seldom enough to take a hundredth of MLflow's time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from exporter.registry.runs import Run, RunLedger
 from exporter.settings import Settings
 
 OVERLAP_SECONDS = 600.0
-RUNS_READ_AGAIN = 200  # of those that are shown, at every poll: 0.2 s
+RUNS_READ_AGAIN = 200  # shown runs read again at every poll: 0.2 s
 FULL_INTERVAL_SECONDS = 600.0
 FULL_SHARE = 0.01
 _MISSED_POLLS = 5
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class RunWatcher:
-    """Keeps what experiments and runs show. `families` may be called from any thread."""
+    """Keeps the series of experiments and runs. `families` may be called from any thread."""
 
     def __init__(self, settings: Settings, registry: Registry, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -48,25 +48,17 @@ class RunWatcher:
         self._shown_until = 0.0
         self._error = ""
         self._stopping = threading.Event()
-        # A daemon: a call of MLflow that hangs must not keep the process from ending.
-        self._thread = threading.Thread(target=self._repeat, name="runs", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end after the call of MLflow that it is in."""
+        """End a poll after the page of runs that it is at."""
         self._stopping.set()
 
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
     def families(self, now: float) -> tuple[Family, ...]:
-        """What is shown at `now`; nothing after five missed polls, or it would freeze with a dead MLflow."""
+        """Series at `now`; none after five missed polls, so that they do not freeze when MLflow is down."""
         return self._shown if now <= self._shown_until else ()
 
     def poll(self) -> None:
-        """Ask MLflow once, and show what it says."""
+        """Poll MLflow once."""
         now = self._clock()
         try:
             names = self._registry.list_experiments()
@@ -95,7 +87,7 @@ class RunWatcher:
         self._next_full = self._clock() + max(FULL_INTERVAL_SECONDS, seconds / FULL_SHARE)
 
     def _read_new(self, ledger: RunLedger, names: Mapping[str, str]) -> None:
-        """Follow the experiments that there are, and read those that are new."""
+        """Keep the existing experiments, and read the runs of new ones."""
         new = names.keys() - ledger.experiment_ids
         ledger.follow(names)
         try:
@@ -121,13 +113,3 @@ class RunWatcher:
             taken += len(page)
             if self._stopping.is_set():
                 break
-
-    def _repeat(self) -> None:
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            try:
-                self.poll()
-            except Exception:
-                log.exception("the runs loop failed and goes on")
-            elapsed = time.monotonic() - started
-            self._stopping.wait(max(0.0, self._settings.mlflow_poll_interval_seconds - elapsed))

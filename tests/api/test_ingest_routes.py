@@ -99,8 +99,8 @@ def test_the_same_key_at_the_same_time_counts_once(server: Server) -> None:
 def test_fifty_clients_share_a_commit(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     # What the loops ask of the writer would part the queue.
     server = serve(evaluation_interval_seconds=3600.0, mlflow_poll_interval_seconds=3600.0)
-    eventually(server.service.monitor.ready.is_set)
-    eventually(server.service.follower.loader.idle)
+    eventually(server.service.ready.is_set)
+    eventually(server.service.discovery.loader.idle)
     committer, commits = server.service.writer.committer, []
     commit = committer.commit
 

@@ -78,7 +78,7 @@ def running(path: Path) -> Iterator[Service]:
     """All of the service but its loops and HTTP."""
     service = Service(Settings(store=f"sqlite:///{path}", runs=False), DownRegistry())
     service.writer.start()
-    service.follower.restore()
+    service.discovery.restore()
     try:
         yield service
     finally:

@@ -217,7 +217,7 @@ def test_a_hanging_reference_holds_up_nothing_else(start: Start) -> None:
     rig = start(registry=registry)
     registry.loading.clear()
     registry.register("slow", make_table(), alias="champion")
-    rig.service.follower.poll()
+    rig.service.discovery.poll()
     assert rig.post_rows(make_rows(3)).accepted == 3
     assert rig.window_rows() == 3
     assert rig.service.scrape(Format.TEXT, (), ())
@@ -234,7 +234,7 @@ def test_what_waits_for_a_version_that_opts_out_is_forgotten(start: Start) -> No
     rig.post_rows(make_rows(3))
     key = rig.version().key
     registry.tag("fraud", enabled="false")
-    rig.service.follower.poll()
+    rig.service.discovery.poll()
     eventually(lambda: not [*rig.service.store.load_waiting(key)])
     registry.loading.set()
 
@@ -382,13 +382,12 @@ def test_its_loops_run_until_it_is_stopped(tmp_path: Path) -> None:
         registry.failure = None
         registry.register("ham", make_table(), alias="champion")
         eventually(lambda: ("ham", "1") in service.fleet.versions)
-        assert service.monitor.alive()
-        assert service.writer.alive()
+        assert service.fault() == ""
         registry.loading.clear()
         registry.register("slow", make_table(), alias="champion")
-        eventually(lambda: not service.follower.loader.idle())
+        eventually(lambda: not service.discovery.loader.idle())
     finally:
         service.stop()
-        hanging = not service.follower.loader.idle()
+        hanging = not service.discovery.loader.idle()
         registry.loading.set()
     assert hanging  # and it ended nevertheless

@@ -221,7 +221,7 @@ def test_what_is_found_meanwhile_in_mlflow_changes_nothing(
     registry.set_reference("fraud", "1", found)
     registry.loading.clear()
     rig.clock.advance(RETRY_SECONDS)
-    rig.service.follower.poll()  # it looks again, which takes long
+    rig.service.discovery.poll()  # it looks again, which takes long
     from_file(rig, make_table(1500, seed=6))
     rig.post_rows(older(50))
     registry.loading.set()

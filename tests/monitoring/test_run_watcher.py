@@ -233,33 +233,6 @@ def test_an_experiment_that_could_not_be_read_is_read_at_the_next_poll(
     assert lab.metrics() == {(run_id, "auc"): 0.9}
 
 
-def test_the_thread_follows_mlflow_until_it_is_stopped(lab: Lab) -> None:
-    lab.watcher = make_watcher(lab, mlflow_poll_interval_seconds=0.05)
-    lab.watcher.start()
-    assert lab.watcher.alive()
-    eventually(lambda: lab.show().get("mlflow_experiment_runs"))
-    lab.watcher.stop()
-    eventually(lambda: not lab.watcher.alive())
-
-
-def test_a_poll_that_fails_unexpectedly_does_not_end_the_thread(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    watcher = make_watcher(lab, mlflow_poll_interval_seconds=0.01)
-    polls: list[int] = []
-
-    def poll() -> None:
-        polls.append(1)
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(watcher, "poll", poll)
-    watcher.start()
-    eventually(lambda: len(polls) > 2)
-    watcher.stop()
-    eventually(lambda: not watcher.alive())
-    assert "the runs loop failed and goes on" in caplog.text
-
-
 @pytest.mark.parametrize("runs", [True, False])
 def test_runs_are_on_the_page_unless_they_are_switched_off(lab: Lab, tmp_path: Path, runs: bool) -> None:
     settings = Settings(store=f"sqlite:///{tmp_path / 'exporter.db'}", runs=runs)

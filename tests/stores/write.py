@@ -45,7 +45,7 @@ def fill(uri: str) -> None:
     rig.post_rows(make_rows(NEWER, prefix="s"), model="slow", version="1")
     registry.loading.clear()
     registry.register("late", make_table(), alias="champion")
-    rig.service.follower.poll()
+    rig.service.discovery.poll()
     rig.post_rows(make_rows(WAITING), model="late", version="1")
     rig.stop()
 

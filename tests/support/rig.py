@@ -85,9 +85,9 @@ class Rig:
         self.service = Service(self.settings, self.registry, self.clock, self.clock.monotonic)
         self._running = True
         self.service.writer.start()
-        self.service.follower.loader.start()
-        self.service.follower.restore()
-        self.service.follower.poll()
+        self.service.discovery.loader.start()
+        self.service.discovery.restore()
+        self.service.discovery.poll()
         if settle:
             self.settle()
 
@@ -95,17 +95,17 @@ class Rig:
         if not self._running:
             return
         self._running = False
-        self.service.follower.loader.stop()
+        self.service.discovery.loader.stop()
         self.service.writer.stop()
         self.service.store.close()
 
     def poll(self) -> None:
         """Poll MLflow once, and finish all that follows from it."""
-        self.service.follower.poll()
+        self.service.discovery.poll()
         self.settle()
 
     def settle(self) -> None:
-        eventually(self.service.follower.loader.idle)
+        eventually(self.service.discovery.loader.idle)
 
     def version(self, version: str = "1", model: str = "fraud") -> Version:
         return self.service.fleet.versions[model, version]
@@ -171,7 +171,7 @@ class Rig:
             done.set_result(None)
 
     def evaluate(self) -> None:
-        self.service.monitor.evaluate_all()
+        self.service.evaluator.evaluate_all()
 
     def series(self, *names: str) -> dict[str, float]:
         """The samples of `/metrics`, by name and labels as they are written."""
