@@ -31,6 +31,12 @@ ExporterError
 
 from __future__ import annotations
 
+from typing import Literal
+
+# Of a `StoreError`. failed: the disk is full, another process holds a lock, PostgreSQL is away; damaged: it
+# cannot be read; missing: its files were deleted or replaced; lost: memory may differ from it.
+StoreFault = Literal["failed", "damaged", "missing", "lost"]
+
 
 class ExporterError(Exception):
     """Base of all errors that this package raises itself."""

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.aggregates.block import LATENCY_BOUNDS
+from exporter.errors import StoreFault
 from exporter.exposition.metric import VERSION, Metric
 
 RowKind = Literal["prediction", "label"]
@@ -40,9 +41,6 @@ STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
 PollStage = Literal["ask", "follow"]
 # reference: find, read and profile it; evaluation: of the version; store: keep or read the reference.
 Stage = Literal["reference", "evaluation", "store"]
-# failed: the disk is full, another process holds a lock, PostgreSQL is away; damaged: it cannot be read;
-# missing: its files were deleted or replaced; lost: memory may differ from it.
-StoreFault = Literal["failed", "damaged", "missing", "lost"]
 
 # Gauges by the attribute of `Telemetry` that has their value.
 GAUGES = {

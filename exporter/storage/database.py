@@ -14,8 +14,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from exporter.errors import ConfigError, StoreDamagedError, StoreError, StoreMissingError
-from exporter.exposition.telemetry import StoreFault
+from exporter.errors import ConfigError, StoreDamagedError, StoreError, StoreFault, StoreMissingError
 from exporter.formats.texts import first_line, redact
 from exporter.storage import schema
 from exporter.storage.migrations import migrate

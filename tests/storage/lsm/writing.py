@@ -1,7 +1,7 @@
 """Puts, replaces and flushes rows until it is killed: `python -m tests.storage.lsm.writing URI`.
 
-It prints the number of each commit once that is acknowledged. Commit n puts the ids 10n to 10n + 9 with payload
-0, and replaces the payload of those of commit n - 3, which may be in an SSTable by now.
+It prints the number of each commit once that is acknowledged. Commit n puts the ids 10n to 10n + 9 with
+payload 0, and replaces the payload of those of commit n - 3, which may be in an SSTable by now.
 """
 
 from __future__ import annotations
