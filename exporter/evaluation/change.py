@@ -42,7 +42,7 @@ PAUSE_SECONDS = 3 * DAY_SECONDS
 # Largest share of the usual rows that is of hours in which no row came. With a greater gap, a window is
 # another mixture of day and night.
 MAX_ABSENT = 0.1
-NO_WHOLE_DAY = "hours of the day that usually bring rows have brought none"
+NO_WHOLE_DAY = "hours of the day that usually have rows have none"
 
 
 @dataclass(frozen=True)

@@ -180,8 +180,8 @@ def _why_undecided(now: Comparison, limit: Floats, place: tuple[int, int]) -> st
     if not np.isfinite(size):
         return "there is no value to compare with"
     if not np.isfinite(limit[place]):
-        return "how much it varies by nature is not known"
-    rows = f"{size:.0f} effective rows, those compared with included"
+        return "its natural variation is unknown"
+    rows = f"{size:.0f} effective rows, window and base combined"
     if size < MIN_ROWS:
         return f"{rows}; {MIN_ROWS} are needed for any verdict"
     if _is_beyond(now, limit, now.enough)[place]:

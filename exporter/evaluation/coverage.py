@@ -78,7 +78,7 @@ def measure_coverage(
         return Coverage(ratio, enough, even, plain_tables(found), "")
     thin = (predicted >= LARGE_STRATUM * rows) & (labelled < MIN_STRATUM_LABELS)
     if not layout.classifies:
-        reason = "labels come for some predicted values rather than others"
+        reason = "coverage by labels differs between predicted values"
         return Coverage(ratio, enough, even, None, reason)
     if thin.any():
         return Coverage(ratio, enough, even, None, "predictions of some classes or scores have no labels")

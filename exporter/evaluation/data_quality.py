@@ -145,5 +145,5 @@ def _undecided(found: _Shares, column: int, window: Window) -> str:
     if np.isnan(found.base_ratio[column]):
         return "the reference has no value in it"
     if not np.isfinite(found.allowance[column]):
-        return f"the reference does not tell how much it varies within {window.name}"
+        return f"its natural variation within {window.name} is unknown"
     return f"{found.effective[column]:.0f} effective rows, {quality.MIN_ROWS} are needed"

@@ -85,7 +85,7 @@ def estimate_quality(
     learned = np.flatnonzero(estimator.rows.sum(axis=0))
     inside = table[:, learned[0] : learned[-1] + 1].sum()
     if inside < (1 - MAX_OUTSIDE) * table.sum():
-        return {}, "too many scores lie where the reference has none"
+        return {}, "too many scores are outside the reference's range"
     found = estimate(estimator.calibration, table, effect)
     metrics: tuple[str, ...] = ESTIMATED_METRICS if layout.task == "binary" else MULTICLASS_METRICS
     if reason:

@@ -88,12 +88,12 @@ def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: fl
 
 def _why_absent(metric: str, found: Tally) -> str:
     if metric == "r2" and found.rows:
-        return "the labels are all alike"
+        return "all labels are equal"
     if metric == "mape" and found.rows:
         return "every label is 0"
     if metric in ("mae", "rmse", "bias") and found.rows:
-        return "errors are too small, beside how far the reference's labels are apart, to be told from 0"
-    return "no rows that it could be a share of"
+        return "errors are too small, relative to the spread of the reference's labels"
+    return "no rows to compute it from"
 
 
 def measure_classes(

@@ -218,7 +218,7 @@ class _WindowQuality:
         (drift,) = judge_drift(labels, sums, self.context)
         if coverage.enough and coverage.even:
             return drift
-        reason = coverage.reason or "labels do not stand for all predictions"
+        reason = coverage.reason or "labels do not represent all predictions"
         return replace(drift, verdict=np.full(1, UNDECIDED, np.int8), undecided=(reason,))
 
     def _estimate(
@@ -245,7 +245,7 @@ class _WindowQuality:
                 baseline = estimator.calibration.figures[metric]
                 estimates.append(self._judge_estimate(metric, estimated, baseline, error, undecided))
             else:
-                reason = reason or f"no rows are expected that {metric} could be a share of"
+                reason = reason or f"no expected rows to compute {metric} from"
         return tuple(estimates), reason
 
     def _judge_estimate(

@@ -22,7 +22,7 @@ from exporter.evaluation.weighting import plain_tables
 from exporter.measures.intervals import Interval
 from exporter.settings import Window
 
-UNUSABLE = "they are missing, no numbers, or too far from the reference's"
+UNUSABLE = "they are missing, not numbers, or too far from the reference's"
 # Times the limit: shortfall for which one window is enough.
 GROSS_SHORTFALL = 2
 
@@ -122,7 +122,7 @@ def _suppress(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: Qu
         return {metric: coverage.reason for metric in metrics if metric != "precision"}
     if not coverage.tables.plain:
         lost = UNWEIGHTABLE if layout.task == "binary" else SCORE_METRICS
-        reason = "labels come for some predictions rather than others"
+        reason = "coverage by labels differs between predictions"
         return {metric: reason for metric in metrics if metric in lost}
     scored = int(found.histogram.sum())
     missing = {}
@@ -131,7 +131,7 @@ def _suppress(layout: OutcomeLayout, found: Tally, coverage: Coverage, rules: Qu
     elif layout.task == "multiclass" and found.scored < rules.min_coverage * found.rows:
         missing = dict.fromkeys(UNWEIGHTABLE, "too few labelled rows have scores of all classes")
     if not layout.probabilities:
-        missing |= dict.fromkeys(SCORE_METRICS - {"roc_auc"}, "scores are no probabilities")
+        missing |= dict.fromkeys(SCORE_METRICS - {"roc_auc"}, "scores are not probabilities")
     return {metric: reason for metric, reason in missing.items() if metric in metrics}
 
 
@@ -156,7 +156,7 @@ def _judge_metric(
         return MetricQuality(metric, figure, undecided=undecided or "no baseline")
     worse, allowance = shortfall(metric, figure, baseline.figure), against.allowance(metric, window)
     if allowance > against.limits[metric]:
-        undecided = undecided or "in the reference itself it varies too much"
+        undecided = undecided or "it varies too much in the reference itself"
     quality = MetricQuality(
         metric=metric,
         figure=figure,

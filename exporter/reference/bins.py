@@ -36,10 +36,10 @@ class Column:
     """One column and its frozen bins.
 
     `edges` (number, time; strictly increasing) make `len(edges) + 1` bins, edge k being the first value of
-    bin k + 1. `categories` are canonical texts. `known` holds sorted 64-bit hashes of the reference's rarer
-    categories: a value that is neither in `categories` nor there is unseen (where the set is not
-    complete, since there were too many, nothing is). `center`, `scale`, `low` and
-    `high` standardise and winsorise the moments. `unjudged` says why drift is not judged, empty where it is.
+    bin k + 1. `categories` are canonical texts. `known` are sorted 64-bit hashes of the reference's rarer
+    categories: a value neither in `categories` nor in `known` is unseen, unless `known_complete` is False,
+    since there were too many. `center`, `scale`, `low` and `high` standardise and winsorise the moments.
+    `unjudged` is the reason why drift is not judged, empty if it is.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Column:
 
     @property
     def bins(self) -> int:
-        """Cells that take part in drift: all but missing and mismatch."""
+        """Number of cells used for drift: all but missing and mismatch."""
         return len(self.edges) + 1 if self.numeric else len(self.categories) + 2
 
     @property
@@ -70,12 +70,12 @@ class Column:
 
     @cached_property
     def category_cells(self) -> dict[str, int]:
-        """The cell of each listed category, counted within the column."""
+        """Cell of each listed category within the column."""
         return {text: cell for cell, text in enumerate(self.categories)}
 
     @cached_property
     def cell_names(self) -> tuple[str, ...]:
-        """Text of each cell, index first so that text sorts as the bins do and nothing collides."""
+        """Name of each cell; it begins with the index, so that names are unique and sort like the bins."""
         if self.numeric:
             names = _interval_names(self.edges)
         else:
@@ -103,7 +103,7 @@ class Column:
 
 
 def segment_name(column: Column, category: int) -> str:
-    """The name, to store it by, of the slice that is in a category; a long one tells its index as well."""
+    """Name of the segment of a category; a long name is cut and includes the category's index."""
     text = column.categories[category]
     if column.kind == "boolean":
         text = {"0": "false", "1": "true"}[text]
@@ -112,7 +112,7 @@ def segment_name(column: Column, category: int) -> str:
 
 
 def _interval_names(edges: Floats) -> list[str]:
-    for digits in (4, 6, 9, 17):  # the shortest that keeps neighbours apart
+    for digits in (4, 6, 9, 17):  # the shortest that distinguishes all edges
         texts = [f"{edge:.{digits}g}" for edge in edges]
         if len(set(texts)) == len(texts):
             break
@@ -130,7 +130,7 @@ class BinLayout:
 
     @cached_property
     def offsets(self) -> Ints:
-        """(columns + 1,): column i has the cells offsets[i] to offsets[i + 1]."""
+        """(columns + 1,) positions: column i has the cells from offsets[i] to offsets[i + 1] - 1."""
         return np.concatenate([[0], np.cumsum([column.cells for column in self.columns])]).astype(np.int64)
 
     @property
@@ -156,17 +156,17 @@ class BinLayout:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where the measures find each column's cells."""
+        """Positions of each column's cells, for the measures."""
         return Layout.of(self.offsets, [column.kind for column in self.columns])
 
 
 @dataclass(frozen=True)
 class NumericBins:
-    """Numeric columns of a layout side by side, to bin their values all at once.
+    """Numeric columns of a layout side by side, to bin the values of all of them at once.
 
-    `columns` (numeric,) their indices. `edges` (edges, numeric, 1), NaN where a column has fewer. `offsets`
-    (numeric, 1) the first cell of each, `missing` (numeric, 1) the one of missing values. `low`, `high`,
-    `center` and `scale` (numeric, 1) as in `Column`.
+    `columns` (numeric,) are their indices. `edges` (edges, numeric, 1) are NaN where a column has fewer.
+    `offsets` and `missing` (numeric, 1) are the first cell of each column and its cell of missing values.
+    `low`, `high`, `center` and `scale` (numeric, 1) are as in `Column`.
     """
 
     columns: Ints

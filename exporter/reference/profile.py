@@ -19,21 +19,20 @@ from exporter.typing import Floats, Ints
 ClassOrder = Literal["", "number", "text"]
 
 CODEC_VERSION = 1
-# The cost of a reference without natural variation, and the remedy: for people.
+# Note on a reference without natural variation, shown to users.
 PROVISIONAL = (
-    "the reference does not tell how much days differ, so drift is told beyond a wide limit only, until two "
-    "weeks of traffic have taught it: give it a column `timestamp` with each row's time, two weeks of them"
+    "the reference does not show how much days differ, so only large drift is reported until two weeks of "
+    "traffic have shown it: give the reference a column `timestamp`, with each row's time, over two weeks"
 )
 
 
 @dataclass(frozen=True)
 class Variation:
-    """How much the reference itself varies from one chunk, as long as a window, to the next.
+    """Natural variation of a reference between chunks as long as a window, see `natural_variation`.
 
-    `drift` (columns,) is what PSI beyond noise may be because of it; `missing`, `unseen`, `out_of_range` and
-    `type_mismatch` (columns,) what a share may be away from the reference's: see `natural_variation`.
-    `chunks` is how many had enough rows by themselves, not put together with others of the same hour of the
-    week.
+    `drift` (columns,) is the allowed excess of PSI over noise; `missing`, `unseen`, `out_of_range` and
+    `type_mismatch` (columns,) are allowed differences from the reference's shares. `chunks` is the number of
+    chunks that had enough rows without being merged with others of the same hour of the week.
     """
 
     chunks: int
@@ -46,10 +45,10 @@ class Variation:
 
 @dataclass(frozen=True)
 class Segment:
-    """A slice of a version's rows: those in one category of a column.
+    """Rows of a version that are in one category of a column.
 
-    `cell` is the category's, counted over the whole layout. `reference` is the profile of the reference's own
-    rows of the slice, in the columns of the whole.
+    `cell` is the category's cell in the whole layout. `reference` is the profile of the reference's rows of
+    the segment, in the same columns and bins.
     """
 
     name: str
@@ -60,21 +59,20 @@ class Segment:
 
 @dataclass(frozen=True)
 class Reference(BinLayout):
-    """A version's reference profile: columns, their frozen bins, and the reference's own counts in them.
+    """Reference profile of a version: columns, their frozen bins, and the reference's own counts in them.
 
-    `counts` (cells,) are the reference's own, `moments` (columns, 3) are count, sum and sum of squares of
-    the standardised values, `variation` is by window length in seconds; a window without an entry gets a
-    provisional verdict. `rows` is the number of reference rows. `source` says where it came from.
+    `counts` (cells,) are of the `rows` reference rows, `moments` (columns, 3) are count, sum and sum of
+    squares of their standardised values. `variation` is by window length in seconds; without any, verdicts
+    are provisional. `source` is where the reference came from.
 
-    `classes` are canonical texts and `positive_class` one of them, both empty unless the task is to classify;
-    `class_order` says how they are sorted. It is empty in references of older versions, which sorted texts
-    that look like numbers as numbers. `quality_variation` and `estimate_variation` are by window length in
-    seconds, then by metric: see `quality_allowance`. `labels` is the profile of the target, whose one column
-    is no column of this one, since samples do not bring it; `outcomes` is what `Outcomes.encode` wrote of the
-    reference's own predictions and labels. Both are empty where the reference has none. `segments` are the
-    slices that are looked at by themselves. `named` are the columns that were the row's own because the owner
-    said so, by role. `score_edges` cut the scores of labelled rows finer than the score's own bins, see
-    `OutcomeLayout`.
+    `classes` are canonical texts and `positive_class` is one of them, both empty unless the task is to
+    classify; `class_order` is their order, empty in references of older versions, which sorted texts that
+    look like numbers as numbers. `quality_variation` and `estimate_variation` are by window length in
+    seconds, then by metric, see `quality_allowance`. `labels` is the profile of the target, whose column is
+    not in `columns`, since live rows do not have it; `outcomes` are the encoded `Outcomes` of the reference's
+    predictions and labels. Both are empty without labels. `segments` are evaluated by themselves. `named` are
+    the columns that the owner named, by role. `score_edges` divide the scores of labelled rows into finer
+    bins than the score column's, see `OutcomeLayout`.
     """
 
     counts: Ints
@@ -99,17 +97,17 @@ class Reference(BinLayout):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all that decides where a value is counted and what it is compared with."""
+        """SHA-256 of the whole profile."""
         return hashlib.sha256(self._payload()).hexdigest()
 
     @property
     def provisional(self) -> bool:
-        """Whether its natural variation is unknown."""
+        """True if natural variation is unknown."""
         return not self.variation
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
-        """Notes, the cost of a provisional reference, and a doubt about one stored by an older version."""
+        """Notes, with remarks on a provisional reference and on one stored by an older version."""
         notes = (*self.notes, PROVISIONAL) if self.provisional else self.notes
         if self.class_order or self.classes == tuple(sorted(self.classes)):
             return notes
@@ -157,11 +155,11 @@ class Reference(BinLayout):
             "named": self.named,
             "score_edges": with_columns and self.score_edges.tolist(),
         }
-        # What is empty is left out: the digest of a reference without labels says nothing of labels.
+        # Empty fields are left out, so that references of older versions keep their digests.
         return state | {name: value for name, value in of_labels.items() if value}
 
     def encode(self) -> bytes:
-        """Bytes for the store; `decode_reference` gives an equal reference with the same digest."""
+        """Bytes for the store, from which `decode_reference` restores a reference with the same digest."""
         return bytes([CODEC_VERSION]) + zlib.compress(self._payload(), 6)
 
 
@@ -174,11 +172,11 @@ def _by_seconds(variation: dict[str, dict[str, float]]) -> dict[int, dict[str, f
 
 
 def decode_reference(data: bytes) -> Reference:
-    """Read what `Reference.encode` wrote.
+    """Decode the bytes of `Reference.encode`.
 
     Raises:
-        StoreDamagedError: it is broken.
-        StoreError: another version of the codec wrote it.
+        StoreDamagedError: the bytes are damaged.
+        StoreError: another version of the codec wrote them.
     """
     if data[:1] != bytes([CODEC_VERSION]):
         detail = f"the stored reference has format {data[:1].hex()}, this is {CODEC_VERSION:02x}"
@@ -188,7 +186,7 @@ def decode_reference(data: bytes) -> Reference:
 
 
 def _restore(state: dict[str, Any], whole: Reference | None = None) -> Reference:
-    """The reference of a state; that of a segment has the columns of the whole."""
+    """Reference from its state; that of a segment takes its columns from `whole`."""
     columns = whole.columns if whole is not None else _restore_columns(state)
     variation = {
         int(seconds): Variation(

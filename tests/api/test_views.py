@@ -178,7 +178,7 @@ def test_every_finding_of_quality_is_shown() -> None:
     metrics = {metric["metric"]: metric for metric in shown["metrics"]}
     assert (metrics["recall"]["value"], metrics["recall"]["degraded"]) == (0.76, True)
     assert (metrics["precision"]["degraded"], metrics["precision"]["undecided"]) == (None, "no baseline")
-    assert metrics["f1"]["absent"] == "no rows that it could be a share of"
+    assert metrics["f1"]["absent"] == "no rows to compute it from"
     assert (shown["labels"], shown["coverage"], shown["weighted"]) == (900, 0.9, False)
     assert shown["classes"][0]["label"] == "1"
     assert (shown["estimates"][0]["value"], shown["estimates"][0]["degraded"]) == (0.78, True)

@@ -454,7 +454,7 @@ def test_every_distance_that_can_be_configured_is_known() -> None:
         (lambda: day_of(make_reference([AGE], [0 * EVEN]), TWELVE), "there is no value to compare with"),
         (
             lambda: day_of(make_reference([AGE], [EVEN]), TWELVE),
-            "12 effective rows, those compared with included; 20 are needed for any verdict",
+            "12 effective rows, window and base combined; 20 are needed for any verdict",
         ),
         (
             lambda: day_of(make_reference([AGE], [EVEN]), {0: cells_of([EVEN], 100)}),
@@ -473,7 +473,7 @@ def test_every_distance_that_can_be_configured_is_known() -> None:
                 make_reference([AGE], [EVEN], variation={DAY.seconds: variation_of(np.nan)}),
                 {ago: cells_of([EVEN], 2000) for ago in (0, 1)},
             ),
-            "how much it varies by nature is not known",
+            "its natural variation is unknown",
         ),
         (
             lambda: day_of(
@@ -496,7 +496,7 @@ def test_a_high_score_of_few_rows_says_what_is_missing_for_a_verdict() -> None:
 
     assert few.verdict[0] == UNDECIDED
     assert few.drift_score[0] > 3 * few.drift_limit[0]
-    assert few.undecided[0].startswith("15 effective rows, those compared with included")
+    assert few.undecided[0].startswith("15 effective rows, window and base combined")
 
 
 def test_a_column_with_a_verdict_has_no_reason() -> None:
@@ -615,9 +615,7 @@ def test_a_check_without_a_verdict_says_why() -> None:
     def reasons(checks: Mapping[tuple[str, str], QualityCheck]) -> dict[str, str]:
         return {check: found.undecided for (_, check), found in checks.items()}
 
-    assert set(reasons(checks_of(unknown, some)).values()) == {
-        "the reference does not tell how much it varies within 24h"
-    }
+    assert set(reasons(checks_of(unknown, some)).values()) == {"its natural variation within 24h is unknown"}
     assert reasons(checks_of(make_reference([AGE], [EVEN]), cells_of([EVEN], 12)))["missing"] == (
         "12 effective rows, 30 are needed"
     )

@@ -130,4 +130,4 @@ def test_scores_that_the_reference_never_had_cannot_be_estimated() -> None:
     table = table.set_column(table.column_names.index("score"), "score", pa.array(scores))
 
     for found, reason in both(table):
-        assert (found, reason) == ({}, "too many scores lie where the reference has none")
+        assert (found, reason) == ({}, "too many scores are outside the reference's range")

@@ -368,7 +368,7 @@ def test_labels_that_are_all_alike_have_no_r2(center: float) -> None:
 
     found = figures_against(layout, np.zeros(500), draw.normal(0, 0.5, 500))
 
-    assert found.absent == {"r2": "the labels are all alike", "mape": "every label is 0"}
+    assert found.absent == {"r2": "all labels are equal", "mape": "every label is 0"}
     assert found.figures["mae"].value == pytest.approx(0.4, abs=0.05)
 
 

@@ -256,7 +256,7 @@ def test_a_figure_without_rows_to_be_a_share_of_is_suppressed() -> None:
 
     metrics, suppressed = judge("binary", never)
 
-    assert suppressed == {"precision": "no rows that it could be a share of"}
+    assert suppressed == {"precision": "no rows to compute it from"}
     assert metrics["recall"].figure.value == 0
 
 
@@ -288,7 +288,7 @@ def test_natural_variation_is_allowed_on_top_of_the_tolerance(accuracy: float, d
 def test_where_the_reference_varies_beyond_measure_nobody_can_tell() -> None:
     quality = judge("binary", right(0.5), against=with_variation(0.31))[0]["accuracy"]
 
-    assert (quality.degraded, quality.undecided) == (None, "in the reference itself it varies too much")
+    assert (quality.degraded, quality.undecided) == (None, "it varies too much in the reference itself")
 
 
 @pytest.mark.parametrize(("before", "degraded"), [(True, True), (False, False), (None, None)])

@@ -132,7 +132,7 @@ def make_quality() -> QualityEvaluation:
             MetricQuality("recall", Interval(0.76, 0.7, 0.81), 0.9, 0.05, 0.02, 0.14, 0.09, True),
         ),
         classes=(ClassQuality("1", "recall", Interval(0.76, 0.7, 0.81)),),
-        suppressed={"f1": "no rows that it could be a share of"},
+        suppressed={"f1": "no rows to compute it from"},
         estimates=(estimate,),
         no_estimate="",
         label_drift=WindowEvaluation(
