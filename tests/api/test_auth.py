@@ -160,10 +160,10 @@ def test_its_own_pages_are_not(server: Server) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def guarded(serve_module: Serve, tmp_path_factory: pytest.TempPathFactory) -> Server:
     path: Path = tmp_path_factory.mktemp("token") / "token"
     path.write_text("s3cret\n")
-    return serve(api_token_file=str(path))
+    return serve_module(api_token_file=str(path))
 
 
 @pytest.mark.parametrize("said", ["Bearer s3cret", "bearer s3cret", "BEARER  s3cret"])

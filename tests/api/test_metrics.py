@@ -33,13 +33,13 @@ SCRAPE_EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def busy(serve: Serve) -> Server:
+def busy(serve_module: Serve) -> Server:
     """Versions in every state, with traffic that has been evaluated."""
     registry = FakeRegistry()
     registry.register("fraud", make_table(), alias="champion", run_metrics={"auc": 0.9})
     registry.register("spam", None, alias="champion")
     registry.register("team/ham", BROKEN, alias="champion")
-    server = serve(registry, drift_distances=("ks", "jensen_shannon"))
+    server = serve_module(registry, drift_distances=("ks", "jensen_shannon"))
     server.await_ready()
     eventually(lambda: len(server.service.fleet.versions) == 3)
     for model in ("fraud", "spam", "team/ham"):

@@ -33,13 +33,13 @@ def at_our_time(document: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def server(serve: Callable[..., Server]) -> Server:
+def server(serve_module: Callable[..., Server]) -> Server:
     """An exporter that monitors the README's model: version 3 of `fraud` is the champion."""
     registry = FakeRegistry()
     for _ in range(3):
         version = registry.register("fraud", make_table())
     registry.set_alias("fraud", "champion", version)
-    server = serve(registry)
+    server = serve_module(registry)
     server.await_ready(version="3")
     return server
 

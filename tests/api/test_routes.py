@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import exporter.api.ingest_routes
 from tests.support.api_server import Server, assert_problem, post
 from tests.support.fakes import FakeRegistry
+from tests.support.rig import make_document, make_rows
 
 Serve = Callable[..., Server]
 
@@ -69,9 +69,9 @@ def test_a_bug_is_a_problem_without_details_and_logged(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(exporter.api.ingest_routes, "decode_predictions", fail)
+    monkeypatch.setattr(server.service.writer, "submit", fail)
     with caplog.at_level(logging.ERROR):
-        answer = post(server, b"{}")
+        answer = post(server, make_document(make_rows(1)))
     assert_problem(answer, 500, "Internal error", "ZeroDivisionError; the log says more")
     assert "secret" not in answer.text
     assert "secret" in caplog.text

@@ -19,13 +19,13 @@ Serve = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
-def server(serve: Serve) -> Server:
+def server(serve_module: Serve) -> Server:
     """An exporter that monitors the examples' model: version 3 of `fraud` is the champion."""
     registry = FakeRegistry()
     for _ in range(3):
         version = registry.register("fraud", make_table())
     registry.set_alias("fraud", "champion", version)
-    server = serve(registry)
+    server = serve_module(registry)
     server.await_ready(version="3")
     return server
 

@@ -27,10 +27,10 @@ HEALTH = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def server(serve: Serve) -> Iterator[Server]:
+def server(serve_module: Serve) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api_server, "BODY_GRACE_SECONDS", 0.2)
-        server = serve(request_timeout_seconds=REQUEST_SECONDS)
+        server = serve_module(request_timeout_seconds=REQUEST_SECONDS)
         server.client.headers["Connection"] = "close"  # or its own would be timed out and counted
         yield server
 

@@ -35,8 +35,8 @@ def registry() -> FakeRegistry:
 
 
 @pytest.fixture(scope="module")
-def server(serve: Serve, registry: FakeRegistry) -> Server:
-    server = serve(registry, drift_distances=("ks",))
+def server(serve_module: Serve, registry: FakeRegistry) -> Server:
+    server = serve_module(registry, drift_distances=("ks",))
     server.await_ready("team/fraud model")
     eventually(lambda: len(server.service.fleet.versions) == 3)
     rows = make_rows(1000)

@@ -26,7 +26,7 @@ class Server:
     """A running exporter; `client` asks it."""
 
     def __init__(self, registry: FakeRegistry, **settings: Any) -> None:
-        loops = {"evaluation_interval_seconds": 0.05, "mlflow_poll_interval_seconds": 0.05}
+        loops = {"evaluation_interval_seconds": 0.2, "mlflow_poll_interval_seconds": 0.2}
         self.service = Service(Settings(port=0, **{**loops, **settings}), registry)
         self._server = make_server(self.service)
         self._thread = threading.Thread(target=self._server.run)
