@@ -111,7 +111,7 @@ def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
             message = delivery.webhooks.wait_for_slack(f"[warning] {drift}")
             assert "Feature age of fraud v1 has drifted: PSI" in message["attachments"][0]["text"]
             message = delivery.webhooks.wait_for_slack(f"[warning] {unseen}")
-            assert "is categories that are not in the reference" in message["attachments"][0]["text"]
+            assert "is in categories that the reference does not have" in message["attachments"][0]["text"]
             assert 1 in drifted("country")  # which is explained, and not told
 
             stream.older = stream.elsewhere = False
