@@ -1,9 +1,8 @@
-"""The monitored versions and their live state, shared by requests, the writer and the monitor.
+"""The monitored versions and their live state, shared by requests, the writer and the background loops.
 
-Every field of a version has one writer, and is read by other threads without a lock: `Version` says which.
-A field is replaced, never changed in place, but for the dictionaries of blocks and of outcomes, into which
-every commit puts the ones that it replaces: readers that iterate take a copy first, in one step
-(`Timeline.snapshot`, `dict`).
+Each field of a version has one writing thread, see `Version`; other threads read it without a lock. Fields
+are replaced, never changed in place. The exceptions are the dictionaries of blocks and of outcomes, which
+each commit updates: readers that iterate copy them first, atomically (`Timeline.snapshot`, `until`).
 """
 
 from __future__ import annotations
@@ -33,20 +32,21 @@ MAX_UNKNOWN_COLUMNS = 20
 
 
 class Status(StrEnum):
-    """What is the matter with a version's reference."""
+    """State of a version's reference."""
 
-    PENDING = "pending"  # not looked for yet, or MLflow does not answer: rows wait
+    PENDING = "pending"  # not searched for yet, or MLflow does not answer: rows wait
     READY = "ready"
-    NO_REFERENCE = "no reference"  # there is none: rows are counted, nothing is compared
-    COLLECTING = "collecting"  # there is none, and the first live rows are becoming it
-    BROKEN = "broken reference"  # there is one, and it cannot be used
+    NO_REFERENCE = "no reference"  # none was found: rows are counted, nothing is compared
+    COLLECTING = "collecting"  # none was found, and the first live rows are becoming it
+    BROKEN = "broken reference"  # it was found and cannot be used
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the registry and the configuration say of a version.
+    """Facts about a version from the registry and the configuration.
 
-    `tags` are the model's and the version's `monitoring.*`, `problems` what is wrong with them, for people.
+    `tags` are the `monitoring.*` tags of the model and of the version, `problems` are their faults, as texts
+    for users.
     """
 
     run_id: str = ""
@@ -59,7 +59,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Findings:
-    """What one evaluation made of a version, in one piece; `quality` is empty where none can be told."""
+    """Results of one evaluation of a version; `quality` is empty if it cannot be measured."""
 
     evaluation: Evaluation
     quality: tuple[QualityEvaluation, ...] = ()
@@ -68,20 +68,19 @@ class Findings:
 
 @dataclass(frozen=True)
 class Live:
-    """Counts and totals of a version, replaced together: the totals are in the layout of the counts."""
+    """Counts and totals of a version, replaced together, since totals are in the layout of the counts."""
 
     counts: VersionCounts | None = None
     totals: Totals = field(default_factory=Totals)
 
 
 class Version:
-    """Monitored version: its stored state (`stored`) and all later changes.
+    """Monitored version: its state when it was loaded (`stored`), and all later changes.
 
-    The writer's thread sets whatever is stored with counts, or has to agree with it: the samples, the
-    reference, and why there is none. Other threads have it done by `Writer.call`. The discovery's thread sets
-    the aliases, the evaluation's the findings and what failed. `facts` come from the registry and from the
-    configuration, in two threads: the discovery's lock is held to set them. `run_metrics` are set by the
-    loader, which has one job at a time for them.
+    The writer's thread sets the fields that are stored with counts or have to agree with them; other threads
+    use `Writer.call` for that. The discovery's thread sets the aliases, the evaluation's the findings and
+    failures. `facts` are set by two threads, under the discovery's lock, and `run_metrics` by the reference
+    loader, in one job at a time.
     """
 
     def __init__(self, stored: StoredVersion) -> None:
@@ -98,7 +97,7 @@ class Version:
         self.run_metrics: Mapping[str, float] = {}
         # the evaluation
         self.findings: Findings | None = None
-        # Failures of the last evaluation, for people.
+        # Failures of the last evaluation, as texts for users.
         self.failures: tuple[str, ...] = ()
         # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
@@ -115,23 +114,23 @@ class Version:
 
     @property
     def counts(self) -> VersionCounts | None:
-        """The reference and its blocks; None as long as there is no reference."""
+        """The reference and the counts in its bins; None while there is no reference."""
         return self.live.counts
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The last one that came to its end; None before the first."""
+        """The last evaluation that succeeded; None before the first."""
         return self.findings.evaluation if self.findings is not None else None
 
 
 class Fleet:
-    """All monitored versions, and to whom an alias pointed when."""
+    """All monitored versions, and the history of aliases."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = Lock()
         self.versions: dict[tuple[str, str], Version] = {}
-        # All versions of each monitored model; None as long as the registry was not asked.
+        # All versions of each monitored model; None until the registry has answered.
         self.known: Mapping[str, frozenset[str]] | None = None
         self._moves: dict[tuple[str, str], list[AliasMove]] = {}
         self._wanted: frozenset[tuple[str, str]] = frozenset()  # named by traffic, not monitored yet
@@ -141,17 +140,18 @@ class Fleet:
             self.versions = {**self.versions, version.names: version}
 
     def alias_changes(self, model: str) -> dict[str, float]:
-        """When each alias of a model moved last, in seconds since the epoch."""
+        """Time of the last move of each alias of a model, in seconds since the epoch."""
         return {alias: moves[-1].since for (name, alias), moves in self._moves.items() if name == model}
 
     def by_key(self, key: int) -> Version | None:
-        """The version that the store knows by this number."""
+        """The version with a key of the store; None if it is not monitored."""
         return next((version for version in self.versions.values() if version.key == key), None)
 
     def require_model(self, model: str) -> None:
-        """
+        """Check that a model is monitored.
+
         Raises:
-            UnknownModelError: no version of it is monitored; says what is.
+            UnknownModelError: no version of it is monitored; the text lists the monitored models.
         """
         if not any(name == model for name, _ in self.versions):
             raise UnknownModelError(self._hint(Target(model)))
@@ -162,36 +162,41 @@ class Fleet:
             self.versions = {key: version for key, version in self.versions.items() if key not in gone}
 
     def take_wanted(self) -> frozenset[tuple[str, str]]:
-        """The versions that traffic named since this was asked last, by model and version."""
+        """(model, version) of the versions that traffic has asked for since the last call."""
         with self._lock:
             wanted, self._wanted = self._wanted, frozenset()
         return wanted
 
     def record(self, moves: Iterable[AliasMove]) -> None:
-        """Append to the aliases' history."""
+        """Append moves to the history of aliases."""
         with self._lock:
             for move in moves:
                 key = (move.model, move.alias)
                 self._moves = {**self._moves, key: [*self._moves.get(key, []), move]}
 
     def moved_after(self, now: float) -> frozenset[tuple[str, str]]:
-        """The (model, alias) whose last move is later than `now`."""
+        """(model, alias) of the aliases whose last move is later than `now`."""
         return frozenset(key for key, moves in self._moves.items() if moves[-1].since > now)
 
     def current_aliases(self) -> dict[tuple[str, str], str]:
-        """The version that each (model, alias) points to."""
+        """Current version of each (model, alias) that points to one."""
         return {key: moves[-1].version for key, moves in self._moves.items() if moves[-1].version}
 
     def resolve(self, target: Target, times: Floats) -> dict[Version, Ints]:
-        """Row numbers by version.
+        """Row numbers of a batch by version.
 
-        An alias is resolved at each row's own time; rows from before its first move go to its first version.
-        Rows from a time at which it pointed to no version, or to one deleted since, are left out.
+        An alias is resolved at each row's own time; rows from before its first move belong to its first
+        version. Rows from a time at which the alias pointed to no version, or to one that is deleted now, are
+        left out.
+
+        Args:
+            target: model and version or alias.
+            times: (rows,) seconds since the epoch.
 
         Raises:
-            UnknownModelError: the model, version or alias is not monitored; says what is. An alias that
-                points to no version now is unknown to a batch that has no row from before.
-            UnavailableError: it will be, or may be, after the next poll of MLflow.
+            UnknownModelError: the model, version or alias is not monitored; the text lists what is. An alias
+                that points to no version now is unknown if no row is from before.
+            UnavailableError: the version will or may be monitored after the next poll of MLflow.
         """
         if not target.alias:
             return {self._version(target, target.version): np.arange(len(times))}
@@ -206,7 +211,7 @@ class Fleet:
         return found
 
     def _is_gone(self, model: str, number: str) -> bool:
-        """Whether the registry does not have the version any more; so it is without a number."""
+        """True if a version was deleted from the registry, or if the number is empty."""
         names = (model, number)
         gone = self.known is not None and number not in self.known.get(model, ())
         return not number or (names not in self.versions and gone)
@@ -215,7 +220,8 @@ class Fleet:
         moves = self._moves.get((target.model, target.alias))
         if not moves:
             raise self._unknown(target)
-        # A later move counts from its own time, though the clock was ahead at the one before.
+        # A move takes effect at its own time, even if an earlier one has a later time since the clock was
+        # ahead.
         since = np.minimum.accumulate([move.since for move in reversed(moves)])[::-1].tolist()
         if times.min() >= since[-1]:
             return {moves[-1].version: np.arange(len(times))}

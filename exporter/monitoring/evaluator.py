@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 class Evaluator:
-    """Evaluates all versions, and deletes what is older than its retention."""
+    """Evaluates all versions and applies retention."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Evaluator:
         try:
             self._writer.call(self._tidy).result()
         except ExporterError as error:
-            log.error("tidying up failed: %s", error)
+            log.error("retention failed: %s", error)
 
     def _attempt(self, version: Version, what: str, work: Callable[[], _T], failures: list[str]) -> _T | None:
         """Result of the work; None if it fails, which is logged and counted."""
@@ -107,7 +107,7 @@ class Evaluator:
             work_on = partial(evaluate_segment, segment, timeline, outcomes, own_against, context)
             what = f"the evaluation of segment {segment.name}"
             segments.append(self._attempt(version, what, work_on, failures))
-        # Failed parts are left out: older figures must not look like those of this moment.
+        # Failed parts are left out: older figures must not look current.
         version.findings = Findings(evaluation, quality, tuple(filter(None, segments)))
 
     def _tidy(self) -> None:

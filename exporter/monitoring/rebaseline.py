@@ -1,4 +1,4 @@
-"""A version's reference is replaced on purpose: the way out of one that is off for good."""
+"""Replacing a version's reference on request, such as after a lasting and accepted change of its data."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Order:
-    """Who wants a reference replaced, and why."""
+    """Request to replace a reference: by whom, and the reason."""
 
     by: str
     reason: str
 
 
 class Rebaseliner:
-    """Replaces references. Counts in the bins of the old one stay stored under it; windows start anew."""
+    """Replaces references. Counts in the old reference's bins stay stored; windows start empty."""
 
     def __init__(self, settings: Settings, store: Store, writer: Writer, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -45,10 +45,10 @@ class Rebaseliner:
         self._clock = clock
 
     def from_live(self, version: Version, period: Window, order: Order) -> tuple[AuditEntry, Reference]:
-        """Make the last `period` the reference, in the bins of the one before.
+        """Replace the reference by the rows of the last `period`, in the same bins.
 
         Raises:
-            MalformedError: there are no such bins, or too few rows.
+            MalformedError: the version has no reference, or too few rows.
             UnavailableError: the store failed; nothing has changed.
         """
         counts = version.counts
@@ -69,13 +69,13 @@ class Rebaseliner:
         return self._replace(version, reference, order), reference
 
     def from_file(self, version: Version, parquet: bytes, order: Order) -> tuple[AuditEntry, Reference]:
-        """Make a file the reference, with bins of its own.
+        """Replace the reference by a Parquet file, with new bins.
 
-        What the configuration does not say of it is as it was for the reference before.
+        Task, target and column roles are those of the configuration, or else of the reference before.
 
         Raises:
-            MalformedError: it cannot be one.
-            UnavailableError: the version's first reference is still looked for, or the store failed.
+            MalformedError: the file cannot be a reference.
+            UnavailableError: the version's first reference is still searched for, or the store failed.
         """
         if version.counts is None and version.status is Status.PENDING:
             raise UnavailableError("its first reference is still looked for", retry_after_seconds=30)
@@ -124,6 +124,6 @@ class Rebaseliner:
         log.info("%s version %s: reference replaced by %s: %s", *version.names, order.by, order.reason)
         try:
             self._writer.call(lambda: recount(self._store, self._settings, version)).result()
-        except StoreError as error:  # the loader sees that it is due, and does it
+        except StoreError as error:  # the reference loader repeats it
             log.error("%s version %s: %s", *version.names, error)
         return done[0]
