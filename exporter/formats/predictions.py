@@ -71,7 +71,7 @@ class Decoded:
     target: Target
     rows: int
     ids: list[str | None] | None
-    timestamps: Sequence[float] | Floats
+    timestamps: Sequence[float] | Floats | None
     naive_timestamps: int
     features: Mapping[str, Values | RawValues]
     prediction: Values | RawValues
@@ -86,7 +86,8 @@ class Decoded:
         forms: tuple[Hashable, ...] = (scores is None, self.labels is None)
         if not isinstance(self.prediction, list):  # of JSON, columns of any values can be put together
             forms += tuple(map(_form, (*self.features.values(), self.prediction, scores, self.labels)))
-        return self.target, tuple(self.features), self.ids is None, self.latency is None, forms
+        own = (self.ids is None, self.timestamps is None, self.latency is None)
+        return self.target, tuple(self.features), own, forms
 
     def typed(self) -> Decoded:
         """With typed columns: of many rows they are best typed by the thread that reads them."""
@@ -181,12 +182,14 @@ def assemble(requests: Sequence[Decoded]) -> Batch:
     """All rows, in order, of requests of one `likeness`."""
     first = requests[0]
     scores, labels = [each.scores for each in requests], [each.labels for each in requests]
+    times = [each.timestamps for each in requests if each.timestamps is not None]
     latencies = [each.latency for each in requests if each.latency is not None]
+    rows = sum(each.rows for each in requests)
     return Batch(
         target=first.target,
-        rows=sum(each.rows for each in requests),
+        rows=rows,
         ids=None if first.ids is None else list(chain.from_iterable(each.ids or () for each in requests)),
-        timestamps=np.concatenate([each.timestamps for each in requests], dtype=np.float64),
+        timestamps=np.concatenate(times, dtype=np.float64) if times else np.full(rows, nan),
         naive_timestamps=sum(each.naive_timestamps for each in requests),
         features={name: _join([each.features[name] for each in requests]) for name in first.features},
         prediction=_join([each.prediction for each in requests]),
@@ -196,18 +199,17 @@ def assemble(requests: Sequence[Decoded]) -> Batch:
     )
 
 
-def _join(columns: Sequence[Values | RawValues | None]) -> Values:
-    raw = [column for column in columns if isinstance(column, list)]
-    if raw:
-        return from_python(raw[0] if len(raw) == 1 else list(chain.from_iterable(raw)))
-    return join_columns([c for c in columns if c is not None and not isinstance(c, list)])
+def _join(columns: Sequence[Any]) -> Values:
+    """Typed column of all rows, from columns that are all typed or all raw."""
+    if isinstance(columns[0], list):
+        return from_python(columns[0] if len(columns) == 1 else list(chain.from_iterable(columns)))
+    return join_columns(columns)
 
 
-def _join_scores(columns: Sequence[Scores | RawValues | None]) -> Scores:
-    typed = [column for column in columns if isinstance(column, Scores)]
-    if typed:
-        return Scores.join(typed)
-    return read_scores(list(chain.from_iterable(c for c in columns if isinstance(c, list))))
+def _join_scores(columns: Sequence[Any]) -> Scores:
+    if isinstance(columns[0], list):
+        return read_scores(list(chain.from_iterable(columns)))
+    return Scores.join(columns)
 
 
 def stored_texts(values: Values) -> list[str | None]:
@@ -228,7 +230,7 @@ def _from_document(document: Mapping[str, Any], settings: Settings) -> Decoded:
         target=target,
         rows=found.rows,
         ids=read_ids(own["id"], settings, where) if "id" in own else None,
-        timestamps=[seconds for seconds, _ in times] if times else [nan] * found.rows,
+        timestamps=[seconds for seconds, _ in times] if times else None,
         naive_timestamps=sum(naive for _, naive in times),
         features=found.features,
         prediction=own["prediction"],
@@ -321,7 +323,7 @@ def _from_table(table: pa.Table, target: Target, settings: Settings) -> Decoded:
     given = [*own.values(), *features.values()]
     check_expansion(sum(map(text_bytes, given)), settings)
     typed = {name: from_arrow(column) for name, column in own.items() if name not in ("id", "score")}
-    timestamps, naive = np.full(table.num_rows, nan), 0
+    timestamps, naive = None, 0
     if "timestamp" in typed:
         moments = read_times(typed["timestamp"])
         if len(moments.wrong):
