@@ -86,8 +86,7 @@ class Decoded:
         forms: tuple[Hashable, ...] = (scores is None, self.labels is None)
         if not isinstance(self.prediction, list):  # of JSON, columns of any values can be put together
             forms += tuple(map(_form, (*self.features.values(), self.prediction, scores, self.labels)))
-        own = (self.ids is None, self.timestamps is None, self.latency is None)
-        return self.target, tuple(self.features), own, forms
+        return self.target, tuple(self.features), self.ids is None, self.latency is None, forms
 
     def typed(self) -> Decoded:
         """With typed columns: of many rows they are best typed by the thread that reads them."""
@@ -182,14 +181,13 @@ def assemble(requests: Sequence[Decoded]) -> Batch:
     """All rows, in order, of requests of one `likeness`."""
     first = requests[0]
     scores, labels = [each.scores for each in requests], [each.labels for each in requests]
-    times = [each.timestamps for each in requests if each.timestamps is not None]
+    times = [np.full(r.rows, nan) if r.timestamps is None else r.timestamps for r in requests]
     latencies = [each.latency for each in requests if each.latency is not None]
-    rows = sum(each.rows for each in requests)
     return Batch(
         target=first.target,
-        rows=rows,
+        rows=sum(each.rows for each in requests),
         ids=None if first.ids is None else list(chain.from_iterable(each.ids or () for each in requests)),
-        timestamps=np.concatenate(times, dtype=np.float64) if times else np.full(rows, nan),
+        timestamps=np.concatenate(times, dtype=np.float64),
         naive_timestamps=sum(each.naive_timestamps for each in requests),
         features={name: _join([each.features[name] for each in requests]) for name in first.features},
         prediction=_join([each.prediction for each in requests]),

@@ -101,7 +101,7 @@ class GroupCommit:
         outcomes: _Outcomes = {}
         groups = [each for group in group_alike(requests) for each in self._prepare(group, outcomes, now)]
         parts = [part for _, prepared in groups for part in prepared.parts]
-        joining.expect([row.id_hash for part in parts for row in part.predictions])
+        joining.expect([each for part in parts for each in part.ids])
         identities = identify(transaction, parts, self._settings)
         left = iter(identities)
         for group, prepared in groups:
@@ -164,24 +164,21 @@ class GroupCommit:
 
 
 def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:
-    """The labels that came along with rows; those of rows without an id are joined at once.
+    """Labels that came along with rows; the ones of rows without an id are joined at once.
 
     A row that came before may bring its label only now.
     """
-    joining.add_anonymous(
-        [
-            (row.prediction, row.label)
-            for row in part.labelled
-            if not row.prediction.id_hash and identity.keep[row.place]
-        ]
-    )
-    named = [row for row in part.labelled if row.prediction.id_hash]
+    labelled = np.flatnonzero([label is not None for label in part.labels])
+    hashes, labels, times = [], list[str](), list[float]()
+    if part.records is not None and len(labelled):
+        is_named = np.isin(labelled, part.identified)
+        anonymous, named = labelled[~is_named & identity.keep[labelled]], labelled[is_named]
+        joining.add_anonymous(part.records.take(anonymous), [part.labels[row] or "" for row in anonymous])
+        hashes = part.records.numbers["id_hash"][named].tolist()
+        labels = [part.labels[row] or "" for row in named]
+        times = part.times[named].tolist()
     return PreparedLabels(
-        model=part.version.model,
-        hashes=[row.prediction.id_hash for row in named],
-        labels=[row.label for row in named],
-        at=[row.prediction.at for row in named],
-        naive_timestamps=0,
+        model=part.version.model, hashes=hashes, labels=labels, at=times, naive_timestamps=0
     )
 
 

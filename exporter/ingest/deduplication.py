@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from exporter.ingest.prepare import Part
 from exporter.settings import Settings
-from exporter.storage.rows import StoredPrediction
+from exporter.storage.lsm.records import Records
+from exporter.storage.rows import PREDICTIONS
 from exporter.storage.schema import DAY_SECONDS
 from exporter.storage.transaction import Transaction
-from exporter.typing import Bools, Ints
+from exporter.typing import Bools
 
 # A row that got its time from us and is sent again just after midnight was first in yesterday's table.
 RETRY_SECONDS = 900.0
@@ -48,66 +49,63 @@ class Identity:
 
 
 def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings) -> list[Identity]:
-    """Tell new rows from repeated ones by id, version and payload, and remember the new ones."""
+    """Tell new rows from repeated ones by id, version and payload, and store the new ones."""
     keeps = [np.ones(part.rows, np.bool_) for part in parts]
     conflicts = [np.zeros(part.rows, np.bool_) for part in parts]
     for day in sorted({day for part in parts for day in part.days}):
-        rows = [row for part in parts if day in part.days for row in _rows(part, part.days[day])]
-        keys = [row[:2] for row in rows]
+        rows, owners = _rows_of_day(parts, day)
+        keys = PREDICTIONS.keys_of(rows)
         # The first of its kind counts; later ones in this commit repeat it.
-        first = dict(zip(reversed(keys), reversed(rows), strict=True))
+        first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
         known = _find_yesterdays(transaction, day, parts, settings)
         if known:  # some came again today already
             known |= transaction.find_predictions(day, [id_hash for id_hash, _ in known])
-        fresh = rows if len(first) == len(rows) else list(first.values())
-        if known:
-            fresh = [row for row in fresh if row[:2] not in known]
+        fresh = rows
+        if known or len(first) < len(rows):
+            fresh = rows.take(np.array([k for key, k in first.items() if key not in known], np.int64))
         known |= transaction.insert_predictions(day, fresh)
         if not known and len(first) == len(rows):
             continue  # all new, as nearly always
         changed = {}
-        for number, place, row in _numbered(parts, day):
-            key = row[:2]
+        payloads: list[int] = rows.numbers["payload"].tolist()
+        for index, (key, payload, (number, row)) in enumerate(zip(keys, payloads, owners, strict=True)):
             if key not in known:
-                known[key] = row.payload
-            elif known[key] == row.payload:
-                keeps[number][place] = False
+                known[key] = payload
+            elif known[key] == payload:
+                keeps[number][row] = False
             else:
-                known[key] = row.payload
-                changed[key] = row
-                conflicts[number][place] = True
-        transaction.replace_predictions(day, list(changed.values()))
+                known[key] = payload
+                changed[key] = index
+                conflicts[number][row] = True
+        transaction.replace_predictions(day, rows.take(np.array([*changed.values()], np.int64)))
     return list(map(Identity, keeps, conflicts))
 
 
-def _rows(part: Part, numbers: Ints) -> Sequence[StoredPrediction]:
-    if len(numbers) == len(part.predictions):
-        return part.predictions
-    return [part.predictions[number] for number in numbers.tolist()]
-
-
-def _numbered(parts: Sequence[Part], day: int) -> Iterator[tuple[int, int, StoredPrediction]]:
-    """The rows of a day with the numbers of their part and of the row in it."""
+def _rows_of_day(parts: Sequence[Part], day: int) -> tuple[Records, list[tuple[int, int]]]:
+    """Rows with an id of a day, and (rows,) the number of the part and of the row in it."""
+    records, owners = [], []
     for number, part in enumerate(parts):
-        if day in part.days:
-            places = part.prediction_rows[part.days[day]].tolist()
-            for place, row in zip(places, _rows(part, part.days[day]), strict=True):
-                yield number, place, row
+        rows = part.days.get(day)
+        if rows is not None and part.records is not None:
+            records.append(part.records if len(rows) == part.rows else part.records.take(rows))
+            owners += [(number, row) for row in rows.tolist()]
+    return Records.join(records), owners
 
 
 def _find_yesterdays(
     transaction: Transaction, day: int, parts: Sequence[Part], settings: Settings
 ) -> dict[tuple[bytes, int], int]:
-    """What the day before knows of rows from shortly after midnight whose first try may have been before it.
+    """Predictions of the day before with the ids of rows from shortly after midnight, whose first try may
+    have been before it.
 
     Without a time of its own a row gets that of its receipt; with one ahead of our clock likewise, and a
     later try the one it brings.
     """
     hashes = []
     for part in parts:
-        numbers = part.days.get(day, np.zeros(0, np.int64))
-        places = part.prediction_rows[numbers]
-        limit = np.where(part.exact[places], settings.max_future_seconds, RETRY_SECONDS)
-        early = numbers[part.times[places] - day * DAY_SECONDS < limit]
-        hashes += [part.predictions[number].id_hash for number in early.tolist()]
+        rows = part.days.get(day)
+        if rows is not None and part.records is not None:
+            limit = np.where(part.exact[rows], settings.max_future_seconds, RETRY_SECONDS)
+            early = rows[part.times[rows] - day * DAY_SECONDS < limit]
+            hashes += part.records.numbers["id_hash"][early].tolist()
     return transaction.find_predictions(day - 1, hashes) if hashes else {}

@@ -20,7 +20,7 @@ from exporter.formats.labels import LabelBatch
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.pairs import Joined, Pairs
 from exporter.storage.labels import DatedLabel, LabelTables
-from exporter.storage.lsm.records import ID_BYTES, Records
+from exporter.storage.lsm.records import Records
 from exporter.storage.rows import LABELS, PREDICTIONS, StoredLabel, StoredPrediction
 from exporter.storage.schema import DAY_SECONDS
 from exporter.typing import Ints
@@ -108,11 +108,14 @@ class Joining:
         now_matched = [stored for stored in met.values() if not stored.row.matched]
         self._tables.update([each._replace(row=each.row._replace(matched=True)) for each in now_matched])
 
-    def add_anonymous(self, labelled: Sequence[tuple[StoredPrediction, str]]) -> None:
-        """Rows without an id that brought their labels along."""
-        named = [(row._replace(id_hash=bytes(ID_BYTES)), label) for row, label in labelled]
-        first = [(row, StoredLabel(row.id_hash, 0, label, row.at, True)) for row, label in named]
-        _Gathered(first).add_to(self.joined)
+    def add_anonymous(self, predictions: Records, labels: Sequence[str]) -> None:
+        """Add rows without an id that brought their labels along."""
+        if len(predictions):
+            count, at = len(predictions), predictions.numbers["at"]
+            joined = LABELS.pack(
+                id_hash=predictions.ids, model_id=[0] * count, label=labels, at=at, matched=[True] * count
+            )
+            self.joined.first.append(Pairs(predictions, joined))
 
     def take(self, requests: Sequence[PreparedLabels]) -> list[LabelAnswer]:
         """Keep labels and join them with the predictions that are there."""

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,7 +24,8 @@ from exporter.reference.binning import bin_batch
 from exporter.reference.classes import read_outputs
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
-from exporter.storage.rows import StoredPrediction
+from exporter.storage.lsm.records import ID_BYTES, Records
+from exporter.storage.rows import PREDICTIONS
 from exporter.storage.schema import DAY_SECONDS, RawRows
 from exporter.typing import Bools, Floats, Ints
 
@@ -34,25 +34,18 @@ MAX_WAITING_ROWS = 100_000  # of one version, while its reference is being loade
 _T = TypeVar("_T")
 _NO_SEGMENTS: Sequence[str | None] = ()
 _NO_COLUMNS: frozenset[str] = frozenset()
-
-
-class LabelledRow(NamedTuple):
-    """A row that brought its label: its number in the part; without an id nothing else can ever join it."""
-
-    place: int
-    prediction: StoredPrediction
-    label: str
+_NO_ID = bytes(ID_BYTES)
 
 
 @dataclass(frozen=True)
 class Part:
     """The rows of a batch that are for one version.
 
-    `row_numbers` (rows,) are their numbers in the batch, `times` (rows,) in seconds since the epoch. `placed`
-    are the rows in the bins of the version; None where it has no reference. `predictions` are the
-    rows with an id, `prediction_rows` their numbers in the part. `labelled` are the rows that brought their
-    label along. `exact` (rows,) tells rows that have the time they brought from those that got that of their
-    receipt, which another try would not get.
+    `row_numbers` (rows,) are their numbers in the batch, `times` (rows,) in seconds since the epoch. `exact`
+    (rows,) tells rows with a time of their own from rows with the time of their receipt, which another try
+    would not get. `placed` are the rows in the bins of the version; None where it has no reference. `records`
+    (rows,) is what is stored of them, `identified` the numbers of the ones with an id, `labels` (rows,) the
+    labels that came along; `records` is None where no row has an id or a label.
     """
 
     version: Version
@@ -61,22 +54,26 @@ class Part:
     exact: Bools
     latency: Floats | None
     placed: Placed | None
-    predictions: list[StoredPrediction]
-    prediction_rows: Ints
-    labelled: list[LabelledRow]
+    records: Records | None
+    identified: Ints
+    labels: list[str | None]
     unknown_columns: frozenset[str]
 
     @property
     def rows(self) -> int:
         return len(self.times)
 
+    @property
+    def ids(self) -> list[bytes]:
+        """Hashes of the ids that its rows have."""
+        ids: list[bytes] = [] if self.records is None else self.records.numbers["id_hash"].tolist()
+        return [ids[row] for row in self.identified.tolist()]
+
     @cached_property
     def days(self) -> dict[int, Ints]:
-        """The UTC days that `predictions` are from, and which they are: numbers within the list."""
-        if not self.predictions:
-            return {}
-        days = (self.times[self.prediction_rows] // DAY_SECONDS).astype(np.int64)
-        return {int(day): np.flatnonzero(days == day) for day in np.unique(days)}
+        """Numbers of the rows with an id, by the UTC day that they are from."""
+        days = (self.times[self.identified] // DAY_SECONDS).astype(np.int64)
+        return {int(day): self.identified[days == day] for day in np.unique(days)}
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,8 @@ def prepare(
         versionless[usable[chosen]] = False
     reasons: dict[DropReason, Bools] = {"future": future, "too_old": old, "no_version": versionless}
     lost = {reason: mask for reason, mask in reasons.items() if mask.any()}
-    payloads = payload_hashes(batch).view(np.int64) if batch.ids is not None else None
+    is_stored = batch.ids is not None or batch.labels is not None
+    payloads = payload_hashes(batch).view(np.int64) if is_stored else None
     parts = []
     for version, chosen in resolved.items():
         if version.waiting_rows >= _max_waiting_rows(version, settings):
@@ -138,12 +136,7 @@ def _max_waiting_rows(version: Version, settings: Settings) -> float:
 
 
 def _part(
-    batch: Batch,
-    version: Version,
-    rows: Ints,
-    times: Floats,
-    exact: Bools,
-    payloads: Ints | None,
+    batch: Batch, version: Version, rows: Ints, times: Floats, exact: Bools, payloads: Ints | None
 ) -> Part:
     version_counts, prediction = version.counts, batch.prediction
     placed, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
@@ -156,11 +149,11 @@ def _part(
         binned = binned if whole else binned.take(rows)
         placed = place_rows(version_counts, outputs, batch.latency, binned, None if whole else rows)
         unknown = unknown_columns(version_counts.reference, batch)
-        if batch.ids is not None or batch.labels is not None:
+        if payloads is not None:
             segments = segments_of_rows(version_counts.reference, binned)
-    predictions, prediction_rows, labelled = _identified(
-        batch, prediction, version, rows, times, payloads, segments
-    )
+    ids, labels, records = batch.ids or [], batch.labels or [], None
+    if payloads is not None:
+        records = _records(batch, prediction, version, rows, times, payloads[rows], segments)
     return Part(
         version=version,
         row_numbers=rows,
@@ -168,54 +161,43 @@ def _part(
         exact=exact,
         latency=batch.latency[rows] if batch.latency is not None else None,
         placed=placed,
-        predictions=predictions,
-        prediction_rows=prediction_rows,
-        labelled=labelled,
+        records=records,
+        identified=np.flatnonzero([ids[row] is not None for row in rows.tolist()] if ids else []),
+        labels=[labels[row] for row in rows.tolist()] if labels else [],
         unknown_columns=unknown,
     )
 
 
-def _identified(
+def _records(
     batch: Batch,
     prediction: Values,
     version: Version,
     rows: Ints,
     times: Floats,
-    payloads: Ints | None,
+    payloads: Ints,
     segments: Sequence[str | None],
-) -> tuple[list[StoredPrediction], Ints, list[LabelledRow]]:
-    """The rows with an id, their places, and the rows with a label."""
-    if batch.ids is None and batch.labels is None:
-        return [], np.zeros(0, np.int64), []
+) -> Records:
+    """The given rows as they are stored, with an id of zeros where they have none."""
     numbers = rows.tolist()
 
     def chosen(values: list[_T]) -> list[_T]:
         return values if len(numbers) == batch.rows else [values[row] for row in numbers]
 
-    ids = chosen(batch.ids) if batch.ids is not None else [None] * len(numbers)
-    hashes = id_hashes(version.model, ids)
-    every = list(
-        map(
-            StoredPrediction._make,
-            zip(
-                hashes,
-                repeat(version.key),
-                payloads[rows].tolist() if payloads is not None else repeat(0),
-                times.tolist(),
-                chosen(stored_texts(prediction)),
-                chosen(_score(batch)),
-                chosen(_scores(batch)),
-                segments or repeat(None),
-                strict=False,
-            ),
-        )
-    )
-    places = [place for place, hashed in enumerate(hashes) if hashed]
-    labels = chosen(batch.labels) if batch.labels is not None else []
-    return (
-        every if len(places) == len(every) else [every[place] for place in places],
-        np.array(places, np.int64),
-        [LabelledRow(place, every[place], text) for place, text in enumerate(labels) if text is not None],
+    nothing: list[str | None] = [None] * batch.rows
+    score, scores = np.full(batch.rows, np.nan), nothing
+    if batch.scores is not None:
+        score, _ = read_numbers(batch.scores.single)
+        scores = [None if row is None else row.text for row in batch.scores.several_or_none]
+    hashes = id_hashes(version.model, chosen(batch.ids)) if batch.ids is not None else []
+    return PREDICTIONS.pack(
+        id_hash=[hashed or _NO_ID for hashed in hashes] or [_NO_ID] * len(numbers),
+        version_id=np.full(len(numbers), version.key),
+        payload=payloads,
+        at=times,
+        prediction=chosen(stored_texts(prediction)),
+        score=score[rows],
+        scores=chosen(scores),
+        segments=segments or chosen(nothing),
     )
 
 
@@ -240,17 +222,3 @@ def _scatter(times: Floats, rows: Ints, length: int) -> Floats:
     scattered = np.full(length, np.nan)
     scattered[rows] = times
     return scattered
-
-
-def _score(batch: Batch) -> list[float | None]:
-    """(rows,) score of each row that has one."""
-    if batch.scores is None:
-        return [None] * batch.rows
-    return [None if value != value else value for value in read_numbers(batch.scores.single)[0].tolist()]
-
-
-def _scores(batch: Batch) -> list[str | None]:
-    """(rows,) scores of each row that has several."""
-    if batch.scores is None or batch.scores.several is None:
-        return [None] * batch.rows
-    return [None if row is None else row.text for row in batch.scores.several]

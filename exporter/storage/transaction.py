@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import sqlalchemy as sa
 
 from exporter.aggregates.block import Block
@@ -13,6 +14,7 @@ from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, encode_outcomes
 from exporter.reference.profile import Reference
 from exporter.storage import schema
+from exporter.storage.lsm.records import Records
 from exporter.storage.lsm.tree import LsmTree
 from exporter.storage.rows import PREDICTIONS, StoredLabel, StoredPrediction
 from exporter.storage.schema import (
@@ -46,17 +48,18 @@ class Transaction:
         self.predictions = predictions
         self.labels = labels
 
-    def insert_predictions(self, day: int, rows: Sequence[StoredPrediction]) -> dict[tuple[bytes, int], int]:
+    def insert_predictions(self, day: int, rows: Records) -> dict[tuple[bytes, int], int]:
         """Insert rows with distinct (id_hash, version_id); stored ones with the same are left as they are.
 
         Returns:
             Payload hashes of those by (id_hash, version_id).
         """
-        known = self.find_predictions(day, [row.id_hash for row in rows])
+        known = self.find_predictions(day, rows.ids)
         if known:  # unusual
-            known = {row[:2]: known[row[:2]] for row in rows if row[:2] in known}
-            rows = [row for row in rows if row[:2] not in known]
-        self.predictions.put(day, PREDICTIONS.pack_rows(rows))
+            keys = PREDICTIONS.keys_of(rows)
+            known = {key: known[key] for key in keys if key in known}
+            rows = rows.take(np.flatnonzero([key not in known for key in keys]))
+        self.predictions.put(day, rows)
         return known
 
     def find_predictions(self, day: int, hashes: Sequence[bytes]) -> dict[tuple[bytes, int], int]:
@@ -64,9 +67,9 @@ class Transaction:
         records = self.predictions.get_many(hashes, [day]).records
         return dict(zip(PREDICTIONS.keys_of(records), records.numbers["payload"].tolist(), strict=True))
 
-    def replace_predictions(self, day: int, rows: Sequence[StoredPrediction]) -> None:
+    def replace_predictions(self, day: int, rows: Records) -> None:
         """Overwrite predictions of a day whose id came again with another payload: labels join the latest."""
-        self.predictions.replace(day, PREDICTIONS.pack_rows(rows))
+        self.predictions.replace(day, rows)
 
     def put_aggregates(
         self, reference_id: int, family: int, blocks: Mapping[int, Block], segment: str = ""

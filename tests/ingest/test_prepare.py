@@ -23,7 +23,7 @@ from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
-from exporter.storage.rows import StoredPrediction
+from exporter.storage.rows import PREDICTIONS, StoredPrediction
 from exporter.storage.schema import AliasMove, RawRows
 from tests.support.rig import NOON, make_document, make_rows, make_table
 from tests.support.wire import FORMATS, Predictions, encode, type_of
@@ -62,6 +62,11 @@ def prepare_rows(rows: list[dict[str, Any]], fleet: Fleet | None = None, **optio
 
 def dropped(prepared: Prepared) -> dict[str, int]:
     return {reason: int(mask.sum()) for reason, mask in prepared.lost.items()}
+
+
+def stored(part: Part) -> list[StoredPrediction]:
+    """The rows with an id as they are stored."""
+    return [] if part.records is None else PREDICTIONS.unpack(part.records.take(part.identified))
 
 
 def only_part(prepared: Prepared) -> Part:
@@ -163,7 +168,7 @@ def test_rows_of_an_alias_are_split_by_the_version_of_their_time() -> None:
     assert old.placed is None
     assert new.placed is not None
     assert new.placed.binned.cells.shape[1] == 2
-    assert [row.id_hash for row in new.predictions] == [
+    assert [row.id_hash for row in stored(new)] == [
         id_hashes("fraud", ["b"])[0],
         id_hashes("fraud", ["c"])[0],
     ]
@@ -191,15 +196,15 @@ def test_only_rows_with_an_id_are_kept_for_labels() -> None:
     rows = make_rows(3)
     rows[1]["id"] = "b"
     part = only_part(prepare_rows(rows))
-    assert part.prediction_rows.tolist() == [1]
-    (row,) = part.predictions
+    assert part.identified.tolist() == [1]
+    (row,) = stored(part)
     assert (row.id_hash, row.version_id, row.at) == (*id_hashes("fraud", ["b"]), 1, NOON)
     assert (row.prediction, row.score) == (str(rows[1]["prediction"]), rows[1]["score"])
 
 
 def test_the_same_row_is_the_same_in_every_format() -> None:
     rows = make_rows(20, prefix="r")
-    by_row = only_part(prepare_rows(rows)).predictions
+    by_row = stored(only_part(prepare_rows(rows)))
     columns = {
         "id": [row["id"] for row in rows],
         "prediction": [row["prediction"] for row in rows],
@@ -207,7 +212,7 @@ def test_the_same_row_is_the_same_in_every_format() -> None:
         "features": {name: [row["features"][name] for row in rows] for name in rows[0]["features"]},
     }
     document = {"model": "fraud", "version": "1", "columns": columns}
-    assert only_part(prepare_document(document)).predictions == by_row
+    assert stored(only_part(prepare_document(document))) == by_row
 
     table = pa.table({name: values for name, values in columns.items() if name != "features"})
     for name, values in columns["features"].items():
@@ -218,7 +223,7 @@ def test_the_same_row_is_the_same_in_every_format() -> None:
     query, body = {"model": "fraud", "version": "1"}, sink.getvalue().to_pybytes()
     batch = decode_predictions(body, ARROW_TYPE, query, Settings())
     prepared = prepare(batch, NOON, make_fleet("1"), Settings(), NOON)
-    assert only_part(prepared).predictions == by_row
+    assert stored(only_part(prepared)) == by_row
 
 
 @pytest.mark.parametrize(
@@ -240,7 +245,7 @@ def test_a_prediction_is_kept_as_text_that_every_database_takes(prediction: obje
     document = json.dumps(make_document([row])).encode()
     batch = decode_predictions(document, JSON_TYPE, {}, Settings())
     prepared = prepare(batch, NOON, make_fleet("1"), Settings(), NOON)
-    assert only_part(prepared).predictions[0].prediction == kept
+    assert stored(only_part(prepared))[0].prediction == kept
 
 
 def test_half_a_character_and_a_structure_do_no_harm() -> None:
@@ -251,9 +256,8 @@ def test_half_a_character_and_a_structure_do_no_harm() -> None:
     body = json.dumps(make_document(rows)).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, Settings())
     part = only_part(prepare(batch, NOON, make_fleet("1"), Settings(), NOON))
-    assert part.predictions[0].prediction == "?"
-    assert all(row.score is None for row in part.predictions)
-    assert all(isinstance(row, StoredPrediction) for row in part.predictions)
+    assert stored(part)[0].prediction == "?"
+    assert all(row.score is None for row in stored(part))
 
 
 # -- waiting for a reference --------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage import database
-from exporter.storage.rows import StoredPrediction
+from exporter.storage.rows import PREDICTIONS, StoredPrediction
 from exporter.storage.schema import COARSE, FINE, AliasMove, RawRows
 from exporter.storage.store import Store
 from tests.support.postgres import PostgresServer, lose_answer
@@ -58,7 +58,7 @@ def make_waiting(rows: int, body: bytes = b"{}") -> RawRows:
 
 def insert(store: Store, *rows: StoredPrediction, day: int = DAY) -> dict[tuple[bytes, int], int]:
     with store.begin() as transaction:
-        return transaction.insert_predictions(day, rows)
+        return transaction.insert_predictions(day, PREDICTIONS.pack_rows(rows))
 
 
 def day_tables(store: Store) -> list[str]:
@@ -222,7 +222,7 @@ def test_a_store_that_cannot_know_what_was_committed_takes_nothing_more(
 
     def write_and_break_off() -> None:
         with store.begin() as transaction:
-            transaction.insert_predictions(DAY, [make_prediction(1)])
+            transaction.insert_predictions(DAY, PREDICTIONS.pack_rows([make_prediction(1)]))
             postgres_server.stop()
 
     with pytest.raises(StoreError, match="did not say"):
@@ -269,7 +269,7 @@ def test_what_is_committed_is_there_after_reopening(
 
 def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
     with suppress(ZeroDivisionError), store.begin() as transaction:
-        transaction.insert_predictions(DAY, [make_prediction(1)])
+        transaction.insert_predictions(DAY, PREDICTIONS.pack_rows([make_prediction(1)]))
         transaction.remember_key(b"k" * 16, b"b" * 16, 1.0)
         raise ZeroDivisionError
     assert insert(store, make_prediction(1)) == {}, "the day's table was undone as well, and comes again"
@@ -412,8 +412,10 @@ def test_ids_are_found_however_many_are_asked_for(store: Store) -> None:
 def test_a_replaced_row_is_the_one_that_is_kept(store: Store) -> None:
     insert(store, make_prediction(1))
     with store.begin() as transaction:
-        transaction.replace_predictions(DAY, [make_prediction(1, payload=2), make_prediction(2, payload=3)])
-        transaction.replace_predictions(DAY, [])
+        transaction.replace_predictions(
+            DAY, PREDICTIONS.pack_rows([make_prediction(1, payload=2), make_prediction(2, payload=3)])
+        )
+        transaction.replace_predictions(DAY, PREDICTIONS.pack_rows([]))
     assert insert(store, make_prediction(1), make_prediction(2)) == {
         (make_prediction(1).id_hash, 1): 2,
         (make_prediction(2).id_hash, 1): 3,
@@ -487,7 +489,7 @@ def test_what_is_past_its_retention_is_forgotten(store: Store) -> None:
         transaction.remember_key(b"old".ljust(16), b"b" * 16, 99.0)
         transaction.remember_key(b"new".ljust(16), b"b" * 16, 100.0)
         for day in (9, 10):
-            transaction.insert_predictions(day, [make_prediction(1)])
+            transaction.insert_predictions(day, PREDICTIONS.pack_rows([make_prediction(1)]))
         reference_id = transaction.save_reference(1, reference, at=1.0)
         blocks = {start: make_aggregate(reference, 1) for start in (600, 900)}
         transaction.put_aggregates(reference_id, COARSE, blocks)

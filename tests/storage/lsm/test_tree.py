@@ -48,7 +48,7 @@ def tables_of(store: Store) -> list[str]:
 def insert(store: Store, *rows: StoredPrediction, day: int = DAY) -> None:
     store.flush()
     with store.begin() as transaction:
-        transaction.insert_predictions(day, rows)
+        transaction.insert_predictions(day, PREDICTIONS.pack_rows(rows))
 
 
 def find(store: Store, numbers: list[int], days: list[int] | None = None) -> set[tuple[int, int, int, int]]:
@@ -129,8 +129,8 @@ def test_what_is_open_at_the_end_goes_on_after_a_restart(
 def test_rows_that_were_not_committed_are_not_found(store: Store, before: int) -> None:
     insert(store, *(make_row(number) for number in range(before)))
     with suppress(ZeroDivisionError), store.begin() as transaction:
-        transaction.insert_predictions(DAY, [make_row(1, payload=7)])
-        transaction.replace_predictions(DAY, [make_row(0, payload=7)])
+        transaction.insert_predictions(DAY, PREDICTIONS.pack_rows([make_row(1, payload=7)]))
+        transaction.replace_predictions(DAY, PREDICTIONS.pack_rows([make_row(0, payload=7)]))
         raise ZeroDivisionError
     assert find(store, [0, 1]) == {(DAY, number, 1, 0) for number in range(before)}
     insert(store, make_row(1))
@@ -142,7 +142,7 @@ def test_a_transaction_finds_what_it_replaced(store: Store, rows: int) -> None:
     insert(store, *(make_row(number) for number in range(rows)))
     store.flush()
     with store.begin() as transaction:
-        transaction.replace_predictions(DAY, [make_row(0, payload=7)])
+        transaction.replace_predictions(DAY, PREDICTIONS.pack_rows([make_row(0, payload=7)]))
         expected = {(DAY, 0, 1, 7)} | {(DAY, number, 1, 0) for number in range(1, rows)}
         assert find_within(transaction, list(range(9))) == expected
     assert find(store, list(range(9))) == expected
@@ -209,11 +209,11 @@ def test_whatever_happened_a_day_has_each_id_of_a_version_once(
             try:
                 with store.begin() as transaction:
                     if action == "replace":
-                        transaction.replace_predictions(day, rows)
+                        transaction.replace_predictions(day, PREDICTIONS.pack_rows(rows))
                         now = {(*key, payload) for key in keys}
                         assert now <= find_within(transaction, sorted(chosen), [day])
                     else:
-                        known = transaction.insert_predictions(day, rows)
+                        known = transaction.insert_predictions(day, PREDICTIONS.pack_rows(rows))
                         assert known == {(hash_of(k[1]), version): truth[k] for k in keys if k in truth}
                     if action == "fail":
                         raise ZeroDivisionError
