@@ -162,7 +162,6 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from exporter.api.server import bound_sockets, make_server
-    from exporter.profiling.memory import limit_arenas
     from exporter.registry.registry import Registry
     from exporter.service import Service
 
@@ -171,7 +170,6 @@ def _serve(options: argparse.Namespace) -> int:
     # A batch is thousands of short tuples, none in a cycle; looking for cycles every 700 allocations takes a
     # quarter of its time.
     gc.set_threshold(50_000, 20, 20)
-    limit_arenas()
     configure_logging(settings.log_level)
     with bound_sockets(settings) as sockets:  # before a store is made
         registry = Registry(None, None, settings.mlflow_timeout_seconds)

@@ -1,6 +1,7 @@
-"""Read damaged bodies of requests and files of references: what is not refused as such is a bug.
+"""Read damaged bodies of requests and files of references: whatever is neither read nor refused is a bug.
 
-In a process of its own, since a fault of compiled code ends it:
+Parquet and references may end a child process, never this one. Run in a process of its own, which a fault of
+compiled code that reads Arrow or JSON would end:
 
     python -X faulthandler -W error -m tests.fuzz_bodies --seed 777123 --seconds 60
 """
@@ -26,14 +27,17 @@ from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.formats.hashing import payload_hashes
 from exporter.formats.json_forms import OWN_FIELDS
 from exporter.formats.labels import decode_labels
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
-from exporter.profiling.files import read_table
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, RawRequest
+from exporter.ingest.parquet import to_arrow
+from exporter.profiling.data import ReferenceFile
+from exporter.profiling.isolated import profile
 from exporter.reference.bins import Column, ColumnKind
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from tests.support.wire import QUERY, Predictions, bin_decoded, decode, encode, to_parquet, to_stream
 
 ROWS = 20
+SETTINGS = Settings()
 CSV_TYPE = "text/csv"  # of references alone
 SUFFIXES = {PARQUET_TYPE: ".parquet", CSV_TYPE: ".csv", JSON_TYPE: ".json"}
 Body = tuple[str, bytes]  # content type, and what it is of
@@ -180,34 +184,41 @@ def damaged_bodies(bodies: list[Body], seed: int) -> Iterator[Body]:
 def read(content_type: str, body: bytes, reference: Reference, directory: Path) -> int:
     """As predictions, as labels and as a reference; how many of them it was good for.
 
-    What is a fault of the reader is not caught.
+    Other errors than refusals are not caught.
     """
     good = 0
     try:
         if content_type != CSV_TYPE:
             query = {} if content_type == JSON_TYPE else QUERY
-            batch = decode(body, None, content_type, **query)
+            batch = decode(body, SETTINGS, content_type, **query)
             bin_decoded(reference, batch, np.full(batch.rows, 1.8e9))
             payload_hashes(batch)
             good += 1
-    except RequestError:
-        pass
+    except RequestError as error:
+        check(error)
     try:
         if content_type != CSV_TYPE:
             query = {} if content_type == JSON_TYPE else {"model": QUERY["model"]}
-            decode_labels(body, content_type, query, Settings())
+            raw = RawRequest(content_type, query, body)
+            raw = to_arrow(raw, SETTINGS) if content_type == PARQUET_TYPE else raw
+            decode_labels(raw.body, raw.content_type, query, SETTINGS)
             good += 1
-    except RequestError:
-        pass
+    except RequestError as error:
+        check(error)
     if content_type in SUFFIXES:
         file = (directory / "reference").with_suffix(SUFFIXES[content_type])
         file.write_bytes(body)
         try:
-            read_table(file, 1000)
+            profile(ReferenceFile(file, "fuzz"), SETTINGS)
             good += 1
-        except ReferenceInvalidError:
-            pass
+        except ReferenceInvalidError as error:
+            check(error)
     return good
+
+
+def check(refusal: Exception) -> None:
+    """Errors in a child that its functions do not expect are bugs."""
+    assert "internal error" not in str(refusal), refusal
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exporter.formats.arrow_texts import ArrowTexts
 from exporter.formats.class_scores import MAX_CLASSES, ClassScores, Scores, read_class_scores, split_scores
 from exporter.formats.columns import EXACT_IN_FLOAT, OPAQUE, Mixed, Texts, Times, Values
 from exporter.formats.limits import MAX_NAME_LENGTH
@@ -17,12 +16,8 @@ from exporter.typing import Floats, Ints
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**6}  # nanoseconds are cut to microseconds first
 
 
-def from_arrow(column: pa.Array | pa.ChunkedArray, *, as_arrow: bool = False) -> Values:
+def from_arrow(column: pa.Array | pa.ChunkedArray) -> Values:
     """Typed column of an Arrow column; lists, structures and binary are opaque.
-
-    With `as_arrow` no Python object is made of a value: texts are `ArrowTexts`, and integers that float64 has
-    not all of are texts as well, which they are as categories anyway. It takes less memory, and more time
-    where there are few rows.
 
     Raises:
         pa.ArrowException, UnicodeDecodeError: its contents are broken.
@@ -43,15 +38,15 @@ def from_arrow(column: pa.Array | pa.ChunkedArray, *, as_arrow: bool = False) ->
                 encoded = array.dictionary_encode()
                 digits = encoded.dictionary.cast(pa.string())
                 named = pa.DictionaryArray.from_arrays(encoded.indices, digits)
-                texts = _from_dictionary(named, as_arrow)
-                return texts if as_arrow else Mixed(_numbers(array), texts, np.zeros(len(array), np.bool_))
+                texts = _from_dictionary(named)
+                return Mixed(_numbers(array), texts, np.zeros(len(array), np.bool_))
         return _numbers(array)
     if is_text(kind):
-        return _from_dictionary(array.dictionary_encode(), as_arrow)
+        return _from_dictionary(array.dictionary_encode())
     if pa.types.is_dictionary(kind) and is_text(kind.value_type):
-        return _from_dictionary(array, as_arrow)
+        return _from_dictionary(array)
     if pa.types.is_dictionary(kind) and _is_small(kind.value_type):
-        return from_arrow(array.dictionary_decode(), as_arrow=as_arrow)
+        return from_arrow(array.dictionary_decode())
     if pa.types.is_timestamp(kind):
         return Times(_seconds(array.cast(pa.int64()), kind.unit), naive=kind.tz is None)
     if pa.types.is_date32(kind):
@@ -121,7 +116,7 @@ def _seconds(whole: pa.Array, unit: str) -> Floats:
     return seconds
 
 
-def _from_dictionary(array: pa.DictionaryArray, as_arrow: bool) -> Texts:
+def _from_dictionary(array: pa.DictionaryArray) -> Texts:
     codes: Ints = array.indices.cast(pa.int64()).fill_null(-1).to_numpy()
     dictionary = array.dictionary
     if pa.types.is_string_view(dictionary.type):  # of which pyarrow cannot take some
@@ -134,7 +129,7 @@ def _from_dictionary(array: pa.DictionaryArray, as_arrow: bool) -> Texts:
         known = dictionary.is_valid().to_numpy(zero_copy_only=False)
         codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[codes]
         dictionary = dictionary.drop_null()
-    return Texts(codes, ArrowTexts(dictionary) if as_arrow else dictionary.to_pylist())
+    return Texts(codes, dictionary.to_pylist())
 
 
 def text_bytes(column: pa.ChunkedArray) -> int:
@@ -165,14 +160,14 @@ def _lengths(texts: pa.Array) -> Ints:
 # -- scores -------------------------------------------------------------------------------------------------
 
 
-def scores_from_arrow(column: pa.ChunkedArray, *, as_arrow: bool = False) -> Scores:
-    """Score column from numbers, lists, structures or maps; `as_arrow` as in `from_arrow`.
+def scores_from_arrow(column: pa.ChunkedArray) -> Scores:
+    """Score column from numbers, lists, structures or maps.
 
     Raises:
         pa.ArrowException, UnicodeDecodeError: its contents are broken.
     """
     if not _holds_scores(column):
-        return Scores(from_arrow(column, as_arrow=as_arrow))
+        return Scores(from_arrow(column))
     is_map = pa.types.is_map(column.type)
     rows: list[object] = []
     for scalar in column:

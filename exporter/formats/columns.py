@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import blake2b
 from itertools import chain
 from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from exporter.formats.arrow_texts import ArrowTexts, hash_utf8
 from exporter.formats.categories import MISMATCHED, canonical_text
 from exporter.typing import Bools, Floats, Ints
 
@@ -63,8 +63,6 @@ class Texts:
     @cached_property
     def hashes(self) -> npt.NDArray[np.uint64]:
         """(texts,) `text_hash` of each: bins and identities both need it."""
-        if isinstance(self.texts, ArrowTexts):
-            return self.texts.hashes
         return np.array([text_hash(text) for text in self.texts], np.uint64)
 
     @cached_property
@@ -80,14 +78,10 @@ class Texts:
     @property
     def lengths(self) -> Ints:
         """(texts,) length in bytes."""
-        if isinstance(self.texts, ArrowTexts):
-            return self.texts.lengths
         return np.array([len(text.encode("utf-8", "surrogatepass")) for text in self.texts], np.int64)
 
     def places(self, index: Mapping[str, int]) -> Ints:
         """(texts,) value of each text in the index, -1 of one that is not in it; values count from 0."""
-        if isinstance(self.texts, ArrowTexts):
-            return self.texts.find(list(index))
         return np.array([index.get(text, -1) for text in self.texts], np.int64)
 
 
@@ -163,7 +157,8 @@ def encode_texts(values: Sequence[str | None]) -> Texts:
 
 def text_hash(text: str) -> int:
     """64-bit hash, the same in every process."""
-    return hash_utf8(text.encode("utf-8", "surrogatepass"))
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
 
 
 def take_rows(values: Values, rows: Ints) -> Values:
@@ -181,9 +176,10 @@ def _take_texts(values: Texts, rows: Ints) -> Texts:
     used, codes = np.unique(values.codes[rows], return_inverse=True)
     missing = int(used[:1].sum() == -1)
     used, codes = used[missing:], codes - missing
-    if isinstance(values.texts, ArrowTexts):
-        return Texts(codes, values.texts.take(used))
-    return Texts(codes, [values.texts[code] for code in used.tolist()])
+    taken = Texts(codes, [values.texts[code] for code in used.tolist()])
+    if "hashes" in vars(values):  # long to compute
+        vars(taken)["hashes"] = values.hashes[used]
+    return taken
 
 
 def join_columns(parts: Sequence[Values]) -> Values:

@@ -50,7 +50,7 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     notes = [*data.notes, *roles.notes]
     timestamps = _timestamps(table, roles, notes)
     raw = {"prediction": _read(table, roles.prediction)} if roles.prediction else {}
-    scores = scores_from_arrow(table.column(roles.score), as_arrow=True) if roles.score else None
+    scores = scores_from_arrow(table.column(roles.score)) if roles.score else None
     doubted = scores is not None and "score" not in roles.certain
     if scores is not None and doubted and (doubt := doubt_score(scores, raw.get("prediction"))):
         scores = None
@@ -150,7 +150,11 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
 
 
 def _read(table: pa.Table, name: str) -> Values:
-    return from_arrow(table.column(name), as_arrow=True)
+    column = table.column(name)
+    values = from_arrow(column)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    # Integers beyond 2^53 are names, not amounts.
+    return values.texts if isinstance(values, Mixed) and pa.types.is_integer(kind) else values
 
 
 def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | None:
@@ -205,7 +209,7 @@ def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> Col
     if pa.types.is_boolean(arrow_type):
         return "boolean"
     if isinstance(values, Texts) or pa.types.is_null(arrow_type):
-        return "category"  # integers beyond 2^53 are texts as well: names, not amounts
+        return "category"
     return "number"
 
 

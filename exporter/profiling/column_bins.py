@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from exporter.formats.arrow_texts import ArrowTexts
 from exporter.formats.columns import Texts, Times, Values, canonical_texts
 from exporter.reference.bins import Column, ColumnKind, Role
 from exporter.typing import Floats, Ints
@@ -170,15 +168,9 @@ def _most_frequent(texts: Texts, counts: Ints, used: Ints) -> list[int]:
         least = np.partition(counts[short], -MAX_CATEGORIES)[-MAX_CATEGORIES]
         more = short[counts[short] > least]
         some = short[counts[short] == least]
-        short = np.append(more, _first(texts.texts, some, MAX_CATEGORIES - len(more)))
+        first = heapq.nsmallest(MAX_CATEGORIES - len(more), some.tolist(), key=texts.texts.__getitem__)
+        short = np.append(more, np.array(first, np.int64))
     return sorted(short.tolist(), key=lambda place: (-counts[place], texts.texts[place]))
-
-
-def _first(texts: Sequence[str], places: Ints, count: int) -> Ints:
-    """Those of the places whose texts come first in the alphabet."""
-    if isinstance(texts, ArrowTexts):
-        return places[texts.take(places).first(count)]
-    return np.array(heapq.nsmallest(count, places.tolist(), key=texts.__getitem__), np.int64)
 
 
 def without_rare(column: Column, values: Values) -> Values:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.columns import Texts, Times, Values, from_python, text_hash
 from exporter.measures.psi import pool_rare, psi, shares
-from exporter.profiling.column_bins import number_column, profile_column, without_rare
-from exporter.reference.binning import bin_columns, category_cells
+from exporter.profiling.column_bins import number_column, profile_column
+from exporter.reference.binning import bin_columns
 from exporter.reference.bins import BinLayout, Column, ColumnKind
 from exporter.typing import Floats
 
@@ -275,19 +273,6 @@ def test_texts_that_are_no_names_are_known_but_not_listed() -> None:
 
     assert column.categories == ("x" * 1000,)
     assert column.known.tolist() == [text_hash(long)]
-
-
-@pytest.mark.parametrize("distinct", [40, 50_100])
-def test_a_profile_is_that_of_the_rows_whether_texts_are_python_or_arrow(distinct: int) -> None:
-    rows = pa.array([f"c{k % distinct * 7 % distinct}" if k % 9 else None for k in range(2 * distinct)])
-    python, arrow = from_arrow(rows), from_arrow(rows, as_arrow=True)
-    of_python, of_arrow = categories(python), categories(arrow)
-
-    assert of_arrow.categories == of_python.categories
-    assert of_arrow.known.tolist() == of_python.known.tolist()
-    assert of_arrow.unjudged == of_python.unjudged
-    kept = without_rare(of_arrow, arrow)
-    assert category_cells(of_arrow, kept).tolist() == category_cells(of_python, python).tolist()
 
 
 def test_fifty_thousand_rare_ones_are_known() -> None:

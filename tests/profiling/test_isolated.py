@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -81,6 +82,15 @@ before = megabytes("VmRSS")
 rows = profile(ReferenceFile(Path(sys.argv[1]), "test"), Settings()).rows
 print(rows, megabytes("VmHWM") - before)
 """
+
+
+def test_a_reference_of_long_different_texts_fits(tmp_path: Path) -> None:
+    # A character for which Python takes four bytes for each of the others.
+    numbers = pa.array(10**7 + np.arange(600_000)).cast(pa.string())
+    texts = pc.binary_join_element_wise(numbers, "\N{GRINNING FACE}" + "x" * 80, "")
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"text": texts, "n": np.arange(len(texts))}), path, use_dictionary=False)
+    assert profile(ReferenceFile(path, "test"), SETTINGS).rows == len(texts)
 
 
 def test_the_memory_of_the_parent_stays_flat(tmp_path: Path) -> None:
