@@ -23,7 +23,7 @@ from exporter.typing import Floats, Ints
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-CODEC_VERSION = 1
+BLOCK_CODEC = 1
 
 
 _HEADER = struct.Struct("<IIqd")
@@ -66,7 +66,7 @@ class Block:
             self.moments.astype("<f8", copy=False).tobytes(),
             self.latency.astype("<i8", copy=False).tobytes(),
         )
-        return bytes([CODEC_VERSION]) + zlib.compress(b"".join(parts), 1)
+        return bytes([BLOCK_CODEC]) + zlib.compress(b"".join(parts), 1)
 
 
 def _count_type(rows: int) -> np.dtype[Any]:
@@ -81,8 +81,8 @@ def decode_block(data: bytes) -> Block:
         StoreDamagedError: the bytes are damaged.
         StoreError: another version of the codec wrote them.
     """
-    if data[:1] != bytes([CODEC_VERSION]):
-        raise StoreError(f"a stored aggregate has format {data[:1].hex()}, this is {CODEC_VERSION:02x}")
+    if data[:1] != bytes([BLOCK_CODEC]):
+        raise StoreError(f"a stored aggregate has format {data[:1].hex()}, this is {BLOCK_CODEC:02x}")
     with decoding("a stored aggregate"):
         body = memoryview(zlib.decompress(data[1:]))
         cells, columns, rows, latency_sum = _HEADER.unpack_from(body)

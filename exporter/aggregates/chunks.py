@@ -13,7 +13,7 @@ from exporter.typing import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Cut:
+class ChunkedRows:
     """Chunks of rows: `place` (rows,) is the chunk of each row, from 0 to `count` - 1, -1 if it is not used.
 
     `numbers` (count,) are the chunks' positions in time; adjacent chunks have consecutive numbers.
@@ -24,7 +24,7 @@ class Cut:
     numbers: Ints
 
 
-def cut(timestamps: Floats, seconds: int, limit: int, *, pairs: bool = False) -> Cut:
+def cut_rows(timestamps: Floats, seconds: int, limit: int, *, pairs: bool = False) -> ChunkedRows:
     """Cut rows by time into chunks of some seconds.
 
     Args:
@@ -41,7 +41,7 @@ def cut(timestamps: Floats, seconds: int, limit: int, *, pairs: bool = False) ->
         chunks = chunks[np.linspace(0, len(chunks) - 1, limit).astype(np.int64)]
     place = np.minimum(np.searchsorted(chunks, chunk), len(chunks) - 1)
     place[chunks[place] != chunk] = -1
-    return Cut(len(chunks), place, chunks)
+    return ChunkedRows(len(chunks), place, chunks)
 
 
 def sum_blocks(

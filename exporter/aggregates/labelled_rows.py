@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from exporter.aggregates.outcome_layout import FACTS, OutcomeLayout
+from exporter.aggregates.outcome_layout import ROW_FACTS, OutcomeLayout
 from exporter.formats.columns import Texts, Values, canonical_texts, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact_sum import MAX_EXPONENT, on_grid, square
@@ -45,7 +45,7 @@ def read_rows(
 
 
 def _fact(name: str, where: Bools) -> Ints:
-    return np.where(where, FACTS.index(name), -1)
+    return np.where(where, ROW_FACTS.index(name), -1)
 
 
 def _output_cells(layout: OutcomeLayout, values: dict[str, Values], usable: Bools) -> list[Ints]:
@@ -55,7 +55,7 @@ def _output_cells(layout: OutcomeLayout, values: dict[str, Values], usable: Bool
         len(usable),
         np.zeros(len(usable)),
     )
-    return [np.where(usable, len(FACTS) + cells, -1) for cells in binned.cells]
+    return [np.where(usable, len(ROW_FACTS) + cells, -1) for cells in binned.cells]
 
 
 def _read_classes(

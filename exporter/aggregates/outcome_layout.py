@@ -37,7 +37,7 @@ from exporter.typing import Floats, Ints
 # Score bins have evenly spaced edges in the score's logit, from minus this to this: 6e-6 from 0 and 1.
 LOGIT_LIMIT = 12.0
 SCORE_BINS = 128
-FACTS = ("rows", "unusable", "matches", "scored", "zeros")
+ROW_FACTS = ("rows", "unusable", "matches", "scored", "zeros")
 LOSS_TERMS = ("log_loss", "log_loss2", "brier", "brier2")
 LOSS_SQUARES = ("log_loss2", "brier2")
 
@@ -87,7 +87,7 @@ class OutcomeLayout:
 
     @property
     def confusion_start(self) -> int:
-        return len(FACTS) + self.outputs.cells
+        return len(ROW_FACTS) + self.outputs.cells
 
     @property
     def histogram_start(self) -> int:

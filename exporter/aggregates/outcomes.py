@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.aggregates.labelled_rows import read_rows
-from exporter.aggregates.outcome_layout import FACTS, OutcomeLayout
+from exporter.aggregates.outcome_layout import ROW_FACTS, OutcomeLayout
 from exporter.aggregates.sparse import Sparse, encode_each, pack
 from exporter.errors import StoreError
 from exporter.formats.columns import Values, take_rows
@@ -30,7 +30,7 @@ from exporter.typing import Floats, Ints
 LABEL_DELAY_BOUNDS = (
     60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0, 1209600.0, 2592000.0,
 )  # fmt: skip
-CODEC_VERSION = 2
+OUTCOMES_CODEC = 2
 SCORE_UNIT = 2.0**-32
 SLICE_ROWS = 16_384  # rows folded at once, which limits memory for a large reference
 ENCODED_AT_ONCE = 256
@@ -94,7 +94,7 @@ def encode_outcomes(layout: OutcomeLayout, parts: Sequence[Outcomes]) -> list[by
         counts = encode_each(np.stack([part.counts for part in some]))
         sums = encode_each(np.stack([part.sums for part in some]))
         encoded += [
-            _HEADER.pack(CODEC_VERSION, layout.digest, zlib.crc32(body)) + body
+            _HEADER.pack(OUTCOMES_CODEC, layout.digest, zlib.crc32(body)) + body
             for body in map(bytes.__add__, counts, sums)
         ]
     return encoded
@@ -109,8 +109,8 @@ def decode_outcomes(layout: OutcomeLayout, data: bytes) -> Outcomes:
     """
     with decoding("stored outcomes"):
         codec, digest, checksum = _HEADER.unpack_from(data)
-        if codec != CODEC_VERSION:
-            raise StoreError(f"stored outcomes have format {codec}, this is {CODEC_VERSION}")
+        if codec != OUTCOMES_CODEC:
+            raise StoreError(f"stored outcomes have format {codec}, this is {OUTCOMES_CODEC}")
         if digest != layout.digest:
             raise StoreError("stored outcomes were counted in another layout")
         if zlib.crc32(data[_HEADER.size :]) != checksum:
@@ -149,7 +149,7 @@ def tally(layout: OutcomeLayout, parts: Iterable[Outcomes]) -> Tally:
     listed = list(parts) or [Outcomes.empty(layout)]
     counts: Ints = np.sum([part.counts for part in listed], axis=0, dtype=np.int64)
     sums: Ints = np.sum([part.sums for part in listed], axis=0)
-    rows, unusable, matches, scored, zeros = counts[: len(FACTS)].tolist()
+    rows, unusable, matches, scored, zeros = counts[: len(ROW_FACTS)].tolist()
     limbs = sums[layout.bins :].reshape(-1, LIMBS)
     return Tally(
         rows=rows,
@@ -157,7 +157,7 @@ def tally(layout: OutcomeLayout, parts: Iterable[Outcomes]) -> Tally:
         matches=matches,
         scored=scored,
         zeros=zeros,
-        cells=counts[len(FACTS) : layout.confusion_start],
+        cells=counts[len(ROW_FACTS) : layout.confusion_start],
         confusion=counts[layout.confusion_start : layout.histogram_start].reshape(layout.sides, layout.sides),
         histogram=counts[layout.histogram_start : layout.traffic_start].reshape(2, 2, layout.bins),
         traffic=counts[layout.traffic_start : layout.past_start].reshape(2, layout.bins),

@@ -30,13 +30,13 @@ from exporter.aggregates.block import Block
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import UNDECIDED, compare, explain, judge
 from exporter.evaluation.context import EvaluationContext, WindowSums
-from exporter.measures.natural_variation import MIN_CHUNKS, natural_drift
+from exporter.measures.natural_variation import DAY_SECONDS, MIN_CHUNKS, natural_drift
 from exporter.measures.significance import adjusted_significance
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Bools, Floats, Ints
 
-DAY_SECONDS, HOUR_SECONDS = 86400, 3600
+HOUR_SECONDS = 3600
 BASE_SECONDS = 28 * DAY_SECONDS
 PAUSE_SECONDS = 3 * DAY_SECONDS
 # Largest share of the usual rows that is of hours in which no row came. With a greater gap, a window is
@@ -91,7 +91,7 @@ def is_compared(window: Window) -> bool:
     return window.seconds % DAY_SECONDS == 0 and BASE_SECONDS // window.seconds >= MIN_CHUNKS
 
 
-def recall(reference: Reference, timeline: Timeline, context: EvaluationContext) -> RecentPast:
+def find_past(reference: Reference, timeline: Timeline, context: EvaluationContext) -> RecentPast:
     """Bases of the windows; those of the evaluation before are used if it was in the same hour."""
     hour = int(context.now // HOUR_SECONDS)
     known = context.before.past if context.before is not None else None
@@ -100,13 +100,13 @@ def recall(reference: Reference, timeline: Timeline, context: EvaluationContext)
     bases = {}
     for window, effect in zip(context.windows, context.effects_of(reference), strict=True):
         if is_compared(window):
-            base = _recall_base(reference, timeline, window, effect, context.now)
+            base = _find_base(reference, timeline, window, effect, context.now)
             if base is not None:
                 bases[window.seconds] = base
     return RecentPast(reference, hour, bases)
 
 
-def _recall_base(
+def _find_base(
     reference: Reference, timeline: Timeline, window: Window, effect: Floats, now: float
 ) -> Base | None:
     end = now - 2 * window.seconds - PAUSE_SECONDS

@@ -19,13 +19,13 @@ from exporter.typing import Bools, Floats, Ints
 
 DRIFTED, STABLE, UNDECIDED = 1, 0, -1
 
-SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
+MIN_SIGNIFICANCE = 3.0  # -log10 of the adjusted p-value: p < 0.001
 
 
 HELD = 0.75  # times the limit: where reported drift ends
 STANDARD_ERRORS = 3  # above the limit, for drift on few rows
 # Rows 1/(1/n + 1/M) below which there is never a verdict.
-MIN_ROWS = 20
+MIN_VERDICT_ROWS = 20
 # Rows 1/(1/n + 1/M) needed for the ordinary verdict, at two values of the square root of B - 1.
 MIN_ORDINARY_ROWS = ((9**0.5, 400.0), (31**0.5, 650.0))
 
@@ -136,7 +136,7 @@ def judge(
     then_limit = limit if then_limit is None else then_limit
     enough, before_enough = now.enough, then.enough
     beyond, before_beyond = _is_beyond(now, limit, enough), _is_beyond(then, then_limit, before_enough)
-    significant = significance > SIGNIFICANCE
+    significant = significance > MIN_SIGNIFICANCE
     sufficient = before_beyond if confirmed else _is_beyond(now, GROSS_DRIFT * limit, enough) | before_beyond
     drifted = significant & beyond & sufficient
     if held is not None:
@@ -147,7 +147,7 @@ def judge(
 
 
 def _is_beyond(drift: Comparison, limit: Floats, enough: Bools) -> Bools:
-    surely = (drift.excess - STANDARD_ERRORS * drift.error > limit) & (drift.size >= MIN_ROWS)
+    surely = (drift.excess - STANDARD_ERRORS * drift.error > limit) & (drift.size >= MIN_VERDICT_ROWS)
     return np.where(enough, drift.excess > limit, surely)
 
 
@@ -182,8 +182,8 @@ def _why_undecided(now: Comparison, limit: Floats, place: tuple[int, int]) -> st
     if not np.isfinite(limit[place]):
         return "its natural variation is unknown"
     rows = f"{size:.0f} effective rows, window and base combined"
-    if size < MIN_ROWS:
-        return f"{rows}; {MIN_ROWS} are needed for any verdict"
+    if size < MIN_VERDICT_ROWS:
+        return f"{rows}; {MIN_VERDICT_ROWS} are needed for any verdict"
     if _is_beyond(now, limit, now.enough)[place]:
         return "beyond the limit, and the window before has too few rows to confirm it"
     return (

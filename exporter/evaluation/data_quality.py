@@ -146,4 +146,4 @@ def _undecided(found: _Shares, column: int, window: Window) -> str:
         return "the reference has no value in it"
     if not np.isfinite(found.allowance[column]):
         return f"its natural variation within {window.name} is unknown"
-    return f"{found.effective[column]:.0f} effective rows, {quality.MIN_ROWS} are needed"
+    return f"{found.effective[column]:.0f} effective rows, {quality.MIN_CHECK_ROWS} are needed"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.aggregates.timeline import Timeline, WindowSum
-from exporter.evaluation.change import ChangeEvaluation, RecentPast, judge_change, recall
+from exporter.evaluation.change import ChangeEvaluation, RecentPast, find_past, judge_change
 from exporter.evaluation.comparison import DRIFTED, UNDECIDED, compare, explain, judge
 from exporter.evaluation.context import EvaluationContext, WindowSums
 from exporter.evaluation.data_quality import QualityCheck, check_quality
@@ -81,7 +81,7 @@ def evaluate(reference: Reference, timeline: Timeline, context: EvaluationContex
     """
     sums = WindowSums.of(reference, timeline, context)
     live = learn_variation(reference, timeline, context) if reference.provisional else None
-    past = recall(reference, timeline, context)
+    past = find_past(reference, timeline, context)
     windows = tuple(
         replace(each, distances=_distances(reference, counted, context.distances))
         for each, counted in zip(judge_drift(reference, sums, context, live), sums.current, strict=True)

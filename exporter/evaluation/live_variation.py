@@ -36,7 +36,9 @@ PRIOR_DRIFT = 1.0
 PAUSE_DAYS = 5
 # Allowance for the first hours of a version, and for windows shorter than a day, whose variation is unknown.
 FIRST_HOURS_DRIFT = 2.0
-MAX_CELLS = 1_000_000  # of the chunks of one window; of more chunks, pairs of adjacent ones are sampled
+MAX_LEARNED_CELLS = (
+    1_000_000  # of the chunks of one window; of more chunks, pairs of adjacent ones are sampled
+)
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def _cut(
         and (s // window.seconds + 1) * window.seconds <= last * DAY_SECONDS
     )
     places = np.array([s // window.seconds for s in inside], np.int64)
-    most = max(2 * MIN_CHUNKS, MAX_CELLS // reference.cells)
+    most = max(2 * MIN_CHUNKS, MAX_LEARNED_CELLS // reference.cells)
     numbers, counts = sum_blocks(blocks, inside, places, reference.cells, most)
 
     found = compare(

@@ -25,7 +25,7 @@ from exporter.typing import Ints
 # Least labels of a chunk.
 MIN_LABELS = 100
 # Each takes a millisecond, for every segment, too; more hardly improve a mean.
-MAX_CHUNKS = 60
+MAX_QUALITY_CHUNKS = 60
 _DRAWS = 50
 _SEED = 0
 
@@ -91,7 +91,9 @@ def _usable(chunks: Mapping[int, Outcomes]) -> list[Outcomes]:
     listed = [chunk for chunk in chunks.values() if int(chunk.counts[0]) >= MIN_LABELS]
     if len(listed) < MIN_CHUNKS:
         return []
-    return [listed[k] for k in np.unique(np.linspace(0, len(listed) - 1, MAX_CHUNKS).astype(np.int64))]
+    return [
+        listed[k] for k in np.unique(np.linspace(0, len(listed) - 1, MAX_QUALITY_CHUNKS).astype(np.int64))
+    ]
 
 
 def _histogram(layout: OutcomeLayout, chunk: Outcomes) -> Ints:

@@ -9,12 +9,12 @@ from scipy.special import betainc
 from exporter.measures.layout import Layout
 from exporter.typing import Bools, Floats
 
-CHECKS = ("missing", "type_mismatch", "unseen", "out_of_range")
+DATA_QUALITY_CHECKS = ("missing", "type_mismatch", "unseen", "out_of_range")
 BOTH_DIRECTIONS = ("missing",)  # a feed that fills its gaps overnight is as suspicious as one that goes null
-LIMIT = 0.05
-SIGNIFICANCE = 0.001
+DEGRADED_SHARE = 0.05
+MAX_P_VALUE = 0.001
 # With fewer rows there is no verdict: two odd values among a dozen are a sixth of the window, by chance.
-MIN_ROWS = 30
+MIN_CHECK_ROWS = 30
 
 
 def applicable(layout: Layout) -> dict[str, Bools]:
@@ -85,7 +85,7 @@ def degraded(
     has none. There is no verdict below 30 effective rows.
 
     Args:
-        check: one of `CHECKS`; for `missing` a fall counts as much as a rise.
+        check: one of `DATA_QUALITY_CHECKS`; for `missing` a fall counts as much as a rise.
         found, rows: (..., columns) failed rows of the window, and the rows that they are a share of.
         reference_found, reference_rows: (columns,) the same in the reference.
         allowance: (columns,) natural variation of the share (`natural_variation`); NaN gives no verdict.
@@ -94,13 +94,13 @@ def degraded(
     effective = rows / design_effect
     effective_found = found / design_effect
     base = ratio(reference_found, reference_rows)
-    limit = LIMIT + allowance
+    limit = DEGRADED_SHARE + allowance
     beyond = (
         more_p_value(effective_found, effective, (base + limit) * reference_rows, reference_rows)
-        < SIGNIFICANCE
+        < MAX_P_VALUE
     )
     if check in BOTH_DIRECTIONS:
         p = more_p_value((base - limit) * reference_rows, reference_rows, effective_found, effective)
-        beyond |= (base > limit) & (p < SIGNIFICANCE)
-    known = (effective >= MIN_ROWS) & (reference_rows > 0) & np.isfinite(allowance)
+        beyond |= (base > limit) & (p < MAX_P_VALUE)
+    known = (effective >= MIN_CHECK_ROWS) & (reference_rows > 0) & np.isfinite(allowance)
     return known & beyond, known

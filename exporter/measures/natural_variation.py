@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
 
-from exporter.measures.data_quality import CHECKS, MIN_ROWS, applicable, hits, ratio
+from exporter.measures.data_quality import DATA_QUALITY_CHECKS, MIN_CHECK_ROWS, applicable, hits, ratio
 from exporter.measures.layout import Layout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
 from exporter.typing import Bools, Floats, Ints
@@ -26,7 +26,7 @@ TAIL = 4.6  # of an exponential distribution, the .99 quantile: ln(100)
 MIN_CHUNKS = 14
 MAX_CHUNKS = 2000  # more would cost memory and not make the mean better
 # Rows that a chunk, like a window, needs for its shares of odd values.
-MIN_CHUNK_ROWS = MIN_ROWS
+MIN_CHUNK_ROWS = MIN_CHECK_ROWS
 # With fewer rows the half pseudo-count biases the excess by more than 0.01 below zero, which would hide real
 # variation; and the mean of 14 noisier chunks would itself vary by more than 0.05.
 MIN_DRIFT_ROWS = 100
@@ -124,7 +124,7 @@ def _checks(chunks: _Chunks, layout: Layout) -> dict[str, Floats]:
     found, of = hits(chunks.counts, layout)
     applies = applicable(layout)
     allowed = {}
-    for check in CHECKS:
+    for check in DATA_QUALITY_CHECKS:
         overall = ratio(found[check].sum(axis=0), of[check].sum(axis=0))
         deviation = np.abs(ratio(found[check], of[check]) - overall)
         # Of a normal distribution the mean absolute deviation is sqrt(2 / pi) of the standard one.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from exporter.aggregates.block import Block, fold
-from exporter.aggregates.chunks import cut
+from exporter.aggregates.chunks import cut_rows
 from exporter.formats.columns import Values, take_rows
 from exporter.measures.natural_variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.profiling.column_bins import category_counts
@@ -52,7 +52,7 @@ def count_own(
     cuts = {}
     if timestamps is not None:
         limit = max(MIN_CHUNKS, min(MAX_CHUNKS, MAX_CHUNK_CELLS // layout.cells))
-        cuts = {window.seconds: cut(timestamps, window.seconds, limit, pairs=True) for window in windows}
+        cuts = {window.seconds: cut_rows(timestamps, window.seconds, limit, pairs=True) for window in windows}
     counts = {
         seconds: np.zeros(found.count * layout.cells, np.int64)
         for seconds, found in cuts.items()

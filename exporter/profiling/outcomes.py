@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exporter.aggregates.chunks import cut
+from exporter.aggregates.chunks import cut_rows
 from exporter.aggregates.labelled_rows import mean_ranks
 from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import fold_outcomes
 from exporter.evaluation.baselines import TRAINING_SPLITS
-from exporter.evaluation.quality_variation import MAX_CHUNKS, estimate_variation, quality_variation
+from exporter.evaluation.quality_variation import MAX_QUALITY_CHUNKS, estimate_variation, quality_variation
 from exporter.formats.class_scores import Scores, scores_by_class
 from exporter.formats.columns import Mixed, Times, Values, canonical_texts, read_numbers, take_rows
 from exporter.measures.natural_variation import MIN_CHUNKS
@@ -103,7 +103,7 @@ def add_outcomes(
     variation, of_estimates = {}, {}
     if timestamps is not None and reference.split not in TRAINING_SPLITS:
         for window in windows:
-            chunks = cut(timestamps, window.seconds, MAX_CHUNKS)
+            chunks = cut_rows(timestamps, window.seconds, MAX_QUALITY_CHUNKS)
             used = np.flatnonzero(chunks.place >= 0)
             if chunks.count < MIN_CHUNKS:
                 continue

@@ -18,7 +18,7 @@ from exporter.typing import Floats, Ints
 
 ClassOrder = Literal["", "number", "text"]
 
-CODEC_VERSION = 1
+REFERENCE_CODEC = 1
 # Note on a reference without natural variation, shown to users.
 PROVISIONAL = (
     "the reference does not show how much days differ, so only large drift is reported until two weeks of "
@@ -160,7 +160,7 @@ class Reference(BinLayout):
 
     def encode(self) -> bytes:
         """Bytes for the store, from which `decode_reference` restores a reference with the same digest."""
-        return bytes([CODEC_VERSION]) + zlib.compress(self._payload(), 6)
+        return bytes([REFERENCE_CODEC]) + zlib.compress(self._payload(), 6)
 
 
 def _by_text(variation: dict[int, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -178,8 +178,8 @@ def decode_reference(data: bytes) -> Reference:
         StoreDamagedError: the bytes are damaged.
         StoreError: another version of the codec wrote them.
     """
-    if data[:1] != bytes([CODEC_VERSION]):
-        detail = f"the stored reference has format {data[:1].hex()}, this is {CODEC_VERSION:02x}"
+    if data[:1] != bytes([REFERENCE_CODEC]):
+        detail = f"the stored reference has format {data[:1].hex()}, this is {REFERENCE_CODEC:02x}"
         raise StoreError(detail)
     with decoding("the stored reference"):
         return _restore(json.loads(zlib.decompress(data[1:])))
