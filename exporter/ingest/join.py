@@ -1,8 +1,8 @@
-"""Labels meet their predictions: what comes first waits, what comes again corrects.
+"""Join labels with predictions, in whatever order they come.
 
-What counts is a function of what is stored, not of the order in which it came: for each id with a label, and
-for each version that scored the id, the latest prediction and the label are one pair. A commit that
-changes a label or a prediction takes back the pairs that were and adds those that are now.
+The pairs are a function of the stored rows, not of the order in which they came: the label of an id is paired
+with the latest prediction of each version that scored the id. A commit that changes a label or a prediction
+removes the old pairs and adds the new ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from exporter.typing import Ints
 
 @dataclass(frozen=True)
 class PreparedLabels:
-    """A request's labels, ready to be committed; `at` is when each became known."""
+    """Labels of a request, ready to be committed; `at` (labels,) are the times at which they became known."""
 
     model: str
     hashes: list[bytes]
@@ -44,7 +44,7 @@ class PreparedLabels:
 
 @dataclass(frozen=True)
 class LabelAnswer:
-    """What became of the labels of a request: each is in one of the four."""
+    """Numbers of labels of a request by what became of them; each is in one of the four."""
 
     accepted: int
     unmatched: int
@@ -61,7 +61,7 @@ def prepare_labels(
     """Resolve times and hash ids.
 
     Raises:
-        UnknownModelError: nobody monitors the model.
+        UnknownModelError: the model is not monitored.
     """
     fleet.require_model(batch.model)
     known = np.minimum(np.where(np.isnan(batch.timestamps), now, batch.timestamps), now)
@@ -79,7 +79,7 @@ def prepare_labels(
 
 
 class Joining:
-    """The join of one commit: first its predictions, then its labels. `joined` is what it changes."""
+    """The join of one commit: first its predictions, then its labels. `joined` are the changed pairs."""
 
     def __init__(self, tables: LabelTables, now: float) -> None:
         self._tables = tables
@@ -89,13 +89,13 @@ class Joining:
         self.joined = Joined()
 
     def expect(self, hashes: Sequence[bytes]) -> None:
-        """Say which ids the commit is about to write predictions of, before it does."""
+        """Look up the labels of predictions that are about to be written."""
         self._labelled = self._tables.find_labels(hashes)
         self._before = {row[:2]: row for row in self._find_latest()}
 
     def meet_predictions(self) -> None:
-        """The predictions are written: those whose label was there already are joined now."""
-        pairs, met = _Gathered(), dict[bytes, DatedLabel]()
+        """Join the predictions, now written, whose label was there already."""
+        pairs, met = _RowPairs(), dict[bytes, DatedLabel]()
         for row in self._find_latest():
             stored = met[row.id_hash] = self._labelled[row.id_hash]
             before = self._before.get(row[:2])
@@ -109,7 +109,7 @@ class Joining:
         self._tables.update([each._replace(row=each.row._replace(matched=True)) for each in now_matched])
 
     def add_anonymous(self, predictions: Records, labels: Sequence[str]) -> None:
-        """Add rows without an id that brought their labels along."""
+        """Join rows without an id that brought their labels along."""
         if len(predictions):
             count, at = len(predictions), predictions.numbers["at"]
             joined = LABELS.pack(
@@ -118,27 +118,29 @@ class Joining:
             self.joined.first.append(Pairs(predictions, joined))
 
     def take(self, requests: Sequence[PreparedLabels]) -> list[LabelAnswer]:
-        """Keep labels and join them with the predictions that are there."""
+        """Store labels and join them with stored predictions."""
         hashes = [hashed for request in requests for hashed in request.hashes]
         distinct = list(dict.fromkeys(hashes))
         stored = self._tables.find_labels(distinct)
-        numbers, predictions = self._tables.find_latest(distinct)
+        positions, predictions = self._tables.find_latest(distinct)
         if stored or len(distinct) < len(hashes):
-            rows = zip(numbers.tolist(), PREDICTIONS.unpack(predictions), strict=True)
+            rows = zip(positions.tolist(), PREDICTIONS.unpack(predictions), strict=True)
             by_id = defaultdict[bytes, list[StoredPrediction]](list)
-            for number, row in rows:
-                by_id[distinct[number]].append(row)
+            for position, row in rows:
+                by_id[distinct[position]].append(row)
             return self._take_known(requests, stored, by_id)
-        return self._take_new(requests, numbers, predictions)
+        return self._take_new(requests, positions, predictions)
 
     def _take_new(
-        self, requests: Sequence[PreparedLabels], numbers: Ints, predictions: Records
+        self, requests: Sequence[PreparedLabels], positions: Ints, predictions: Records
     ) -> list[LabelAnswer]:
-        """Labels that all are the first of their ids, as nearly always; `numbers` are those of the labels
-        that `predictions` met."""
+        """Take labels that all are the first of their ids, as nearly always.
+
+        `positions` (predictions,) are those of the labels of `predictions`, among all labels.
+        """
         rows = [request.rows for request in requests]
         matched = np.zeros(sum(rows), np.bool_)
-        matched[numbers] = True
+        matched[positions] = True
         labels = LABELS.pack(
             id_hash=[hashed for request in requests for hashed in request.hashes],
             model_id=np.repeat([self._model_id(request) for request in requests], rows),
@@ -147,8 +149,8 @@ class Joining:
             matched=matched,
         )
         self._tables.insert(self._day, labels)
-        if len(numbers):
-            self.joined.first.append(Pairs(predictions, labels.take(numbers)))
+        if len(positions):
+            self.joined.first.append(Pairs(predictions, labels.take(positions)))
         ends = np.cumsum(rows).tolist()
         met = [int(matched[end - count : end].sum()) for count, end in zip(rows, ends, strict=True)]
         return [LabelAnswer(some, count - some, 0, 0) for some, count in zip(met, rows, strict=True)]
@@ -159,7 +161,7 @@ class Joining:
         stored: Mapping[bytes, DatedLabel],
         predictions: Mapping[bytes, Sequence[StoredPrediction]],
     ) -> list[LabelAnswer]:
-        """Labels of which some came before, or come twice."""
+        """Take labels of which some came before, or come twice."""
         current = {hashed: label.row for hashed, label in stored.items()}
         answers = []
         for request in requests:
@@ -187,7 +189,7 @@ class Joining:
         current: Mapping[bytes, StoredLabel],
         predictions: Mapping[bytes, Sequence[StoredPrediction]],
     ) -> None:
-        pairs, new, changed = _Gathered(), [], []
+        pairs, new, changed = _RowPairs(), [], []
         for hashed, row in current.items():
             before = stored.get(hashed)
             if before is None:
@@ -203,7 +205,7 @@ class Joining:
         self._tables.update(changed)
 
     def _find_latest(self) -> list[StoredPrediction]:
-        """The latest predictions of those ids whose label was there already."""
+        """Latest predictions of the ids whose label was there already."""
         return PREDICTIONS.unpack(self._tables.find_latest(list(self._labelled))[1])
 
     def _model_id(self, request: PreparedLabels) -> int:
@@ -211,8 +213,8 @@ class Joining:
 
 
 @dataclass
-class _Gathered:
-    """Pairs that come one by one, before they are put in columns."""
+class _RowPairs:
+    """Pairs of rows, before they are put in columns."""
 
     first: list[tuple[StoredPrediction, StoredLabel]] = field(default_factory=list)
     added: list[tuple[StoredPrediction, StoredLabel]] = field(default_factory=list)
@@ -230,5 +232,5 @@ class _Gathered:
 
 
 def _joined_part(row: StoredPrediction) -> StoredPrediction:
-    """What counts of a prediction that is joined: not what its features were."""
+    """The prediction without its payload hash, which outcomes do not depend on."""
     return row._replace(payload=0)

@@ -1,4 +1,4 @@
-"""Pairs of predictions and labels -> outcomes of the hour in which each prediction was made."""
+"""Count pairs of predictions and labels, in outcomes of the hour of the prediction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from exporter.typing import Floats
 def count_joined(
     changes: Changes, joined: Joined, find_version: Callable[[int], Version | None], settings: Settings
 ) -> None:
-    """Add what a join changes; nothing of versions that are followed no more: see `let_go`."""
+    """Add the changed pairs to the counts of their versions, except versions that are not followed any more.
+
+    Those are counted anew when they are followed again, see `let_go`.
+    """
     for changed, sign in ((joined.removed, -1), (joined.added, 1), (joined.first, 1)):
         for key, pairs in Pairs.join(changed).by_version() if changed else ():
             version = find_version(key)
@@ -41,7 +44,7 @@ def count_joined(
 
 
 def _delays(version: Version, pairs: Pairs) -> Totals:
-    """How long after their predictions labels came."""
+    """Histogram of the delays of labels after their predictions."""
     delays = np.maximum(0.0, pairs.known_at - pairs.times)
     buckets = np.bincount(np.searchsorted(LABEL_DELAY_BOUNDS, delays), minlength=len(LABEL_DELAY_BOUNDS) + 1)
     return Totals(
@@ -53,14 +56,14 @@ def _delays(version: Version, pairs: Pairs) -> Totals:
 
 
 def pairs_by_segment(counts: VersionCounts, pairs: Pairs) -> dict[str, Pairs]:
-    """The pairs of each segment that there is."""
+    """Pairs by segment of the version's reference."""
     if not counts.segments:
         return {}
     return {name: inside for name, inside in pairs.by_segment().items() if name in counts.segments}
 
 
 def fold_pairs(counts: VersionCounts, pairs: Pairs, settings: Settings, sign: int = 1) -> dict[int, Outcomes]:
-    """Outcomes by the coarse block of the prediction, of pairs whose label came within the maturation."""
+    """Outcomes of pairs whose label came within the maturation, by coarse block of the prediction."""
     if counts.layout is None or not pairs:
         return {}
     times = pairs.times
@@ -81,23 +84,21 @@ def fold_pairs(counts: VersionCounts, pairs: Pairs, settings: Settings, sign: in
 
 
 def _scores(layout: OutcomeLayout, pairs: Pairs) -> Floats | None:
-    """The scores of predictions as `fold_outcomes` takes them."""
+    """Scores of predictions as `fold_outcomes` takes them."""
     single, several = pairs.score, pairs.scores
-    places = np.flatnonzero(several.codes >= 0)
-    if len(places) and layout.classifies:
+    rows = np.flatnonzero(several.codes >= 0)
+    if len(rows) and layout.classifies:
         texts = several.rows()
-        found = scores_by_class(
-            [parse_scores(texts[place] or "") for place in places.tolist()], layout.classes
-        )
+        found = scores_by_class([parse_scores(texts[row] or "") for row in rows.tolist()], layout.classes)
         if layout.task == "binary":
-            single[places] = found[:, layout.positive]
+            single[rows] = found[:, layout.positive]
         else:
             matrix = np.full((len(pairs), len(layout.classes)), np.nan)
-            matrix[places] = found
+            matrix[rows] = found
             outputs = as_classes(pairs.outputs, layout.classes).rows()
-            for place in np.flatnonzero(~np.isnan(single)).tolist():  # of the predicted class alone
-                index = layout.class_index.get(outputs[place] or "")
+            for row in np.flatnonzero(~np.isnan(single)).tolist():  # the score of the predicted class alone
+                index = layout.class_index.get(outputs[row] or "")
                 if index is not None:
-                    matrix[place, index] = single[place]
+                    matrix[row, index] = single[row]
             return matrix
     return single if not np.isnan(single).all() else None

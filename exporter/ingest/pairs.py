@@ -1,4 +1,4 @@
-"""Predictions and the labels that they met, in columns: they come by the thousand."""
+"""Pairs of a prediction and its label, in columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LABEL = LABELS.text_fields.index("label")
 
 @dataclass(frozen=True)
 class Pairs:
-    """`predictions` (pairs,) and `labels` (pairs,), as they are stored."""
+    """Stored `predictions` (pairs,) and their `labels` (pairs,)."""
 
     predictions: Records
     labels: Records
@@ -30,50 +30,50 @@ class Pairs:
 
     @property
     def times(self) -> Floats:
-        """(pairs,) when each prediction was made, in seconds since the epoch."""
+        """(pairs,) time of each prediction, in seconds since the epoch."""
         times: Floats = self.predictions.numbers["at"]
         return times
 
     @property
     def known_at(self) -> Floats:
-        """(pairs,) since when each label is known, in seconds since the epoch."""
+        """(pairs,) time at which each label became known, in seconds since the epoch."""
         known_at: Floats = self.labels.numbers["at"]
         return known_at
 
     @property
     def outcomes(self) -> Texts:
-        """(pairs,) what came true."""
+        """(pairs,) labels."""
         return _column(LABELS.text_rows(self.labels), _LABEL)
 
     @property
     def outputs(self) -> Texts:
-        """(pairs,) what was predicted."""
+        """(pairs,) predicted values."""
         return _column(self._texts, _PREDICTION)
 
     @property
     def score(self) -> Floats:
-        """(pairs,) the one score of each prediction that has one, else NaN."""
+        """(pairs,) score of predictions with one score, else NaN."""
         score: Floats = self.predictions.numbers["score"].copy()
         return score
 
     @property
     def scores(self) -> Texts:
-        """(pairs,) the scores of each prediction that has several."""
+        """(pairs,) scores of predictions with several."""
         return _column(self._texts, _SCORES)
 
-    def take(self, places: Ints) -> Pairs:
-        """The pairs at the given places."""
-        return Pairs(self.predictions.take(places), self.labels.take(places))
+    def take(self, chosen: Ints) -> Pairs:
+        """The pairs at the given indices."""
+        return Pairs(self.predictions.take(chosen), self.labels.take(chosen))
 
     def by_version(self) -> Iterator[tuple[int, Pairs]]:
-        """The pairs of each version that predicted, with its key."""
+        """Pairs by the key of the version that predicted."""
         versions = self.predictions.numbers["version_id"]
         distinct = np.unique(versions).tolist()
         for version in distinct:
             yield version, self if len(distinct) == 1 else self.take(np.flatnonzero(versions == version))
 
     def by_segment(self) -> dict[str, Pairs]:
-        """The pairs of each segment by its name; a prediction says which it was in."""
+        """Pairs by the names of the segments that their predictions were in."""
         segments = _column(self._texts, _SEGMENTS)
         inside: dict[str, list[int]] = {}
         for code, names in enumerate(segments.texts):
@@ -85,7 +85,7 @@ class Pairs:
 
     @staticmethod
     def join(parts: Sequence[Pairs]) -> Pairs:
-        """All pairs of several, at least one, in order."""
+        """All pairs of at least one part, in order."""
         return Pairs(
             Records.join([part.predictions for part in parts]), Records.join([part.labels for part in parts])
         )
@@ -95,18 +95,20 @@ class Pairs:
         return PREDICTIONS.text_rows(self.predictions)
 
 
-def _column(rows: tuple[Ints, list[TextRow]], place: int) -> Texts:
-    """One of the texts of rows, of `RecordKind.text_rows`."""
+def _column(rows: tuple[Ints, list[TextRow]], field_index: int) -> Texts:
+    """One text field of the rows of `RecordKind.text_rows`."""
     codes, distinct = rows
-    texts = [row[place] for row in distinct]
+    texts = [row[field_index] for row in distinct]
     missing = np.array([text is None for text in texts], np.bool_)
     return Texts(np.where(missing[codes], -1, codes), [text or "" for text in texts])
 
 
 @dataclass
 class Joined:
-    """What a commit changes: pairs whose label is the first of its id, others that are there now, and those
-    that are not any more."""
+    """Pairs that a commit changes.
+
+    `first` are by the first label of an id; others were `added` or `removed`.
+    """
 
     first: list[Pairs] = field(default_factory=list)
     added: list[Pairs] = field(default_factory=list)

@@ -46,12 +46,11 @@ class RetentionClock:
 
 
 def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained: float, now: float) -> None:
-    """Merge blocks that are too old to be fine, and delete data past their retention.
+    """Merge old fine blocks into coarse ones, and delete data past their retention.
 
     Args:
-        store: of all of it.
         settings: with the retention of each kind of data.
-        versions: those that are monitored.
+        versions: the monitored ones.
         retained: the time that retention has reached, at most `now`.
         now: the clock's time.
     """
@@ -61,7 +60,7 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
         if (version.last_prediction or 0.0) > now + settings.max_future_seconds:
             _put_back(store, version, now)
     with store.begin() as transaction:
-        transaction.forget(
+        transaction.expire(
             keys_before=retained - KEY_RETENTION_SECONDS,
             blocks_before=retained - settings.retention_seconds,
             outcomes_before=retained - settings.outcome_retention_seconds,
@@ -71,7 +70,7 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
 
 
 def _put_back(store: Store, version: Version, now: float) -> None:
-    """Set the last prediction to one before `now`: the clock was ahead when later ones came."""
+    """Set the time of the last prediction back before `now`: the clock was ahead when it came."""
     last = None
     if version.counts is not None:
         before = version.counts.timeline.snapshot(now)
@@ -83,14 +82,14 @@ def _put_back(store: Store, version: Version, now: float) -> None:
 
 
 def oldest_day(settings: Settings, now: float) -> int:
-    """The first day whose ids are kept."""
+    """First day whose ids are kept."""
     return int(now // DAY_SECONDS) - settings.prediction_retention_days
 
 
 class UnmatchedLabels:
-    """Counts the labels that met no prediction within a day after the one on which they came.
+    """Counts labels that had no prediction by the end of the day after the one on which they came.
 
-    Days that had passed when this process started were an earlier one's to count.
+    Days before the start of this process are left out: an earlier process has counted them.
     """
 
     def __init__(self, store: Store) -> None:
@@ -98,7 +97,7 @@ class UnmatchedLabels:
         self._next: int | None = None
 
     def sweep(self, now: float) -> dict[str, int]:
-        """Such labels since the last call, by model."""
+        """Newly counted labels, by model."""
         due = int(now // DAY_SECONDS) - 2
         if self._next is None:
             self._next = due + 1
@@ -122,7 +121,7 @@ def _compact(store: Store, settings: Settings, version: Version, counts: Version
         block = merged.get(coarse) or timeline.coarse.get(coarse)
         merged[coarse] = block + timeline.fine[start] if block is not None else timeline.fine[start]
     fine = {start: block for start, block in timeline.fine.items() if start >= horizon}
-    # A new timeline: who evaluates the old one must not see a block twice, or not at all.
+    # A new timeline: an evaluation that reads the old one must see each block once.
     compacted = replace(counts, timeline=Timeline(settings, fine, timeline.coarse | merged))
     aged = age(compacted, settings, now, settled=bool(old))
     if not old and aged.counts is compacted:

@@ -33,7 +33,7 @@ _SQLITE_DAMAGED = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
 _POSTGRES_DAMAGED = ("XX001", "XX002")  # data_corrupted and index_corrupted
 
 UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
-RETRY_SECONDS = 0.2
+POLL_SECONDS = 0.2
 SESSION_END_SECONDS = 3.0  # PostgreSQL ends a session some time after its client has gone
 
 log = logging.getLogger(__name__)
@@ -44,13 +44,13 @@ class Database:
 
     Args:
         uri: as in `Settings.store`.
-        check: whether all pages of SQLite are checked first.
-        count_fault: is told of every error.
+        check: check all pages of SQLite first.
+        count_fault: called with the kind of every error.
 
     Raises:
         ConfigError: the URI cannot be used.
         StoreError: the database fails, or another exporter is using it; raised by every method.
-        sqlalchemy.exc.DBAPIError: the database does not take a value; what it means is up to the caller.
+        sqlalchemy.exc.DBAPIError: the database refuses a value, which the caller has to explain.
     """
 
     def __init__(self, uri: str, *, check: bool, count_fault: Callable[[StoreFault], None]) -> None:
@@ -90,7 +90,7 @@ class Database:
         self._kept: sa.Connection | None = None  # open as long as the database, or the lock would end
         self._owner = uuid4().hex
         self._closed = False
-        self.lost = ""  # why memory may differ from the database, for good; empty while it does not
+        self.lost = ""  # reason why memory may differ from the database for good, or empty
         self.was_lost = threading.Event()
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
@@ -116,7 +116,7 @@ class Database:
             self._files.release()
 
     def fault(self) -> str:
-        """Why nothing can be stored any more, for people; empty while it can."""
+        """Reason why nothing can be stored any more; empty while it can."""
         try:
             if self._files is not None:
                 self._files.check()
@@ -165,7 +165,7 @@ class Database:
             try:
                 with self.engine.begin() as connection:
                     if self.is_sqlite:
-                        # What reads first and then writes fails, without waiting, if another wrote meanwhile.
+                        # A deferred one that reads before it writes would fail if another has written.
                         connection.exec_driver_sql("BEGIN IMMEDIATE")
                     else:
                         number = connection.scalar(_SELECT_NUMBER)
@@ -178,7 +178,7 @@ class Database:
                     raise
 
     def _took_place(self, number: str | None, error: Exception) -> bool:
-        """Whether the database carried out a COMMIT whose answer was an error.
+        """True if the database carried out a COMMIT that it answered with an error.
 
         Raises:
             StoreError: it is not known. Nothing can be written any more.
@@ -198,7 +198,7 @@ class Database:
                 return False
             except SQLAlchemyError as unknown:
                 log.warning("whether a commit took place is not known yet: %s", _cause(unknown))
-            time.sleep(RETRY_SECONDS)
+            time.sleep(POLL_SECONDS)
         raise self._lose(_UNANSWERED) from error
 
     @contextmanager
@@ -232,7 +232,7 @@ class Database:
     # -- opening --------------------------------------------------------------------------------------------
 
     def _lock(self) -> None:
-        """Hold the database for this process; the lock ends with the process, however it ends."""
+        """Lock the database for this process; the lock ends with the process, however it ends."""
         try:
             if self._files is not None:
                 self._files.directory.stat()
@@ -253,19 +253,20 @@ class Database:
 
     @staticmethod
     def _hold_session(connection: sa.Connection) -> None:
-        """Hold PostgreSQL for this session, which may have to wait for the end of an earlier exporter's.
+        """Lock PostgreSQL for this session; waits for the end of an earlier exporter's session.
 
         Raises:
-            StoreError: another exporter goes on holding it.
+            StoreError: another exporter keeps the lock.
         """
         deadline = time.monotonic() + SESSION_END_SECONDS
         while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))):
             if time.monotonic() > deadline:
                 raise StoreError("another exporter uses this database")
-            time.sleep(RETRY_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def _check_pages(self) -> None:
-        """
+        """Have SQLite check its pages.
+
         Raises:
             StoreDamagedError: SQLite finds a mistake in its own structures.
         """
@@ -279,7 +280,7 @@ class Database:
 
 
 def _is_of_the_store(error: SQLAlchemyError) -> bool:
-    """Whether the store failed, and not a value that it was given."""
+    """True if the store failed, False if it refused a value."""
     if isinstance(error, ProgrammingError):  # its tables were dropped, or its rights taken away
         return str(getattr(error.orig, "sqlstate", None) or "")[:2] in ("3D", "3F", "42")
     return not isinstance(error, DataError | IntegrityError)
@@ -303,9 +304,9 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, see Database._transaction
     for pragma in (
         "journal_mode=WAL",
-        "synchronous=FULL",  # a commit survives a power cut, not only a crash of ours
+        "synchronous=FULL",  # a commit survives a power cut, not only a crash of the process
         "busy_timeout=10000",
-        "cache_size=-4096",  # KiB; ids lie anywhere: a larger cache finds them no sooner
+        "cache_size=-4096",  # KiB; ids are random: a larger cache would not help
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -44,8 +44,8 @@ class Store:
 
     Args:
         uri: as in `Settings.store`.
-        check: whether all pages of SQLite are checked first.
-        count_fault: is told of every error.
+        check: check all pages of SQLite first.
+        count_fault: called with the kind of every error.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Store:
 
     @property
     def lost(self) -> str:
-        """Why memory may differ from the store, for good; empty while it does not."""
+        """Reason why memory may differ from the store for good, or empty."""
         return self._database.lost
 
     @property
@@ -69,14 +69,14 @@ class Store:
         return self._database.was_lost
 
     def close(self) -> None:
-        """Let go of the store; what comes later is refused."""
+        """Close the store; later calls are refused."""
         self._reader.close()
         self._database.close()
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
-        """A transaction: committed and on disk when the block ends, undone when it raises. One thread
-        uses it: the writer's, once there is one."""
+        """Database transaction: durable when the block ends, rolled back when it raises. One thread uses it,
+        that of the writer once there is one."""
         with self._within(self._predictions, self._labels) as connection:
             yield Transaction(connection, self._predictions, self._labels)
 
@@ -102,7 +102,7 @@ class Store:
                 tree.end(committed=committed)
 
     def size_bytes(self) -> int:
-        """Bytes in use. A file of SQLite's keeps its size when something is deleted, and fills the gaps."""
+        """Bytes in use; a SQLite file keeps its size when rows are deleted, and reuses the space."""
         with self._reading() as connection:
             if not self._database.is_sqlite:
                 return int(connection.scalar(sa.text("select pg_database_size(current_database())")) or 0)
@@ -113,7 +113,7 @@ class Store:
             return (pages - free) * size
 
     def ensure_version(self, model: str, version: str, created_ms: int) -> StoredVersion:
-        """Stored version, created if need be, and marked as the one of its names that is followed."""
+        """Find or create a version, and mark it as the followed one of its names."""
         names = {"model": model, "version": version, "created_ms": created_ms}
         query = _select_versions().filter_by(**names)
         versions = schema.versions
@@ -131,14 +131,14 @@ class Store:
         return _decode_version(found)
 
     def load_versions(self) -> list[StoredVersion]:
-        """All versions ever monitored; the last of several with the same names was followed last."""
+        """All versions ever monitored; of several with the same names the last was followed last."""
         versions = schema.versions.c
         with self._reading() as connection:
             rows = connection.execute(_select_versions().order_by(versions.followed, versions.id))
             return [_decode_version(row) for row in rows]
 
     def load_reference(self, version_id: int) -> tuple[int, Reference] | None:
-        """The version's current reference with its id."""
+        """Current reference of a version, with its id."""
         query = (
             sa.select(schema.references.c.id, schema.references.c.payload)
             .where(schema.references.c.version_id == version_id)
@@ -150,7 +150,7 @@ class Store:
             return None if row is None else (int(row.id), decode_reference(bytes(row.payload)))
 
     def load_blocks(self, reference_id: int) -> tuple[dict[int, Block], dict[int, Block]]:
-        """The fine and the coarse blocks that were counted in a reference's bins, by their start."""
+        """Fine and coarse blocks in the bins of a reference, by start."""
         families: tuple[dict[int, Block], dict[int, Block]] = ({}, {})
         query = sa.select(schema.aggregates).filter_by(reference_id=reference_id, segment="")
         with self._reading() as connection:
@@ -159,7 +159,7 @@ class Store:
         return families
 
     def load_segment_blocks(self, reference_id: int) -> dict[str, dict[int, Block]]:
-        """The blocks of each segment that has any, by their start."""
+        """Coarse blocks by segment and start."""
         found: dict[str, dict[int, Block]] = defaultdict(dict)
         blocks = schema.aggregates
         query = sa.select(blocks).where(blocks.c.reference_id == reference_id, blocks.c.segment != "")
@@ -171,7 +171,7 @@ class Store:
     def load_segment_outcomes(
         self, reference_id: int, layout: OutcomeLayout
     ) -> dict[str, dict[int, Outcomes]]:
-        """The outcomes of each segment that has any, by the start of their hour.
+        """Outcomes by segment and start of the hour.
 
         Raises:
             StoreError: they were counted in another layout.
@@ -185,10 +185,10 @@ class Store:
         return found
 
     def load_outcomes(self, reference_id: int, layout: OutcomeLayout) -> dict[int, Outcomes]:
-        """The outcomes that were counted in a layout, by the start of their hour.
+        """Outcomes of all rows by start of the hour.
 
         Raises:
-            StoreError: they were counted in another.
+            StoreError: they were counted in another layout.
         """
         query = sa.select(schema.outcomes).filter_by(reference_id=reference_id, segment="")
         with self._reading() as connection:
@@ -197,7 +197,7 @@ class Store:
             }
 
     def load_waiting(self, version_id: int) -> Iterator[RawRows]:
-        """Requests that wait for a version's reference, in order of arrival; one at a time is in memory."""
+        """Requests that wait for a version's reference, in order of arrival, one at a time in memory."""
         spool = schema.spool
         with self._reading() as connection:
             query = sa.select(spool.c.id).where(spool.c.version_id == version_id).order_by(spool.c.id)
@@ -205,7 +205,7 @@ class Store:
         for number in numbers:
             with self._reading() as connection, decoding("a stored request"):
                 row = connection.execute(sa.select(spool).where(spool.c.id == number)).first()
-                if row is None:  # forgotten meanwhile
+                if row is None:  # deleted meanwhile
                     return
                 request = RawRows(
                     content_type=row.content_type,
@@ -217,7 +217,7 @@ class Store:
             yield request
 
     def load_alias_moves(self) -> list[AliasMove]:
-        """The history of all aliases, in the order in which it was seen."""
+        """History of all aliases, in the order in which it was seen."""
         with self._reading() as connection:
             rows = connection.execute(sa.select(schema.aliases).order_by(schema.aliases.c.id))
             return [AliasMove(row.model, row.alias, row.version, row.since) for row in rows]
@@ -243,7 +243,7 @@ class Store:
         return now if at is None else min(float(at), now)
 
     def load_audit(self, limit: int) -> list[AuditEntry]:
-        """What was changed on purpose, newest first."""
+        """Entries of the audit trail, newest first."""
         query = sa.select(*(schema.audit.c[item.name] for item in fields(AuditEntry)))
         with self._reading() as connection:
             rows = connection.execute(query.order_by(schema.audit.c.id.desc()).limit(limit))

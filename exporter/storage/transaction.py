@@ -27,7 +27,7 @@ from exporter.storage.schema import (
     upsert,
 )
 
-# Statements of every commit are made once: to make one takes SQLAlchemy longer than to execute it.
+# A statement of every commit: to build it takes SQLAlchemy longer than to execute it.
 _SET_LAST_PREDICTION = (
     sa.update(schema.versions)
     .where(schema.versions.c.id == sa.bindparam("key"))
@@ -36,7 +36,7 @@ _SET_LAST_PREDICTION = (
 
 
 class Transaction:
-    """The writes of one commit. Nothing of it is visible before the store's `begin` block ends."""
+    """One database transaction; its writes are visible once the store's `begin` block has ended."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Transaction:
             self.connection.execute(upsert(schema.outcomes, "payload", self.connection.dialect.name), values)
 
     def delete_outcomes(self, reference_id: int) -> None:
-        """Those of all rows and of all segments."""
+        """Delete the outcomes of all rows and of segments."""
         self.connection.execute(
             sa.delete(schema.outcomes).where(schema.outcomes.c.reference_id == reference_id)
         )
@@ -135,7 +135,7 @@ class Transaction:
         )
 
     def find_key(self, key: bytes, now: float) -> bytes | None:
-        """The hash of the body that was committed with an idempotency key within a day, None without."""
+        """Hash of the body that was committed with an idempotency key within a day, or None."""
         batches = schema.batches.c
         recent = batches.at.between(now - KEY_RETENTION_SECONDS, now + KEY_RETENTION_SECONDS)
         found = self.connection.scalar(sa.select(batches.body).where(batches.key == key, recent))
@@ -172,7 +172,7 @@ class Transaction:
         """Store a version's reference and make it the current one.
 
         Returns:
-            Its id, under which aggregates are kept: other bins never meet.
+            Its id, under which its aggregates are kept: counts of different bins are never added up.
         """
         values = {
             "version_id": version_id,
@@ -187,13 +187,13 @@ class Transaction:
     def add_audit(self, entry: AuditEntry) -> None:
         self.connection.execute(schema.audit.insert(), vars(entry))
 
-    def forget(
+    def expire(
         self, keys_before: float, blocks_before: float, outcomes_before: float, days_before: int
     ) -> None:
-        """Drop idempotency keys, blocks, outcomes and days of ids that are older than the given."""
+        """Delete idempotency keys, blocks, outcomes and days of ids from before the given times."""
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.at < keys_before))
         for reference_id in self.connection.scalars(sa.select(schema.references.c.id)).all():
-            for family in (FINE, COARSE):  # each a stretch of the primary key: no scan of all blocks
+            for family in (FINE, COARSE):  # a range of the primary key each: no scan of all blocks
                 self.connection.execute(
                     sa.delete(schema.aggregates).where(
                         schema.aggregates.c.reference_id == reference_id,
