@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from tests.support.api_server import Server, assert_problem, held, post, post_as
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
+from tests.support.hostile import make_nested_parquet
 from tests.support.rig import eventually, make_document, make_rows, make_table
 from tests.support.wire import FORMATS, Predictions, to_parquet, to_stream
 
@@ -54,6 +56,32 @@ def test_a_row_with_a_date_is_one_row_in_every_format(server: Server) -> None:
     ]
     assert answers[0] == {"accepted": 1, "duplicates": 0, "conflicts": 0}
     assert answers[1:] == [{"accepted": 0, "duplicates": 1, "conflicts": 0}] * (len(FORMATS) - 1)
+
+
+@pytest.mark.parametrize("url", [URL, "/v1/labels"])
+def test_a_parquet_body_that_ends_its_reader_is_refused_and_the_next_one_is_taken(
+    server: Server, url: str
+) -> None:
+    def send(body: bytes) -> httpx.Response:
+        query = {"model": "fraud"} if url == "/v1/labels" else {"model": "fraud", "version": "1"}
+        return server.client.post(url, params=query, content=body, headers={"Content-Type": PARQUET_TYPE})
+
+    assert_problem(send(make_nested_parquet()), 422, "Malformed", "")
+    table = pa.table({"id": ["a"], "label" if url == "/v1/labels" else "prediction": [1], "age": [41.0]})
+    answer = send(to_parquet(table.drop_columns(["age"]) if url == "/v1/labels" else table))
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+
+
+def test_a_retry_with_a_key_is_recognised_by_the_parquet_that_was_sent(server: Server) -> None:
+    body = to_parquet(pa.table({"age": [41.0], "prediction": [1]}))
+    headers = {"Content-Type": PARQUET_TYPE, "Idempotency-Key": "k"}
+    query = {"model": "fraud", "version": "1"}
+    for accepted in (1, 0):
+        answer = server.client.post(URL, params=query, content=body, headers=headers)
+        assert (answer.status_code, answer.json()["accepted"]) == (202, accepted)
+    with server.service.store._engine.connect() as connection:
+        key = connection.execute(sa.text("select body from batches")).scalar_one()
+    assert bytes(key) == hashlib.blake2b(body, digest_size=16).digest()
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json; charset=utf-8", "Application/JSON"])
