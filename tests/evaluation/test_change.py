@@ -18,13 +18,23 @@ from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Floats, Ints
-from tests.support.traffic import DAY, EVEN, HOUR, NOW, SETTINGS, WEEK, cells_of, make_aggregate, make_column
+from tests.support.traffic import (
+    BROKEN,
+    DAY,
+    EVEN,
+    HOUR,
+    NOW,
+    SETTINGS,
+    WEEK,
+    cells_of,
+    make_aggregate,
+    make_column,
+)
 from tests.support.traffic import make_reference as reference_of
 
 TWO_DAYS = Window(172800, "2d")
 TILTED = np.array([0.04, 0.05, 0.07, 0.09, 0.1, 0.1, 0.11, 0.13, 0.15, 0.16])  # PSI 0.15 against even shares
 SKEWED = np.array([0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.14, 0.2, 0.25])  # PSI 0.75
-BROKEN = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1.0])
 AGE = make_column("age")
 REFERENCE = reference_of([AGE], [BROKEN])  # what live values are compared with has nothing to do with it
 NOTHING: Ints = np.zeros(12, np.int64)

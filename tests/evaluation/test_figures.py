@@ -24,7 +24,7 @@ from exporter.evaluation.figures import (
     measure_classes,
     measure_each,
 )
-from exporter.evaluation.weighting import binary_tables, class_tables, plain_tables
+from exporter.evaluation.weighting import plain_tables
 from exporter.measures.intervals import Interval, Z
 from exporter.measures.ranking import binning_error
 from exporter.profiling.build import build_reference
@@ -238,46 +238,6 @@ def test_classes_without_a_place_count_as_right_where_they_are() -> None:
     table = pa.table({"label": ["yew", "yew", "ash"], "prediction": ["yew", "ash", "ash"]})
 
     assert figures_of("multiclass", table)["accuracy"].value == pytest.approx(2 / 3)
-
-
-# -- weights ------------------------------------------------------------------------------------------------
-
-
-def test_weights_of_one_change_nothing_but_what_needs_every_row() -> None:
-    layout, found = LAYOUTS["binary"], tally_table(LAYOUTS["binary"], make_table("binary", 500))
-
-    plain = measure(layout, found, plain_tables(found))
-    weighted = measure(layout, found, binary_tables(layout, found, np.ones((2, layout.bins + 1))))
-
-    assert weighted == {metric: plain[metric] for metric in plain if metric not in ("log_loss", "brier")}
-
-
-def test_weights_undo_that_negatives_were_thinned_out() -> None:
-    layout, table = LAYOUTS["binary"], make_table("binary", 40_000)
-    labels = np.array(table["label"])
-    kept = (labels == 1) | (np.random.default_rng(0).random(40_000) < 0.2)
-    thinned = tally_table(layout, table.filter(pa.array(kept)))
-
-    weighted = binary_tables(layout, thinned, np.array([5.0, 1])[:, None, None])
-    figures, whole = measure(layout, thinned, weighted), figures_of("binary", table)
-
-    for metric in ("accuracy", "precision", "recall", "f1", "roc_auc", "calibration_error"):
-        assert figures[metric].value == pytest.approx(whole[metric].value, abs=0.012), metric
-        assert figures[metric].upper - figures[metric].lower >= whole[metric].upper - whole[metric].lower
-
-
-def test_weights_of_a_predicted_class() -> None:
-    layout, table = LAYOUTS["multiclass"], make_table("multiclass", 20_000, flaw=0.3)
-    ash = np.array([name == "ash" for name in table["prediction"].to_pylist()])
-    kept = ~ash | (np.random.default_rng(0).random(20_000) < 0.25)
-    found = tally_table(layout, table.filter(pa.array(kept)))
-
-    figures = measure(layout, found, class_tables(found, np.array([4.0, 1, 1, 1, 1])))
-    whole = figures_of("multiclass", table)
-
-    assert set(figures) == {"accuracy", "precision_macro", "recall_macro", "f1_macro"}
-    for metric in figures:
-        assert figures[metric].value == pytest.approx(whole[metric].value, abs=0.01), metric
 
 
 # -- labels of every size -----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from exporter.reference.profile import Reference
 from exporter.settings import Settings, Window
 from exporter.typing import Floats
 from tests.support.traffic import (
+    BROKEN,
     DAY,
     EVEN,
     HOUR,
@@ -29,7 +30,6 @@ from tests.support.traffic import (
 )
 
 MIDNIGHT = int(NOW // 86400) * 86400
-BROKEN = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1.0])
 WINDOWS = (HOUR, DAY, WEEK)
 THRESHOLD = np.array([0.1])
 REFERENCE = make_reference([make_column("age")], [EVEN])

@@ -9,6 +9,8 @@ import numpy as np
 
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.aggregates.timeline import Timeline
+from exporter.evaluation.context import EvaluationContext, Thresholds
+from exporter.evaluation.drift import Evaluation, evaluate
 from exporter.reference.bins import Column, ColumnKind
 from exporter.reference.profile import Reference, Variation
 from exporter.settings import Settings, Window
@@ -17,6 +19,7 @@ from exporter.typing import Floats, Ints
 NOW = 1_800_000_000.0  # on the edge of a block, of an hour and of nothing else
 HOUR, DAY, WEEK = Window(3600, "1h"), Window(86400, "24h"), Window(604800, "7d")
 EVEN = np.full(10, 0.1)
+BROKEN = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1.0])
 SETTINGS = Settings()
 
 
@@ -90,3 +93,22 @@ def make_aggregate(counts: Ints, columns: int) -> Block:
         latency=np.zeros(len(LATENCY_BOUNDS) + 1, np.int64),
         latency_sum=0.0,
     )
+
+
+def judge(
+    reference: Reference,
+    timeline: Timeline,
+    windows: tuple[Window, ...] = (DAY,),
+    thresholds: Thresholds | None = None,
+    distances: tuple[str, ...] = (),
+    before: Evaluation | None = None,
+) -> Evaluation:
+    context = EvaluationContext(windows, NOW, thresholds or Thresholds(), distances=distances, before=before)
+    return evaluate(reference, timeline, context.with_effects(reference, timeline))
+
+
+def make_steady_reference(
+    columns: Sequence[Column], shares: Sequence[Floats], rows: int = 100_000
+) -> Reference:
+    """One that says that days do not vary."""
+    return make_reference(columns, shares, rows, variation={DAY.seconds: variation_of(0.0, len(columns))})
