@@ -1,4 +1,4 @@
-"""One column of reference data -> Column: its frozen bins, and whether its drift can be judged.
+"""Freezes the bins of one column of reference data, and decides if its drift can be judged.
 
 Bins decide what can be seen for as long as the version lives, so they come from the reference alone. Numbers
 get an *atom* for every value with a share of at least 1 / (2 B) (zeros, price points, small integers), B = 10
@@ -61,9 +61,9 @@ def number_column(name: str, role: Role, kind: ColumnKind, numbers: Floats) -> C
 def _moderate(numbers: Floats) -> tuple[float, float, float, float]:
     """Bounds of the values that count in the moments, with the mean and the standard deviation in between.
 
-    One value of 1e308 must not decide what all others are measured in: in a few hundred rows it is beyond
-    every quantile. So bounds are no further from the median than ten thousand times what a value is that
-    differs from it at all, and the moments are taken in units of that: 1e-300 has squares, too.
+    One value of 1e308 must not decide the unit of all others: in a few hundred rows it is beyond every
+    quantile. So the bounds are at most ten thousand typical distances from the median, and the moments are
+    taken in units of the typical distance, so that squares of 1e-300 do not underflow.
     """
     middle = float(numbers[len(numbers) // 2])
     distances = np.abs(numbers - middle)
@@ -102,7 +102,7 @@ def _edges(finite: Floats) -> Floats:
 
 
 def _between(distinct: Floats) -> Floats:
-    """(values - 1,) a cut between each two neighbours of sorted, distinct values."""
+    """(values - 1,) cuts between neighbours of sorted, distinct values."""
     # Halves, since the sum of two huge values overflows; the upper of two neighbours with nothing in between.
     middle: Floats = np.maximum(distinct[:-1] / 2 + distinct[1:] / 2, np.nextafter(distinct[:-1], np.inf))
     return middle
@@ -119,7 +119,7 @@ def quantile_edges(numbers: Floats, count: int) -> Floats:
 
 
 def _nature(numbers: Floats, timestamps: Floats | None) -> str:
-    """Why a numeric feature is not judged: it counts, or tells the time. Empty where it measures."""
+    """Reason why a numeric feature is not judged: a running number, or a clock. Empty for a measurement."""
     known = np.isfinite(numbers)
     values = numbers[known]
     if len(values) < MIN_ROWS_TO_RECOGNISE:
@@ -162,7 +162,7 @@ def _category_column(name: str, role: Role, kind: ColumnKind, values: Values) ->
 
 
 def _most_frequent(texts: Texts, counts: Ints, used: Ints) -> list[int]:
-    """Places of the categories that get bins of their own, the most frequent first."""
+    """Places of the categories that get bins of their own, most frequent first."""
     short = used[texts.lengths[used] <= MAX_CATEGORY_BYTES]
     if len(short) > MAX_CATEGORIES:  # of those that share the least count, the first by the alphabet
         least = np.partition(counts[short], -MAX_CATEGORIES)[-MAX_CATEGORIES]
@@ -174,10 +174,9 @@ def _most_frequent(texts: Texts, counts: Ints, used: Ints) -> list[int]:
 
 
 def without_rare(column: Column, values: Values) -> Values:
-    """Values that fall into the same bins, of which less is to be kept.
+    """Values in the same bins, with one text in place of all categories that are not listed.
 
-    Where a column has more categories than can be known, those that are not listed share a bin, whatever
-    rows are counted: one text may stand for all of them.
+    Only for a column of more categories than can be known, where all the others share a bin.
     """
     if column.known_complete or not isinstance(values, Texts):
         return values
@@ -188,7 +187,7 @@ def without_rare(column: Column, values: Values) -> Values:
 
 
 def category_counts(values: Values) -> tuple[Texts, Ints]:
-    """The canonical texts, and (texts,) the rows of each; those of a text that is there twice are at one."""
+    """Canonical texts, and (texts,) rows of each; a text that is there twice is counted at one place."""
     texts = canonical_texts(values)
     by_place = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.texts))
     _, first, group = np.unique(texts.hashes, return_index=True, return_inverse=True)

@@ -1,7 +1,7 @@
-"""Decides which columns of reference data are the row's own, and which are features.
+"""Tells the row's own columns of reference data from features.
 
-The owner may name the row's own. Otherwise they have their usual names, unless the model's signature has a
-column of that name among its inputs: a credit score is a feature, though it is called `score`.
+The owner may name the row's own columns. Otherwise they have their usual names, unless the model's signature
+has an input of that name: a credit score is a feature, although it is called `score`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ USUAL = {
     "timestamp": ("timestamp",),
     "target": ("label", "target"),
 }
-# In samples these columns are the row's own, so a feature of the same name would always be missing.
+# In predictions these fields are the row's own, so a feature of the same name would always be missing.
 ROW_FIELDS = ("id", "latency_seconds")
-MIN_ORDER = 0.95  # of two rows with other predictions, how often that with the higher score is of one class
+MIN_ORDER = 0.95  # area under the curve of scores by predicted class, or of its mirror image
 USUAL_NAMES = frozenset(name for names in USUAL.values() for name in names) | frozenset(ROW_FIELDS)
 
 
@@ -45,7 +45,7 @@ class Roles:
     notes: tuple[str, ...]
 
     def role_of(self, name: str) -> Role | None:
-        """Role of a column, None for one that samples do not have."""
+        """Role of a column, None for one that predictions do not have."""
         if name in self.ignored or name in (self.timestamp, self.target):
             return None
         return "prediction" if name == self.prediction else "score" if name == self.score else "feature"
@@ -89,9 +89,9 @@ def choose_roles(columns: Sequence[str], named: Mapping[str, str], inputs: Colle
 
 
 def doubt_score(scores: Scores, prediction: Values | None) -> str:
-    """Why a column with the usual name may be no score of the model; empty if it looks like one.
+    """Reason why a column with the usual name may be no score of the model; empty if it looks like one.
 
-    A feature that is taken for the score would be missing in every live row, and the score there unknown.
+    A feature that is taken for the score would be missing in every live row.
     """
     if prediction is None:
         return "there are no predictions that it could be of"
@@ -107,7 +107,7 @@ def doubt_score(scores: Scores, prediction: Values | None) -> str:
 
 
 def _orders(scores: Floats, prediction: Values, known: Bools) -> bool:
-    """Whether one of two predicted classes is where scores are high."""
+    """Whether scores are high for one of two predicted classes."""
     texts = canonical_texts(take_rows(prediction, np.flatnonzero(known)))
     classes, group = np.unique(texts.codes, return_inverse=True)
     if len(classes) != 2 or classes[0] < 0:

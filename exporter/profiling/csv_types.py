@@ -1,8 +1,8 @@
 """Types of the columns of a CSV file, in which everything is text.
 
-A column has the type that the model's signature gives it. Where the signature does not name it, it is numbers
-if all of its values are, unless one of them is written as no number is: `02116` is a postal code, `+491721` a
-telephone number, and 12345678901234567890 an id of which a float holds the first digits only.
+A column has the type that the model's signature gives it. Without one it is numeric if all of its values are
+numbers, unless some are written like codes: `02116` is a postal code, `+491721` a telephone number, and a
+float holds only the first digits of the id 12345678901234567890.
 """
 
 from __future__ import annotations

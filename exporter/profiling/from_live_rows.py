@@ -1,4 +1,4 @@
-"""A reference from a version's own first rows, for versions that have none and whose owner allows it."""
+"""Reference data from the first rows of a version that has no reference, if the owner allows it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from exporter.formats.arrow_columns import scores_to_arrow
 from exporter.formats.class_scores import Scores
 from exporter.formats.columns import Times, Values, canonical_texts, encode_texts, take_rows
 from exporter.formats.predictions import decode_acknowledged
-from exporter.profiling.build import MAX_SECONDS
 from exporter.profiling.data import ReferenceData
+from exporter.profiling.own_columns import MAX_SECONDS
 from exporter.settings import Settings
 from exporter.storage.schema import RawRows
 

@@ -1,4 +1,4 @@
-"""A reference from what a version counted lately, in the bins that it has: what it sees now is normal."""
+"""A reference from recent counts of a version in the bins that it has: present traffic becomes normal."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def recent_reference(
 ) -> Reference:
     """The reference with the counts of the last `period` in place of its own.
 
-    Rows are not kept, so bins stay where they are, and what the reference says of labels stays too: which
-    quality was promised does not change because the inputs do. Natural variation is that of the period,
-    where it is at least two weeks; otherwise verdicts are provisional.
+    Rows are not kept, so the bins stay. What the reference says of labels stays too, because the promised
+    quality does not change with the inputs. Natural variation is that of the period if it is at least two
+    weeks long; otherwise verdicts are provisional.
 
     Args:
-        reference: the one before.
-        timeline: what was counted in its bins.
-        slices: the same of each of its segments, by name.
-        period: that ends at `now`.
-        windows: that are judged.
+        reference: the previous one.
+        timeline: counts in its bins.
+        slices: counts of each of its segments, by name.
+        period: length of the stretch of time that ends at `now`.
+        windows: lengths to measure the variation for.
         now: seconds since the epoch.
 
     Raises:
-        ReferenceInvalidError: there were too few rows.
+        ReferenceInvalidError: too few rows.
     """
     start = now - period.seconds
     whole = _recount(reference, timeline, start, now, windows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,40 +12,17 @@ from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import fold_outcomes
 from exporter.evaluation.baselines import TRAINING_SPLITS
 from exporter.evaluation.quality_variation import MAX_QUALITY_CHUNKS, estimate_variation, quality_variation
-from exporter.formats.class_scores import Scores, scores_by_class
-from exporter.formats.columns import Mixed, Times, Values, canonical_texts, read_numbers, take_rows
+from exporter.formats.class_scores import scores_by_class
+from exporter.formats.columns import Times, Values, take_rows
 from exporter.measures.natural_variation import MIN_CHUNKS
 from exporter.profiling.column_bins import profile_column
 from exporter.profiling.counts import count_own
+from exporter.profiling.own_columns import OutputColumns
 from exporter.reference.bins import BinLayout
-from exporter.reference.classes import choose_classes, with_classes
-from exporter.reference.profile import ClassOrder, Reference
+from exporter.reference.classes import with_classes
+from exporter.reference.profile import Reference
 from exporter.settings import Window
-from exporter.typing import Floats, Ints
-
-
-@dataclass(frozen=True)
-class OutputColumns:
-    """What reference rows say of the model: predictions, scores and labels, None where they do not."""
-
-    predictions: Values | None
-    scores: Scores | None
-    labels: Values | None
-
-    @property
-    def single_scores(self) -> Floats | None:
-        """(rows,) scores, None where they are not one number a row."""
-        if self.scores is None or self.scores.several is not None:
-            return None
-        return self.scores.single if isinstance(self.scores.single, np.ndarray) else None
-
-    def take(self, rows: Ints) -> OutputColumns:
-        """Those of the given rows."""
-        return OutputColumns(
-            predictions=None if self.predictions is None else take_rows(self.predictions, rows),
-            scores=None if self.scores is None else self.scores.take(rows),
-            labels=None if self.labels is None else take_rows(self.labels, rows),
-        )
+from exporter.typing import Floats
 
 
 def add_classes(reference: Reference, outputs: OutputColumns, positive_class: str) -> Reference:
@@ -63,7 +40,7 @@ def add_classes(reference: Reference, outputs: OutputColumns, positive_class: st
 def add_labels(
     reference: Reference, labels: Values, timestamps: Floats | None, windows: tuple[Window, ...]
 ) -> Reference:
-    """The reference with the profile of its labels, if they are such as its task has."""
+    """The reference with the profile of its labels, if they fit its task."""
     classifies = reference.task in ("binary", "multiclass")
     if isinstance(labels, Times) or not (classifies or isinstance(labels, np.ndarray)):
         note = f"column {reference.target} holds no labels of a {reference.task or 'known'} task"
@@ -90,7 +67,10 @@ def add_outcomes(
     *,
     estimates: bool,
 ) -> Reference:
-    """The reference with what its labels say of its predictions, and how that varies; estimates on demand."""
+    """The reference with the outcomes of its labelled rows, and the natural variation of their quality.
+
+    With `estimates`, also the variation of estimated quality.
+    """
     layout = outcome_layout(reference)
     if layout is None or reference.labels is None or outputs.labels is None or outputs.predictions is None:
         return reference
@@ -124,37 +104,3 @@ def add_outcomes(
         quality_variation=variation,
         estimate_variation=of_estimates,
     )
-
-
-def reduce_scores(
-    scores: Scores,
-    predictions: Values | None,
-    labels: Values | None,
-    task: str,
-    order: ClassOrder,
-    positive_class: str,
-) -> Values:
-    """One score a row: of several the one of the predicted class, of two the one of the positive class.
-
-    Without predictions several scores are opaque.
-    """
-    if scores.several is None:
-        return scores.single
-    rows = len(scores)
-    if predictions is None:
-        nothing = np.full(rows, np.nan)
-        return Mixed(nothing, canonical_texts(nothing), np.ones(rows, np.bool_))
-    wanted: list[str | None] = [None] * rows
-    classes: tuple[str, ...] = ()
-    if task in ("binary", "multiclass"):
-        prediction = profile_column("prediction", "prediction", "category", predictions, None)
-        label = profile_column("label", "label", "category", labels, None) if labels is not None else None
-        classes, positive = choose_classes(task, label, prediction, order, positive_class, {})
-        wanted = [positive] * rows if task == "binary" else _predicted(predictions, classes)
-    return read_numbers(scores.of_classes(wanted, classes))[0]
-
-
-def _predicted(predictions: Values, classes: tuple[str, ...]) -> list[str | None]:
-    """(rows,) predicted class, None where it is missing or none of the classes."""
-    texts = canonical_texts(predictions)
-    return texts.spread([text if text in classes else None for text in texts.texts])

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from exporter.formats.columns import Values
+import numpy as np
+
+from exporter.formats.columns import Values, take_rows
 from exporter.profiling.counts import count_own
-from exporter.profiling.outcomes import OutputColumns, add_outcomes
+from exporter.profiling.outcomes import add_outcomes
+from exporter.profiling.own_columns import OutputColumns
+from exporter.reference.binning import category_cells
 from exporter.reference.bins import segment_name
 from exporter.reference.profile import Reference, Segment
 from exporter.settings import Window
@@ -17,8 +21,29 @@ MAX_SEGMENTS_PER_COLUMN = 10
 MAX_SEGMENTS_PER_VERSION = 30
 
 
-def choose_segments(reference: Reference, names: tuple[str, ...]) -> tuple[list[Segment], list[str]]:
-    """The slices by the given columns, each without a profile of its own yet, and what is left out."""
+def profile_segments(
+    whole: Reference,
+    names: tuple[str, ...],
+    values: Mapping[tuple[str, str], Values],
+    outputs: OutputColumns,
+    timestamps: Floats | None,
+    windows: tuple[Window, ...],
+) -> tuple[list[Segment], list[str]]:
+    """Segments by the given columns, each with a profile of its rows, and notes on what is left out."""
+    chosen, notes = _choose(whole, names)
+    found = []
+    for segment in chosen:
+        column = whole.columns[segment.column]
+        cells = category_cells(column, values["feature", column.name]) + whole.offsets[segment.column]
+        rows = np.flatnonzero(cells == segment.cell)
+        part = {key: take_rows(column_values, rows) for key, column_values in values.items()}
+        times = timestamps[rows] if timestamps is not None else None
+        found.append(replace(segment, reference=_profile(whole, part, outputs.take(rows), times, windows)))
+    return found, notes
+
+
+def _choose(reference: Reference, names: tuple[str, ...]) -> tuple[list[Segment], list[str]]:
+    """Segments without profiles of their own, and notes."""
     chosen: list[Segment] = []
     notes = []
     for name in names:
@@ -45,14 +70,14 @@ def choose_segments(reference: Reference, names: tuple[str, ...]) -> tuple[list[
     return chosen, notes
 
 
-def profile_segment(
+def _profile(
     whole: Reference,
     values: Mapping[tuple[str, str], Values],
     outputs: OutputColumns,
     timestamps: Floats | None,
     windows: tuple[Window, ...],
 ) -> Reference:
-    """The profile of some rows, in the columns and bins of the whole."""
+    """Profile of some rows, in the columns and bins of the whole."""
     rows = len(next(iter(values.values())))
     own = count_own(whole, values, rows, timestamps, windows)._asdict()
     part = replace(whole, rows=rows, notes=(), **own)
