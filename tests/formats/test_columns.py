@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.formats.arrow_columns import from_arrow, text_bytes
+from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.columns import (
-    OPAQUE,
     Texts,
     Times,
     Values,
+    canonical_texts,
     encode_texts,
     from_python,
     read_numbers,
     read_times,
     take_rows,
+    text_hash,
 )
 from tests.support.wire import listed
 
@@ -92,53 +93,19 @@ def test_times_are_read_and_what_is_none_is_told() -> None:
     assert (moments.naive, moments.wrong.tolist()) == (1, [3, 4, 6])
 
 
-@given(
-    st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=3), min_size=1), st.data()
-)
-def test_arrow_texts_say_the_same_in_every_layout(rows: list[str | None], data: st.DataObject) -> None:
-    plain = pa.array(rows, pa.string())
-    start = data.draw(st.integers(0, len(rows) - 1))
-    for array in (
-        plain,
-        plain.cast(pa.large_string()),
-        plain.cast(pa.string_view()),
-        plain.dictionary_encode(),
-        plain.dictionary_encode(null_encoding="encode"),
-        pa.chunked_array([plain.slice(0, start), plain.slice(start)]),
-        pa.chunked_array([plain.slice(0, start).dictionary_encode(), plain.slice(start).dictionary_encode()]),
-    ):
-        found = from_arrow(array)
-        assert isinstance(found, Texts)
-        assert found.rows() == rows
-        sliced = from_arrow(array.slice(start))
-        assert isinstance(sliced, Texts)
-        assert sliced.rows() == rows[start:]
-
-
-@given(
-    st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)), st.integers(0, 3)
-)
-def test_bytes_of_texts_are_counted_as_often_as_they_are_referred_to(
-    rows: list[str | None], start: int
-) -> None:
-    plain = pa.array(rows, pa.string())
-    wanted = sum(len((text or "").encode()) for text in rows[start:])
-
-    for kind in (pa.string(), pa.large_string(), pa.string_view()):
-        assert text_bytes(pa.chunked_array([plain.cast(kind).slice(start)])) == wanted
-    encoded = plain.dictionary_encode()
-    entries = sum(len(text.encode()) for text in encoded.dictionary.to_pylist())
-    assert text_bytes(pa.chunked_array([encoded.slice(start)])) == wanted + entries
-    assert text_bytes(pa.chunked_array([[1, 2]])) == 0
-
-
-def test_what_is_nested_is_not_looked_into_however_many_parts_it_has() -> None:
-    parts = [pa.array([["a"], None]).cast(pa.list_(pa.dictionary(pa.int8(), pa.string()))) for _ in range(2)]
-
-    assert listed(from_arrow(pa.chunked_array(parts))) == [OPAQUE, None, OPAQUE, None]
-
-
 def test_no_rows_are_no_values_of_any_form() -> None:
     for kind in (pa.int64(), pa.string(), pa.timestamp("s"), pa.null(), pa.list_(pa.int8())):
         assert len(from_arrow(pa.chunked_array([], kind))) == 0
     assert len(from_python([])) == 0
+
+
+def test_texts_of_rows_are_none_where_there_is_no_scalar() -> None:
+    assert canonical_texts(from_python(["a", None])).rows() == ["a", None]
+    assert canonical_texts(from_python([1, True, None, 0.5])).rows() == ["1", "1", None, "0.5"]
+    assert canonical_texts(from_python(["a", 1, [1], None])).rows() == ["a", "1", None, None]
+    assert canonical_texts(Times(np.array([1.0, np.nan]))).rows() == [None, None]
+
+
+def test_a_hash_is_the_same_in_every_process() -> None:
+    assert text_hash("DE") == 9959812178581712345
+    assert text_hash("\ud800") != text_hash("\udc00")

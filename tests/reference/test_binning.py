@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.formats.categories import MISMATCHED, canonical_text
-from exporter.formats.columns import OPAQUE, Times, Values, canonical_texts, from_python, text_hash
+from exporter.formats.categories import MISMATCHED
+from exporter.formats.columns import OPAQUE, Times, Values, from_python, text_hash
 from exporter.profiling.column_bins import number_column
 from exporter.reference.binning import (
     bin_columns,
@@ -332,30 +332,3 @@ def test_rows_can_be_taken_alone() -> None:
 
 
 # -- texts --------------------------------------------------------------------------------------------------
-
-
-@given(JSON)
-def test_a_category_is_a_text_that_says_what_the_value_is(value: object) -> None:
-    text = canonical_text(value)
-
-    if value is None or value != value:
-        assert text is None
-    elif isinstance(value, str):
-        assert text == value
-    elif isinstance(value, list | dict):
-        assert text is MISMATCHED
-    else:
-        assert isinstance(value, int | float)
-        assert float(str(text)) == value or math.isinf(float(str(text)))
-
-
-def test_texts_of_rows_are_none_where_there_is_no_scalar() -> None:
-    assert canonical_texts(from_python(["a", None])).rows() == ["a", None]
-    assert canonical_texts(from_python([1, True, None, 0.5])).rows() == ["1", "1", None, "0.5"]
-    assert canonical_texts(from_python(["a", 1, [1], None])).rows() == ["a", "1", None, None]
-    assert canonical_texts(Times(np.array([1.0, np.nan]))).rows() == [None, None]
-
-
-def test_a_hash_is_the_same_in_every_process() -> None:
-    assert text_hash("DE") == 9959812178581712345
-    assert text_hash("\ud800") != text_hash("\udc00")

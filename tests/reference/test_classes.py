@@ -13,9 +13,12 @@ import pytest
 
 from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.formats.class_scores import MAX_CLASSES
+from exporter.formats.columns import OPAQUE
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
+from exporter.reference.classes import Outputs, read_outputs
 from exporter.reference.profile import Reference, decode_reference
+from tests.support.wire import QUERY, decode, listed
 
 SCORES = np.linspace(0.01, 0.99, 200)
 
@@ -126,3 +129,37 @@ def test_a_positive_class_that_was_never_predicted_is_one_all_the_same() -> None
 def test_of_one_class_alone_nothing_can_be_said() -> None:
     assert outcome_layout(build({"prediction": ["no", "no"]})) is None
     assert outcome_layout(build({"y": [1, 2, 3]})) is None
+
+
+# -- outputs ------------------------------------------------------------------------------------------------
+
+
+def outputs_of(reference: Reference, predictions: list[Any], scores: list[Any] | None = None) -> Outputs:
+    columns = {"features": {"x": [1] * len(predictions)}, "prediction": predictions}
+    document = {**QUERY, "columns": columns | ({"score": scores} if scores else {})}
+    return read_outputs(reference, decode(document))
+
+
+def test_predicted_classes_are_in_the_notation_of_the_reference() -> None:
+    reference = build({"prediction": [0, 1] * 50})
+
+    assert listed(outputs_of(reference, [1, 0.0, None]).prediction) == ["1", "0", None]
+    assert listed(outputs_of(reference, ["true", "1.0", "x"]).prediction) == ["1", "1", "x"]
+    assert listed(outputs_of(reference, [True, "false", []]).texts) == ["1", "0", None]
+
+
+def test_predicted_numbers_stay_numbers() -> None:
+    outputs = outputs_of(build({"prediction": np.linspace(0, 1, 100)}), [0.5, None])
+
+    assert listed(outputs.prediction) == [0.5, None]
+    assert listed(outputs.texts) == ["0.5", None]
+
+
+def test_of_several_scores_the_one_of_the_predicted_or_the_positive_class_is_taken() -> None:
+    binary = build({"prediction": ["no", "yes"] * 50})
+    several = build({"prediction": ["ash", "elm", "oak"] * 50})
+    named = {"ash": 0.5, "oak": 0.3}
+
+    assert listed(outputs_of(binary, ["no", "yes"], [[0.8, 0.2], 0.7]).score) == [0.2, 0.7]
+    assert listed(outputs_of(several, ["oak", "elm"], [named, named]).score) == [0.3, None]
+    assert listed(outputs_of(several, ["oak", "elm"], [[0.1, 0.9], 0.4]).score) == [OPAQUE, 0.4]
