@@ -83,6 +83,8 @@ def _free_port(preferred: int, held: ExitStack) -> int:
         listener.bind(("127.0.0.1", preferred))
         listener.listen()  # with SO_REUSEADDR, only this fails where another program listens
     except OSError:
+        if not preferred:
+            raise
         return _free_port(0, held)
     port: int = listener.getsockname()[1]
     return port
