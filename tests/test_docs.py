@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,14 @@ def test_the_modules_that_the_architecture_names_exist() -> None:
     missing = {name for name in named if not list((ROOT / "exporter").glob(f"{name.rstrip('/')}*"))}
     assert named
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    re.findall(
+        r"^\| `([\w.]+)` \| ([\w.]+) \|", section(page("exporter/evaluation/README.md"), "constants"), re.M
+    ),
+)
+def test_the_constants_of_the_statistics_are_those_of_the_code(name: str, value: str) -> None:
+    module, _, constant = name.rpartition(".")
+    assert getattr(import_module(f"exporter.{module}"), constant) == literal_eval(value)
