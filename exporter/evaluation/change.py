@@ -122,7 +122,7 @@ def _find_base(
     chunks = np.stack(
         [np.sum([block.counts for block in blocks], axis=0, dtype=np.int64) for blocks in parts.values()]
     )
-    natural, used = natural_drift(chunks, reference.layout, effect)
+    natural, used = natural_drift(chunks, reference.cell_layout, effect)
     return Base(
         counts=chunks.sum(axis=0),
         natural=np.where(used >= MIN_CHUNKS, natural, np.nan),
@@ -157,7 +157,7 @@ def judge_change(
     covered = []
     for counted, age in ((sums.current, 0), (sums.previous, 1)):
         seen = np.stack([counted[index].counts for index in chosen])
-        comparisons.append(compare(reference.layout, counts, seen, effects, effects))
+        comparisons.append(compare(reference.cell_layout, counts, seen, effects, effects))
         covered.append(
             np.array(
                 [

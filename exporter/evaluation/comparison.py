@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from exporter.measures.layout import Layout
+from exporter.measures.layout import CellLayout
 from exporter.measures.natural_variation import GROSS_DRIFT
 from exporter.measures.psi import noise, pool_rare, psi, sampling_floor, shares, standard_error
 from exporter.measures.significance import chi_square, p_value
@@ -70,7 +70,7 @@ class Comparison:
 
 
 def compare(
-    layout: Layout,
+    layout: CellLayout,
     base: npt.NDArray[np.integer],
     windows: npt.NDArray[np.integer],
     effects: Floats,

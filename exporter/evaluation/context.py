@@ -97,7 +97,7 @@ class EvaluationContext:
                 effects.append(effects[-1])
                 continue
             starts, counts = timeline.fine_counts(self.now - window.seconds, inf)
-            effects.append(design_effect(counts, starts // settings.coarse_seconds, layout.layout))
+            effects.append(design_effect(counts, starts // settings.coarse_seconds, layout.cell_layout))
         return replace(self, effects=np.stack(effects))
 
 

@@ -73,10 +73,10 @@ def check_quality(
     windows, effects = context.windows, context.effects_of(reference)
     index = _judged_window(reference, windows)
     unjudged = np.array([bool(column.unjudged) for column in reference.columns])
-    base_hits = quality.hits(reference.counts, reference.layout)
-    hits, shortest_hits = (quality.hits(sums[place].counts, reference.layout) for place in (index, 0))
+    base_hits = quality.hits(reference.counts, reference.cell_layout)
+    hits, shortest_hits = (quality.hits(sums[place].counts, reference.cell_layout) for place in (index, 0))
     checks = []
-    for check, applies in quality.applicable(reference.layout).items():
+    for check, applies in quality.applicable(reference.cell_layout).items():
         # Ids and times always have new values.
         by_nature = unjudged if check in ("unseen", "out_of_range") else np.zeros(len(unjudged), np.bool_)
         allowance = _allowance(reference, windows[index], check, base_hits)

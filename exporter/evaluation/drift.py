@@ -108,8 +108,8 @@ def judge_drift(
     then_natural = np.stack([allowed_drift(reference, windows, w, age - w.seconds, live) for w in windows])
 
     judged = np.array([not column.unjudged for column in reference.columns])
-    now_drift = compare(reference.layout, reference.counts, _counts(sums.current), effects)
-    then_drift = compare(reference.layout, reference.counts, _counts(sums.previous), effects)
+    now_drift = compare(reference.cell_layout, reference.counts, _counts(sums.current), effects)
+    then_drift = compare(reference.cell_layout, reference.counts, _counts(sums.previous), effects)
     significance = adjusted_significance(np.where(judged, now_drift.p, np.nan))
     limit, then_limit = threshold + natural, threshold + then_natural
     held = _reported(reference, context)
@@ -151,7 +151,7 @@ def _counts(sums: Sequence[WindowSum]) -> Ints:
 def _distances(reference: Reference, window: WindowSum, names: tuple[str, ...]) -> dict[str, Floats]:
     if not names:
         return {}
-    layout = reference.layout
+    layout = reference.cell_layout
     q = shares(layout.pad(window.counts), layout.mask, pseudo_count=0.0)
     p = shares(layout.pad(reference.counts), layout.mask, pseudo_count=0.0)
     measures: dict[str, Callable[[], Floats]] = {

@@ -182,7 +182,7 @@ def _cut(
     numbers, counts = sum_blocks(blocks, inside, places, reference.cells, most)
 
     found = compare(
-        reference.layout, reference.counts, counts, np.ones((len(counts), len(reference.columns)))
+        reference.cell_layout, reference.counts, counts, np.ones((len(counts), len(reference.columns)))
     )
     limit = threshold + (PRIOR_DRIFT if window.seconds >= DAY_SECONDS else FIRST_HOURS_DRIFT)
     beyond = (found.excess > limit) & (found.rows >= MIN_DRIFT_ROWS)
@@ -213,7 +213,7 @@ def _learn(reference: Reference, chunks: _Chunks) -> tuple[Floats, Bools]:
     enough: Bools = np.logical_or.reduceat(telling, first, axis=0).sum(axis=0) >= MIN_DAYS
     enough &= telling.sum(axis=0) >= MIN_CHUNKS
     kept = chunks.counts * np.repeat(~chunks.drifted, np.diff(reference.offsets), axis=1)
-    measured = natural_variation(kept, reference.layout, chunks.seconds, chunks.numbers)
+    measured = natural_variation(kept, reference.cell_layout, chunks.seconds, chunks.numbers)
     if measured is None or not enough.any():
         return none
     offset = np.where(telling, chunks.excess, 0.0).sum(axis=0) / np.maximum(telling.sum(axis=0), 1)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
-from exporter.measures.layout import Layout
+from exporter.measures.layout import CellLayout
 from exporter.typing import Bools, Floats
 
 DATA_QUALITY_CHECKS = ("missing", "type_mismatch", "unseen", "out_of_range")
@@ -17,13 +17,13 @@ MAX_P_VALUE = 0.001
 MIN_CHECK_ROWS = 30
 
 
-def applicable(layout: Layout) -> dict[str, Bools]:
+def applicable(layout: CellLayout) -> dict[str, Bools]:
     """(columns,) by check: True for the columns that the check applies to."""
     every = np.ones(len(layout.mask), np.bool_)
     return {"missing": every, "type_mismatch": every, "unseen": layout.listed, "out_of_range": layout.bounded}
 
 
-def hits(cells: npt.NDArray[np.number], layout: Layout) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def hits(cells: npt.NDArray[np.number], layout: CellLayout) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Rows that fail a check, and the rows that they are a share of, both (..., columns) by check.
 
     Missing and mismatched values are shares of all rows; unseen and out-of-range ones are shares of the rows

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from exporter.measures.layout import Layout
+from exporter.measures.layout import CellLayout
 from exporter.typing import Floats, Ints
 
 # Degrees of freedom below which blocks are compared across the whole window instead of within hours.
@@ -20,7 +20,7 @@ MIN_FREEDOM = 5
 PRIOR_ROWS = 100.0
 
 
-def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: Layout) -> Floats:
+def design_effect(counts: npt.NDArray[np.integer], groups: Ints, layout: CellLayout) -> Floats:
     """(columns,) variance of the blocks' counts over the variance of independent rows; at least 1.
 
         sum over blocks and bins of (c - n p)^2  /  sum of n p (1 - p) (1 - n / N) N / (N - 1)
@@ -69,7 +69,7 @@ def _typical_effect(observed: Floats, expected: Floats) -> float:
     return float(observed.sum() / expected.sum()) if expected.sum() >= 1 else 1.0
 
 
-def _dispersion(groups: list[npt.NDArray[np.integer]], layout: Layout) -> tuple[Floats, Floats, Floats]:
+def _dispersion(groups: list[npt.NDArray[np.integer]], layout: CellLayout) -> tuple[Floats, Floats, Floats]:
     """Observed and expected variance over groups and bins, and degrees of freedom per bin, all (columns,)."""
     starts = layout.offsets[:-1]
     column = np.repeat(np.arange(len(starts)), np.diff(layout.offsets))

@@ -14,7 +14,7 @@ NUMERIC = ("number", "time")
 
 
 @dataclass(frozen=True)
-class Layout:
+class CellLayout:
     """Positions of cells in the flat vector: each column has its bins, then a missing and a mismatch cell.
 
     `offsets` (columns + 1,): column i has the cells offsets[i] to offsets[i + 1]. `index` and `mask`
@@ -31,7 +31,7 @@ class Layout:
     listed: Bools
 
     @classmethod
-    def of(cls, offsets: Ints, kinds: Sequence[str]) -> Layout:
+    def of(cls, offsets: Ints, kinds: Sequence[str]) -> CellLayout:
         """Layout of columns of the given kinds (`number`, `time`, `category`, `boolean`)."""
         bins = np.diff(offsets) - 2
         position = np.arange(bins.max(initial=0))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import chdtri
 
 from exporter.measures.data_quality import DATA_QUALITY_CHECKS, MIN_CHECK_ROWS, applicable, hits, ratio
-from exporter.measures.layout import Layout
+from exporter.measures.layout import CellLayout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
 from exporter.typing import Bools, Floats, Ints
 
@@ -45,7 +45,7 @@ DAY_SECONDS, WEEK_SECONDS = 86400, 604800
 
 def natural_variation(
     chunks: npt.NDArray[np.integer],
-    layout: Layout,
+    layout: CellLayout,
     seconds: int = DAY_SECONDS,
     numbers: Ints | None = None,
     longer: Mapping[str, Floats] | None = None,
@@ -95,7 +95,7 @@ def natural_variation(
     return int(of_checks.single.sum()), variation
 
 
-def _drift(chunks: _Chunks, layout: Layout) -> Floats:
+def _drift(chunks: _Chunks, layout: CellLayout) -> Floats:
     excess, n = _excess(chunks.counts, layout)
     excess = np.where((n >= MIN_DRIFT_ROWS) & np.isfinite(excess), excess, np.nan)
     following = np.append(excess[1:], excess[-1:], axis=0)
@@ -108,7 +108,7 @@ def _drift(chunks: _Chunks, layout: Layout) -> Floats:
     return np.where(_mean(excess) > MAX_MEAN_DRIFT, np.nan, allowed)
 
 
-def _chance(layout: Layout) -> float:
+def _chance(layout: CellLayout) -> float:
     """Probability that one column exceeds its limit on one day.
 
     The limit is the corresponding quantile of a distribution with the chunks' mean: chi-square with one
@@ -120,7 +120,7 @@ def _chance(layout: Layout) -> float:
     return 1 / (max(len(layout.mask), MIN_COLUMNS) * QUARTER_DAYS)
 
 
-def _checks(chunks: _Chunks, layout: Layout) -> dict[str, Floats]:
+def _checks(chunks: _Chunks, layout: CellLayout) -> dict[str, Floats]:
     found, of = hits(chunks.counts, layout)
     applies = applicable(layout)
     allowed = {}
@@ -136,7 +136,7 @@ def _checks(chunks: _Chunks, layout: Layout) -> dict[str, Floats]:
 
 
 def natural_drift(
-    chunks: npt.NDArray[np.integer], layout: Layout, effects: Floats | float = 1.0
+    chunks: npt.NDArray[np.integer], layout: CellLayout, effects: Floats | float = 1.0
 ) -> tuple[Floats, Ints]:
     """Drift allowance of chunks: 4.6 times their mean signed excess over all others together, at least 0.
 
@@ -185,7 +185,7 @@ def quality_allowance(worse: Floats, errors: Floats) -> float:
 
 
 def _excess(
-    chunks: npt.NDArray[np.integer], layout: Layout, effects: Floats | float = 1.0
+    chunks: npt.NDArray[np.integer], layout: CellLayout, effects: Floats | float = 1.0
 ) -> tuple[Floats, Floats]:
     """(chunks, columns) excess (PSI - sampling floor) of each chunk over all others, and its rows."""
     counts = layout.pad(chunks)
@@ -211,7 +211,7 @@ class _Chunks:
 
 
 def _sufficient_chunks(
-    chunks: npt.NDArray[np.integer], layout: Layout, seconds: int, numbers: Ints, min_rows: int
+    chunks: npt.NDArray[np.integer], layout: CellLayout, seconds: int, numbers: Ints, min_rows: int
 ) -> _Chunks | None:
     """Chunks with enough rows, smaller ones merged by phase; None if there are too few."""
     rows = layout.rows(chunks).max(axis=-1, initial=0)  # every column counts every row

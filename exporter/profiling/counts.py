@@ -73,7 +73,7 @@ def count_own(
     longer: dict[str, Floats] | None = None
     for seconds in sorted(counts, reverse=True):
         chunks, numbers = counts[seconds].reshape(-1, layout.cells), cuts[seconds].numbers
-        measured = natural_variation(chunks, layout.layout, seconds, numbers, longer)
+        measured = natural_variation(chunks, layout.cell_layout, seconds, numbers, longer)
         if measured is not None:
             variation[seconds], longer = Variation(chunks=measured[0], **measured[1]), measured[1]
     return OwnCounts(whole.counts.astype(np.int64), whole.moments, dict(sorted(variation.items())))

@@ -104,7 +104,7 @@ def _variation(
         place = np.array([(s - start) // window.seconds for s in inside], np.int64)
         limit = max(MIN_CHUNKS, MAX_CHUNK_CELLS // reference.cells)
         chunks, counts = sum_blocks(blocks, inside, place, reference.cells, limit)
-        measured = natural_variation(counts, reference.layout, window.seconds, chunks, longer)
+        measured = natural_variation(counts, reference.cell_layout, window.seconds, chunks, longer)
         if measured is not None:
             variation[window.seconds] = Variation(chunks=measured[0], **measured[1])
             longer = measured[1]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.formats.texts import storable
-from exporter.measures.layout import Layout
+from exporter.measures.layout import CellLayout
 from exporter.typing import Floats, Ints
 
 Role = Literal["feature", "prediction", "score", "label"]
@@ -155,9 +155,9 @@ class BinLayout:
         return NumericBins.of(self)
 
     @cached_property
-    def layout(self) -> Layout:
+    def cell_layout(self) -> CellLayout:
         """Positions of each column's cells, for the measures."""
-        return Layout.of(self.offsets, [column.kind for column in self.columns])
+        return CellLayout.of(self.offsets, [column.kind for column in self.columns])
 
 
 @dataclass(frozen=True)

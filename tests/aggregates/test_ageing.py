@@ -1,4 +1,4 @@
-"""What becomes of counts with age: coverage is known for as long as labels may take, memory is let go."""
+"""Expiry of counts: coverage stays known for as long as labels may take, and memory is freed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def coverage(rig: Rig) -> float | None:
 
 @pytest.fixture
 def slow(start: Start, store_uri: str) -> Rig:
-    """Its labels take 50 days, longer than blocks live; rows came at noon, labels after 40 days."""
+    """A version whose labels take 50 days, longer than blocks are kept; they came after 40 days."""
     rig = start(store=store_uri, registry=make_registry(maturation="50d"), prediction_retention_days=60)
     rows = make_rows(400, prefix="p")
     rig.post_rows(rows)

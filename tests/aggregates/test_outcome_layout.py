@@ -1,4 +1,4 @@
-"""Which classes, which positive one, which bins of scores: frozen with the reference."""
+"""Bins of scores and positions of counts, frozen with the reference."""
 
 from __future__ import annotations
 

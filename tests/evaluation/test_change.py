@@ -1,4 +1,4 @@
-"""Whether a version's columns changed against the weeks before: what is told, when, and what never is."""
+"""Changes of columns against the weeks before: when they are reported, and what never is."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def change_of(live: Live, now: float = NOW, days: float = 45) -> ChangeEvaluatio
 
 
 def verdict_of(live: Live, now: float = NOW, days: float = 45) -> int:
-    """Of a day's window; no figures are no verdict."""
+    """Verdict of a day's window, UNDECIDED without figures."""
     change = change_of(live, now, days)
     return UNDECIDED if change is None else int(change.verdict[0])
 

@@ -1,4 +1,4 @@
-"""Which predictions have labels, and what the labelled ones may stand for."""
+"""Coverage of predictions by labels, and weights of the labelled rows."""
 
 from __future__ import annotations
 

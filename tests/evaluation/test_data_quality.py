@@ -69,7 +69,7 @@ def test_checks_are_of_the_shortest_window_whose_variation_the_reference_tells()
 
 
 def last_hour(reference: Reference, cells: Ints, before: Ints) -> Timeline:
-    """A day of which the last hour is `cells` and the others are `before`, an hour's counts each."""
+    """A day with the counts `cells` in its last hour and `before` in each other hour."""
     timeline = make_timeline(reference, {})
     first = int(NOW) - 24 * 3600
     rows = [*[before] * 23, cells]

@@ -1,4 +1,4 @@
-"""Verdicts on drift: what is told, when, and what is not."""
+"""Verdicts on drift, and reasons why there is none."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def verdict_of(
     yesterday_rows: int = 2000,
     reference_rows: int = 100_000,
 ) -> int:
-    """Of one column whose reference is even."""
+    """Verdict of one column whose reference is evenly distributed."""
     reference = make_steady_reference([AGE], [EVEN], reference_rows)
     days = {0: cells_of([today], rows)}
     if yesterday is not None:

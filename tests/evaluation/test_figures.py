@@ -1,4 +1,4 @@
-"""What every quality metric promises, and each of them against scikit-learn on the same rows."""
+"""Properties of all quality metrics, and each of them compared with scikit-learn on the same rows."""
 
 from __future__ import annotations
 

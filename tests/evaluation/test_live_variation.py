@@ -105,7 +105,7 @@ def test_days_that_differ_are_allowed_to_differ() -> None:
 
 
 def test_what_the_prior_has_not_minded_is_allowed_later_too() -> None:
-    """Without times nobody knows in which season a reference was sampled."""
+    """Without times it is unknown in which season a reference was sampled."""
     evaluation = judge(timeline_of(dict.fromkeys(range(28), tilted(0.5))))
     day = evaluation.windows[1]
     assert evaluation.variation == "live"
@@ -129,7 +129,7 @@ def test_what_broke_later_teaches_nothing_either() -> None:
 
 
 def test_hours_of_a_day_that_had_drifted_teach_nothing() -> None:
-    """What is beyond the prior of a day may be within that of an hour."""
+    """Drift beyond the prior of a day may be within that of an hour."""
     shares = tilted(0.95)  # a PSI of 1.7
     found = learn(timeline_of(dict.fromkeys(range(28), shares)))
     assert not found.learned.any()

@@ -348,7 +348,7 @@ def positives(rows: int, share: float) -> pa.Table:
 
 
 def with_steady_labels(against: QualityReference) -> QualityReference:
-    """Of a reference that says that the days of its labels do not vary."""
+    """A quality reference without variation between the days of its labels."""
     assert against.reference.labels is not None
     none = np.zeros(1)
     variation = {DAY.seconds: Variation(30, none, none, none, none, none)}

@@ -1,4 +1,4 @@
-"""A version whose reference has no times, beside the same one with times: what each is told and shows."""
+"""A version whose reference has no times, compared with the same version with times."""
 
 from __future__ import annotations
 

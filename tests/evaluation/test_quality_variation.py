@@ -1,4 +1,4 @@
-"""How much the quality of a reference varies by nature, and from which references that is learned."""
+"""Natural variation of quality, and the references from which it is learned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When quality is degraded, when it is not, and when nobody can tell."""
+"""Verdicts on quality, and reasons why there is none."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_a_figure_without_rows_to_be_a_share_of_is_suppressed() -> None:
 
 
 def with_variation(allowance: float) -> QualityReference:
-    """A promise of 0.9 and a tolerance of 0.03, and a reference whose accuracy varies by so much."""
+    """A baseline of 0.9, a tolerance of 0.03, and a reference with this allowance for accuracy."""
     against = with_baseline("accuracy", 0.9, 0.03)
     reference = replace(against.reference, quality_variation={DAY.seconds: {"accuracy": allowance}})
     return replace(against, reference=reference)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.measures.layout import Layout
+from exporter.measures.layout import CellLayout
 from exporter.typing import Bools, Floats
 
 
@@ -13,9 +13,9 @@ def every(counts: Floats) -> Bools:
     return np.ones(counts.shape[-2:] if counts.ndim > 1 else counts.shape, np.bool_)
 
 
-def layout_of(kinds: list[str], bins: int) -> Layout:
+def layout_of(kinds: list[str], bins: int) -> CellLayout:
     """Columns with as many bins each, and their missing and mismatch cells."""
-    return Layout.of(np.arange(len(kinds) + 1) * (bins + 2), kinds)
+    return CellLayout.of(np.arange(len(kinds) + 1) * (bins + 2), kinds)
 
 
 def columns(*cells: list[float]) -> Floats:

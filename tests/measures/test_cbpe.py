@@ -149,7 +149,7 @@ def test_where_nothing_is_predicted_positive_there_is_no_precision() -> None:
 
 
 def test_weights_give_the_reference_another_prevalence() -> None:
-    """Of a reference where negatives were thinned out, once their number is declared."""
+    """Negatives were thinned out in the reference, and their true number is declared."""
     labels, predictions, scores = sample(60_000, unsure=0.3)
     kept = labels | (DRAW.random(60_000) < 0.25)
     thinned = histogram_of(labels[kept], predictions[kept], scores[kept])

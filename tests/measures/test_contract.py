@@ -1,4 +1,4 @@
-"""What every measure of the difference between a window and the reference promises."""
+"""Properties of all measures of the difference between a window and the reference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def of_shares(distance: Callable[[Floats, Floats], Floats]) -> Measure:
 
 
 def binned_mean_shift(counts: Floats, reference: Floats, mask: Bools) -> Floats:
-    """Of values 0, 1, 2, ... that have a bin each."""
+    """Mean shift of the values 0, 1, 2, ..., with a bin each."""
     value = np.arange(counts.shape[-1])
     powers = np.stack([value**0, value, value**2]).astype(np.float64)
     return mean_shift(counts @ powers.T, reference @ powers.T)

@@ -202,7 +202,7 @@ def test_quality_that_varies_by_nature_is_allowed_a_tail_of_it() -> None:
 
 
 def test_a_catastrophe_does_not_excuse_all_others() -> None:
-    """As a quantile of a few dozen chunks would."""
+    """A quantile of a few dozen chunks would."""
     worse = np.append(np.tile([0.02, -0.02], 30), 0.9)
 
     assert quality_allowance(worse, np.zeros(61)) < 0.15

@@ -16,7 +16,7 @@ ROWS = 2000
 
 
 def make_reference() -> Reference:
-    """One with everything in it: every kind, rare categories, natural variation, labels, notes."""
+    """A reference with every kind of column, rare categories, natural variation, labels and notes."""
     draw = np.random.default_rng(0)
     table = pa.table(
         {

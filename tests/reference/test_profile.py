@@ -1,4 +1,4 @@
-"""A reference is a layout of cells that is frozen, stored, and known by its digest."""
+"""A reference is stored, restored, and identified by its digest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = 2000
 
 
 def make_reference() -> Reference:
-    """One with everything in it: every kind, rare categories, natural variation, labels, notes."""
+    """A reference with every kind of column, rare categories, natural variation, labels and notes."""
     draw = np.random.default_rng(0)
     table = pa.table(
         {

@@ -22,7 +22,7 @@ PEERS = ("PSI > 0.1", "PSI > 0.2", "p < 0.05")
 
 def alarms(reference: Reference, days: Ints) -> dict[str, Bools]:
     """(replicas, days, cells) -> by peer (days, columns): whether any replica's job finds drift."""
-    layout = reference.layout
+    layout = reference.cell_layout
     counts, base = layout.pad(days), layout.pad(reference.counts)
     mask = layout.mask & (counts + base > 0)
     q, p = shares(counts, mask), shares(base, mask)

@@ -1,4 +1,4 @@
-"""References with given shares and timelines with given rows, for the tests of what is made of them."""
+"""References with given shares, and timelines with given rows."""
 
 from __future__ import annotations
 
@@ -110,5 +110,5 @@ def judge(
 def make_steady_reference(
     columns: Sequence[Column], shares: Sequence[Floats], rows: int = 100_000
 ) -> Reference:
-    """One that says that days do not vary."""
+    """A reference without variation between days."""
     return make_reference(columns, shares, rows, variation={DAY.seconds: variation_of(0.0, len(columns))})
