@@ -10,7 +10,7 @@ from pathlib import Path
 
 from exporter.config_file import load_config_file
 from exporter.errors import ConfigError
-from exporter.exposition.collector import Cut, SeriesCollector
+from exporter.exposition.collector import DroppedSeries, SeriesCollector
 from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView, version_view
@@ -64,7 +64,7 @@ class Service:
             self._loops.append(Loop("runs", self.runs.poll, poll))
         self.ready = threading.Event()  # stored versions are loaded and evaluated
         self._collector = SeriesCollector(settings, self.telemetry)
-        self._cut: tuple[Cut, ...] = ()
+        self._dropped: tuple[DroppedSeries, ...] = ()
         self._started = False
         if config is not None:
             self._use(config)
@@ -131,13 +131,14 @@ class Service:
         views = [view for version in self.fleet.versions.values() if (view := self._view(version))]
         runs = self.runs.families(now) if self.runs is not None else None
         page = self._collector.collect(views, now, runs)
-        if page.cut != self._cut:
-            self._cut = page.cut
-            for cut in page.cut:
+        if page.dropped != self._dropped:
+            self._dropped = page.dropped
+            for dropped in page.dropped:
                 log.warning(
                     "%s version %s: bins of %d columns and %d segments are left out, the limit is %d series",
-                    cut.model, cut.version, len(cut.columns), len(cut.segments), self.settings.max_series,
-                )  # fmt: skip
+                    *(dropped.model, dropped.version, len(dropped.columns), len(dropped.segments)),
+                    self.settings.max_series,
+                )
         return page.select(names, groups).render(form)
 
     def _view(self, version: Version) -> VersionView | None:

@@ -1,4 +1,4 @@
-"""The configuration file in a service: at the start, on reload, and when it is broken."""
+"""The service: its loops, and its configuration file at the start, on reload, and when it is broken."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pyarrow as pa
 import pytest
 
 from exporter.errors import ConfigError, RegistryUnreachableError
+from exporter.service import Service
+from exporter.settings import Settings
 from tests.ingest.test_join import make_labelled_table
 from tests.support.fakes import FakeRegistry
-from tests.support.rig import Rig, make_rows, make_table
+from tests.support.monitored import make_registry
+from tests.support.rig import Rig, eventually, make_rows, make_table
 
 Start = Callable[..., Rig]
 SUCCESSFUL = "mlflow_exporter_config_last_reload_successful"
@@ -183,3 +186,31 @@ def test_a_positive_class_that_is_a_text_is_that_text(start: Start, file: Path) 
     counts = rig.version().counts
     assert counts is not None
     assert (counts.reference.classes, counts.reference.positive_class) == (("1.0", "2.0"), "1.0")
+
+
+def test_its_loops_run_until_it_is_stopped(tmp_path: Path) -> None:
+    registry = make_registry(make_table())
+    quick = {"evaluation_interval_seconds": 0.02, "mlflow_poll_interval_seconds": 0.02}
+    service = Service(Settings(store=f"sqlite:///{tmp_path}/exporter.db", **quick), registry)
+    service.start()
+    try:
+        registry.register("spam", make_table(), alias="champion")
+        eventually(lambda: ("spam", "1") in service.fleet.versions)
+        spam = service.fleet.versions["spam", "1"]
+        eventually(lambda: spam.evaluation is not None)
+        registry.failure = ZeroDivisionError("a bug in a poll")
+        assert spam.evaluation is not None
+        seen = spam.evaluation.at
+        eventually(lambda: spam.evaluation is not None and spam.evaluation.at > seen)
+        registry.failure = None
+        registry.register("ham", make_table(), alias="champion")
+        eventually(lambda: ("ham", "1") in service.fleet.versions)
+        assert service.fault() == ""
+        registry.loading.clear()
+        registry.register("slow", make_table(), alias="champion")
+        eventually(lambda: not service.discovery.loader.idle())
+    finally:
+        service.stop()
+        hanging = not service.discovery.loader.idle()
+        registry.loading.set()
+    assert hanging  # and it ended nevertheless

@@ -48,8 +48,8 @@ PAGE_CATALOG = (POLL_INTERVAL, EVALUATION_INTERVAL, SERIES, DROPPED_SERIES)
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What the limit on series left out of a version: bins of `columns`, and whole segments."""
+class DroppedSeries:
+    """Series of a version beyond the limit: the bins of `columns`, and whole segments."""
 
     model: str
     version: str
@@ -59,28 +59,28 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Page:
+class MetricsPage:
     """All samples of a page: `families` to be rendered by prefix, `own` by prometheus-client."""
 
     families: tuple[Family, ...]
     own: tuple[tuple[Metric, ClientMetric], ...]
-    cut: tuple[Cut, ...]
+    dropped: tuple[DroppedSeries, ...]
 
     @property
     def series(self) -> int:
         return sum(len(f.prefixes) for f in self.families) + sum(len(m.samples) for _, m in self.own)
 
-    def select(self, names: Names[str] = (), groups: Names[str] = ()) -> Page:
+    def select(self, names: Names[str] = (), groups: Names[str] = ()) -> MetricsPage:
         """The metrics that `name[]` and `collect[]` ask for.
 
         Raises:
             MalformedError: unknown group.
         """
         check_groups(groups)
-        return Page(
+        return MetricsPage(
             tuple(family for family in self.families if is_wanted(family.metric, names, groups)),
             tuple((metric, found) for metric, found in self.own if is_wanted(metric, names, groups)),
-            self.cut,
+            self.dropped,
         )
 
     def render(self, form: Format) -> bytes:
@@ -95,7 +95,9 @@ class SeriesCollector:
         self._telemetry = telemetry
         self._prefixes: dict[tuple[str, str, str], VersionPrefixes] = {}
 
-    def collect(self, views: Sequence[VersionView], now: float, runs: Sequence[Family] | None = None) -> Page:
+    def collect(
+        self, views: Sequence[VersionView], now: float, runs: Sequence[Family] | None = None
+    ) -> MetricsPage:
         """All series at `now` (seconds since the epoch). Several threads may call it.
 
         `runs` are the families of MLflow's own runs, None where they are switched off.
@@ -123,17 +125,17 @@ class SeriesCollector:
                 self._telemetry.count_evaluation_error(view.model, view.version, "evaluation")
         self._prefixes = used
 
-        cut = tuple(
-            self._cut(known, shown, sliced)
+        dropped = tuple(
+            self._drop(known, shown, sliced)
             for known in prefixes
             if len(known.columns) > shown or len(known.segments) > sliced
         )
         samples.add_one(POLL_INTERVAL, (), self._settings.mlflow_poll_interval_seconds)
         samples.add_one(EVALUATION_INTERVAL, (), self._settings.evaluation_interval_seconds)
-        samples.add_one(DROPPED_SERIES, (), sum(each.series for each in cut))
-        others = Page((*samples.families(), *(runs or ())), tuple(own), cut)
+        samples.add_one(DROPPED_SERIES, (), sum(each.series for each in dropped))
+        others = MetricsPage((*samples.families(), *(runs or ())), tuple(own), dropped)
         samples.add_one(SERIES, (), others.series + 1)
-        return Page((*samples.families(), *(runs or ())), tuple(own), cut)
+        return MetricsPage((*samples.families(), *(runs or ())), tuple(own), dropped)
 
     def _add(
         self,
@@ -197,12 +199,12 @@ class SeriesCollector:
             costs[known.ranks] += len(BINS) * known.sizes
         return sliced, int(np.searchsorted(np.cumsum(costs), budget, side="right"))
 
-    def _cut(self, prefixes: VersionPrefixes, shown: int, sliced: int) -> Cut:
-        """What is left out if `shown` columns, by rank, show their bins, and `sliced` segments are shown."""
+    def _drop(self, prefixes: VersionPrefixes, shown: int, sliced: int) -> DroppedSeries:
+        """Series that are left out where `shown` columns, by rank, show bins, and `sliced` segments do."""
         hidden = np.flatnonzero(prefixes.ranks >= shown)
         segments = tuple(segment.name for segment in prefixes.segments[sliced:])
         of_segment = count_segment_series(len(self._settings.windows), len(prefixes.columns))
-        return Cut(
+        return DroppedSeries(
             *prefixes.version,
             columns=tuple(prefixes.columns[index].name for index in hidden),
             series=len(BINS) * int(prefixes.sizes[hidden].sum()) + len(segments) * of_segment,

@@ -1,4 +1,4 @@
-"""References of versions, made in threads of their own: a slow or broken artifact holds up no evaluation."""
+"""Loads references in threads of its own, so that a slow or broken artifact delays no evaluation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from exporter.settings import Settings
 from exporter.storage.store import Store
 
 THREADS = 2
-RETRY_SECONDS = 300.0
+REFERENCE_RETRY_SECONDS = 300.0
 MAX_RUN_METRICS = 50  # of a source run, the first by name
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ class _Progress:
 
 
 class ReferenceLoader:
-    """Finds references and metrics of runs. One thread queues jobs; two others, which may hang, run them.
+    """Loads references and metrics of runs. One thread queues jobs; two others, which may hang, run them.
 
-    A job that ends after its version was forgotten has no effect on what is known of others.
+    A job that ends after its version was forgotten has no effect on other versions.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ReferenceLoader:
             thread.start()
 
     def stop(self) -> None:
-        """Let the threads end when they have done what they are at."""
+        """Let the threads end after their current jobs."""
         for _ in self._threads:
             self._jobs.put(None)
 
@@ -95,11 +95,11 @@ class ReferenceLoader:
         return all(thread.is_alive() for thread in self._threads)
 
     def idle(self) -> bool:
-        """Whether everything that was asked for is done."""
+        """True when all queued jobs are done."""
         return not self._jobs.unfinished_tasks
 
     def load_stored(self, version: Version) -> bool:
-        """Give a version the reference that the store has of it; False where it has none."""
+        """Give a version its stored reference; False if there is none."""
         stored = self._store.load_reference(version.key)
         if stored is None:
             return False
@@ -108,7 +108,7 @@ class ReferenceLoader:
         return True
 
     def renew(self, version: Version) -> None:
-        """Look again at the next call of `follow`: something about the version has changed."""
+        """Look again at the next call of `follow`, because something about the version has changed."""
         progress = self._progress.get(version)
         if progress is not None:
             progress.next_try, progress.metrics_due = 0.0, True
@@ -117,7 +117,7 @@ class ReferenceLoader:
         self._progress.pop(version, None)
 
     def follow(self, version: Version, registered: RegisteredVersion, now: float) -> None:
-        """Have made what a version lacks and what is due."""
+        """Queue the jobs that are due for a version."""
         progress = self._progress.setdefault(version, _Progress())
         if progress.metrics_due and not progress.metrics_loading:
             progress.metrics_due, progress.metrics_loading = False, True
@@ -131,8 +131,8 @@ class ReferenceLoader:
             return
         if version.status is Status.COLLECTING and version.waiting_rows >= self._settings.reference_live_rows:
             self._submit(version, progress, partial(self._collect, version))
-        elif not now < progress.next_try <= now + RETRY_SECONDS:  # or the clock was put back
-            progress.next_try = now + RETRY_SECONDS
+        elif not now < progress.next_try <= now + REFERENCE_RETRY_SECONDS:  # or the clock was put back
+            progress.next_try = now + REFERENCE_RETRY_SECONDS
             self._submit(version, progress, partial(self._find, version, registered))
 
     def _submit(self, version: Version, progress: _Progress, work: Callable[[], None]) -> None:
@@ -152,7 +152,7 @@ class ReferenceLoader:
                 self._jobs.task_done()
 
     def _load(self, version: Version, progress: _Progress, work: Callable[[], None]) -> None:
-        """Do the work, and say of a version what came in the way."""
+        """Do the work, and set the status of the version if it fails."""
         try:
             try:
                 work()
@@ -169,7 +169,7 @@ class ReferenceLoader:
                     detail = f"internal error: {error}"
                 self._telemetry.count_evaluation_error(*version.names, "reference")
                 self._say(version, Status.BROKEN, detail)
-        except ExporterError as error:  # MLflow's fault or the store's: again at the next poll
+        except ExporterError as error:  # of MLflow or the store: retried at the next poll
             if isinstance(error, StoreError):
                 log.error("%s version %s: %s", *version.names, error)
                 self._telemetry.count_evaluation_error(*version.names, "store")
@@ -193,7 +193,7 @@ class ReferenceLoader:
     def _recount(self, version: Version, progress: _Progress) -> None:
         try:
             self._writer.call(lambda: recount(self._store, self._settings, version)).result()
-        except StoreError as error:  # again at the next poll
+        except StoreError as error:  # retried at the next poll
             log.error("%s version %s: %s", *version.names, error)
             self._telemetry.count_evaluation_error(*version.names, "store")
         finally:
@@ -217,7 +217,7 @@ class ReferenceLoader:
             log.info("%s version %s: %s", *version.names, note)
 
     def _give(self, version: Version, reference: Reference, reference_id: int | None) -> None:
-        """Give a version its reference, unless it was given one meanwhile, by hand."""
+        """Give a version its reference, unless it was given one by hand meanwhile."""
 
         def give() -> None:
             if version.counts is None:
@@ -231,7 +231,7 @@ class ReferenceLoader:
             self._say(version, Status.NO_REFERENCE, detail)
             return
         self._say(version, Status.COLLECTING, f"{detail}; the first {rows} live rows will be it")
-        progress.next_try = 0.0  # it may come until they are there
+        progress.next_try = 0.0  # a reference may still appear
 
     def _say(self, version: Version, status: Status, detail: str) -> None:
         if (version.status, version.detail) != (status, detail):

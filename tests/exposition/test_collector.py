@@ -23,7 +23,7 @@ import exporter.exposition.segments
 import exporter.exposition.telemetry
 import exporter.exposition.versions
 from exporter.exposition.catalog import CATALOG
-from exporter.exposition.collector import Page, SeriesCollector
+from exporter.exposition.collector import MetricsPage, SeriesCollector
 from exporter.exposition.metric import Metric
 from exporter.exposition.render import Format, render_prefix
 from exporter.exposition.telemetry import Telemetry
@@ -120,7 +120,7 @@ def test_without_a_version_only_the_exporter_shows_itself() -> None:
     page = SeriesCollector(Settings(), Telemetry()).collect([], NOW)
     assert "mlflow_exporter_series " in text(page)
     assert not version_series(page)
-    assert page.cut == ()
+    assert page.dropped == ()
 
 
 def test_bins_do_not_come_and_go_with_runs() -> None:
@@ -205,7 +205,7 @@ def test_another_reference_of_a_version_has_labels_of_its_own() -> None:
 # The limit on series
 
 
-def shown_columns(page: Page, version: str) -> list[str]:
+def shown_columns(page: MetricsPage, version: str) -> list[str]:
     marked = f'model_version="{version}",column="'
     found = [line.partition(marked)[2] for line in lines(page, "mlflow_model_values_total")]
     return list(dict.fromkeys(rest.partition('"')[0] for rest in found if rest))
@@ -220,7 +220,7 @@ def smallest_limit_that_shows(columns: int, views: Sequence[VersionView]) -> int
 
 
 def test_below_the_limit_nothing_is_cut() -> None:
-    assert collect([make_view()]).cut == ()
+    assert collect([make_view()]).dropped == ()
     assert lines(collect([make_view()]), "mlflow_exporter_dropped_series") == [
         "mlflow_exporter_dropped_series 0"
     ]
@@ -236,11 +236,11 @@ def test_above_the_limit_bins_go_and_everything_else_stays() -> None:
 def test_what_was_cut_is_returned_and_exported() -> None:
     reference = make_reference()
     limited = collect([make_view(reference)], max_series=1)
-    (cut,) = limited.cut
-    assert (cut.model, cut.version) == ("fraud", "3")
-    assert cut.columns == ("age", "country", "user_id", "prediction", "score")
-    assert cut.series == 2 * reference.cells
-    dropped = f"mlflow_exporter_dropped_series {cut.series}"
+    (dropped,) = limited.dropped
+    assert (dropped.model, dropped.version) == ("fraud", "3")
+    assert dropped.columns == ("age", "country", "user_id", "prediction", "score")
+    assert dropped.series == 2 * reference.cells
+    dropped = f"mlflow_exporter_dropped_series {dropped.series}"
     assert lines(limited, "mlflow_exporter_dropped_series") == [dropped]
 
 
@@ -252,7 +252,7 @@ def test_bins_go_by_whole_columns_the_last_features_first_and_alike_in_every_ver
         assert shown_columns(page, version) == ["age", "prediction", "score"]
         shown = [line for line in lines(page, "mlflow_model_values_total") if f'"{version}"' in line]
         assert len(shown) == 5 + 6 + 4
-    assert [cut.columns for cut in page.cut] == [("country", "user_id")] * 2
+    assert [dropped.columns for dropped in page.dropped] == [("country", "user_id")] * 2
 
 
 def test_the_limit_holds() -> None:

@@ -8,12 +8,9 @@ import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from exporter.api.views import models_view
 from exporter.errors import (
     ReferenceInvalidError,
     RegistryAuthError,
@@ -30,20 +27,11 @@ from exporter.monitoring import discovery
 from exporter.storage.schema import StoredVersion
 from exporter.storage.store import Store
 from tests.support.fakes import BROKEN, FakeRegistry
+from tests.support.monitored import DOWN, errors, make_registry, state
 from tests.support.rig import NOON, Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
 DAY = 86400.0
-DOWN = RegistryUnreachableError("MLflow at http://mlflow:5000 cannot be reached: Connection refused")
-
-
-def make_registry(*references: pa.Table | Exception | None, model: str = "fraud") -> FakeRegistry:
-    """Versions 1, 2, ... of a model; the first is its champion."""
-    registry = FakeRegistry()
-    for reference in references:
-        registry.register(model, reference)
-    registry.set_alias(model, "champion", "1")
-    return registry
 
 
 def shown_versions(rig: Rig) -> set[tuple[str, str]]:
@@ -60,22 +48,6 @@ def shown_versions(rig: Rig) -> set[tuple[str, str]]:
 
 def alias_series(rig: Rig) -> set[str]:
     return set(rig.series("mlflow_model_alias_info"))
-
-
-def state(rig: Rig, version: str = "1", model: str = "fraud") -> tuple[str, str]:
-    """Status and detail in `GET /v1/models`."""
-    shown = models_view(rig.service.fleet, up=True, error="")
-    versions = {(m.model, v.version): v for m in shown.models for v in m.versions}
-    return versions[model, version].status, versions[model, version].detail
-
-
-def errors(rig: Rig, version: str = "1", model: str = "fraud") -> dict[str, float]:
-    name = "mlflow_exporter_evaluation_errors_total"
-    labels = f'model="{model}",model_version="{version}"'
-    stages = ("reference", "evaluation", "store")
-    found = rig.series(name)
-    counts = {stage: found[f'{name}{{{labels},stage="{stage}"}}'] for stage in stages}
-    return {stage: count for stage, count in counts.items() if count}
 
 
 # -- versions and aliases -----------------------------------------------------------------------------------
@@ -164,62 +136,6 @@ def test_a_renamed_model_starts_anew_and_the_log_says_what_becomes_of_the_old_na
     ]
     assert rig.post_rows(make_rows(2, prefix="late")).accepted == 2
     assert (rig.window_rows(), rig.version(model="fraud-2").last_prediction) == (5, None)
-
-
-class Cycle:
-    """Something that refers to itself."""
-
-    def __init__(self) -> None:
-        self.itself = self
-
-
-class CyclicRegistry(FakeRegistry):
-    """Leaves a cycle for each reference, as MLflow's client does with the threads that download it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left_behind: list[weakref.ref[Cycle]] = []
-
-    def load_reference(self, *arguments: Any) -> Any:
-        self.left_behind.append(weakref.ref(Cycle()))
-        return super().load_reference(*arguments)
-
-
-def test_what_mlflows_client_leaves_behind_goes_with_the_reference(start: Start) -> None:
-    registry = CyclicRegistry()
-    for reference in (make_table(), None, ValueError("broken")):
-        registry.register("fraud", reference)
-    registry.set_alias("fraud", "champion", "1")
-    registry.set_alias("fraud", "second", "2")
-    registry.set_alias("fraud", "third", "3")
-    gc.disable()  # the service looks for cycles rarely
-    try:
-        start(registry=registry).poll()
-        assert len(registry.left_behind) >= 3
-        assert [left() for left in registry.left_behind] == [None] * len(registry.left_behind)
-    finally:
-        gc.enable()
-
-
-def test_columns_beyond_what_is_monitored_are_named_and_rows_with_them_count(start: Start) -> None:
-    reference = make_table()
-    long = "x" * 257
-    for name in (long, "late"):
-        reference = reference.append_column(name, reference["age"])
-    features = list(make_rows(1)[0]["features"])
-    rig = start(registry=make_registry(reference), max_columns=len(features))
-    rows = make_rows(3)
-    for row in rows:
-        row["features"] |= {long: 1, "late": 2}
-
-    assert rig.post_rows(rows).accepted == 3
-    assert rig.window_rows() == 3
-    counts = rig.version().counts
-    assert counts is not None
-    assert counts.reference.feature_names == {*features}
-    assert any(note.endswith("late") for note in counts.reference.notes)
-    assert any("longer than 256 characters" in note for note in counts.reference.notes)
-    assert rig.version().unknown_columns == {long[:256], "late"}
 
 
 def test_what_opts_out_goes_at_once_whatever_traffic_says(start: Start) -> None:
@@ -320,16 +236,6 @@ def test_tags_change_thresholds_at_the_next_poll(rig: Rig, caplog: pytest.LogCap
     assert alias_series(rig) == {
         'mlflow_model_alias_info{model="fraud",model_version="1",alias="champion",team="risk"}'
     }
-
-
-def test_metrics_of_the_source_run_are_shown(start: Start) -> None:
-    registry = FakeRegistry()
-    metrics = {"auc": 0.9, "nan": float("nan"), **{f"m{k:02}": 1.0 for k in range(60)}}
-    registry.register("fraud", make_table(), alias="champion", run_metrics=metrics)
-    rig = start(registry=registry)
-    shown = rig.series("mlflow_model_version_metric")
-    assert shown['mlflow_model_version_metric{model="fraud",model_version="1",metric="auc"}'] == 0.9
-    assert len(shown) == 50
 
 
 # -- MLflow in trouble --------------------------------------------------------------------------------------
@@ -437,22 +343,6 @@ def test_mlflow_down_at_a_restart_leaves_a_version_without_reference_as_it_was(s
     again.post_rows(make_rows(3))
     assert again.version().status is Status.NO_REFERENCE
     assert again.version().waiting_rows == 0, "nothing waits for what does not come"
-
-
-def test_a_new_version_while_mlflow_fails_waits_and_says_why(start: Start) -> None:
-    registry = make_registry(make_table())
-    registry.loading.clear()
-    rig = start(registry=registry, settle=False)
-    registry.failure = DOWN
-    registry.loading.set()
-    rig.settle()
-    assert state(rig) == ("pending", str(DOWN))
-    assert errors(rig) == {}
-    assert rig.post_rows(make_rows(3)).accepted == 3
-    registry.failure = None
-    rig.poll()
-    assert state(rig) == ("ready", "")
-    assert rig.window_rows() == 3
 
 
 def test_a_restored_version_that_the_registry_does_not_have_retires(start: Start) -> None:

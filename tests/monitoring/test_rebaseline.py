@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from exporter.errors import MalformedError, RegistryUnreachableError
 from exporter.fleet import Status
 from exporter.monitoring.rebaseline import Order
-from exporter.monitoring.reference_loader import RETRY_SECONDS
+from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
 from exporter.reference.profile import Reference
 from exporter.settings import parse_window
 from exporter.storage import schema
@@ -220,7 +220,7 @@ def test_what_is_found_meanwhile_in_mlflow_changes_nothing(
     rig = start(registry=registry)
     registry.set_reference("fraud", "1", found)
     registry.loading.clear()
-    rig.clock.advance(RETRY_SECONDS)
+    rig.clock.advance(REFERENCE_RETRY_SECONDS)
     rig.service.discovery.poll()  # it looks again, which takes long
     from_file(rig, make_table(1500, seed=6))
     rig.post_rows(older(50))

@@ -1,0 +1,314 @@
+"""References and metrics of runs, as they are found for monitored versions."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from exporter.api.views import version_detail
+from exporter.errors import StoreError
+from exporter.exposition.render import Format
+from exporter.fleet import Status
+from exporter.ingest.commit import PredictionAnswer
+from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
+from exporter.reference.profile import PROVISIONAL
+from tests.support.fakes import BROKEN, FakeRegistry
+from tests.support.monitored import DOWN, errors, make_registry, state
+from tests.support.rig import Rig, eventually, make_rows, make_table
+
+Start = Callable[..., Rig]
+DAY = 86400.0
+
+
+def test_rows_that_come_before_the_reference_are_counted_once_it_is_there(start: Start) -> None:
+    registry = make_registry(make_table())
+    registry.loading.clear()
+    rig = start(registry=registry, settle=False)
+    assert state(rig) == ("pending", "")
+    rows = make_rows(20, prefix="r", latency_seconds=0.02)
+    assert rig.post_rows(rows) == PredictionAnswer(20, 0, 0, {})
+    assert rig.post_rows(rows[:5]) == PredictionAnswer(0, 5, 0, {})
+    traffic = 'mlflow_model_predictions_total{model="fraud",model_version="1"}'
+    assert rig.sample(traffic) == 20
+    assert rig.window_rows() is None
+    registry.loading.set()
+    rig.settle()
+    assert rig.window_rows() == 20
+    assert rig.sample(traffic) == 20
+    values = rig.series("mlflow_model_values_total")
+    assert sum(values.values()) == 20 * 5
+    assert rig.sample('mlflow_model_latency_seconds_count{model="fraud",model_version="1"}') == 20
+    assert rig.post_rows(rows) == PredictionAnswer(0, 20, 0, {})
+
+
+def test_they_wait_over_a_restart_too(start: Start) -> None:
+    registry = make_registry(make_table())
+    registry.loading.clear()
+    rig = start(registry=registry, settle=False)
+    rig.post_rows(make_rows(20, prefix="r"))
+    rig.stop()
+    again = start(registry=registry, clock=rig.clock, settle=False)
+    assert again.version().waiting_rows == 20
+    registry.loading.set()
+    again.settle()
+    assert again.window_rows() == 20
+
+
+def test_a_missing_reference_leaves_the_counters(start: Start) -> None:
+    rig = start(registry=make_registry(None))
+    assert state(rig) == ("no reference", "no reference found, looked at: everything")
+    assert errors(rig) == {}
+    assert rig.post_rows(make_rows(7, latency_seconds=0.02)).accepted == 7
+    assert rig.sample('mlflow_model_predictions_total{model="fraud",model_version="1"}') == 7
+    assert rig.sample('mlflow_model_latency_seconds_count{model="fraud",model_version="1"}') == 7
+    (info,) = rig.series("mlflow_model_version_info")
+    assert 'reference_source="none"' in info
+    assert rig.window_rows() is None
+
+
+def test_a_broken_reference_is_seen_and_hurts_nobody_else(start: Start) -> None:
+    registry = make_registry(BROKEN)
+    registry.register("spam", make_table(), alias="champion")
+    rig = start(registry=registry)
+    assert state(rig) == ("broken reference", str(BROKEN))
+    assert errors(rig) == {"reference": 1}
+    assert rig.post_rows(make_rows(3)).accepted == 3
+    assert rig.post_rows(make_rows(3), model="spam", version="1").accepted == 3
+    assert rig.window_rows(model="spam") == 3
+    assert state(rig, model="spam") == ("ready", PROVISIONAL)
+
+
+@pytest.mark.parametrize(
+    ("reference", "status", "detail"),
+    [
+        (make_table(0), "broken reference", "no rows"),
+        (pa.table({"prediction": [1, 0]}), "broken reference", "no feature columns"),
+        (pa.table({"age": [1.0], "prediction": [1]}), "ready", ""),
+        (pa.table({"age": pa.nulls(50), "prediction": [1] * 50}), "ready", ""),
+        (ZeroDivisionError("a bug"), "broken reference", "internal error: a bug"),
+    ],
+    ids=["empty", "no features", "one row", "all null", "a bug"],
+)
+def test_odd_references_have_a_state_and_take_rows(
+    start: Start, reference: pa.Table | Exception, status: str, detail: str
+) -> None:
+    rig = start(registry=make_registry(reference))
+    assert state(rig)[0] == status
+    assert detail in state(rig)[1]
+    assert rig.post_rows(make_rows(30)).accepted == 30
+    rig.evaluate()
+    assert errors(rig) == ({} if status == "ready" else {"reference": 1})
+
+
+@pytest.mark.parametrize("before", [None, BROKEN])
+def test_a_reference_that_appears_later_is_found(start: Start, before: Exception | None) -> None:
+    rig = start(registry=make_registry(before))
+    rig.post_rows(make_rows(3))
+    rig.registry.set_reference("fraud", "1", make_table())
+    rig.clock.advance(REFERENCE_RETRY_SECONDS - 1)
+    rig.poll()
+    assert rig.version().status is not Status.READY
+    rig.clock.advance(1)
+    rig.poll()
+    assert state(rig) == ("ready", "")
+    rig.post_rows(make_rows(4))
+    assert rig.window_rows() == 4, "what came before was counted as traffic only"
+
+
+def test_a_changed_tag_makes_it_look_at_once(start: Start) -> None:
+    rig = start(registry=make_registry(BROKEN))
+    rig.registry.set_reference("fraud", "1", make_table())
+    rig.registry.tag("fraud", "1", reference_uri="runs:/x/reference.parquet")
+    rig.poll()
+    assert rig.version().status is Status.READY
+
+
+def test_the_first_live_rows_become_the_reference_where_that_is_allowed(start: Start) -> None:
+    rig = start(registry=make_registry(None), reference_live_rows=100)
+    assert rig.version().status is Status.COLLECTING
+    assert "the first 100 live rows will be it" in state(rig)[1]
+    (info,) = rig.series("mlflow_model_version_info")
+    assert 'reference_source="collecting"' in info
+    rig.post_rows(make_rows(60))
+    rig.poll()
+    assert rig.version().status is Status.COLLECTING
+    rig.stop()
+
+    rig.registry.failure = DOWN  # they need no MLflow
+    again = start(registry=rig.registry, clock=rig.clock, reference_live_rows=100)
+    assert again.version().status is Status.COLLECTING
+    again.registry.failure = None
+    again.poll()
+    again.post_rows(make_rows(60, seed=2))
+    again.registry.failure = DOWN
+    again.poll()
+    assert state(again) == ("ready", "")
+    assert again.window_rows() == 120
+    detail = version_detail(again.version())
+    assert detail.reference is not None
+    assert (detail.reference.source, detail.reference.rows) == ("live", 100)
+
+
+def test_a_reference_that_appears_meanwhile_is_preferred(start: Start) -> None:
+    rig = start(registry=make_registry(None), reference_live_rows=100)
+    rig.post_rows(make_rows(60))
+    rig.registry.set_reference("fraud", "1", make_table())
+    rig.poll()
+    detail = version_detail(rig.version())
+    assert detail.reference is not None
+    assert detail.reference.source == "extra_files"
+    assert rig.window_rows() == 60
+
+
+def test_a_store_that_fails_while_a_reference_is_kept_is_tried_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the store failed: database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("exporter.monitoring.reference_loader.activate", fail)
+        rig = start()
+    assert state(rig) == ("pending", "the store failed: database or disk is full")
+    assert errors(rig) == {"store": 1}
+    rig.post_rows(make_rows(3))
+    rig.poll()
+    assert state(rig) == ("ready", "")
+    assert rig.window_rows() == 3
+
+
+def test_what_is_stored_of_one_version_may_be_unreadable(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = make_registry(make_table(), make_table())
+    registry.set_alias("fraud", "challenger", "2")
+    rig = start(registry=registry)
+    rig.stop()
+    load = type(rig.service.store).load_reference
+
+    def load_one(self: object, key: int) -> object:
+        if key == rig.version("1").key:
+            raise StoreError("the stored reference has format 99")
+        return load(self, key)
+
+    registry.failure = DOWN
+    monkeypatch.setattr(type(rig.service.store), "load_reference", load_one)
+    again = start(registry=registry, clock=rig.clock)
+    assert state(again, "1")[0] == "pending"
+    assert "format 99" in state(again, "1")[1]
+    assert errors(again, "1") == {"store": 1}
+    assert state(again, "2") == ("ready", "")
+
+
+def test_a_hanging_reference_holds_up_nothing_else(start: Start) -> None:
+    registry = make_registry(make_table())
+    rig = start(registry=registry)
+    registry.loading.clear()
+    registry.register("slow", make_table(), alias="champion")
+    rig.service.discovery.poll()
+    assert rig.post_rows(make_rows(3)).accepted == 3
+    assert rig.window_rows() == 3
+    assert rig.service.scrape(Format.TEXT, (), ())
+    assert state(rig, model="slow") == ("pending", "")
+    registry.loading.set()
+    rig.settle()
+    assert state(rig, model="slow") == ("ready", "")
+
+
+def test_what_waits_for_a_version_that_opts_out_is_forgotten(start: Start) -> None:
+    registry = make_registry(make_table())
+    registry.loading.clear()
+    rig = start(registry=registry, settle=False)
+    rig.post_rows(make_rows(3))
+    key = rig.version().key
+    registry.tag("fraud", enabled="false")
+    rig.service.discovery.poll()
+    eventually(lambda: not [*rig.service.store.load_waiting(key)])
+    registry.loading.set()
+
+
+class Cycle:
+    """Something that refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+class CyclicRegistry(FakeRegistry):
+    """Leaves a cycle for each reference, as MLflow's client does with the threads that download it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_behind: list[weakref.ref[Cycle]] = []
+
+    def load_reference(self, *arguments: Any) -> Any:
+        self.left_behind.append(weakref.ref(Cycle()))
+        return super().load_reference(*arguments)
+
+
+def test_what_mlflows_client_leaves_behind_goes_with_the_reference(start: Start) -> None:
+    registry = CyclicRegistry()
+    for reference in (make_table(), None, ValueError("broken")):
+        registry.register("fraud", reference)
+    registry.set_alias("fraud", "champion", "1")
+    registry.set_alias("fraud", "second", "2")
+    registry.set_alias("fraud", "third", "3")
+    gc.disable()  # the service looks for cycles rarely
+    try:
+        start(registry=registry).poll()
+        assert len(registry.left_behind) >= 3
+        assert [left() for left in registry.left_behind] == [None] * len(registry.left_behind)
+    finally:
+        gc.enable()
+
+
+def test_columns_beyond_what_is_monitored_are_named_and_rows_with_them_count(start: Start) -> None:
+    reference = make_table()
+    long = "x" * 257
+    for name in (long, "late"):
+        reference = reference.append_column(name, reference["age"])
+    features = list(make_rows(1)[0]["features"])
+    rig = start(registry=make_registry(reference), max_columns=len(features))
+    rows = make_rows(3)
+    for row in rows:
+        row["features"] |= {long: 1, "late": 2}
+
+    assert rig.post_rows(rows).accepted == 3
+    assert rig.window_rows() == 3
+    counts = rig.version().counts
+    assert counts is not None
+    assert counts.reference.feature_names == {*features}
+    assert any(note.endswith("late") for note in counts.reference.notes)
+    assert any("longer than 256 characters" in note for note in counts.reference.notes)
+    assert rig.version().unknown_columns == {long[:256], "late"}
+
+
+def test_metrics_of_the_source_run_are_shown(start: Start) -> None:
+    registry = FakeRegistry()
+    metrics = {"auc": 0.9, "nan": float("nan"), **{f"m{k:02}": 1.0 for k in range(60)}}
+    registry.register("fraud", make_table(), alias="champion", run_metrics=metrics)
+    rig = start(registry=registry)
+    shown = rig.series("mlflow_model_version_metric")
+    assert shown['mlflow_model_version_metric{model="fraud",model_version="1",metric="auc"}'] == 0.9
+    assert len(shown) == 50
+
+
+def test_a_new_version_while_mlflow_fails_waits_and_says_why(start: Start) -> None:
+    registry = make_registry(make_table())
+    registry.loading.clear()
+    rig = start(registry=registry, settle=False)
+    registry.failure = DOWN
+    registry.loading.set()
+    rig.settle()
+    assert state(rig) == ("pending", str(DOWN))
+    assert errors(rig) == {}
+    assert rig.post_rows(make_rows(3)).accepted == 3
+    registry.failure = None
+    rig.poll()
+    assert state(rig) == ("ready", "")
+    assert rig.window_rows() == 3
