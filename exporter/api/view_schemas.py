@@ -57,7 +57,7 @@ class MetricDetail(BaseModel):
     lower: float | None
     upper: float | None
     absent: str = Field(description="Why there is no figure; empty if there is one.")
-    baseline: float | None = Field(description="The value that the version promised; null if none.")
+    baseline: float | None = Field(description="The baseline of the version; null if it has none.")
     tolerance: float | None
     allowance: float | None = Field(description="Null if the natural variation is unknown.")
     shortfall: float | None = Field(description="Distance to the baseline; positive is worse.")

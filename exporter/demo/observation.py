@@ -54,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Quality:
-    """One metric of one version, with the value that its baseline promised.
+    """One metric of one version, with its baseline.
 
     `estimated` is for the latest predictions, `real` for matured ones by their labels; `coverage` is the
     share of matured predictions with a label.
@@ -66,7 +66,7 @@ class Quality:
     over: str
     estimated: Figure
     real: Figure
-    promised: float
+    baseline: float
     coverage: float
 
 
@@ -133,10 +133,10 @@ def read_quality(samples: Sequence[Sample]) -> list[Quality]:
                 )
                 for name in (ESTIMATED, REAL)
             )
-            promised = values.get((BASELINE, version, metric, ""), math.nan)
+            baseline = values.get((BASELINE, version, metric, ""), math.nan)
             coverage = values.get((COVERAGE, version, "", over), math.nan)
             if not (math.isnan(estimated.value) and math.isnan(real.value)):
-                found.append(Quality(version, alias, metric, over, estimated, real, promised, coverage))
+                found.append(Quality(version, alias, metric, over, estimated, real, baseline, coverage))
     return found
 
 

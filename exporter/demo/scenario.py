@@ -159,6 +159,6 @@ SCENARIO = Scenario(
             "the new feed; no aircraft register; carriers in lower case",
             (*NEW_FEED, register_goes_null, carriers_in_lower_case),
         ),
-        Phase("recovery", 180, "all feeds are mended"),
+        Phase("recovery", 180, "all feeds are repaired"),
     )
 )

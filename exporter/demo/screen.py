@@ -132,7 +132,7 @@ def _findings_table(findings: Sequence[Finding]) -> Table | None:
 
 
 def _quality_table(quality: Sequence[Quality]) -> Table | None:
-    table = _table(("quality", "version"), ("estimated", "real", "promised", "labels", "over"))
+    table = _table(("quality", "version"), ("estimated", "real", "baseline", "labels", "over"))
     metric = ""
     for found in quality:
         estimated, real = (
@@ -144,7 +144,7 @@ def _quality_table(quality: Sequence[Quality]) -> Table | None:
             f"v{found.version} {found.alias}",
             estimated,
             real,
-            _figure(found.promised),
+            _figure(found.baseline),
             _share(found.coverage),
             found.over,
         )
@@ -237,7 +237,7 @@ def changes(before: View, now: View) -> list[str]:
 def _quality_changes(before: Quality | None, now: Quality) -> list[str]:
     """Return lines on the first labelled figure, and on changed verdicts."""
     version, labels = f"v{now.version} {now.alias}", f"with {_share(now.coverage)} of the labels"
-    over = f"over {now.over}, promised {_figure(now.promised)}"
+    over = f"over {now.over}, baseline {_figure(now.baseline)}"
     before = before or replace(now, estimated=Figure(math.nan, None), real=Figure(math.nan, None))
     lines = []
     if not math.isnan(now.real.value) and math.isnan(before.real.value):

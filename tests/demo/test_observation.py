@@ -118,7 +118,7 @@ def test_quality_is_found_by_version_estimated_and_real() -> None:
     )
     assert (second.version, second.alias, second.real) == ("2", "challenger", Figure(0.8, None))
     assert math.isnan(second.estimated.value)
-    assert math.isnan(second.promised)
+    assert math.isnan(second.baseline)
 
 
 def test_quality_is_that_of_the_longest_window_and_of_the_metrics_that_are_shown() -> None:

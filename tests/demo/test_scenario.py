@@ -233,7 +233,7 @@ def test_nothing_that_is_shown_is_degraded_before_the_incident(
         assert [each.degraded for each in figures] == [False] * 2 * len(SHOWN_METRICS)
 
 
-def test_accuracy_is_as_promised_while_all_is_well(
+def test_accuracy_is_that_of_the_baseline_while_all_is_well(
     version: TrainedModel, later_flights: pd.DataFrame
 ) -> None:
     days = (later_flights["departure"].max() - later_flights["departure"].min()).days - WARM_UP_DAYS

@@ -29,7 +29,7 @@ QUALITY = Quality(
     "30s",
     Figure(0.91, False),
     Figure(0.904, False),
-    promised=0.907,
+    baseline=0.907,
     coverage=0.95,
 )
 
@@ -137,14 +137,14 @@ UNLABELLED = replace(QUALITY, real=Figure(nan, None), coverage=nan)
         (
             view(quality=(UNLABELLED,)),
             view(quality=(QUALITY,)),
-            ["v1 champion: accuracy 0.904 over 30s, promised 0.907, with 95% of the labels; 0.910 estimated"],
+            ["v1 champion: accuracy 0.904 over 30s, baseline 0.907, with 95% of the labels; 0.910 estimated"],
         ),
         (view(quality=(QUALITY,)), view(quality=(QUALITY,)), []),
         (
             view(quality=(QUALITY,)),
             view(quality=(FALLEN,)),
             [
-                "v1 champion: estimated accuracy degraded, 0.781 over 30s, promised 0.907, "
+                "v1 champion: estimated accuracy degraded, 0.781 over 30s, baseline 0.907, "
                 "before the labels come"
             ],
         ),
@@ -152,14 +152,14 @@ UNLABELLED = replace(QUALITY, real=Figure(nan, None), coverage=nan)
             view(quality=(replace(PROVEN, estimated=QUALITY.estimated),)),
             view(quality=(PROVEN,)),
             [
-                "v1 champion: estimated accuracy degraded, 0.781 over 30s, promised 0.907, "
+                "v1 champion: estimated accuracy degraded, 0.781 over 30s, baseline 0.907, "
                 "as labels have shown"
             ],
         ),
         (
             view(quality=(FALLEN,)),
             view(quality=(PROVEN,)),
-            ["v1 champion: accuracy degraded, 0.801 over 30s, promised 0.907, with 95% of the labels"],
+            ["v1 champion: accuracy degraded, 0.801 over 30s, baseline 0.907, with 95% of the labels"],
         ),
         (
             view(quality=(PROVEN,)),

@@ -28,7 +28,7 @@ TEST_FILE = """
         program("sh")
 """
 
-# The oldest that the README promises, and what is newer for sure.
+# The oldest supported releases, and newer ones.
 OLDEST = {
     "installed": {"prometheus": (2, 42), "promtool": (2, 42), "alertmanager": (0, 25), "amtool": (0, 25)},
     "newer": {"prometheus": (3, 0), "promtool": (3, 0), "alertmanager": (0, 26), "amtool": (0, 26)},
