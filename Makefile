@@ -11,7 +11,8 @@ TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
 # Two workers: much of the time is waiting for servers.
 PYTEST_FLAGS ?= -n 2 --dist worksteal
 
-# Left out of test-quick, besides tests that need programs: a real MLflow, processes, months of flights, gigabytes.
+# Left out of test-quick, besides tests marked `slow` and those that need programs: a real MLflow, processes,
+# months of flights, gigabytes.
 SLOW := tests/demo tests/e2e tests/prometheus tests/measures/test_evidently.py tests/study/test_false_alarms.py \
 	tests/study/test_flight_quality.py tests/study/test_flights.py tests/registry/test_local_mlflow.py tests/profiling/test_reference_memory.py \
 	tests/registry/test_registry.py tests/monitoring/test_run_watcher.py tests/registry/test_sources.py tests/study/test_study.py tests/evaluation/test_change.py tests/grafana \
@@ -48,7 +49,7 @@ test: setup ## run the checks, the fuzzer and all tests; pytest's summary comes 
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
 test-quick: check ## run the checks, and tests without servers or months of replay; a few minutes
-	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not needs' $(SLOW:%=--ignore=%)
+	$(BIN)/pytest $(PYTEST_FLAGS) --hypothesis-profile quick -m 'not needs and not slow' $(SLOW:%=--ignore=%)
 
 check: setup ## check style and types
 	$(BIN)/ruff check .

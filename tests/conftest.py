@@ -20,6 +20,7 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("tests")
+hypothesis.settings.register_profile("quick", max_examples=20)
 
 pytest_plugins = [
     "tests.support.programs",  # before those that import it, or its assertions are not rewritten
