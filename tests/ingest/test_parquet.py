@@ -8,7 +8,9 @@ import pytest
 from exporter.errors import MalformedError, TooLargeError
 from exporter.formats.arrow_ipc import read_arrow_stream
 from exporter.formats.raw import ARROW_TYPE, PARQUET_TYPE, RawRequest
+from exporter.ingest import parquet
 from exporter.ingest.parquet import to_arrow
+from exporter.isolation import Children
 from exporter.settings import Settings
 from tests.support.hostile import make_explosive_parquet, make_nested_parquet
 from tests.support.wire import QUERY, to_parquet
@@ -63,3 +65,10 @@ def test_what_it_unpacks_to_is_bounded() -> None:
         convert(make_explosive_parquet(20))
     with pytest.raises(TooLargeError, match="3 rows, at most 2"):
         convert(to_parquet(TABLE), Settings(max_rows_per_request=2))
+
+
+def test_a_body_that_stalls_its_reader_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = Children(1, [], 2**28, seconds=0.01, answer_bytes=2**20)
+    monkeypatch.setattr(parquet, "_children", lambda _: impatient)
+    with pytest.raises(MalformedError, match=r"^the body cannot be read as Parquet: it takes longer than"):
+        convert(to_parquet(TABLE))
