@@ -1,4 +1,4 @@
-"""What `/metrics` shows. Nothing here does I/O.
+"""The page of `/metrics`, made without I/O.
 
 The state of every version becomes a `view`, and a view becomes samples: each module of series (`versions`,
 `columns`, `quality`, `segments`, `experiments`, `telemetry`) has its metrics, the functions that read them,

@@ -1,4 +1,4 @@
-"""Every metric once, in the README's order. What exports, documents or queries is held against it."""
+"""All metrics, in the README's order. Tests hold exports, documents and queries against it."""
 
 from __future__ import annotations
 

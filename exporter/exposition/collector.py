@@ -1,4 +1,4 @@
-"""All series of a page, within the limit on their number."""
+"""Collects the series of a page, within the limit on their number."""
 
 from __future__ import annotations
 
@@ -174,10 +174,10 @@ class SeriesCollector:
     def _fit(
         self, views: Sequence[VersionView], prefixes: Sequence[VersionPrefixes], own: int
     ) -> tuple[int, int]:
-        """How many segments of each version may be shown, and how many columns may show their bins.
+        """Numbers of segments of each version, and of columns with bins, that fit into the limit.
 
-        `own` series are the exporter's. Whatever else a version may ever show is set aside first, by the
-        catalogue, whether it is there or not: else counters would come and go with a verdict.
+        `own` series are the exporter's. All other series that a version may ever have are set aside first,
+        present or not: else counters would come and go with verdicts.
         """
         settings = self._settings
         windows, distances = tuple(settings.windows), len(settings.drift_distances)

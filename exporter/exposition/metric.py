@@ -1,4 +1,4 @@
-"""Description of one metric, from which the page, the README's table and the series budget follow."""
+"""Descriptions of metrics. The page, the README's table and the series budget follow from them."""
 
 from __future__ import annotations
 

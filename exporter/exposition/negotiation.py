@@ -1,4 +1,4 @@
-"""What a request for `/metrics` asks for: a format, compression, some of the metrics."""
+"""Format, compression and filters of a request for `/metrics`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["check_groups", "choose_format", "compress_page", "gzip_accepted", "i
 
 
 def choose_format(accept: str) -> Format:
-    """OpenMetrics where an `Accept` header names it in a version from 1.0 on, else text.
+    """OpenMetrics if an `Accept` header names it, in version 1.0 or later, else text.
 
-    As in all exporters of prometheus-client, qualities are not read. Its content type is not taken over: it
-    promises any version that was asked for, and an escaping scheme, which names as plain as ours do not need.
+    Like prometheus-client itself, it does not read qualities. The client's content type is not used: it
+    promises whatever version was asked for, and an escaping scheme that these names do not need.
     """
     try:
         _, content_type = choose_encoder(accept)
@@ -34,7 +34,8 @@ def compress_page(page: bytes) -> bytes:
 
 
 def check_groups(groups: Collection[str]) -> None:
-    """
+    """Check the values of `collect[]`.
+
     Raises:
         MalformedError: unknown group.
     """

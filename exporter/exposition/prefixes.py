@@ -16,7 +16,7 @@ ROLES = ("feature", "prediction", "score")
 
 
 class VersionPrefixes:
-    """Prefixes of one version against one reference, each rendered when it is first asked for.
+    """Prefixes of one version against one reference, each rendered on first use.
 
     `sizes`, `ranks` (columns,): cells of a column, and its place when bins are left out, the outputs first.
     """
@@ -55,19 +55,19 @@ class VersionPrefixes:
         ]
 
     def of_version(self, metric: Metric, *labels: str) -> list[str]:
-        """(1,); `labels` come after model and version."""
+        """Prefix of a series without a column, (1,); `labels` come after model and version."""
         return self._render(metric, [()], labels)
 
     def of_columns(self, metric: Metric, *labels: str) -> list[str]:
-        """(columns,); `labels` come after column and role."""
+        """Prefixes of the columns, (columns,); `labels` come after column and role."""
         return self._render(metric, self._columns, labels)
 
     def of_bins(self, metric: Metric) -> list[str]:
-        """(cells,)"""
+        """Prefixes of the bins, (cells,)."""
         return self._render(metric, self._bins, ())
 
     def of_histogram(self, metric: Metric) -> list[str]:
-        """(buckets + 3,)"""
+        """Prefixes of a histogram, (buckets + 3,)."""
         if (metric.name,) not in self._rendered:
             self._rendered[metric.name,] = histogram_prefixes(metric, self.version)
         return self._rendered[metric.name,]

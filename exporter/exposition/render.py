@@ -1,4 +1,4 @@
-"""Samples -> the bytes of `/metrics`: Prometheus text 0.0.4 and OpenMetrics 1.0.
+"""Renders samples as Prometheus text 0.0.4 or OpenMetrics 1.0.
 
     # HELP mlflow_model_window_rows Predictions within a window.
     # TYPE mlflow_model_window_rows gauge

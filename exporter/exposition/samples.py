@@ -1,4 +1,4 @@
-"""Samples by metric, as they are gathered for a page."""
+"""Samples of a page, by metric."""
 
 from __future__ import annotations
 

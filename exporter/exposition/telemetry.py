@@ -309,7 +309,7 @@ class Telemetry(Collector):
             return
 
     def families(self) -> list[tuple[Metric, ClientMetric]]:
-        """Own metrics that have samples, each with these.
+        """Own metrics with their samples, without empty ones.
 
         Left out are the `_created` series of prometheus-client, which can only be switched off for the whole
         process, and metrics that another release of it may add.

@@ -27,11 +27,11 @@ class Loop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end after the work that it is at."""
+        """Let the thread end after its current work."""
         self._stopping.set()
 
     def join(self, timeout_seconds: float) -> None:
-        """Wait for the thread to end, but not longer than this."""
+        """Wait at most this long for the thread to end."""
         if self._thread.ident is not None:
             self._thread.join(timeout_seconds)
 

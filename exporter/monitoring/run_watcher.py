@@ -50,7 +50,7 @@ class RunWatcher:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """End a poll after the page of runs that it is at."""
+        """Let a poll end after its current page of runs."""
         self._stopping.set()
 
     def families(self, now: float) -> tuple[Family, ...]:

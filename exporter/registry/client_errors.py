@@ -17,7 +17,7 @@ class MissingError(RegistryError):
 
 
 def translate(error: BaseException, uri: str, timeout_seconds: float) -> RegistryError:
-    """The error to raise for one of MLflow's client, of requests, or of an answer that is not MLflow's.
+    """The exporter's error for one of MLflow's client, of `requests`, or of an unexpected answer.
 
     `uri` is the server's, without its password.
     """

@@ -40,7 +40,7 @@ class RegisteredVersion:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A monitored model: `aliases` give the version they point to, `versions` are all that it has."""
+    """A monitored model: `aliases` give the version they point to, `versions` are all its versions."""
 
     name: str
     aliases: Mapping[str, str]
