@@ -1,4 +1,4 @@
-"""The exporter's metrics about itself and its process, kept by prometheus-client.
+"""The exporter's metrics about itself, kept by prometheus-client.
 
     mlflow_exporter_ingest_rows_total{kind="prediction",outcome="accepted"} 1204.0
     mlflow_exporter_dropped_rows_total{reason="too_old"} 3.0
@@ -16,14 +16,13 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client import Metric as ClientMetric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.errors import StoreFault
 from exporter.exposition.metric import VERSION, Metric
+from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
 
 RowKind = Literal["prediction", "label"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
@@ -143,26 +142,6 @@ STORE_ERRORS = Metric(
     "Failures of the store, by reason: failed, damaged, missing, lost.",
     ("reason",),
 )
-PROCESS = (
-    Metric("process_virtual_memory_bytes", "gauge", "Virtual memory, in bytes.", group="process"),
-    Metric("process_resident_memory_bytes", "gauge", "Resident memory, in bytes.", group="process"),
-    Metric(
-        "process_start_time_seconds",
-        "gauge",
-        "Time at which the process started, in seconds since the epoch.",
-        group="process",
-    ),
-    Metric("process_cpu_seconds_total", "counter", "User and system CPU time, in seconds.", group="process"),
-    Metric("process_open_fds", "gauge", "Open file descriptors.", group="process"),
-    Metric("process_max_fds", "gauge", "Maximum number of open file descriptors.", group="process"),
-    Metric(
-        "python_info",
-        "gauge",
-        "Always 1: the Python that runs the exporter.",
-        ("implementation", "major", "minor", "patchlevel", "version"),
-        "process",
-    ),
-)
 TELEMETRY_CATALOG = (
     *GAUGES.values(),
     BUILD_INFO,
@@ -177,7 +156,7 @@ TELEMETRY_CATALOG = (
     NAIVE_TIMESTAMPS,
     CLOSED_CONNECTIONS,
     STORE_ERRORS,
-    *PROCESS,
+    *PROCESS_CATALOG,
 )
 _BY_OPENMETRICS_NAME = {metric.openmetrics_name: metric for metric in TELEMETRY_CATALOG}
 
@@ -217,8 +196,7 @@ class Telemetry(Collector):
         self._naive_timestamps = self._counter(NAIVE_TIMESTAMPS)
         self._closed_connections = self._counter(CLOSED_CONNECTIONS, get_args(CloseReason))
         self._store_errors = self._counter(STORE_ERRORS, get_args(StoreFault))
-        self._process = ProcessCollector(registry=None)
-        self._platform = PlatformCollector(registry=self._registry)
+        self._registry.register(ProcessMetrics())
 
     def _counter(self, metric: Metric, *values: Iterable[object]) -> Counter:
         """Counter whose series exist from 0, for every combination of the label values."""
@@ -295,7 +273,7 @@ class Telemetry(Collector):
         self._ingest_duration.observe(seconds)
 
     def collect(self) -> Iterable[ClientMetric]:
-        """Known gauges, the exporter's version, and the process."""
+        """Known gauges, and the exporter's version."""
         for attribute, metric in GAUGES.items():
             value = getattr(self, attribute)
             if value is not None:
@@ -303,10 +281,6 @@ class Telemetry(Collector):
         build = GaugeMetricFamily(BUILD_INFO.name, BUILD_INFO.help, labels=BUILD_INFO.labels)
         build.add_metric((__version__,), 1)
         yield build
-        try:
-            yield from self._process.collect()
-        except ValueError:  # it takes "unlimited" file descriptors for a number
-            return
 
     def families(self) -> list[tuple[Metric, ClientMetric]]:
         """Own metrics with their samples, without empty ones.

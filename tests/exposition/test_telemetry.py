@@ -101,20 +101,6 @@ def test_counts_from_many_threads_add_up() -> None:
     assert found["mlflow_exporter_ingest_duration_seconds_count"] == "4000.0"
 
 
-def test_an_unlimited_number_of_file_descriptors_does_not_break_the_page(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    telemetry = Telemetry()
-
-    def collect() -> None:
-        float("unlimited")
-
-    monkeypatch.setattr(telemetry._process, "collect", collect)
-    found = lines(telemetry)
-    assert any(line.startswith("python_info{") for line in found)
-    assert not any(line.startswith("process_") for line in found)
-
-
 def test_labels_without_a_prediction_are_counted_by_model_while_one_of_its_versions_is_monitored() -> None:
     telemetry = Telemetry()
     name = 'mlflow_model_labels_unmatched_total{model="fraud"}'
