@@ -1,16 +1,19 @@
-"""A clock that jumps loses nothing for good."""
+"""Stored data are merged and expire by a clock without jumps: one that jumps loses nothing for good."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from exporter.errors import ReferenceNotFoundError
 from exporter.ingest.commit import PredictionAnswer
-from exporter.ingest.retention import RetentionClock
+from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
+from exporter.storage.labels import LabelTables
+from exporter.storage.rows import LABELS, StoredLabel
 from exporter.storage.store import Store
-from tests.support.fakes import Clock, FakeRegistry
+from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
@@ -143,3 +146,72 @@ def test_it_goes_on_where_it_was_and_else_at_the_newest_row(store: Store) -> Non
         transaction.set_retention(NOON - 5 * DAY)
     assert RetentionClock(store, still).advance(NOON) == NOON - 5 * DAY
     assert RetentionClock(store, still).advance(NOON - 6 * DAY) == NOON - 6 * DAY
+
+
+def tidy_at(rig: Rig, now: float) -> None:
+    """Tidy the store up, in the writer's thread as the evaluator does."""
+    versions = rig.service.fleet.versions.values()
+    job = partial(tidy, rig.service.store, rig.settings, versions, now, now)
+    rig.service.writer.call(job).result(TIMEOUT_SECONDS)
+
+
+def stored_blocks(rig: Rig) -> tuple[list[int], list[int]]:
+    """Rows of the fine and of the coarse blocks in the store, which are those in memory."""
+    counts = rig.version().counts
+    assert counts is not None
+    fine, coarse = rig.service.store.load_blocks(counts.reference_id)
+    assert (fine.keys(), coarse.keys()) == (counts.timeline.fine.keys(), counts.timeline.coarse.keys())
+    return [block.rows for block in fine.values()], [block.rows for block in coarse.values()]
+
+
+def test_fine_blocks_that_are_old_are_merged_into_hours(rig: Rig) -> None:
+    for minutes in (0, 5, 50, 60):
+        rig.post_rows(make_rows(2, timestamp=NOON + 60 * minutes - 2 * HOUR))
+    assert stored_blocks(rig) == ([2, 2, 2, 2], [])
+    tidy_at(rig, NOON)
+    assert stored_blocks(rig) == ([2, 2, 2, 2], [])
+    tidy_at(rig, NOON + 24 * HOUR)
+    assert stored_blocks(rig) == ([2], [6])
+    tidy_at(rig, NOON + 27 * HOUR)
+    assert stored_blocks(rig) == ([], [6, 2])
+
+
+def test_data_past_their_retention_are_deleted(rig: Rig) -> None:
+    rig.post_rows(make_rows(3, prefix="old"))
+    rig.post_labels({"old0": 1})
+    store, days = rig.service.store, rig.settings.prediction_retention_days
+    for passed, left in ((days, True), (days + 1, False)):
+        tidy_at(rig, NOON + passed * DAY)
+        with store.begin() as transaction:
+            assert bool(transaction.predictions.days()) is left
+            assert bool(transaction.labels.days()) is left
+    tidy_at(rig, NOON + rig.settings.retention_seconds + 2 * HOUR)
+    assert stored_blocks(rig) == ([], [])
+
+
+def put_unmatched(store: Store, day: int, count: int) -> None:
+    with store.begin() as transaction:
+        tables = LabelTables(transaction)
+        ids = [day.to_bytes(8, "big") + number.to_bytes(8, "big") for number in range(count)]
+        rows = [StoredLabel(each, tables.model_id("fraud"), "1", 0.0, False) for each in ids]
+        tables.insert(day, LABELS.pack_rows(rows))
+
+
+def test_labels_without_a_prediction_are_counted_once_a_day_after_theirs(store: Store) -> None:
+    day = int(NOON // DAY)
+    for number in range(4):
+        put_unmatched(store, day - 2 + number, number + 1)
+    unmatched = UnmatchedLabels(store)
+    assert unmatched.sweep(NOON) == {}, "an earlier process has counted them"
+    assert unmatched.sweep(NOON + DAY) == {"fraud": 2}
+    assert unmatched.sweep(NOON + DAY) == {}
+    assert unmatched.sweep(NOON + 5 * DAY) == {"fraud": 3 + 4}
+
+
+def test_days_that_come_again_after_the_clock_was_put_back_are_counted(store: Store) -> None:
+    day = int(NOON // DAY)
+    unmatched = UnmatchedLabels(store)
+    assert unmatched.sweep(NOON + JUMP) == {}
+    assert unmatched.sweep(NOON) == {}
+    put_unmatched(store, day, 3)
+    assert unmatched.sweep(NOON + 2 * DAY) == {"fraud": 3}
