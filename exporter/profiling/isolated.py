@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+import pyarrow as pa
+
 from exporter.errors import IsolationError, ReferenceInvalidError
+from exporter.formats.texts import first_line
 from exporter.isolation import Children
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData, ReferenceFile
@@ -37,6 +40,13 @@ def _children() -> Children:
 
 
 def _profile(data: ReferenceFile | ReferenceData, settings: Settings) -> bytes:
+    name = repr(data.path.name) if isinstance(data, ReferenceFile) else "the reference"
     if isinstance(data, ReferenceFile):
         data = read_reference(data, settings.reference_max_rows)
-    return build_reference(data, settings.windows, settings.max_columns).encode()
+    try:
+        return build_reference(data, settings.windows, settings.max_columns).encode()
+    except (
+        pa.ArrowInvalid,
+        UnicodeDecodeError,
+    ) as error:  # Arrow looks at some parts of a table only when used
+        raise ReferenceInvalidError(f"{name} cannot be read: {first_line(error)}") from error

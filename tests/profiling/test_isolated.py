@@ -46,6 +46,16 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
         profile(write(tmp_path / "r.parquet", b"no parquet"), SETTINGS)
 
 
+def test_a_time_zone_of_odd_bytes_is_said(tmp_path: Path) -> None:
+    """Arrow decodes the name of a column's zone when it is asked for, long after the file was read."""
+    schema = pa.schema({"moment": pa.timestamp("us", "UTC")}).serialize().to_pybytes()
+    damaged = pa.ipc.read_schema(pa.BufferReader(schema.replace(b"UTC", b"\xa5TC")))
+    moments = pa.array(range(50), pa.int64()).view(damaged.field("moment").type)
+    table = pa.Table.from_arrays([moments], schema=damaged)
+    with pytest.raises(ReferenceInvalidError, match=r"^'r.parquet' cannot be read: 'utf-8' codec"):
+        profile(write(tmp_path / "r.parquet", table), SETTINGS)
+
+
 def test_a_file_that_ends_its_reader_is_invalid_and_the_next_one_is_profiled(tmp_path: Path) -> None:
     harmful = write(tmp_path / "harmful.parquet", make_nested_parquet())
     with pytest.raises(ReferenceInvalidError, match=r"^'harmful.parquet' cannot be (profiled: its|read as)"):
