@@ -183,46 +183,47 @@ class Telemetry(Collector):
         self._lock = Lock()
         self._watched: frozenset[tuple[str, str]] = frozenset()
         self._labels_unmatched = self._counter(LABELS_UNMATCHED)
-        self._poll_errors = self._counter(POLL_ERRORS, get_args(PollStage))
         self._evaluation_errors = self._counter(EVALUATION_ERRORS)
         self._evaluation_duration = self._histogram(EVALUATION_DURATION)
         self._ingest_duration = self._histogram(INGEST_DURATION)
-        self._ingest_rows = self._counter(INGEST_ROWS)
-        for kind, outcomes in OUTCOMES.items():
-            for outcome in outcomes:
-                self._ingest_rows.labels(kind, outcome)
-        self._ingest_requests = self._counter(INGEST_REQUESTS, OUTCOMES, STATUSES)
-        self._dropped_rows = self._counter(DROPPED_ROWS, get_args(DropReason))
         self._naive_timestamps = self._counter(NAIVE_TIMESTAMPS)
-        self._closed_connections = self._counter(CLOSED_CONNECTIONS, get_args(CloseReason))
-        self._store_errors = self._counter(STORE_ERRORS, get_args(StoreFault))
+        self._poll_errors = self._series(POLL_ERRORS, product(get_args(PollStage)))
+        outcomes = ((kind, outcome) for kind, found in OUTCOMES.items() for outcome in found)
+        self._ingest_rows = self._series(INGEST_ROWS, outcomes)
+        self._ingest_requests = self._series(INGEST_REQUESTS, product(OUTCOMES, STATUSES))
+        self._dropped_rows = self._series(DROPPED_ROWS, product(get_args(DropReason)))
+        self._closed_connections = self._series(CLOSED_CONNECTIONS, product(get_args(CloseReason)))
+        self._store_errors = self._series(STORE_ERRORS, product(get_args(StoreFault)))
         self._registry.register(ProcessMetrics())
 
-    def _counter(self, metric: Metric, *values: Iterable[object]) -> Counter:
-        """Counter whose series exist from 0, for every combination of the label values."""
-        counter = Counter(metric.name, metric.help, metric.labels, registry=self._registry)
-        for combination in product(*values) if values else ():
-            counter.labels(*combination)
-        return counter
+    def _counter(self, metric: Metric) -> Counter:
+        return Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+
+    def _series(
+        self, metric: Metric, labels: Iterable[tuple[object, ...]]
+    ) -> dict[tuple[object, ...], Counter]:
+        """Series of a counter, from 0, by their labels."""
+        counter = self._counter(metric)
+        return {each: counter.labels(*each) for each in labels}
 
     def _histogram(self, metric: Metric) -> Histogram:
         return Histogram(metric.name, metric.help, buckets=metric.buckets, registry=self._registry)
 
     def count_rows(self, kind: RowKind, outcome: Outcome, rows: int = 1) -> None:
         """Count received rows by outcome."""
-        self._ingest_rows.labels(kind, outcome).inc(rows)
+        self._ingest_rows[kind, outcome].inc(rows)
 
     def count_request(self, kind: RowKind, status: int) -> None:
         """Count a request with rows by the status of its answer, one of `STATUSES`."""
-        self._ingest_requests.labels(kind, status).inc()
+        self._ingest_requests[kind, status].inc()
 
     def count_dropped_rows(self, reason: DropReason, rows: int = 1) -> None:
         """Count received rows that are in no aggregate."""
-        self._dropped_rows.labels(reason).inc(rows)
+        self._dropped_rows[reason,].inc(rows)
 
     def count_closed_connection(self, reason: CloseReason) -> None:
         """Count a connection that the exporter cut."""
-        self._closed_connections.labels(reason).inc()
+        self._closed_connections[reason,].inc()
 
     def count_naive_timestamps(self, rows: int) -> None:
         """Count rows whose time came without a zone."""
@@ -230,11 +231,11 @@ class Telemetry(Collector):
 
     def count_poll_error(self, stage: PollStage) -> None:
         """Count a failed poll of MLflow."""
-        self._poll_errors.labels(stage).inc()
+        self._poll_errors[stage,].inc()
 
     def count_store_error(self, reason: StoreFault) -> None:
         """Count a failure of the store."""
-        self._store_errors.labels(reason).inc()
+        self._store_errors[reason,].inc()
 
     def count_unmatched_labels(self, model: str, labels: int) -> None:
         """Count labels whose prediction never came; ignored unless a version of the model is monitored."""
