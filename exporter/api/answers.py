@@ -1,4 +1,4 @@
-"""Answers of the writer's thread -> coroutines that wait for them."""
+"""Passes answers from the writer's thread to the coroutines that wait for them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Answers(Generic[_T]):
             raise
 
     def _deliver(self) -> None:
-        self._is_awake = False  # first: of what is added from here on another call takes care
+        self._is_awake = False  # first: a future that is done from here on schedules another call
         while self._done:
             answer, future = self._done.popleft()
             if answer.done() or future.cancelled():

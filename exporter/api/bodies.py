@@ -1,4 +1,4 @@
-"""Reading request bodies within bounds."""
+"""Reads request bodies, with limits on memory and time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.requests import ClientDisconnect, Request
 from exporter.errors import OverloadedError, TooLargeError, TooSlowError, UnsupportedError
 from exporter.settings import Settings
 
-IN_FLIGHT_BODIES = 8  # how many of the largest bodies may be in memory at once
+IN_FLIGHT_BODIES = 8  # number of bodies of maximal size that may be in memory at once
 
 
 class BodyReader:
-    """Reads bodies; what is in memory at once is bounded over all requests, and each in time."""
+    """Reads bodies with a limit on the memory of all at once, and on the size and time of each."""
 
     def __init__(self, settings: Settings) -> None:
         self.max_body_bytes = settings.max_body_bytes
@@ -22,12 +22,12 @@ class BodyReader:
         self.free_bytes = IN_FLIGHT_BODIES * settings.max_body_bytes
 
     def read(self, request: Request) -> AbstractAsyncContextManager[bytes]:
-        """The body, counted as in memory until the block ends.
+        """Return the body as a context, at whose end it no longer counts as in memory.
 
         Raises:
-            TooSlowError: it is not there in time.
-            TooLargeError: larger than one body may be.
-            OverloadedError: too much is in memory already.
+            TooSlowError: it did not arrive in time.
+            TooLargeError: it is larger than a body may be.
+            OverloadedError: bodies of other requests take all memory.
             UnsupportedError: it is compressed.
             ClientDisconnect: the client hung up.
         """

@@ -1,4 +1,4 @@
-"""Ingestion: reads bodies, has them committed, and answers."""
+"""Operations of ingestion: read a body, decode it, await its commit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from exporter.ingest.join import PreparedLabels, prepare_labels
 from exporter.ingest.parquet import PROCESSES, to_arrow
 from exporter.service import Service
 
-# Larger bodies are decoded in a thread, so that small requests and scrapes do not wait for them.
+# Larger bodies are decoded in a thread, so that small requests and scrapes do not wait.
 INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
 DECODING_THREADS = 2
 

@@ -1,7 +1,6 @@
-"""Shortcut past the framework for requests of ingestion.
+"""Serves ingestion ahead of FastAPI, which documents it.
 
-They are documented by FastAPI. Served by it, a request of one row would spend more time in routing, in nested
-middleware and in handlers of errors than in all that is done for it.
+A request of one row would spend more time in its routing, middleware and error handling than in the rest.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ async def _respond(request: Request, post: Callable[[Request], Awaitable[Respons
         return await on_disconnect(request, error)
     except CancelledError:
         return _stopped()
-    except Exception as error:  # noqa: BLE001 - it is logged
+    except Exception as error:  # noqa: BLE001 - logged by the handler
         return await on_any_error(request, error)
 
 

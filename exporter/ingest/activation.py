@@ -31,9 +31,16 @@ def activate(
     now: float,
     entry: AuditEntry | None = None,
 ) -> None:
-    """Give a version its reference, stored already under an id or not, and count what waited for it.
+    """Give a version its reference, and count the rows that waited for it.
 
-    `entry` says who replaced one that it had.
+    Args:
+        store: where both are written, in one transaction.
+        settings: the lengths of blocks.
+        version: the version.
+        reference: its reference.
+        reference_id: of a stored reference; None if it is to be stored.
+        now: the clock's time, in seconds since the epoch.
+        entry: for the audit trail, if somebody replaced the reference.
     """
     fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
     layout = outcome_layout(reference)
@@ -48,12 +55,14 @@ def activate(
             transaction.add_audit(entry)
         timeline = Timeline(settings, fine, coarse)
         maturation = transaction.find_maturation(reference_id)
-        slices = _load_slices(store, settings, reference, known_id, layout)
-        version_counts = VersionCounts(reference_id, reference, timeline, layout, counted, maturation, slices)
+        segments = _load_segments(store, settings, reference, known_id, layout)
+        version_counts = VersionCounts(
+            reference_id, reference, timeline, layout, counted, maturation, segments
+        )
         for waiting in store.load_waiting(version.key):  # deleted below, read beside the transaction
             try:
                 counts = count_raw_rows(waiting, version_counts, now, settings)
-            except RequestError as error:  # what was taken can be read, unless it was damaged since
+            except RequestError as error:  # damaged since it was accepted
                 log.error(
                     "%s version %s: %d rows cannot be read any more: %s",
                     *(*version.names, len(waiting.times), error),
@@ -64,7 +73,7 @@ def activate(
         changes.write(transaction)
         transaction.delete_waiting(version.key)
         transaction.set_status(version.key, "")
-        # Traffic was counted as it came; the bins count from here.
+        # Rows were counted as they came; bins are counted from here on.
         live = Live(version_counts, replace(version.live.totals, values=waited))
     with store.applying():
         changes.apply()
@@ -72,14 +81,14 @@ def activate(
         version.waiting_rows, version.status, version.detail = 0, Status.READY, ""
 
 
-def _load_slices(
+def _load_segments(
     store: Store,
     settings: Settings,
     reference: Reference,
     reference_id: int | None,
     layout: OutcomeLayout | None,
 ) -> dict[str, SegmentCounts]:
-    """What is stored of each segment; nothing of a reference that is not stored yet."""
+    """Stored counts of each segment, none of a reference that is not stored yet."""
     names = [segment.name for segment in reference.segments]
     if reference_id is None or not names:
         return {name: SegmentCounts(Timeline(settings)) for name in names}
@@ -92,9 +101,9 @@ def _load_slices(
 
 
 def do_without(store: Store, version: Version, status: Status, detail: str) -> None:
-    """Say why a version has no reference; unless its rows are becoming one, forget what waited for it.
+    """Set why a version has no reference, and delete the waiting rows unless they are becoming one.
 
-    Where it was given one meanwhile there is nothing to say.
+    Does nothing if the version was given a reference meanwhile.
     """
     if version.counts is not None:
         return
@@ -115,9 +124,9 @@ def set_detail(version: Version, detail: str) -> None:
 
 
 def let_go(store: Store, version: Version) -> None:
-    """Forget what waits for the reference of a version that will not be followed any more.
+    """Delete the waiting rows of a version that is not monitored any more.
 
-    Labels go on to come for it, and are counted when it is followed again.
+    Its labels are still stored, and are counted when it is monitored again.
     """
     with store.begin() as transaction:
         if version.waiting_rows:

@@ -13,12 +13,12 @@ from exporter.ingest.deduplication import IdempotencyKey
 from exporter.typing import Floats, Ints
 
 MAX_VALUES = 2_000_000  # of a batch of several requests: larger ones gain nothing from being one
-VALUE_BYTES = 24  # of memory for each value of a request, as it came and in its bins
+VALUE_BYTES = 24  # memory of a value of a request, decoded and in its bins
 
 
 @dataclass(frozen=True, eq=False)
 class PredictionRequest:
-    """Decoded predictions on their way to a commit, received at a time in seconds since the epoch."""
+    """Decoded predictions on their way to a commit; `received_at` is in seconds since the epoch."""
 
     raw: RawRequest
     decoded: Decoded
@@ -65,12 +65,12 @@ class Group:
         return np.repeat(times, [request.rows for request in self.requests])
 
     def count(self, rows: Ints) -> list[int]:
-        """How many of the given rows, by their numbers, each request has."""
+        """Return how many of the given rows, by their numbers in the batch, each request has."""
         found = np.searchsorted(self.ends, rows, side="right")
         return [int(count) for count in np.bincount(found, minlength=len(self.requests))]
 
     def split(self, rows: Ints) -> Iterator[tuple[RawRequest, Ints, Ints]]:
-        """Each request with some of the given rows: their numbers in the request, and places in `rows`."""
+        """Split rows by request: their numbers in the request, and their places in `rows`."""
         which = np.searchsorted(self.ends, rows, side="right")
         for number in np.unique(which).tolist():
             inside = np.flatnonzero(which == number)
@@ -79,7 +79,7 @@ class Group:
 
 
 def group_alike(requests: Sequence[PredictionRequest]) -> Iterator[Group]:
-    """All requests, those that are alike together, as far as `MAX_VALUES` allows."""
+    """Group all requests by likeness, in groups of at most `MAX_VALUES` unless one request has more."""
     alike: dict[Hashable, list[PredictionRequest]] = {}
     for request in requests:
         alike.setdefault(request.decoded.likeness, []).append(request)

@@ -19,18 +19,18 @@ from exporter.storage.transaction import Transaction
 class Changes:
     """Effects of one transaction on the live state of versions; the writer's thread uses it."""
 
-    # What the versions' blocks and outcomes are, or are about to be, parts of.
+    # Owners of the blocks and outcomes below, current or new with this commit.
     version_counts: dict[Version, VersionCounts] = field(default_factory=dict)
-    # The whole block after this commit, by version, family and start.
+    # Complete blocks after this commit, by version, family and start.
     blocks: dict[tuple[Version, int, int], Block] = field(default_factory=dict)
-    # Likewise the whole of each after this commit, by version.
+    # Values after this commit, by version.
     lives: dict[Version, Live] = field(default_factory=dict)
     last: dict[Version, float] = field(default_factory=dict)
     waiting: dict[Version, int] = field(default_factory=dict)
     unknown: dict[Version, frozenset[str]] = field(default_factory=dict)
-    # The whole outcomes of an hour after this commit, by version and start.
+    # Complete outcomes of hours after this commit, by version and start.
     outcomes: dict[tuple[Version, int], Outcomes] = field(default_factory=dict)
-    # The same of segments, by version, name and start.
+    # The same for segments, by version, name and start.
     segment_blocks: dict[tuple[Version, str, int], Block] = field(default_factory=dict)
     segment_outcomes: dict[tuple[Version, str, int], Outcomes] = field(default_factory=dict)
 
@@ -92,13 +92,13 @@ class Changes:
     def add_sighting(self, version: Version, at: float, now: float, unknown_columns: frozenset[str]) -> None:
         """Note the time of a version's row, and columns that its reference lacks."""
         known = self.last.get(version, version.last_prediction)
-        ahead = known is not None and known > now  # of a clock that was put back since
+        ahead = known is not None and known > now  # the clock was put back since
         self.last[version] = at if known is None or ahead else max(known, at)
         names = self.unknown.get(version, version.unknown_columns) | unknown_columns
         self.unknown[version] = frozenset(sorted(names)[:MAX_UNKNOWN_COLUMNS])
 
     def write(self, transaction: Transaction) -> None:
-        """Make the store say it."""
+        """Write the changes to the store."""
         together: dict[tuple[Version, int], dict[int, Block]] = defaultdict(dict)
         for (version, family, start), block in self.blocks.items():
             together[version, family][start] = block
@@ -123,10 +123,7 @@ class Changes:
                 transaction.set_last_prediction(version.key, at)
 
     def apply(self) -> None:
-        """Take over the commit into memory; within `Store.applying`.
-
-        Everything was computed before the commit: here values are only put in place.
-        """
+        """Assign the new values in memory, within `Store.applying`; everything was computed before."""
         for (version, family, start), block in self.blocks.items():
             _family_of(self.version_counts[version].timeline, family)[start] = block
         for (version, start), outcomes in self.outcomes.items():

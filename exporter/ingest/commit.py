@@ -48,6 +48,7 @@ class PredictionAnswer:
 
 Answer = PredictionAnswer | LabelAnswer
 IngestRequest = PredictionRequest | PreparedLabels
+_NO_ROWS: Ints = np.zeros(0, np.int64)
 _Outcomes = dict[PredictionRequest, PredictionAnswer | RequestError]
 
 
@@ -61,7 +62,7 @@ class GroupCommit:
         self._clock = clock
 
     def commit(self, requests: Sequence[IngestRequest]) -> list[Answer | RequestError]:
-        """Commit all requests, or none where it raises; the outcomes are in their order.
+        """Commit all requests, or none where it raises; return their outcomes in order.
 
         Args:
             requests: with distinct idempotency keys, where they have any.
@@ -97,7 +98,7 @@ class GroupCommit:
         requests: Sequence[PredictionRequest],
         now: float,
     ) -> _Outcomes:
-        """Keep and count rows of predictions; their labels may have come before, or with them."""
+        """Store and count predictions, and join labels that came before them or with them."""
         outcomes: _Outcomes = {}
         groups = [each for group in group_alike(requests) for each in self._prepare(group, outcomes, now)]
         parts = [part for _, prepared in groups for part in prepared.parts]
@@ -116,7 +117,7 @@ class GroupCommit:
         return outcomes
 
     def _prepare(self, group: Group, outcomes: _Outcomes, now: float) -> Iterator[tuple[Group, Prepared]]:
-        """The group prepared; request by request where it cannot be as a whole. Errors are outcomes."""
+        """Prepare a group, or its requests one by one if it cannot be as a whole; errors are outcomes."""
         try:
             prepared = prepare(group.batch, group.received_at, self._fleet, self._settings, now)
         except RequestError as error:
@@ -124,7 +125,7 @@ class GroupCommit:
                 outcomes[group.requests[0]] = error
                 return
         else:
-            # Whether an alias that is gone is an error depends on all rows of a request.
+            # With rows of no version only, an alias that was removed is an error of the request.
             if len(group.requests) == 1 or "no_version" not in prepared.lost:
                 yield group, prepared
                 return
@@ -140,7 +141,7 @@ class GroupCommit:
         keep: Bools,
         now: float,
     ) -> None:
-        """Count the rows of a part that are to be kept; without a reference they wait for it."""
+        """Count the rows to be kept; if the version has no reference yet, store them until it has."""
         kept = np.flatnonzero(keep)
         if not len(kept):
             return
@@ -164,9 +165,9 @@ class GroupCommit:
 
 
 def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:
-    """Labels that came along with rows; the ones of rows without an id are joined at once.
+    """Labels in the same request as their rows; rows without an id are joined at once.
 
-    A row that came before may bring its label only now.
+    A repeated row can bring its label only now.
     """
     labelled = np.flatnonzero([label is not None for label in part.labels])
     hashes, labels, times = [], list[str](), list[float]()
@@ -183,7 +184,7 @@ def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabe
 
 
 def _answers(group: Group, prepared: Prepared, found: Iterable[Identity]) -> list[PredictionAnswer]:
-    """Answer to each request of a group; `found` (parts,) says which of its rows were repeated."""
+    """Answer to each request of a group; `found` (parts,) are the identities of its rows."""
     repeated, conflicting = [_NO_ROWS], [_NO_ROWS]
     for part, identity in zip(prepared.parts, found, strict=True):
         repeated.append(part.row_numbers[~identity.keep])
@@ -199,13 +200,10 @@ def _answers(group: Group, prepared: Prepared, found: Iterable[Identity]) -> lis
     return answers
 
 
-_NO_ROWS: Ints = np.zeros(0, np.int64)
-
-
 def _answer_repeated(
     transaction: Transaction, request: IngestRequest, now: float
 ) -> Answer | RequestError | None:
-    """Answer to a request whose idempotency key was committed before; None where it was not."""
+    """Answer to a request whose idempotency key was committed before, None for all others."""
     body = transaction.find_key(request.key.key, now) if request.key is not None else None
     if request.key is None or body is None:
         return None

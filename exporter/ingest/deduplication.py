@@ -1,4 +1,4 @@
-"""Which rows of a commit are new, and which came before: by idempotency key, and by id and payload."""
+"""Tells new rows from repeated ones, by idempotency key and by id and payload."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from exporter.storage.schema import DAY_SECONDS
 from exporter.storage.transaction import Transaction
 from exporter.typing import Bools
 
-# A row that got its time from us and is sent again just after midnight was first in yesterday's table.
-RETRY_SECONDS = 900.0
+# Longest time after midnight for a second try of a row that got the time of its receipt, and was stored under
+# the day before.
+MIDNIGHT_RETRY_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """Hashes of the `Idempotency-Key` of a request, within its model, and of the body that it came with."""
+    """Hashes of the `Idempotency-Key` of a request, within its model, and of the request's body."""
 
     key: bytes
     body: bytes
 
     @classmethod
     def of(cls, *scope: str, body: bytes) -> IdempotencyKey:
-        """From what the key belongs to, and itself as the last."""
+        """Hash a key and its body; `scope` is what the key is unique in, then the key itself."""
         scoped = "\0".join(scope).encode("utf-8", "surrogatepass")
         return cls(
             hashlib.blake2b(scoped, digest_size=16).digest(), hashlib.blake2b(body, digest_size=16).digest()
@@ -55,7 +56,7 @@ def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings
     for day in sorted({day for part in parts for day in part.days}):
         rows, owners = _rows_of_day(parts, day)
         keys = PREDICTIONS.keys_of(rows)
-        # The first of its kind counts; later ones in this commit repeat it.
+        # The first with its key counts; later ones in this commit repeat it.
         first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
         known = _find_yesterdays(transaction, day, parts, settings)
         if known:  # some came again today already
@@ -105,7 +106,7 @@ def _find_yesterdays(
     for part in parts:
         rows = part.days.get(day)
         if rows is not None and part.records is not None:
-            limit = np.where(part.exact[rows], settings.max_future_seconds, RETRY_SECONDS)
+            limit = np.where(part.exact[rows], settings.max_future_seconds, MIDNIGHT_RETRY_SECONDS)
             early = rows[part.times[rows] - day * DAY_SECONDS < limit]
             hashes += part.records.numbers["id_hash"][early].tolist()
     return transaction.find_predictions(day - 1, hashes) if hashes else {}

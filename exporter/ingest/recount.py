@@ -1,4 +1,4 @@
-"""Count the outcomes of a version anew, in the writer's thread."""
+"""Count the outcomes of a version again from stored rows, in the writer's thread."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from exporter.storage.store import Store
 
 
 def recount(store: Store, settings: Settings, version: Version) -> None:
-    """Count the outcomes of a version anew, from the labels and predictions that are stored.
+    """Count the outcomes of a version again, from all stored labels and predictions.
 
-    Labels may have come before the version's reference, or the owner thinks otherwise of how long they take.
+    Needed when labels came before the reference, and when the maturation was changed.
     """
     if version.counts is None:
         return
     maturation = version.facts.config.maturation
     counts = replace(version.counts, maturation_seconds=maturation)
-    # Scores are counted as predictions come, whatever becomes of their labels.
+    # Scores were counted when the predictions came, and do not depend on labels.
     counted = {} if counts.layout is None else only_predictions(counts.layout, counts.outcomes)
     by_segment: dict[str, dict[int, Outcomes]] = {
         name: {} if counts.layout is None else only_predictions(counts.layout, found.outcomes)
@@ -45,8 +45,10 @@ def recount(store: Store, settings: Settings, version: Version) -> None:
             for name, outcomes in by_segment.items():
                 transaction.put_outcomes(counts.reference_id, counts.layout, outcomes, name)
         transaction.set_maturation(counts.reference_id, maturation)
-        slices = {name: replace(counts.segments[name], outcomes=found) for name, found in by_segment.items()}
-        live = replace(version.live, counts=replace(counts, outcomes=counted, segments=slices))
+        segments = {
+            name: replace(counts.segments[name], outcomes=found) for name, found in by_segment.items()
+        }
+        live = replace(version.live, counts=replace(counts, outcomes=counted, segments=segments))
     with store.applying():
         version.live = live
 

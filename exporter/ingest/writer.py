@@ -1,9 +1,8 @@
-"""The one thread that writes: batches share a commit, and are answered after it.
+"""The only thread that writes to the store.
 
-While a commit is on its way to the disk the next requests queue up; all that have queued are the next commit.
-So the disk's latency is shared by as many requests as there are, and a row a request is not a commit a row.
-Clients that post one request after the other come back together: a commit waits a moment for as many requests
-as one of the last had, or most of them would just miss it. A client alone does not wait.
+Requests that queue up during a commit share the next one, so a row a request is not a commit a row. Clients
+that post one request after the other come back together: a commit waits a moment for as many requests as one
+of the last had, or most of them would just miss it. A client alone does not wait.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,20 +18,20 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
-from exporter.exposition.telemetry import RowKind, Telemetry
+from exporter.exposition.telemetry import DropReason, Outcome, RowKind, Telemetry
 from exporter.fleet import Fleet
 from exporter.ingest.commit import Answer, GroupCommit, IngestRequest
 from exporter.ingest.join import LabelAnswer, PreparedLabels
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
-MAX_GROUP_ROWS = 50_000  # of one commit: beyond, its requests wait longer than sharing saves
-# A commit waits for others so long at most, or this part of what the last one took: of clients that were
-# answered together one after the other is read and decoded.
-GATHERING_SECONDS, GATHERING_PART, MAX_GATHERING_SECONDS = 0.01, 0.25, 0.05
+MAX_GROUP_ROWS = 50_000  # of one commit: with more, its requests wait longer than sharing saves
+MAX_GROUP_BYTES = 64 * 2**20
+# Longest wait for further requests, or the same as a part of the duration of the last commit: requests of
+# clients that were answered together are read and decoded one after the other.
+GROUP_WAIT_SECONDS, GROUP_WAIT_PART, MAX_GROUP_WAIT_SECONDS = 0.01, 0.25, 0.05
 REMEMBERED_COMMITS = 8
-MAX_GROUP_BYTES = 64 * 2**20  # of one commit
-MAX_QUEUED_BYTES = 256 * 2**20  # with 500 columns rows are a hundred times what they are with five
+MAX_QUEUED_BYTES = 256 * 2**20  # rows of 500 columns are a hundred times as large as rows of five
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class _Entry:
 
 
 class Writer:
-    """Takes prepared requests and jobs, from any thread, and carries them out in order in its own."""
+    """Carries out requests and jobs of any thread in its own, in their order."""
 
     def __init__(
         self,
@@ -58,37 +57,37 @@ class Writer:
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
-        self.committer = GroupCommit(store, fleet, settings, clock)
+        self.group_commit = GroupCommit(store, fleet, settings, clock)
         self._store = store
         self._settings = settings
         self._telemetry = telemetry
         self._queue: deque[_Entry | Callable[[], None]] = deque()
-        self._wake = threading.Condition()  # guards those around it
+        self._wake = threading.Condition()  # guards the queue and the counts below
         self._queued_rows = self._queued_bytes = 0
-        self._expected = 1  # so many entries wake the thread
+        self._expected = 1  # number of entries that wakes the thread
         self._closed = False
-        self.full = False  # whether the store has reached its limit, set by who measures it
+        self.full = False  # the store has reached its limit; set by the evaluator
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Commit what is queued, refuse what comes, and return."""
+        """Refuse further requests, commit the queued ones, and end the thread."""
         with self._wake:
             self._closed = True
             self._wake.notify()
         self._thread.join()
 
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Return whether the thread runs."""
         return self._thread.is_alive()
 
     def submit(self, request: IngestRequest) -> Future[Answer]:
         """Queue a request; the future is done when it is committed, or fails with a `RequestError`.
 
         Raises:
-            OverloadedError: the queue is full; nothing was taken.
+            OverloadedError: the queue is full.
             UnavailableError: the service is stopping, or the store has reached its limit.
         """
         entry = _Entry(request, Future())
@@ -110,7 +109,7 @@ class Writer:
             return UnavailableError("the service is stopping", retry_after_seconds=5)
         if self.full:
             return UnavailableError("the store has reached its limit", retry_after_seconds=60)
-        # A batch that is larger than the queue is taken by an empty one.
+        # An empty queue takes a request of any size.
         too_many = self._queued_rows + entry.request.rows > self._settings.max_queue_rows
         too_large = self._queued_bytes + entry.size_bytes > MAX_QUEUED_BYTES
         if self._queued_rows and (too_many or too_large):
@@ -118,9 +117,9 @@ class Writer:
         return None
 
     def call(self, job: Callable[[], None]) -> Future[None]:
-        """Run a job in the writer's thread, after what is queued already.
+        """Run a job in the writer's thread, after the requests that are queued.
 
-        The future fails with what the job raises, or with `StoreError` where the writer has stopped.
+        The future fails with the job's error, or with `StoreError` where the writer has stopped.
         """
         future: Future[None] = Future()
 
@@ -128,7 +127,7 @@ class Writer:
             try:
                 job()
                 future.set_result(None)
-            except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for it
+            except BaseException as error:  # noqa: BLE001 - the caller waits for it
                 future.set_exception(error)
 
         with self._wake:
@@ -147,15 +146,15 @@ class Writer:
         while True:
             with self._wake:
                 self._wait(1, None)
-                patience = max(GATHERING_SECONDS, GATHERING_PART * took_seconds)
-                self._wait(max(sizes), min(patience, MAX_GATHERING_SECONDS))
+                patience = max(GROUP_WAIT_SECONDS, GROUP_WAIT_PART * took_seconds)
+                self._wait(max(sizes), min(patience, MAX_GROUP_WAIT_SECONDS))
                 if not self._queue:
                     return
                 first = self._queue.popleft()
                 group = self._gather(first) if isinstance(first, _Entry) else []
             if not isinstance(first, _Entry):
                 first()
-                del first  # or its objects would be kept until the next entry comes; so would a group's rows
+                del first  # do not keep its objects until the next entry comes
                 continue
             started = time.monotonic()
             self._take(group)
@@ -168,7 +167,7 @@ class Writer:
             del first, group
 
     def _wait(self, entries: int, timeout_seconds: float | None) -> None:
-        """Wait until so many have queued. A job among them is carried out at once."""
+        """Wait until the queue has that many entries, or a job, which is carried out at once."""
         self._expected = entries
 
         def enough() -> bool:
@@ -177,14 +176,14 @@ class Writer:
         self._wake.wait_for(enough, timeout_seconds)
 
     def _urgent(self) -> bool:
-        """Whether a job has queued; whoever called waits for it, and requests behind it wait for both."""
+        """Return whether the last entry is a job: requests behind it would wait for it too."""
         return bool(self._queue) and not isinstance(self._queue[-1], _Entry)
 
     def _gather(self, first: _Entry) -> list[_Entry]:
-        """Requests that may share a commit with the first, up to the next job.
+        """Return the first request and the next ones that can share its commit, up to the next job.
 
-        An idempotency key comes once in a commit: whether the second is a repetition depends on what becomes
-        of the first.
+        An idempotency key is in a commit once: the second request with it repeats the first unless that is
+        refused.
         """
         group, rows, size = [first], first.request.rows, first.size_bytes
         keys = {_key(first.request)}
@@ -200,45 +199,54 @@ class Writer:
         return group
 
     def _take(self, group: Sequence[_Entry]) -> None:
-        # From here on a client that hangs up cannot cancel what is being committed.
+        # A client that hangs up from here on does not cancel its request.
         group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
         outcomes = self._outcomes([entry.request for entry in group])
-        with self._store.applying():  # if it failed here, waiting requests would never get an answer
+        with self._store.applying():  # an error here would leave requests without an answer
+            self._count(group, outcomes)
             for entry, outcome in zip(group, outcomes, strict=True):
-                if not isinstance(outcome, RequestError):
-                    self._count_answer(entry.request, outcome)
-                    entry.future.set_result(outcome)
-                else:
-                    self._telemetry.count_rows(_kind(entry.request), "rejected", entry.request.rows)
+                if isinstance(outcome, RequestError):
                     entry.future.set_exception(outcome)
+                else:
+                    entry.future.set_result(outcome)
 
     def _outcomes(self, requests: Sequence[IngestRequest]) -> Sequence[Answer | RequestError]:
         try:
-            return self.committer.commit(requests)
+            return self.group_commit.commit(requests)
         except StoreError as error:
             log.error("a commit of %d requests failed: %s", len(requests), error)
             return [UnavailableError(str(error), retry_after_seconds=5)] * len(requests)
         except Exception as error:
-            if len(requests) > 1:  # the one at fault must not take the others down
+            if len(requests) > 1:  # only the request at fault is to fail
                 return [self._outcomes([request])[0] for request in requests]
             log.exception("a request could not be committed")
             if isinstance(error, DBAPIError):
                 return [MalformedError(f"the store does not take it: {error.orig}")]
             return [UnavailableError(f"internal error: {type(error).__name__}", retry_after_seconds=60)]
 
-    def _count_answer(self, request: IngestRequest, answer: Answer) -> None:
-        self._telemetry.count_naive_timestamps(request.naive_timestamps)
-        if isinstance(answer, LabelAnswer):
-            self._telemetry.count_rows("label", "accepted", answer.accepted)
-            self._telemetry.count_rows("label", "unmatched", answer.unmatched)
-            self._telemetry.count_rows("label", "correction", answer.corrections)
-            self._telemetry.count_rows("label", "duplicate", answer.duplicates)
-            return
-        self._telemetry.count_rows("prediction", "accepted", answer.accepted)
-        self._telemetry.count_rows("prediction", "duplicate", answer.duplicates)
-        self._telemetry.count_rows("prediction", "conflict", answer.conflicts)
-        for reason, rows in answer.dropped.items():
-            self._telemetry.count_dropped_rows(reason, rows)
+    def _count(self, group: Sequence[_Entry], outcomes: Sequence[Answer | RequestError]) -> None:
+        """Count rows by outcome, once for all requests."""
+        rows, dropped, naive = Counter[tuple[RowKind, Outcome]](), Counter[DropReason](), 0
+        for entry, answer in zip(group, outcomes, strict=True):
+            if isinstance(answer, RequestError):
+                rows[_kind(entry.request), "rejected"] += entry.request.rows
+                continue
+            naive += entry.request.naive_timestamps
+            if isinstance(answer, LabelAnswer):
+                rows["label", "accepted"] += answer.accepted
+                rows["label", "unmatched"] += answer.unmatched
+                rows["label", "correction"] += answer.corrections
+                rows["label", "duplicate"] += answer.duplicates
+            else:
+                rows["prediction", "accepted"] += answer.accepted
+                rows["prediction", "duplicate"] += answer.duplicates
+                rows["prediction", "conflict"] += answer.conflicts
+                dropped.update(answer.dropped)
+        for (kind, outcome), count in rows.items():
+            self._telemetry.count_rows(kind, outcome, count)
+        for reason, count in dropped.items():
+            self._telemetry.count_dropped_rows(reason, count)
+        self._telemetry.count_naive_timestamps(naive)
 
 
 def _key(request: IngestRequest) -> bytes | None:

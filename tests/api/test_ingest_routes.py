@@ -129,14 +129,14 @@ def test_fifty_clients_share_a_commit(serve: Serve, monkeypatch: pytest.MonkeyPa
     server = serve(evaluation_interval_seconds=3600.0, mlflow_poll_interval_seconds=3600.0)
     eventually(server.service.ready.is_set)
     eventually(server.service.discovery.loader.idle)
-    committer, commits = server.service.writer.committer, []
-    commit = committer.commit
+    group_commit, commits = server.service.writer.group_commit, []
+    commit = group_commit.commit
 
     def noting(requests: Any) -> Any:
         commits.append(sum(request.rows for request in requests))
         return commit(requests)
 
-    monkeypatch.setattr(committer, "commit", noting)
+    monkeypatch.setattr(group_commit, "commit", noting)
     with ThreadPoolExecutor(50) as pool:
         with held(server):
             answers = [pool.submit(post, server, make_document(make_rows(2))) for _ in range(50)]

@@ -182,6 +182,14 @@ class Rig:
     def sample(self, sample: str) -> float | None:
         return self.series().get(sample)
 
+    def outcomes(self) -> dict[str, float]:
+        """Rows of predictions by outcome, where there were any."""
+        family = "mlflow_exporter_ingest_rows_total"
+        found = self.series(family)
+        names = ("accepted", "duplicate", "conflict", "rejected")
+        counts = {name: found[f'{family}{{kind="prediction",outcome="{name}"}}'] for name in names}
+        return {name: count for name, count in counts.items() if count}
+
     def window_rows(self, window: str = "24h", version: str = "1", model: str = "fraud") -> float | None:
         """Rows of a window in a fresh evaluation."""
         self.evaluate()

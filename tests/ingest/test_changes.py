@@ -185,7 +185,7 @@ def test_a_writer_that_fails_when_it_answers_ends_the_process(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(Writer, "_count_answer", fail)
+    monkeypatch.setattr(Writer, "_count", fail)
     rig.submit(make_document(make_rows(4, prefix="r")))
     assert rig.service.store.was_lost.wait(TIMEOUT_SECONDS)
     monkeypatch.undo()
