@@ -22,7 +22,7 @@ from exporter.evaluation.context import Thresholds
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
-from exporter.formats.predictions import Target
+from exporter.formats.batch import Target
 from exporter.model_config import ModelConfig
 from exporter.settings import Settings
 from exporter.storage.schema import AliasMove, StoredVersion

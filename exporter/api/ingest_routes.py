@@ -22,7 +22,7 @@ from exporter.api.problems import REFUSALS
 from exporter.errors import RequestError
 from exporter.formats.labels import decode_labels
 from exporter.formats.predictions import read_predictions
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, RawRequest
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, RawRequest, media_type
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
@@ -120,8 +120,8 @@ class IngestRoutes:
         started = time.monotonic()
         await self._authorize(request)
         async with self._bodies.read(request) as body:
-            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            sample = RawRequest(content_type or JSON_TYPE, single_parameters(request), body)
+            content_type = media_type(request.headers.get("content-type", ""))
+            sample = RawRequest(content_type, single_parameters(request), body)
             if sample.content_type in PARQUET_TYPES:
                 loop = asyncio.get_running_loop()
                 sample = await loop.run_in_executor(self._readers, to_arrow, sample, self._service.settings)

@@ -155,7 +155,7 @@ def split_scores(values: Sequence[object]) -> Scores:
 
 
 def read_class_scores(value: object) -> object:
-    """`ClassScores` from a list or a dictionary, `OPAQUE` from an unreadable one; anything else as it is."""
+    """`ClassScores` from a list or dictionary, `OPAQUE` if it is unreadable; other values as they are."""
     if isinstance(value, list | tuple):
         names, numbers = None, list(value)
     elif isinstance(value, dict):

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from exporter.formats.batch import Batch
 from exporter.formats.categories import canonical_text
 from exporter.formats.class_scores import ClassScores
 from exporter.formats.columns import EXACT_IN_FLOAT, Texts, Times, Values, text_hash
-from exporter.formats.predictions import Batch
 from exporter.typing import Bools, Floats
 
 Hashes = npt.NDArray[np.uint64]

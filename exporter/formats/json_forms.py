@@ -39,7 +39,7 @@ def parse_json(body: bytes) -> Any:
     """Value of a JSON document.
 
     Raises:
-        MalformedError: it is no JSON.
+        MalformedError: no JSON.
     """
     try:
         return orjson.loads(body)
@@ -49,6 +49,20 @@ def parse_json(body: bytes) -> Any:
         return json.loads(body, parse_int=_parse_integer)
     except (ValueError, RecursionError):
         raise MalformedError(f"not JSON: {first}") from None
+
+
+def read_document(body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
+    """Object of a JSON body, which names its model itself.
+
+    Raises:
+        MalformedError: no object, or there is a query.
+    """
+    if query:
+        raise MalformedError("JSON says this in the body; unknown key", f"query.{min(query)}")
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise MalformedError("the body must be a JSON object")
+    return document
 
 
 def _parse_integer(text: str) -> int | float:
@@ -63,7 +77,7 @@ def read_json(document: Mapping[str, Any], settings: Settings) -> JsonColumns:
     """Read the rows of a document in any of the forms.
 
     Raises:
-        MalformedError: it has none of the forms or several, or a key that nothing reads.
+        MalformedError: it has none of the forms or several, or an unknown key.
         TooLargeError: too many rows or values.
     """
     forms = [name for name in (*SERVER_FORMS, "columns") if name in document] or ["predictions"]
@@ -91,7 +105,7 @@ def read_json(document: Mapping[str, Any], settings: Settings) -> JsonColumns:
 
 
 def without_unread_keys(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document without the keys that were taken, and not read, before `read_json` refused them."""
+    """The document without unknown keys, which older versions ignored."""
     forms = ("dataframe_split", "predictions", "columns")
     form = next((name for name in forms if name in document), "")
     known = {*TARGET_KEYS, form}

@@ -9,16 +9,12 @@ import numpy as np
 
 from exporter.errors import MalformedError
 from exporter.formats.arrow_columns import from_arrow, text_bytes
+from exporter.formats.batch import RawValues, stored_texts
 from exporter.formats.columns import Values, from_python, read_times
+from exporter.formats.json_forms import read_document
 from exporter.formats.limits import check_expansion, check_keys, check_rows
-from exporter.formats.predictions import (
-    TIME_DETAIL,
-    RawValues,
-    read_document,
-    read_ids,
-    read_model,
-    stored_texts,
-)
+from exporter.formats.raw import JSON_TYPE, media_type
+from exporter.formats.row_fields import TIME_DETAIL, read_ids, read_model
 from exporter.formats.tables import read_ids_column, read_table, understanding, without_index
 from exporter.settings import Settings
 from exporter.typing import Floats
@@ -52,8 +48,8 @@ def decode_labels(body: bytes, content_type: str, query: Mapping[str, str], sett
         TooLargeError: too many rows, or it unpacks to too much.
         UnsupportedError: an unknown content type.
     """
-    table = read_table(body, content_type, settings)
-    if table is not None:
+    if media_type(content_type) != JSON_TYPE:
+        table = read_table(body, content_type, settings)
         check_keys([query], ("model",), "query.{name}")
         with understanding("a table"):
             check_rows(table.num_rows, settings)

@@ -30,13 +30,13 @@ def check_rows(rows: int, settings: Settings, where: str = "") -> None:
 
 
 def check_columns(names: Collection[str], rows: int, settings: Settings, where: str) -> None:
-    """Check the names of the features, before anything is made of their values.
+    """Check the names and the number of the features, before their values are read.
 
-    More columns than are monitored, and names that are too long for labels, are accepted: they are left out
-    when the reference is profiled.
+    More columns than are monitored, and names that are too long for labels, are accepted: profiling leaves
+    them out.
 
     Raises:
-        MalformedError: none, too many, or one that is no text.
+        MalformedError: no features, too many, or a name that is no text.
         TooLargeError: too many values.
     """
     if not names:
@@ -68,7 +68,7 @@ def check_keys(
     where: str,
     elsewhere: Mapping[str, str] | None = None,
 ) -> set[str]:
-    """Check that all keys are known, since the values of misspelt ones would be lost; returns the keys.
+    """Keys of the objects, all of which must be known: the values of misspelt ones would be lost.
 
     Args:
         objects: rows, or a single object.
@@ -77,7 +77,7 @@ def check_keys(
         elsewhere: places of keys that are read in other objects of the same form.
 
     Raises:
-        MalformedError: names the place, and the nearest key or all known ones.
+        MalformedError: an unknown key; tells its place and the nearest known key, or all of them.
     """
     given: set[str] = set().union(*objects)
     unknown = given.difference(known)
@@ -92,7 +92,7 @@ def check_keys(
 
 
 def is_short_text(name: object) -> TypeGuard[str]:
-    """Whether it can be shown as a name."""
+    """Whether a value can be shown as a name."""
     return isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _are_unicode([name])
 
 

@@ -10,6 +10,11 @@ PARQUET_TYPE = "application/vnd.apache.parquet"
 PARQUET_TYPES = (PARQUET_TYPE, "application/x-parquet")
 
 
+def media_type(content_type: str) -> str:
+    """Media type of a `Content-Type` without its parameters, JSON's if it is empty."""
+    return content_type.partition(";")[0].strip().lower() or JSON_TYPE
+
+
 @dataclass(frozen=True)
 class RawRequest:
     """Undecoded request; it is what is stored while its version has no reference yet.

@@ -14,21 +14,19 @@ from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.arrow_ipc import read_arrow_stream
 from exporter.formats.columns import OPAQUE, Texts
 from exporter.formats.parquet import read_parquet
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, media_type
 from exporter.formats.texts import first_line
 from exporter.settings import Settings
 
 
-def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table | None:
-    """The table of an Arrow or Parquet body; None for JSON.
+def read_table(body: bytes, content_type: str, settings: Settings) -> pa.Table:
+    """The table of an Arrow or Parquet body.
 
     Raises:
         MalformedError: it is not of its content type.
         UnsupportedError: an unknown content type.
     """
-    kind = content_type.partition(";")[0].strip().lower() or JSON_TYPE
-    if kind == JSON_TYPE:
-        return None
+    kind = media_type(content_type)
     readers = {
         ARROW_TYPE: ("an Arrow IPC stream", read_arrow_stream),
         # Of a request that an older version stored; new ones are read in a child process.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.formats.predictions import Batch, Decoded, assemble
+from exporter.formats.batch import Batch, Decoded, assemble
 from exporter.formats.raw import RawRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.typing import Floats, Ints

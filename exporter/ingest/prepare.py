@@ -16,10 +16,11 @@ from exporter.aggregates.state import VersionCounts
 from exporter.errors import UnavailableError
 from exporter.exposition.telemetry import DropReason
 from exporter.fleet import MAX_UNKNOWN_COLUMNS, Fleet, Status, Version
+from exporter.formats.batch import Batch, stored_texts
 from exporter.formats.columns import Values, read_numbers
 from exporter.formats.hashing import id_hashes, payload_hashes
 from exporter.formats.limits import MAX_NAME_LENGTH
-from exporter.formats.predictions import Batch, decode_acknowledged, stored_texts
+from exporter.formats.predictions import decode_acknowledged
 from exporter.reference.binning import bin_batch
 from exporter.reference.classes import read_outputs
 from exporter.reference.profile import Reference

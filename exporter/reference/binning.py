@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from exporter.formats.batch import Batch
 from exporter.formats.categories import match_class
 from exporter.formats.columns import Mixed, Texts, Times, Values, canonical_texts, read_numbers, read_times
-from exporter.formats.predictions import Batch
 from exporter.reference.bins import BinLayout, Column
 from exporter.reference.classes import Outputs
 from exporter.typing import Bools, Floats, Ints

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from exporter.formats.batch import Batch
 from exporter.formats.categories import match_class
 from exporter.formats.class_scores import MAX_CLASSES
 from exporter.formats.columns import Mixed, Texts, Values, canonical_texts
-from exporter.formats.predictions import Batch
 from exporter.reference.bins import Column
 from exporter.reference.profile import ClassOrder, Reference
 

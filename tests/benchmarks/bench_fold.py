@@ -16,8 +16,9 @@ import orjson
 import pyarrow as pa
 
 from exporter.aggregates.block import fold
+from exporter.formats.batch import Batch
 from exporter.formats.hashing import id_hashes, payload_hashes
-from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from exporter.errors import MalformedError, RequestError, TooLargeError
+from exporter.formats.batch import Batch
 from exporter.formats.labels import decode_labels
-from exporter.formats.predictions import Batch
 from exporter.formats.raw import ARROW_TYPE
 from exporter.settings import Settings
 from tests.fuzz_bodies import make_growing_stream

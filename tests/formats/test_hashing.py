@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.formats.batch import Batch
 from exporter.formats.hashing import id_hashes, payload_hashes
-from exporter.formats.predictions import Batch
 from exporter.formats.raw import ARROW_TYPE
 from tests.support.wire import QUERY, decode, to_stream
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from exporter.errors import MalformedError, TooLargeError
+from exporter.formats.batch import Batch
 from exporter.formats.columns import Mixed
 from exporter.formats.parquet import column_leaves, without_unused
-from exporter.formats.predictions import Batch
 from exporter.formats.raw import PARQUET_TYPE
 from exporter.settings import Settings
 from tests.support.wire import QUERY, decode, to_parquet

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import MalformedError, RequestError
+from exporter.formats.batch import Decoded, Target, assemble
 from exporter.formats.class_scores import ClassScores
 from exporter.formats.columns import OPAQUE
 from exporter.formats.hashing import payload_hashes
-from exporter.formats.predictions import Decoded, Target, assemble, decode_predictions, read_predictions
+from exporter.formats.predictions import decode_predictions, read_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.reference.bins import ColumnKind
 from exporter.settings import Settings

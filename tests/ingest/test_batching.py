@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from exporter.errors import RegistryUnreachableError, RequestError, UnknownModelError
-from exporter.formats.predictions import assemble, read_predictions
+from exporter.formats.batch import assemble
+from exporter.formats.predictions import read_predictions
 from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest import batching, commit
 from exporter.ingest.batching import Group, PredictionRequest, group_alike

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from exporter.errors import RequestError
-from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.batch import Batch
+from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.reference.bins import BinLayout, Column, ColumnKind
 from exporter.settings import Settings

@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from exporter.formats.batch import Batch
 from exporter.formats.class_scores import Scores
 from exporter.formats.columns import OPAQUE, Mixed, Texts, Times, Values
-from exporter.formats.predictions import Batch, decode_predictions
+from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, RawRequest
 from exporter.ingest.parquet import to_arrow
 from exporter.reference.binning import Binned, bin_batch
