@@ -147,7 +147,7 @@ def test_numbers_are_not_weighted() -> None:
     coverage = cover("regression", at_random(np.where(large, 1.0, 0.5)))
 
     assert coverage.tables is None
-    assert "some predicted values" in coverage.reason
+    assert coverage.reason == "coverage by labels differs between predicted values"
 
 
 def test_predictions_are_counted_by_class_with_what_is_unknown_last() -> None:
