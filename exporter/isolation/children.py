@@ -152,6 +152,8 @@ class _Child:
                 self._connection.close()
                 return None
             reason = f"its reader ended with {signal.Signals(-code).name if code < 0 else f'status {code}'}"
+            if code == -signal.SIGKILL:
+                reason += ", as the kernel does when memory runs out"
         finally:
             timer.cancel()
         self.end()

@@ -6,7 +6,7 @@ from functools import cache
 
 import pyarrow as pa
 
-from exporter.errors import IsolationError, ReferenceInvalidError
+from exporter.errors import CrashedError, IsolationError, ReferenceInvalidError
 from exporter.formats.texts import first_line
 from exporter.isolation import Children
 from exporter.profiling.build import build_reference
@@ -30,8 +30,10 @@ def profile(data: ReferenceFile | ReferenceData, settings: Settings) -> Referenc
         return decode_reference(_children().run(_profile, data, settings))
     except IsolationError as error:
         name = repr(data.path.name) if isinstance(data, ReferenceFile) else "the reference"
-        remedy = "a sample of its rows, as Parquet, is as good a reference"
-        raise ReferenceInvalidError(f"{name} cannot be profiled: {error}; {remedy}") from error
+        detail = f"{name} cannot be profiled: {error}"
+        if not isinstance(error, CrashedError):
+            detail += "; a sample of its rows, as Parquet, is as good a reference"
+        raise ReferenceInvalidError(detail) from error
 
 
 @cache
@@ -45,8 +47,6 @@ def _profile(data: ReferenceFile | ReferenceData, settings: Settings) -> bytes:
         data = read_reference(data, settings.reference_max_rows)
     try:
         return build_reference(data, settings.windows, settings.max_columns).encode()
-    except (
-        pa.ArrowInvalid,
-        UnicodeDecodeError,
-    ) as error:  # Arrow looks at some parts of a table only when used
+    # Arrow looks at some parts of a table only when they are used.
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise ReferenceInvalidError(f"{name} cannot be read: {first_line(error)}") from error

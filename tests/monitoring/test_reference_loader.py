@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +17,11 @@ from exporter.exposition.render import Format
 from exporter.fleet import Status
 from exporter.ingest.commit import PredictionAnswer
 from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
+from exporter.profiling.data import ReferenceFile
 from exporter.reference.profile import PROVISIONAL
+from exporter.registry.models import RegisteredVersion
 from tests.support.fakes import BROKEN, FakeRegistry
+from tests.support.hostile import make_nested_parquet
 from tests.support.monitored import DOWN, errors, make_registry, state
 from tests.support.rig import Rig, eventually, make_rows, make_table
 
@@ -81,6 +85,35 @@ def test_a_broken_reference_is_seen_and_hurts_nobody_else(start: Start) -> None:
     assert rig.post_rows(make_rows(3), model="spam", version="1").accepted == 3
     assert rig.window_rows(model="spam") == 3
     assert state(rig, model="spam") == ("ready", PROVISIONAL)
+
+
+class FileRegistry(FakeRegistry):
+    """Has the reference of version 1 as a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def load_reference(self, version: RegisteredVersion, config: Any, profile: Any) -> Any:
+        if version.version != "1":
+            return super().load_reference(version, config, profile)
+        return profile(ReferenceFile(self._path, "extra_files"))
+
+
+def test_a_reference_that_ends_its_reader_is_broken_and_the_next_one_is_profiled(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "reference.parquet"
+    path.write_bytes(make_nested_parquet())
+    registry = FileRegistry(path)
+    registry.register("fraud", None, alias="champion")
+    registry.register("fraud", make_table(), alias="challenger")
+    rig = start(registry=registry)
+    status, detail = state(rig)
+    assert status == "broken reference"
+    assert detail.startswith("'reference.parquet' cannot be ")
+    assert errors(rig) == {"reference": 1}
+    assert state(rig, "2") == ("ready", "")
 
 
 @pytest.mark.parametrize(
