@@ -98,7 +98,7 @@ def test_a_full_table_is_left_alone(store: Store) -> None:
 
 
 def test_small_tables_are_merged(store: Store) -> None:
-    for number in range(6):  # one row of this day, and what makes the heaps full
+    for number in range(6):  # one row of this day, and what fills the memtables
         insert(store, make_row(number))
         insert(store, *(make_row(100 + 5 * number + k) for k in range(5)), day=DAY + 1)
     store.flush()

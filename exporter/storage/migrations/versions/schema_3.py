@@ -7,4 +7,4 @@ rewrites: tuple[str, ...] = ()
 
 
 def upgrade() -> None:
-    """Nothing: a store that has it was made with it."""
+    """Do nothing: stores were made with it."""

@@ -10,6 +10,6 @@ rewrites: tuple[str, ...] = ("versions",)
 
 
 def upgrade() -> None:
-    """Take the newest for the one that was followed last, as the program did before."""
+    """Mark the newest as followed last, as the program assumed before."""
     op.add_column("versions", sa.Column("followed", sa.Integer, nullable=False, server_default="0"))
     op.execute("UPDATE versions SET followed = id")
