@@ -1,4 +1,4 @@
-"""Typed columns -> cells of the reference's layout."""
+"""Placing of a batch's values in the cells of a layout."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Binned:
         return self.cells.nbytes + self.standard.nbytes + self.present.nbytes
 
     def take(self, rows: Ints) -> Binned:
-        """The given rows alone."""
+        """Select rows by number."""
         return Binned(self.cells[:, rows], self.standard[:, rows], self.present[:, rows])
 
 
@@ -59,7 +59,14 @@ def bin_batch(layout: BinLayout, batch: Batch, outputs: Outputs, timestamps: Flo
 def bin_columns(
     layout: BinLayout, values: Mapping[tuple[str, str], Values], rows: int, timestamps: Floats
 ) -> Binned:
-    """As `bin_batch`, with the columns by (role, name); the name of a prediction or score is empty."""
+    """Bin columns of a layout; a column that `values` lacks is missing in every row.
+
+    Args:
+        layout: of the reference.
+        values: (rows,) each, by role and name, which is empty for predictions, scores and labels.
+        rows: their number.
+        timestamps: (rows,) resolved time of each row, from which dates are taken as ages.
+    """
 
     def of(column: Column) -> Values | None:
         return values.get((column.role, column.name if column.role == "feature" else ""))

@@ -19,11 +19,11 @@ from exporter.reference.profile import ClassOrder, Reference
 def name_classes(
     label: Column | None, prediction: Column, order: ClassOrder, further: str = ""
 ) -> tuple[str, ...]:
-    """Classes of a reference, sorted as `numpy.unique` sorts their type; at most 30.
+    """Classes of a reference, at most 30, sorted as `numpy.unique` sorts their type.
 
-    scikit-learn sorts its `classes_` like this, and scores come in their order. The `further` one comes first
-    where there are more, then labels, then predictions, the frequent ones first. Of 0 and 1, one is enough to
-    know both: a model of rare events may never have predicted a 1.
+    scikit-learn sorts `classes_` in this way, and lists of scores are in their order. If there are more, the
+    `further` one is kept, then labels, then predictions, the most frequent first. If only 0 or only 1 occurs,
+    both are classes: a model of rare events may never have predicted a 1.
     """
     named = dict.fromkeys([further] if further else [])
     named |= dict.fromkeys(label.categories if label is not None else ())
@@ -35,7 +35,7 @@ def name_classes(
 
 
 def _sort_numbers(texts: Sequence[str]) -> list[str]:
-    """Texts of numbers by value; by their characters if one is none, such as a class that was only named."""
+    """Sort texts of numbers by value, or as texts if one is no number, such as a configured class."""
     try:
         return sorted(texts, key=_number)
     except ValueError:
@@ -44,19 +44,19 @@ def _sort_numbers(texts: Sequence[str]) -> list[str]:
 
 def _number(text: str) -> int | float:
     try:
-        return int(text)  # exact, which large ones need
+        return int(text)  # exact for large integers
     except ValueError:
         return float(text)
 
 
 def with_classes(reference: Reference, positive: str, mean_ranks: dict[str, float]) -> Reference:
-    """The reference with its classes named, and the positive one.
+    """The reference with its classes and positive class set.
 
     Args:
-        reference: with its labels' profile, where it has one, and the order of its classes.
-        positive: what its owner says, may be empty; a class that the reference does not know is one then.
-        mean_ranks: mean rank of the score by predicted class, of the reference's rows: the class that is
-            predicted where scores are high is the positive one. Without, it is the last one: 1 of 0 and 1.
+        reference: with the profile of its labels, if it has labels, and the order of its classes.
+        positive: positive class by its owner, may be empty; it is added to the classes if it is none of them.
+        mean_ranks: mean rank of the score by predicted class. The class with the highest mean rank is the
+            positive one; without ranks it is the last class, such as 1 of 0 and 1.
     """
     prediction = next((c for c in reference.columns if c.role == "prediction"), None)
     if prediction is None or reference.task not in ("binary", "multiclass"):
@@ -75,7 +75,7 @@ def choose_classes(
     positive: str,
     mean_ranks: dict[str, float],
 ) -> tuple[tuple[str, ...], str]:
-    """The classes, and the positive one, empty where there is none; the arguments as in `with_classes`."""
+    """Classes and positive class, empty if there is none; the arguments are as in `with_classes`."""
     classes = name_classes(label, prediction, order)
     if positive:
         known = match_class(positive, classes)
@@ -94,7 +94,7 @@ class Outputs:
     """Predictions and scores of a batch in terms of a reference.
 
     `prediction` (rows,) are numbers if the reference's are, else texts in its classes' notation. `score`
-    (rows,) is one a row: of several the one of the predicted class, of two the one of the positive class.
+    (rows,) is the score of the positive class of two, or of the predicted class of several.
     """
 
     prediction: Values
@@ -107,7 +107,7 @@ class Outputs:
 
 
 def read_outputs(reference: Reference, batch: Batch) -> Outputs:
-    """Predictions and scores of a batch in terms of a reference."""
+    """Convert a batch's predictions to the reference's classes, and choose one score per row."""
     prediction = batch.prediction
     if isinstance(prediction, np.ndarray) and not reference.predicts_numbers:
         prediction = canonical_texts(prediction)
@@ -126,7 +126,7 @@ def read_outputs(reference: Reference, batch: Batch) -> Outputs:
 
 
 def as_classes(texts: Texts, classes: tuple[str, ...]) -> Texts:
-    """The texts, with classes in another notation replaced by the class: see `match_class`."""
+    """Texts with other notations of classes replaced by the class, see `match_class`."""
     if not classes:
         return texts
     unlisted = np.flatnonzero(texts.places({name: place for place, name in enumerate(classes)}) < 0)
