@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import strategies as st
 
 from exporter.errors import RequestError
 from exporter.formats.batch import Batch
@@ -17,6 +18,7 @@ from exporter.reference.bins import BinLayout, Column, ColumnKind
 from exporter.settings import Settings
 from tests.support.wire import (
     QUERY,
+    Predictions,
     decode,
     to_parquet,
     to_stream,
@@ -70,3 +72,56 @@ def layout_of(kinds: dict[str, ColumnKind]) -> BinLayout:
     columns += (Column("prediction", "prediction", "category", categories=categories),)
     columns += (Column("score", "score", "number", edges=edges, low=0.0, high=1.0),)
     return BinLayout(columns)
+
+
+NUMBERS = st.floats(width=64) | st.integers(-(2**53), 2**53)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(
+    ["1", "01", "true", "a"]
+)
+
+
+KINDS: list[st.SearchStrategy[Any]] = [
+    st.floats(width=64),
+    st.integers(-(2**53), 2**53),
+    st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+    st.decimals(-(10**12), 10**12, places=5),
+    TEXTS,
+    st.none(),
+]
+
+
+# What JSON has no type for is a text there, which is no time in a column of categories.
+MOMENTS: list[st.SearchStrategy[Any]] = [
+    st.datetimes(),
+    st.datetimes(timezones=st.timezones()).filter(lambda moment: 1 < moment.year < 9999),  # in UTC, too
+    st.dates(),
+]
+
+
+def columns_of(count: int, kinds: list[st.SearchStrategy[Any]]) -> st.SearchStrategy[list[object]]:
+    """Values of one type, which every format can hold; some are missing."""
+    return st.one_of([st.lists(kind | st.none(), min_size=count, max_size=count) for kind in kinds])
+
+
+def scores_of(count: int) -> st.SearchStrategy[list[object]]:
+    """Scores of several classes, by name or in a list; a row may lack some."""
+    score = st.none() | st.floats(0, 1)
+    listed = st.lists(score, min_size=2, max_size=2)
+    named = st.dictionaries(st.sampled_from("xyz"), score, min_size=1)
+    return st.one_of([st.lists(kind | st.none(), min_size=count, max_size=count) for kind in (listed, named)])
+
+
+@st.composite
+def predictions(draw: st.DrawFn, kinds: list[st.SearchStrategy[Any]] = KINDS) -> Predictions:
+    count = draw(st.integers(1, 6))
+    names = draw(st.lists(st.sampled_from("abcdé"), min_size=1, max_size=4, unique=True))
+    features = {name: draw(columns_of(count, kinds)) for name in names}
+    own = {}
+    if draw(st.booleans()):
+        own["score"] = draw(columns_of(count, KINDS) | scores_of(count))
+    if draw(st.booleans()):
+        own["id"] = [f"id {k}" for k in range(count)]
+    return Predictions(features, draw(columns_of(count, KINDS)), own)
