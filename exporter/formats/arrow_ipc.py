@@ -1,4 +1,4 @@
-"""Arrow IPC streams -> tables, within bounds.
+"""Reads Arrow IPC streams as tables, within bounds.
 
 Only uncompressed streams are taken: their tables need no more memory than the body, apart from texts that are
 referred to more than once and dictionaries that grow, which are bounded.
@@ -75,7 +75,7 @@ class _Header:
 
     @property
     def compressed(self) -> bool:
-        """Whether it is a record batch, on its own or as a dictionary, with `BodyCompression`."""
+        """True for a record batch, on its own or as a dictionary, with `BodyCompression`."""
         batch = self._table
         if batch and self.kind == _DICTIONARY_BATCH:
             batch = self._follow(self._field(batch, 1))
@@ -89,7 +89,7 @@ class _Header:
 
     @property
     def is_delta(self) -> bool:
-        """Whether a dictionary is more entries for one that came before."""
+        """True if a dictionary adds entries to an earlier one."""
         return bool(self._scalar(self._table, 2, 1))
 
     def _number(self, place: int, size: int) -> int:

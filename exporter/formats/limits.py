@@ -92,12 +92,12 @@ def check_keys(
 
 
 def is_short_text(name: object) -> TypeGuard[str]:
-    """Whether a value can be shown as a name."""
+    """True for a text that can be shown as a name."""
     return isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _are_unicode([name])
 
 
 def _are_unicode(names: Collection[str]) -> bool:
-    """Whether all are texts without lone surrogates, which JSON can escape and which are no characters."""
+    """True if all are texts without lone surrogates, which JSON can escape and which are no characters."""
     try:
         "".join(names).encode()
     except (TypeError, UnicodeEncodeError):

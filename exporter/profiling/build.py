@@ -127,7 +127,7 @@ def _profile_columns(
 
 
 def _kind(arrow_type: pa.DataType, values: Values, role: Role, task: str) -> ColumnKind | None:
-    """How a column is binned, None where it is neither numbers nor texts nor dates."""
+    """Kind of bins of a column; None if it holds neither numbers nor texts nor dates."""
     if isinstance(values, Times):
         return "time" if role == "feature" else None
     if isinstance(values, Mixed):

@@ -107,7 +107,7 @@ def doubt_score(scores: Scores, prediction: Values | None) -> str:
 
 
 def _orders(scores: Floats, prediction: Values, known: Bools) -> bool:
-    """Whether scores are high for one of two predicted classes."""
+    """True if scores are high for one of two predicted classes."""
     texts = canonical_texts(take_rows(prediction, np.flatnonzero(known)))
     classes, group = np.unique(texts.codes, return_inverse=True)
     if len(classes) != 2 or classes[0] < 0:

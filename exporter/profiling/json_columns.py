@@ -1,4 +1,4 @@
-"""JSON documents -> columns of values, and these -> Arrow."""
+"""Turns JSON documents into columns of values, and these into Arrow arrays."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def read_column(table: pa.Table, name: str) -> Values:
 
 
 def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | None:
-    """(rows,) seconds since the epoch, or None where the reference has no usable times."""
+    """(rows,) seconds since the epoch; None without usable times."""
     name = roles.timestamp
     if not name:
         return None
@@ -133,7 +133,7 @@ def _timestamps(table: pa.Table, roles: Roles, notes: list[str]) -> Floats | Non
 
 
 def _infer_task(prediction: Values | None, scores: Scores | None) -> str:
-    """One of `TASKS`, from predictions and class scores; empty where there are no usable predictions."""
+    """One of `TASKS`, from predictions and class scores; empty without usable predictions."""
     if prediction is None or isinstance(prediction, Times):
         return ""
     if isinstance(prediction, np.ndarray):
@@ -150,7 +150,7 @@ def _infer_task(prediction: Values | None, scores: Scores | None) -> str:
 
 
 def _class_order(table: pa.Table, roles: Roles) -> ClassOrder:
-    """Order of the classes: by the type of the predictions, or without them of the labels."""
+    """Order of the classes, by the type of the predictions, or else of the labels."""
     for name in (roles.prediction, roles.target):
         kind = table.schema.field(name).type if name else pa.null()
         if not pa.types.is_null(kind):

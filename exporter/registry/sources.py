@@ -1,4 +1,4 @@
-"""The places where a version's reference may be, first hit wins.
+"""Finds the reference of a version in these places; the first hit wins.
 
     config         `reference_uri` of the exporter's own file
     tag            version tag monitoring.reference_uri
@@ -8,8 +8,9 @@
     dataset        a dataset of the run tagged monitoring.reference=true, then one with context `training`
     table          reference_table.json of the run, as mlflow.log_table writes it
 
-What is named on purpose has to be readable, or it is an error. A training dataset is only a guess: it is
-passed over where it cannot be read. The model is never loaded, and its input example is never a reference.
+A reference that is named on purpose has to be readable, or it is an error. A training dataset is only a
+guess: it is passed over if it cannot be used. The model is never loaded, and its input example is never a
+reference.
 
 Anyone who can tag a version can name a place. So no file on the exporter's own disk is read unless its
 configuration names it, none from a store that would get credentials at a host of the tagger's choice, and
@@ -67,11 +68,10 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class _Place:
-    """Where to look, `name` for people.
+    """A place to look; `name` is for people.
 
-    `promised`: somebody named it as the reference. `guessed`: nobody did, but it may well serve as one.
-    `trusted`: the exporter's own file did, so it may be a path.
-    `assumed` are settings that hold where nobody says otherwise.
+    `promised`: it is named as the reference. `guessed`: it is not, but may well serve as one. `trusted`: the
+    exporter's own file names it, so it may be a path. `assumed` are fields of `ReferenceData` by default.
     """
 
     source: str
@@ -84,7 +84,7 @@ class _Place:
 
     @property
     def named(self) -> bool:
-        """Whether others than MLflow chose the URI."""
+        """True if the URI was not chosen by MLflow."""
         return self.promised or self.guessed
 
 
@@ -94,7 +94,7 @@ def load_reference(
     config: ModelConfig,
     profile: Callable[[ReferenceFile], Profile],
 ) -> Profile:
-    """Find a version's reference and profile it. What `config` says wins over metadata.
+    """Find a version's reference and profile it. `config` takes precedence over the model's metadata.
 
     The file is there as long as `profile` runs.
 
@@ -128,7 +128,7 @@ def load_reference(
 def _places(
     mlflow: RegistryClient, version: RegisteredVersion, config: ModelConfig, root: str
 ) -> Iterator[_Place]:
-    """One after the other, since each may cost a call."""
+    """Places in order, lazily, because each may cost a call."""
     if config.reference_uri:
         name = f"reference_uri of the configuration, {_shown(config.reference_uri)}"
         yield _Place("config", name, config.reference_uri, promised=True, trusted=True)
@@ -164,7 +164,7 @@ def _datasets(run: Run) -> Iterator[_Place]:
 
 
 def _dataset_uri(item: DatasetInput) -> str:
-    """Where a dataset came from, empty where that is no file: `code` and tables of databases are not."""
+    """URI of a dataset's source; empty if it is no file, such as `code` or a table of a database."""
     try:
         source = json.loads(item.dataset.source)
     except ValueError:
@@ -230,7 +230,7 @@ def _check_named(uri: str, *, local: bool) -> None:
 
 
 class _YamlLoader(yaml.SafeLoader):
-    """Without merging (`<<`), which MLflow does not write and by which a few lines become any number."""
+    """Without merging (`<<`), which MLflow does not write and which can make a few lines explode."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         pass
@@ -265,7 +265,7 @@ def _mlmodel(mlflow: RegistryClient, uri: str) -> tuple[dict[str, str], dict[str
 
 
 def _inside(document: object, *keys: str) -> dict[str, Any]:
-    """A mapping within mappings, empty where there is none."""
+    """A mapping within mappings; empty if there is none."""
     for key in keys:
         document = document.get(key) if isinstance(document, dict) else None
     return document if isinstance(document, dict) else {}
