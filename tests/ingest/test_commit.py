@@ -228,6 +228,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(steps=STEPS, waits=st.booleans())
 def test_totals_after_any_history_are_those_of_a_recount(
