@@ -175,7 +175,7 @@ class LsmTree(Generic[Row]):
 
     @property
     def is_full(self) -> bool:
-        """Whether the memtable has to be flushed."""
+        """True if the memtables have to be flushed."""
         return sum(map(len, self._memtables.values())) >= MEMTABLE_ROWS
 
     def flush(self) -> None:

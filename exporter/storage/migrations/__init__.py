@@ -28,7 +28,7 @@ def migrate(connection: sa.Connection, directory: Path | None) -> None:
     """Create the tables of a new store, or upgrade those of an older one, in the connection's transaction.
 
     Args:
-        connection: of a store that nobody else uses.
+        connection: of a store that is locked.
         directory: where its files are, None where the database does not say.
 
     Raises:
