@@ -30,10 +30,10 @@ from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import JSON_TYPE
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
-from exporter.reference.binning import bin_batch
 from exporter.reference.profile import Reference
 from exporter.settings import load_settings, parse_window
 from tests.demo.conftest import NOW, PACE
+from tests.support.wire import bin_decoded
 
 SETTINGS = load_settings(PACE.settings)
 HEALTHY = Scenario(SCENARIO.phases[:1])
@@ -108,7 +108,8 @@ def post(reference: Reference, timeline: Timeline, scored: pd.DataFrame) -> None
     starts = (
         np.floor_divide(batch.timestamps, SETTINGS.block_seconds).astype(np.int64) * SETTINGS.block_seconds
     )
-    for start, block in fold(reference, bin_batch(reference, batch, batch.timestamps), starts, None).items():
+    binned = bin_decoded(reference, batch, batch.timestamps)
+    for start, block in fold(reference, binned, starts, None).items():
         timeline.fine[start] = timeline.fine[start] + block if start in timeline.fine else block
 
 
