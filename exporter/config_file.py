@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from exporter.errors import ConfigError
 from exporter.model_config import ConfigFile, describe_error
-from exporter.settings import Settings
+from exporter.settings import DAY_SECONDS, Settings
 
 MAX_FILE_BYTES = 2**20
 
@@ -37,7 +37,7 @@ _YAML_PROBLEMS = {
 
 def maturation_problem(maturation_seconds: float, settings: Settings) -> str:
     """Return why a maturation is too long for these settings; empty if it is not."""
-    days, kept = maturation_seconds / 86400, settings.prediction_retention_days
+    days, kept = maturation_seconds / DAY_SECONDS, settings.prediction_retention_days
     if days > kept:
         return (
             f"{days:g} days are more than the {kept} for which ids are kept: later labels find no "
@@ -48,7 +48,7 @@ def maturation_problem(maturation_seconds: float, settings: Settings) -> str:
     if maturation_seconds > counted - 2 * longest.seconds - settings.coarse_seconds:
         return (
             f"{days:g} days are too long: two windows of {longest.name} before them have to be within the "
-            f"{counted / 86400:g} that are counted"
+            f"{counted / DAY_SECONDS:g} that are counted"
         )
     return ""
 

@@ -35,7 +35,7 @@ from pydantic import (
 from pydantic import ValidationInfo as Info
 
 from exporter.errors import ConfigError
-from exporter.settings import parse_window
+from exporter.settings import DAY_SECONDS, parse_window
 
 MAX_SEGMENTS = 5  # columns; each of their values has series of its own
 MAX_MATURATION_DAYS = 60  # labels are counted for 90
@@ -73,8 +73,10 @@ def _location(value: object, info: Info) -> object:
 
 
 def _kept(seconds: float) -> float:
-    if seconds > MAX_MATURATION_DAYS * 86400:
-        raise ValueError(f"{seconds / 86400:g} days are more than {MAX_MATURATION_DAYS}, the most there are")
+    if seconds > MAX_MATURATION_DAYS * DAY_SECONDS:
+        raise ValueError(
+            f"{seconds / DAY_SECONDS:g} days are more than {MAX_MATURATION_DAYS}, the most there are"
+        )
     return seconds
 
 

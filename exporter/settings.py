@@ -25,7 +25,8 @@ _POSITIVE = "positive"
 PositiveInt = Annotated[int, _POSITIVE]  # numbers of other types may be 0
 PositiveFloat = Annotated[float, _POSITIVE]
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+DAY_SECONDS = 86400
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS, "w": 7 * DAY_SECONDS}
 
 
 @dataclass(frozen=True, order=True)
@@ -253,7 +254,7 @@ def _check_windows(settings: Settings) -> None:
                 f"{settings.block_seconds} s"
             )
         if 2 * window.seconds > settings.retention_seconds:
-            days = settings.retention_seconds / 86400
+            days = settings.retention_seconds / DAY_SECONDS
             raise ConfigError(
                 f"EXPORTER_WINDOWS: {window.name} is more than half of the {days:g} days that are kept"
             )

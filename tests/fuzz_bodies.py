@@ -28,7 +28,7 @@ from exporter.formats.hashing import payload_hashes
 from exporter.formats.json_forms import OWN_FIELDS
 from exporter.formats.labels import decode_labels
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, RawRequest
-from exporter.ingest.parquet import to_arrow
+from exporter.ingest.parquet import parquet_to_arrow
 from exporter.profiling.data import ReferenceFile
 from exporter.profiling.isolated import profile
 from exporter.reference.bins import Column, ColumnKind
@@ -200,7 +200,7 @@ def read(content_type: str, body: bytes, reference: Reference, directory: Path) 
         if content_type != CSV_TYPE:
             query = {} if content_type == JSON_TYPE else {"model": QUERY["model"]}
             raw = RawRequest(content_type, query, body)
-            raw = to_arrow(raw, SETTINGS) if content_type == PARQUET_TYPE else raw
+            raw = parquet_to_arrow(raw, SETTINGS) if content_type == PARQUET_TYPE else raw
             decode_labels(raw.body, raw.content_type, query, SETTINGS)
             good += 1
     except RequestError as error:

@@ -18,7 +18,7 @@ from exporter import __version__
 from exporter.api import server as api_server
 from exporter.cli import main
 from exporter.service import Service
-from exporter.storage.schema import DAY_SECONDS
+from exporter.settings import DAY_SECONDS
 from exporter.storage.store import Store
 from tests.support.rig import NOON, Rig, make_rows
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from exporter.typing import Floats, Ints
 
+MAX_CHUNK_CELLS = 4_000_000  # of all chunks together, which bounds their memory
+
 
 @dataclass(frozen=True)
 class ChunkedRows:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from exporter.errors import ConfigError, ExporterError
 from exporter.formats.raw import PARQUET_TYPE
 
-TIMEOUT_SECONDS = 600.0  # all labels of the version are counted anew
+REBASELINE_SECONDS = 600.0  # all labels of the version are counted anew
 
 
 class RefusedError(ExporterError):
@@ -51,7 +51,7 @@ def rebaseline(options: argparse.Namespace) -> None:
 
 def _post(request: urllib.request.Request) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=REBASELINE_SECONDS) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:

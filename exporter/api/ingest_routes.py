@@ -27,7 +27,7 @@ from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import PreparedLabels, prepare_labels
-from exporter.ingest.parquet import PROCESSES, to_arrow
+from exporter.ingest.parquet import PROCESSES, parquet_to_arrow
 from exporter.service import Service
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait.
@@ -124,7 +124,9 @@ class IngestRoutes:
             sample = RawRequest(content_type, single_parameters(request), body)
             if sample.content_type in PARQUET_TYPES:
                 loop = asyncio.get_running_loop()
-                sample = await loop.run_in_executor(self._readers, to_arrow, sample, self._service.settings)
+                sample = await loop.run_in_executor(
+                    self._readers, parquet_to_arrow, sample, self._service.settings
+                )
             answer = await take(sample, request.headers.get("idempotency-key", ""))
         self._service.telemetry.observe_ingest(time.monotonic() - started)
         return Response(orjson.dumps(answer.to_json()), 202, media_type=JSON_TYPE)

@@ -35,7 +35,7 @@ class AuditEntry(BaseModel):
     reason: str
 
     @classmethod
-    def of(cls, entry: schema.AuditEntry) -> AuditEntry:
+    def of(cls, entry: schema.AuditRecord) -> AuditEntry:
         return cls(**vars(entry))
 
 

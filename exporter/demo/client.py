@@ -9,7 +9,7 @@ import urllib3
 
 from exporter.errors import DemoError
 
-TIMEOUT_SECONDS = 10.0
+POST_SECONDS = 10.0
 # Half a minute in all, which outlasts a restart of the exporter. A batch whose answer was lost is sent again;
 # the ids in it make that harmless.
 RETRIES = urllib3.Retry(
@@ -29,7 +29,7 @@ class Client:
         if not url.startswith(("http://", "https://")):
             raise DemoError(f"{url!r} is not the address of an exporter, such as http://127.0.0.1:19464")
         self._url = url.rstrip("/")
-        self._pool = urllib3.PoolManager(timeout=TIMEOUT_SECONDS, retries=retries)
+        self._pool = urllib3.PoolManager(timeout=POST_SECONDS, retries=retries)
 
     def post_predictions(self, batch: dict[str, Any]) -> None:
         """Post a batch of predictions.

@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 
 from exporter.settings import parse_window
 
-TIMEOUT_SECONDS = 2.0
+QUERY_SECONDS = 2.0
 CHAMPION_ALIAS = "champion"
 SCORE, LIMIT, DETECTED = "mlflow_model_drift_score", "mlflow_model_drift_limit", "mlflow_model_drift_detected"
 DATA_QUALITY, DATA_QUALITY_REFERENCE, DATA_DEGRADED = (
@@ -182,7 +182,7 @@ def _subject(labels: Mapping[str, str]) -> str:
 def fetch(url: str) -> str | None:
     """Return the text at `url`, or None if there is no answer."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - an address of our own
+        with urllib.request.urlopen(url, timeout=QUERY_SECONDS) as answer:  # noqa: S310 - an address of our own
             text: str = answer.read().decode()
     except OSError:
         return None

@@ -30,10 +30,10 @@ from exporter.aggregates.block import Block
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import UNDECIDED, compare, explain, judge
 from exporter.evaluation.context import EvaluationContext, WindowSums
-from exporter.measures.natural_variation import DAY_SECONDS, MIN_CHUNKS, natural_drift
+from exporter.measures.natural_variation import MIN_CHUNKS, natural_drift
 from exporter.measures.significance import adjusted_significance
 from exporter.reference.profile import Reference
-from exporter.settings import Window
+from exporter.settings import DAY_SECONDS, Window
 from exporter.typing import Bools, Floats, Ints
 
 HOUR_SECONDS = 3600

@@ -18,14 +18,13 @@ from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.comparison import compare
 from exporter.evaluation.context import EvaluationContext
 from exporter.measures.natural_variation import (
-    DAY_SECONDS,
     GROSS_DRIFT,
     MIN_CHUNKS,
     MIN_DRIFT_ROWS,
     natural_variation,
 )
 from exporter.reference.profile import Reference
-from exporter.settings import Window
+from exporter.settings import DAY_SECONDS, Window
 from exporter.typing import Bools, Floats, Ints
 
 # Seven days have one weekend, too few to measure the difference between weekends.

@@ -8,7 +8,7 @@ from math import prod
 from typing import Generic, Literal, TypeVar
 
 MetricType = Literal["gauge", "counter", "histogram"]
-Group = Literal["core", "bins", "runs", "process"]
+MetricGroup = Literal["core", "bins", "runs", "process"]
 
 _Source = TypeVar("_Source", contravariant=True)
 _Value = TypeVar("_Value", covariant=True)
@@ -31,7 +31,7 @@ class Metric:
     type: MetricType
     help: str
     labels: tuple[str, ...] = ()
-    group: Group = "core"
+    group: MetricGroup = "core"
     buckets: tuple[float, ...] = ()
 
     @property

@@ -9,7 +9,7 @@ from typing import get_args
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from exporter.errors import MalformedError
-from exporter.exposition.metric import Group, Metric
+from exporter.exposition.metric import Metric, MetricGroup
 from exporter.exposition.render import Format
 
 __all__ = ["check_groups", "choose_format", "compress_page", "gzip_accepted", "is_wanted"]
@@ -39,7 +39,7 @@ def check_groups(groups: Collection[str]) -> None:
     Raises:
         MalformedError: unknown group.
     """
-    known = get_args(Group)
+    known = get_args(MetricGroup)
     for group in groups:
         if group not in known:
             raise MalformedError(f"unknown group {group!r}, known are {', '.join(known)}", "collect[]")

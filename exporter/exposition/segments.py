@@ -21,14 +21,14 @@ from exporter.reference.profile import Reference, Segment
 
 SEGMENT = (*VERSION, "segment")
 
-ROWS = Metric(
+SEGMENT_ROWS = Metric(
     "mlflow_segment_rows",
     "gauge",
     "Predictions of a segment within a window, in whole coarse blocks.",
     (*SEGMENT, "window"),
 )
 
-DRIFT: tuple[MetricOf[WindowEvaluation, Known], ...] = (
+SEGMENT_DRIFT: tuple[MetricOf[WindowEvaluation, Known], ...] = (
     MetricOf(
         "mlflow_segment_drift_score",
         "gauge",
@@ -45,7 +45,7 @@ DRIFT: tuple[MetricOf[WindowEvaluation, Known], ...] = (
     ),
 )
 
-QUALITY: tuple[MetricOf[MetricQuality, float | None], ...] = (
+SEGMENT_QUALITY: tuple[MetricOf[MetricQuality, float | None], ...] = (
     MetricOf(
         "mlflow_segment_quality",
         "gauge",
@@ -62,7 +62,7 @@ QUALITY: tuple[MetricOf[MetricQuality, float | None], ...] = (
     ),
 )
 
-SEGMENT_CATALOG: tuple[Metric, ...] = (ROWS, *DRIFT, *QUALITY)
+SEGMENT_CATALOG: tuple[Metric, ...] = (SEGMENT_ROWS, *SEGMENT_DRIFT, *SEGMENT_QUALITY)
 
 
 @lru_cache(1024)
@@ -85,8 +85,8 @@ def add_segments(
         key = (*version, segment.name if names else _index(reference, segment))
         for window in found.drift:
             name = window.window.name
-            samples.add_one(ROWS, (*key, name), window.rows)
-            for metric in DRIFT:
+            samples.add_one(SEGMENT_ROWS, (*key, name), window.rows)
+            for metric in SEGMENT_DRIFT:
                 values, known = metric.read(window)
                 for index, column in enumerate(reference.columns):
                     # The segment's own column has one value there, by definition.
@@ -95,7 +95,7 @@ def add_segments(
                         samples.add_one(metric, labels, values[index].item())
         for quality in found.quality:
             for one in quality.metrics:
-                samples.add_read(QUALITY, (*key, one.metric, quality.window.name), one)
+                samples.add_read(SEGMENT_QUALITY, (*key, one.metric, quality.window.name), one)
 
 
 def _index(reference: Reference, segment: Segment) -> str:

@@ -23,7 +23,7 @@ FIELDS = ("id", "label", "timestamp")
 
 
 @dataclass(frozen=True)
-class LabelBatch:
+class DecodedLabels:
     """Labels of `rows` predictions of a model, as canonical texts.
 
     `timestamps` (rows,) when each became known, in seconds since the epoch, NaN where the row has no time.
@@ -40,7 +40,9 @@ class LabelBatch:
         return len(self.ids)
 
 
-def decode_labels(body: bytes, content_type: str, query: Mapping[str, str], settings: Settings) -> LabelBatch:
+def decode_labels(
+    body: bytes, content_type: str, query: Mapping[str, str], settings: Settings
+) -> DecodedLabels:
     """Decode one request.
 
     Raises:
@@ -105,7 +107,7 @@ def _from_columns(columns: object, settings: Settings) -> dict[str, RawValues]:
 
 def _batch(
     model: str, raw_ids: RawValues | None, own: Mapping[str, Values], settings: Settings, where: str
-) -> LabelBatch:
+) -> DecodedLabels:
     for name, known in (("id", raw_ids is not None), ("label", "label" in own)):
         if not known:
             raise MalformedError(f"`{name}` is required", where.format(name=name, index=0))
@@ -123,4 +125,4 @@ def _batch(
             raise MalformedError(TIME_DETAIL, place)
         timestamps, naive = moments.seconds, moments.naive
     # None was refused above
-    return LabelBatch(model, ids, labels, timestamps, naive)  # type: ignore[arg-type]
+    return DecodedLabels(model, ids, labels, timestamps, naive)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from exporter.ingest.changes import Changes
 from exporter.ingest.prepare import count_raw_rows
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
-from exporter.storage.schema import AuditEntry
+from exporter.storage.schema import AuditRecord
 from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def activate(
     reference: Reference,
     reference_id: int | None,
     now: float,
-    entry: AuditEntry | None = None,
+    entry: AuditRecord | None = None,
 ) -> None:
     """Give a version its reference, and count the rows that waited for it.
 

@@ -12,7 +12,7 @@ from exporter.formats.raw import RawRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.typing import Floats, Ints
 
-MAX_VALUES = 2_000_000  # of a batch of several requests: larger ones gain nothing from being one
+MAX_GROUP_VALUES = 2_000_000  # of a batch of several requests: larger ones gain nothing from being one
 VALUE_BYTES = 24  # memory of a value of a request, decoded and in its bins
 
 
@@ -79,14 +79,14 @@ class Group:
 
 
 def group_alike(requests: Sequence[PredictionRequest]) -> Iterator[Group]:
-    """Group all requests by likeness, in groups of at most `MAX_VALUES` unless one request has more."""
+    """Group all requests by likeness, in groups of at most `MAX_GROUP_VALUES` unless one request has more."""
     alike: dict[Hashable, list[PredictionRequest]] = {}
     for request in requests:
         alike.setdefault(request.decoded.likeness, []).append(request)
     for group in alike.values():
         some, values = list[PredictionRequest](), 0
         for request in group:
-            if some and values + request.values > MAX_VALUES:
+            if some and values + request.values > MAX_GROUP_VALUES:
                 yield Group.of(some)
                 some, values = [], 0
             some.append(request)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporter.ingest.prepare import Part
-from exporter.settings import Settings
+from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.lsm.records import Records
 from exporter.storage.rows import PREDICTIONS
-from exporter.storage.schema import DAY_SECONDS
 from exporter.storage.transaction import Transaction
 from exporter.typing import Bools
 

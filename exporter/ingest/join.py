@@ -16,13 +16,13 @@ import numpy as np
 
 from exporter.fleet import Fleet
 from exporter.formats.hashing import id_hashes
-from exporter.formats.labels import LabelBatch
+from exporter.formats.labels import DecodedLabels
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.pairs import Joined, Pairs
+from exporter.settings import DAY_SECONDS
 from exporter.storage.labels import DatedLabel, LabelTables
 from exporter.storage.lsm.records import Records
 from exporter.storage.rows import LABELS, PREDICTIONS, StoredLabel, StoredPrediction
-from exporter.storage.schema import DAY_SECONDS
 from exporter.typing import Ints
 
 
@@ -56,7 +56,7 @@ class LabelAnswer:
 
 
 def prepare_labels(
-    batch: LabelBatch, fleet: Fleet, now: float, body: bytes, idempotency_key: str = ""
+    batch: DecodedLabels, fleet: Fleet, now: float, body: bytes, idempotency_key: str = ""
 ) -> PreparedLabels:
     """Resolve times and hash ids.
 

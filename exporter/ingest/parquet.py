@@ -15,11 +15,11 @@ from exporter.isolation import Children
 from exporter.settings import Settings
 
 PROCESSES = 2
-SECONDS = 60.0
+READING_SECONDS = 60.0
 MIN_MEMORY_BYTES = 256 * 2**20
 
 
-def to_arrow(raw: RawRequest, settings: Settings) -> RawRequest:
+def parquet_to_arrow(raw: RawRequest, settings: Settings) -> RawRequest:
     """A request with a Parquet body as one with an Arrow IPC stream. It blocks, and any thread may call it.
 
     Raises:
@@ -38,7 +38,7 @@ def _children(max_body_bytes: int) -> Children:
     unpacked = MAX_EXPANSION * max_body_bytes
     # The table, and the stream that is made of it, which grows by doubling.
     memory = MIN_MEMORY_BYTES + 3 * unpacked
-    return Children(PROCESSES, [__name__], memory, SECONDS, answer_bytes=2 * unpacked + 2**20)
+    return Children(PROCESSES, [__name__], memory, READING_SECONDS, answer_bytes=2 * unpacked + 2**20)
 
 
 def _to_arrow(body: bytes, settings: Settings) -> memoryview:

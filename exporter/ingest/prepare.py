@@ -24,10 +24,10 @@ from exporter.formats.predictions import decode_acknowledged
 from exporter.reference.binning import bin_batch
 from exporter.reference.classes import read_outputs
 from exporter.reference.profile import Reference
-from exporter.settings import Settings
+from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.lsm.records import ID_BYTES, Records
 from exporter.storage.rows import PREDICTIONS
-from exporter.storage.schema import DAY_SECONDS, RawRows
+from exporter.storage.schema import RawRows
 from exporter.typing import Bools, Floats, Ints
 
 MAX_WAITING_ROWS = 100_000  # of one version, while its reference is being loaded

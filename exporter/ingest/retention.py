@@ -10,9 +10,9 @@ from exporter.aggregates.block import Block
 from exporter.aggregates.state import VersionCounts
 from exporter.aggregates.timeline import Timeline
 from exporter.fleet import Version
-from exporter.settings import Settings
+from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.labels import count_unmatched
-from exporter.storage.schema import COARSE, DAY_SECONDS, FINE, KEY_RETENTION_SECONDS
+from exporter.storage.schema import COARSE, FINE, KEY_RETENTION_SECONDS
 from exporter.storage.store import Store
 
 # Times the speed of time. Data that expired while the exporter was off are deleted within as long again.

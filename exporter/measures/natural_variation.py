@@ -18,6 +18,7 @@ from scipy.special import chdtri
 from exporter.measures.data_quality import DATA_QUALITY_CHECKS, MIN_CHECK_ROWS, applicable, hits, ratio
 from exporter.measures.layout import CellLayout
 from exporter.measures.psi import pool_rare, psi, sampling_floor, shares
+from exporter.settings import DAY_SECONDS
 from exporter.typing import Bools, Floats, Ints
 
 # One day in a quarter exceeds the limit of any column; at least this many columns are assumed.
@@ -40,7 +41,7 @@ UNKNOWN_DRIFT = 1.0  # allowance of a column with values in too few chunks: gros
 MAX_MEAN_DRIFT = 0.5
 SEASON_MARGIN, SEASON_DEVIATIONS = 1.25, 8.0  # factors of the median and of the deviation of a phase
 MIN_SEASON_CHUNKS = 4
-DAY_SECONDS, WEEK_SECONDS = 86400, 604800
+WEEK_SECONDS = 7 * DAY_SECONDS
 
 
 def natural_variation(

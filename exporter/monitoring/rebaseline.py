@@ -21,7 +21,7 @@ from exporter.profiling.from_recent_counts import recent_reference
 from exporter.profiling.isolated import profile
 from exporter.reference.profile import Reference
 from exporter.settings import Settings, Window
-from exporter.storage.schema import AuditEntry
+from exporter.storage.schema import AuditRecord
 from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Rebaseliner:
         self._writer = writer
         self._clock = clock
 
-    def from_live(self, version: Version, period: Window, order: Order) -> tuple[AuditEntry, Reference]:
+    def from_live(self, version: Version, period: Window, order: Order) -> tuple[AuditRecord, Reference]:
         """Replace the reference by the rows of the last `period`, in the same bins.
 
         Raises:
@@ -68,7 +68,7 @@ class Rebaseliner:
             raise MalformedError(str(error), "live") from error
         return self._replace(version, reference, order), reference
 
-    def from_file(self, version: Version, parquet: bytes, order: Order) -> tuple[AuditEntry, Reference]:
+    def from_file(self, version: Version, parquet: bytes, order: Order) -> tuple[AuditRecord, Reference]:
         """Replace the reference by a Parquet file, with new bins.
 
         Task, target and column roles are those of the configuration, or else of the reference before.
@@ -99,12 +99,12 @@ class Rebaseliner:
             raise MalformedError(str(error)) from error
         return self._replace(version, reference, order), reference
 
-    def _replace(self, version: Version, reference: Reference, order: Order) -> AuditEntry:
-        done: list[AuditEntry] = []
+    def _replace(self, version: Version, reference: Reference, order: Order) -> AuditRecord:
+        done: list[AuditRecord] = []
 
         def switch() -> None:
             now, before = self._clock(), version.counts
-            entry = AuditEntry(
+            entry = AuditRecord(
                 at=now,
                 by=storable(order.by),
                 action="rebaseline",

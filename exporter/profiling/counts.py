@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from exporter.aggregates.block import Block, fold
-from exporter.aggregates.chunks import cut_rows
+from exporter.aggregates.chunks import MAX_CHUNK_CELLS, cut_rows
 from exporter.formats.columns import Values, take_rows
 from exporter.measures.natural_variation import MAX_CHUNKS, MIN_CHUNKS, natural_variation
 from exporter.profiling.column_bins import category_counts
@@ -20,7 +20,6 @@ from exporter.settings import Window
 from exporter.typing import Floats, Ints
 
 SLICE_VALUES = 2_000_000  # binned at once: a large reference would take several times its size otherwise
-MAX_CHUNK_CELLS = 4_000_000
 
 
 class OwnCounts(NamedTuple):

@@ -29,7 +29,7 @@ from exporter.formats.parquet import column_leaves, open_parquet, without_unused
 from exporter.formats.texts import first_line
 from exporter.profiling.csv_types import CsvTypes
 from exporter.profiling.data import ReferenceData, ReferenceFile
-from exporter.profiling.json_columns import OddColumnError, json_columns, to_arrow, utf8
+from exporter.profiling.json_columns import OddColumnError, arrow_array, json_columns, utf8
 from exporter.typing import Ints
 
 # Of a file on disk. Parquet is read column by column, CSV block by block; JSON is in memory as objects.
@@ -70,12 +70,12 @@ def check_size(name: str, size_bytes: int) -> None:
 
 
 def read_reference(file: ReferenceFile, max_rows: int) -> ReferenceData:
-    """The data of a file; as `read_table`."""
-    table, notes = read_table(file.path, max_rows, file.said.get("inputs", {}))
+    """The data of a file; as `read_file`."""
+    table, notes = read_file(file.path, max_rows, file.said.get("inputs", {}))
     return ReferenceData(table, file.source, notes=tuple(notes), **file.said)
 
 
-def read_table(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tuple[pa.Table, list[str]]:
+def read_file(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tuple[pa.Table, list[str]]:
     """Table of a file, or a uniform sample of it in order, and notes on omissions and decisions.
 
     Args:
@@ -274,7 +274,7 @@ def _open_json(path: Path) -> _Opened:
         columns, notes = {}, []
         for name in names:
             try:
-                columns[utf8(name)] = to_arrow(values(name, places))
+                columns[utf8(name)] = arrow_array(values(name, places))
             except OddColumnError as error:
                 notes.append(f"column {ascii(name)[1:-1]} is not monitored: {error}")
         return pa.table(columns), notes

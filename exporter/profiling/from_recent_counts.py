@@ -7,18 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from exporter.aggregates.chunks import sum_blocks
+from exporter.aggregates.chunks import MAX_CHUNK_CELLS, sum_blocks
 from exporter.aggregates.timeline import Timeline
 from exporter.errors import ReferenceInvalidError
 from exporter.measures.natural_variation import MIN_CHUNKS, natural_variation
 from exporter.reference.profile import Reference, Variation
-from exporter.settings import Window
+from exporter.settings import DAY_SECONDS, Window
 from exporter.typing import Floats
 
 MIN_ROWS = 1000  # with fewer, what chance did to the reference is taken for drift later
 # Seven days hold one weekend: they cannot tell how far a weekend may be from the next.
-MIN_VARIATION_SECONDS = 14 * 86400
-MAX_CHUNK_CELLS = 4_000_000
+MIN_VARIATION_SECONDS = 14 * DAY_SECONDS
 CROWDED = 0.5
 
 

@@ -16,7 +16,7 @@ from exporter.reference.profile import Reference, decode_reference
 from exporter.settings import Settings
 
 MEMORY_BYTES = 768 * 2**20
-SECONDS = 600.0
+PROFILING_SECONDS = 600.0
 MAX_ENCODED_BYTES = 256 * 2**20
 
 
@@ -38,7 +38,7 @@ def profile(data: ReferenceFile | ReferenceData, settings: Settings) -> Referenc
 
 @cache
 def _children() -> Children:
-    return Children(1, [__name__], MEMORY_BYTES, SECONDS, MAX_ENCODED_BYTES)
+    return Children(1, [__name__], MEMORY_BYTES, PROFILING_SECONDS, MAX_ENCODED_BYTES)
 
 
 def _profile(data: ReferenceFile | ReferenceData, settings: Settings) -> bytes:

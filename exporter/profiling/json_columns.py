@@ -14,7 +14,7 @@ class OddColumnError(ValueError):
     """Values of a column without a common type."""
 
 
-def to_arrow(values: list[Any]) -> pa.Array:
+def arrow_array(values: list[Any]) -> pa.Array:
     """The values as an Arrow array; NaN is missing.
 
     Raises:

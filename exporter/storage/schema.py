@@ -14,7 +14,6 @@ from exporter.typing import Floats, Ints
 
 SCHEMA_VERSION = 5  # see migrations
 FINE, COARSE = 0, 1  # families of aggregates
-DAY_SECONDS = 86400
 KEY_RETENTION_SECONDS = 86400.0  # of idempotency keys
 RETENTION_KEY = "retention"  # in `meta`: the time that it has reached
 
@@ -161,7 +160,7 @@ class AliasMove:
 
 
 @dataclass(frozen=True)
-class AuditEntry:
+class AuditRecord:
     """A change on purpose. Digests are of references, the old one empty where there was none."""
 
     at: float

@@ -32,7 +32,7 @@ from exporter.storage.rows import LABELS, PREDICTIONS
 from exporter.storage.schema import (
     RETENTION_KEY,
     AliasMove,
-    AuditEntry,
+    AuditRecord,
     RawRows,
     StoredVersion,
 )
@@ -242,12 +242,12 @@ class Store:
             at = float(value) if value is not None else connection.scalar(newest)
         return now if at is None else min(float(at), now)
 
-    def load_audit(self, limit: int) -> list[AuditEntry]:
+    def load_audit(self, limit: int) -> list[AuditRecord]:
         """Entries of the audit trail, newest first."""
-        query = sa.select(*(schema.audit.c[item.name] for item in fields(AuditEntry)))
+        query = sa.select(*(schema.audit.c[item.name] for item in fields(AuditRecord)))
         with self._reading() as connection:
             rows = connection.execute(query.order_by(schema.audit.c.id.desc()).limit(limit))
-            return [AuditEntry(**row._mapping) for row in rows]
+            return [AuditRecord(**row._mapping) for row in rows]
 
 
 def _select_versions() -> sa.Select[Any]:

@@ -22,7 +22,7 @@ from exporter.storage.schema import (
     FINE,
     KEY_RETENTION_SECONDS,
     RETENTION_KEY,
-    AuditEntry,
+    AuditRecord,
     RawRows,
     upsert,
 )
@@ -184,7 +184,7 @@ class Transaction:
         assert key is not None
         return int(key[0])
 
-    def add_audit(self, entry: AuditEntry) -> None:
+    def add_audit(self, entry: AuditRecord) -> None:
         self.connection.execute(schema.audit.insert(), vars(entry))
 
     def expire(

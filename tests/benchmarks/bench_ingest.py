@@ -34,8 +34,8 @@ from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
-from exporter.settings import Settings
-from exporter.storage.schema import COARSE, DAY_SECONDS, FINE, AliasMove
+from exporter.settings import DAY_SECONDS, Settings
+from exporter.storage.schema import COARSE, FINE, AliasMove
 from exporter.storage.store import Store
 
 BATCH_ROWS, COLUMNS = 500, 20

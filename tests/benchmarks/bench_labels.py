@@ -33,8 +33,8 @@ from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.registry.registry import Registry
 from exporter.service import Service
-from exporter.settings import Settings
-from exporter.storage.schema import DAY_SECONDS, AliasMove
+from exporter.settings import DAY_SECONDS, Settings
+from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store
 
 STORED = 10_000_000

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from exporter.settings import DAY_SECONDS
 from exporter.storage.lsm.compaction import TABLE_ROWS
 from exporter.storage.lsm.records import Records
 from exporter.storage.rows import PREDICTIONS
-from exporter.storage.schema import DAY_SECONDS
 from exporter.storage.store import Store
 
 

@@ -78,7 +78,7 @@ def test_requests_for_another_version_or_of_other_columns_are_not_alike() -> Non
 
 
 def test_a_group_is_no_larger_than_is_good_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "MAX_VALUES", 25)  # five rows of five columns
+    monkeypatch.setattr(batching, "MAX_GROUP_VALUES", 25)  # five rows of five columns
     groups = group_alike([request(make_rows(count)) for count in (2, 3, 4, 7)])
     assert [group.batch.rows for group in groups] == [5, 4, 7]
 

@@ -9,7 +9,7 @@ from exporter.errors import MalformedError, TooLargeError
 from exporter.formats.arrow_ipc import read_arrow_stream
 from exporter.formats.raw import ARROW_TYPE, PARQUET_TYPE, RawRequest
 from exporter.ingest import parquet
-from exporter.ingest.parquet import to_arrow
+from exporter.ingest.parquet import parquet_to_arrow
 from exporter.isolation import Children
 from exporter.settings import Settings
 from tests.support.hostile import make_explosive_parquet, make_nested_parquet
@@ -20,7 +20,7 @@ TABLE = pa.table({"x": ["a", None, "b"], "prediction": [0, 1, 1]})
 
 
 def convert(body: bytes, settings: Settings = SMALL) -> RawRequest:
-    return to_arrow(RawRequest(PARQUET_TYPE, QUERY, body), settings)
+    return parquet_to_arrow(RawRequest(PARQUET_TYPE, QUERY, body), settings)
 
 
 def test_a_body_becomes_an_arrow_stream() -> None:

@@ -19,7 +19,7 @@ from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
 from exporter.reference.profile import Reference
 from exporter.settings import parse_window
 from exporter.storage import schema
-from exporter.storage.schema import AuditEntry
+from exporter.storage.schema import AuditRecord
 from tests.support.fakes import BROKEN, FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows, make_table
 
@@ -54,11 +54,11 @@ def reference_of(rig: Rig) -> Reference:
     return counts.reference
 
 
-def from_live(rig: Rig) -> AuditEntry:
+def from_live(rig: Rig) -> AuditRecord:
     return rig.service.rebaseliner.from_live(rig.version(), DAY, ORDER)[0]
 
 
-def from_file(rig: Rig, table: pa.Table) -> AuditEntry:
+def from_file(rig: Rig, table: pa.Table) -> AuditRecord:
     return rig.service.rebaseliner.from_file(rig.version(), parquet(table), ORDER)[0]
 
 
@@ -96,7 +96,7 @@ def test_it_is_on_record_who_did_it_and_why(rig: Rig) -> None:
     before = reference_of(rig).digest
     first = from_live(rig)
     second = from_file(rig, make_table(1500, seed=6))
-    assert first == AuditEntry(
+    assert first == AuditRecord(
         NOON, "ada", "rebaseline", "fraud", "1", before, first.new_digest, "prices are in cents now"
     )
     assert (second.old_digest, second.new_digest) == (first.new_digest, reference_of(rig).digest)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import exporter.profiling.files
 from exporter.errors import ReferenceInvalidError
-from exporter.profiling.files import BATCH_ROWS, read_table
+from exporter.profiling.files import BATCH_ROWS, read_file
 
 ROWS = [{"age": 41, "country": "DE"}, {"age": None, "country": "FR"}, {"age": 7, "country": None}]
 
@@ -32,7 +32,7 @@ def write_numbers(path: Path, rows: int) -> Path:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    return read_table(path, 1000)[0].to_pylist()  # type: ignore[no-any-return]
+    return read_file(path, 1000)[0].to_pylist()  # type: ignore[no-any-return]
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -73,14 +73,14 @@ def test_pandas_row_numbers_are_left_out(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "r.parquet")
     write(tmp_path / "r.csv", ",a\n7,1\n9,2\n")
     for name in ("r.parquet", "r.csv"):
-        found, notes = read_table(tmp_path / name, 1000)
+        found, notes = read_file(tmp_path / name, 1000)
         assert found.column_names == ["a"]
         assert notes == ["row numbers left out (a column without a name)"]
 
 
 def test_a_sample_is_uniform_and_keeps_the_order(tmp_path: Path) -> None:
     rows = 3 * BATCH_ROWS + 17
-    table, notes = read_table(write_numbers(tmp_path / "r.parquet", rows), 3000)
+    table, notes = read_file(write_numbers(tmp_path / "r.parquet", rows), 3000)
     numbers = table.column("n").to_numpy()
     assert len(numbers) == 3000
     assert (np.diff(numbers) > 0).all()
@@ -91,7 +91,7 @@ def test_a_sample_is_uniform_and_keeps_the_order(tmp_path: Path) -> None:
 
 def test_the_same_file_gives_the_same_sample(tmp_path: Path) -> None:
     path = write_numbers(tmp_path / "r.parquet", 10_000)
-    assert read_table(path, 100)[0] == read_table(path, 100)[0]
+    assert read_file(path, 100)[0] == read_file(path, 100)[0]
 
 
 @given(rows=st.integers(1, 300), wanted=st.integers(1, 300))
@@ -99,7 +99,7 @@ def test_a_sample_has_the_wanted_rows(
     tmp_path_factory: pytest.TempPathFactory, rows: int, wanted: int
 ) -> None:
     path = write_numbers(tmp_path_factory.mktemp("sample") / "r.parquet", rows)
-    table, _ = read_table(path, wanted)
+    table, _ = read_file(path, wanted)
     assert table.num_rows == min(rows, wanted)
     assert len(set(table.column("n").to_pylist())) == table.num_rows
 
@@ -107,7 +107,7 @@ def test_a_sample_has_the_wanted_rows(
 def test_many_columns_take_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporter.profiling.files, "MAX_CELLS", 100)
     pq.write_table(pa.table({str(n): np.arange(30) for n in range(10)}), tmp_path / "r.parquet")
-    table, notes = read_table(tmp_path / "r.parquet", 1000)
+    table, notes = read_file(tmp_path / "r.parquet", 1000)
     assert table.num_rows == 10
     assert notes == ["a uniform sample of 10 of 30 rows"]
 
@@ -117,7 +117,7 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(
         ReferenceInvalidError, match=r"'r.csv' has 3 MB, more than 1 MB are not read; a sample"
     ):
-        read_table(write(tmp_path / "r.csv", "x" * 3 * 2**20), 1000)
+        read_file(write(tmp_path / "r.csv", "x" * 3 * 2**20), 1000)
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pyt
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: str, message: str) -> None:
     with pytest.raises(ReferenceInvalidError, match=message):
-        read_table(write(tmp_path / name, content), 1000)
+        read_file(write(tmp_path / name, content), 1000)
 
 
 def test_a_cut_off_parquet_file(tmp_path: Path) -> None:
     path = write_numbers(tmp_path / "r.parquet", 1000)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ReferenceInvalidError, match=r"'r.parquet' cannot be read as parquet"):
-        read_table(path, 1000)
+        read_file(path, 1000)
 
 
 def test_a_parquet_file_with_a_broken_page(tmp_path: Path) -> None:
@@ -160,19 +160,19 @@ def test_a_parquet_file_with_a_broken_page(tmp_path: Path) -> None:
     content[1000:20_000] = bytes(19_000)
     path.write_bytes(content)
     with pytest.raises(ReferenceInvalidError, match=r"'r.parquet' cannot be read as parquet"):
-        read_table(path, 1000)
+        read_file(path, 1000)
 
 
 def test_a_parquet_file_without_columns(tmp_path: Path) -> None:
     pq.write_table(pa.table({}), tmp_path / "r.parquet")
     with pytest.raises(ReferenceInvalidError, match="has no columns"):
-        read_table(tmp_path / "r.parquet", 1000)
+        read_file(tmp_path / "r.parquet", 1000)
 
 
 def test_pandas_categories_stay_categories(tmp_path: Path) -> None:
     table = pa.table({"c": pa.array(["x", "y", "x"]).dictionary_encode()})
     pq.write_table(table, tmp_path / "r.parquet")
-    assert read_table(tmp_path / "r.parquet", 1000)[0].column("c").to_pylist() == ["x", "y", "x"]
+    assert read_file(tmp_path / "r.parquet", 1000)[0].column("c").to_pylist() == ["x", "y", "x"]
 
 
 def write_texts(path: Path, texts: list[str], **options: Any) -> Path:
@@ -183,7 +183,7 @@ def write_texts(path: Path, texts: list[str], **options: Any) -> Path:
 def test_one_long_text_in_every_row_is_kept_once(tmp_path: Path) -> None:
     path = write_texts(tmp_path / "r.parquet", ["x" * 20_000] * 2000)
     before = pa.total_allocated_bytes()
-    table, _ = read_table(path, 100_000)
+    table, _ = read_file(path, 100_000)
     assert pa.total_allocated_bytes() - before < 2**20
     assert table.column("text")[1999].as_py() == "x" * 20_000
 
@@ -195,7 +195,7 @@ def test_of_long_texts_as_many_rows_are_taken_as_fit(tmp_path: Path, monkeypatch
     parquet = write_texts(tmp_path / "r.parquet", texts, compression="zstd", **options)
     csv = write(tmp_path / "r.csv", "n,text\n" + "".join(f"{n},{text}\n" for n, text in enumerate(texts)))
     for path in (parquet, csv):
-        table, notes = read_table(path, 100_000)
+        table, notes = read_file(path, 100_000)
         assert 400 < table.num_rows < 500
         assert notes == [f"a uniform sample of {table.num_rows} of 1,000 rows"]
         assert all(row["text"] == texts[row["n"]] for row in table.to_pylist())
@@ -206,7 +206,7 @@ def test_rows_with_scores_of_several_classes_count_as_wider(
 ) -> None:
     monkeypatch.setattr(exporter.profiling.files, "MAX_CELLS", 5200)
     pq.write_table(pa.table({"n": np.arange(200), "score": [[0.5, 0.5]] * 200}), tmp_path / "r.parquet")
-    assert read_table(tmp_path / "r.parquet", 1000)[0].num_rows == 100
+    assert read_file(tmp_path / "r.parquet", 1000)[0].num_rows == 100
 
 
 def test_types_of_csv_are_those_of_the_rows_that_are_taken(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_types_of_csv_are_those_of_the_rows_that_are_taken(tmp_path: Path) -> No
         f'{n},"{n}","a ""b"", {n}",2026-11-{1 + n % 9:02d},NA,{"" if n % 2 else "x"}' for n in range(500)
     ]
     path = write(tmp_path / "r.csv", "n,quoted,text,day,none,gaps\n" + "\n".join(lines))
-    whole, sample = read_table(path, 1000)[0], read_table(path, 50)[0]
+    whole, sample = read_file(path, 1000)[0], read_file(path, 50)[0]
     assert sample.num_rows == 50
     assert sample.schema == whole.schema
     rows = whole.to_pylist()
@@ -232,14 +232,14 @@ def test_columns_without_end_are_not_read(tmp_path: Path, monkeypatch: pytest.Mo
     else:
         pq.write_table(pa.table(columns), tmp_path / name)
     with pytest.raises(ReferenceInvalidError, match=f"'{name}' has 1,001 columns, more than 1,000 are not"):
-        read_table(tmp_path / name, 1000)
+        read_file(tmp_path / name, 1000)
 
 
 def test_rows_of_json_that_share_no_key_do_not_become_a_square(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporter.profiling.files, "MAX_CELLS", 5000)
-    table, _ = read_table(write(tmp_path / "r.json", [{str(number): 1} for number in range(500)]), 1000)
+    table, _ = read_file(write(tmp_path / "r.json", [{str(number): 1} for number in range(500)]), 1000)
     assert (table.num_rows, table.num_columns) == (10, 500)
 
 
@@ -264,7 +264,7 @@ def test_rows_stay_together_in_columns_of_every_kind(
         }
     )
     pq.write_table(table, path, row_group_size=row_group_size)
-    found, _ = read_table(path, max_rows)
+    found, _ = read_file(path, max_rows)
     assert found.column_names == table.column_names
     assert found.num_rows == min(rows, max_rows)
     for row in found.slice(found.num_rows - 500).to_pylist():
@@ -295,7 +295,7 @@ def test_an_odd_column_of_json_is_named_and_the_others_are_read(tmp_path: Path, 
         "columns": {name: [row[name] for row in rows] for name in rows[0]},
         "lines": "\n".join(json.dumps(row) for row in rows),
     }
-    table, notes = read_table(write(tmp_path / "reference_table.json", contents[form]), 1000)
+    table, notes = read_file(write(tmp_path / "reference_table.json", contents[form]), 1000)
 
     assert table.to_pylist() == [{"age": k, "country": "DE"} for k in range(len(values))]
     (note,) = notes
@@ -303,7 +303,7 @@ def test_an_odd_column_of_json_is_named_and_the_others_are_read(tmp_path: Path, 
 
 
 def test_a_column_of_json_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
-    table, notes = read_table(write(tmp_path / "r.json", [{"age": 1, "\ud800": 2}]), 1000)
+    table, notes = read_file(write(tmp_path / "r.json", [{"age": 1, "\ud800": 2}]), 1000)
 
     assert table.column_names == ["age"]
     assert notes == [r"column \ud800 is not monitored: it has half a surrogate pair, which is no character"]
@@ -315,7 +315,7 @@ def test_a_column_of_csv_that_is_not_utf8_is_named_and_the_others_are_read(
 ) -> None:
     path = tmp_path / "r.csv"
     path.write_bytes(b"city,age\nBern,1\nZ\xfcrich,2\nBasel,3\n")
-    table, notes = read_table(path, max_rows)
+    table, notes = read_file(path, max_rows)
 
     assert table.column_names == ["age"]
     assert notes[-1] == "not monitored, for it is not UTF-8: city"
@@ -346,7 +346,7 @@ def test_csv_written_as_no_number_is_stays_text(
     tmp_path: Path, values: list[str], expected: list[str], max_rows: int
 ) -> None:
     """Also where the value that tells is not among the rows that are taken."""
-    table, notes = read_table(
+    table, notes = read_file(
         write(tmp_path / "r.csv", "x,n\n" + "".join(f"{v},1\n" for v in values)), max_rows
     )
 
@@ -367,7 +367,7 @@ def test_csv_written_as_no_number_is_stays_text(
     ids=str,
 )
 def test_csv_of_numbers_is_numbers(tmp_path: Path, values: list[str]) -> None:
-    table, notes = read_table(write(tmp_path / "r.csv", "x\n" + "\n".join(values) + "\n"), 1000)
+    table, notes = read_file(write(tmp_path / "r.csv", "x\n" + "\n".join(values) + "\n"), 1000)
 
     assert table.column("x").to_pylist() == [float(value) for value in values]
     assert notes == []
@@ -376,7 +376,7 @@ def test_csv_of_numbers_is_numbers(tmp_path: Path, values: list[str]) -> None:
 def test_the_signature_says_what_the_columns_of_csv_are(tmp_path: Path) -> None:
     inputs = {"zip": "string", "grade": "string", "code": "long", "ratio": "double", "other": "long"}
     content = "zip,grade,code,ratio,other,free\n02116,1,007,+5,1,x\n12345,2,8,9007199254740993,n/a?,y\n"
-    table, notes = read_table(write(tmp_path / "r.csv", content), 1000, inputs)
+    table, notes = read_file(write(tmp_path / "r.csv", content), 1000, inputs)
 
     assert table.to_pylist() == [
         {"zip": "02116", "grade": "1", "code": 7, "ratio": 5.0, "other": "1", "free": "x"},

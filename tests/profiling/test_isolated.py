@@ -66,7 +66,9 @@ def test_a_file_that_ends_its_reader_is_invalid_and_the_next_one_is_profiled(tmp
 def test_a_file_that_takes_too_much_memory_is_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    children = Children(1, [isolated.__name__], 100 * 2**20, isolated.SECONDS, isolated.MAX_ENCODED_BYTES)
+    children = Children(
+        1, [isolated.__name__], 100 * 2**20, isolated.PROFILING_SECONDS, isolated.MAX_ENCODED_BYTES
+    )
     monkeypatch.setattr(isolated, "_children", lambda: children)
     texts = pa.array(["x" * 100_000] * 1000)
     options = {"use_dictionary": False, "column_encoding": {"x": "DELTA_BYTE_ARRAY"}}

@@ -17,7 +17,7 @@ from exporter.formats.class_scores import Scores
 from exporter.formats.columns import OPAQUE, Mixed, Texts, Times, Values
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, RawRequest
-from exporter.ingest.parquet import to_arrow
+from exporter.ingest.parquet import parquet_to_arrow
 from exporter.reference.binning import Binned, bin_batch
 from exporter.reference.bins import BinLayout
 from exporter.reference.classes import Outputs, read_outputs
@@ -51,7 +51,7 @@ def decode(
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     raw, settings = RawRequest(content_type, query, body), settings or Settings()
     if content_type in PARQUET_TYPES:
-        raw = to_arrow(raw, settings)
+        raw = parquet_to_arrow(raw, settings)
     return decode_predictions(raw.body, raw.content_type, raw.query, settings)
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic
 
 import numpy as np
 
 from exporter.storage.lsm.pages import Page
-from exporter.storage.lsm.records import Numbers, RecordKind, Records
+from exporter.storage.lsm.records import Numbers, RecordKind, Records, Row
 from exporter.typing import Ints
-
-Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 @dataclass

@@ -20,7 +20,7 @@ from exporter.typing import Ints
 CONCURRENT_PAGES = 100  # fewer are read sooner than the other thread is woken
 
 Page: TypeAlias = tuple[int, bytes, bytes]  # its number, its records' numbers and their texts
-Joined: TypeAlias = tuple[bytes, bytes]  # numbers and texts of several pages, each in one
+JoinedPages: TypeAlias = tuple[bytes, bytes]  # numbers and texts of several pages, each in one
 
 
 def create_table(connection: sa.Connection, name: str) -> None:
@@ -44,7 +44,7 @@ def update_pages(connection: sa.Connection, name: str, pages: Sequence[Page]) ->
     )
 
 
-def read_table(connection: sa.Connection, name: str) -> list[Page]:
+def read_pages(connection: sa.Connection, name: str) -> list[Page]:
     """All pages in ascending order."""
     rows = connection.exec_driver_sql(f"SELECT n, numbers, texts FROM {name} ORDER BY n").all()  # noqa: S608
     return [(int(row[0]), bytes(row[1]), bytes(row[2])) for row in rows]
@@ -65,7 +65,7 @@ class PageReader:
 
     def read(
         self, connection: sa.Connection, wanted: Sequence[tuple[str, Ints]], changed: Collection[str] = ()
-    ) -> list[Joined]:
+    ) -> list[JoinedPages]:
         """Read pages by table name and ascending page numbers.
 
         Args:
@@ -95,9 +95,9 @@ class PageReader:
         return [parts[index] for index in range(len(wanted))]
 
 
-def _read_sqlite(connection: sa.Connection, wanted: Sequence[tuple[str, Ints]]) -> list[Joined]:
+def _read_sqlite(connection: sa.Connection, wanted: Sequence[tuple[str, Ints]]) -> list[JoinedPages]:
     """Pages of each table as one row, in the order of the JSON list: SQLite never reorders a cross join."""
-    found = list[Joined]()
+    found = list[JoinedPages]()
     for name, pages in wanted:
         query = (
             "SELECT CAST(group_concat(numbers, '') AS BLOB), CAST(group_concat(texts, '') AS BLOB)"  # noqa: S608
@@ -110,7 +110,7 @@ def _read_sqlite(connection: sa.Connection, wanted: Sequence[tuple[str, Ints]]) 
     return found
 
 
-def _read_postgresql(connection: sa.Connection, name: str, pages: Ints) -> Joined:
+def _read_postgresql(connection: sa.Connection, name: str, pages: Ints) -> JoinedPages:
     query = f"SELECT numbers, texts FROM {name} WHERE n = ANY(%s) ORDER BY n"  # noqa: S608 - our own name
     rows = connection.exec_driver_sql(query, (pages.tolist(),)).all()
     return b"".join([row[0] for row in rows]), b"".join([row[1] for row in rows])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic
 
 import numpy as np
 import sqlalchemy as sa
@@ -21,10 +21,10 @@ from exporter.storage.lsm.pages import (
     create_table,
     drop_table,
     insert_pages,
-    read_table,
+    read_pages,
     update_pages,
 )
-from exporter.storage.lsm.records import Encoded, RecordKind, Records
+from exporter.storage.lsm.records import Encoded, RecordKind, Records, Row
 from exporter.storage.lsm.sstable import (
     SSTable,
     count_pages,
@@ -39,8 +39,6 @@ MEMTABLE_ROWS = 200_000  # of all days: 50 MB of memory, and a tenth of a second
 PAGES_AT_ONCE = 200
 IDS_AT_ONCE = 2_000  # whose pages are searched together: one to two megabytes
 _NONE = np.zeros(0, np.int64)
-
-Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
@@ -219,7 +217,7 @@ class LsmTree(Generic[Row]):
             self._sstables.setdefault(row.day, []).append(table)
         for name in sa.inspect(self._connection).get_table_names():
             if found := re.fullmatch(rf"{self.kind.name}_(\d+)", name):
-                pages = read_table(self._connection, name)
+                pages = read_pages(self._connection, name)
                 self._memtables[int(found[1])] = Memtable.load(self.kind, pages)
 
     def _tables_of(self, days: Collection[int]) -> Iterator[SSTable]:

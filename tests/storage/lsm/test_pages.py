@@ -15,7 +15,7 @@ from exporter.storage.lsm.pages import (
     create_table,
     drop_table,
     insert_pages,
-    read_table,
+    read_pages,
     update_pages,
 )
 from exporter.storage.store import Store
@@ -76,7 +76,7 @@ def test_the_other_thread_reads_no_table_that_the_transaction_has_changed(
 
 def test_a_table_is_read_as_a_whole_and_dropped(filled: Store) -> None:
     with filled.begin() as transaction:
-        assert read_table(transaction.connection, TABLES[1]) == [page(1, number) for number in range(20)]
+        assert read_pages(transaction.connection, TABLES[1]) == [page(1, number) for number in range(20)]
         drop_table(transaction.connection, TABLES[1])
     with filled.begin() as transaction:
         assert TABLES[1] not in sa.inspect(transaction.connection).get_table_names()
