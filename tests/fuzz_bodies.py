@@ -182,7 +182,7 @@ def damaged_bodies(bodies: list[Body], seed: int) -> Iterator[Body]:
 
 
 def read(content_type: str, body: bytes, reference: Reference, directory: Path) -> int:
-    """As predictions, as labels and as a reference; how many of them it was good for.
+    """Read a body as predictions, labels and a reference; returns how many of them it was accepted as.
 
     Other errors than refusals are not caught.
     """

@@ -1,4 +1,4 @@
-"""Which version a row is for."""
+"""Resolution of the version of a row."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _storage(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def _is_small(kind: pa.DataType) -> bool:
-    """Whether a value takes a few bytes, so that a dictionary of them can be decoded."""
+    """True for types of a few bytes per value, of which a dictionary can be decoded."""
     return bool(pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind))
 
 
@@ -203,7 +203,7 @@ def _holds_scores(column: pa.ChunkedArray) -> bool:
 
 
 def _has_short_keys(chunk: pa.MapArray) -> bool:
-    """Whether keys are integers or texts, and no long one is referred to by many rows."""
+    """True if the keys are integers or texts, and no long text is referred to by many rows."""
     keys = chunk.keys
     if pa.types.is_integer(keys.type) or pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type):
         return True

@@ -57,7 +57,7 @@ class ClassScores:
         return ClassScores(tuple(v for _, v in pairs), tuple(n for n, _ in pairs))
 
     def fits(self, classes: tuple[str, ...]) -> bool:
-        """Whether each score can be attributed to a class."""
+        """True if each score can be attributed to a class."""
         return self.names is not None or len(self.values) == len(classes)
 
     def by_class(self, classes: tuple[str, ...]) -> Sequence[float]:

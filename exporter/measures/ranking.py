@@ -32,15 +32,6 @@ def roc_auc(positives: Floats, negatives: Floats) -> Floats:
     return _ratio((positives * below).sum(-1), positives.sum(-1) * negatives.sum(-1))
 
 
-def binning_error(positives: Floats, negatives: Floats) -> Floats:
-    """Bound of the difference between the exact area and the histogram's.
-
-    It is reached if all pairs within a bin are ordered correctly, or none. Within narrow bins the order is
-    nearly random, so that the actual error is far smaller.
-    """
-    return _ratio((positives * negatives).sum(-1) / 2, positives.sum(-1) * negatives.sum(-1))
-
-
 def roc_auc_variance(
     positives: Floats, negatives: Floats, positive_squares: Floats, negative_squares: Floats
 ) -> float:

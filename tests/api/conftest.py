@@ -39,7 +39,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
 
 @pytest.fixture(scope="module")
 def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """As `serve`, for an exporter that all tests of a module share."""
+    """Like `serve`, for an exporter that all tests of a module share."""
     with serving(tmp_path_factory) as serve:
         yield serve
 

@@ -47,7 +47,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def fold_batches(against: QualityReference, table: pa.Table, hours: int) -> None:
-    """As labels come: canonical texts of rows from anywhere within so many hours."""
+    """Fold canonical texts of rows spread over so many hours, the way labels arrive."""
     labels, predictions = (
         [str(value) for value in table[name].to_pylist()] for name in ("label", "prediction")
     )

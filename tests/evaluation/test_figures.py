@@ -26,10 +26,10 @@ from exporter.evaluation.figures import (
 )
 from exporter.evaluation.weighting import plain_tables
 from exporter.measures.intervals import Interval, Z
-from exporter.measures.ranking import binning_error
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.typing import Floats
+from tests.measures.tables import binning_error
 from tests.support.labelled import CLASSES, fold_table, make_layout, make_table, tally_table
 
 LAYOUTS = {task: make_layout(task) for task in QUALITY_METRICS}

@@ -200,7 +200,7 @@ IDS = [f"id{number}" for number in range(12)]
 
 @dataclass
 class Truth:
-    """What has to be true: by version and id the latest prediction, by id the latest label."""
+    """Expected state: the latest prediction by version and id, the latest label by id."""
 
     predictions: dict[str, dict[str, tuple[int, float]]] = field(default_factory=lambda: {"1": {}, "2": {}})
     labels: dict[str, int] = field(default_factory=dict)

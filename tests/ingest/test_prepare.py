@@ -1,4 +1,4 @@
-"""What a request is made into before it is committed."""
+"""Preparation of a batch before its commit."""
 
 from __future__ import annotations
 

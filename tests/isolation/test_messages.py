@@ -1,4 +1,4 @@
-"""What is sent arrives whole, or the receiver is told."""
+"""Messages arrive whole, or the receiver gets an error."""
 
 from __future__ import annotations
 

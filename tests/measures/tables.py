@@ -21,3 +21,12 @@ def layout_of(kinds: list[str], bins: int) -> CellLayout:
 def columns(*cells: list[float]) -> Floats:
     """One flat vector of several columns' cells."""
     return np.concatenate([np.array(column, np.float64) for column in cells])
+
+
+def binning_error(positives: Floats, negatives: Floats) -> float:
+    """Bound of the difference between the exact area under the ROC curve and that of a histogram.
+
+    It is reached if all pairs within a bin are ordered correctly, or none. NaN without rows of both classes.
+    """
+    pairs = positives.sum() * negatives.sum()
+    return float((positives * negatives).sum() / 2 / pairs) if pairs > 0 else float("nan")

@@ -10,8 +10,9 @@ from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from exporter.measures.ranking import binning_error, roc_auc, roc_auc_variance
+from exporter.measures.ranking import roc_auc, roc_auc_variance
 from exporter.typing import Bools, Floats
+from tests.measures.tables import binning_error
 
 LOGIT = expit(np.linspace(-12, 12, 127))
 

@@ -1,4 +1,4 @@
-"""What is shown of MLflow's own runs, as a real MLflow server says."""
+"""Series of MLflow's own experiments and runs, against a real MLflow server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Lab:
     watcher: RunWatcher
 
     def show(self) -> dict[str, dict[tuple[str, ...], float]]:
-        """What is shown of the experiment: by metric, value by the other labels' values."""
+        """Series of the experiment: by metric, values by the values of the other labels."""
         families = self.watcher.families(self.clock())
         return {
             family.name: {

@@ -1,4 +1,4 @@
-"""What a reference says of labels: their profile, the classes, its own outcomes."""
+"""Labels in a reference: their profile, the classes, its own outcomes."""
 
 from __future__ import annotations
 

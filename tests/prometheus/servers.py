@@ -165,7 +165,7 @@ class Webhooks:
 
 
 def refuse_as_slack_does(message: dict[str, Any]) -> str:
-    """Why Slack would not show this message; empty if it would."""
+    """Reason for which Slack would reject this message; empty if it would show it."""
     attachments = message.get("attachments", [])
     if not attachments or not all(each.get("text") and each.get("fallback") for each in attachments):
         return "no_text"

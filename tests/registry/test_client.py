@@ -1,4 +1,4 @@
-"""What a person reads when MLflow is not there, slow, unwilling, or something else altogether."""
+"""Messages when MLflow is absent, slow, refuses, or is another program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def poll(uri: str, timeout_seconds: float = 2) -> None:
 
 
 def seconds_to_fail(uri: str, timeout_seconds: float, message: str) -> float:
-    """How long a poll takes to say that MLflow cannot be reached, once MLflow's client is imported."""
+    """Duration of a poll that fails to reach MLflow, in seconds, without the import of MLflow's client."""
     registry = Registry(uri, None, timeout_seconds)
     started = time.monotonic()
     with pytest.raises(RegistryUnreachableError, match=message):

@@ -1,4 +1,4 @@
-"""Which versions are monitored, as a real MLflow server says."""
+"""Monitored versions, from a real MLflow server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a reference is found, in which order, and what is said where it is not: with a real MLflow server."""
+"""Search for a version's reference: the places, their order and the errors, on a real MLflow server."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_what_the_configuration_names_has_to_be_there(
 def test_a_run_that_leads_to_this_machine_is_not_read(
     registry: Registry, world: World, tmp_path: Path
 ) -> None:
-    """Whoever may create an experiment chooses where its artifacts are."""
+    """Users that may create an experiment choose where its artifacts are."""
     (tmp_path / "r.csv").write_text("mark,x\nlocal,1.5\n")
     experiment_id = world.client.create_experiment(tmp_path.name, artifact_location=tmp_path.as_uri())
     run_id = world.client.create_run(experiment_id).info.run_id

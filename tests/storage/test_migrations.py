@@ -183,7 +183,7 @@ def test_an_upgraded_store_has_the_tables_of_a_new_one(
 
 
 def is_of_a_day(difference: Any) -> bool:
-    """Whether it is about a table of ids, of which each day has its own."""
+    """True for a table of ids, of which each day has its own."""
     return difference[0] == "remove_table" and bool(re.fullmatch(r"\w+_\d+(_\d+)?", difference[1].name))
 
 

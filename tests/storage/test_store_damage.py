@@ -1,4 +1,4 @@
-"""What cannot be read in a store is told as that, and takes nothing else along."""
+"""Damage in a store is reported as damage, and affects nothing else."""
 
 from __future__ import annotations
 

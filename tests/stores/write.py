@@ -24,7 +24,7 @@ ROWS, LABELS, OLDER, NEWER, WAITING = 600, 300, 640, 40, 30
 
 
 def fill(uri: str) -> None:
-    """What a store may have: see `tests/storage/test_migrations.py`, which finds it again."""
+    """Fill a store with all that it may have; `tests/storage/test_migrations.py` looks for it."""
     tree.MEMTABLE_ROWS = 400  # type: ignore[misc]
     registry, clock = FakeRegistry(), Clock(NOON)
     registry.register("fraud", make_table(), alias="champion")

@@ -201,7 +201,7 @@ def histograms(against: QualityReference, flights: pd.DataFrame, blocks: Ints) -
 def test_no_calibration_would_estimate_the_recall_of_a_week_better(
     world: World, against: QualityReference
 ) -> None:
-    """What a score means changes with the weather, which no score knows: that is concept drift."""
+    """Scores do not know the weather, so the same score means another delay: concept drift."""
     times = seconds(world.later["departure"])
     weeks = histograms(against, world.later, (times // WEEK.seconds).astype(np.int64))
     perfect = calibrate(np.sum(list(weeks.values()), axis=0))

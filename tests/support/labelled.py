@@ -93,7 +93,7 @@ def fold_table(
 
 
 def places_of(layout: OutcomeLayout, predictions: Values, scores: Floats | None) -> Ints:
-    """As `place_scores`, of predictions as they come; -1 where scores are not counted."""
+    """Like `place_scores`, but from raw predictions; -1 where scores are not counted."""
     if not layout.classifies or scores is None:
         return np.full(len(predictions), -1)
     return place_scores(layout, as_classes(canonical_texts(predictions), layout.classes), scores)

@@ -1,4 +1,4 @@
-"""As `serve_alone`, but memory runs out after the fifth commit, before its counts are applied in memory."""
+"""Like `serve_alone`, but memory runs out after the fifth commit, before its counts are applied in memory."""
 
 from __future__ import annotations
 

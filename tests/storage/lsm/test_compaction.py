@@ -1,4 +1,4 @@
-"""Which SSTables a flush merges."""
+"""Choice of the SSTables that a flush merges."""
 
 from __future__ import annotations
 
