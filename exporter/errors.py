@@ -31,6 +31,10 @@ ExporterError
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 # Of a `StoreError`. failed: the disk is full, another process holds a lock, PostgreSQL is away; damaged: it
@@ -166,3 +170,16 @@ class OverloadedError(RequestError):
 class UnavailableError(RequestError):
     status = 503
     title = "Unavailable"
+
+
+@contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """Context that decodes stored bytes; the error names `what` they are.
+
+    Raises:
+        StoreDamagedError: a decoder failed in the block.
+    """
+    try:
+        yield
+    except (struct.error, zlib.error, ValueError, TypeError, LookupError, OverflowError) as error:
+        raise StoreDamagedError(f"{what} cannot be read: it is damaged ({error})") from error

@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from exporter.errors import StoreError
-from exporter.formats.decoding import decoding
+from exporter.errors import StoreError, decoding
 from exporter.reference.binning import Binned
 from exporter.reference.bins import BinLayout
 from exporter.typing import Floats, Ints

@@ -20,9 +20,8 @@ import numpy.typing as npt
 from exporter.aggregates.labelled_rows import read_rows
 from exporter.aggregates.outcome_layout import ROW_FACTS, OutcomeLayout
 from exporter.aggregates.sparse import Sparse, encode_each, pack
-from exporter.errors import StoreError
+from exporter.errors import StoreError, decoding
 from exporter.formats.columns import Values, take_rows
-from exporter.formats.decoding import decoding
 from exporter.measures.exact_sum import LIMBS, split, total
 from exporter.typing import Floats, Ints
 

@@ -16,8 +16,7 @@ from starlette.responses import Response
 
 from exporter import __version__
 from exporter.api.audit_routes import audit_router
-from exporter.api.ingest_routes import IngestRoutes
-from exporter.api.ingestion import Ingestion
+from exporter.api.ingest_routes import Ingestion, IngestRoutes
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas

@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from exporter.errors import StoreError
-from exporter.formats.decoding import decoding
+from exporter.errors import StoreError, decoding
 from exporter.reference.bins import BinLayout, Column
 from exporter.typing import Floats, Ints
 

@@ -21,8 +21,7 @@ import sqlalchemy as sa
 from exporter.aggregates.block import Block, decode_block
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, decode_outcomes
-from exporter.errors import StoreFault
-from exporter.formats.decoding import decoding
+from exporter.errors import StoreFault, decoding
 from exporter.reference.profile import Reference, decode_reference
 from exporter.storage import schema
 from exporter.storage.database import Database

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from exporter.errors import StoreDamagedError
-from exporter.formats.decoding import decoding
+from exporter.errors import StoreDamagedError, decoding
 from exporter.typing import Ints
 
 Numbers: TypeAlias = npt.NDArray[np.void]

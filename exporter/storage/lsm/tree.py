@@ -10,8 +10,7 @@ from typing import Generic
 import numpy as np
 import sqlalchemy as sa
 
-from exporter.errors import StoreDamagedError
-from exporter.formats.decoding import decoding
+from exporter.errors import StoreDamagedError, decoding
 from exporter.storage import schema
 from exporter.storage.lsm.bloom import BloomFilter, Probes
 from exporter.storage.lsm.compaction import choose_tables
