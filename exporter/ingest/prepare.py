@@ -124,7 +124,8 @@ def prepare(
             raise UnavailableError(detail, retry_after_seconds=10)
         if len(usable):
             rows = usable[chosen]
-            parts.append(_part(batch, version, rows, times[rows], exact[rows], payloads))
+            own = None if payloads is None else payloads[rows]
+            parts.append(_part(_VersionRows(batch, version, rows, times[rows], own), exact[rows]))
     return Prepared(parts, lost)
 
 
@@ -136,69 +137,79 @@ def _max_waiting_rows(version: Version, settings: Settings) -> float:
     return math.inf
 
 
-def _part(
-    batch: Batch, version: Version, rows: Ints, times: Floats, exact: Bools, payloads: Ints | None
-) -> Part:
-    version_counts, prediction = version.counts, batch.prediction
+@dataclass(frozen=True)
+class _VersionRows:
+    """The rows of a batch that are for one version.
+
+    `numbers` (rows,) are their numbers in the batch, `times` (rows,) in seconds since the epoch; `payloads`
+    (rows,) are hashes of their contents, None if nothing of the batch is stored.
+    """
+
+    batch: Batch
+    version: Version
+    numbers: Ints
+    times: Floats
+    payloads: Ints | None
+
+    @property
+    def whole(self) -> bool:
+        """True if these are all rows of the batch."""
+        return len(self.numbers) == self.batch.rows
+
+    def of(self, values: list[_T]) -> list[_T]:
+        """(rows,) their values, of those of the batch."""
+        return values if self.whole else [values[row] for row in self.numbers.tolist()]
+
+
+def _part(rows: _VersionRows, exact: Bools) -> Part:
+    batch, prediction, version_counts = rows.batch, rows.batch.prediction, rows.version.counts
     placed, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
     if version_counts is not None:
         outputs = read_outputs(version_counts.reference, batch)
         prediction = outputs.prediction
-        whole = len(rows) == batch.rows
-        every = times if whole else _scatter(times, rows, batch.rows)
+        every = rows.times if rows.whole else _scatter(rows.times, rows.numbers, batch.rows)
         binned = bin_batch(version_counts.reference, batch, outputs, every)
-        binned = binned if whole else binned.take(rows)
-        placed = place_rows(version_counts, outputs, batch.latency, binned, None if whole else rows)
+        binned = binned if rows.whole else binned.take(rows.numbers)
+        placed = place_rows(
+            version_counts, outputs, batch.latency, binned, None if rows.whole else rows.numbers
+        )
         unknown = unknown_columns(version_counts.reference, batch)
-        if payloads is not None:
+        if rows.payloads is not None:
             segments = segments_of_rows(version_counts.reference, binned)
-    ids, labels, records = batch.ids or [], batch.labels or [], None
-    if payloads is not None:
-        records = _records(batch, prediction, version, rows, times, payloads[rows], segments)
     return Part(
-        version=version,
-        row_numbers=rows,
-        times=times,
+        version=rows.version,
+        row_numbers=rows.numbers,
+        times=rows.times,
         exact=exact,
-        latency=batch.latency[rows] if batch.latency is not None else None,
+        latency=batch.latency[rows.numbers] if batch.latency is not None else None,
         placed=placed,
-        records=records,
-        identified=np.flatnonzero([ids[row] is not None for row in rows.tolist()] if ids else []),
-        labels=[labels[row] for row in rows.tolist()] if labels else [],
+        records=_records(rows, prediction, segments),
+        identified=np.flatnonzero([each is not None for each in rows.of(batch.ids)] if batch.ids else []),
+        labels=rows.of(batch.labels) if batch.labels else [],
         unknown_columns=unknown,
     )
 
 
-def _records(
-    batch: Batch,
-    prediction: Values,
-    version: Version,
-    rows: Ints,
-    times: Floats,
-    payloads: Ints,
-    segments: Sequence[str | None],
-) -> Records:
-    """The given rows as they are stored, with an id of zeros where they have none."""
-    numbers = rows.tolist()
-
-    def chosen(values: list[_T]) -> list[_T]:
-        return values if len(numbers) == batch.rows else [values[row] for row in numbers]
-
-    nothing: list[str | None] = [None] * batch.rows
-    score, scores = np.full(batch.rows, np.nan), nothing
+def _records(rows: _VersionRows, prediction: Values, segments: Sequence[str | None]) -> Records | None:
+    """The rows as they are stored, with an id of zeros where they have none; None if none is stored."""
+    if rows.payloads is None:
+        return None
+    batch, count = rows.batch, len(rows.numbers)
+    nothing: list[str | None] = [None] * count
+    score, scores = np.full(count, np.nan), nothing
     if batch.scores is not None:
-        score, _ = read_numbers(batch.scores.single)
-        scores = [None if row is None else row.text for row in batch.scores.several_or_none]
-    hashes = id_hashes(version.model, chosen(batch.ids)) if batch.ids is not None else []
+        score = read_numbers(batch.scores.single)[0][rows.numbers]
+        scores = rows.of([None if row is None else row.text for row in batch.scores.several_or_none])
+    hashes = id_hashes(rows.version.model, rows.of(batch.ids)) if batch.ids is not None else []
     return PREDICTIONS.pack(
-        id_hash=[hashed or _NO_ID for hashed in hashes] or [_NO_ID] * len(numbers),
-        version_id=np.full(len(numbers), version.key),
-        payload=payloads,
-        at=times,
-        prediction=chosen(stored_texts(prediction)),
-        score=score[rows],
-        scores=chosen(scores),
-        segments=segments or chosen(nothing),
+        id_hash=[hashed or _NO_ID for hashed in hashes] or [_NO_ID] * count,
+        version_id=np.full(count, rows.version.key),
+        payload=rows.payloads,
+        at=rows.times,
+        prediction=rows.of(stored_texts(prediction)),
+        score=score,
+        scores=scores,
+        segments=segments or nothing,
     )
 
 
