@@ -16,6 +16,7 @@ from exporter.exposition.catalog import metrics_table
 from exporter.model_config import ModelConfig
 from exporter.settings import Settings
 from tests.support.docs import PAGES, ROOT, anchors, page, section
+from tests.test_architecture import ORDER
 
 EXPORTER = page("exporter/README.md")
 SEVERITIES = ("none", "info", "warning", "critical")
@@ -91,6 +92,13 @@ def test_the_modules_that_the_architecture_names_exist() -> None:
     missing = {name for name in named if not list((ROOT / "exporter").glob(f"{name.rstrip('/')}*"))}
     assert named
     assert not missing
+
+
+def test_the_architecture_lists_the_packages_in_the_order_of_their_imports() -> None:
+    table = EXPORTER[EXPORTER.index("## Architecture") :]
+    rows = re.findall(r"^\| (`.*`) \| ", table, re.M)
+    listed = [name.rstrip("/") for row in rows for name in re.findall(r"`(\w+/?)`", row)]
+    assert listed == [name for name in ORDER if not name.startswith("__")]
 
 
 @pytest.mark.parametrize(
