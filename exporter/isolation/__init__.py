@@ -1,5 +1,7 @@
 """Runs functions in child processes with limits on memory and time.
 
+`Children` starts them, `child` is their program, and `messages` sends data between them.
+
 Files that strangers write are read here: a damaged or explosive file ends a child, not the service, and takes
 the child's memory. Children start on first use, stay warm, are replaced after a fault and end with their
 parent.
