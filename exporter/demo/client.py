@@ -8,6 +8,7 @@ from typing import Any
 import urllib3
 
 from exporter.errors import DemoError
+from exporter.fleet import Status
 
 POST_SECONDS = 10.0
 # Half a minute in all, which outlasts a restart of the exporter. A batch whose answer was lost is sent again;
@@ -47,23 +48,26 @@ class Client:
         """
         self._request("POST", "/v1/labels", batch)
 
-    def is_monitored(self, model: str, version: str) -> bool:
-        """Return true if the exporter takes predictions of the version.
+    def has_reference(self, model: str, version: str) -> bool:
+        """Return true if the exporter monitors the version and has its reference.
 
         Raises:
             DemoError: the exporter stayed away.
         """
         path = f"/v1/models/{model}/versions/{version}"
-        return self._request("GET", path, accepted=HTTPStatus.NOT_FOUND) != HTTPStatus.NOT_FOUND
+        answer = self._request("GET", path, accepted=HTTPStatus.NOT_FOUND)
+        return answer.status == HTTPStatus.OK and answer.json()["status"] == Status.READY
 
-    def _request(self, method: str, path: str, body: Any = None, accepted: int = HTTPStatus.OK) -> int:
+    def _request(
+        self, method: str, path: str, body: Any = None, accepted: int = HTTPStatus.OK
+    ) -> urllib3.BaseHTTPResponse:
         try:
             answer = self._pool.request(method, self._url + path, json=body)
         except urllib3.exceptions.MaxRetryError as error:
             raise DemoError(f"the exporter at {self._url} does not take {path}: {error.reason}") from None
         if answer.status >= HTTPStatus.BAD_REQUEST and answer.status != accepted:
             raise DemoError(f"the exporter refused {path}: {answer.status} {_detail(answer)}")
-        return answer.status
+        return answer
 
 
 def _detail(answer: urllib3.BaseHTTPResponse) -> str:

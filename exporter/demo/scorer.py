@@ -20,7 +20,7 @@ from exporter.demo.traffic import TICK_SECONDS, PendingLabels, Replay, ServedMod
 from exporter.demo.training import CANDIDATES, MODEL, find_registered, register, train
 from exporter.errors import DemoError
 
-WAIT_SECONDS = 120.0  # for MLflow, and for the exporter's next poll
+WAIT_SECONDS = 120.0  # for MLflow, and for the exporter's next poll and each reference
 SEED = 2013
 # With MLflow's own settings a request to a server that is not there yet takes four minutes to fail.
 MLFLOW_ENVIRONMENT = {
@@ -40,7 +40,7 @@ def run_scorer(exporter_url: str, pace: Pace) -> None:
     """Train and register the models unless they are registered, then replay flights until interrupted.
 
     Raises:
-        DemoError: MLflow does not answer, or the exporter does not find the versions or take the flights.
+        DemoError: MLflow does not answer, or the exporter does not find the references or take the flights.
     """
     client = Client(exporter_url)
     os.environ.update(MLFLOW_ENVIRONMENT)
@@ -60,10 +60,10 @@ def run_scorer(exporter_url: str, pace: Pace) -> None:
     named = " and ".join(
         f"version {version} as {each.alias}" for each, version in zip(CANDIDATES, versions, strict=True)
     )
-    announce("training", f"{MODEL} has {named}; waiting for the exporter to find them")
+    announce("training", f"{MODEL} has {named}; waiting for the exporter to profile their references")
     for version in versions:
-        problem = f"the exporter does not find {MODEL} version {version}; is it at the same MLflow?"
-        wait_until(partial(client.is_monitored, MODEL, version), problem)
+        problem = f"the exporter has no reference of {MODEL} version {version}; is it at the same MLflow?"
+        wait_until(partial(client.has_reference, MODEL, version), problem)
 
     began = _now() - timedelta(seconds=pace.warm_up_seconds)
     labels = PendingLabels(pace, np.random.default_rng(SEED))

@@ -22,7 +22,7 @@ import yaml
 import exporter
 from exporter.demo.observation import fetch
 from exporter.demo.processes import Processes
-from exporter.demo.scenario import SCRAPE_INTERVAL_SECONDS, Pace
+from exporter.demo.scenario import SCENARIO, SCRAPE_INTERVAL_SECONDS, Pace
 from exporter.errors import DemoError
 
 # Debian renames programs that others ship under their upstream names.
@@ -99,7 +99,8 @@ def clean_environment(ports: Ports) -> dict[str, str]:
 class Stack:
     """Starts the programs one after the other.
 
-    All at once would be no faster on two cores, and the first alerts to be seen would be of the start.
+    All at once would be no faster on two cores, and the first alerts to be seen would be of the start: until
+    a reference is profiled, ModelReferenceMissing is pending.
     """
 
     def __init__(self, processes: Processes, programs: Programs, ports: Ports, pace: Pace) -> None:
@@ -108,18 +109,25 @@ class Stack:
         self._ports = ports
         self._pace = pace
         self._environment = clean_environment(ports)
-        self._waiting: list[tuple[str, Callable[[], None]]] = [
-            (ports.url("mlflow") + "/health", self._start_exporter)
+        self._waiting: list[tuple[Callable[[], bool], Callable[[], None]]] = [
+            (self._mlflow_answers, self._start_exporter)
         ]
         if programs.complete:
-            self._waiting.append((ports.url("exporter") + "/-/ready", self._start_alerting))
+            self._waiting.append((self._traffic_flows, self._start_alerting))
         self._start_mlflow()
         self._start_traffic()  # it waits for MLflow and the exporter by itself, and has long imports
 
     def advance(self) -> None:
-        """Start the next program once the one that it needs answers; to be called repeatedly."""
-        if self._waiting and fetch(self._waiting[0][0]) is not None:
+        """Start the next program once what it needs is there; to be called repeatedly."""
+        if self._waiting and self._waiting[0][0]():
             self._waiting.pop(0)[1]()
+
+    def _mlflow_answers(self) -> bool:
+        return fetch(self._ports.url("mlflow") + "/health") is not None
+
+    def _traffic_flows(self) -> bool:
+        """Return true if all references are profiled, since the traffic waits for them."""
+        return f"\n{SCENARIO.phases[0].name}: " in self._processes.output("traffic")
 
     def _start_mlflow(self) -> None:
         directory = self._processes.directory

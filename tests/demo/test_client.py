@@ -22,6 +22,7 @@ class Exporter:
 
     statuses: Sequence[int] = (202,)
     headers: dict[str, str] = field(default_factory=dict)
+    body: dict[str, str] = field(default_factory=lambda: {"detail": "because"})
     received: list[tuple[str, bytes]] = field(default_factory=list)
     url: str = ""
 
@@ -34,7 +35,7 @@ class Exporter:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 turn = min(len(exporter.received), len(exporter.statuses) - 1)
                 exporter.received.append((self.path, body))
-                answer = json.dumps({"detail": "because"}).encode()
+                answer = json.dumps(exporter.body).encode()
                 self.send_response(exporter.statuses[turn])
                 for name, value in {**exporter.headers, "Content-Length": str(len(answer))}.items():
                     self.send_header(name, value)
@@ -126,10 +127,13 @@ def test_a_refused_batch_is_not_sent_again(status: int) -> None:
     assert len(exporter.received) == 1
 
 
-@pytest.mark.parametrize(("status", "monitored"), [(200, True), (404, False)])
-def test_whether_a_version_is_monitored(status: int, monitored: bool) -> None:
-    with Exporter((status,)).listening() as exporter:
-        assert Client(exporter.url, QUICK).is_monitored("m", "3") is monitored
+@pytest.mark.parametrize(
+    ("answered", "status", "ready"),
+    [(404, "", False), (200, "pending", False), (200, "broken reference", False), (200, "ready", True)],
+)
+def test_a_version_has_its_reference_once_it_is_ready(answered: int, status: str, ready: bool) -> None:
+    with Exporter((answered,), body={"status": status}).listening() as exporter:
+        assert Client(exporter.url, QUICK).has_reference("m", "3") is ready
     assert exporter.received[0][0] == "/v1/models/m/versions/3"
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,13 @@ import pytest
 import yaml
 
 import exporter
+from exporter.demo.processes import Processes
+from exporter.demo.scenario import Pace
 from exporter.demo.stack import (
     PREFERRED_PORTS,
     Ports,
+    Programs,
+    Stack,
     alertmanager_configuration,
     clean_environment,
     find_files,
@@ -77,6 +81,40 @@ def test_both_are_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     (tmp_path / "prometheus").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not find_programs().complete
+
+
+# -- order --------------------------------------------------------------------------------------------------
+
+
+class RecordedProcesses(Processes):
+    """Starts nothing, but records what would be started; `written` is the output of the traffic."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.directory = directory
+        self.started: list[str] = []
+        self.written = ""
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.started.append(name)
+
+    def output(self, name: str) -> str:
+        return self.written
+
+
+def test_alerting_starts_once_all_references_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("exporter.demo.stack.fetch", lambda url: "")  # everything answers
+    processes = RecordedProcesses(tmp_path)
+    stack = Stack(processes, Programs("prometheus", "alertmanager"), PORTS, Pace())
+    processes.written = "training: two models, whose references are healthy: so far\n"
+    for _ in range(3):
+        stack.advance()
+    assert processes.started == ["mlflow", "traffic", "exporter"]
+    processes.written += "healthy: flights like those in training\n"
+    stack.advance()
+    assert processes.started[3:] == ["alertmanager", "prometheus"]
 
 
 # -- configuration ------------------------------------------------------------------------------------------
