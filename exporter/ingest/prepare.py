@@ -22,7 +22,7 @@ from exporter.formats.hashing import id_hashes, payload_hashes
 from exporter.formats.limits import MAX_NAME_LENGTH
 from exporter.formats.predictions import decode_acknowledged
 from exporter.reference.binning import bin_batch
-from exporter.reference.classes import read_outputs
+from exporter.reference.classes import Outputs, read_outputs
 from exporter.reference.profile import Reference
 from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.lsm.records import ID_BYTES, Records
@@ -165,17 +165,11 @@ def _part(rows: _VersionRows, exact: Bools) -> Part:
     batch, prediction, version_counts = rows.batch, rows.batch.prediction, rows.version.counts
     placed, segments, unknown = None, _NO_SEGMENTS, _NO_COLUMNS
     if version_counts is not None:
-        outputs = read_outputs(version_counts.reference, batch)
+        outputs, placed = _place(version_counts, batch, rows.numbers, rows.times)
         prediction = outputs.prediction
-        every = rows.times if rows.whole else _scatter(rows.times, rows.numbers, batch.rows)
-        binned = bin_batch(version_counts.reference, batch, outputs, every)
-        binned = binned if rows.whole else binned.take(rows.numbers)
-        placed = place_rows(
-            version_counts, outputs, batch.latency, binned, None if rows.whole else rows.numbers
-        )
         unknown = unknown_columns(version_counts.reference, batch)
         if rows.payloads is not None:
-            segments = segments_of_rows(version_counts.reference, binned)
+            segments = segments_of_rows(version_counts.reference, placed.binned)
     return Part(
         version=rows.version,
         row_numbers=rows.numbers,
@@ -215,22 +209,24 @@ def _records(rows: _VersionRows, prediction: Values, segments: Sequence[str | No
 
 def count_raw_rows(raw: RawRows, counts: VersionCounts, now: float, settings: Settings) -> BatchCounts:
     """Count rows from the request as it came: they waited for the reference, or got another one meanwhile."""
-    rows = raw.row_numbers
     batch = decode_acknowledged(raw.body, raw.content_type, raw.query, settings)
-    outputs = read_outputs(counts.reference, batch)
-    times = _scatter(raw.times, rows, batch.rows)
-    binned = bin_batch(counts.reference, batch, outputs, times).take(rows)
-    placed = place_rows(counts, outputs, batch.latency, binned, rows)
+    _, placed = _place(counts, batch, raw.row_numbers, raw.times)
     return count_rows(counts, placed, raw.times, now, settings)
+
+
+def _place(counts: VersionCounts, batch: Batch, rows: Ints, times: Floats) -> tuple[Outputs, Placed]:
+    """Outputs of a batch, and its given rows, in ascending order and with their times, in the bins."""
+    outputs = read_outputs(counts.reference, batch)
+    if len(rows) == batch.rows:
+        binned = bin_batch(counts.reference, batch, outputs, times)
+        return outputs, place_rows(counts, outputs, batch.latency, binned, None)
+    scattered = np.full(batch.rows, np.nan)
+    scattered[rows] = times
+    binned = bin_batch(counts.reference, batch, outputs, scattered).take(rows)
+    return outputs, place_rows(counts, outputs, batch.latency, binned, rows)
 
 
 def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:
     """Columns of a batch that the reference does not have, the first `MAX_UNKNOWN_COLUMNS` by name."""
     unknown = batch.features.keys() - reference.feature_names
     return frozenset(name[:MAX_NAME_LENGTH] for name in sorted(unknown)[:MAX_UNKNOWN_COLUMNS])
-
-
-def _scatter(times: Floats, rows: Ints, length: int) -> Floats:
-    scattered = np.full(length, np.nan)
-    scattered[rows] = times
-    return scattered
