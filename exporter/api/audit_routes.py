@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from exporter.api import view_schemas
@@ -22,6 +24,7 @@ from exporter.settings import parse_window
 
 LINES_TYPE = "application/jsonl"
 MAX_ENTRIES = 1000
+THREADS = 2  # of their own: one reference is profiled after the other, and /metrics must not wait for that
 _Text = Annotated[str, Query(min_length=1, max_length=500)]
 
 
@@ -29,6 +32,7 @@ def audit_router(service: Service) -> APIRouter:
     """Return the routes of rebaselining and of the audit trail."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
     bodies = BodyReader(service.settings)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rebaseline")
 
     @router.post(
         f"{VERSION_PATH}/rebaseline",
@@ -57,14 +61,13 @@ def audit_router(service: Service) -> APIRouter:
             if bool(body) == bool(live):
                 raise MalformedError("either `live` or a Parquet file as the body", "live")
             if live:
-                entry, reference = await run_in_threadpool(
-                    service.rebaseliner.from_live, found, _period(live), order
-                )
+                replace = partial(service.rebaseliner.from_live, found, _period(live), order)
             else:
                 kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
                 if kind != PARQUET_TYPE:
                     raise UnsupportedError(f"content type {kind!r}, taken is {PARQUET_TYPE}")
-                entry, reference = await run_in_threadpool(service.rebaseliner.from_file, found, body, order)
+                replace = partial(service.rebaseliner.from_file, found, body, order)
+            entry, reference = await asyncio.get_running_loop().run_in_executor(threads, replace)
         return view_schemas.Rebaselined(
             old_digest=entry.old_digest,
             new_digest=entry.new_digest,

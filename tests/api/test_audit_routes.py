@@ -6,7 +6,9 @@ import asyncio
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import httpx
@@ -15,9 +17,11 @@ import pytest
 
 from exporter.api.app import create_app
 from exporter.cli import main
+from exporter.errors import MalformedError
 from exporter.formats.raw import PARQUET_TYPE
 from tests.support.api_server import Server, assert_problem
-from tests.support.rig import make_document, make_rows, make_table
+from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.rig import eventually, make_document, make_rows, make_table
 
 Serve = Callable[..., Server]
 PATH = "/v1/models/fraud/versions/1/rebaseline"
@@ -49,6 +53,24 @@ def test_the_answer_has_both_digests(serve: Serve) -> None:
     found = answer.json()
     assert (found["old_digest"], found["new_digest"]) == (before, digest(server))
     assert (found["rows"], found["provisional"]) == (1500, True)
+
+
+def test_metrics_do_not_wait_for_many_references(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, go_on = serve(), Event()
+
+    def profile(*_: object) -> None:
+        go_on.wait(3 * TIMEOUT_SECONDS)
+        raise MalformedError("it is no reference")
+
+    monkeypatch.setattr(server.service.rebaseliner, "from_file", profile)
+    with ThreadPoolExecutor(50) as clients:  # more than a server has threads for its other routes
+        answers = [clients.submit(post_file, server) for _ in range(50)]
+        try:
+            eventually(lambda: server.requests >= 50)
+            assert server.client.get("/metrics").status_code == 200
+        finally:
+            go_on.set()
+    assert {answer.result().status_code for answer in answers} == {422}
 
 
 def test_the_audit_trail_is_read_newest_first(serve: Serve) -> None:

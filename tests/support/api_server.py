@@ -53,6 +53,11 @@ class Server:
         """Open a bare connection, for requests that no client library sends."""
         return socket.create_connection(self.address, timeout=TIMEOUT_SECONDS)
 
+    @property
+    def requests(self) -> int:
+        """Number of requests that are not answered yet."""
+        return len(self._server.server_state.tasks)
+
     def await_ready(self, model: str = "fraud", version: str = "1") -> None:
         """Wait for the version's reference."""
         versions = self.service.fleet
