@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Collection
 from typing import get_args
 
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import gzip_accepted as is_gzip_named
 
 from exporter.errors import MalformedError
 from exporter.exposition.metric import Metric, MetricGroup
 from exporter.exposition.render import Format
 
 __all__ = ["check_groups", "choose_format", "compress_page", "gzip_accepted", "is_wanted"]
+
+_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)
 
 
 def choose_format(accept: str) -> Format:
@@ -26,6 +30,12 @@ def choose_format(accept: str) -> Format:
     except TypeError:  # the version is no number
         return Format.TEXT
     return Format.OPENMETRICS if content_type.startswith("application/openmetrics-text") else Format.TEXT
+
+
+def gzip_accepted(accept_encoding: str) -> bool:
+    """True if an `Accept-Encoding` header names gzip, and not with `q=0`, which refuses it."""
+    taken = (each for each in accept_encoding.split(",") if not _REFUSED.search(each))
+    return bool(is_gzip_named(",".join(taken)))
 
 
 def compress_page(page: bytes) -> bytes:

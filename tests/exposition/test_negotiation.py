@@ -67,6 +67,9 @@ def test_the_format_follows_the_accept_header(accept: str, form: Format) -> None
         ("", False),
         ("identity", False),
         ("br", False),
+        ("gzip;q=0", False),
+        ("identity, gzip ; Q=0.000", False),
+        ("gzip;q=0.001, identity;q=0", True),
     ],
 )
 def test_gzip_follows_the_accept_encoding_header(header: str, taken: bool) -> None:
