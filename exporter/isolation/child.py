@@ -23,6 +23,7 @@ from exporter.isolation.messages import receive, send
 
 IDLE_SECONDS = 300.0  # after which it ends, to give its memory back
 _ORPHANED = 3  # exit status
+_STATM = Path("/proc/self/statm")
 
 
 def main(descriptor: int, memory_bytes: int, modules: list[str]) -> None:
@@ -34,7 +35,7 @@ def main(descriptor: int, memory_bytes: int, modules: list[str]) -> None:
     for module in modules:
         import_module(module)
     preloaded = _address_space()
-    resource.setrlimit(resource.RLIMIT_AS, (preloaded + memory_bytes, preloaded + memory_bytes))
+    _limit_address_space(preloaded + memory_bytes)
     connection = socket.socket(fileno=descriptor)
     called = select.poll()
     called.register(descriptor, select.POLLIN)
@@ -67,9 +68,19 @@ def _end_with_parent(descriptor: int) -> None:
     os._exit(_ORPHANED)
 
 
+def _limit_address_space(size_bytes: int) -> None:
+    """Set the limit, or keep a lower one that the parent was given."""
+    _, given = resource.getrlimit(resource.RLIMIT_AS)
+    limit = size_bytes if given == resource.RLIM_INFINITY else min(size_bytes, given)
+    with suppress(OSError, ValueError):  # macOS reserves more than any limit
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def _address_space() -> int:
-    """Bytes of address space in use."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    """Bytes of address space in use, 0 where there is no /proc."""
+    if not _STATM.exists():
+        return 0
+    return int(_STATM.read_text().split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -11,11 +11,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Event, Lock, Semaphore, Timer
 from typing import Any
 
 from exporter import errors
-from exporter.errors import CrashedError, MemoryExceededError, RequestError, TimeExceededError
+from exporter.errors import (
+    CrashedError,
+    MemoryExceededError,
+    RequestError,
+    TimeExceededError,
+    UnavailableError,
+)
 from exporter.isolation.messages import MessageTooLongError, receive, send
 
 # All that a child sees of the environment: credentials are none of its business.
@@ -62,13 +69,17 @@ class Children:
 
         Raises:
             IsolationError: memory or time ran out, or the child crashed; the next call gets another one.
+            UnavailableError: no child can be started; the function is not at fault.
             ExporterError: as the function raised it.
         """
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         with self._slots:
-            child = self._take()
-            answer = child.ask(request, self._seconds, self._answer_bytes)
-            if answer is None:
+            child, answer = self._take(), None
+            if child is not None:
+                # It may end because of an earlier call, or because the kernel chose it when memory ran out.
+                with suppress(CrashedError):
+                    answer = child.ask(request, self._seconds, self._answer_bytes)
+            if child is None or answer is None:
                 child = self._start()
                 answer = child.ask(request, self._seconds, self._answer_bytes)
             if answer is None:
@@ -87,17 +98,22 @@ class Children:
         for child in idle:
             child.end()
 
-    def _take(self) -> _Child:
+    def _take(self) -> _Child | None:
+        """An idle child that lives, if there is one."""
         with self._lock:
             while self._idle:
                 child = self._idle.pop()
                 if child.alive():
                     return child
                 child.end()
-        return self._start()
+        return None
 
     def _start(self) -> _Child:
-        return _Child([str(self._memory_bytes), *self._preload])
+        try:
+            return _Child([str(self._memory_bytes), *self._preload])
+        except OSError as error:  # too many processes or open files, or no memory
+            detail = f"no process can be started to read it: {error.strerror}"
+            raise UnavailableError(detail, retry_after_seconds=5) from error
 
     def _result(self, kind: bytes, content: bytes) -> bytes:
         if kind == b"result":
@@ -117,14 +133,20 @@ class _Child:
         self._connection, theirs = socket.socketpair()
         kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         path = os.pathsep.join(filter(None, sys.path))
-        with theirs:
+        command = [sys.executable, "-P", "-m", "exporter.isolation.child", str(theirs.fileno()), *arguments]
+        try:
             self._process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
-                [sys.executable, "-P", "-m", "exporter.isolation.child", str(theirs.fileno()), *arguments],
+                command,
                 env=kept | _FRUGAL | {"PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a terminal's Ctrl-C is for the parent
             )
+        except BaseException:
+            self._connection.close()
+            raise
+        finally:
+            theirs.close()
 
     def ask(self, request: bytes, seconds: float, answer_bytes: int) -> tuple[bytes, bytes] | None:
         """The answer, as `child` makes it; None where the child had ended before it took the request.

@@ -14,7 +14,13 @@ from typing import Any
 
 import pytest
 
-from exporter.errors import CrashedError, MalformedError, MemoryExceededError, TimeExceededError
+from exporter.errors import (
+    CrashedError,
+    MalformedError,
+    MemoryExceededError,
+    TimeExceededError,
+    UnavailableError,
+)
 from exporter.isolation import Children
 from tests.support import isolated
 
@@ -94,6 +100,11 @@ def test_a_child_that_was_killed_meanwhile_is_replaced(make: Make) -> None:
     assert int(children.run(isolated.pid)) != before
 
 
+def test_a_child_that_was_damaged_by_an_earlier_call_is_replaced(make: Make) -> None:
+    children = make()
+    assert children.run(isolated.poison) != children.run(isolated.suffer)
+
+
 def test_a_child_that_has_grown_is_replaced(make: Make) -> None:
     children = make()
     first = children.run(isolated.keep, 10 * MEGABYTE)
@@ -148,6 +159,34 @@ def test_children_end_with_a_parent_that_is_killed() -> None:
         parent.kill()
     for pid in pids:
         wait_for_end(pid)
+
+
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (700 * 2**20, 700 * 2**20))
+from exporter.isolation import Children
+from tests.support import isolated
+children = Children(1, [], memory_bytes=2**40, seconds=300, answer_bytes=2**20)
+print(children.run(isolated.double, b"x").decode())
+children.run(isolated.allocate, 800 * 2**20)
+"""
+
+
+def test_a_lower_limit_of_the_parent_holds() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)
+    assert done.stdout == "xx\n"
+    assert "MemoryExceededError" in done.stderr
+
+
+def test_a_child_that_cannot_be_started_is_no_fault_of_the_call(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children = make()
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/no/such/program")
+        with pytest.raises(UnavailableError, match=r"^no process can be started to read it: No such file"):
+            children.run(isolated.pid)
+    assert children.run(isolated.double, b"x") == b"xx"
 
 
 def is_alive(pid: int) -> bool:

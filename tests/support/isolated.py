@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 
 from exporter.errors import MalformedError
@@ -34,6 +35,15 @@ def allocate(size_bytes: int) -> bytes:
 def keep(size_bytes: int) -> bytes:
     kept.append(bytes(size_bytes))
     return pid()
+
+
+def poison() -> bytes:
+    kept.append(b"poison")
+    return pid()
+
+
+def suffer() -> bytes:
+    return signal_itself(signal.SIGSEGV) if b"poison" in kept else pid()
 
 
 def signal_itself(number: int) -> bytes:
