@@ -51,6 +51,9 @@ def translate(error: BaseException, uri: str, timeout_seconds: float) -> Registr
         return RegistryUnreachableError(f"{where} is in trouble (HTTP {status})")
     if status is not None and status >= 400:
         return RegistryError(f"{where} refuses the request (HTTP {status}): {text}")
+    # Of a download MLflow's client passes on only texts, one per file, below a first line without the reason.
+    if failed := re.search(r"^##### File .* #####\n(.+)", str(error), re.MULTILINE):
+        return RegistryError(f"a file of {where} cannot be downloaded: {failed[1]}")
     return RegistryError(f"{where} does not answer as MLflow should: {text}")
 
 
