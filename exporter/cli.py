@@ -113,7 +113,8 @@ def _add_demo(commands: Commands) -> None:
     demo.add_argument(
         "--until-mail",
         action="store_true",
-        help="end by itself: with 0 once the mail of the drift alert has come, with 1 after five minutes",
+        help="end by itself: with 0 once the mail of the drift alert has come, with 1 if it has not come "
+        "five minutes after the incident",
     )
     demo.add_argument(
         "--speed",
