@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -202,7 +203,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._wait(self.service.settings.request_timeout_seconds + BODY_GRACE_SECONDS)
 
     def _wait(self, seconds: float) -> None:
-        self._waiting_since = self.loop.time()
+        self._waiting_since = time.monotonic()  # uvloop counts milliseconds, in which many connections come
         self._timer = self.loop.call_later(seconds, self._give_up, "timeout")
 
     def _stop_waiting(self) -> None:
