@@ -228,13 +228,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0**9, help="when to stop")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    end = time.monotonic() + options.seconds
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
     reference, bodies, others = make_reference(), make_bodies(), make_other_bodies()
     count = 0
     with TemporaryDirectory(prefix="mlflow-exporter-fuzz-") as directory:
         for content_type, body in bodies + others:
             assert read(content_type, body, reference, Path(directory)), f"refused: {body[:80]!r}"
+        end = time.monotonic() + options.seconds
         damaged = zip(damaged_bodies(bodies, options.seed), damaged_bodies(others, options.seed), strict=True)
         for pair in damaged:
             if count >= options.bodies or time.monotonic() > end:
