@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from exporter.aggregates.outcome_layout import ROW_FACTS, OutcomeLayout
 from exporter.formats.columns import Texts, Values, canonical_texts, take_rows
@@ -224,6 +223,8 @@ def mean_ranks(predictions: Values, scores: Floats, column: Column) -> dict[str,
 
     Ranks are robust: a single score of 1e6 among margins would dominate a mean of scores.
     """
+    from scipy.stats import rankdata  # 50 MB: only where a reference is profiled
+
     texts = canonical_texts(predictions)
     places = np.append(texts.places(column.category_cells), -1)[texts.codes]
     known = (places >= 0) & np.isfinite(scores)

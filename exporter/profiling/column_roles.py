@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from exporter.formats.class_scores import Scores
 from exporter.formats.columns import Values, canonical_texts, take_rows
@@ -112,6 +111,8 @@ def _orders(scores: Floats, prediction: Values, known: Bools) -> bool:
     classes, group = np.unique(texts.codes, return_inverse=True)
     if len(classes) != 2 or classes[0] < 0:
         return False
+    from scipy.stats import rankdata  # 50 MB: only where a reference is profiled
+
     rows, high = np.bincount(group), rankdata(scores)[group == 1].sum()
     area = (high - rows[1] * (rows[1] + 1) / 2) / (rows[0] * rows[1])
     return bool(max(area, 1 - area) >= MIN_ORDER)

@@ -38,7 +38,7 @@ def profile(data: ReferenceFile | ReferenceData, settings: Settings) -> Referenc
 
 @cache
 def _children() -> Children:
-    return Children(1, [__name__], MEMORY_BYTES, PROFILING_SECONDS, MAX_ENCODED_BYTES)
+    return Children(1, [__name__, "scipy.stats"], MEMORY_BYTES, PROFILING_SECONDS, MAX_ENCODED_BYTES)
 
 
 def _profile(data: ReferenceFile | ReferenceData, settings: Settings) -> bytes:
