@@ -9,45 +9,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import (
-    Outcomes,
-    Tally,
     fold_outcomes,
-    tally,
 )
 from exporter.formats.arrow_columns import scores_from_arrow
 from exporter.formats.class_scores import Scores, read_scores, scores_by_class
-from exporter.formats.columns import Values, encode_texts, from_python
+from exporter.formats.columns import Values, encode_texts
 from exporter.measures.regression import TERMS
 from tests.support.labelled import (
     CLASSES,
+    LAYOUTS,
     TASKS,
+    count,
     make_labelled_reference,
-    make_layout,
     make_table,
+    same,
     tally_table,
 )
-
-LAYOUTS = {task: make_layout(task) for task in TASKS}
-
-
-def count(
-    task: str,
-    labels: list[Any],
-    predictions: list[Any],
-    scores: Any = None,
-    layout: OutcomeLayout | None = None,
-) -> Tally:
-    layout = layout or LAYOUTS[task]
-    values = from_python(labels), from_python(predictions)
-    given_scores = np.array(scores, np.float64) if scores is not None else None
-    folded = fold_outcomes(layout, *values, given_scores, np.zeros(len(labels), np.int64))
-    return tally(layout, folded.values())
-
-
-def same(first: Outcomes, second: Outcomes) -> bool:
-    return bool((first.counts == second.counts).all() and (first.sums == second.sums).all())
 
 
 def test_notations_of_a_class_are_one_class() -> None:

@@ -10,48 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import (
     SLICE_ROWS,
     Outcomes,
-    Tally,
     decode_outcomes,
-    fold_outcomes,
     fold_predictions,
     tally,
 )
 from exporter.errors import StoreError
-from exporter.formats.columns import from_python
 from tests.support.labelled import (
+    LAYOUTS,
     TASKS,
     fold_table,
     fold_traffic,
-    make_layout,
     make_table,
     merge,
     places_of,
+    same,
     tally_table,
 )
-
-LAYOUTS = {task: make_layout(task) for task in TASKS}
-
-
-def same(first: Outcomes, second: Outcomes) -> bool:
-    return bool((first.counts == second.counts).all() and (first.sums == second.sums).all())
-
-
-def count(
-    task: str,
-    labels: list[Any],
-    predictions: list[Any],
-    scores: Any = None,
-    layout: OutcomeLayout | None = None,
-) -> Tally:
-    layout = layout or LAYOUTS[task]
-    values = from_python(labels), from_python(predictions)
-    given_scores = np.array(scores, np.float64) if scores is not None else None
-    folded = fold_outcomes(layout, *values, given_scores, np.zeros(len(labels), np.int64))
-    return tally(layout, folded.values())
 
 
 def relabel(table: pa.Table, rows: list[int], labels: list[Any]) -> pa.Table:

@@ -10,42 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import StoreError
-from exporter.profiling.build import build_reference
-from exporter.profiling.data import ReferenceData
 from exporter.reference.bins import Column
 from exporter.reference.profile import Reference, Segment, Variation, decode_reference
-from exporter.settings import Window
-
-ROWS = 2000
-
-
-def make_reference() -> Reference:
-    """A reference with every kind of column, rare categories, natural variation, labels and notes."""
-    draw = np.random.default_rng(0)
-    table = pa.table(
-        {
-            "age": [*draw.normal(40, 10, ROWS - 2), None, float("inf")],
-            "country": [f"country {k}" for k in draw.geometric(0.1, ROWS)],
-            "new": draw.random(ROWS) < 0.5,
-            "seen": pa.array(
-                1_700_000_000 + 86400 * (np.arange(ROWS) // 100 - draw.integers(0, 99, ROWS)),
-                pa.timestamp("s"),
-            ),
-            "empty": pa.nulls(ROWS),
-            "timestamp": 1_700_000_000 + 86400 * (np.arange(ROWS) // 100),
-            "prediction": draw.integers(0, 2, ROWS),
-            "score": draw.random(ROWS),
-            "label": draw.integers(0, 2, ROWS),
-        }
-    )
-    data = ReferenceData(table, "tests", split="test", notes=("a note — with a dash",))
-    return build_reference(data, (Window(86400, "24h"),), 100)
+from tests.support.references import make_reference
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +107,7 @@ def test_another_process_finds_the_same_bins(reference: Reference) -> None:
         [
             sys.executable,
             "-c",
-            "from tests.reference.test_profile import make_reference; print(make_reference().digest)",
+            "from tests.support.references import make_reference; print(make_reference().digest)",
         ],
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.context import QualityRules
 from exporter.evaluation.quality_reference import QualityReference, quality_reference
 from exporter.formats.arrow_columns import from_arrow
-from exporter.formats.columns import Values, canonical_texts
+from exporter.formats.columns import Values, canonical_texts, from_python
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
@@ -137,3 +137,25 @@ def merge(*parts: dict[int, Outcomes]) -> dict[int, Outcomes]:
         for hour, outcomes in part.items():
             merged[hour] = merged[hour] + outcomes if hour in merged else outcomes
     return merged
+
+
+LAYOUTS = {task: make_layout(task) for task in TASKS}
+
+
+def count(
+    task: str,
+    labels: list[Any],
+    predictions: list[Any],
+    scores: Any = None,
+    layout: OutcomeLayout | None = None,
+) -> Tally:
+    """Tally of labelled rows that are given as lists."""
+    layout = layout or LAYOUTS[task]
+    values = from_python(labels), from_python(predictions)
+    given_scores = np.array(scores, np.float64) if scores is not None else None
+    folded = fold_outcomes(layout, *values, given_scores, np.zeros(len(labels), np.int64))
+    return tally(layout, folded.values())
+
+
+def same(first: Outcomes, second: Outcomes) -> bool:
+    return bool((first.counts == second.counts).all() and (first.sums == second.sums).all())
