@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
-from exporter.profiling.build import build_reference
-from exporter.profiling.data import ReferenceData
-from exporter.reference.profile import Reference, decode_reference
+from exporter.reference.profile import decode_reference
 from tests.support.labelled import TASKS, make_labelled_reference, make_layout
+from tests.support.references import build, layout_of
 
 SCORES = np.linspace(0.01, 0.99, 200)
-
-
-def build(columns: dict[str, Any], **data: Any) -> Reference:
-    rows = len(next(iter(columns.values())))
-    return build_reference(
-        ReferenceData(pa.table({"x": np.arange(rows) % 7, **columns}), "t", **data), (), 100
-    )
-
-
-def layout_of(reference: Reference) -> OutcomeLayout:
-    layout = outcome_layout(reference)
-    assert layout is not None
-    return layout
 
 
 def test_score_bins_lie_evenly_in_the_logit_and_within_those_of_the_column() -> None:

@@ -11,29 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
+from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.formats.class_scores import MAX_CLASSES
 from exporter.formats.columns import OPAQUE
-from exporter.profiling.build import build_reference
-from exporter.profiling.data import ReferenceData
 from exporter.reference.classes import Outputs, read_outputs
 from exporter.reference.profile import Reference, decode_reference
+from tests.support.references import build
 from tests.support.wire import QUERY, decode, listed
 
 SCORES = np.linspace(0.01, 0.99, 200)
-
-
-def build(columns: dict[str, Any], **data: Any) -> Reference:
-    rows = len(next(iter(columns.values())))
-    return build_reference(
-        ReferenceData(pa.table({"x": np.arange(rows) % 7, **columns}), "t", **data), (), 100
-    )
-
-
-def layout_of(reference: Reference) -> OutcomeLayout:
-    layout = outcome_layout(reference)
-    assert layout is not None
-    return layout
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
-"""A reference of every kind of column, for the tests of references."""
+"""References made of columns, for the tests of references and of their layouts."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.profile import Reference
@@ -34,3 +37,17 @@ def make_reference() -> Reference:
     )
     data = ReferenceData(table, "tests", split="test", notes=("a note — with a dash",))
     return build_reference(data, (Window(86400, "24h"),), 100)
+
+
+def build(columns: dict[str, Any], **data: Any) -> Reference:
+    """A reference of these columns and a feature `x`; `data` are other fields of `ReferenceData`."""
+    rows = len(next(iter(columns.values())))
+    return build_reference(
+        ReferenceData(pa.table({"x": np.arange(rows) % 7, **columns}), "t", **data), (), 100
+    )
+
+
+def layout_of(reference: Reference) -> OutcomeLayout:
+    layout = outcome_layout(reference)
+    assert layout is not None
+    return layout
