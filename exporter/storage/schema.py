@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.typing import Floats, Ints
 
-SCHEMA_VERSION = 5  # see migrations
+SCHEMA_VERSION = 6  # see migrations
 FINE, COARSE = 0, 1  # families of aggregates
 KEY_RETENTION_SECONDS = 86400.0  # of idempotency keys
 RETENTION_KEY = "retention"  # in `meta`: the time that it has reached
@@ -125,6 +125,104 @@ audit = sa.Table(
     sa.Column("old_digest", sa.String, nullable=False),
     sa.Column("new_digest", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
+)
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+# The chain of the audit trail, see `exporter.audit`. What is outside of `body` is there to be searched.
+audit_records = sa.Table(
+    "audit_records",
+    metadata,
+    sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("action_id", sa.String, nullable=False, index=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("model_version", sa.String, nullable=False),
+    sa.Column("body", sa.LargeBinary),  # NULL once it was erased
+    sa.Column("body_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Index("audit_records_by_model", "model", "seq"),
+)
+audit_segments = sa.Table(
+    "audit_segments",
+    metadata,
+    sa.Column("first_seq", _SEQUENCE, primary_key=True, autoincrement=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    sa.Column("previous_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("last_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("last_at", sa.Float, nullable=False),
+    sa.Column("pruned_at", sa.Float),
+)
+audit_checkpoints = sa.Table(
+    "audit_checkpoints",
+    metadata,
+    sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("note", sa.String, nullable=False),
+)
+alert_deliveries = sa.Table(
+    "alert_deliveries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("receiver", sa.String, nullable=False),
+    sa.Column("group_key", sa.String, nullable=False),
+    sa.Column("alerts", sa.Integer, nullable=False),  # that came, of which the first are stored
+    sa.Column("truncated", sa.Integer, nullable=False),  # by Alertmanager
+)
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("delivery_id", sa.Integer, nullable=False, index=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("alertname", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("model_version", sa.String, nullable=False),
+    sa.Column("labels", sa.String, nullable=False),  # JSON
+    sa.Column("annotations", sa.String, nullable=False),  # JSON
+    sa.Column("starts_at", sa.Float),
+    sa.Column("ends_at", sa.Float),
+    sa.Column("fingerprint", sa.String, nullable=False),
+)
+remediations = sa.Table(
+    "remediations",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("policy", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False, index=True),
+    sa.Column("alias", sa.String, nullable=False),
+    sa.Column("model_version", sa.String, nullable=False),  # that the alert is about
+    sa.Column("target_version", sa.String, nullable=False),  # that the alias is to point to; empty: none
+    sa.Column("tenure", sa.Integer, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("guard", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("lease_owner", sa.String, nullable=False),
+    sa.Column("lease_until", sa.Float),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False, index=True),
+    sa.Column("executed_at", sa.Float),  # when it took effect
+    sa.Column("approved_by", sa.String, nullable=False),
+    sa.Column("alert", sa.String, nullable=False),  # labels and annotations as JSON
+    sa.Column("data", sa.String, nullable=False),  # of the action's kind, as JSON
+)
+remediation_holds = sa.Table(
+    "remediation_holds",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("alias", sa.String, nullable=False),  # empty: of every alias
+    sa.Column("policy", sa.String, nullable=False),  # empty: of every policy
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Column("lifted_at", sa.Float),
+    sa.Column("lifted_by", sa.String, nullable=False, server_default=""),
 )
 
 

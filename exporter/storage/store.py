@@ -54,7 +54,7 @@ class Store:
         self._engine = self._database.engine
         self._reader = PageReader(self._engine)
         self._predictions, self._labels = LsmTree(PREDICTIONS, self._reader), LsmTree(LABELS, self._reader)
-        self._reading, self._writing = self._database.reading, self._database.writing
+        self.reading, self.writing = self._database.reading, self._database.writing
         self.applying, self.fault = self._database.applying, self._database.fault
 
     @property
@@ -91,7 +91,7 @@ class Store:
         """Transaction in which trees take part."""
         committed = False
         try:
-            with self._writing() as connection:
+            with self.writing() as connection:
                 for tree in trees:
                     tree.begin(connection)
                 yield connection
@@ -102,7 +102,7 @@ class Store:
 
     def size_bytes(self) -> int:
         """Bytes in use; a SQLite file keeps its size when rows are deleted, and reuses the space."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             if not self._database.is_sqlite:
                 return int(connection.scalar(sa.text("select pg_database_size(current_database())")) or 0)
             pages, free, size = (
@@ -117,7 +117,7 @@ class Store:
         query = _select_versions().filter_by(**names)
         versions = schema.versions
         same = sa.and_(versions.c.model == model, versions.c.version == version)
-        with self._writing() as connection:
+        with self.writing() as connection:
             found = connection.execute(query).first()
             if found is None:
                 connection.execute(versions.insert(), names)
@@ -132,7 +132,7 @@ class Store:
     def load_versions(self) -> list[StoredVersion]:
         """All versions ever monitored; of several with the same names the last was followed last."""
         versions = schema.versions.c
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(_select_versions().order_by(versions.followed, versions.id))
             return [_decode_version(row) for row in rows]
 
@@ -144,7 +144,7 @@ class Store:
             .order_by(schema.references.c.id.desc())
             .limit(1)
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).first()
             return None if row is None else (int(row.id), decode_reference(bytes(row.payload)))
 
@@ -152,7 +152,7 @@ class Store:
         """Fine and coarse blocks in the bins of a reference, by start."""
         families: tuple[dict[int, Block], dict[int, Block]] = ({}, {})
         query = sa.select(schema.aggregates).filter_by(reference_id=reference_id, segment="")
-        with self._reading() as connection:
+        with self.reading() as connection:
             for row in connection.execute(query):
                 families[row.family][row.start] = decode_block(bytes(row.payload))
         return families
@@ -162,7 +162,7 @@ class Store:
         found: dict[str, dict[int, Block]] = defaultdict(dict)
         blocks = schema.aggregates
         query = sa.select(blocks).where(blocks.c.reference_id == reference_id, blocks.c.segment != "")
-        with self._reading() as connection:
+        with self.reading() as connection:
             for row in connection.execute(query):
                 found[row.segment][row.start] = decode_block(bytes(row.payload))
         return found
@@ -178,7 +178,7 @@ class Store:
         found: dict[str, dict[int, Outcomes]] = defaultdict(dict)
         hours = schema.outcomes
         query = sa.select(hours).where(hours.c.reference_id == reference_id, hours.c.segment != "")
-        with self._reading() as connection:
+        with self.reading() as connection:
             for row in connection.execute(query):
                 found[row.segment][row.start] = decode_outcomes(layout, bytes(row.payload))
         return found
@@ -190,7 +190,7 @@ class Store:
             StoreError: they were counted in another layout.
         """
         query = sa.select(schema.outcomes).filter_by(reference_id=reference_id, segment="")
-        with self._reading() as connection:
+        with self.reading() as connection:
             return {
                 row.start: decode_outcomes(layout, bytes(row.payload)) for row in connection.execute(query)
             }
@@ -198,11 +198,11 @@ class Store:
     def load_waiting(self, version_id: int) -> Iterator[RawRows]:
         """Requests that wait for a version's reference, in order of arrival, one at a time in memory."""
         spool = schema.spool
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = sa.select(spool.c.id).where(spool.c.version_id == version_id).order_by(spool.c.id)
             numbers = connection.scalars(query).all()
         for number in numbers:
-            with self._reading() as connection, decoding("a stored request"):
+            with self.reading() as connection, decoding("a stored request"):
                 row = connection.execute(sa.select(spool).where(spool.c.id == number)).first()
                 if row is None:  # deleted meanwhile
                     return
@@ -217,26 +217,26 @@ class Store:
 
     def load_alias_moves(self) -> list[AliasMove]:
         """History of all aliases, in the order in which it was seen."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(sa.select(schema.aliases).order_by(schema.aliases.c.id))
             return [AliasMove(row.model, row.alias, row.version, row.since) for row in rows]
 
     def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
 
     def save_facts(self, version_id: int, run_id: str, team: str, tags: Mapping[str, str]) -> None:
         """Keep what the registry said of a version, for a start at which it does not answer."""
         values = {"run_id": run_id, "team": team, "tags": json.dumps(dict(tags))}
         changed = sa.update(schema.versions).where(schema.versions.c.id == version_id).values(values)
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(changed)
 
     def load_retention(self, now: float) -> float:
         """Time that retention had reached; that of the newest row where it was never stored."""
         newest = sa.select(sa.func.max(schema.versions.c.last_prediction))
         kept = sa.select(schema.meta.c.value).where(schema.meta.c.key == RETENTION_KEY)
-        with self._reading() as connection, decoding("the time that retention had reached"):
+        with self.reading() as connection, decoding("the time that retention had reached"):
             value = connection.scalar(kept)
             at = float(value) if value is not None else connection.scalar(newest)
         return now if at is None else min(float(at), now)
@@ -244,7 +244,7 @@ class Store:
     def load_audit(self, limit: int) -> list[AuditRecord]:
         """Entries of the audit trail, newest first."""
         query = sa.select(*(schema.audit.c[item.name] for item in fields(AuditRecord)))
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query.order_by(schema.audit.c.id.desc()).limit(limit))
             return [AuditRecord(**row._mapping) for row in rows]
 

@@ -1,0 +1,103 @@
+"""An action of remediation, and the states that it goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+ActionKind = Literal["rollback", "promote", "retrain", "tag", "notify", "freeze"]
+Mode = Literal["off", "dry_run", "approve", "auto"]  # from the most careful on
+
+
+class State(StrEnum):
+    """State of an action."""
+
+    PLANNED = "planned"
+    AWAITING_APPROVAL = "awaiting_approval"
+    EXECUTING = "executing"
+    APPLIED = "applied"
+    VERIFYING = "verifying"
+    RECOVERED = "recovered"
+    NOT_RECOVERED = "not_recovered"
+    DRY_RUN = "dry_run"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+S = State  # short, for the table below
+# States that follow on each. A refused or expired action is planned again by a later alert of the incident.
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    S.PLANNED: frozenset({S.AWAITING_APPROVAL, S.EXECUTING, S.DRY_RUN, S.REFUSED, S.SUPERSEDED, S.EXPIRED}),
+    S.AWAITING_APPROVAL: frozenset({S.EXECUTING, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
+    S.EXECUTING: frozenset({S.EXECUTING, S.APPLIED, S.REFUSED, S.CONFLICT, S.FAILED, S.INTERRUPTED}),
+    S.APPLIED: frozenset({S.VERIFYING, S.RECOVERED, S.NOT_RECOVERED, S.FAILED}),
+    S.VERIFYING: frozenset({S.RECOVERED, S.NOT_RECOVERED, S.SUPERSEDED, S.FAILED}),
+    S.INTERRUPTED: frozenset({S.EXECUTING, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
+    S.REFUSED: frozenset({S.PLANNED}),
+    S.EXPIRED: frozenset({S.PLANNED}),
+    S.RECOVERED: frozenset(),
+    S.NOT_RECOVERED: frozenset(),
+    S.DRY_RUN: frozenset(),
+    S.SUPERSEDED: frozenset(),
+    S.CONFLICT: frozenset(),
+    S.FAILED: frozenset(),
+}
+REOPENED = frozenset(state for state, after in TRANSITIONS.items() if S.PLANNED in after)
+PENDING = frozenset({S.PLANNED, S.AWAITING_APPROVAL, S.EXECUTING, S.APPLIED, S.VERIFYING, S.INTERRUPTED})
+
+
+@dataclass(frozen=True)
+class Action:
+    """A row of the table of remediations. Times are in seconds since the epoch.
+
+    Attributes:
+        id: 40 hexadecimal digits, the same for every delivery of one incident, see `identity`.
+        policy: name of the policy.
+        action: its kind.
+        model: the model.
+        alias: the alias of the policy.
+        model_version: the version that the alert is about.
+        target_version: the version that the alias is to point to; empty for actions without one.
+        tenure: number of the alias's tenure in the stored history; of a retraining its number `n`.
+        mode: in force when it was planned.
+        state: the state.
+        guard: name of the guard that refused it, empty if none did.
+        reason: of the state, for people.
+        attempt: number of the claims so far.
+        lease_owner: process that executes it.
+        lease_until: end of its lease.
+        created_at: time at which it was planned first.
+        updated_at: time of the last transition.
+        executed_at: time at which it took effect.
+        approved_by: name of the token that approved it.
+        alert: `labels`, `annotations` and `starts_at` of the alert that it was planned for.
+        data: what the kind of action keeps: the run of an orchestrator, refusals of a dry run, evidence.
+    """
+
+    id: str
+    policy: str
+    action: ActionKind
+    model: str
+    alias: str
+    model_version: str
+    target_version: str
+    tenure: int
+    mode: Mode
+    state: State
+    created_at: float
+    updated_at: float
+    guard: str = ""
+    reason: str = ""
+    attempt: int = 0
+    lease_owner: str = ""
+    lease_until: float | None = None
+    executed_at: float | None = None
+    approved_by: str = ""
+    alert: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
