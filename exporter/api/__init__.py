@@ -5,5 +5,5 @@ waits for `answers` of the writer, and is documented by FastAPI but served ahead
 time. `routes` and `audit_routes` have all other operations. Requests and answers are described by pydantic
 models (`schemas`, `view_schemas`); `views` converts live state to answers, `problems` errors to RFC 9457,
 `parameters` checks paths and queries. `auth` checks the token or, without one, that no page of another site
-is asking. `admin_client` is the client of the command line.
+is asking.
 """

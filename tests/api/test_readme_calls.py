@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import requests
 
-from exporter.cli import _parser
+from exporter.cli import parser
 from tests.support.api_server import Server
 from tests.support.docs import page
 from tests.support.fakes import FakeRegistry
@@ -89,4 +89,4 @@ def test_every_command_that_replaces_a_reference_is_one() -> None:
     commands = re.findall(r"^\$ mlflow-exporter (rebaseline .+)$", EXPORTER, re.M)
     assert len(commands) == 2
     for command in commands:
-        assert _parser().parse_args(shlex.split(command)).model == "fraud"
+        assert parser().parse_args(shlex.split(command)).model == "fraud"

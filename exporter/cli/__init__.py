@@ -1,0 +1,47 @@
+"""Command line: `mlflow-exporter COMMAND`. Each module has one command, or one group of them.
+
+A module's `add` declares its commands. What a command needs is imported when it runs, so that `--help` is
+fast. Commands that ask a running exporter do so through `client`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from exporter import __version__
+from exporter.cli import check_config, demo, rebaseline, serve
+from exporter.errors import ConfigError, ExporterError
+from exporter.formats.texts import redact
+
+COMMANDS = (serve, check_config, rebaseline, demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: with 2 for unusable settings, with 1 for any other known error."""
+    options = parser().parse_args(arguments)
+    try:
+        sys.exit(options.run(options))
+    except ConfigError as error:
+        sys.exit(_complain(error, 2))
+    except ExporterError as error:
+        sys.exit(_complain(error, 1))
+
+
+def _complain(error: Exception, status: int) -> int:
+    print(f"mlflow-exporter: {redact(str(error))}", file=sys.stderr)
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; the parsed options have the function `run`."""
+    found = argparse.ArgumentParser(
+        "mlflow-exporter", description="Prometheus exporter for MLflow models in production."
+    )
+    found.add_argument("--version", action="version", version=__version__)
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add(commands)
+    return found

@@ -1,0 +1,83 @@
+"""`mlflow-exporter serve`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from exporter.errors import ConfigError
+from exporter.logs import configure_logging
+from exporter.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from exporter.cli.commands import Commands
+    from exporter.service import Service
+
+log = logging.getLogger(__name__)
+
+MAX_END_SECONDS = 30.0  # for a shutdown after the store was lost
+
+
+def add(commands: Commands) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="run the exporter",
+        description="Run the exporter. MLflow is found by MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI, every "
+        "other setting is an EXPORTER_* variable.",
+    )
+    serve.add_argument("--config", help="file that says what is special about models (default none)")
+    serve.add_argument("--host", help=f"address to listen on (default {Settings.host})")
+    serve.add_argument("--port", type=int, help=f"port to listen on (default {Settings.port})")
+    serve.add_argument("--store", help=f"URI of the store (default {Settings.store})")
+    serve.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from exporter.api.server import bound_sockets, make_server
+    from exporter.registry.registry import Registry
+    from exporter.service import Service
+
+    flags = {name: getattr(options, name) for name in ("config", "host", "port", "store")}
+    settings = load_settings(os.environ, flags)
+    # A batch is thousands of short tuples, none in a cycle; looking for cycles every 700 allocations takes a
+    # quarter of its time.
+    gc.set_threshold(50_000, 20, 20)
+    configure_logging(settings.log_level)
+    with bound_sockets(settings) as sockets:  # before a store is made
+        registry = Registry(None, None, settings.mlflow_timeout_seconds)
+        service = Service(settings, registry)
+        reload = partial(Thread, target=_reload, args=(service,), name="reload")
+        signal.signal(signal.SIGHUP, lambda *_: reload().start())
+        service.start()  # here, since the server would log an unreadable store with a traceback
+        server = make_server(service)
+        # Modules and the like last; a collection that includes them stops all threads for over a tenth of a
+        # second.
+        gc.collect()
+        gc.freeze()
+        Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
+        log.info("listening on %s, port %d", settings.host, sockets[0].getsockname()[1])
+        server.run(sockets)
+    return 0 if server.started and not service.store.lost else 1
+
+
+def _end_when_lost(service: Service, server: Server) -> None:
+    """End the process once its memory may differ from the store; its successor reads the store."""
+    service.store.was_lost.wait()
+    server.should_exit = True
+    time.sleep(MAX_END_SECONDS)
+    os._exit(1)
+
+
+def _reload(service: Service) -> None:
+    with suppress(ConfigError):  # it is in the log, and on /metrics
+        service.reload()
