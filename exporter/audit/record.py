@@ -11,6 +11,9 @@ Kind = Literal[
     "summary",
     "reference_built",
     "reference_replaced",
+    "reference_missing",
+    "version_monitored",
+    "version_forgotten",
     "config_changed",
     "tags_changed",
     "alias_moved",
@@ -24,6 +27,7 @@ Kind = Literal[
     "erased",
     "started",
     "stopped",
+    "clock_set_back",
 ]
 
 

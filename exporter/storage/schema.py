@@ -37,6 +37,8 @@ versions = sa.Table(
     sa.Column("run_id", sa.String, nullable=False, server_default=""),
     sa.Column("team", sa.String, nullable=False, server_default=""),
     sa.Column("tags", sa.String, nullable=False, server_default="{}"),
+    # Of the configuration that the audit trail has last.
+    sa.Column("config_digest", sa.String, nullable=False, server_default=""),
     sa.UniqueConstraint("model", "version", "created_ms"),
 )
 references = sa.Table(
@@ -142,6 +144,12 @@ audit_records = sa.Table(
     sa.Column("body_digest", sa.LargeBinary(32), nullable=False),
     sa.Column("digest", sa.LargeBinary(32), nullable=False),
     sa.Index("audit_records_by_model", "model", "seq"),
+)
+verdict_states = sa.Table(
+    "verdict_states",
+    metadata,
+    sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("verdicts", sa.String, nullable=False),  # bad ones, as the audit trail has them; JSON
 )
 audit_segments = sa.Table(
     "audit_segments",
@@ -276,8 +284,8 @@ class StoredVersion:
     """A version in the store.
 
     `status` is as `set_status` left it, empty before. `waiting_rows` wait for its reference. `run_id`, `team`
-    and `tags` are what the registry said last. `maturation_seconds` is that by which its outcomes were
-    counted, None where they have to be counted anew.
+    and `tags` are what the registry said last, `config_digest` is the last one in the audit trail.
+    `maturation_seconds` is that by which its outcomes were counted, None where they have to be counted anew.
     """
 
     key: int
@@ -290,4 +298,5 @@ class StoredVersion:
     run_id: str = ""
     team: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    config_digest: str = ""
     maturation_seconds: float | None = None

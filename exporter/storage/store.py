@@ -111,13 +111,27 @@ class Store:
             )
             return (pages - free) * size
 
-    def ensure_version(self, model: str, version: str, created_ms: int) -> StoredVersion:
-        """Find or create a version, and mark it as the followed one of its names."""
+    @contextmanager
+    def _writing_in(self, connection: sa.Connection | None) -> Iterator[sa.Connection]:
+        """The transaction of a caller, or one of its own."""
+        if connection is not None:
+            yield connection
+        else:
+            with self.writing() as own:
+                yield own
+
+    def ensure_version(
+        self, model: str, version: str, created_ms: int, connection: sa.Connection | None = None
+    ) -> StoredVersion:
+        """Find or create a version, and mark it as the followed one of its names.
+
+        This and the next writes take part in the transaction of `connection`, if it is given.
+        """
         names = {"model": model, "version": version, "created_ms": created_ms}
         query = _select_versions().filter_by(**names)
         versions = schema.versions
         same = sa.and_(versions.c.model == model, versions.c.version == version)
-        with self.writing() as connection:
+        with self._writing_in(connection) as connection:
             found = connection.execute(query).first()
             if found is None:
                 connection.execute(versions.insert(), names)
@@ -221,15 +235,22 @@ class Store:
             rows = connection.execute(sa.select(schema.aliases).order_by(schema.aliases.c.id))
             return [AliasMove(row.model, row.alias, row.version, row.since) for row in rows]
 
-    def add_alias_moves(self, moves: Sequence[AliasMove]) -> None:
-        with self.writing() as connection:
+    def add_alias_moves(self, moves: Sequence[AliasMove], connection: sa.Connection | None = None) -> None:
+        with self._writing_in(connection) as connection:
             connection.execute(schema.aliases.insert(), [vars(move) for move in moves])
 
-    def save_facts(self, version_id: int, run_id: str, team: str, tags: Mapping[str, str]) -> None:
+    def save_facts(
+        self,
+        version_id: int,
+        run_id: str,
+        team: str,
+        tags: Mapping[str, str],
+        connection: sa.Connection | None = None,
+    ) -> None:
         """Keep what the registry said of a version, for a start at which it does not answer."""
         values = {"run_id": run_id, "team": team, "tags": json.dumps(dict(tags))}
         changed = sa.update(schema.versions).where(schema.versions.c.id == version_id).values(values)
-        with self.writing() as connection:
+        with self._writing_in(connection) as connection:
             connection.execute(changed)
 
     def load_retention(self, now: float) -> float:
@@ -269,6 +290,7 @@ def _select_versions() -> sa.Select[Any]:
         versions.run_id,
         versions.team,
         versions.tags,
+        versions.config_digest,
         rows.scalar_subquery().label("waiting_rows"),
         maturation.scalar_subquery().label("maturation_seconds"),
     )

@@ -11,6 +11,7 @@ rewrites: tuple[str, ...] = ("audit",)
 
 def upgrade() -> None:
     """Create the tables."""
+    op.add_column("versions", sa.Column("config_digest", sa.String, nullable=False, server_default=""))
     sequence = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table(
         "audit_records",
@@ -25,6 +26,11 @@ def upgrade() -> None:
         sa.Column("body_digest", sa.LargeBinary(32), nullable=False),
         sa.Column("digest", sa.LargeBinary(32), nullable=False),
         sa.Index("audit_records_by_model", "model", "seq"),
+    )
+    op.create_table(
+        "verdict_states",
+        sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("verdicts", sa.String, nullable=False),
     )
     op.create_table(
         "audit_segments",
