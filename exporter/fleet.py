@@ -174,6 +174,10 @@ class Fleet:
                 key = (move.model, move.alias)
                 self._moves = {**self._moves, key: [*self._moves.get(key, []), move]}
 
+    def history(self, model: str, alias: str) -> tuple[AliasMove, ...]:
+        """Moves of an alias in the order in which they were seen, empty if there is no such alias."""
+        return tuple(self._moves.get((model, alias), ()))
+
     def moved_after(self, now: float) -> frozenset[tuple[str, str]]:
         """(model, alias) of the aliases whose last move is later than `now`."""
         return frozenset(key for key, moves in self._moves.items() if moves[-1].since > now)

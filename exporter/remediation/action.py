@@ -31,14 +31,17 @@ class State(StrEnum):
 
 
 S = State  # short, for the table below
-# States that follow on each. A refused or expired action is planned again by a later alert of the incident.
+# States that follow on each. A refused or expired action is planned again by a later alert of the incident,
+# an interrupted one may be approved. A person who moves the alias again supersedes what is being verified.
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     S.PLANNED: frozenset({S.AWAITING_APPROVAL, S.EXECUTING, S.DRY_RUN, S.REFUSED, S.SUPERSEDED, S.EXPIRED}),
-    S.AWAITING_APPROVAL: frozenset({S.EXECUTING, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
+    S.AWAITING_APPROVAL: frozenset({S.AWAITING_APPROVAL, S.EXECUTING, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
     S.EXECUTING: frozenset({S.EXECUTING, S.APPLIED, S.REFUSED, S.CONFLICT, S.FAILED, S.INTERRUPTED}),
-    S.APPLIED: frozenset({S.VERIFYING, S.RECOVERED, S.NOT_RECOVERED, S.FAILED}),
-    S.VERIFYING: frozenset({S.RECOVERED, S.NOT_RECOVERED, S.SUPERSEDED, S.FAILED}),
-    S.INTERRUPTED: frozenset({S.EXECUTING, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
+    S.APPLIED: frozenset(
+        {S.APPLIED, S.VERIFYING, S.RECOVERED, S.NOT_RECOVERED, S.SUPERSEDED, S.FAILED, S.INTERRUPTED}
+    ),
+    S.VERIFYING: frozenset({S.VERIFYING, S.RECOVERED, S.NOT_RECOVERED, S.SUPERSEDED, S.FAILED}),
+    S.INTERRUPTED: frozenset({S.AWAITING_APPROVAL, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
     S.REFUSED: frozenset({S.PLANNED}),
     S.EXPIRED: frozenset({S.PLANNED}),
     S.RECOVERED: frozenset(),
@@ -50,6 +53,10 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 }
 REOPENED = frozenset(state for state, after in TRANSITIONS.items() if S.PLANNED in after)
 PENDING = frozenset({S.PLANNED, S.AWAITING_APPROVAL, S.EXECUTING, S.APPLIED, S.VERIFYING, S.INTERRUPTED})
+
+
+# Guard of an action that a person rejected: no later alert of its incident plans it again.
+REJECTED = "rejected"
 
 
 @dataclass(frozen=True)
