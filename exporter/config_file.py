@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from exporter.config_section import describe_error, place
 from exporter.errors import ConfigError
-from exporter.model_config import ConfigFile, describe_error
+from exporter.model_config import ConfigFile
 from exporter.settings import DAY_SECONDS, Settings
 
 MAX_FILE_BYTES = 2**20
@@ -82,7 +83,9 @@ def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile
             {} if document == "" else document, context={"directory": path.parent.absolute()}
         )
     except ValidationError as error:
-        problems += [(_line(root, found["loc"]), _complaint(found)) for found in error.errors()]
+        problems += [
+            (_line(root, place(ConfigFile, found["loc"])), _complaint(found)) for found in error.errors()
+        ]
     else:
         problems += [
             (_line(root, location), f"{'.'.join(location)}: {problem}")
@@ -127,11 +130,11 @@ def _children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
             yield str(index), value.start_mark.line + 1, value
 
 
-def _line(root: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+def _line(root: yaml.Node | None, location: tuple[str, ...]) -> int:
     """Return the line of the innermost part of the location that is in the file."""
     node, line = root, 1
     for step in location:
-        found = next((child for child in _children(node) if child[0] == str(step)), None)
+        found = next((child for child in _children(node) if child[0] == step), None)
         if found is None:
             break
         _, line, node = found
@@ -139,8 +142,9 @@ def _line(root: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 
 
 def _complaint(found: Any) -> str:
-    location = [str(step) for step in found["loc"] if step != "[key]"]
-    return f"{'.'.join(location)}: {describe_error(found)}" if location else describe_error(found)
+    said = describe_error(ConfigFile, found)
+    location = place(ConfigFile, found["loc"])
+    return f"{'.'.join(location)}: {said}" if location else said
 
 
 def _yaml_problem(error: yaml.MarkedYAMLError) -> str:

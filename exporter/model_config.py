@@ -10,32 +10,28 @@
         tolerances: {recall: 0.05}
         segments: [country]
 
-An unknown key is an error with its line, since a misspelt threshold would protect nothing. Values are texts
-as written until a setting's type parses them: a column may be called `no` or `007`.
+An unknown key is an error with its line.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    ValidationError,
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
+
+from exporter.config_section import (
+    Count,
+    EmptyMapping,
+    Location,
+    Name,
+    Seconds,
+    Section,
+    Share,
+    Threshold,
+    describe_error,
 )
-from pydantic import ValidationInfo as Info
-
-from exporter.errors import ConfigError
-from exporter.settings import DAY_SECONDS, parse_window
+from exporter.settings import DAY_SECONDS
 
 MAX_SEGMENTS = 5  # columns; each of their values has series of its own
 MAX_MATURATION_DAYS = 60  # labels are counted for 90
@@ -49,40 +45,12 @@ QualityMetric = Literal[
 ]  # fmt: skip
 
 
-def _seconds(value: object) -> object:
-    if not isinstance(value, str) or value == "0":
-        return value
-    try:
-        return parse_window(value).seconds
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
-
-
-def _location(value: object, info: Info) -> object:
-    """Resolve a path relative to the file that names it."""
-    try:
-        readable = not isinstance(value, str) or (urlsplit(value) is not None and "\0" not in value)
-    except ValueError:
-        readable = False
-    if not readable:
-        raise ValueError("is neither a path nor a URL")
-    is_uri = isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value)
-    return (
-        value if is_uri or not value or not info.context else str(Path(info.context["directory"], str(value)))
-    )
-
-
 def _kept(seconds: float) -> float:
     if seconds > MAX_MATURATION_DAYS * DAY_SECONDS:
         raise ValueError(
             f"{seconds / DAY_SECONDS:g} days are more than {MAX_MATURATION_DAYS}, the most there are"
         )
     return seconds
-
-
-def _mapping(value: object) -> object:
-    """Convert a section whose lines are all commented out to an empty one."""
-    return {} if value == "" else value
 
 
 def _once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,20 +65,11 @@ def _few(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Threshold = Annotated[float, Field(gt=0, lt=1000)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
 Names = Annotated[tuple[Name, ...], AfterValidator(_once)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0), AfterValidator(_kept)]
-Location = Annotated[str, Field(min_length=1), BeforeValidator(_location)]
+Maturation = Annotated[Seconds, AfterValidator(_kept)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Columns(_Section):
+class Columns(Section):
     """Monitored features: those in `include`, or all if it is empty, except those in `exclude`."""
 
     include: Names = ()
@@ -121,7 +80,7 @@ class Columns(_Section):
         return (not self.include or column in self.include) and column not in self.exclude
 
 
-class Minimums(_Section):
+class Minimums(Section):
     """Minimums below which there is no verdict on quality."""
 
     labels: Count = 200
@@ -129,7 +88,7 @@ class Minimums(_Section):
     coverage: Share = 0.8
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Configuration of one model. Values that are None or empty are inferred, or have a default.
 
     `positive_class` is the text as written, for `match_class`. `target`, `prediction`, `score` and
@@ -146,15 +105,13 @@ class ModelConfig(_Section):
     reference_uri: Location | None = None
     reference_split: Split | None = None
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
-    columns: Annotated[Columns, BeforeValidator(_mapping)] = Columns()
+    columns: Annotated[Columns, EmptyMapping] = Columns()
     drift_threshold: Threshold | None = None
-    drift_thresholds: Annotated[dict[Name, Threshold], BeforeValidator(_mapping)] = {}
-    maturation: Seconds = 0.0
-    minimums: Annotated[Minimums, BeforeValidator(_mapping)] = Minimums()
-    baselines: Annotated[dict[QualityMetric, FiniteFloat], BeforeValidator(_mapping)] = {}
-    tolerances: Annotated[
-        dict[QualityMetric, Annotated[FiniteFloat, Field(ge=0)]], BeforeValidator(_mapping)
-    ] = {}
+    drift_thresholds: Annotated[dict[Name, Threshold], EmptyMapping] = {}
+    maturation: Maturation = 0.0
+    minimums: Annotated[Minimums, EmptyMapping] = Minimums()
+    baselines: Annotated[dict[QualityMetric, FiniteFloat], EmptyMapping] = {}
+    tolerances: Annotated[dict[QualityMetric, Annotated[FiniteFloat, Field(ge=0)]], EmptyMapping] = {}
     segments: Annotated[Names, AfterValidator(_few)] = ()
 
     def reference_fields(self) -> dict[str, Any]:
@@ -173,14 +130,14 @@ class ModelConfig(_Section):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-_Entry = Annotated[ModelConfig, BeforeValidator(_mapping)]
+_Entry = Annotated[ModelConfig, EmptyMapping]
 
 
-class ConfigFile(_Section):
+class ConfigFile(Section):
     """The configuration file."""
 
     defaults: _Entry = ModelConfig()
-    models: Annotated[dict[Name, _Entry], BeforeValidator(_mapping)] = {}
+    models: Annotated[dict[Name, _Entry], EmptyMapping] = {}
 
     def resolve(self, model: str, tags: Mapping[str, str]) -> tuple[ModelConfig, tuple[str, ...]]:
         """Resolve the configuration of a model: for each setting its tag, else its entry, else the default.
@@ -195,47 +152,10 @@ class ConfigFile(_Section):
                 candidate = _merge(merged, _read_tag(tag, text.strip()))
                 ModelConfig.model_validate(candidate)
             except ValidationError as error:
-                problems.append(f"tag {tag} is {text!r}: {describe_error(error.errors()[0])}")
+                problems.append(f"tag {tag} is {text!r}: {describe_error(ModelConfig, error.errors()[0])}")
             else:
                 merged = candidate
         return ModelConfig.model_validate(merged), tuple(problems)
-
-
-# -- messages -----------------------------------------------------------------------------------------------
-
-_MESSAGES = {
-    "dict_type": "has to be a mapping of keys to values",
-    "model_type": "has to be a mapping of keys to values",
-    "tuple_type": "has to be a list",
-    "string_type": "has to be a single value",
-    "string_too_short": "has no value",
-    "too_short": "has no value",
-    "string_too_long": "is longer than 256 characters",
-    "int_parsing_size": "is too large",
-    "float_type": "has to be a number",
-    "float_parsing": "has to be a number",
-    "int_type": "has to be a whole number",
-    "int_parsing": "has to be a whole number",
-}
-
-
-def _known_keys(location: tuple[int | str, ...]) -> Iterable[str]:
-    """Return the keys known at the location of an unknown one."""
-    sections: dict[int | str, type[_Section]] = {"columns": Columns, "minimums": Minimums}
-    inside = location[-2] if len(location) > 1 else ""
-    # A tag has only the part after `monitoring.`.
-    outermost = {*ConfigFile.model_fields, *ModelConfig.model_fields} if len(location) == 1 else ()
-    return outermost or sections.get(inside, ModelConfig).model_fields
-
-
-def describe_error(found: Any) -> str:
-    """Return a plain message for an error of pydantic."""
-    if found["type"] == "extra_forbidden":
-        similar = get_close_matches(str(found["loc"][-1]), _known_keys(found["loc"]), n=1, cutoff=0.75)
-        return "unknown key" + (f"; did you mean {similar[0]}?" if similar else "")
-    if found["type"] == "value_error":
-        return str(found["ctx"]["error"])
-    return _MESSAGES.get(found["type"], str(found["msg"]).replace("Input should", "has to"))
 
 
 # -- tags ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "typing",
     "settings",
+    "config_section",
     "model_config",
     "remediation_config",
     "config_file",

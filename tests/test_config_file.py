@@ -29,7 +29,7 @@ MISTAKES = {
     ),
     "an unknown metric": (
         "models:\n  m:\n    tolerances:\n      recal: 0.1\n",
-        f"4: models.m.tolerances.recal: has to be {METRICS}",
+        f"4: models.m.tolerances.recal: has to be {METRICS}; did you mean recall?",
     ),
     "a threshold that is no number": (
         "models:\n  m:\n    drift_thresholds:\n      age: high\n",
