@@ -46,7 +46,7 @@ class Service:
         config = load_config_file(Path(settings.config), settings) if settings.config else None
         self.settings = settings
         self.clock = clock
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(clock)
         self.fleet = Fleet(settings)
         self.store = Store(
             settings.store, check=settings.store_check, count_fault=self.telemetry.count_store_error

@@ -8,7 +8,8 @@ Every known combination of labels exists from 0, or `increase()` would miss the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from itertools import product
 from threading import Lock
 from typing import Literal, get_args
@@ -23,6 +24,7 @@ from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.errors import StoreFault
 from exporter.exposition.metric import VERSION, Metric
 from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
+from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTelemetry
 
 RowKind = Literal["prediction", "label"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
@@ -156,6 +158,7 @@ TELEMETRY_CATALOG = (
     NAIVE_TIMESTAMPS,
     CLOSED_CONNECTIONS,
     STORE_ERRORS,
+    *REMEDIATION_CATALOG,
     *PROCESS_CATALOG,
 )
 _BY_OPENMETRICS_NAME = {metric.openmetrics_name: metric for metric in TELEMETRY_CATALOG}
@@ -165,10 +168,11 @@ class Telemetry(Collector):
     """The exporter's own metrics. Methods may be called from any thread.
 
     The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
-    `mlflow_last_success` and `config_last_success` are in seconds since the epoch.
+    `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `remediation` has the
+    metrics of remediation and audit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.mlflow_up: bool | None = None
         self.mlflow_last_success: float | None = None
         self.unmonitored_versions: int | None = None
@@ -194,6 +198,7 @@ class Telemetry(Collector):
         self._dropped_rows = self._series(DROPPED_ROWS, product(get_args(DropReason)))
         self._closed_connections = self._series(CLOSED_CONNECTIONS, product(get_args(CloseReason)))
         self._store_errors = self._series(STORE_ERRORS, product(get_args(StoreFault)))
+        self.remediation = RemediationTelemetry(self._registry, clock)
         self._registry.register(ProcessMetrics())
 
     def _counter(self, metric: Metric) -> Counter:

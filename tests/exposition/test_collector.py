@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 import exporter.exposition.columns
 import exporter.exposition.experiments
 import exporter.exposition.quality
+import exporter.exposition.remediation
 import exporter.exposition.segments
 import exporter.exposition.telemetry
 import exporter.exposition.versions
@@ -57,6 +58,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.segments, 1),
         (exporter.exposition.experiments, 2),
         (exporter.exposition.telemetry, 2),
+        (exporter.exposition.remediation, 2),
     ],
 )
 def test_the_excerpt_in_a_docstring_is_on_the_golden_page(module: ModuleType, count: int) -> None:

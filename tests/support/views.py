@@ -15,6 +15,7 @@ from exporter.evaluation.drift import Evaluation, WindowEvaluation
 from exporter.evaluation.model_quality import ClassQuality, EstimatedQuality, MetricQuality, QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.exposition.experiments import experiment_families
+from exporter.exposition.remediation import CheckpointView, LedgerView, PolicyView
 from exporter.exposition.render import Family
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView
@@ -194,7 +195,7 @@ def make_bare_view(model: str = 'odd "näme"\\', version: str = "1") -> VersionV
 
 def make_telemetry() -> Telemetry:
     """With every figure known."""
-    telemetry = Telemetry()
+    telemetry = Telemetry(clock=lambda: NOW)
     telemetry.mlflow_up = True
     telemetry.mlflow_last_success = NOW - 12
     telemetry.count_poll_error("ask")
@@ -211,6 +212,23 @@ def make_telemetry() -> Telemetry:
     telemetry.count_evaluation_error("fraud", "3", "reference")
     telemetry.observe_evaluation(0.004)
     telemetry.observe_ingest(0.5)
+    remediation = telemetry.remediation
+    remediation.policies = (
+        PolicyView("approve", frozenset({("ModelQualityDegraded", "critical")})),
+        PolicyView("off", frozenset({("ModelErrorRateHigh", "critical")})),
+    )
+    remediation.ledger = LedgerView(
+        {("rollback", "awaiting_approval"): 1},
+        NOW - 600,
+        {("rollback", "fraud", "recovered"): NOW - 3600},
+        NOW - 30,
+    )
+    remediation.open_breakers = frozenset({"fraud"})
+    remediation.checkpoint = CheckpointView(41, "5f" * 32, NOW - 1200)
+    remediation.watch_guards(["cooldown", "mode"])
+    remediation.count_alert("firing")
+    remediation.count_end("rollback", "recovered")
+    remediation.count_refused("cooldown")
     return telemetry
 
 
