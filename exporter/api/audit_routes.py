@@ -16,6 +16,7 @@ from exporter.api.auth import authorizer, local_without_token
 from exporter.api.bodies import BodyReader
 from exporter.api.parameters import VERSION_PATH, known_parameters
 from exporter.api.problems import REFUSALS
+from exporter.audit.trail import decode_row, select_newest
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
 from exporter.formats.raw import PARQUET_TYPE
 from exporter.monitoring.rebaseline import Order
@@ -69,8 +70,8 @@ def audit_router(service: Service) -> APIRouter:
                 replace = partial(service.rebaseliner.from_file, found, body, order)
             entry, reference = await asyncio.get_running_loop().run_in_executor(threads, replace)
         return view_schemas.Rebaselined(
-            old_digest=entry.old_digest,
-            new_digest=entry.new_digest,
+            old_digest=entry.data["old_digest"],
+            new_digest=entry.data["new_digest"],
             rows=reference.rows,
             provisional=reference.provisional,
             notes=list(reference.remarks),
@@ -82,8 +83,10 @@ def audit_router(service: Service) -> APIRouter:
         responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422)}},
     )
     def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
-        """Manual changes, newest first; JSON lines with `Accept: application/jsonl`."""
-        entries = [view_schemas.AuditEntry.of(entry) for entry in service.store.load_audit(limit)]
+        """Records, newest first; JSON lines with `Accept: application/jsonl`."""
+        with service.store.reading() as connection:
+            rows = connection.execute(select_newest().limit(limit))
+            entries = [view_schemas.AuditEntry.of(decode_row(row)) for row in rows]
         if LINES_TYPE in request.headers.get("accept", "").lower():
             lines = b"".join(orjson.dumps(e.model_dump(), option=orjson.OPT_APPEND_NEWLINE) for e in entries)
             return Response(lines, media_type=LINES_TYPE)

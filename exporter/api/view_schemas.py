@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 from pydantic import BaseModel, Field
 
-from exporter.storage import schema
+from exporter.audit.record import StoredRecord
 
 
 class Rebaselined(BaseModel):
@@ -23,24 +24,32 @@ class Rebaselined(BaseModel):
 
 
 class AuditEntry(BaseModel):
-    """A manual change."""
+    """A record of the audit trail; what an erased body held is empty."""
 
+    seq: int
     at: datetime
-    by: str
-    action: str
+    kind: str
+    actor: str
     model: str
-    version: str
-    old_digest: str
-    new_digest: str
-    reason: str
+    model_version: str
+    subject: str = ""
+    action_id: str
+    data: dict[str, Any] = {}
+    reference_digest: str = ""
+    config_digest: str = ""
+    exporter: str = ""
+    digest: str
 
     @classmethod
-    def of(cls, entry: schema.AuditRecord) -> AuditEntry:
-        return cls(**vars(entry))
+    def of(cls, record: StoredRecord) -> AuditEntry:
+        assert record.columns is not None
+        assert record.digest is not None
+        body = orjson.loads(record.body) if record.body is not None else record.columns._asdict()
+        return cls.model_validate(body | {"seq": record.seq, "digest": record.digest.hex()})
 
 
 class Audit(BaseModel):
-    """Manual changes, newest first."""
+    """Records of the audit trail, newest first."""
 
     entries: list[AuditEntry]
 

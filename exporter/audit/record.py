@@ -1,10 +1,19 @@
-"""Records of the audit trail."""
+"""Records of the audit trail: their canonical bytes and the digests that chain them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import rfc8785
+
+from exporter import __version__
+from exporter.formats.texts import storable
 
 Kind = Literal[
     "verdict_changed",
@@ -22,13 +31,19 @@ Kind = Literal[
     "approval",
     "hold",
     "report_requested",
-    "checkpoint",
+    "checkpoint_key",  # checkpoints are signed by another key from here on
     "pruned",
     "erased",
     "started",
     "stopped",
     "clock_set_back",
 ]
+
+FORMAT = 1
+GENESIS = bytes(32)  # the digest before the first record
+SALT_BYTES = 16
+MAX_TEXT, MAX_BODY_BYTES, MAX_DEPTH = 1000, 64 * 2**10, 16
+_SAFE_INTEGER, _LONGEST_INTEGER_BITS = 2**53, 4096
 
 
 @dataclass(frozen=True)
@@ -56,3 +71,118 @@ class Entry:
     data: Mapping[str, Any] = field(default_factory=dict)
     reference_digest: str = ""
     config_digest: str = ""
+
+
+class Columns(NamedTuple):
+    """Copies of fields of a record's body, by which records are searched."""
+
+    at: float
+    kind: str
+    actor: str
+    action_id: str
+    model: str
+    model_version: str
+
+
+class StoredRecord(NamedTuple):
+    """A link of the chain.
+
+    `body` is None where it was erased or is withheld, `digest` where a file leaves it out, `columns` where
+    there are none beside the body.
+    """
+
+    seq: int
+    body: bytes | None
+    body_digest: bytes
+    digest: bytes | None
+    columns: Columns | None = None
+
+
+class Head(NamedTuple):
+    """Number and digest of the record with which a chain, or a part of it, ends; 0 and zeros before any."""
+
+    seq: int
+    digest: bytes
+
+
+def make_body(entry: Entry, seq: int, at: float, salt: bytes) -> tuple[bytes, Columns]:
+    """Canonical bytes of a record (RFC 8785), and its columns.
+
+    `NaN` and infinities become the texts "NaN", "Infinity" and "-Infinity", whole numbers that a float does
+    not hold exactly become texts. Longer texts and larger data are cut, and say so. The salt keeps the digest
+    of a body that was erased or is withheld from being guessed.
+    """
+    columns = Columns(at, entry.kind, *map(_text, (entry.actor, entry.action_id)), *_names(entry))
+    data = _plain(entry.data, 0)
+    fields = {
+        **columns._asdict(),
+        "v": FORMAT,
+        "seq": seq,
+        "at": format_time(at),
+        "subject": _text(entry.subject),
+        "data": data,
+        "reference_digest": _text(entry.reference_digest),
+        "config_digest": _text(entry.config_digest),
+        "exporter": __version__,
+        "salt": salt.hex(),
+    }
+    body = rfc8785.dumps(fields)
+    if len(body) > MAX_BODY_BYTES:
+        whole = rfc8785.dumps(data)
+        begins = whole[:MAX_TEXT].decode("utf-8", "ignore")
+        cut = {"bytes": len(whole), "sha256": sha256(whole).hexdigest(), "begins": begins}
+        body = rfc8785.dumps(fields | {"data": {"cut": cut}})
+    return body, columns
+
+
+def digest_body(body: bytes) -> bytes:
+    return sha256(body).digest()
+
+
+def chain(previous: bytes, body_digest: bytes) -> bytes:
+    """Digest of a record, from that of the one before and that of its body."""
+    return sha256(b"\x01" + previous + body_digest).digest()
+
+
+def format_time(at: float) -> str:
+    """Return ISO 8601 in UTC with microseconds.
+
+    >>> format_time(1764460800.5)
+    '2025-11-30T00:00:00.500000Z'
+    """
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _names(entry: Entry) -> Iterable[str]:
+    return map(_text, (entry.model, entry.model_version))
+
+
+def _text(text: str) -> str:
+    clean = storable(text)
+    return clean if len(clean) <= MAX_TEXT else clean[: MAX_TEXT - 1] + "…"
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return a value of JSON that RFC 8785 has a form for."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        if abs(value) < _SAFE_INTEGER:
+            return value
+        return str(value) if value.bit_length() <= _LONGEST_INTEGER_BITS else hex(value)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if depth == MAX_DEPTH:
+        return "nested too deeply"
+    if isinstance(value, Mapping):
+        return {storable(str(key)): _plain(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        listed = [_plain(each, depth + 1) for each in value]
+        return sorted(listed, key=str) if isinstance(value, set | frozenset) else listed
+    raise TypeError(f"{type(value).__name__} is no value of JSON")

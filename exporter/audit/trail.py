@@ -1,53 +1,125 @@
-"""Appends to the chain of the audit trail, within the transaction that is described."""
+"""The chain of the audit trail in the store: appended to within the transaction that is described."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from hashlib import sha256
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from exporter import __version__
-from exporter.audit.record import Entry
+from exporter.audit.record import (
+    GENESIS,
+    SALT_BYTES,
+    Columns,
+    Entry,
+    Head,
+    StoredRecord,
+    chain,
+    digest_body,
+    make_body,
+)
 from exporter.storage import schema
 
-FORMAT = 1
-GENESIS = bytes(32)  # the digest before the first record
+CHUNK_ROWS = 500  # of at most 64 kB
+
+_records, _heads, _segments = schema.audit_records, schema.audit_head, schema.audit_segments
+_SELECT_HEAD = sa.select(_heads.c.seq, _heads.c.digest)
+_LOCK_HEAD = _SELECT_HEAD.with_for_update()
+_MOVE_HEAD = sa.update(_heads).values(seq=sa.bindparam("last"), digest=sa.bindparam("by"))
+_COLUMNS = tuple(_records.c[name] for name in Columns._fields)
+_SELECT = sa.select(_records.c.seq, _records.c.body, _records.c.body_digest, _records.c.digest, *_COLUMNS)
+_READ = (
+    _SELECT.where(_records.c.seq >= sa.bindparam("first"), _records.c.seq <= sa.bindparam("last"))
+    .order_by(_records.c.seq)
+    .limit(CHUNK_ROWS)
+)
 
 
-def append(connection: sa.Connection, entries: Sequence[Entry], at: float) -> None:
+def append(
+    connection: sa.Connection,
+    entries: Sequence[Entry],
+    at: float,
+    random: Callable[[int], bytes] = os.urandom,
+) -> int:
     """Append entries to the chain.
 
     Args:
-        connection: within the transaction that the entries describe.
+        connection: within the transaction that the entries describe; other appenders wait for its end.
         entries: in order.
         at: time of the event, in seconds since the epoch.
+        random: bytes for the salts.
+
+    Returns:
+        Number of the last record of the chain.
     """
-    records = schema.audit_records
-    head = connection.execute(
-        sa.select(records.c.seq, records.c.digest).order_by(records.c.seq.desc()).limit(1)
-    ).first()
-    seq, digest = (head.seq, bytes(head.digest)) if head is not None else (0, GENESIS)
+    if not entries:
+        return head(connection).seq
+    seq, digest = _lock_head(connection)
     rows = []
-    for seq, entry in enumerate(entries, seq + 1):  # noqa: B020
-        shown = vars(entry) | {"v": FORMAT, "seq": seq, "at": at, "exporter": __version__}
-        body = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)
-        body_digest = sha256(body).digest()
-        digest = sha256(b"\x01" + digest + body_digest).digest()
+    for entry in entries:
+        seq += 1
+        body, columns = make_body(entry, seq, at, random(SALT_BYTES))
+        body_digest = digest_body(body)
+        digest = chain(digest, body_digest)
         rows.append(
-            {
-                "seq": seq,
-                "at": at,
-                "kind": entry.kind,
-                "actor": entry.actor,
-                "action_id": entry.action_id,
-                "model": entry.model,
-                "model_version": entry.model_version,
-                "body": body,
-                "body_digest": body_digest,
-                "digest": digest,
-            }
+            {"seq": seq, "body": body, "body_digest": body_digest, "digest": digest, **columns._asdict()}
         )
-    if rows:
-        connection.execute(records.insert(), rows)
+    connection.execute(_records.insert(), rows)
+    connection.execute(_MOVE_HEAD, {"last": seq, "by": digest})
+    return seq
+
+
+def head(connection: sa.Connection) -> Head:
+    """End of the chain."""
+    row = connection.execute(_SELECT_HEAD).first()
+    return Head(row.seq, bytes(row.digest)) if row is not None else Head(0, GENESIS)
+
+
+def read(connection: sa.Connection, first: int = 1, last: int | None = None) -> Iterator[StoredRecord]:
+    """Stored records from `first` to `last` in order, in chunks."""
+    last = head(connection).seq if last is None else last
+    while first <= last:
+        rows = connection.execute(_READ, {"first": first, "last": last}).all()
+        for row in rows:
+            yield decode_row(row)
+        if len(rows) < CHUNK_ROWS:
+            return
+        first = rows[-1].seq + 1
+
+
+def select_newest() -> sa.Select[Any]:
+    """Query for records, newest first, whose rows `decode_row` takes."""
+    return _SELECT.order_by(_records.c.seq.desc())
+
+
+def decode_row(row: sa.Row[Any]) -> StoredRecord:
+    seq, body, body_digest, digest, *columns = tuple(row)
+    return StoredRecord(
+        seq,
+        bytes(body) if body is not None else None,
+        bytes(body_digest),
+        bytes(digest),
+        Columns(*columns),
+    )
+
+
+def digest_before(connection: sa.Connection, seq: int) -> bytes | None:
+    """Digest of the record before `seq`, which may have been pruned; None if it is not stored."""
+    if seq == 1:
+        return GENESIS
+    found = connection.scalar(sa.select(_records.c.digest).where(_records.c.seq == seq - 1))
+    if found is None:
+        found = connection.scalar(sa.select(_segments.c.last_digest).where(_segments.c.last_seq == seq - 1))
+    return bytes(found) if found is not None else None
+
+
+def _lock_head(connection: sa.Connection) -> Head:
+    row = connection.execute(_LOCK_HEAD).first()
+    if row is None:
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        first = insert(_heads).values(id=1, seq=0, digest=GENESIS)
+        connection.execute(first.on_conflict_do_nothing())
+        row = connection.execute(_LOCK_HEAD).one()
+    return Head(row.seq, bytes(row.digest))

@@ -10,13 +10,14 @@ import numpy as np
 from exporter.aggregates.outcome_layout import OutcomeLayout, outcome_layout
 from exporter.aggregates.state import SegmentCounts, VersionCounts
 from exporter.aggregates.timeline import Timeline
+from exporter.audit.record import Entry
+from exporter.audit.trail import append
 from exporter.errors import RequestError
 from exporter.fleet import Live, Status, Version
 from exporter.ingest.changes import Changes
 from exporter.ingest.prepare import count_raw_rows
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
-from exporter.storage.schema import AuditRecord
 from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def activate(
     reference: Reference,
     reference_id: int | None,
     now: float,
-    entry: AuditRecord | None = None,
+    entry: Entry | None = None,
 ) -> None:
     """Give a version its reference, and count the rows that waited for it.
 
@@ -52,7 +53,7 @@ def activate(
         if reference_id is None:
             reference_id = transaction.save_reference(version.key, reference, now)
         if entry is not None:
-            transaction.add_audit(entry)
+            append(transaction.connection, [entry], now)
         timeline = Timeline(settings, fine, coarse)
         maturation = transaction.find_maturation(reference_id)
         segments = _load_segments(store, settings, reference, known_id, layout)

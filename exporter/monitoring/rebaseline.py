@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from exporter.audit.record import Entry
 from exporter.errors import MalformedError, ReferenceInvalidError, StoreError, UnavailableError
 from exporter.fleet import Status, Version
-from exporter.formats.texts import storable
 from exporter.ingest.activation import activate
 from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
@@ -21,7 +21,6 @@ from exporter.profiling.from_recent_counts import recent_reference
 from exporter.profiling.isolated import profile
 from exporter.reference.profile import Reference
 from exporter.settings import Settings, Window
-from exporter.storage.schema import AuditRecord
 from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class Rebaseliner:
         self._writer = writer
         self._clock = clock
 
-    def from_live(self, version: Version, period: Window, order: Order) -> tuple[AuditRecord, Reference]:
+    def from_live(self, version: Version, period: Window, order: Order) -> tuple[Entry, Reference]:
         """Replace the reference by the rows of the last `period`, in the same bins.
 
         Raises:
@@ -68,7 +67,7 @@ class Rebaseliner:
             raise MalformedError(str(error), "live") from error
         return self._replace(version, reference, order), reference
 
-    def from_file(self, version: Version, parquet: bytes, order: Order) -> tuple[AuditRecord, Reference]:
+    def from_file(self, version: Version, parquet: bytes, order: Order) -> tuple[Entry, Reference]:
         """Replace the reference by a Parquet file, with new bins.
 
         Task, target and column roles are those of the configuration, or else of the reference before.
@@ -99,20 +98,22 @@ class Rebaseliner:
             raise MalformedError(str(error)) from error
         return self._replace(version, reference, order), reference
 
-    def _replace(self, version: Version, reference: Reference, order: Order) -> AuditRecord:
-        done: list[AuditRecord] = []
+    def _replace(self, version: Version, reference: Reference, order: Order) -> Entry:
+        done: list[Entry] = []
 
         def switch() -> None:
             now, before = self._clock(), version.counts
-            entry = AuditRecord(
-                at=now,
-                by=storable(order.by),
-                action="rebaseline",
+            entry = Entry(
+                kind="reference_replaced",
+                actor=order.by,
                 model=version.model,
-                version=version.version,
-                old_digest=before.reference.digest if before is not None else "",
-                new_digest=reference.digest,
-                reason=storable(order.reason),
+                model_version=version.version,
+                data={
+                    "old_digest": before.reference.digest if before is not None else "",
+                    "new_digest": reference.digest,
+                    "reason": order.reason,
+                },
+                reference_digest=reference.digest,
             )
             activate(self._store, self._settings, version, reference, None, now, entry)
             done.append(entry)

@@ -115,19 +115,6 @@ sstables = sa.Table(
     sa.Column("pages", sa.Integer, nullable=False),
     sa.Column("bloom", sa.LargeBinary, nullable=False),
 )
-audit = sa.Table(
-    "audit",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("by", sa.String, nullable=False),
-    sa.Column("action", sa.String, nullable=False),
-    sa.Column("model", sa.String, nullable=False),
-    sa.Column("version", sa.String, nullable=False),
-    sa.Column("old_digest", sa.String, nullable=False),
-    sa.Column("new_digest", sa.String, nullable=False),
-    sa.Column("reason", sa.String, nullable=False),
-)
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 # The chain of the audit trail, see `exporter.audit`. What is outside of `body` is there to be searched.
 audit_records = sa.Table(
@@ -137,13 +124,15 @@ audit_records = sa.Table(
     sa.Column("at", sa.Float, nullable=False, index=True),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("actor", sa.String, nullable=False),
-    sa.Column("action_id", sa.String, nullable=False, index=True),
+    sa.Column("action_id", sa.String, nullable=False),
     sa.Column("model", sa.String, nullable=False),
     sa.Column("model_version", sa.String, nullable=False),
     sa.Column("body", sa.LargeBinary),  # NULL once it was erased
     sa.Column("body_digest", sa.LargeBinary(32), nullable=False),
     sa.Column("digest", sa.LargeBinary(32), nullable=False),
     sa.Index("audit_records_by_model", "model", "seq"),
+    sa.Index("audit_records_by_kind", "kind", "seq"),
+    sa.Index("audit_records_by_action", "action_id", "seq"),
 )
 verdict_states = sa.Table(
     "verdict_states",
@@ -151,6 +140,15 @@ verdict_states = sa.Table(
     sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("verdicts", sa.String, nullable=False),  # bad ones, as the audit trail has them; JSON
 )
+# One row, the end of the chain: appenders lock it.
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+)
+# Headers of records that were pruned.
 audit_segments = sa.Table(
     "audit_segments",
     metadata,
@@ -158,8 +156,9 @@ audit_segments = sa.Table(
     sa.Column("last_seq", sa.BigInteger, nullable=False),
     sa.Column("previous_digest", sa.LargeBinary(32), nullable=False),
     sa.Column("last_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("first_at", sa.Float, nullable=False),
     sa.Column("last_at", sa.Float, nullable=False),
-    sa.Column("pruned_at", sa.Float),
+    sa.Column("pruned_at", sa.Float, nullable=False),
 )
 audit_checkpoints = sa.Table(
     "audit_checkpoints",
@@ -263,20 +262,6 @@ class AliasMove:
     alias: str
     version: str
     since: float
-
-
-@dataclass(frozen=True)
-class AuditRecord:
-    """A change on purpose. Digests are of references, the old one empty where there was none."""
-
-    at: float
-    by: str
-    action: str
-    model: str
-    version: str
-    old_digest: str
-    new_digest: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -28,13 +27,7 @@ from exporter.storage.database import Database
 from exporter.storage.lsm.pages import PageReader
 from exporter.storage.lsm.tree import LsmTree
 from exporter.storage.rows import LABELS, PREDICTIONS
-from exporter.storage.schema import (
-    RETENTION_KEY,
-    AliasMove,
-    AuditRecord,
-    RawRows,
-    StoredVersion,
-)
+from exporter.storage.schema import RETENTION_KEY, AliasMove, RawRows, StoredVersion
 from exporter.storage.transaction import Transaction
 
 
@@ -261,13 +254,6 @@ class Store:
             value = connection.scalar(kept)
             at = float(value) if value is not None else connection.scalar(newest)
         return now if at is None else min(float(at), now)
-
-    def load_audit(self, limit: int) -> list[AuditRecord]:
-        """Entries of the audit trail, newest first."""
-        query = sa.select(*(schema.audit.c[item.name] for item in fields(AuditRecord)))
-        with self.reading() as connection:
-            rows = connection.execute(query.order_by(schema.audit.c.id.desc()).limit(limit))
-            return [AuditRecord(**row._mapping) for row in rows]
 
 
 def _select_versions() -> sa.Select[Any]:

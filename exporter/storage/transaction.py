@@ -22,7 +22,6 @@ from exporter.storage.schema import (
     FINE,
     KEY_RETENTION_SECONDS,
     RETENTION_KEY,
-    AuditRecord,
     RawRows,
     upsert,
 )
@@ -183,9 +182,6 @@ class Transaction:
         key = self.connection.execute(schema.references.insert(), values).inserted_primary_key
         assert key is not None
         return int(key[0])
-
-    def add_audit(self, entry: AuditRecord) -> None:
-        self.connection.execute(schema.audit.insert(), vars(entry))
 
     def expire(
         self, keys_before: float, blocks_before: float, outcomes_before: float, days_before: int

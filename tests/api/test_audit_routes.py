@@ -77,12 +77,13 @@ def test_the_audit_trail_is_read_newest_first(serve: Serve) -> None:
     server = serve()
     digests = [post_file(server).json()["new_digest"] for _ in range(2)]
     entries = server.client.get("/v1/audit").json()["entries"]
-    assert [entry["new_digest"] for entry in entries] == digests[::-1]
-    assert entries[0]["by"] == "ada"
+    found = [entry for entry in entries if entry["kind"] == "reference_replaced"]
+    assert [entry["data"]["new_digest"] for entry in found] == digests[::-1]
+    assert found[0]["actor"] == "ada"
     assert entries[0]["at"].endswith("Z")
     lines = server.client.get("/v1/audit?limit=1", headers={"Accept": "application/jsonl"})
     assert lines.headers["content-type"] == "application/jsonl"
-    assert [json.loads(line)["new_digest"] for line in lines.text.splitlines()] == digests[1:]
+    assert [json.loads(line)["digest"] for line in lines.text.splitlines()] == [entries[0]["digest"]]
 
 
 def test_live_rows_become_the_reference(serve: Serve) -> None:
@@ -164,12 +165,12 @@ def test_the_command_sends_a_file_and_who_runs_it(
     server = serve(api_token_file=str(token))
     assert run(server, "--file", str(file)) == 0
     headers = {"Authorization": "Bearer secret"}
-    (entry,) = server.client.get("/v1/audit", headers=headers).json()["entries"]
-    assert (entry["by"], entry["reason"]) == ("grace", "new prices")
+    entry = server.client.get("/v1/audit", headers=headers).json()["entries"][0]
+    assert (entry["actor"], entry["data"]["reason"]) == ("grace", "new prices")
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == [
         "fraud version 1: 1,500 rows are its reference",
-        f"  {entry['old_digest'][:12]} -> {entry['new_digest'][:12]}",
+        f"  {entry['data']['old_digest'][:12]} -> {entry['data']['new_digest'][:12]}",
     ]
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from exporter.audit.record import Entry
 from exporter.errors import MalformedError, RegistryUnreachableError
 from exporter.fleet import Status
 from exporter.monitoring.rebaseline import Order
@@ -19,9 +20,9 @@ from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
 from exporter.reference.profile import Reference
 from exporter.settings import parse_window
 from exporter.storage import schema
-from exporter.storage.schema import AuditRecord
 from tests.support.fakes import BROKEN, FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows, make_table
+from tests.support.trail import bodies
 
 ORDER = Order("ada", "prices are in cents now")
 DRIFT = 'mlflow_model_drift_score{model="fraud",model_version="1",column="age",role="feature",window="24h"}'
@@ -54,12 +55,17 @@ def reference_of(rig: Rig) -> Reference:
     return counts.reference
 
 
-def from_live(rig: Rig) -> AuditRecord:
+def from_live(rig: Rig) -> Entry:
     return rig.service.rebaseliner.from_live(rig.version(), DAY, ORDER)[0]
 
 
-def from_file(rig: Rig, table: pa.Table) -> AuditRecord:
+def from_file(rig: Rig, table: pa.Table) -> Entry:
     return rig.service.rebaseliner.from_file(rig.version(), parquet(table), ORDER)[0]
+
+
+def replacements(rig: Rig) -> list[dict[str, Any]]:
+    """Data of the records about replaced references."""
+    return [body["data"] for body in bodies(rig.service.store) if body["kind"] == "reference_replaced"]
 
 
 def test_what_is_live_becomes_normal(rig: Rig) -> None:
@@ -96,19 +102,25 @@ def test_it_is_on_record_who_did_it_and_why(rig: Rig) -> None:
     before = reference_of(rig).digest
     first = from_live(rig)
     second = from_file(rig, make_table(1500, seed=6))
-    assert first == AuditRecord(
-        NOON, "ada", "rebaseline", "fraud", "1", before, first.new_digest, "prices are in cents now"
+    new, newest = first.reference_digest, reference_of(rig).digest
+    assert first == Entry(
+        "reference_replaced",
+        "ada",
+        "fraud",
+        "1",
+        data={"old_digest": before, "new_digest": new, "reason": "prices are in cents now"},
+        reference_digest=new,
     )
-    assert (second.old_digest, second.new_digest) == (first.new_digest, reference_of(rig).digest)
-    assert rig.service.store.load_audit(10) == [second, first]
-    assert rig.service.store.load_audit(1) == [second]
+    assert (second.data["old_digest"], second.data["new_digest"]) == (new, newest)
+    assert replacements(rig) == [first.data, second.data]
 
 
 def test_what_no_database_takes_is_left_out_of_the_record(rig: Rig) -> None:
     order = Order("a\0da", "be\0cause \ud800")
     entry, _ = rig.service.rebaseliner.from_file(rig.version(), parquet(make_table(1500, seed=6)), order)
-    assert (entry.by, entry.reason) == ("ada", "because ?")
-    assert rig.service.store.load_audit(10) == [entry]
+    stored = bodies(rig.service.store)[-1]
+    assert (stored["actor"], stored["data"]["reason"]) == ("ada", "because ?")
+    assert stored["reference_digest"] == entry.reference_digest
 
 
 def test_a_restart_keeps_it_whatever_mlflow_has(start: Callable[..., Rig], store_uri: str) -> None:
@@ -119,8 +131,8 @@ def test_a_restart_keeps_it_whatever_mlflow_has(start: Callable[..., Rig], store
     rig.stop()
     again = start(store=store_uri, registry=registry)
     again.poll()
-    assert reference_of(again).digest == entry.new_digest
-    assert again.service.store.load_audit(10) == [entry]
+    assert reference_of(again).digest == entry.reference_digest
+    assert replacements(again) == [entry.data]
 
 
 def test_counts_in_the_bins_of_before_stay_stored(rig: Rig) -> None:
@@ -184,7 +196,7 @@ def test_too_few_live_rows_change_nothing(rig: Rig) -> None:
     with pytest.raises(MalformedError, match="10 rows came in the last 24h"):
         from_live(rig)
     assert reference_of(rig).digest == before
-    assert rig.service.store.load_audit(10) == []
+    assert not replacements(rig)
 
 
 @pytest.mark.parametrize("body", [b"", b"PAR1", b"{}"])
@@ -203,7 +215,7 @@ def test_a_version_without_a_reference_gets_one_from_a_file_alone(start: Callabl
     with pytest.raises(MalformedError, match="send a file"):
         from_live(rig)
     entry = from_file(rig, make_table())
-    assert entry.old_digest == ""
+    assert entry.data["old_digest"] == ""
     assert rig.version().status is Status.READY
 
 
@@ -230,7 +242,7 @@ def test_what_is_found_meanwhile_in_mlflow_changes_nothing(
     assert (reference_of(rig).source, reference_of(rig).rows) == ("file", 1500)
     assert (rig.version().status, rig.version().detail) == (Status.READY, "")
     assert rig.window_rows() == 50
-    assert rig.service.store.load_audit(1)[0].new_digest == reference_of(rig).digest
+    assert replacements(rig)[-1]["new_digest"] == reference_of(rig).digest
 
 
 def test_columns_that_were_told_from_features_stay_what_they_are(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from exporter.audit.record import format_time
 from exporter.errors import RegistryUnreachableError, StoreError
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.ingest.commit import PredictionAnswer
@@ -32,6 +33,7 @@ from tests.stores import restore
 from tests.stores.write import LABELS, NEWER, ROWS, WAITING
 from tests.support.fakes import Clock, FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows, make_table
+from tests.support.trail import bodies
 
 Start = Callable[..., Rig]
 EVERY = range(OLDEST, SCHEMA_VERSION)
@@ -82,8 +84,10 @@ def test_a_store_of_an_older_schema_keeps_all_that_is_in_it(
     said = ("run-churn-1", "growth", 7200.0) if number > 3 else ("run-churn-1", "", 0.0)
     assert (facts.run_id, facts.team, facts.config.maturation) == said
     assert counts.maturation_seconds == said[2]
-    (entry,) = rig.service.store.load_audit(10)
-    assert (entry.by, entry.model, entry.reason) == ("ada", "churn", "prices are in cents now")
+    first = bodies(rig.service.store)[0]
+    assert (first["seq"], first["kind"], first["actor"]) == (1, "reference_replaced", "ada")
+    assert (first["model"], first["data"]["reason"]) == ("churn", "prices are in cents now")
+    assert first["at"].startswith(format_time(NOON)[:16])
     # Ids of rows, labels and keys are known as before.
     rows = make_rows(ROWS, prefix="r")
     assert rig.post_rows(rows) == PredictionAnswer(0, ROWS, 0, {})

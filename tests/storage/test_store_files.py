@@ -124,4 +124,4 @@ def test_a_link_to_a_store_leads_to_the_same_one(tmp_path: Path) -> None:
 def test_reading_a_store_that_was_taken_away_fails_too(rig: Rig, tmp_path: Path) -> None:
     delete(tmp_path / FILES[0])
     with pytest.raises(StoreMissingError):
-        rig.service.store.load_audit(10)
+        rig.service.store.load_alias_moves()
