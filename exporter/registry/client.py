@@ -92,6 +92,52 @@ class RegistryClient:
         )
         return [version for version in versions if model is None or version.name == model]
 
+    def get_model(self, model: str) -> RegisteredModel:
+        """A registered model with its tags and aliases, of which some may lead to no version.
+
+        Raises:
+            MissingError: there is no such model.
+        """
+        with self._asking():
+            return self._client.get_registered_model(model)
+
+    def get_version_by_alias(self, model: str, alias: str) -> ModelVersion:
+        """The version that an alias leads to.
+
+        Raises:
+            MissingError: the alias leads to a version that is gone.
+            RegistryError: there is no such alias.
+        """
+        with self._asking():
+            return self._client.get_model_version_by_alias(model, alias)
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Have an alias point to a version, wherever it pointed before.
+
+        Raises:
+            MissingError: there is no such model or version.
+        """
+        with self._asking():
+            self._client.set_registered_model_alias(model, alias, version)
+
+    def set_model_tag(self, model: str, key: str, value: str) -> None:
+        """Set a tag of a registered model.
+
+        Raises:
+            MissingError: there is no such model.
+        """
+        with self._asking():
+            self._client.set_registered_model_tag(model, key, value)
+
+    def set_version_tag(self, model: str, version: str, key: str, value: str) -> None:
+        """Set a tag of a version.
+
+        Raises:
+            MissingError: there is no such model or version.
+        """
+        with self._asking():
+            self._client.set_model_version_tag(model, version, key, value)
+
     def find_run(self, run_id: str) -> Run | None:
         """A run, None if there is none with this id."""
         if not run_id:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceFile
 from exporter.registry.client import RegistryClient
+from exporter.registry.mlmodel import why_not_loadable
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.runs import Run
 from exporter.registry.sources import Profile, load_reference
@@ -67,6 +68,55 @@ class Registry:
                 if is_switched_off(version.tags)
             ),
         )
+
+    def model_tags(self, model: str) -> dict[str, str]:
+        """Tags of a registered model, all of them.
+
+        Raises:
+            MissingError: there is no such model, or we may not see it.
+        """
+        return dict(self._mlflow.get_model(model).tags)
+
+    def alias_version(self, model: str, alias: str) -> str:
+        """The version that an alias leads to, empty if the model has no such alias.
+
+        Raises:
+            MissingError: there is no such model, or the alias dangles: it leads to a version that is gone.
+        """
+        if alias not in self._mlflow.get_model(model).aliases:
+            return ""
+        return str(self._mlflow.get_version_by_alias(model, alias).version)
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Have an alias point to a version, wherever it pointed before: MLflow has no compare-and-set.
+
+        Raises:
+            MissingError: there is no such model or version.
+        """
+        self._mlflow.set_alias(model, alias, version)
+
+    def set_model_tag(self, model: str, key: str, value: str) -> None:
+        """Set a tag of a registered model.
+
+        Raises:
+            MissingError: there is no such model.
+        """
+        self._mlflow.set_model_tag(model, key, value)
+
+    def set_version_tag(self, model: str, version: str, key: str, value: str) -> None:
+        """Set a tag of a version.
+
+        Raises:
+            MissingError: there is no such model or version.
+        """
+        self._mlflow.set_version_tag(model, version, key, value)
+
+    def model_loads(self, model: str, version: str) -> str:
+        """Reason why the files of a version cannot be loaded as a model, empty if its MLmodel can be read.
+
+        The status READY of a version proves nothing: it stays when the files are deleted.
+        """
+        return why_not_loadable(self._mlflow, model, version)
 
     def load_reference(
         self, version: RegisteredVersion, config: ModelConfig, profile: Callable[[ReferenceFile], Profile]

@@ -24,11 +24,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
-
-import yaml
 
 from exporter.errors import (
     ReferenceInvalidError,
@@ -37,13 +35,14 @@ from exporter.errors import (
     RegistryError,
     RegistryUnreachableError,
 )
-from exporter.formats.texts import first_line, redact
+from exporter.formats.texts import redact
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceFile
 from exporter.profiling.files import check_size, max_bytes
 from exporter.registry.client import RegistryClient
 from exporter.registry.client_errors import MissingError
 from exporter.registry.mlflow_uri import split_uri
+from exporter.registry.mlmodel import read_statements
 from exporter.registry.models import RegisteredVersion
 
 if TYPE_CHECKING:
@@ -51,19 +50,8 @@ if TYPE_CHECKING:
 
 Profile = TypeVar("Profile")
 
-MAX_MLMODEL_BYTES = 2**20
 # Where a file may be that a tag or a dataset names; `runs:/` and `models:/` lead to one of these.
 NAMED_SCHEMES = ("mlflow-artifacts", "s3", "gs", "wasbs")
-# Fields of `ReferenceData`, and how they are called in the model's metadata.
-SETTINGS = {
-    "target": "target",
-    "task": "task",
-    "split": "reference_split",
-    "positive_class": "positive_class",
-    "prediction": "prediction",
-    "score": "score",
-    "timestamp": "timestamp",
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ def load_reference(
             with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
                 path = _find(mlflow, place, Path(directory))
                 if path is not None:
-                    said, inputs = _mlmodel(mlflow, f"{root}/MLmodel")
+                    said, inputs = read_statements(mlflow, f"{root}/MLmodel")
                     fields = {**place.assumed, **said, **config.reference_fields(), "inputs": inputs}
                     return profile(ReferenceFile(path, place.source, fields))
             looked_at.append(place.name)
@@ -227,60 +215,6 @@ def _check_named(uri: str, *, local: bool) -> None:
             f"{_shown(uri)} is not read, only {', '.join(NAMED_SCHEMES)} are: log the file to MLflow"
         )
     max_bytes(uri)
-
-
-class _YamlLoader(yaml.SafeLoader):
-    """Without merging (`<<`), which MLflow does not write and which can make a few lines explode."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        pass
-
-
-def _mlmodel(mlflow: RegistryClient, uri: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Statements of a model's MLmodel file about its reference and its inputs.
-
-    Returns:
-        `log_model(metadata={"monitoring": ...})`, by field of `ReferenceData`; and the types of the
-        inputs by name, empty where the model has no signature, or one without names.
-    """
-    file = mlflow.find_file(uri)
-    if file is None or (file.size_bytes or 0) > MAX_MLMODEL_BYTES:
-        return {}, {}
-    with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
-        text = mlflow.download(file, Path(directory)).read_bytes()
-    try:
-        document = yaml.load(text, _YamlLoader)  # noqa: S506 - a safe one
-    # The others for scalars that are not of the type that they look like, and for nesting without end.
-    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
-        raise ReferenceInvalidError(f"the model's MLmodel cannot be read: {first_line(error)}") from error
-    metadata = _inside(document, "metadata", "monitoring")
-    said = {field: metadata.get(name) for field, name in SETTINGS.items()}
-    # Only scalars: a list may hold another many times over, and that yet another.
-    known = {
-        field: str(value)
-        for field, value in said.items()
-        if isinstance(value, str | int | float) and value != ""
-    }
-    return known, _inputs(_inside(document, "signature").get("inputs"))
-
-
-def _inside(document: object, *keys: str) -> dict[str, Any]:
-    """A mapping within mappings; empty if there is none."""
-    for key in keys:
-        document = document.get(key) if isinstance(document, dict) else None
-    return document if isinstance(document, dict) else {}
-
-
-def _inputs(text: object) -> dict[str, str]:
-    """Types by name from a signature's inputs, which are JSON."""
-    try:
-        columns = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(columns, list) or not all(isinstance(column, dict) for column in columns):
-        return {}
-    named = [column for column in columns if isinstance(column.get("name"), str | int)]
-    return {str(column["name"]): str(column.get("type")) for column in named}  # of an array they are numbers
 
 
 def _shown(uri: str) -> str:

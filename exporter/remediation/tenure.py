@@ -25,14 +25,18 @@ class Tenure:
 def current_tenure(moves: Sequence[AliasMove]) -> Tenure | None:
     """Current tenure in the history of one alias, None where it points to no version.
 
-    Repeated moves to the same version, which a clock that is set back leads to, are one tenure. An alias that
-    was removed and set again to the same version has a new one.
+    Repeated moves to the same version, which a clock that is set back leads to, are one tenure. So are those
+    before and after an absence of the alias: a model also vanishes for lack of permission.
     """
+    if not moves or not moves[-1].version:
+        return None
     starts: list[AliasMove] = []
     for move in moves:
-        if not starts or starts[-1].version != move.version:
+        if move.version and (not starts or starts[-1].version != move.version):
             starts.append(move)
-    if not starts or not starts[-1].version:
-        return None
-    before = [move.version for move in starts[:-1] if move.version and move.version != starts[-1].version]
-    return Tenure(len(starts), starts[-1].version, starts[-1].since, before[-1] if before else "")
+    return Tenure(
+        number=len(starts),
+        version=starts[-1].version,
+        since=starts[-1].since,
+        previous=starts[-2].version if len(starts) > 1 else "",
+    )

@@ -23,6 +23,18 @@ def test_work_is_repeated_until_the_loop_is_stopped() -> None:
     assert not loop.alive()
 
 
+def test_a_loop_that_is_woken_does_its_work_before_its_time() -> None:
+    done = threading.Semaphore(0)
+    loop = Loop("rare", done.release, 1e6)
+    loop.start()
+    assert done.acquire(timeout=TIMEOUT_SECONDS)
+    loop.wake()
+    assert done.acquire(timeout=TIMEOUT_SECONDS)
+    loop.stop()
+    loop.join(TIMEOUT_SECONDS)
+    assert not loop.alive()
+
+
 def test_a_failure_is_logged_and_does_not_end_the_loop(caplog: pytest.LogCaptureFixture) -> None:
     failures: list[int] = []
 

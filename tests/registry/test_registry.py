@@ -8,7 +8,9 @@ import pytest
 
 import exporter.registry.client
 import exporter.registry.registry
+from exporter.registry.client_errors import MissingError
 from exporter.registry.registry import Registry
+from tests.support.mlflow_server import MlflowServer, let_dangle
 from tests.support.mlflow_world import World
 
 ODD_NAMES = (
@@ -188,3 +190,55 @@ def test_the_metrics_of_the_source_run(registry: Registry, world: World) -> None
     models = registry.poll().models
     assert registry.load_run_metrics(models[name].versions["1"]) == {"roc_auc": 0.75}
     assert registry.load_run_metrics(models[without].versions["1"]) == {}
+
+
+def test_an_alias_is_read_and_set(registry: Registry, world: World) -> None:
+    name = world.add_model(versions=2)
+    assert registry.alias_version(name, "champion") == ""
+    for version in ("1", "2", "2"):
+        registry.set_alias(name, "champion", version)
+        assert registry.alias_version(name, "champion") == version
+
+
+def test_an_alias_that_dangles_is_no_version(
+    registry: Registry, world: World, mlflow_server: MlflowServer
+) -> None:
+    name = world.add_model(versions=2)
+    registry.set_alias(name, "champion", "2")
+    let_dangle(mlflow_server, name)
+    with pytest.raises(MissingError, match="version=99"):
+        registry.alias_version(name, "champion")
+    registry.set_alias(name, "champion", "1")
+    assert registry.alias_version(name, "champion") == "1"
+
+
+def test_an_alias_is_not_set_to_a_version_that_is_gone(registry: Registry, world: World) -> None:
+    name = world.add_model()
+    with pytest.raises(MissingError):
+        registry.set_alias(name, "champion", "2")
+    with pytest.raises(MissingError):
+        registry.alias_version("no-such-model", "champion")
+
+
+def test_tags_of_a_model_and_of_a_version_are_set(registry: Registry, world: World) -> None:
+    name = world.add_model()
+    registry.set_model_tag(name, "monitoring.action_id", "a" * 40)
+    registry.set_version_tag(name, "1", "monitoring.action_id", "b" * 40)
+    assert registry.model_tags(name) == {"monitoring.action_id": "a" * 40}
+    tags = world.client.get_model_version(name, "1").tags
+    assert tags == {"monitoring.action_id": "b" * 40}
+    with pytest.raises(MissingError):
+        registry.set_version_tag(name, "2", "monitoring.action_id", "b" * 40)
+
+
+def test_a_version_loads_while_its_files_are_there(
+    registry: Registry, world: World, mlflow_server: MlflowServer
+) -> None:
+    name = world.log_version()
+    assert registry.model_loads(name, "1") == ""
+    uri = world.client.get_model_version_download_uri(name, "1")
+    (mlflow_server.directory / "artifacts" / uri.removeprefix("mlflow-artifacts:/") / "MLmodel").unlink()
+    assert world.client.get_model_version(name, "1").status == "READY"
+    assert "there is no file" in registry.model_loads(name, "1")
+    assert "no such thing" in registry.model_loads(name, "2")
+    assert "cannot be read" in registry.model_loads(world.add_model(), "1")

@@ -20,8 +20,9 @@ def test_repeated_moves_to_the_same_version_are_one_tenure() -> None:
     assert current_tenure(moves("1", "2", "2", "2")) == Tenure(2, "2", 1.0, "1")
 
 
-def test_an_alias_that_was_removed_and_set_again_has_a_new_tenure() -> None:
-    assert current_tenure(moves("1", "2", "", "2")) == Tenure(4, "2", 3.0, "1")
+def test_an_absence_of_the_alias_is_no_tenure() -> None:
+    assert current_tenure(moves("1", "2", "", "2")) == Tenure(2, "2", 1.0, "1")
+    assert current_tenure(moves("1", "", "2")) == Tenure(2, "2", 2.0, "1")
 
 
 def test_an_alias_without_a_version_has_no_tenure() -> None:

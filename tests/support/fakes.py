@@ -13,6 +13,7 @@ import pyarrow as pa
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData, ReferenceFile
+from exporter.registry.client_errors import MissingError
 from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
 from exporter.registry.registry import Registry
 from exporter.registry.runs import Run
@@ -46,6 +47,7 @@ class _Version:
     reference: pa.Table | Exception | None
     run_metrics: dict[str, float]
     tags: dict[str, str] = field(default_factory=dict)
+    broken: str = ""
 
 
 @dataclass
@@ -88,10 +90,6 @@ class FakeRegistry(Registry):
             self.set_alias(model, alias, number)
         return number
 
-    def set_alias(self, model: str, alias: str, version: str) -> None:
-        assert version in self._models[model].versions
-        self._models[model].aliases[alias] = version
-
     def delete_alias(self, model: str, alias: str) -> None:
         del self._models[model].aliases[alias]
 
@@ -103,6 +101,10 @@ class FakeRegistry(Registry):
         found = self._models[model]
         named = {f"monitoring.{name}": value for name, value in tags.items()}
         (found if version is None else found.versions[version]).tags.update(named)
+
+    def break_files(self, model: str, version: str, reason: str) -> None:
+        """Have a version not load any more, though it stays READY."""
+        self._models[model].versions[version].broken = reason
 
     def delete(self, model: str) -> None:
         del self._models[model]
@@ -147,6 +149,35 @@ class FakeRegistry(Registry):
             model_tags=MappingProxyType(dict(model.tags)),
             created_at=version.created_at,
         )
+
+    def model_tags(self, model: str) -> dict[str, str]:
+        return dict(self._find(model).tags)
+
+    def alias_version(self, model: str, alias: str) -> str:
+        found = self._find(model)
+        number = found.aliases.get(alias, "")
+        if number and number not in found.versions:
+            raise MissingError(f"Model Version (name={model}, version={number}) not found")
+        return number
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        self._find(model, version).aliases[alias] = version
+
+    def set_model_tag(self, model: str, key: str, value: str) -> None:
+        self._find(model).tags[key] = value
+
+    def set_version_tag(self, model: str, version: str, key: str, value: str) -> None:
+        self._find(model, version).versions[version].tags[key] = value
+
+    def model_loads(self, model: str, version: str) -> str:
+        return self._find(model, version).versions[version].broken
+
+    def _find(self, model: str, version: str | None = None) -> _Model:
+        self._check()
+        found = self._models.get(model)
+        if found is None or (version is not None and version not in found.versions):
+            raise MissingError(f"{model} version {version} not found")
+        return found
 
     def load_reference(
         self,

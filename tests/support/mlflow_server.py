@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +72,13 @@ def stop_mlflow(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def let_dangle(server: MlflowServer, model: str) -> None:
+    """Have the aliases of a model lead to no version, as setting one while its version is deleted may."""
+    with closing(sqlite3.connect(server.directory / "mlflow.db", timeout=TIMEOUT_SECONDS)) as database:
+        database.execute("UPDATE registered_model_aliases SET version = 99 WHERE name = ?", (model,))
+        database.commit()
 
 
 @pytest.fixture(scope="session")
