@@ -87,11 +87,12 @@ OLDEST_PENDING = Metric(
     "gauge",
     "Time since the oldest pending action was planned, in seconds; absent if none is pending.",
 )
-ENDED = Metric(
-    "mlflow_exporter_remediation_last_ended_timestamp_seconds",
+STATE_TIME = Metric(
+    "mlflow_exporter_remediation_state_timestamp_seconds",
     "gauge",
-    "Time at which an action last ended with an outcome, of the past week, in seconds since the epoch.",
-    ("action", "model", "outcome"),
+    "Time at which an action that is in a state came into it, of the past week, the newest of the model, "
+    "in seconds since the epoch.",
+    ("action", "model", "state"),
 )
 BREAKER_OPEN = Metric(
     "mlflow_exporter_remediation_breaker_open",
@@ -119,7 +120,7 @@ REMEDIATION_CATALOG = (
     MATCHING,
     PENDING_ACTIONS,
     OLDEST_PENDING,
-    ENDED,
+    STATE_TIME,
     BREAKER_OPEN,
     CHECKPOINT_INFO,
     CHECKPOINT_TIME,
@@ -133,13 +134,13 @@ class LedgerView:
     Attributes:
         pending: number of pending actions by action and state; none where it is 0.
         oldest_pending: time at which the oldest pending action was planned.
-        ended: time of the newest end by action, model and outcome.
+        changed: time of the newest change by action, model and present state.
         last_received: time of the last delivery of alerts.
     """
 
     pending: Mapping[tuple[str, str], int] = field(default_factory=dict)
     oldest_pending: float | None = None
-    ended: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    changed: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     last_received: float | None = None
 
 
@@ -206,7 +207,7 @@ class RemediationTelemetry(Collector):
             yield _gauge(
                 PENDING_ACTIONS, {key: ledger.pending.get(key, 0) for key in product(ACTIONS, PENDING)}
             )
-            yield _gauge(ENDED, ledger.ended)
+            yield _gauge(STATE_TIME, ledger.changed)
             if ledger.oldest_pending is not None:
                 yield _gauge(OLDEST_PENDING, {(): max(self._clock() - ledger.oldest_pending, 0.0)})
             if ledger.last_received is not None:

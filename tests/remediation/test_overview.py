@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.exposition.remediation import LedgerView
+from exporter.remediation.action import State
+from exporter.remediation.ledger import Ledger
+from exporter.remediation.overview import read_overview
+from exporter.storage.schema import alert_deliveries
+from exporter.storage.store import Store
+from tests.support.actions import ACTION, plan, take
+from tests.support.fakes import Clock
+from tests.support.rig import NOON
+
+S = State
+
+
+def test_nothing_is_pending_in_an_empty_store(store: Store, ledger: Ledger) -> None:
+    assert read_overview(store, ledger, NOON) == LedgerView()
+
+
+def test_actions_are_summed_up_by_state_and_the_newest_of_a_model_counts(
+    store: Store, ledger: Ledger, clock: Clock
+) -> None:
+    plan(store, ledger)
+    take(ledger, S.AWAITING_APPROVAL)
+    clock.advance(60)
+    plan(store, ledger, replace(ACTION, id="b" * 40, created_at=clock.now, updated_at=clock.now))
+    plan(
+        store, ledger, replace(ACTION, id="c" * 40, model="churn", created_at=clock.now, updated_at=clock.now)
+    )
+    found = read_overview(store, ledger, clock.now)
+    assert found.pending == {("rollback", "awaiting_approval"): 1, ("rollback", "planned"): 2}
+    assert found.oldest_pending == NOON
+    assert found.changed == {
+        ("rollback", ACTION.model, "awaiting_approval"): NOON,
+        ("rollback", ACTION.model, "planned"): NOON + 60,
+        ("rollback", "churn", "planned"): NOON + 60,
+    }
+
+
+def test_ends_are_forgotten_after_a_week_and_what_waits_is_not(
+    store: Store, ledger: Ledger, clock: Clock
+) -> None:
+    plan(store, ledger)
+    take(ledger, S.EXECUTING, S.FAILED)
+    plan(store, ledger, replace(ACTION, id="b" * 40))
+    clock.advance(7 * 86400)
+    assert ("rollback", ACTION.model, "failed") in read_overview(store, ledger, clock.now).changed
+    clock.advance(1)
+    assert read_overview(store, ledger, clock.now).changed == {("rollback", ACTION.model, "planned"): NOON}
+
+
+def test_the_last_delivery_is_remembered(store: Store, ledger: Ledger) -> None:
+    with store.writing() as connection:
+        for at in (NOON + 5, NOON):
+            values = {"at": at, "actor": "", "receiver": "", "group_key": "", "alerts": 1, "truncated": 0}
+            connection.execute(alert_deliveries.insert(), values)
+    assert read_overview(store, ledger, NOON).last_received == NOON + 5
