@@ -1,102 +1,109 @@
-"""Routes of manual changes, and of the audit trail."""
+"""Routes of the audit trail."""
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from exporter.api import view_schemas
-from exporter.api.auth import authorizer, local_without_token
-from exporter.api.bodies import BodyReader
-from exporter.api.parameters import VERSION_PATH, known_parameters
+from exporter.api.auth import authorizer
+from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS
-from exporter.audit.trail import decode_row, select_newest
-from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
-from exporter.formats.raw import PARQUET_TYPE
-from exporter.monitoring.rebaseline import Order
+from exporter.audit.filters import Filters, find
+from exporter.audit.record import MAX_TEXT, StoredRecord, format_time
+from exporter.errors import StoreError, UnavailableError
+from exporter.formats.texts import storable
 from exporter.service import Service
-from exporter.settings import parse_window
 
 LINES_TYPE = "application/jsonl"
 MAX_ENTRIES = 1000
-THREADS = 2  # of their own: one reference is profiled after the other, and /metrics must not wait for that
-_Text = Annotated[str, Query(min_length=1, max_length=500)]
+_MAX_SEQ = 2**53
+_Text = Annotated[str, Query(max_length=MAX_TEXT)]
+_Time = Annotated[datetime | None, Query(description="ISO 8601; UTC without a zone.")]
 
 
 def audit_router(service: Service) -> APIRouter:
-    """Return the routes of rebaselining and of the audit trail."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
-    bodies = BodyReader(service.settings)
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rebaseline")
-
-    @router.post(
-        f"{VERSION_PATH}/rebaseline",
-        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 415, 422, 503)},
-        dependencies=[Depends(local_without_token(service))],
-        openapi_extra={
-            "requestBody": {
-                "content": {PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-            }
-        },
+    """Return the routes of the audit trail."""
+    router = APIRouter(
+        prefix="/v1/audit", dependencies=[Depends(authorizer(service)), Depends(known_parameters)]
     )
-    async def post_rebaseline(
-        request: Request,
-        model: str,
-        version: str,
-        by: Annotated[_Text, Query(description="The person or system that requests it.")],
-        reason: Annotated[_Text, Query(description="The reason.")],
-        live: Annotated[str, Query(description="A duration such as `24h`, in place of a body.")] = "",
-    ) -> view_schemas.Rebaselined:
-        """Replace a version's reference by a Parquet file in the body, or by recent live data."""
-        found = service.fleet.versions.get((model, version))
-        if found is None:
-            raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
-        order = Order(by, reason)
-        async with bodies.read(request) as body:
-            if bool(body) == bool(live):
-                raise MalformedError("either `live` or a Parquet file as the body", "live")
-            if live:
-                replace = partial(service.rebaseliner.from_live, found, _period(live), order)
-            else:
-                kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if kind != PARQUET_TYPE:
-                    raise UnsupportedError(f"content type {kind!r}, taken is {PARQUET_TYPE}")
-                replace = partial(service.rebaseliner.from_file, found, body, order)
-            entry, reference = await asyncio.get_running_loop().run_in_executor(threads, replace)
-        return view_schemas.Rebaselined(
-            old_digest=entry.data["old_digest"],
-            new_digest=entry.data["new_digest"],
-            rows=reference.rows,
-            provisional=reference.provisional,
-            notes=list(reference.remarks),
-        )
 
     @router.get(
-        "/audit",
+        "",
         response_model=view_schemas.Audit,
-        responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422)}},
+        responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422, 503)}},
     )
-    def get_audit(request: Request, limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100) -> Any:
-        """Records, newest first; JSON lines with `Accept: application/jsonl`."""
-        with service.store.reading() as connection:
-            rows = connection.execute(select_newest().limit(limit))
-            entries = [view_schemas.AuditEntry.of(decode_row(row)) for row in rows]
+    def get_audit(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100,
+        next_page: Annotated[
+            int | None,
+            Query(alias="next", ge=1, le=_MAX_SEQ, description="`next` of the answer before: older records."),
+        ] = None,
+        after: Annotated[int, Query(ge=0, le=_MAX_SEQ, description="Only records with higher numbers.")] = 0,
+        model: _Text = "",
+        version: _Text = "",
+        kind: _Text = "",
+        actor: _Text = "",
+        action_id: _Text = "",
+        start: Annotated[_Time, Query(alias="from")] = None,
+        end: Annotated[_Time, Query(alias="to", description="Exclusive.")] = None,
+    ) -> Response:
+        """Records, newest first; JSON lines with `Accept: application/jsonl`.
+
+        A page goes on where the one before ended, also while records are appended: pass its `next`, with the
+        same filters. With JSON lines it is in the header `Link`.
+        """
+        filters = Filters(
+            model=storable(model),
+            version=storable(version),
+            kind=storable(kind),
+            actor=storable(actor),
+            action_id=storable(action_id),
+            start=_seconds(start),
+            end=_seconds(end),
+            after=after,
+        )
+        try:
+            with service.store.reading() as connection:
+                records, following = find(connection, filters, limit, next_page)
+        except StoreError as error:
+            raise UnavailableError(str(error), retry_after_seconds=5) from error
+        shown = [show(record) for record in records]
+        headers = {}
+        if following is not None:
+            address = request.url.include_query_params(next=following)
+            headers["Link"] = f'<{address.path}?{address.query}>; rel="next"'
         if LINES_TYPE in request.headers.get("accept", "").lower():
-            lines = b"".join(orjson.dumps(e.model_dump(), option=orjson.OPT_APPEND_NEWLINE) for e in entries)
-            return Response(lines, media_type=LINES_TYPE)
-        return view_schemas.Audit(entries=entries)
+            return Response(b"".join(line + b"\n" for line in shown), headers=headers, media_type=LINES_TYPE)
+        page = b'{"entries":[%s],"next":%s}' % (b",".join(shown), orjson.dumps(following))
+        return Response(page, headers=headers, media_type="application/json")
 
     return router
 
 
-def _period(text: str) -> Any:
-    try:
-        return parse_window(text)
-    except ConfigError as error:
-        raise MalformedError(str(error), "live") from error
+def show(record: StoredRecord) -> bytes:
+    """JSON of a record: its body's own fields as they were hashed, then the digests.
+
+    The body is what precedes `,"body_digest"`, with a closing brace.
+    """
+    assert record.digest is not None
+    digests = b',"body_digest":"%s","digest":"%s"}' % (
+        record.body_digest.hex().encode(),
+        record.digest.hex().encode(),
+    )
+    if record.body is not None:
+        return record.body[:-1] + digests
+    assert record.columns is not None
+    known = record.columns._asdict() | {"at": format_time(record.columns.at), "seq": record.seq}
+    return orjson.dumps(known | {"erased": True})[:-1] + digests
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

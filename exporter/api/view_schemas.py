@@ -5,10 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-import orjson
 from pydantic import BaseModel, Field
-
-from exporter.audit.record import StoredRecord
 
 
 class Rebaselined(BaseModel):
@@ -24,34 +21,32 @@ class Rebaselined(BaseModel):
 
 
 class AuditEntry(BaseModel):
-    """A record of the audit trail; what an erased body held is empty."""
+    """A record of the audit trail. One whose body was erased has its number, time, kind and names."""
 
+    v: int = Field(default=1, description="Version of the format.")
     seq: int
     at: datetime
     kind: str
-    actor: str
+    actor: str = Field(description="`system`, `monitor`, `mlflow`, a policy, or the name of a token.")
+    action_id: str = Field(description="Of a remediation; empty for others.")
     model: str
     model_version: str
-    subject: str = ""
-    action_id: str
-    data: dict[str, Any] = {}
+    subject: str = Field(default="", description="The column, alias, alert or policy.")
+    data: dict[str, Any] = Field(default={}, description="By the kind, see exporter/audit/README.md.")
     reference_digest: str = ""
     config_digest: str = ""
-    exporter: str = ""
-    digest: str
-
-    @classmethod
-    def of(cls, record: StoredRecord) -> AuditEntry:
-        assert record.columns is not None
-        assert record.digest is not None
-        body = orjson.loads(record.body) if record.body is not None else record.columns._asdict()
-        return cls.model_validate(body | {"seq": record.seq, "digest": record.digest.hex()})
+    exporter: str = Field(default="", description="Version of the exporter.")
+    salt: str = Field(default="", description="Keeps the digest of an erased body from being guessed.")
+    erased: bool = Field(default=False, description="True where the body was erased.")
+    body_digest: str = Field(description="SHA-256 of the fields above in canonical JSON (RFC 8785).")
+    digest: str = Field(description="SHA-256 of 0x01, the digest of the record before, and `body_digest`.")
 
 
 class Audit(BaseModel):
     """Records of the audit trail, newest first."""
 
     entries: list[AuditEntry]
+    next: int | None = Field(description="Parameter `next` for older records; null if there are none.")
 
 
 # -- quality

@@ -1,199 +1,121 @@
-"""Replacing references over HTTP and from the command line."""
+"""Reading the audit trail over HTTP."""
 
 from __future__ import annotations
 
-import asyncio
-import io
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from threading import Event
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 
-import httpx
-import pyarrow.parquet as pq
 import pytest
+import rfc8785
+import sqlalchemy as sa
 
-from exporter.api.app import create_app
-from exporter.cli import main
-from exporter.errors import MalformedError
-from exporter.formats.raw import PARQUET_TYPE
+from exporter.api.audit_routes import LINES_TYPE
+from exporter.audit.record import Entry
+from exporter.audit.trail import append
+from exporter.storage.schema import audit_records
+from tests.api.conftest import serving
 from tests.support.api_server import Server, assert_problem
-from tests.support.fakes import TIMEOUT_SECONDS
-from tests.support.rig import eventually, make_document, make_rows, make_table
 
-Serve = Callable[..., Server]
-PATH = "/v1/models/fraud/versions/1/rebaseline"
-WHO = {"by": "ada", "reason": "new prices"}
-HINT = "from the exporter's own machine only: set EXPORTER_API_TOKEN_FILE"
+DAY = 1_793_491_200.0  # 2026-11-01
+ADA = "ada (=1+1)"
 
 
-def parquet(rows: int = 1500) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(make_table(rows, seed=7), sink)
-    return sink.getvalue()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An exporter with five records of the model `churn`, a day apart, beside its own."""
+    with serving(tmp_path_factory) as serve:
+        server = serve()
+        with server.service.store.writing() as connection:
+            for day in range(5):
+                entry = Entry("hold", ADA, "churn", str(day), data={"reason": "a;b", "score": 1e21})
+                append(connection, [entry], DAY + day * 86400)
+        yield server
 
 
-def post_file(server: Server, **options: object) -> httpx.Response:
-    headers = {"Content-Type": PARQUET_TYPE, **options.pop("headers", {})}  # type: ignore[dict-item]
-    return server.client.post(PATH, content=parquet(), params=WHO, headers=headers)
-
-
-def digest(server: Server) -> str:
-    found: str = server.client.get("/v1/models/fraud/versions/1").json()["reference"]["digest"]
-    return found
-
-
-def test_the_answer_has_both_digests(serve: Serve) -> None:
-    server = serve()
-    before = digest(server)
-    answer = post_file(server)
-    assert answer.status_code == 200
-    found = answer.json()
-    assert (found["old_digest"], found["new_digest"]) == (before, digest(server))
-    assert (found["rows"], found["provisional"]) == (1500, True)
-
-
-def test_metrics_do_not_wait_for_many_references(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    server, go_on = serve(), Event()
-
-    def profile(*_: object) -> None:
-        go_on.wait(3 * TIMEOUT_SECONDS)
-        raise MalformedError("it is no reference")
-
-    monkeypatch.setattr(server.service.rebaseliner, "from_file", profile)
-    with ThreadPoolExecutor(50) as clients:  # more than a server has threads for its other routes
-        answers = [clients.submit(post_file, server) for _ in range(50)]
-        try:
-            eventually(lambda: server.requests >= 50)
-            assert server.client.get("/metrics").status_code == 200
-        finally:
-            go_on.set()
-    assert {answer.result().status_code for answer in answers} == {422}
-
-
-def test_the_audit_trail_is_read_newest_first(serve: Serve) -> None:
-    server = serve()
-    digests = [post_file(server).json()["new_digest"] for _ in range(2)]
-    entries = server.client.get("/v1/audit").json()["entries"]
-    found = [entry for entry in entries if entry["kind"] == "reference_replaced"]
-    assert [entry["data"]["new_digest"] for entry in found] == digests[::-1]
-    assert found[0]["actor"] == "ada"
-    assert entries[0]["at"].endswith("Z")
-    lines = server.client.get("/v1/audit?limit=1", headers={"Accept": "application/jsonl"})
-    assert lines.headers["content-type"] == "application/jsonl"
-    assert [json.loads(line)["digest"] for line in lines.text.splitlines()] == [entries[0]["digest"]]
-
-
-def test_live_rows_become_the_reference(serve: Serve) -> None:
-    server = serve()
-    document = make_document(make_rows(1200))
-    assert server.client.post("/v1/predictions", json=document).status_code == 202
-    answer = server.client.post(PATH, params={**WHO, "live": "24h"})
-    assert (answer.status_code, answer.json()["rows"]) == (200, 1200)
+def versions(server: Server, query: str) -> list[str]:
+    found = server.client.get(f"/v1/audit?model=churn&{query}").json()["entries"]
+    return [entry["model_version"] for entry in found]
 
 
 @pytest.mark.parametrize(
-    ("params", "status", "detail"),
+    ("query", "found"),
     [
-        ({**WHO, "live": "a day"}, 422, "'a day' is not a duration such as 30m, 24h or 7d"),
-        ({**WHO, "live": "1h"}, 422, "0 rows came in the last 1h, a reference needs 1,000"),
-        (WHO, 422, "either `live` or a Parquet file as the body"),
-        ({"by": "ada", "live": "1h"}, 422, "Field required"),
+        ("", "43210"),
+        ("version=3", "3"),
+        ("kind=hold&actor=ada (%3D1%2B1)", "43210"),
+        ("kind=summary", ""),
+        ("action_id=c0ffee", ""),
+        ("from=2026-11-02&to=2026-11-04T00:00:00Z", "21"),
+        ("from=2026-11-04T00:00:00", "43"),
+        ("to=2026-11-02T01:00:00%2B02:00", "0"),
+        ("actor=%00", "43210"),
     ],
 )
-def test_what_cannot_be_done_is_said(serve: Serve, params: dict[str, str], status: int, detail: str) -> None:
-    answer = serve().client.post(PATH, params=params)
-    assert answer.status_code == status
-    assert answer.json()["detail"] == detail
+def test_records_are_filtered(server: Server, query: str, found: str) -> None:
+    assert versions(server, query) == list(found)
 
 
-def test_versions_that_nobody_monitors_have_none(serve: Serve) -> None:
-    answer = serve().client.post(PATH.replace("/1/", "/9/"), params={**WHO, "live": "1h"})
-    assert_problem(answer, 404, "Not monitored", "version 9 of model 'fraud' is not monitored")
+def test_records_after_a_number_are_found(server: Server) -> None:
+    entries = server.client.get("/v1/audit?model=churn").json()["entries"]
+    assert versions(server, f"after={entries[2]['seq']}") == ["4", "3"]
 
 
-def test_where_a_token_is_set_it_is_asked_for(serve: Serve, tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("secret\n")
-    server = serve(api_token_file=str(token))
-    assert post_file(server).status_code == 401
-    headers = {"Authorization": "Bearer secret"}
-    assert post_file(server, headers=headers).status_code == 200
-    assert server.client.get("/v1/audit").status_code == 401
-    assert server.client.get("/v1/audit", headers=headers).status_code == 200
+def test_pages_follow_each_other(server: Server) -> None:
+    page = server.client.get("/v1/audit?model=churn&limit=3")
+    assert [entry["model_version"] for entry in page.json()["entries"]] == ["4", "3", "2"]
+    assert versions(server, f"limit=3&next={page.json()['next']}") == ["1", "0"]
+    last = server.client.get(page.links["next"]["url"])
+    assert [entry["model_version"] for entry in last.json()["entries"]] == ["1", "0"]
+    assert last.json()["next"] is None
+    assert "link" not in last.headers
 
 
-async def post_from(server: Server, host: str) -> httpx.Response:
-    transport = httpx.ASGITransport(create_app(server.service), client=(host, 5000))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        return await client.post(PATH, params={**WHO, "live": "1h"})
+def test_json_lines_are_the_same_records(server: Server) -> None:
+    lines = server.client.get("/v1/audit?model=churn&limit=2", headers={"Accept": LINES_TYPE})
+    assert lines.headers["content-type"] == LINES_TYPE
+    page = server.client.get("/v1/audit?model=churn&limit=2").json()
+    assert [json.loads(line) for line in lines.text.splitlines()] == page["entries"]
+    assert lines.links["next"]["url"] == f"/v1/audit?model=churn&limit=2&next={page['next']}"
 
 
-def test_without_a_token_other_machines_are_refused(serve: Serve) -> None:
+def test_records_can_be_verified_by_their_answer(server: Server) -> None:
+    older, newer = server.client.get("/v1/audit?limit=2").json()["entries"][::-1]
+    digests = newer.pop("body_digest"), newer.pop("digest")
+    body_digest = sha256(rfc8785.dumps(newer))
+    chained = sha256(b"\x01" + bytes.fromhex(older["digest"]) + body_digest.digest())
+    assert digests == (body_digest.hexdigest(), chained.hexdigest())
+
+
+def test_the_bytes_that_were_hashed_are_in_the_answer(server: Server) -> None:
+    text = server.client.get("/v1/audit?model=churn&limit=1", headers={"Accept": LINES_TYPE}).text
+    body, _, digests = text.rpartition(',"body_digest":')
+    assert json.loads(f'{{"body_digest":{digests}')["body_digest"] == sha256(f"{body}}}".encode()).hexdigest()
+
+
+def test_an_erased_record_keeps_its_place(serve: Callable[..., Server]) -> None:
     server = serve()
-    assert_problem(asyncio.run(post_from(server, "10.1.2.3")), 403, "Forbidden", HINT)
-    assert asyncio.run(post_from(server, "a.socket")).status_code == 403
-    assert asyncio.run(post_from(server, "127.0.0.1")).status_code == 422
-    assert asyncio.run(post_from(server, "::1")).status_code == 422
-
-
-def test_without_a_token_web_pages_are_refused(serve: Serve) -> None:
-    answer = serve().client.post(PATH, params={**WHO, "live": "1h"}, headers={"Origin": "http://evil.test"})
-    assert_problem(answer, 403, "Forbidden", "pages of other sites")
-
-
-# -- the command --------------------------------------------------------------------------------------------
-
-
-def run(server: Server, *arguments: str) -> object:
-    address = str(server.client.base_url)
-    with pytest.raises(SystemExit) as end:
-        main(["rebaseline", "fraud", "1", "--exporter", address, "--reason", "new prices", *arguments])
-    return end.value.code
-
-
-def test_the_command_sends_a_file_and_who_runs_it(
-    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("getpass.getuser", lambda: "grace")
-    token, file = tmp_path / "token", tmp_path / "reference.parquet"
-    token.write_text("secret\n")
-    file.write_bytes(parquet())
-    monkeypatch.setenv("EXPORTER_API_TOKEN_FILE", str(token))
-    server = serve(api_token_file=str(token))
-    assert run(server, "--file", str(file)) == 0
-    headers = {"Authorization": "Bearer secret"}
-    entry = server.client.get("/v1/audit", headers=headers).json()["entries"][0]
-    assert (entry["actor"], entry["data"]["reason"]) == ("grace", "new prices")
-    said = capsys.readouterr().out.splitlines()
-    assert said[:2] == [
-        "fraud version 1: 1,500 rows are its reference",
-        f"  {entry['data']['old_digest'][:12]} -> {entry['data']['new_digest'][:12]}",
-    ]
-
-
-def test_the_command_says_why_it_was_refused(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(serve(), "--live", "24h", "--by", "ada") == 1
-    assert "the exporter refused (422): 0 rows came in the last 24h" in capsys.readouterr().err
+    with server.service.store.writing() as connection:
+        seq = append(connection, [Entry("hold", "ada", "churn")], DAY)
+        connection.execute(sa.update(audit_records).where(audit_records.c.seq == seq).values(body=None))
+    (entry,) = server.client.get("/v1/audit?model=churn").json()["entries"]
+    assert (entry["erased"], entry["seq"], entry["kind"]) == (True, seq, "hold")
+    assert entry["at"] == "2026-11-01T00:00:00.000000Z"
+    assert len(entry["digest"]) == len(entry["body_digest"]) == 64
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "message"),
+    ("query", "where"),
     [
-        (
-            ("--exporter", "http://127.0.0.1:9", "--live", "24h"),
-            1,
-            "the exporter at 127.0.0.1:9 cannot be reached: Connection refused\n",
-        ),
-        (("--exporter", "exporter", "--live", "24h"), 2, "'exporter' is no address"),
-        (("--file", "/nowhere.parquet"), 2, "/nowhere.parquet cannot be read"),
+        ("limit=0", "query.limit"),
+        ("limit=1001", "query.limit"),
+        ("next=first", "query.next"),
+        ("after=-1", "query.after"),
+        ("from=yesterday", "query.from"),
+        ("start=2026-11-01", "query.start"),
+        ("until=2026-11-01", "query.until"),
     ],
 )
-def test_the_command_tells_what_is_not_there(
-    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, message: str
-) -> None:
-    nowhere = SimpleNamespace(client=SimpleNamespace(base_url="http://127.0.0.1:9"))
-    assert run(nowhere, *arguments) == status  # type: ignore[arg-type]
-    assert message in capsys.readouterr().err
+def test_parameters_that_cannot_be_used_are_refused(server: Server, query: str, where: str) -> None:
+    answer = server.client.get(f"/v1/audit?{query}")
+    assert_problem(answer, 422, "Malformed", "", where)
