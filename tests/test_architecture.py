@@ -18,6 +18,7 @@ ORDER = [
     "config_section",
     "model_config",
     "remediation_config",
+    "remediation_checks",
     "config_file",
     "measures",
     "formats",
