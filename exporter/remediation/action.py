@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from exporter.remediation_config import ActionKind, Mode
+from exporter.remediation_config import ActionKind as ActionKind
+from exporter.remediation_config import Mode as Mode
 
 
 class State(StrEnum):
