@@ -133,8 +133,8 @@ class ModelConfig(Section):
 _Entry = Annotated[ModelConfig, EmptyMapping]
 
 
-class ModelsConfig(Section):
-    """The sections of models."""
+class ConfigFile(Section):
+    """The configuration file."""
 
     defaults: _Entry = ModelConfig()
     models: Annotated[dict[Name, _Entry], EmptyMapping] = {}

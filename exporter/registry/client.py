@@ -79,14 +79,23 @@ class RegistryClient:
         """All registered models, with their aliases, without prompts."""
         return self._all(self._client.search_registered_models, max_results=MODELS_PER_PAGE)
 
-    def list_versions(self, model: str | None = None) -> list[ModelVersion]:
-        """All versions of a model, or of all models, without aliases: this call of MLflow leaves them out."""
+    def list_versions(
+        self, model: str | None = None, tag: tuple[str, str] | None = None
+    ) -> list[ModelVersion]:
+        """All versions of a model, or of all models, without aliases: this call of MLflow leaves them out.
+
+        Args:
+            model: its name.
+            tag: key and value that versions have to have, without quotes in them.
+        """
         # MLflow's filters have no way to escape a quote, and a backslash means different things to different
         # databases: whatever is odd in a name matches any character, and the exact ones are picked out here.
-        pattern = None if model is None else "name LIKE '{}'".format(re.sub(r"[^\w .-]", "_", model))
+        conditions = [] if model is None else ["name LIKE '{}'".format(re.sub(r"[^\w .-]", "_", model))]
+        if tag is not None:
+            conditions.append(f"tags.`{tag[0]}` = '{tag[1]}'")
         versions: list[ModelVersion] = self._all(
             self._client.search_model_versions,
-            filter_string=pattern,
+            filter_string=" AND ".join(conditions) or None,
             max_results=VERSIONS_PER_PAGE,
             order_by=["name ASC", "version_number ASC"],
         )
@@ -100,15 +109,6 @@ class RegistryClient:
         """
         with self._asking():
             return self._client.get_registered_model(model)
-
-    def get_version(self, model: str, version: str) -> ModelVersion:
-        """A version with its tags.
-
-        Raises:
-            MissingError: there is no such version.
-        """
-        with self._asking():
-            return self._client.get_model_version(model, version)
 
     def get_version_by_alias(self, model: str, alias: str) -> ModelVersion:
         """The version that an alias leads to.

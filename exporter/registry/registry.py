@@ -77,14 +77,6 @@ class Registry:
         """
         return dict(self._mlflow.get_model(model).tags)
 
-    def version_tags(self, model: str, version: str) -> dict[str, str]:
-        """Tags of a version, all of them.
-
-        Raises:
-            MissingError: there is no such version, or we may not see it.
-        """
-        return dict(self._mlflow.get_version(model, version).tags)
-
     def alias_version(self, model: str, alias: str) -> str:
         """The version that an alias leads to, empty if the model has no such alias.
 
@@ -94,6 +86,17 @@ class Registry:
         if alias not in self._mlflow.get_model(model).aliases:
             return ""
         return str(self._mlflow.get_version_by_alias(model, alias).version)
+
+    def tagged_version(self, model: str, key: str, value: str) -> str:
+        """The latest version of a model that has a tag with this value, empty if none has.
+
+        Args:
+            model: its name.
+            key: of the tag.
+            value: without quotes.
+        """
+        found = [int(version.version) for version in self._mlflow.list_versions(model, (key, value))]
+        return str(max(found)) if found else ""
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         """Have an alias point to a version, wherever it pointed before: MLflow has no compare-and-set.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -198,6 +199,22 @@ def test_an_alias_is_read_and_set(registry: Registry, world: World) -> None:
     for version in ("1", "2", "2"):
         registry.set_alias(name, "champion", version)
         assert registry.alias_version(name, "champion") == version
+
+
+@pytest.mark.parametrize("name", ["", *ODD_NAMES])
+def test_the_latest_version_with_a_tag_is_found(registry: Registry, world: World, name: str) -> None:
+    name = world.add_model(f"{name}{uuid4().hex[:8]}" if name else "", versions=3)
+    other = world.add_model(versions=9)
+    key = "monitoring.action_id"
+    assert registry.tagged_version(name, key, "ab" * 20) == ""
+    for model, version, value in (
+        (name, "1", "ab"),
+        (name, "2", "ab"),
+        (name, "3", "cd"),
+        (other, "9", "ab"),
+    ):
+        registry.set_version_tag(model, version, key, value * 20)
+    assert registry.tagged_version(name, key, "ab" * 20) == "2"
 
 
 def test_an_alias_that_dangles_is_no_version(

@@ -153,15 +153,16 @@ class FakeRegistry(Registry):
     def model_tags(self, model: str) -> dict[str, str]:
         return dict(self._find(model).tags)
 
-    def version_tags(self, model: str, version: str) -> dict[str, str]:
-        return dict(self._find(model, version).versions[version].tags)
-
     def alias_version(self, model: str, alias: str) -> str:
         found = self._find(model)
         number = found.aliases.get(alias, "")
         if number and number not in found.versions:
             raise MissingError(f"Model Version (name={model}, version={number}) not found")
         return number
+
+    def tagged_version(self, model: str, key: str, value: str) -> str:
+        versions = self._find(model).versions
+        return max((each for each in versions if versions[each].tags.get(key) == value), key=int, default="")
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         self._find(model, version).aliases[alias] = version

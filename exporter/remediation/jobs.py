@@ -1,0 +1,151 @@
+"""Actions that a target carries out: a retraining, from its request to the version that it registers.
+
+One id leads from the alert to the new version: the target's run has it, and the training job puts it into the
+tag `monitoring.action_id` of the version that it registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from exporter.body_template import LABEL_PREFIX
+from exporter.errors import RegistryError
+from exporter.formats.texts import first_line
+from exporter.remediation.action import Action
+from exporter.remediation.targets import Job, Progress, Targets
+
+ACTION_TAG = "monitoring.action_id"
+MAX_MISSING_SECONDS = 600.0  # until a run that was accepted, and is not there, counts as lost
+MAX_REGISTRATION_SECONDS = 3600.0  # from the end of a run to the version that it registers
+
+JobStatus = Literal["accepted", "refused", "unknown", "unreachable", "running", "succeeded", "failed"]
+
+
+class Versions(Protocol):
+    """What is asked of the registry, see `Registry`."""
+
+    def tagged_version(self, model: str, key: str, value: str) -> str: ...
+
+    def set_alias(self, model: str, alias: str, version: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """Outcome of a dispatch, or state of a run.
+
+    Attributes:
+        status: accepted, refused, unknown and unreachable as in `Dispatch`; running; succeeded: the run ended
+            well and its version is registered; failed: it did not, or was lost.
+        reason: for people.
+        data: to be kept with the action.
+        repeatable: the same dispatch may be made again without a second run.
+    """
+
+    status: JobStatus
+    reason: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    repeatable: bool = False
+
+
+class Jobs:
+    """Runs of the actions. Methods block, and are called from one thread.
+
+    Args:
+        targets: returns the targets now configured.
+        versions: the registry.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, targets: Callable[[], Targets], versions: Versions, clock: Callable[[], float]
+    ) -> None:
+        self._targets = targets
+        self._versions = versions
+        self._clock = clock
+        # Times since which a run is missing, or has ended without its version, by action and state. A restart
+        # forgets them, and waits anew.
+        self._since: dict[tuple[str, str], float] = {}
+
+    def dispatch(self, action: Action, target: str, repeated: bool) -> JobOutcome:
+        """Ask a target to carry out an action.
+
+        Args:
+            action: whose id names the run.
+            target: name of the target.
+            repeated: an earlier attempt may have asked.
+        """
+        result = self._targets().dispatch(target, job_of(action), repeated)
+        run = {"target": target, "id": result.run, "url": result.url}
+        data = {"run": run} if result.outcome == "accepted" else {}
+        return JobOutcome(result.outcome, result.reason, data, result.repeatable)
+
+    def follow(self, action: Action, challenger_alias: str = "") -> JobOutcome:
+        """State of the run of an action that was accepted.
+
+        Args:
+            action: with the data of its dispatch.
+            challenger_alias: given to the new version; empty for none.
+
+        Raises:
+            RegistryError: MLflow could not be asked, or refuses the alias.
+        """
+        run = action.data.get("run", {})
+        targets, target = self._targets(), str(run.get("target", ""))
+        progress = targets.follow(target, job_of(action), str(run.get("id", "")))
+        timeout = targets.timeout_seconds(target)
+        outcome = self._judge(action, progress, timeout, challenger_alias)
+        if outcome.status != "running":
+            for state in ("missing", "succeeded"):
+                self._since.pop((action.id, state), None)
+        return outcome
+
+    def _judge(self, action: Action, progress: Progress, timeout: float, challenger_alias: str) -> JobOutcome:
+        now = self._clock()
+        ran = now - (action.updated_at if action.executed_at is None else action.executed_at)
+        if progress.state == "failed":
+            return JobOutcome("failed", f"the run ended as {progress.detail}")
+        if progress.state != "missing":
+            self._since.pop((action.id, "missing"), None)
+        if progress.state not in ("running", "unanswered") or ran > timeout:
+            version = self._versions.tagged_version(action.model, ACTION_TAG, action.id)
+            if version:
+                return self._succeed(action, version, challenger_alias)
+        if progress.state in ("missing", "succeeded"):
+            waited = now - self._since.setdefault((action.id, progress.state), now)
+            if progress.state == "succeeded" and waited > MAX_REGISTRATION_SECONDS:
+                return JobOutcome("failed", f"the run ended, and no version has the tag {ACTION_TAG}")
+            if progress.state == "missing" and waited > MAX_MISSING_SECONDS:
+                return JobOutcome("failed", "the target accepted the run and has lost it")
+        elif ran > timeout:
+            return JobOutcome("failed", f"not ended after {ran / 3600:.1f} hours; last: {progress.state}")
+        return JobOutcome("running", f"{progress.state} {progress.detail}".strip())
+
+    def _succeed(self, action: Action, version: str, challenger_alias: str) -> JobOutcome:
+        data: dict[str, Any] = {"challenger": version}
+        if challenger_alias:
+            try:
+                self._versions.set_alias(action.model, challenger_alias, version)
+            except RegistryError as error:
+                data["challenger_alias_problem"] = first_line(error)
+            else:
+                data["challenger_alias"] = challenger_alias
+        return JobOutcome("succeeded", f"version {version} is registered", data)
+
+
+def job_of(action: Action) -> Job:
+    """Return what a target is asked for by an action."""
+    labels = {str(name): str(value) for name, value in dict(action.alert.get("labels", {})).items()}
+    values = {
+        "action_id": action.id,
+        "policy": action.policy,
+        "alertname": labels.get("alertname", ""),
+        "severity": labels.get("severity", ""),
+        "starts_at": str(action.alert.get("starts_at", "")),
+        "model": action.model,
+        "model_version": action.model_version,
+        "alias": action.alias,
+        **{f"{LABEL_PREFIX}{name}": value for name, value in labels.items()},
+    }
+    return Job(action.id, values, action.created_at)

@@ -1,0 +1,163 @@
+"""Dispatch over all kinds of targets: one run an action, whatever becomes of requests and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from exporter.remediation.targets import Targets
+from exporter.remediation.targets.dispatching import KINDS
+from tests.remediation.targets.conftest import ACTION_ID, JOB
+from tests.support.orchestrators import (
+    AFTER,
+    FAKES,
+    TOKEN,
+    Fake,
+    FakeAirflow2,
+    FakeDagster,
+    FakeForgetfulWebhook,
+    FakeGitHub,
+    FakeGitHubRepository,
+    FakeKubeflow,
+    FakeMuteWebhook,
+    Fault,
+    OrchestratorServer,
+)
+
+Make = Callable[..., Targets]
+# Where the same request twice would give two runs.
+WITHOUT_KEY = (
+    FakeGitHub, FakeGitHubRepository, FakeKubeflow, FakeDagster, FakeForgetfulWebhook, FakeMuteWebhook,
+)  # fmt: skip
+
+every_kind = pytest.mark.parametrize("kind", FAKES, ids=lambda kind: kind.__name__)
+
+
+def test_every_kind_of_orchestrator_has_a_fake() -> None:
+    assert {fake.kind for fake in FAKES} == set(KINDS)
+
+
+@every_kind
+def test_a_run_is_started_followed_and_ends(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    fake = kind()
+    its = targets(fake)
+    sent = its.dispatch("it", JOB, repeated=False)
+    assert (sent.outcome, sent.reason, len(fake.runs)) == ("accepted", "", 1)
+    (given,) = fake.runs.values()
+    if kind is FakeDagster:
+        assert given["mlflow-exporter/action_id"] == ACTION_ID
+    else:
+        assert given["action_id"] == ACTION_ID
+        assert given["model"] == JOB.values["model"]
+    told = kind is not FakeMuteWebhook
+    assert its.follow("it", JOB, sent.run).state == ("running" if told else "untold")
+    for well, state in ((True, "succeeded"), (False, "failed")):
+        fake.end(well)
+        assert its.follow("it", JOB, sent.run).state == (state if told else "untold")
+    fake.forget()
+    assert its.follow("it", JOB, sent.run).state == ("missing" if told else "untold")
+
+
+@pytest.mark.parametrize("fault", AFTER)
+@every_kind
+def test_a_lost_answer_gives_one_run(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake], fault: Fault
+) -> None:
+    its = targets(fake := kind(), total_seconds=0.5 if fault in ("silent", "trickle") else 10)
+    shared_server.faults.append(fault)
+    sent = its.dispatch("it", JOB, repeated=False)
+    assert len(fake.runs) == 1
+    if kind is not FakeMuteWebhook or fault in ("page", "huge"):  # any body accepts there
+        assert sent.outcome == "accepted"
+    elif fault != "trickle":  # likewise: the status is enough
+        assert (sent.outcome, sent.repeatable) == ("unknown", False)
+        assert its.dispatch("it", JOB, repeated=True).outcome == "unknown"
+        assert len(fake.runs) == 1
+
+
+@every_kind
+def test_an_action_that_is_dispatched_again_after_a_crash_has_one_run(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    its = targets(fake := kind())
+    first = its.dispatch("it", JOB, repeated=False)
+    again = its.dispatch("it", JOB, repeated=True)
+    assert len(fake.runs) == 1
+    if kind is FakeMuteWebhook:
+        assert (again.outcome, again.repeatable) == ("unknown", False)
+    else:
+        assert again.outcome == "accepted"
+        assert again.run == (first.run or "900")
+
+
+@every_kind
+def test_a_crash_before_the_request_is_made_up_for_only_where_that_cannot_double(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    its = targets(fake := kind())
+    sent = its.dispatch("it", JOB, repeated=True)
+    if kind in WITHOUT_KEY:
+        assert (sent.outcome, sent.repeatable, len(fake.runs)) == ("unknown", False, 0)
+    else:
+        assert (sent.outcome, len(fake.runs)) == ("accepted", 1)
+
+
+@every_kind
+def test_a_target_that_is_overloaded_is_asked_again(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    its = targets(fake := kind())
+    shared_server.faults.extend(["busy", "busy"])
+    assert its.dispatch("it", JOB, repeated=False).outcome == "accepted"
+    assert len(fake.runs) == 1
+
+
+@every_kind
+def test_a_gateway_that_fails_is_asked_again_only_with_a_key(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    its = targets(fake := kind())
+    shared_server.faults.append("unavailable")
+    sent = its.dispatch("it", JOB, repeated=False)
+    if kind in WITHOUT_KEY:
+        assert (sent.outcome, sent.repeatable, len(fake.runs)) == ("unknown", False, 0)
+    else:
+        assert (sent.outcome, len(fake.runs)) == ("accepted", 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("forbidden", 'it answers 403: {"detail": "*** may not"}'),
+        ("redirect", "it answers 302, a redirect to /elsewhere"),
+    ],
+)
+@every_kind
+def test_what_a_target_refuses_is_not_sent_again_nor_elsewhere(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake], fault: Fault, reason: str
+) -> None:
+    its = targets(fake := kind())
+    shared_server.faults.append(fault)
+    sent = its.dispatch("it", JOB, repeated=False)
+    if kind is FakeAirflow2:  # its secret is another
+        reason = reason.replace("***", TOKEN)
+    assert (sent.outcome, sent.reason) == ("refused", reason)
+    assert (len(shared_server.starts), len(fake.runs), shared_server.elsewhere) == (1, 0, [])
+
+
+@every_kind
+def test_a_target_that_never_answers_ends_as_unknown_and_is_bounded(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    its = targets(kind(), total_seconds=0.1)
+    shared_server.is_down = True
+    sent = its.dispatch("it", JOB, repeated=False)
+    if kind is FakeMuteWebhook:
+        assert (sent.outcome, sent.repeatable) == ("unknown", False)
+    else:
+        assert sent.repeatable
+    assert its.follow("it", JOB, "900").state == ("untold" if kind is FakeMuteWebhook else "unanswered")
+    assert len(shared_server.starts) <= 3
