@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import ValidationError
 
-from exporter.config_section import describe_error, place
+from exporter.config_section import EmptyMapping, describe_error, place
 from exporter.errors import ConfigError
-from exporter.model_config import ConfigFile
+from exporter.model_config import ModelsConfig
+from exporter.remediation_checks import mistakes
+from exporter.remediation_config import RemediationConfig
 from exporter.settings import DAY_SECONDS, Settings
 
 MAX_FILE_BYTES = 2**20
@@ -34,6 +36,12 @@ _YAML_PROBLEMS = {
     r"could not find expected ':'": "a key without a colon",
     r"alphabetic or numeric": "a value that begins with * or & has to be in quotes",
 }
+
+
+class ConfigFile(ModelsConfig):
+    """The configuration file."""
+
+    remediation: Annotated[RemediationConfig, EmptyMapping] = RemediationConfig()
 
 
 def maturation_problem(maturation_seconds: float, settings: Settings) -> str:
@@ -78,10 +86,9 @@ def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile
         raise ConfigError(f"{path}: it is no text in UTF-8, or has characters that are none") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: it is nested too deeply") from error
+    context = {"directory": path.parent.absolute()}
     try:
-        config = ConfigFile.model_validate(
-            {} if document == "" else document, context={"directory": path.parent.absolute()}
-        )
+        config = ConfigFile.model_validate({} if document == "" else document, context=context)
     except ValidationError as error:
         problems += [
             (_line(root, place(ConfigFile, found["loc"])), _complaint(found)) for found in error.errors()
@@ -92,6 +99,10 @@ def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile
             for location, maturation in _maturations(config)
             if (problem := maturation_problem(maturation, settings))
         ]
+    section = document.get("remediation") if isinstance(document, dict) else None
+    for within, problem in mistakes(section, context):
+        location = ("remediation", *within)
+        problems.append((_line(root, location), f"{'.'.join(location)}: {problem}"))
     if problems:
         raise ConfigError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(problems)))
     return config

@@ -133,8 +133,8 @@ class ModelConfig(Section):
 _Entry = Annotated[ModelConfig, EmptyMapping]
 
 
-class ConfigFile(Section):
-    """The configuration file."""
+class ModelsConfig(Section):
+    """The sections of models."""
 
     defaults: _Entry = ModelConfig()
     models: Annotated[dict[Name, _Entry], EmptyMapping] = {}

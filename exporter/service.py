@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from exporter.config_file import load_config_file
+from exporter.config_file import ConfigFile, load_config_file
 from exporter.errors import ConfigError
 from exporter.exposition.collector import DroppedSeries, SeriesCollector
 from exporter.exposition.render import Format
@@ -16,7 +16,6 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView, version_view
 from exporter.fleet import Fleet, Version
 from exporter.ingest.writer import Writer
-from exporter.model_config import ConfigFile
 from exporter.monitoring.discovery import Discovery
 from exporter.monitoring.evaluator import Evaluator
 from exporter.monitoring.loop import Loop

@@ -20,6 +20,7 @@ ORDER = [
     "body_template",
     "target_config",
     "remediation_config",
+    "remediation_checks",
     "config_file",
     "measures",
     "formats",

@@ -10,9 +10,9 @@ from exporter.config_file import load_config_file
 from exporter.formats.categories import match_class
 from exporter.model_config import (
     Columns,
-    ConfigFile,
     Minimums,
     ModelConfig,
+    ModelsConfig,
 )
 
 EVERYTHING = """\
@@ -39,7 +39,7 @@ models:
 """
 
 
-def load(directory: Path, text: str) -> ConfigFile:
+def load(directory: Path, text: str) -> ModelsConfig:
     path = directory / "exporter.yml"
     path.write_text(text)
     return load_config_file(path)
@@ -163,7 +163,7 @@ def test_a_class_is_found_however_it_is_spelt(text: str, classes: list[str], fou
 def resolve(
     tags: dict[str, str], text: str = "", directory: Path | None = None
 ) -> tuple[ModelConfig, tuple[str, ...]]:
-    config = load(directory, text) if directory is not None else ConfigFile()
+    config = load(directory, text) if directory is not None else ModelsConfig()
     return config.resolve("fraud", {f"monitoring.{name}": value for name, value in tags.items()})
 
 
@@ -230,7 +230,7 @@ def test_a_tag_that_nobody_knows_is_told(tag: str) -> None:
 
 
 def test_tags_of_others_and_empty_ones_are_passed_over() -> None:
-    config, problems = ConfigFile().resolve(
+    config, problems = ModelsConfig().resolve(
         "fraud",
         {"owner": "me", "monitoring.team": "risk", "monitoring.enabled": "true", "monitoring.target": " "},
     )

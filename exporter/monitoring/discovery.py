@@ -19,7 +19,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
 from exporter.ingest.activation import let_go, set_detail
 from exporter.ingest.writer import Writer
-from exporter.model_config import TAG_PREFIX, ConfigFile
+from exporter.model_config import TAG_PREFIX, ModelsConfig
 from exporter.monitoring.reference_loader import ReferenceLoader
 from exporter.registry.models import Registered, RegisteredVersion
 from exporter.registry.registry import Registry
@@ -54,13 +54,13 @@ class Discovery:
         self._registry = registry
         self._clock = clock
         self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
-        self._config = ConfigFile()
+        self._config = ModelsConfig()
         self._facts_lock = Lock()
         self._misnamed: list[str] = []  # models of the configuration that are not monitored
         self._registered: dict[Version, RegisteredVersion] = {}
         self.error = "not asked yet"
 
-    def configure(self, config: ConfigFile) -> None:
+    def configure(self, config: ModelsConfig) -> None:
         """Use another configuration from the next evaluation on. Any thread may call it."""
         with self._facts_lock:
             self._config = config

@@ -110,6 +110,15 @@ class RegistryClient:
         with self._asking():
             return self._client.get_registered_model(model)
 
+    def get_version(self, model: str, version: str) -> ModelVersion:
+        """A version with its tags.
+
+        Raises:
+            MissingError: there is no such version.
+        """
+        with self._asking():
+            return self._client.get_model_version(model, version)
+
     def get_version_by_alias(self, model: str, alias: str) -> ModelVersion:
         """The version that an alias leads to.
 

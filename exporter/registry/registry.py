@@ -77,6 +77,14 @@ class Registry:
         """
         return dict(self._mlflow.get_model(model).tags)
 
+    def version_tags(self, model: str, version: str) -> dict[str, str]:
+        """Tags of a version, all of them.
+
+        Raises:
+            MissingError: there is no such version, or we may not see it.
+        """
+        return dict(self._mlflow.get_version(model, version).tags)
+
     def alias_version(self, model: str, alias: str) -> str:
         """The version that an alias leads to, empty if the model has no such alias.
 

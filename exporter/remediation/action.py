@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
-ActionKind = Literal["rollback", "promote", "retrain", "tag", "notify", "freeze"]
-Mode = Literal["off", "dry_run", "approve", "auto"]  # from the most careful on
+from exporter.remediation_config import ActionKind as ActionKind
+from exporter.remediation_config import Mode as Mode
 
 
 class State(StrEnum):

@@ -18,7 +18,7 @@ from exporter.api.views import version_detail
 from exporter.errors import RegistryUnreachableError
 from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
 from exporter.ingest.recount import recount
-from exporter.model_config import ConfigFile
+from exporter.model_config import ModelsConfig
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.profiling.segments import MAX_SEGMENTS_PER_VERSION
@@ -292,5 +292,5 @@ def test_without_names_a_segment_shows_an_index(start: Start) -> None:
 
 
 def test_the_configuration_names_the_columns() -> None:
-    file = ConfigFile.model_validate({"models": {"fraud": {"segments": ["country"]}}})
+    file = ModelsConfig.model_validate({"models": {"fraud": {"segments": ["country"]}}})
     assert file.resolve("fraud", {})[0].reference_fields()["segments"] == ("country",)

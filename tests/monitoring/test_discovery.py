@@ -22,7 +22,7 @@ from exporter.errors import (
 from exporter.exposition.render import Format
 from exporter.fleet import Status, Version
 from exporter.ingest.commit import PredictionAnswer
-from exporter.model_config import ConfigFile
+from exporter.model_config import ModelsConfig
 from exporter.monitoring import discovery
 from exporter.storage.schema import StoredVersion
 from exporter.storage.store import Store
@@ -435,7 +435,7 @@ def test_every_field_of_a_version_has_one_writing_thread(
     registry.tag("fraud", drift_threshold="0.5")
     rig.poll()
     assert state(rig) == ("ready", "")
-    rig.service.discovery.configure(ConfigFile())
+    rig.service.discovery.configure(ModelsConfig())
     rig.post_rows([{"features": {"age": 40, "surprise": 1}, "prediction": 1}])
     rig.evaluate()
     rig.stop()

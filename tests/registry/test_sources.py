@@ -17,7 +17,7 @@ import yaml
 import exporter.profiling.files
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
 from exporter.formats.categories import match_class
-from exporter.model_config import ConfigFile, ModelConfig
+from exporter.model_config import ModelConfig, ModelsConfig
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.profiling.files import read_reference
@@ -44,7 +44,7 @@ def reference(mark: str) -> bytes:
 def load(registry: Registry, model: str, **said: Any) -> ReferenceData:
     """The reference of version 1, with what is `said` of the model in the exporter's file."""
     version = registry.poll().models[model].versions["1"]
-    file = ConfigFile(models={model: ModelConfig(**said)})
+    file = ModelsConfig(models={model: ModelConfig(**said)})
     config, _ = file.resolve(model, {**version.model_tags, **version.tags})
     return registry.load_reference(version, config, lambda file: read_reference(file, 1_000_000))
 

@@ -153,6 +153,9 @@ class FakeRegistry(Registry):
     def model_tags(self, model: str) -> dict[str, str]:
         return dict(self._find(model).tags)
 
+    def version_tags(self, model: str, version: str) -> dict[str, str]:
+        return dict(self._find(model, version).versions[version].tags)
+
     def alias_version(self, model: str, alias: str) -> str:
         found = self._find(model)
         number = found.aliases.get(alias, "")
