@@ -193,7 +193,9 @@ def checkpoints(connection: sa.Connection, first: int = 1, last: int = 2**62) ->
 
 def verifier_keys(connection: sa.Connection) -> list[str]:
     """Public keys that the chain says its checkpoints were signed by, oldest first."""
-    found = [vkey for body in connection.scalars(_SELECT_KEYS.order_by(_records.c.seq)) for vkey in _vkeys(body)]
+    found = [
+        vkey for body in connection.scalars(_SELECT_KEYS.order_by(_records.c.seq)) for vkey in _vkeys(body)
+    ]
     return list(dict.fromkeys(found))
 
 

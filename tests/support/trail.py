@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from exporter.audit.checkpoint import Checkpoint, SigningKey, make_checkpoint
+from exporter.audit.checkpoint import SigningKey
 from exporter.audit.record import Entry, Head, chain, digest_body
 from exporter.audit.trail import append, read
 from exporter.storage import schema
@@ -48,20 +48,14 @@ def make_entry(number: int = 1, **own: Any) -> Entry:
     return Entry(**{**values, "subject": "age", "data": {"score": number / 7}, **own})
 
 
-def append_entries(store: Store, count: int, at: float = 1000.0, step: float = 1.0) -> None:
-    """Append entries, each at a time of its own."""
-    with store.writing() as connection:
-        for number in range(count):
-            append(connection, [make_entry(number)], at + step * number)
-
-
-def checkpoint(store: Store, at: float = 2000.0, key: SigningKey | None = KEY) -> Checkpoint:
-    with store.writing() as connection:
-        return make_checkpoint(connection, key, at)
+def append_entries(connection: sa.Connection, count: int, at: float = 1000.0) -> None:
+    """Append entries, one a second."""
+    for number in range(count):
+        append(connection, [make_entry(number)], at + number)
 
 
 def rebuild(connection: sa.Connection, first: int, changed: dict[str, Any], previous: bytes) -> Head:
-    """Change the body of a record, and chain all that follow anew, as whoever can write to the store could."""
+    """Change the body of a record and chain all that follow anew, as a thief of the store could."""
     records = schema.audit_records
     digest, seq = previous, first
     rows = connection.execute(sa.select(records).where(records.c.seq >= first).order_by(records.c.seq)).all()
@@ -86,4 +80,3 @@ def resign(connection: sa.Connection, key: SigningKey, seqs: Sequence[int]) -> N
         digest = bytes(connection.scalar(sa.select(records.c.digest).where(records.c.seq == seq)) or b"")
         note = key.sign(f"{key.name}\n{seq}\n{base64.b64encode(digest).decode()}\n")
         connection.execute(notes.insert(), {"seq": seq, "at": 0.0, "note": note})
-
