@@ -14,7 +14,6 @@ ORDER = [
     "__init__",
     "errors",
     "typing",
-    "tokens",
     "settings",
     "config_section",
     "model_config",
