@@ -7,6 +7,7 @@ ExporterError
 ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
 │   ├── StoreDamagedError       stored bytes cannot be read
 │   └── StoreMissingError       its files were deleted or replaced while they were in use
+├── AuditError                  the audit trail, or what is to prove it, cannot be used as asked
 ├── RegistryError               MLflow did not answer as it should
 │   ├── RegistryUnreachableError
 │   └── RegistryAuthError
@@ -68,6 +69,10 @@ class StoreDamagedError(StoreError):
 
 class StoreMissingError(StoreError):
     """The files of the store were deleted or replaced while they were in use."""
+
+
+class AuditError(ExporterError):
+    """The audit trail, or what is to prove it, cannot be used as asked."""
 
 
 class RegistryError(ExporterError):

@@ -22,8 +22,10 @@ from exporter.monitoring.loop import Loop
 from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
+from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings
 from exporter.storage.store import Store
+from exporter.tokens import load_tokens
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Service:
     ) -> None:
         config = load_config_file(Path(settings.config), settings) if settings.config else None
         self.settings = settings
+        self.tokens = load_tokens(settings.api_token_file, settings.api_tokens_file)
         self.clock = clock
         self.telemetry = Telemetry(clock)
         self.fleet = Fleet(settings)
@@ -104,25 +107,34 @@ class Service:
         self.store.close()
 
     def reload(self) -> None:
-        """Read the configuration file again, if there is one. Any thread may call it.
+        """Read the files of tokens and of the configuration again. Any thread may call it.
 
         Raises:
-            ConfigError: it cannot be used; the previous configuration stays in force.
+            ConfigError: one cannot be used; what was read before stays in force.
         """
-        if not self.settings.config:
-            return
         try:
-            config = load_config_file(Path(self.settings.config), self.settings)
+            tokens = load_tokens(self.settings.api_token_file, self.settings.api_tokens_file)
+            path = Path(self.settings.config) if self.settings.config else None
+            config = load_config_file(path, self.settings) if path is not None else None
         except ConfigError as error:
             log.error("the configuration is not taken: %s", error)
             self.telemetry.config_successful = False
             raise
-        self._use(config)
-        log.info("%s is in use", self.settings.config)
+        self.tokens = tokens
+        if config is not None:
+            self._use(config)
+            log.info("%s is in use", self.settings.config)
+        elif self.telemetry.config_successful is False:  # because of the tokens
+            self.telemetry.config_successful = True
 
     def _use(self, config: ConfigFile) -> None:
         self.discovery.configure(config)
+        self._remediation = config.remediation
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
+
+    def remediation_config(self) -> RemediationConfig:
+        """Return the policies of remediation in force."""
+        return self._remediation
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
         """Return the page of `/metrics`, without I/O, and without arithmetic beyond formatting."""

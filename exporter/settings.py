@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Literal, get_args, get_type_hints
 
 from exporter.errors import ConfigError
+from exporter.tokens import load_tokens
 
 Distance = Literal["jensen_shannon", "total_variation", "ks", "mean_shift"]
 DISTANCES = get_args(Distance)
@@ -106,7 +106,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 19464
     store: str = "sqlite:///exporter.db"
-    api_token_file: str = ""
+    api_token_file: str = ""  # of one token for everything
+    api_tokens_file: str = ""  # of named tokens with scopes
     allowed_hosts: tuple[str, ...] = ()  # patterns of host names that need no token, beside its own
     config: str = ""  # path of the configuration file
     grafana_url: str = ""  # of the dashboards, linked from the page at /
@@ -141,6 +142,8 @@ class Settings:
     max_run_series: PositiveInt = 20_000
     max_future_seconds: float = 300.0
     prediction_retention_days: PositiveInt = 30
+    audit_retention_days: PositiveInt = 400
+    audit_key_file: str = ""  # of the key that signs checkpoints; empty: beside a SQLite store
     store_limit_bytes: PositiveInt = 20 * 2**30
     store_check: bool = True  # false: SQLite's pages are not checked at the start
 
@@ -228,17 +231,7 @@ def _check(settings: Settings) -> None:
         raise ConfigError(
             f"EXPORTER_GRAFANA_URL is {settings.grafana_url!r}, it must begin with http:// or https://"
         )
-    if settings.api_token_file:
-        try:
-            token = Path(settings.api_token_file).read_text("utf-8").strip()
-        except OSError as error:
-            raise ConfigError(
-                f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} cannot be read: {error.strerror}"
-            ) from None
-        except ValueError:
-            raise ConfigError(f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} is no text") from None
-        if not token:  # would authorize everybody
-            raise ConfigError(f"EXPORTER_API_TOKEN_FILE {settings.api_token_file} is empty")
+    load_tokens(settings.api_token_file, settings.api_tokens_file)
 
 
 def _check_windows(settings: Settings) -> None:

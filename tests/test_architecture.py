@@ -14,6 +14,7 @@ ORDER = [
     "__init__",
     "errors",
     "typing",
+    "tokens",
     "settings",
     "config_section",
     "model_config",

@@ -29,7 +29,7 @@ _Time = Annotated[datetime | None, Query(description="ISO 8601; UTC without a zo
 def audit_router(service: Service) -> APIRouter:
     """Return the routes of the audit trail."""
     router = APIRouter(
-        prefix="/v1/audit", dependencies=[Depends(authorizer(service)), Depends(known_parameters)]
+        prefix="/v1/audit", dependencies=[Depends(authorizer(service, "audit")), Depends(known_parameters)]
     )
 
     @router.get(

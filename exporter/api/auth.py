@@ -7,51 +7,83 @@ Starlette's `TrustedHostMiddleware` would apply to all routes, and Prometheus sc
 
 from __future__ import annotations
 
-import hmac
 import re
 import socket
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 
 from exporter.errors import ForbiddenError, UnauthorizedError
 from exporter.service import Service
+from exporter.tokens import Scope, Token, find_token
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:@/?#,\s]+))(?::[0-9]*)?")
 _SHOWN_CHARACTERS = 100  # of a refused name
 
 
-def authorizer(service: Service) -> Any:
-    """Return a dependency that requires the token or, if none is set, refuses web pages of other sites."""
-    path = service.settings.api_token_file
-    token = Path(path).read_text("utf-8").strip().encode() if path else b""
+def authorizer(service: Service, scope: Scope | None = None, *, named: bool = False) -> Any:
+    """Return a dependency that requires a token or, if none is set, refuses web pages of other sites.
+
+    It sets `request.state.actor` to the name of the token, or to `anonymous@` and the address.
+
+    Args:
+        scope: that the token has to have; None for every token.
+        named: require a token with a name of its own, so that it is known who it was.
+    """
     configured = (service.settings.host, *service.settings.allowed_hosts)
     names = (*own_names(socket.gethostname()), *map(str.lower, configured))
 
     async def authorize(request: Request) -> None:  # async, or it would run in a thread
-        if token:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token):
-                raise UnauthorizedError("send `Authorization: Bearer <token>`")
+        request.state.actor = anonymous(request)
+        if service.tokens:
+            token = _authenticate(request, service.tokens)
+            request.state.actor = token.name
+            if not token.may(scope):
+                raise ForbiddenError(f"the token {token.name} lacks the scope `{scope}`")
+            if named and not token.named:
+                raise ForbiddenError("this needs a token with a name, from EXPORTER_API_TOKENS_FILE")
             return
-        hosts = request.headers.getlist("host")
-        for host in filter(None, hosts):
-            if not leads_here(host, names):
-                raise ForbiddenError(
-                    f"the host name {_without_port(host)[:_SHOWN_CHARACTERS]!r} is not allowed without a "
-                    "token: add it to EXPORTER_ALLOWED_HOSTS, or set EXPORTER_API_TOKEN_FILE"
-                )
-        origins = {each.partition("://")[2].lower() for each in request.headers.getlist("origin")}
-        if origins and (not any(hosts) or origins != {host.lower() for host in hosts}):
-            raise ForbiddenError(
-                "pages of other sites are not allowed without a token: set EXPORTER_API_TOKEN_FILE"
-            )
+        if named:
+            raise ForbiddenError("this needs a token with a name: set EXPORTER_API_TOKENS_FILE")
+        _refuse_pages(request, names)
 
     return authorize
+
+
+def anonymous(request: Request) -> str:
+    """Return the actor of a request without a token."""
+    return f"anonymous@{request.client.host if request.client else 'unknown'}"
+
+
+def told_by(request: Request, by: str) -> str:
+    """Return the actor of an authorized request that says by whom it is."""
+    return f"{request.state.actor} ({by})"
+
+
+def _authenticate(request: Request, tokens: tuple[Token, ...]) -> Token:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    token = find_token(tokens, given.strip()) if scheme.lower() == "bearer" else None
+    if token is None:
+        raise UnauthorizedError("send `Authorization: Bearer <token>`")
+    return token
+
+
+def _refuse_pages(request: Request, names: tuple[str, ...]) -> None:
+    hosts = request.headers.getlist("host")
+    for host in filter(None, hosts):
+        if not leads_here(host, names):
+            raise ForbiddenError(
+                f"the host name {_without_port(host)[:_SHOWN_CHARACTERS]!r} is not allowed without a "
+                "token: add it to EXPORTER_ALLOWED_HOSTS, or set EXPORTER_API_TOKEN_FILE"
+            )
+    origins = {each.partition("://")[2].lower() for each in request.headers.getlist("origin")}
+    if origins and (not any(hosts) or origins != {host.lower() for host in hosts}):
+        raise ForbiddenError(
+            "pages of other sites are not allowed without a token: set EXPORTER_API_TOKEN_FILE"
+        )
 
 
 def own_names(hostname: str) -> tuple[str, ...]:
@@ -99,11 +131,10 @@ def _is_address(name: str) -> bool:
 
 def local_without_token(service: Service) -> Any:
     """Return a dependency that refuses other machines if no token is set."""
-    token_set = bool(service.settings.api_token_file)
 
     async def check(request: Request) -> None:
         local = request.client is not None and _is_loopback(request.client.host)
-        if not token_set and not local:
+        if not service.tokens and not local:
             raise ForbiddenError(
                 "without a token this is allowed from the exporter's own machine only: "
                 "set EXPORTER_API_TOKEN_FILE"

@@ -82,7 +82,7 @@ class IngestRoutes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._authorize = authorizer(service)
+        self._authorize = authorizer(service, "ingest")
         self._bodies = BodyReader(service.settings)
         self._answers = Answers[Answer]()
         self._threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode")

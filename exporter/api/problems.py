@@ -31,7 +31,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     status: refusal(text)
     for status, text in {
         401: "The token is missing or wrong.",
-        403: "No token is set, and the request is from another site or machine, or for an unknown host name.",
+        403: "The token lacks a scope; or no token is set, and the request is from another site or machine, "
+        "or for an unknown host name.",
         404: "The model, version or alias is not monitored; `detail` lists what is.",
         408: "The body did not arrive in time; send it again, or in parts.",
         413: "The body or the batch is too large.",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 
 from exporter.api import view_schemas
-from exporter.api.auth import authorizer, local_without_token
+from exporter.api.auth import authorizer, local_without_token, told_by
 from exporter.api.bodies import BodyReader
 from exporter.api.parameters import VERSION_PATH, known_parameters
 from exporter.api.problems import REFUSALS
@@ -26,7 +26,9 @@ _Text = Annotated[str, Query(min_length=1, max_length=500)]
 
 def rebaseline_router(service: Service) -> APIRouter:
     """Return the route that replaces a version's reference."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
+    router = APIRouter(
+        prefix="/v1", dependencies=[Depends(authorizer(service, "admin")), Depends(known_parameters)]
+    )
     bodies = BodyReader(service.settings)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rebaseline")
 
@@ -52,7 +54,7 @@ def rebaseline_router(service: Service) -> APIRouter:
         found = service.fleet.versions.get((model, version))
         if found is None:
             raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
-        order = Order(by, reason)
+        order = Order(told_by(request, by), reason)
         async with bodies.read(request) as body:
             if bool(body) == bool(live):
                 raise MalformedError("either `live` or a Parquet file as the body", "live")

@@ -95,7 +95,7 @@ def operations_router(service: Service) -> APIRouter:
                 "The file cannot be used, for the given reason; the previous configuration stays in force."
             ),
         },
-        dependencies=[Depends(authorizer(service))],
+        dependencies=[Depends(authorizer(service, "admin"))],
     )
     def post_reload() -> Response:
         """Read the configuration file again, if there is one."""

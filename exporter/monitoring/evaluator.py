@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from exporter.aggregates.state import VersionCounts
 from exporter.aggregates.timeline import until
+from exporter.audit.segments import Pruner
 from exporter.errors import ExporterError
 from exporter.evaluation.context import EvaluationContext, QualityRules
 from exporter.evaluation.drift import evaluate
@@ -49,6 +50,7 @@ class Evaluator:
         self._clock = clock
         self._retention = RetentionClock(store, monotonic)
         self._unmatched = UnmatchedLabels(store)
+        self._pruner = Pruner(store, settings.audit_retention_days)
         self._references = QualityReferences()
 
     def evaluate_all(self) -> None:
@@ -114,6 +116,7 @@ class Evaluator:
         now = self._clock()
         kept = self._retention.advance(now)
         tidy(self._store, self._settings, self._fleet.versions.values(), kept, now)
+        self._pruner.prune(kept, now)
         for model, labels in self._unmatched.sweep(now).items():
             self._telemetry.count_unmatched_labels(model, labels)
         size, limit = self._store.size_bytes(), self._settings.store_limit_bytes

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import doctest
+import io
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from exporter.api import auth
-from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
+from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE
 from exporter.settings import load_settings
 from tests.support.api_server import Server, answers, assert_problem, post
-from tests.support.rig import make_document, make_rows
+from tests.support.rig import make_document, make_rows, make_table
 
 Serve = Callable[..., Server]
 REBASELINE = "/v1/models/fraud/versions/1/rebaseline"
@@ -180,6 +182,88 @@ def test_the_token_is_not(guarded: Server, said: str) -> None:
     headers = {"authorization": said.encode("latin-1")}
     answer = httpx.get(f"{guarded.client.base_url}/v1/models", headers=headers)
     assert_problem(answer, 401, "Unauthorized", "Authorization: Bearer")
+
+
+# -- named tokens -------------------------------------------------------------------------------------------
+
+NAMED = """\
+# name: token scopes
+pump: pump-s3cret-s3cret ingest
+alertmanager: alertmanager-s3cret-s3cret  alerts
+grace: grace-s3cret-s3cret approve, audit
+looker: looker-s3cret-s3cret
+
+root: root-s3cret-s3cret admin
+"""
+ROUTES = [
+    ("POST", "/v1/predictions", {"pump"}),
+    ("POST", "/v1/labels", {"pump"}),
+    ("POST", REBASELINE, set()),
+    ("POST", "/-/reload", set()),
+    ("GET", "/v1/audit", {"grace"}),
+    ("GET", "/v1/models", {"pump", "alertmanager", "grace", "looker"}),
+    ("GET", "/v1/models/fraud/versions/1", {"pump", "alertmanager", "grace", "looker"}),
+]
+
+
+@pytest.fixture(scope="module")
+def named(serve_module: Serve, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    directory = tmp_path_factory.mktemp("tokens")
+    (directory / "tokens").write_text(NAMED)
+    (directory / "token").write_text("s3cret")
+    files = {"api_tokens_file": str(directory / "tokens"), "api_token_file": str(directory / "token")}
+    return serve_module(**files)
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"authorization": "Bearer " + ("s3cret" if name == "default" else f"{name}-s3cret-s3cret")}
+
+
+@pytest.mark.parametrize(("method", "path", "allowed"), ROUTES)
+def test_a_token_may_do_what_its_scopes_say(named: Server, method: str, path: str, allowed: set[str]) -> None:
+    for name in ("pump", "alertmanager", "grace", "looker", "root", "default"):
+        answer = named.client.request(method, path, headers=bearer(name))
+        if name in {*allowed, "root", "default"}:
+            assert answer.status_code not in (401, 403), name
+        else:
+            assert_problem(answer, 403, "Forbidden", f"the token {name} lacks the scope `")
+    assert named.client.request(method, path).status_code == 401
+    assert named.client.request(method, path, headers=bearer("another")).status_code == 401
+
+
+def test_a_change_is_recorded_with_the_name_of_the_token(named: Server) -> None:
+    sink = io.BytesIO()
+    pq.write_table(make_table(1500, seed=7), sink)
+    replaced = named.client.post(
+        REBASELINE,
+        params={"by": "grace", "reason": "new prices"},
+        content=sink.getvalue(),
+        headers={"Content-Type": PARQUET_TYPE, **bearer("root")},
+    )
+    assert replaced.status_code == 200
+    lines = named.client.get("/v1/audit", headers=bearer("root")).text
+    assert '"root (grace)"' in lines
+
+
+def test_tokens_are_read_again(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("old: old-s3cret-s3cret admin\n")
+    server = serve(api_tokens_file=str(file))
+    old, new = bearer("old"), bearer("new")
+
+    file.write_text("new: short admin\n")
+    assert_problem(
+        server.client.post("/-/reload", headers=old),
+        500,
+        "Configuration not taken",
+        "tokens:1: the token of new has",
+    )
+    assert server.client.get("/v1/models", headers=old).status_code == 200
+
+    file.write_text("new: new-s3cret-s3cret admin\n")
+    assert server.client.post("/-/reload", headers=old).status_code == 200
+    assert server.client.get("/v1/models", headers=old).status_code == 401
+    assert server.client.get("/v1/models", headers=new).status_code == 200
 
 
 @pytest.mark.parametrize(

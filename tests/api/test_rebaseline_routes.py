@@ -78,7 +78,7 @@ def test_replaced_references_are_on_record(serve: Serve) -> None:
     entries = server.client.get("/v1/audit").json()["entries"]
     found = [entry for entry in entries if entry["kind"] == "reference_replaced"]
     assert [entry["data"]["new_digest"] for entry in found] == digests[::-1]
-    assert found[0]["actor"] == "ada"
+    assert found[0]["actor"] == "anonymous@127.0.0.1 (ada)"
 
 
 def test_live_rows_become_the_reference(serve: Serve) -> None:
@@ -161,7 +161,7 @@ def test_the_command_sends_a_file_and_who_runs_it(
     assert run(server, "--file", str(file)) == 0
     headers = {"Authorization": "Bearer secret"}
     entry = server.client.get("/v1/audit", headers=headers).json()["entries"][0]
-    assert (entry["actor"], entry["data"]["reason"]) == ("grace", "new prices")
+    assert (entry["actor"], entry["data"]["reason"]) == ("default (grace)", "new prices")
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == [
         "fraud version 1: 1,500 rows are its reference",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from exporter.audit.record import Entry
+from exporter.audit.checkpoint import SigningKey
+from exporter.audit.record import Entry, Head, chain, digest_body
 from exporter.audit.trail import append, read
 from exporter.storage import schema
 from exporter.storage.store import Store
+
+KEY = SigningKey("mlflow-exporter/tests", bytes(range(32)))
+OTHER_KEY = SigningKey("mlflow-exporter/tests", bytes(32))
 
 
 def bodies(store: Store) -> list[dict[str, Any]]:
@@ -36,3 +41,42 @@ def write(connection: sa.Connection, records: Sequence[tuple[float, Entry]]) -> 
     for at, entry in records:
         append(connection, [entry], at)
     connection.commit()
+
+
+def make_entry(number: int = 1, **own: Any) -> Entry:
+    values = {"kind": "verdict_changed", "actor": "monitor", "model": "fraud", "model_version": "3"}
+    return Entry(**{**values, "subject": "age", "data": {"score": number / 7}, **own})
+
+
+def append_entries(connection: sa.Connection, count: int, at: float = 1000.0) -> None:
+    """Append entries, one a second."""
+    for number in range(count):
+        append(connection, [make_entry(number)], at + number)
+
+
+def rebuild(connection: sa.Connection, first: int, changed: dict[str, Any], previous: bytes) -> Head:
+    """Change the body of a record and chain all that follow anew, as a thief of the store could."""
+    records = schema.audit_records
+    digest, seq = previous, first
+    rows = connection.execute(sa.select(records).where(records.c.seq >= first).order_by(records.c.seq)).all()
+    for row in rows:
+        body, seq = bytes(row.body), row.seq
+        if seq == first:
+            body = orjson.dumps(orjson.loads(body) | changed, option=orjson.OPT_SORT_KEYS)
+        digest = chain(digest, digest_body(body))
+        values = {"body": body, "body_digest": digest_body(body), "digest": digest}
+        if seq == first:
+            values |= {name: text for name, text in changed.items() if name in records.c}
+        connection.execute(sa.update(records).where(records.c.seq == seq).values(values))
+    connection.execute(sa.update(schema.audit_head).values(seq=seq, digest=digest))
+    return Head(seq, digest)
+
+
+def resign(connection: sa.Connection, key: SigningKey, seqs: Sequence[int]) -> None:
+    """Sign the checkpoints of these records anew."""
+    records, notes = schema.audit_records, schema.audit_checkpoints
+    for seq in seqs:
+        connection.execute(sa.delete(notes).where(notes.c.seq == seq))
+        digest = bytes(connection.scalar(sa.select(records.c.digest).where(records.c.seq == seq)) or b"")
+        note = key.sign(f"{key.name}\n{seq}\n{base64.b64encode(digest).decode()}\n")
+        connection.execute(notes.insert(), {"seq": seq, "at": 0.0, "note": note})
