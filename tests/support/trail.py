@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from exporter.audit.checkpoint import SigningKey
+from exporter.audit.checkpoint import SigningKey, make_checkpoint
 from exporter.audit.record import Entry, Head, chain, digest_body
 from exporter.audit.trail import append, read
 from exporter.storage import schema
@@ -80,3 +80,10 @@ def resign(connection: sa.Connection, key: SigningKey, seqs: Sequence[int]) -> N
         digest = bytes(connection.scalar(sa.select(records.c.digest).where(records.c.seq == seq)) or b"")
         note = key.sign(f"{key.name}\n{seq}\n{base64.b64encode(digest).decode()}\n")
         connection.execute(notes.insert(), {"seq": seq, "at": 0.0, "note": note})
+
+
+def sign(connection: sa.Connection, key: SigningKey, at: float) -> str:
+    """Make a checkpoint, and return its note."""
+    note = make_checkpoint(connection, key, at).note
+    connection.commit()
+    return note

@@ -1,0 +1,169 @@
+"""Verifies an export of the audit trail without the store that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from exporter.audit.anchors import Anchor, note_anchor
+from exporter.audit.export import FORMAT, Row
+from exporter.audit.record import Head, StoredRecord
+from exporter.audit.walk import Chain, Fault, Faults, Walk
+from exporter.errors import AuditError
+
+MAX_CHECKPOINTS = 200_000  # hourly ones of twenty years
+
+
+@dataclass(frozen=True)
+class ExportVerification:
+    """Result for an export.
+
+    Attributes:
+        header: what the export says about itself.
+        chain: of its records.
+        faults: all faults, the first by record.
+        fault_count: number of all faults.
+        shown: number of records with their content.
+        checkpoints: number of checkpoints in it.
+        newest_note: the last of them; empty if there are none.
+        keys: verifier keys that they were held against.
+        trusted: True where these came from the caller, not from the export itself.
+    """
+
+    header: Mapping[str, Any]
+    chain: Chain
+    faults: tuple[Fault, ...]
+    fault_count: int
+    shown: int
+    checkpoints: int
+    newest_note: str
+    keys: tuple[str, ...]
+    trusted: bool
+
+    @property
+    def intact(self) -> bool:
+        return not self.fault_count
+
+
+def verify_export(
+    rows: Iterable[Row], witnesses: Iterable[Anchor] = (), vkeys: Sequence[str] = ()
+) -> ExportVerification:
+    """Verify an export in one pass.
+
+    Args:
+        rows: as `export.export_rows` or `export_files.read_rows` yields them.
+        witnesses: ends of the chain that are remembered elsewhere.
+        vkeys: keys that its checkpoints have to be signed by; empty: the keys that it names itself, which
+            proves less.
+
+    Raises:
+        AuditError: it is no export.
+    """
+    remaining = iter(rows)
+    header = _read_header(next(remaining, None))
+    keys = tuple(vkeys) or tuple(map(str, header["keys"]))
+    faults = Faults()
+    records = _Records(remaining, faults)
+    own = list(_anchors(records.checkpoints, keys, faults))
+    walk = Walk(Head(header["first"] - 1, bytes.fromhex(header["previous"])), witnesses, own)
+    shown = 0
+    for record in records:
+        walk.add(record)
+        shown += record.body is not None
+    chain = walk.finish(ends_here=True)
+    if chain.last.seq < header["last"]:
+        faults.add(chain.last.seq + 1, header["last"], "missing: the export ends before them")
+    elif chain.last.seq > header["last"]:
+        faults.add(header["last"] + 1, chain.last.seq, "the header does not know them")
+    return ExportVerification(
+        header,
+        chain,
+        tuple(sorted({*chain.faults, *faults.found})),
+        chain.fault_count + faults.count,
+        shown,
+        len(records.checkpoints),
+        records.newest_note(),
+        keys,
+        bool(vkeys),
+    )
+
+
+class _Records:
+    """Records of an export; `checkpoints` are the rows before them."""
+
+    def __init__(self, rows: Iterator[Row], faults: Faults) -> None:
+        self._rows = rows
+        self._faults = faults
+        self._seq = 0
+        self.checkpoints: list[Row] = []
+        self._first: Row | None = None
+        while (row := self._next()) is not None:
+            if row.type != "checkpoint" or len(self.checkpoints) == MAX_CHECKPOINTS:
+                self._first = row
+                break
+            self.checkpoints.append(row)
+
+    def __iter__(self) -> Iterator[StoredRecord]:
+        row = self._first
+        while row is not None:
+            self._seq = row.seq
+            if row.type in ("export", "checkpoint") or row.body_digest is None:
+                self._faults.add(row.seq, row.seq, f"a row of the type {row.type!r} is in its place")
+            else:
+                yield StoredRecord(row.seq, row.body, row.body_digest, row.digest)
+            row = self._next()
+
+    def newest_note(self) -> str:
+        """The last checkpoint that can be read; empty if there is none."""
+        for row in reversed(self.checkpoints):
+            with suppress(AuditError):
+                return _note(row)
+        return ""
+
+    def _next(self) -> Row | None:
+        """The next row; None at the end, and where it cannot be read."""
+        try:
+            return next(self._rows, None)
+        except AuditError as error:
+            self._faults.add(self._seq + 1, self._seq + 1, f"it cannot be read: {error}")
+            return None
+
+
+def _read_header(row: Row | None) -> Mapping[str, Any]:
+    try:
+        if row is None or row.type != "export" or row.body is None:
+            raise ValueError
+        header: dict[str, Any] = orjson.loads(row.body)
+        known = header["format"] == FORMAT and isinstance(header["keys"], list)
+        if not known or not 1 <= header["first"] <= header["last"] or len(header["previous"]) != 64:
+            raise ValueError
+        bytes.fromhex(header["previous"])
+    except (ValueError, KeyError, TypeError):
+        raise AuditError(
+            "it is no export of the audit trail, or of another version of the exporter"
+        ) from None
+    return header
+
+
+def _anchors(rows: Iterable[Row], keys: Sequence[str], faults: Faults) -> Iterator[Anchor]:
+    for row in rows:
+        source = f"the checkpoint of record {row.seq:,}"
+        try:
+            anchor = note_anchor(_note(row), source, keys)
+            if not keys or anchor.seq != row.seq:
+                raise AuditError(f"{source} is of another record, or no key is known")
+        except AuditError as error:
+            faults.add(row.seq, row.seq, str(error))
+        else:
+            yield anchor
+
+
+def _note(row: Row) -> str:
+    try:
+        return str(orjson.loads(row.body or b"")["note"])
+    except (ValueError, KeyError, TypeError):
+        raise AuditError(f"the checkpoint of record {row.seq:,} cannot be read") from None

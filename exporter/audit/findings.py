@@ -1,0 +1,106 @@
+"""Results of verifying the audit trail, as lines for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exporter.audit.anchors import Anchor
+from exporter.audit.export_verification import ExportVerification
+from exporter.audit.verification import Verification
+from exporter.audit.walk import Range
+
+MAX_SHOWN = 20  # faults
+
+
+def describe(found: Verification | ExportVerification, name: str, witnesses: Sequence[Anchor]) -> list[str]:
+    """Lines for people, the faults first.
+
+    Args:
+        name: of the store or file.
+        witnesses: that were asked.
+    """
+    chain = found.chain
+    lines = []
+    if found.fault_count:
+        number = "one fault" if found.fault_count == 1 else f"{found.fault_count:,} faults"
+        lines.append(f"{name}: CHANGED, {number}, the first at record {found.faults[0].seq:,}")
+        lines += [f"  {fault}" for fault in found.faults[:MAX_SHOWN]]
+        if found.fault_count > MAX_SHOWN:
+            lines.append("  and more")
+    else:
+        lines.append(
+            f"{name}: intact, {_count(chain.records, 'record')}{_span(chain.first_seq, chain.last.seq)}"
+        )
+    lines.append(f"  anchored    {_ranges(chain.anchored)}{_sources(chain.anchored, witnesses)}")
+    lines.append(f"  unanchored  {_ranges(chain.unanchored)}")
+    whose = "known keys" if found.trusted else "the keys that the trail names"
+    lines.append(
+        f"  signed      {_ranges(chain.signed)} by {_count(found.checkpoints, 'checkpoint')} of {whose}"
+    )
+    lines += [f"  key         {key}" for key in found.keys]
+    if isinstance(found, ExportVerification):
+        others = chain.records - found.shown
+        lines.append(
+            f"  content     {found.shown:,} of {_count(chain.records, 'record')}, {others:,} by digest only"
+        )
+    else:
+        pruned = f"{found.pruned:,} pruned" if found.pruned else "none pruned"
+        lines.append(f"  content     {pruned}, {found.erased:,} erased")
+    lines += [f"  not used    {anchor.source}: record {anchor.seq:,} is not in it" for anchor in chain.unused]
+    if not witnesses:
+        lines.append(
+            "  No witness was asked: whoever can write to the store and sign could have rewritten all of it; "
+            "see --checkpoint and --prometheus."
+        )
+    return lines
+
+
+def to_json(
+    found: Verification | ExportVerification, name: str, witnesses: Sequence[Anchor]
+) -> dict[str, Any]:
+    """The result as an object of JSON; ranges have their first and last record."""
+    chain = found.chain
+    shared = {
+        "name": name,
+        "intact": found.intact,
+        "faults": found.fault_count,
+        "first_fault": found.faults[0]._asdict() if found.faults else None,
+        "named_faults": [fault._asdict() for fault in found.faults],
+        "records": chain.records,
+        "first": chain.first_seq,
+        "last": chain.last.seq,
+        "digest": chain.last.digest.hex(),
+        "anchored": chain.anchored,
+        "unanchored": chain.unanchored,
+        "signed": chain.signed,
+        "checkpoints": found.checkpoints,
+        "keys": found.keys,
+        "keys_given": found.trusted,
+        "witnesses": [_anchor(anchor) for anchor in witnesses],
+        "unused": [_anchor(anchor) for anchor in chain.unused],
+    }
+    if isinstance(found, ExportVerification):
+        return shared | {"with_content": found.shown, "export": dict(found.header)}
+    return shared | {"pruned": found.pruned, "segments": found.segments, "erased": found.erased}
+
+
+def _anchor(anchor: Anchor) -> dict[str, Any]:
+    return {"seq": anchor.seq, "digest": anchor.digest.hex(), "source": anchor.source}
+
+
+def _span(first: int, last: int) -> str:
+    return f" from {first:,} to {last:,}" if last >= first else ""
+
+
+def _ranges(ranges: Sequence[Range]) -> str:
+    return ", ".join(f"{first:,} to {last:,}" for first, last in ranges) or "none"
+
+
+def _sources(anchored: Sequence[Range], witnesses: Sequence[Anchor]) -> str:
+    sources = list(dict.fromkeys(anchor.source for anchor in witnesses))
+    return f" by {', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}" if anchored else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

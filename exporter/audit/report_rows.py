@@ -1,0 +1,235 @@
+"""Rows of the tables of a report, as texts for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from exporter.audit.evidence import HOUR_SECONDS, Evidence, Hour, Record, mapping, number, shown_time
+
+MAX_PERIODS = 45
+MAX_TEXT = 300
+_DAY_SECONDS = 24 * HOUR_SECONDS
+_DIGEST_LENGTH = 64
+
+PERIOD_COLUMNS = (
+    "From (UTC)",
+    "Hours",
+    "Evaluations",
+    "Failed",
+    "Rows",
+    "Hours with a bad verdict",
+    "Highest score",
+    "Quality",
+)
+VERDICT_COLUMNS = (
+    "Time (UTC)",
+    "Record",
+    "Measure",
+    "Of",
+    "Window",
+    "Before",
+    "After",
+    "Value",
+    "Limit",
+    "Reference",
+)
+REFERENCE_COLUMNS = ("Since (UTC)", "Reference", "Source", "Rows", "Natural variation", "By", "Reason")
+ALERT_COLUMNS = ("Time (UTC)", "Record", "Alert", "Status", "Severity", "Sent by")
+STEP_COLUMNS = ("Time (UTC)", "Record", "Action", "Kind", "State", "By", "Before and after", "Reason")
+CHANGE_COLUMNS = ("Time (UTC)", "Record", "Kind", "Of", "By", "Before and after")
+RUN_COLUMNS = ("Time (UTC)", "Record", "Exporter", "Detail")
+
+
+def period_rows(found: Evidence) -> list[tuple[str, ...]]:
+    """Hours by day, or by as many days as make `MAX_PERIODS` rows."""
+    if not found.hours:
+        return []
+    days = (max(found.hours) - min(found.hours)) / _DAY_SECONDS + 1
+    length = math.ceil(days / MAX_PERIODS) * _DAY_SECONDS
+    periods: dict[int, list[Hour]] = defaultdict(list)
+    for start, hour in sorted(found.hours.items()):
+        periods[start // length * length].append(hour)
+    return [_period_row(start, hours) for start, hours in periods.items()]
+
+
+def _period_row(start: int, hours: Sequence[Hour]) -> tuple[str, ...]:
+    worst = max((hour.worst for hour in hours if hour.worst is not None), default=None)
+    quality: dict[str, float] = {}
+    for hour in hours:
+        quality |= hour.quality
+    return (
+        shown_time(start),
+        f"{len(hours):,}",
+        f"{sum(hour.evaluations for hour in hours):,}",
+        f"{sum(hour.failed for hour in hours):,}",
+        f"{sum(hour.rows for hour in hours):,}",
+        f"{sum(bool(hour.bad) for hour in hours):,}",
+        f"{worst[0]:.3g} ({worst[1]})" if worst is not None else "",
+        ", ".join(f"{metric} {value:.3g}" for metric, value in sorted(quality.items())),
+    )
+
+
+def verdict_rows(record: Record) -> list[tuple[str, ...]]:
+    changes = record.data.get("changes")
+    return [
+        (
+            shown_time(record.at),
+            str(record.seq),
+            text(change.get("measure")) + (f" ({change['check']})" if change.get("check") else ""),
+            text(change.get("subject")) + (f" in {change['segment']}" if change.get("segment") else ""),
+            text(change.get("window")),
+            text(change.get("before")) or "not bad",
+            text(change.get("after")) + (f": {change['reason']}" if change.get("reason") else ""),
+            text(change.get("value")),
+            text(change.get("limit")),
+            record.reference_digest[:12],
+        )
+        for change in (changes if isinstance(changes, list) else ())
+        if isinstance(change, Mapping)
+    ]
+
+
+def reference_row(record: Record) -> tuple[str, ...]:
+    data = record.data
+    provisional = data.get("provisional")
+    return (
+        shown_time(record.at),
+        text(data.get("new_digest")) or text(data.get("status")),
+        text(data.get("source")) or text(data.get("detail")),
+        text(data.get("rows")),
+        "" if provisional is None else "unknown (provisional)" if provisional else "known",
+        record.actor,
+        text(data.get("reason")),
+    )
+
+
+def alert_row(record: Record) -> tuple[str, ...]:
+    labels = mapping(record.data.get("labels"))
+    return (
+        shown_time(record.at),
+        str(record.seq),
+        record.subject or text(record.data.get("alertname") or labels.get("alertname")),
+        text(record.data.get("status")),
+        text(record.data.get("severity") or labels.get("severity")),
+        record.actor,
+    )
+
+
+def step_row(record: Record) -> tuple[str, ...]:
+    data = record.data
+    return (
+        shown_time(record.at),
+        str(record.seq),
+        record.action_id[:12],
+        text(data.get("action")) or record.kind,
+        state([record]),
+        record.actor,
+        _alias_move(data),
+        ": ".join(filter(None, (text(data.get("guard")), _explanation(data)))),
+    )
+
+
+def _alias_move(data: Mapping[str, Any]) -> str:
+    before, after = text(data.get("alias_before")), text(data.get("alias_after") or data.get("expected"))
+    if not before and not after:
+        return f"to {data['target_version']}" if data.get("target_version") else ""
+    return f"{before or 'none'} → {after or 'none'}" if data.get("alias_after") else f"{before}, not {after}"
+
+
+def _explanation(data: Mapping[str, Any]) -> str:
+    """The reason, or the guards that would have stopped a rehearsal, or what was found afterwards."""
+    refusals = data.get("refusals")
+    would = [text(data.get("would"))] if data.get("would") else []
+    stopped = [
+        f"{text(each.get('guard'))}: {text(each.get('reason'))}"
+        for each in (refusals if isinstance(refusals, list) else ())
+        if isinstance(each, Mapping)
+    ]
+    return "; ".join([*would, *stopped]) or text(data.get("reason")) or text(data.get("troubles"))
+
+
+def change_row(record: Record) -> tuple[str, ...]:
+    return (
+        shown_time(record.at),
+        str(record.seq),
+        record.kind,
+        record.subject,
+        record.actor,
+        before_and_after(record.data) or text(record.data.get("reason")),
+    )
+
+
+def run_row(record: Record) -> tuple[str, ...]:
+    return (shown_time(record.at), str(record.seq), record.kind, _run_detail(record))
+
+
+def _run_detail(record: Record) -> str:
+    data = record.data
+    if record.kind == "stopped":
+        return f"after {text(data.get('seconds'))} s"
+    if record.kind != "started":
+        return before_and_after(data)
+    since = number(data.get("silent_since"))
+    if since is None:
+        return "for the first time"
+    ended = "" if data.get("clean") is None else "; stopped" if data["clean"] else "; it ended without a stop"
+    return f"nothing was recorded since {shown_time(since)}{ended}"
+
+
+def before_and_after(data: Mapping[str, Any]) -> str:
+    """Values that a record says were before and after, empty if it does not."""
+    before = data.get("before", data.get("file_before"))
+    after = data.get("after", data.get("file_after"))
+    return "" if before is None and after is None else f"{text(before) or 'none'} → {text(after) or 'none'}"
+
+
+def state(steps: Iterable[Record]) -> str:
+    """Latest state of an action that its records name; empty if none does."""
+    states = [text(step.data.get("state")) for step in steps]
+    return next((each for each in reversed(states) if each), "")
+
+
+def outcomes(found: Evidence) -> str:
+    """Numbers of actions by their latest state."""
+    counts = Counter(state(steps) or "open" for steps in found.actions.values())
+    return ", ".join(f"{count:,} {each}" for each, count in sorted(counts.items()))
+
+
+def leaves(value: object, name: str = "") -> list[tuple[str, str]]:
+    """Dotted names and texts of the values of a nested object; what is not set is left out."""
+    if isinstance(value, Mapping):
+        return [
+            leaf
+            for key, each in value.items()
+            for leaf in leaves(each, f"{name}.{key}" if name else str(key))
+        ]
+    shown = text(value)
+    return [(name, shown)] if shown else []
+
+
+def text(value: object) -> str:
+    """A value of JSON for people, cut where it is long; a digest by its first characters.
+
+    >>> text(0.123456), text(None), text([1, "a"]), text({"a": True}), text("ab" * 32)
+    ('0.1235', '', '1, a', 'a yes', 'abababababab')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        shown = ", ".join(map(text, value))
+    elif isinstance(value, Mapping):
+        shown = ", ".join(f"{name} {text(each)}" for name, each in value.items())
+    else:
+        shown = str(value)
+        if len(shown) == _DIGEST_LENGTH and not set(shown) - set("0123456789abcdef"):
+            return shown[:12]
+    return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1] + "…"
