@@ -86,7 +86,7 @@ def load_config_file(path: Path, settings: Settings | None = None) -> ConfigFile
         raise ConfigError(f"{path}: it is no text in UTF-8, or has characters that are none") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: it is nested too deeply") from error
-    context = {"directory": path.parent.absolute()}
+    context = {"directory": path.parent.absolute(), "allow_command": settings.allow_commands}
     try:
         config = ConfigFile.model_validate({} if document == "" else document, context=context)
     except ValidationError as error:

@@ -93,6 +93,10 @@ def describe_error(root: type[Section], found: Any) -> str:
         return "unknown key" + (f"; did you mean {similar[0]}?" if similar else "")
     if found["type"] == "value_error":
         return str(found["ctx"]["error"])
+    if found["type"] == "too_long":
+        return f"has {found['ctx']['actual_length']} entries, at most {found['ctx']['max_length']} are taken"
+    if found["type"] == "string_pattern_mismatch":
+        return f"has to match {found['ctx']['pattern']}"
     if found["type"] in ("literal_error", "union_tag_invalid"):
         return _describe_choice(found)
     if found["type"] == "union_tag_not_found":

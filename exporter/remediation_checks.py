@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from exporter.config_section import Section
-from exporter.remediation_config import Policy, Target, full_match
+from exporter.remediation_config import Policy, full_match
+from exporter.target_config import Target
 
 LOOP_ALERTS = (
     "MLflowExporterRemediationFailed",
@@ -120,7 +120,7 @@ def _misfits(policy: Policy, targets: set[str], kinds: Mapping[str, str]) -> Ite
 
 def _unreadable(target: Any) -> Iterator[tuple[str, str, str]]:
     """Yield field, path and fault of the files of a target that cannot be read."""
-    for field in type(target).model_fields if isinstance(target, Section) else ():
+    for field in type(target).model_fields:
         path = getattr(target, field)
         if not field.endswith("_file") or path is None:
             continue

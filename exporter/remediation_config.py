@@ -25,10 +25,10 @@ from pydantic import AfterValidator, Field
 
 from exporter.config_section import Count, EmptyMapping, Name, Seconds, Section
 from exporter.settings import DAY_SECONDS
+from exporter.target_config import Target
 
 ActionKind = Literal["rollback", "promote", "retrain", "tag", "notify", "freeze"]
 Mode = Literal["off", "dry_run", "approve", "auto"]  # from the most careful on
-Target = dict[str, Any]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 MAX_POLICIES = 100

@@ -110,6 +110,7 @@ class Settings:
     api_tokens_file: str = ""  # of named tokens with scopes
     allowed_hosts: tuple[str, ...] = ()  # patterns of host names that need no token, beside its own
     config: str = ""  # path of the configuration file
+    allow_commands: bool = False  # targets of remediation may be commands on this machine
     grafana_url: str = ""  # of the dashboards, linked from the page at /
     log_level: str = "info"
 
