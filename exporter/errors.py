@@ -22,7 +22,9 @@ ExporterError
     ├── UnauthorizedError 401
     ├── ForbiddenError    403
     ├── UnknownModelError 404
+    ├── UnknownActionError 404
     ├── TooSlowError      408
+    ├── ConflictError     409
     ├── TooLargeError     413
     ├── UnsupportedError  415
     ├── MalformedError    422
@@ -147,9 +149,19 @@ class UnknownModelError(RequestError):
     title = "Not monitored"
 
 
+class UnknownActionError(RequestError):
+    status = 404
+    title = "Unknown action"
+
+
 class TooSlowError(RequestError):
     status = 408
     title = "Too slow"
+
+
+class ConflictError(RequestError):
+    status = 409
+    title = "Conflict"
 
 
 class TooLargeError(RequestError):

@@ -33,8 +33,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "The token is missing or wrong.",
         403: "The token lacks a scope; or no token is set, and the request is from another site or machine, "
         "or for an unknown host name.",
-        404: "The model, version or alias is not monitored; `detail` lists what is.",
+        404: "The model, version or alias is not monitored, and `detail` lists what is; or no such action.",
         408: "The body did not arrive in time; send it again, or in parts.",
+        409: "The action is in another state, which `detail` names.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a compressed body.",
         422: "Malformed, at the place `where`. Nothing of the request counts.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from exporter.errors import RegistryUnreachableError
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
 from exporter.remediation.action import Action
@@ -35,6 +36,7 @@ class Sources:
         self._ledger = ledger
         self._holds = holds
         self._known: dict[tuple[str, ...], Any] = {}
+        self._unreachable: RegistryUnreachableError | None = None
 
     def alias_version(self, model: str, alias: str) -> str:
         """Version that an alias points to in MLflow now, empty if none.
@@ -42,7 +44,7 @@ class Sources:
         Raises:
             MissingError: there is no such model, or the alias dangles.
         """
-        return self._once(("alias", model, alias), lambda: self._registry.alias_version(model, alias))
+        return self._ask(("alias", model, alias), lambda: self._registry.alias_version(model, alias))
 
     def version_tags(self, model: str, version: str) -> Mapping[str, str]:
         """Tags of a version in MLflow now.
@@ -51,11 +53,11 @@ class Sources:
             MissingError: there is no such version.
         """
         ask = partial(self._registry.version_tags, model, version)
-        return self._once(("version_tags", model, version), ask)
+        return self._ask(("version_tags", model, version), ask)
 
     def why_not_loaded(self, model: str, version: str) -> str:
         """Reason why the model's files cannot be read, empty if they can."""
-        return self._once(("loads", model, version), lambda: self._registry.model_loads(model, version))
+        return self._ask(("loads", model, version), lambda: self._registry.model_loads(model, version))
 
     def bad_verdicts(self, model: str, version: str, until: float) -> tuple[str, ...]:
         """Verdicts of a version that were bad at a time, by its audit records."""
@@ -77,6 +79,16 @@ class Sources:
     def holds(self, model: str, alias: str, policy: str) -> Sequence[Hold]:
         """Holds in force on an action."""
         return self._once(("holds", model, alias, policy), lambda: self._holds.active(model, alias, policy))
+
+    def _ask(self, key: tuple[str, ...], ask: Callable[[], _T]) -> _T:
+        """Answer of MLflow; once it could not be reached, it is not asked again."""
+        if self._unreachable is not None and key not in self._known:
+            raise self._unreachable
+        try:
+            return self._once(key, ask)
+        except RegistryUnreachableError as error:
+            self._unreachable = error
+            raise
 
     def _once(self, key: tuple[str, ...], ask: Callable[[], _T]) -> _T:
         if key not in self._known:

@@ -86,7 +86,7 @@ class Holds:
             append(connection, [entry], now)
         return True
 
-    def lift(self, actor: str, model: str, alias: str = "", policy: str = "") -> int:
+    def lift(self, actor: str, model: str, alias: str = "", policy: str = "", *, reason: str = "") -> int:
         """Lift holds on a model; with `alias` or `policy` those only that name them.
 
         Returns:
@@ -103,7 +103,13 @@ class Holds:
                 Entry(
                     *("hold", actor, model),
                     subject=row.policy,
-                    data={"alias": row.alias, "policy": row.policy, "reason": row.reason, "held": False},
+                    data={
+                        "alias": row.alias,
+                        "policy": row.policy,
+                        "reason": row.reason,
+                        "held": False,
+                        **({"lifted_because": storable(reason)[:MAX_REASON]} if reason else {}),
+                    },
                 )
                 for row in held
             ]

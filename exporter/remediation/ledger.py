@@ -162,7 +162,7 @@ class Ledger:
         )
         return self._change(action, changed, actor, data or {})
 
-    def approve(self, action: Action, actor: str) -> Action | None:
+    def approve(self, action: Action, actor: str, reason: str = "") -> Action | None:
         """Store the approval of an action that waits for one or was interrupted; the engine acts on it.
 
         Returns:
@@ -170,7 +170,8 @@ class Ledger:
         """
         if action.state not in (State.AWAITING_APPROVAL, State.INTERRUPTED) or action.approved_by:
             return None
-        approved = replace(action, state=State.AWAITING_APPROVAL, approved_by=actor, reason="approved")
+        approved = replace(action, state=State.AWAITING_APPROVAL, approved_by=actor)
+        approved = replace(approved, reason=f"approved: {reason}" if reason else "approved")
         return self._change(action, approved, actor, {}, kind="approval")
 
     def reject(self, action: Action, actor: str, reason: str) -> Action | None:
@@ -259,6 +260,11 @@ class Ledger:
         """The action with an id, None if there is none."""
         found = self._select(sa.select(remediations).where(remediations.c.id == action_id))
         return found[0] if found else None
+
+    def starting_with(self, prefix: str) -> list[Action]:
+        """Two of the actions at most whose ids begin with a prefix."""
+        chosen = remediations.c.id.startswith(prefix, autoescape=True)
+        return self._select(sa.select(remediations).where(chosen).order_by(remediations.c.id).limit(2))
 
     def search(self, wanted: ActionFilter, limit: int, after: Action | None = None) -> list[Action]:
         """A page of actions, the last planned first.
