@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from exporter.body_template import parse_template, placeholders
 from exporter.config_section import Location, Name, Seconds, Section
@@ -249,9 +249,15 @@ class Command(_Target):
     """
 
     kind: Literal["command"]
-    command: Annotated[tuple[Name, ...], Field(min_length=1)]
+    command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(min_length=1)]
     directory: Location
     body: Template = STANDARD_BODY
+
+    @model_validator(mode="after")
+    def _is_allowed(self, info: ValidationInfo) -> Command:
+        if not (info.context or {}).get("allow_command"):
+            raise ValueError("commands are for demonstrations: they need EXPORTER_ALLOW_COMMANDS=true")
+        return self
 
 
 Target = Annotated[

@@ -42,6 +42,13 @@ def test_repository_dispatch_takes_nested_payloads() -> None:
     assert isinstance(found, GitHub)
 
 
+def test_a_command_has_to_be_allowed() -> None:
+    settings = {"kind": "command", "command": ["train"], "directory": "/tmp/runs"}
+    with pytest.raises(ValidationError, match="they need EXPORTER_ALLOW_COMMANDS=true"):
+        read(settings)
+    assert TypeAdapter(Target).validate_python(settings, context={"allow_command": True, "directory": "/etc"})
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [

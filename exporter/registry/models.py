@@ -48,6 +48,17 @@ class RegisteredModel:
 
 
 @dataclass(frozen=True)
+class AliasState:
+    """The version that an alias points to in MLflow now, empty if the model has no such alias.
+
+    `dangling`: that version is gone.
+    """
+
+    version: str
+    dangling: bool = False
+
+
+@dataclass(frozen=True)
 class Registered:
     """The monitored models by name, as they were at one poll.
 

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceFile
 from exporter.registry.client import RegistryClient
+from exporter.registry.client_errors import MissingError
 from exporter.registry.mlmodel import why_not_loadable
-from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
+from exporter.registry.models import (
+    AliasState,
+    Registered,
+    RegisteredModel,
+    RegisteredVersion,
+    is_switched_off,
+)
 from exporter.registry.runs import Run
 from exporter.registry.sources import Profile, load_reference
 
@@ -91,9 +98,24 @@ class Registry:
         Raises:
             MissingError: there is no such model, or the alias dangles: it leads to a version that is gone.
         """
-        if alias not in self._mlflow.get_model(model).aliases:
-            return ""
-        return str(self._mlflow.get_version_by_alias(model, alias).version)
+        found = self.read_alias(model, alias)
+        if found.dangling:
+            raise MissingError(f"alias {alias!r} of {model} leads to version {found.version}, which is gone")
+        return found.version
+
+    def read_alias(self, model: str, alias: str) -> AliasState:
+        """State of an alias, whose version is loaded: MLflow also lists aliases of versions that are gone.
+
+        Raises:
+            MissingError: there is no such model.
+        """
+        listed = self._mlflow.get_model(model).aliases.get(alias, "")
+        if not listed:
+            return AliasState("")
+        try:
+            return AliasState(str(self._mlflow.get_version_by_alias(model, alias).version))
+        except MissingError:
+            return AliasState(str(listed), dangling=True)
 
     def tagged_version(self, model: str, key: str, value: str) -> str:
         """The latest version of a model that has a tag with this value, empty if none has.

@@ -41,7 +41,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
         {S.APPLIED, S.VERIFYING, S.RECOVERED, S.NOT_RECOVERED, S.SUPERSEDED, S.FAILED, S.INTERRUPTED}
     ),
     S.VERIFYING: frozenset({S.VERIFYING, S.RECOVERED, S.NOT_RECOVERED, S.SUPERSEDED, S.FAILED}),
-    S.INTERRUPTED: frozenset({S.AWAITING_APPROVAL, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
+    S.INTERRUPTED: frozenset({S.AWAITING_APPROVAL, S.APPLIED, S.REFUSED, S.EXPIRED, S.SUPERSEDED}),
     S.REFUSED: frozenset({S.PLANNED}),
     S.EXPIRED: frozenset({S.PLANNED}),
     S.RECOVERED: frozenset(),
@@ -55,6 +55,9 @@ REOPENED = frozenset(state for state, after in TRANSITIONS.items() if S.PLANNED 
 PENDING = frozenset({S.PLANNED, S.AWAITING_APPROVAL, S.EXECUTING, S.APPLIED, S.VERIFYING, S.INTERRUPTED})
 
 
+# Tag in MLflow of a model whose alias was moved, and of a version that was trained, by an action.
+ACTION_TAG = "monitoring.action_id"
+MOVES: frozenset[ActionKind] = frozenset({"rollback", "promote"})  # that move the alias
 # Guard of an action that a person rejected: no later alert of its incident plans it again.
 REJECTED = "rejected"
 

@@ -17,7 +17,7 @@ from exporter.audit.record import Entry, Kind
 from exporter.audit.trail import append
 from exporter.errors import decoding
 from exporter.formats.texts import storable
-from exporter.remediation.action import PENDING, REJECTED, REOPENED, TRANSITIONS, Action, State
+from exporter.remediation.action import MOVES, PENDING, REJECTED, REOPENED, TRANSITIONS, Action, State
 from exporter.storage.schema import audit_records, remediations
 from exporter.storage.store import Store
 
@@ -158,6 +158,7 @@ class Ledger:
             reason=reason,
             guard=guard,
             data={**action.data, **(data or {})},
+            approved_by="" if state is State.INTERRUPTED else action.approved_by,
             executed_at=action.executed_at if executed_at is None else executed_at,
         )
         return self._change(action, changed, actor, data or {})
@@ -303,6 +304,22 @@ class Ledger:
         if model:
             query = query.where(columns.model == model)
         return self._select(query.order_by(columns.updated_at.desc(), columns.id).limit(MAX_RECENT))
+
+    def last_moves(self) -> list[Action]:
+        """The last action on each alias that moved it."""
+        columns = remediations.c
+        moved = sa.and_(columns.action.in_(MOVES), columns.executed_at.is_not(None))
+        last = (
+            sa.select(columns.model, columns.alias, sa.func.max(columns.executed_at).label("at"))
+            .where(moved)
+            .group_by(columns.model, columns.alias)
+            .subquery()
+        )
+        same = sa.and_(
+            columns.model == last.c.model, columns.alias == last.c.alias, columns.executed_at == last.c.at
+        )
+        query = sa.select(remediations).join(last, same).where(columns.action.in_(MOVES))
+        return self._select(query.order_by(columns.model, columns.alias))
 
     def pending(self) -> list[Pending]:
         """Numbers of actions in states that are no ends, by kind and state."""

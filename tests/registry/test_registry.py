@@ -10,6 +10,7 @@ import pytest
 import exporter.registry.client
 import exporter.registry.registry
 from exporter.registry.client_errors import MissingError
+from exporter.registry.models import AliasState
 from exporter.registry.registry import Registry
 from tests.support.mlflow_server import MlflowServer, let_dangle
 from tests.support.mlflow_world import World
@@ -222,9 +223,10 @@ def test_an_alias_that_dangles_is_no_version(
 ) -> None:
     name = world.add_model(versions=2)
     registry.set_alias(name, "champion", "2")
-    let_dangle(mlflow_server, name)
-    with pytest.raises(MissingError, match="version=99"):
+    let_dangle(mlflow_server, name, "2")
+    with pytest.raises(MissingError, match="version 2, which is gone"):
         registry.alias_version(name, "champion")
+    assert registry.read_alias(name, "champion") == AliasState("2", dangling=True)
     registry.set_alias(name, "champion", "1")
     assert registry.alias_version(name, "champion") == "1"
 

@@ -14,7 +14,13 @@ from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, Regis
 from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.registry.client_errors import MissingError
-from exporter.registry.models import Registered, RegisteredModel, RegisteredVersion, is_switched_off
+from exporter.registry.models import (
+    AliasState,
+    Registered,
+    RegisteredModel,
+    RegisteredVersion,
+    is_switched_off,
+)
 from exporter.registry.registry import Registry
 from exporter.registry.runs import Run
 from exporter.registry.sources import Profile
@@ -156,12 +162,10 @@ class FakeRegistry(Registry):
     def version_tags(self, model: str, version: str) -> dict[str, str]:
         return dict(self._find(model, version).versions[version].tags)
 
-    def alias_version(self, model: str, alias: str) -> str:
+    def read_alias(self, model: str, alias: str) -> AliasState:
         found = self._find(model)
         number = found.aliases.get(alias, "")
-        if number and number not in found.versions:
-            raise MissingError(f"Model Version (name={model}, version={number}) not found")
-        return number
+        return AliasState(number, dangling=bool(number) and number not in found.versions)
 
     def tagged_version(self, model: str, key: str, value: str) -> str:
         versions = self._find(model).versions

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +74,36 @@ def stop_mlflow(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def let_dangle(server: MlflowServer, model: str) -> None:
-    """Have the aliases of a model lead to no version, as setting one while its version is deleted may."""
-    with closing(sqlite3.connect(server.directory / "mlflow.db", timeout=TIMEOUT_SECONDS)) as database:
-        database.execute("UPDATE registered_model_aliases SET version = 99 WHERE name = ?", (model,))
-        database.commit()
+def let_dangle(server: MlflowServer, model: str, version: str) -> None:
+    """Delete a version and leave the aliases that point to it, as setting one beside a deletion may."""
+    with _database(server) as database:
+        database.execute(
+            "UPDATE model_versions SET current_stage = 'Deleted_Internal' WHERE name = ? AND version = ?",
+            (model, version),
+        )
+
+
+def log_moves(server: MlflowServer, model: str) -> list[str]:
+    """Versions that the aliases of a model were moved to since the last call, in order."""
+    with _database(server) as database:
+        database.execute("CREATE TABLE IF NOT EXISTS moves (id INTEGER PRIMARY KEY, name, version)")
+        for event, changed in (("INSERT", ""), ("UPDATE", "WHEN OLD.version <> NEW.version")):
+            database.execute(
+                f"CREATE TRIGGER IF NOT EXISTS moves_{event} AFTER {event} ON registered_model_aliases "
+                f"{changed} BEGIN INSERT INTO moves (name, version) VALUES (NEW.name, NEW.version); END"
+            )
+        moves = database.execute("SELECT version FROM moves WHERE name = ? ORDER BY id", (model,))
+        found = [str(version) for (version,) in moves]
+        database.execute("DELETE FROM moves WHERE name = ?", (model,))
+    return found
+
+
+@contextmanager
+def _database(server: MlflowServer) -> Iterator[sqlite3.Connection]:
+    """Transaction in the server's database."""
+    path = server.directory / "mlflow.db"
+    with closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS)) as database, database:
+        yield database
 
 
 @pytest.fixture(scope="session")

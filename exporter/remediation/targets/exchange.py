@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -107,7 +107,7 @@ class Credentials:
             token = _secret(config.token_file)
             return cls({config.token_header: _scheme(config.token_header) + token}, secrets=(token,))
         if config.password_file is not None:
-            password = _secret(config.password_file)
+            password = _secret(config.password_file, ascii_only=False)
             pair = b64encode(f"{config.username}:{password}".encode()).decode()
             return cls({"Authorization": f"Basic {pair}"}, password, (password, pair))
         return cls()
@@ -139,14 +139,15 @@ def exchange(call: Call, credentials: Credentials, limits: Limits, ca_file: str 
     except (OSError, HTTPException, ValueError) as error:
         raise NotSentError(f"no connection to {parts.netloc}: {first_line(error)}") from error
     connection.sock.settimeout(limits.read_seconds)
-    cut = Timer(limits.total_seconds, _cut, [connection.sock])
+    is_cut = Event()
+    cut = Timer(limits.total_seconds, _cut, [connection.sock, is_cut])
     cut.daemon = True
     cut.start()
     try:
         return _converse(connection, call, credentials)
     except (OSError, HTTPException, ValueError) as error:
-        in_time = cut.is_alive() and not isinstance(error, TimeoutError)
-        reason = first_line(error) if in_time else "none in time"
+        late = is_cut.is_set() or isinstance(error, TimeoutError)
+        reason = "none in time" if late else first_line(error)
         raise NoAnswerError(f"no answer from {parts.netloc}: {credentials.hide(reason)}") from error
     finally:
         cut.cancel()
@@ -179,8 +180,9 @@ def _converse(connection: HTTPConnection, call: Call, credentials: Credentials) 
     return Answer(response.status, response.read(MAX_ANSWER_BYTES), location)
 
 
-def _cut(connected: socket.socket) -> None:
+def _cut(connected: socket.socket, is_cut: Event) -> None:
     """End a conversation that takes too long, also one whose packets each come in time."""
+    is_cut.set()
     with suppress(OSError):  # it has ended by itself
         socket.socket.shutdown(connected, socket.SHUT_RDWR)  # TLS's own is not for other threads
 
@@ -189,16 +191,17 @@ def _scheme(header: str) -> str:
     return "Bearer " if header.lower() == "authorization" else ""
 
 
-def _secret(file: str) -> str:
+def _secret(file: str, *, ascii_only: bool = True) -> str:
     try:
         with Path(file).open("rb") as opened:
             content = opened.read(MAX_SECRET_BYTES + 1)
+        text = content.decode().strip()
     except (OSError, ValueError) as error:
-        raise NotSentError(
-            f"{file} cannot be read: {getattr(error, 'strerror', None) or 'no such file'}"
-        ) from None
-    text = content.decode("utf-8", "replace").strip()
+        fault = getattr(error, "strerror", None) or "it is no text"
+        raise NotSentError(f"{file} cannot be read: {fault}") from None
     # Line breaks in a header would make others of it.
-    if not text or len(content) > MAX_SECRET_BYTES or not text.isascii() or not text.isprintable():
-        raise NotSentError(f"{file} has no token on a single line")
+    if not text or not text.isprintable() or (ascii_only and not text.isascii()):
+        raise NotSentError(f"{file} does not hold a secret on a single line")
+    if len(content) > MAX_SECRET_BYTES:
+        raise NotSentError(f"{file} is larger than {MAX_SECRET_BYTES} bytes")
     return text

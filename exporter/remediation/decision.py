@@ -1,0 +1,146 @@
+"""Decides about actions that have not been carried out: guards, mode and approval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from exporter.fleet import Fleet
+from exporter.formats.texts import first_line
+from exporter.registry.registry import Registry
+from exporter.remediation.action import MOVES, Action, Mode, State
+from exporter.remediation.alias_move import expected_version
+from exporter.remediation.tenure import current_tenure
+from exporter.remediation.transitions import Refused, Transitions, as_data
+from exporter.remediation_config import MODES, Policy, RemediationConfig
+
+PATIENCE_SECONDS = 600.0  # for which a decision waits for MLflow
+AUTO_TAG = "monitoring.auto_rollback"
+YES = ("true", "1", "yes", "on")
+
+Guards = Callable[[Action, float], Sequence[Refused]]
+
+
+class Decisions:
+    """Decides about planned actions and those that wait for approval.
+
+    Args:
+        transitions: of the actions.
+        registry: MLflow.
+        fleet: has the history of aliases.
+        guards: refusals of an action at a time, in order; may raise `RegistryError`.
+        config: returns remediation's configuration in force.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        transitions: Transitions,
+        registry: Registry,
+        fleet: Fleet,
+        guards: Guards,
+        config: Callable[[], RemediationConfig],
+        clock: Callable[[], float],
+    ) -> None:
+        self._transitions = transitions
+        self._registry = registry
+        self._fleet = fleet
+        self._guards = guards
+        self._config = config
+        self._clock = clock
+
+    def decide(self, action: Action) -> bool:
+        """True if a planned action is to be carried out now; else it is taken to where it belongs.
+
+        Raises:
+            RegistryError: MLflow did not answer; to be tried again.
+        """
+        refusals = self._ask_guards(action)
+        if refusals is None:
+            return False
+        if action.mode == "dry_run":
+            self._rehearse(action, refusals)
+        elif refusals:
+            self._transitions.refuse(action, refusals)
+        elif why := self._why_not_at_once(action):
+            policy = self._config().find(action.policy) or Policy.model_construct()
+            until = self._clock() + policy.approve_within
+            data = {"approve_until": until}
+            self._transitions.advance(action, State.AWAITING_APPROVAL, why, data=data)
+        else:
+            return True
+        return False
+
+    def check_approval(self, action: Action) -> bool:
+        """True if an action was approved and passes the guards again; an approval that is late expires.
+
+        Raises:
+            RegistryError: MLflow did not answer; to be tried again.
+        """
+        if action.approved_by:
+            refusals = self._ask_guards(action)
+            if refusals:
+                self._transitions.refuse(action, refusals)
+            return refusals is not None and not refusals
+        if self.has_moved_on(action):
+            self._transitions.advance(action, State.SUPERSEDED, "the alias was moved meanwhile")
+        elif self._clock() >= float(action.data["approve_until"]):
+            self._transitions.advance(action, State.EXPIRED, "it was not approved in time")
+        return False
+
+    def has_moved_on(self, action: Action) -> bool:
+        """True if the alias was seen at another version than that which it is to be moved from."""
+        tenure = current_tenure(self._fleet.history(action.model, action.alias))
+        return action.action in MOVES and tenure is not None and tenure.version != expected_version(action)
+
+    def _ask_guards(self, action: Action) -> Sequence[Refused] | None:
+        """Refusals by the guards; None if they could not be asked for so long that the action was refused."""
+        now = self._clock()
+        try:
+            return self._guards(action, now)
+        except Exception as error:
+            if now - action.updated_at < PATIENCE_SECONDS:
+                raise
+            reason = f"it could not be decided: {first_line(error)}"
+            self._transitions.advance(action, State.REFUSED, reason, guard="registry")
+            return None
+
+    def _rehearse(self, action: Action, refusals: Sequence[Refused]) -> None:
+        would = describe(action)
+        stops = "; ".join(f"{refusal.guard}: {refusal.reason}" for refusal in refusals)
+        reason = f"would {would}, and would be refused ({stops})" if refusals else f"would {would}"
+        data = {"would": would, "refusals": as_data(refusals)}
+        self._transitions.advance(action, State.DRY_RUN, reason, data=data)
+
+    def _why_not_at_once(self, action: Action) -> str:
+        """Reason why an action needs approval, empty if it is carried out at once."""
+        mode = self._mode(action)
+        if mode != "auto":
+            return f"the mode is {mode}"
+        if action.attempt:
+            return "an earlier attempt was interrupted"
+        if action.action in MOVES and not self._is_tagged_auto(action.model):
+            return f"{action.model} has no tag {AUTO_TAG}=true"
+        return ""
+
+    def _is_tagged_auto(self, model: str) -> bool:
+        return self._registry.model_tags(model).get(AUTO_TAG, "").strip().lower() in YES
+
+    def _mode(self, action: Action) -> Mode:
+        """Mode of an action: the more careful of those when it was planned and now."""
+        config = self._config()
+        policy = config.find(action.policy)
+        now: Mode = config.effective_mode(policy) if policy is not None else "off"
+        return min(action.mode, now, key=MODES.index)
+
+
+def describe(action: Action) -> str:
+    """The action as the end of a sentence, such as `move the alias ...`."""
+    move = f"move the alias {action.alias} of {action.model} from version {expected_version(action)}"
+    return {
+        "rollback": f"{move} back to version {action.target_version}",
+        "promote": f"{move} to version {action.target_version}",
+        "retrain": f"ask for a retraining of {action.model}",
+        "tag": f"tag version {action.model_version} of {action.model}",
+        "notify": f"notify of version {action.model_version} of {action.model}",
+        "freeze": f"hold all actions on {action.model}",
+    }[action.action]
