@@ -215,9 +215,12 @@ def prometheus_configuration(files: Path, ports: Ports) -> dict[str, Any]:
 
 
 def alertmanager_configuration(files: Path, ports: Ports) -> dict[str, Any]:
-    """Return alertmanager.yml for the demo, which mails to the demo's mailbox."""
+    """Return alertmanager.yml for the demo, with its mailbox and its exporter."""
     content = _read(files / "alertmanager.yml")
     content["global"]["smtp_smarthost"] = ports.address("mail")
+    for receiver in content["receivers"]:
+        for webhook in receiver.get("webhook_configs", []):
+            webhook["url"] = webhook["url"].replace("exporter:19464", ports.address("exporter"))
     content["templates"] = [str(files / pattern) for pattern in content["templates"]]
     _shorten_intervals(content["route"])
     return content
@@ -225,7 +228,7 @@ def alertmanager_configuration(files: Path, ports: Ports) -> dict[str, Any]:
 
 def _shorten_intervals(route: dict[str, Any]) -> None:
     for name, seconds in (("group_wait", GROUP_WAIT_SECONDS), ("group_interval", GROUP_INTERVAL_SECONDS)):
-        if name in route:
+        if route.get(name, "0s") != "0s":
             route[name] = f"{seconds}s"
     for child in route.get("routes", []):
         _shorten_intervals(child)

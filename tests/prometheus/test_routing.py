@@ -101,18 +101,33 @@ def test_alertmanager_takes_the_configuration_with_everything_switched_on(
     assert "webhook_configs" in receivers["dead-mans-switch"]
 
 
-def test_out_of_the_box_there_is_mail_and_nothing_else() -> None:
-    config = read_yaml(CONFIG)
-    assert "remediation" not in str(config)
-    for receiver in config["receivers"]:
-        if receiver["name"] != "layout":
+def test_out_of_the_box_there_are_mail_and_the_exporter_and_nothing_else() -> None:
+    for receiver in read_yaml(CONFIG)["receivers"]:
+        if receiver["name"] not in ("layout", "remediation"):
             assert receiver.keys() <= {"name", "email_configs"}
+
+
+def test_the_exporter_gets_every_alert_of_a_group_its_end_and_repetitions_within_the_hour() -> None:
+    (receiver,) = (each for each in read_yaml(CONFIG)["receivers"] if each["name"] == "remediation")
+    (webhook,) = receiver["webhook_configs"]
+    assert webhook == {"url": "http://exporter:19464/v1/alerts", "max_alerts": 0}  # send_resolved is true
+    routes = read_yaml(CONFIG)["route"]["routes"]
+    (route,) = (each for each in routes if each.get("receiver") == "remediation")
+    assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("0s", "1m", "1h")
+    deaf = next(rule for rule in RULES if rule.alert == "MLflowExporterRemediationDeaf")
+    assert "last_received_timestamp_seconds[5m])) < 4200" in deaf.expr  # an hour, and some minutes
 
 
 def test_secrets_are_in_files_of_their_own() -> None:
     text = switch_on(CONFIG.read_text())
     assert not re.findall(r"\b(?:api_url|slack_api_url|password|smtp_auth_password|credentials): ", text)
     assert len(re.findall(r"_file: /run/secrets/\w+", text)) == 3
+
+
+def test_without_a_token_nothing_waits_for_its_file() -> None:
+    """While a file of credentials is missing, Alertmanager sends nothing."""
+    assert "credentials_file" not in str(read_yaml(CONFIG))
+    assert "credentials_file" in switch_on(CONFIG.read_text())
 
 
 # Whom an alert is told by what it says of severity and team; `*` is any other team.
@@ -178,9 +193,9 @@ def test_every_alert_of_a_severity_and_team_goes_to(
     if team:  # is the tag of a model: what concerns the exporter itself has none
         alerts = {alert for alert in alerts if alert.startswith("Model")}
     for alert in sorted(alerts):
-        assert told["as it is", alert, severity, team] == [expected], alert
-        besides = ["remediation"] if alert.startswith("Model") and expected != "nobody" else []
-        assert told["all on", alert, severity, team] == [*besides, expected], alert
+        besides = ["remediation"] if alert.startswith("Model") and severity != "none" else []
+        for configuration in ("as it is", "all on"):
+            assert told[configuration, alert, severity, team] == [*besides, expected], alert
 
 
 @pytest.mark.needs("amtool")
@@ -393,3 +408,24 @@ def test_no_alerts_silence_each_other_in_a_circle(alertmanager: str) -> None:
             silencers.add(other, one)
     silencers.prepare()  # raises CycleError
     assert silencers.is_active()
+
+
+# Remediation
+
+
+def test_alerts_that_are_kept_back_by_others_do_not_make_the_exporter_look_deaf() -> None:
+    """An alert that is inhibited by one that the exporter is not sent either is no failed delivery."""
+    inhibitors = {
+        name
+        for rule in read_yaml(CONFIG)["inhibit_rules"]
+        if any("Model" in matcher for matcher in rule["target_matchers"])
+        for matcher in rule["source_matchers"]
+        for name in re.findall(r'alertname =~? "([^"]+)"', matcher.replace("= Model", '= "Model'))
+        for name in name.split("|")
+    }
+    severities = {rule.alert: rule.severity for rule in RULES}
+    unsent = {n for n in inhibitors if not n.startswith("Model") or severities.get(n) == "none"}
+    deaf = next(rule for rule in RULES if rule.alert == "MLflowExporterRemediationDeaf")
+    # Without an exporter there is no policy either, and without MLflow only missing references are kept back.
+    assert {name for name in unsent if name not in deaf.expr} == {"MLflowExporterDown", "MLflowUnreachable"}
+    assert 'alertname!="ModelReferenceMissing"' in deaf.expr

@@ -139,3 +139,19 @@ def test_a_request_that_the_model_failed_to_answer_is_judged_where_the_rule_look
             if set(labels.split(",")) <= set(re.findall(r'\w+="[^"]*"', name))
         )
         assert value == expected[metric.removeprefix("mlflow_model_data_quality_")]
+
+
+def test_an_alert_on_a_model_is_recognized_whatever_its_other_labels() -> None:
+    """The rule holds alerts against policies by name and severity alone, so every other label has to go."""
+    (deaf,) = rules_of("MLflowExporterRemediationDeaf")
+    (dropped,) = re.findall(r"max without \(([^)]*)\) \(\s+ALERTS", deaf.expr)
+    specified = {
+        label
+        for path in SPECIFICATIONS
+        if path.stem.startswith("Model")
+        for test in read_yaml(path)["tests"]
+        for expected in test.get("alert_rule_test", [])
+        for alert in expected.get("exp_alerts", [])
+        for label in alert["exp_labels"]
+    }
+    assert specified - {"job", "namespace", "severity"} == set(dropped.split(", ")) - {"alertstate"}
