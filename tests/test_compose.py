@@ -225,3 +225,15 @@ def test_settings_of_runs_and_ids_are_passed_on(resolve: Resolve) -> None:
         ("val_*",),
         60,
     )
+
+
+def test_tokens_are_passed_on(resolve: Resolve) -> None:
+    yours = {"EXPORTER_API_TOKENS_FILE": "/etc/mlflow-exporter/tokens"}
+    assert yours.items() <= exporter_environment(resolve(**yours)).items()
+    assert "EXPORTER_API_TOKENS_FILE" not in exporter_environment(resolve())
+
+
+def test_alertmanager_delivers_to_the_exporter() -> None:
+    config = yaml.safe_load((ROOT / "prometheus" / "alertmanager.yml").read_text())
+    urls = [hook["url"] for receiver in config["receivers"] for hook in receiver.get("webhook_configs", [])]
+    assert [(urlsplit(url).hostname, urlsplit(url).port) for url in urls] == [("exporter", 19464)]

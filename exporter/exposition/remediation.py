@@ -13,7 +13,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client import Metric as ClientMetric
@@ -21,12 +21,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from exporter.exposition.metric import Metric
+from exporter.remediation_config import MODES, ActionKind
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 STATUSES = ("firing", "resolved")
-ACTIONS = ("rollback", "promote", "retrain", "tag", "notify", "freeze")
-MODES = ("off", "dry_run", "approve", "auto")
+ACTIONS: tuple[str, ...] = get_args(ActionKind)
 # An interrupted action has ended for the exporter, and waits for a person.
 PENDING = ("planned", "awaiting_approval", "executing", "applied", "verifying", "interrupted")
 OUTCOMES = (

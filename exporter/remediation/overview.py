@@ -1,20 +1,105 @@
-"""Actions and deliveries in the store, summed up for `/metrics`."""
+"""Actions, deliveries and policies, summed up for `/metrics`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 
-from exporter.exposition.remediation import LedgerView
+from exporter.exposition.remediation import LedgerView, PolicyView, RemediationTelemetry
 from exporter.remediation.action import PENDING
+from exporter.remediation.guards.limits import FAILURES, open_breakers
 from exporter.remediation.ledger import Ledger
+from exporter.remediation_config import Breaker, Policy, RemediationConfig, full_match
+from exporter.settings import DAY_SECONDS
 from exporter.storage.schema import alert_deliveries, remediations
 from exporter.storage.store import Store
 
-SHOWN_SECONDS = 7 * 86400  # that ends are shown
+SHOWN_SECONDS = 7 * DAY_SECONDS  # that ends are shown
 MAX_CHANGES = 1000  # series
 
+# Alerts on models of the delivered rules that Alertmanager sends to the exporter, with their severities.
+DELIVERED_ALERTS = {
+    "ModelAliasChanged": ("info",),
+    "ModelChallengerBetter": ("info",),
+    "ModelDataQualityDegraded": ("warning", "critical"),
+    "ModelErrorRateHigh": ("warning", "critical"),
+    "ModelEstimatedQualityDegraded": ("warning",),
+    "ModelFeatureChanged": ("warning",),
+    "ModelFeatureDrift": ("warning",),
+    "ModelLabelCoverageLow": ("warning",),
+    "ModelLabelDrift": ("warning",),
+    "ModelLabelsStopped": ("warning",),
+    "ModelLatencyHigh": ("warning",),
+    "ModelManyFeaturesDrifted": ("warning",),
+    "ModelNoTraffic": ("warning",),
+    "ModelPredictionChanged": ("warning",),
+    "ModelPredictionDrift": ("warning",),
+    "ModelQualityDegraded": ("warning", "critical"),
+    "ModelReferenceMissing": ("warning",),
+    "ModelSegmentDrift": ("info",),
+    "ModelSegmentQualityDegraded": ("info",),
+}
 
-def read_overview(store: Store, ledger: Ledger, now: float) -> LedgerView:
+
+class Overview:
+    """Shows remediation on `/metrics`; `refresh` is called when something may have changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        config: Callable[[], RemediationConfig],
+        telemetry: RemediationTelemetry,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._config = config
+        self._telemetry = telemetry
+        self._clock = clock
+        self._viewed: RemediationConfig | None = None
+
+    def refresh(self) -> None:
+        """Read what is shown.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        now, config = self._clock(), self._config()
+        if config is not self._viewed:
+            self._telemetry.policies = view_policies(config)
+            self._viewed = config
+        self._telemetry.ledger = read_ledger(self._store, self._ledger, now)
+        self._telemetry.open_breakers = find_open_breakers(self._ledger, config.breaker, now)
+
+
+def view_policies(config: RemediationConfig) -> tuple[PolicyView, ...]:
+    """Effective modes of the policies, and the delivered alerts that they match."""
+    return tuple(
+        PolicyView(config.effective_mode(policy), delivered_alerts(policy)) for policy in config.policies
+    )
+
+
+def delivered_alerts(policy: Policy) -> frozenset[tuple[str, str]]:
+    """Name and severity of the delivered alerts that a policy matches, whatever their other labels are."""
+    name, severity = policy.match["alertname"], policy.match.get("severity", ".*")
+    return frozenset(
+        (alert, each)
+        for alert, severities in DELIVERED_ALERTS.items()
+        for each in severities
+        if full_match(name, alert) and full_match(severity, each)
+    )
+
+
+def find_open_breakers(ledger: Ledger, rules: Breaker, now: float) -> frozenset[str]:
+    """Models whose breaker is open at `now` (seconds since the epoch)."""
+    recent = ledger.recent(now - rules.reset_after)
+    failed = {action.model for action in recent if action.state in FAILURES}
+    return frozenset().union(*(open_breakers(ledger.recent(0, model), rules, now) for model in failed))
+
+
+def read_ledger(store: Store, ledger: Ledger, now: float) -> LedgerView:
     """Pending actions, newest changes and last delivery of alerts at `now` (seconds since the epoch).
 
     Raises:
@@ -31,13 +116,11 @@ def read_overview(store: Store, ledger: Ledger, now: float) -> LedgerView:
         .limit(MAX_CHANGES)
     )
     with store.reading() as connection:
-        changed = {
-            (action, model, state): float(at) for action, model, state, at in connection.execute(changes)
-        }
+        rows = connection.execute(changes).all()
         last_received = connection.scalar(sa.select(sa.func.max(alert_deliveries.c.at)))
     return LedgerView(
         pending={(each.action, each.state.value): each.count for each in pending},
         oldest_pending=min((each.oldest for each in pending), default=None),
-        changed=changed,
+        changed={(action, model, state): float(at) for action, model, state, at in rows},
         last_received=last_received,
     )

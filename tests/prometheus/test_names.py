@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from exporter.exposition.catalog import CATALOG
+from exporter.remediation.overview import DELIVERED_ALERTS
+from exporter.remediation_checks import INPUT_ALERTS, LOOP_ALERTS
+from exporter.remediation_config import LOOP_PREFIX
 from tests.prometheus.alerting import ALERTS, PROMETHEUS, RECORDED, RULE_FILES, RULES, RUNBOOKS, read_yaml
 
 DASHBOARDS = PROMETHEUS.parent / "grafana" / "dashboards"
@@ -119,3 +122,18 @@ def test_dashboards_and_variables_that_alerts_link_to_exist() -> None:
         assert dashboard["uid"] == uid
         variables = {variable["name"] for variable in dashboard["templating"]["list"]}
         assert set(re.findall(r"var-(\w+)=", url)) <= variables
+
+
+def test_remediation_knows_every_alert_that_is_delivered_to_it() -> None:
+    delivered = {
+        (rule.alert, rule.severity)
+        for rule in RULES
+        if rule.alert.startswith("Model") and rule.severity != "none"
+    }
+    known = {(alert, each) for alert, severities in DELIVERED_ALERTS.items() for each in severities}
+    assert known == delivered
+
+
+def test_no_policy_may_match_an_alert_on_the_exporter_or_on_remediation() -> None:
+    assert {alert for alert in ALERTS if alert.startswith(LOOP_PREFIX)} == set(LOOP_ALERTS)
+    assert not [alert for alert in INPUT_ALERTS if alert not in ALERTS]
