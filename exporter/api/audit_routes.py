@@ -1,26 +1,43 @@
-"""Routes of the audit trail."""
+"""Routes of the audit trail: its records, reports on versions, erasure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from exporter.api import view_schemas
-from exporter.api.auth import authorizer
-from exporter.api.parameters import known_parameters
+from exporter.api.auth import authorizer, local_without_token, told_by
+from exporter.api.parameters import VERSION_PATH, known_parameters
 from exporter.api.problems import REFUSALS
+from exporter.audit.document import Format
+from exporter.audit.erasure import erase
 from exporter.audit.filters import Filters, find
-from exporter.audit.record import MAX_TEXT, StoredRecord, format_time
-from exporter.errors import StoreError, UnavailableError
+from exporter.audit.record import MAX_TEXT, Entry, StoredRecord, format_time
+from exporter.audit.report import write_report
+from exporter.audit.trail import append
+from exporter.errors import (
+    AuditError,
+    MalformedError,
+    OverloadedError,
+    StoreError,
+    UnavailableError,
+    UnknownModelError,
+)
 from exporter.formats.texts import storable
 from exporter.service import Service
+from exporter.settings import DAY_SECONDS
 
 LINES_TYPE = "application/jsonl"
 MAX_ENTRIES = 1000
+REPORT_SECONDS = 30 * DAY_SECONDS  # unless said otherwise
+REPORT_TYPES = {"markdown": "text/markdown", "html": "text/html"}
 _MAX_SEQ = 2**53
 _Text = Annotated[str, Query(max_length=MAX_TEXT)]
 _Time = Annotated[datetime | None, Query(description="ISO 8601; UTC without a zone.")]
@@ -28,13 +45,18 @@ _Time = Annotated[datetime | None, Query(description="ISO 8601; UTC without a zo
 
 def audit_router(service: Service) -> APIRouter:
     """Return the routes of the audit trail."""
-    router = APIRouter(
-        prefix="/v1/audit", dependencies=[Depends(authorizer(service, "audit")), Depends(known_parameters)]
-    )
+    router = APIRouter(prefix="/v1")
+    reading = [Depends(authorizer(service, "audit")), Depends(known_parameters)]
+    erasing = [
+        Depends(each)
+        for each in (authorizer(service, "admin"), local_without_token(service), known_parameters)
+    ]
+    reporting = Lock()
 
     @router.get(
-        "",
+        "/audit",
         response_model=view_schemas.Audit,
+        dependencies=reading,
         responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422, 503)}},
     )
     def get_audit(
@@ -64,15 +86,12 @@ def audit_router(service: Service) -> APIRouter:
             kind=storable(kind),
             actor=storable(actor),
             action_id=storable(action_id),
-            start=_seconds(start),
-            end=_seconds(end),
+            start=_seconds(start) if start is not None else None,
+            end=_seconds(end) if end is not None else None,
             after=after,
         )
-        try:
-            with service.store.reading() as connection:
-                records, following = find(connection, filters, limit, next_page)
-        except StoreError as error:
-            raise UnavailableError(str(error), retry_after_seconds=5) from error
+        with _available(), service.store.reading() as connection:
+            records, following = find(connection, filters, limit, next_page)
         shown = [show(record) for record in records]
         headers = {}
         if following is not None:
@@ -82,6 +101,66 @@ def audit_router(service: Service) -> APIRouter:
             return Response(b"".join(line + b"\n" for line in shown), headers=headers, media_type=LINES_TYPE)
         page = b'{"entries":[%s],"next":%s}' % (b",".join(shown), orjson.dumps(following))
         return Response(page, headers=headers, media_type="application/json")
+
+    @router.get(
+        f"{VERSION_PATH}/report",
+        dependencies=reading,
+        response_class=Response,
+        responses={
+            200: {"content": {media: {} for media in REPORT_TYPES.values()}},
+            **{k: REFUSALS[k] for k in (401, 403, 404, 422, 429, 503)},
+        },
+    )
+    def get_report(
+        request: Request,
+        model: str,
+        version: str,
+        start: Annotated[_Time, Query(alias="from", description="By default 30 days before `to`.")] = None,
+        end: Annotated[_Time, Query(alias="to", description="Exclusive; by default now.")] = None,
+        form: Annotated[Format, Query(alias="format")] = "markdown",
+        by: Annotated[_Text, Query(description="The person who asks.")] = "",
+    ) -> Response:
+        """Evidence about a version: what it was monitored against, what was found and done, and the proof.
+
+        That it was asked for is recorded.
+        """
+        now = service.clock()
+        to = min(now, _seconds(end)) if end is not None else now
+        since = _seconds(start) if start is not None else to - REPORT_SECONDS
+        actor = told_by(request, by) if by else request.state.actor
+        if not reporting.acquire(blocking=False):
+            raise OverloadedError("another report is being written", retry_after_seconds=10)
+        try:
+            with _available(), service.store.reading() as connection:
+                names = storable(model), storable(version)
+                page = write_report(connection, *names, (since, to), now, actor, form)
+        except AuditError as error:
+            raise UnknownModelError(str(error)) from error
+        finally:
+            reporting.release()
+        data = {"format": form, "from": format_time(since), "to": format_time(to)}
+        with _available(), service.store.writing() as connection:
+            append(connection, [Entry("report_requested", actor, model, version, data=data)], now)
+        return Response(page, media_type=REPORT_TYPES[form])
+
+    @router.post(
+        "/audit/{seq}/erase",
+        dependencies=erasing,
+        responses={k: REFUSALS[k] for k in (401, 403, 422, 503)},
+    )
+    def post_erase(
+        request: Request,
+        seq: Annotated[int, Path(ge=1, le=_MAX_SEQ)],
+        reason: Annotated[str, Query(min_length=1, max_length=500, description="Kept with the erasure.")],
+        by: Annotated[_Text, Query(description="The person who asks.")] = "",
+    ) -> view_schemas.Erased:
+        """Erase the content of a record for good; its number, time, names and digests stay."""
+        actor = told_by(request, by) if by else request.state.actor
+        try:
+            with _available(), service.store.writing() as connection:
+                return view_schemas.Erased(seq=erase(connection, seq, actor, reason, service.clock()))
+        except AuditError as error:
+            raise MalformedError(str(error), "path.seq") from error
 
     return router
 
@@ -103,7 +182,17 @@ def show(record: StoredRecord) -> bytes:
     return orjson.dumps(known | {"erased": True})[:-1] + digests
 
 
-def _seconds(moment: datetime | None) -> float | None:
-    if moment is None:
-        return None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+@contextmanager
+def _available() -> Iterator[None]:
+    """
+    Raises:
+        UnavailableError: the store failed.
+    """
+    try:
+        yield
+    except StoreError as error:
+        raise UnavailableError(str(error), retry_after_seconds=5) from error
+
+
+def _seconds(moment: datetime) -> float:
+    return max(0.0, (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())

@@ -49,6 +49,12 @@ class Audit(BaseModel):
     next: int | None = Field(description="Parameter `next` for older records; null if there are none.")
 
 
+class Erased(BaseModel):
+    """The record that says what was erased."""
+
+    seq: int
+
+
 # -- quality
 # ---------------------------------------------------------------------------------------------------
 

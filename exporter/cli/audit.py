@@ -191,7 +191,8 @@ def _export(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     form = options.format or _by_name(options.output, {".html": "html", ".htm": "html"}, "markdown")
-    end = options.end if options.end is not None else time.time()
+    now = time.time()
+    end = min(now, options.end) if options.end is not None else now
     start = options.start if options.start is not None else end - REPORT_DAYS * DAY_SECONDS
     if options.store:
         parts: Any = [_report_of_store(options, form, start, end)]
@@ -297,7 +298,7 @@ def _by_name(path: Path | None, formats: dict[str, str], otherwise: str) -> Any:
 def _time(text: str) -> float:
     try:
         found = datetime.fromisoformat(text)
-        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+        return max(0.0, (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-01T12:00") from None
 
