@@ -23,7 +23,7 @@ from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
 from exporter.remediation_config import RemediationConfig
-from exporter.settings import Settings
+from exporter.settings import Settings, find_warnings
 from exporter.storage.store import Store
 from exporter.tokens import load_tokens
 
@@ -47,6 +47,8 @@ class Service:
         config = load_config_file(Path(settings.config), settings) if settings.config else None
         self.settings = settings
         self.tokens = load_tokens(settings.api_token_file, settings.api_tokens_file)
+        for warning in find_warnings(settings):
+            log.warning("%s", warning)
         self.clock = clock
         self.telemetry = Telemetry(clock)
         self.fleet = Fleet(settings)

@@ -26,6 +26,7 @@ PositiveInt = Annotated[int, _POSITIVE]  # numbers of other types may be 0
 PositiveFloat = Annotated[float, _POSITIVE]
 
 DAY_SECONDS = 86400
+LEAST_AUDIT_DAYS = 183  # six months: EU AI Act, Articles 19 and 26
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS, "w": 7 * DAY_SECONDS}
 
 
@@ -199,6 +200,16 @@ def load_settings(environment: Mapping[str, str], flags: Mapping[str, object] | 
     settings = Settings(**values)  # type: ignore[arg-type] # each value came through its parser
     _check(settings)
     return settings
+
+
+def find_warnings(settings: Settings) -> list[str]:
+    """Return doubts about settings that can be used."""
+    if settings.audit_retention_days >= LEAST_AUDIT_DAYS:
+        return []
+    return [
+        f"EXPORTER_AUDIT_RETENTION_DAYS is {settings.audit_retention_days}: the EU AI Act asks for logs of "
+        f"at least six months ({LEAST_AUDIT_DAYS} days) of high-risk systems (Articles 19 and 26)"
+    ]
 
 
 def _meant(variable: str, known: Collection[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,10 +62,8 @@ def _engine(uri: str) -> sa.Engine:
     path = Path(url.database).absolute()
     if not path.is_file():
         raise ConfigError(f"there is no store {path}")
-    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", hide_parameters=True)
-    sa.event.listen(engine, "connect", _begin_by_hand)
-    return engine
 
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
 
-def _begin_by_hand(connection: object, _record: object) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined] # of sqlite3
+    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool, hide_parameters=True)

@@ -18,14 +18,15 @@ import sqlalchemy as sa
 
 from exporter.audit.checkpoint import verifier_keys
 from exporter.audit.record import GENESIS, Entry, Head, format_time
-from exporter.audit.trail import append, read
+from exporter.audit.trail import append, head, read
 from exporter.audit.walk import Walk
 from exporter.errors import AuditError
+from exporter.settings import DAY_SECONDS
 from exporter.storage import schema
 from exporter.storage.store import Store
 
 SEGMENT_ROWS = 5000  # so that a deletion keeps nobody waiting for long
-DAY_SECONDS = 86400.0
+_KEPT = "records of the audit trail are kept although they are old"
 
 _records, _segments, _checkpoints = schema.audit_records, schema.audit_segments, schema.audit_checkpoints
 
@@ -86,6 +87,8 @@ def prune(connection: sa.Connection, before: float, now: float) -> Segment | Non
     """
     start = _start(connection)
     oldest = connection.scalar(sa.select(_records.c.at).where(_records.c.seq == start.seq + 1))
+    if oldest is None and head(connection).seq > start.seq:
+        raise AuditError(f"{_KEPT}: record {start.seq + 1} is missing")
     if oldest is None or oldest >= before - DAY_SECONDS:
         return None
     last = _find_end(connection, start.seq + 1, before)
@@ -97,7 +100,7 @@ def prune(connection: sa.Connection, before: float, now: float) -> Segment | Non
     found = walk.finish()
     if found.faults or found.last.seq != last:
         detail = str(found.faults[0]) if found.faults else f"record {last} is missing"
-        raise AuditError(f"records of the audit trail are kept although they are old: {detail}")
+        raise AuditError(f"{_KEPT}: {detail}")
     segment = Segment(start.seq + 1, last, start.digest, found.last.digest, min(times), max(times), now)
     keys = verifier_keys(connection)
     connection.execute(_segments.insert(), segment._asdict())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.settings import load_settings
+from exporter.settings import find_warnings, load_settings
 
 if TYPE_CHECKING:
     from exporter.cli.commands import Commands
@@ -22,6 +23,9 @@ def add(commands: Commands) -> None:
 def _check_config(options: argparse.Namespace) -> int:
     from exporter.config_file import load_config_file
 
-    models = ", ".join(load_config_file(options.file, load_settings(os.environ)).models)
+    settings = load_settings(os.environ)
+    for warning in find_warnings(settings):
+        print(f"warning: {warning}", file=sys.stderr)
+    models = ", ".join(load_config_file(options.file, settings).models)
     print(f"{options.file}: no mistakes; models with an entry: {models or 'none'}")
     return 0

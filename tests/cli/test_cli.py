@@ -204,6 +204,18 @@ def test_a_configuration_is_checked_against_the_settings(
     assert "20 days are more than the 14 for which ids are kept" in said
 
 
+def test_a_short_retention_of_the_audit_trail_is_warned_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("models: {}\n")
+    monkeypatch.setenv("EXPORTER_AUDIT_RETENTION_DAYS", "90")
+    with pytest.raises(SystemExit) as end:
+        main(["check-config", str(path)])
+    assert end.value.code == 0
+    assert "warning: EXPORTER_AUDIT_RETENTION_DAYS is 90: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [("check-config",), ("serve", "--config")])
 def test_a_configuration_that_cannot_be_used_is_told_with_lines(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
