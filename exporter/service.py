@@ -22,6 +22,7 @@ from exporter.monitoring.loop import Loop
 from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
+from exporter.remediation.remediation import Remediation
 from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings, find_warnings
 from exporter.storage.store import Store
@@ -63,9 +64,15 @@ class Service:
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         poll, evaluation = settings.mlflow_poll_interval_seconds, settings.evaluation_interval_seconds
         self._evaluation = Loop("evaluation", self.evaluator.evaluate_all, evaluation)
-        self._loops = [self._evaluation, Loop("registry", self.discovery.poll, poll)]
+        polling = Loop("registry", self.discovery.poll, poll)
+        self._loops = [self._evaluation, polling]
         if self.runs is not None:
             self._loops.append(Loop("runs", self.runs.poll, poll))
+        self.remediation = Remediation(
+            settings, self.store, registry, self.fleet, self.telemetry.remediation, clock, polling.wake
+        )
+        self.ledger, self.holds = self.remediation.ledger, self.remediation.holds
+        self.cases, self.engine = self.remediation.cases, self.remediation.engine
         self.ready = threading.Event()  # stored versions are loaded and evaluated
         self._collector = SeriesCollector(settings, self.telemetry)
         self._dropped: tuple[DroppedSeries, ...] = ()
@@ -89,11 +96,12 @@ class Service:
         self.discovery.loader.start()
         for loop in self._loops:
             loop.start()
+        self.engine.start()
 
     def fault(self) -> str:
         """Return what is wrong with the process; empty while its threads run and its store is there."""
-        alive = [self.writer.alive(), self.discovery.loader.alive(), *(loop.alive() for loop in self._loops)]
-        if not all(alive):
+        alive = [self.writer.alive(), self.discovery.loader.alive(), self.engine.alive()]
+        if not all(alive + [loop.alive() for loop in self._loops]):
             return "a thread has died"
         return self.store.fault()
 
@@ -104,6 +112,7 @@ class Service:
         if self.runs is not None:
             self.runs.stop()
         self.discovery.loader.stop()
+        self.engine.stop()
         self._evaluation.join(10)  # what may hang in a call of MLflow is left behind
         self.writer.stop()
         self.store.close()
@@ -131,12 +140,12 @@ class Service:
 
     def _use(self, config: ConfigFile) -> None:
         self.discovery.configure(config)
-        self._remediation = config.remediation
+        self.remediation.use(config.remediation)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def remediation_config(self) -> RemediationConfig:
         """Return the policies of remediation in force."""
-        return self._remediation
+        return self.remediation.config
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
         """Return the page of `/metrics`, without I/O, and without arithmetic beyond formatting."""

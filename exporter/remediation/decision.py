@@ -15,6 +15,7 @@ from exporter.remediation_config import MODES, Policy, RemediationConfig
 
 PATIENCE_SECONDS = 600.0  # for which a decision waits for MLflow
 AUTO_TAG = "monitoring.auto_rollback"
+UNDECIDABLE = "registry"  # guard of what could not be decided, since MLflow did not answer
 YES = ("true", "1", "yes", "on")
 
 Guards = Callable[[Action, float], Sequence[Refused]]
@@ -101,7 +102,7 @@ class Decisions:
             if now - action.updated_at < PATIENCE_SECONDS:
                 raise
             reason = f"it could not be decided: {first_line(error)}"
-            self._transitions.advance(action, State.REFUSED, reason, guard="registry")
+            self._transitions.advance(action, State.REFUSED, reason, guard=UNDECIDABLE)
             return None
 
     def _rehearse(self, action: Action, refusals: Sequence[Refused]) -> None:
