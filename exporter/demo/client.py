@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -24,13 +25,15 @@ RETRIES = urllib3.Retry(
 
 
 class Client:
-    """Client of the exporter at `url`."""
+    """Client of the exporter at `url`; `token_file` holds its token, empty where it needs none."""
 
-    def __init__(self, url: str, retries: urllib3.Retry = RETRIES) -> None:
+    def __init__(self, url: str, retries: urllib3.Retry = RETRIES, token_file: str = "") -> None:
         if not url.startswith(("http://", "https://")):
             raise DemoError(f"{url!r} is not the address of an exporter, such as http://127.0.0.1:19464")
         self._url = url.rstrip("/")
-        self._pool = urllib3.PoolManager(timeout=POST_SECONDS, retries=retries)
+        token = Path(token_file).read_text("utf-8").strip() if token_file else ""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._pool = urllib3.PoolManager(timeout=POST_SECONDS, retries=retries, headers=headers)
 
     def post_predictions(self, batch: dict[str, Any]) -> None:
         """Post a batch of predictions.
@@ -48,15 +51,26 @@ class Client:
         """
         self._request("POST", "/v1/labels", batch)
 
+    def monitors(self, model: str, version: str) -> bool:
+        """Return true if the exporter monitors the version.
+
+        Raises:
+            DemoError: the exporter stayed away.
+        """
+        return self._status(model, version) is not None
+
     def has_reference(self, model: str, version: str) -> bool:
         """Return true if the exporter monitors the version and has its reference.
 
         Raises:
             DemoError: the exporter stayed away.
         """
+        return self._status(model, version) == Status.READY
+
+    def _status(self, model: str, version: str) -> str | None:
         path = f"/v1/models/{model}/versions/{version}"
         answer = self._request("GET", path, accepted=HTTPStatus.NOT_FOUND)
-        return answer.status == HTTPStatus.OK and answer.json()["status"] == Status.READY
+        return str(answer.json()["status"]) if answer.status == HTTPStatus.OK else None
 
     def _request(
         self, method: str, path: str, body: Any = None, accepted: int = HTTPStatus.OK

@@ -14,7 +14,7 @@ from prometheus_client.samples import Sample
 from exporter.settings import parse_window
 
 QUERY_SECONDS = 2.0
-CHAMPION_ALIAS = "champion"
+CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 SCORE, LIMIT, DETECTED = "mlflow_model_drift_score", "mlflow_model_drift_limit", "mlflow_model_drift_detected"
 DATA_QUALITY, DATA_QUALITY_REFERENCE, DATA_DEGRADED = (
     "mlflow_model_data_quality_ratio",

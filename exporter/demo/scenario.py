@@ -162,3 +162,11 @@ SCENARIO = Scenario(
         Phase("recovery", 180, "all feeds are repaired"),
     )
 )
+
+# A release goes wrong, and the exporter is allowed to act: see `exporter.demo.releases`.
+RELEASE_SCENARIO = Scenario(
+    (
+        Phase("healthy", 4, "flights like those in training"),
+        Phase("incident", 10_000, "a new champion, trained on distances in kilometres; they come in miles"),
+    )
+)

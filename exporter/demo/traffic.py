@@ -1,7 +1,7 @@
 """Replays the flights after March against the exporter, scored by the registered versions.
 
 It does what a scoring service does: score requests, and post each prediction with an id, the model's version
-and the latency. Every version scores every flight: the champion is served, the challenger is its shadow.
+and the latency. Every version scores every flight: the champion is served, others are its shadows.
 Labels are posted when they become known: late flights soon, flights on time later, some never, some twice,
 some corrected.
 """
@@ -127,6 +127,7 @@ class ServedModel:
 class Traffic:
     """Scores and posts the flights of a replay, and their labels once they are known.
 
+    `models` returns those that score at the moment.
     `announce` is called with the name and story of each phase as it begins. The scenario starts after the
     days of warm-up, which are posted at once, with times in the past: no verdict is given before the windows
     are full.
@@ -135,7 +136,7 @@ class Traffic:
     def __init__(
         self,
         replay: Replay,
-        models: Sequence[ServedModel],
+        models: Callable[[], Sequence[ServedModel]],
         labels: PendingLabels,
         client: Client,
         scenario: Scenario,
@@ -165,7 +166,7 @@ class Traffic:
         flights = self._replay.between(self._posted_until, seconds)
         if not flights.empty:
             arrived = phase.apply(flights)
-            for model in self._models:
+            for model in self._models():
                 began = time.perf_counter()
                 scored = score_flights(model.pipeline, arrived)
                 latency_seconds = time.perf_counter() - began

@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from exporter.demo.flights import load_flights, split_flights
 from exporter.demo.scenario import Pace
-from exporter.demo.training import CHALLENGER, CHAMPION, TrainedModel, train
+from exporter.demo.training import SPLINES, TREES, TrainedModel, train
 
 PACE = Pace()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,11 +34,11 @@ def later_flights(flights: pd.DataFrame) -> pd.DataFrame:
 def model(flights: pd.DataFrame) -> TrainedModel:
     """The champion, whose reference ends at NOW."""
     training, held_out, _ = split_flights(flights)
-    return train(CHAMPION, training, held_out, PACE, NOW)
+    return train(TREES, training, held_out, PACE, NOW)
 
 
 @pytest.fixture(scope="session")
 def challenger(flights: pd.DataFrame) -> TrainedModel:
     """The challenger, likewise."""
     training, held_out, _ = split_flights(flights)
-    return train(CHALLENGER, training, held_out, PACE, NOW)
+    return train(SPLINES, training, held_out, PACE, NOW)

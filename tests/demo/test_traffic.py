@@ -70,7 +70,9 @@ def traffic(
     replay = Replay(later_flights, PACE, NOW)
     models = [ServedModel(model.pipeline, "7"), ServedModel(challenger.pipeline, "8")]
     labels = PendingLabels(PACE, np.random.default_rng(1))
-    return Traffic(replay, models, labels, client, SCENARIO, lambda name, _: phases.append(name), PACE)
+    return Traffic(
+        replay, lambda: models, labels, client, SCENARIO, lambda name, _: phases.append(name), PACE
+    )
 
 
 # -- the replay ---------------------------------------------------------------------------------------------

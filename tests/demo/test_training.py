@@ -10,11 +10,14 @@ import pytest
 from exporter.demo.flights import FEATURES, split_flights
 from exporter.demo.scenario import Pace
 from exporter.demo.training import (
-    CANDIDATES,
+    FEW_TREES,
     MODEL,
+    SPLINES,
+    TREES,
     Candidate,
     TrainedModel,
-    find_registered,
+    find_aliases,
+    point,
     register,
     score_flights,
     train,
@@ -45,7 +48,7 @@ def test_three_months_of_reference_are_compressed_up_to_now(model: TrainedModel)
     assert times.max() - times.min() < timedelta(seconds=90 * PACE.seconds_per_day)
 
 
-@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.alias)
+@pytest.mark.parametrize("candidate", [SPLINES, TREES, FEW_TREES], ids=lambda candidate: candidate.name)
 def test_the_same_flights_make_the_same_model(flights: pd.DataFrame, candidate: Candidate) -> None:
     training, held_out, _ = (part.head(2000) for part in split_flights(flights))
     first, second = (train(candidate, training, held_out, PACE, NOW).reference for _ in range(2))
@@ -69,14 +72,17 @@ def test_registering_makes_a_champion_and_a_challenger_with_their_references(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
-    assert find_registered(PACE) == []
+    assert find_aliases(PACE) == {}
 
-    versions = [register(model, PACE)]
-    assert find_registered(PACE) == []  # one of them is not there yet
-    versions.append(register(challenger, PACE))
+    versions = [register(model, PACE), register(challenger, PACE, {"monitoring.action_id": "ab12"})]
+    assert find_aliases(PACE) == {}
+    for alias, version in zip(("champion", "challenger"), versions, strict=True):
+        point(alias, version)
 
-    assert find_registered(PACE) == versions
-    assert find_registered(Pace(seconds_per_day=10)) == []
+    assert find_aliases(PACE) == {"champion": versions[0], "challenger": versions[1]}
+    assert find_aliases(Pace(seconds_per_day=10)) == {}
+    tags = mlflow.MlflowClient().get_model_version(MODEL, versions[1]).tags
+    assert tags["monitoring.action_id"] == "ab12"
     for alias, version, trained in zip(
         ("champion", "challenger"), versions, (model, challenger), strict=True
     ):

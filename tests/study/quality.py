@@ -11,7 +11,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
-from exporter.demo.training import CHAMPION, score_flights
+from exporter.demo.training import TREES, score_flights
 from exporter.errors import DemoError
 from tests.study.figures import Delay, Row
 from tests.study.flights import seconds
@@ -124,7 +124,7 @@ def run_labelled_flights() -> list[Row]:
         return []
     training, held_out, _ = split_flights(flights)
     with threadpool_limits(1):
-        model = CHAMPION.build(CHAMPION.parameters)
+        model = TREES.build(TREES.parameters)
         model.fit(training[list(FEATURES)], training[TARGET])
         later = flights[flights["departure"] >= REPLAY_START]
         reference, live = (_flight_rows(score_flights(model, part)) for part in (held_out, later))

@@ -18,7 +18,7 @@ from exporter.aggregates.block import fold
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes, tally
 from exporter.aggregates.timeline import Timeline
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET, TIME_ZONE, load_flights, split_flights
-from exporter.demo.training import CHAMPION, score_flights
+from exporter.demo.training import TREES, score_flights
 from exporter.evaluation.context import EvaluationContext, QualityRules
 from exporter.evaluation.model_quality import QualityEvaluation, evaluate_quality
 from exporter.evaluation.quality_reference import QualityReference, quality_reference
@@ -44,7 +44,7 @@ class World:
     def __init__(self) -> None:
         flights = load_flights()
         training, held_out, _ = split_flights(flights)
-        self.model = CHAMPION.build(CHAMPION.parameters)
+        self.model = TREES.build(TREES.parameters)
         self.model.fit(training[list(FEATURES)], training[TARGET])
         reference = score_flights(self.model, held_out).rename(columns={"departure": "timestamp"})
         self.table = pa.Table.from_pandas(reference, preserve_index=False)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.demo.scorer import wait_until
+from exporter.demo.waiting import wait_until
 from exporter.errors import DemoError
 
 

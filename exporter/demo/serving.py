@@ -1,0 +1,27 @@
+"""Versions that score flights: all that an alias points to, or has pointed to."""
+
+from __future__ import annotations
+
+import mlflow
+
+from exporter.demo.client import Client
+from exporter.demo.scenario import Pace
+from exporter.demo.traffic import ServedModel
+from exporter.demo.training import MODEL, find_aliases
+
+
+class Serving:
+    """Follows the aliases in MLflow, as a scoring service does that is not restarted for a release."""
+
+    def __init__(self, client: Client, pace: Pace) -> None:
+        self._client = client
+        self._pace = pace
+        self.models: tuple[ServedModel, ...] = ()
+
+    def refresh(self) -> None:
+        """Load the versions that got an alias and whose reference the exporter has profiled."""
+        served = {model.version for model in self.models}
+        for version in sorted(set(find_aliases(self._pace).values()) - served):
+            if self._client.has_reference(MODEL, version):
+                pipeline = mlflow.sklearn.load_model(f"models:/{MODEL}/{version}")
+                self.models = (*self.models, ServedModel(pipeline, version))
