@@ -23,6 +23,12 @@ def add(commands: Commands) -> None:
         "five minutes after the incident",
     )
     demo.add_argument(
+        "--remediate",
+        action="store_true",
+        help="let the exporter act: a bad release is rolled back, a better model is trained, compared and, "
+        "once you approve, promoted; ends by itself",
+    )
+    demo.add_argument(
         "--speed",
         type=float,
         default=1.0,
@@ -47,6 +53,6 @@ def _demo(options: argparse.Namespace) -> int:
     try:
         from exporter.demo.app import run
 
-        return run(options.speed, options.until_mail, options.traffic_only, options.exporter)
+        return run(options)
     except ModuleNotFoundError as error:
         raise DemoError(f"{error.name} is not installed; {DEMO_EXTRA}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -9,7 +10,15 @@ import time
 from collections.abc import Sequence
 
 from exporter.demo.mailbox import Mail, Mailbox
-from exporter.demo.observation import fetch, read_alerts, read_findings, read_quality, read_samples
+from exporter.demo.observation import (
+    fetch,
+    read_alerts,
+    read_findings,
+    read_quality,
+    read_remediations,
+    read_samples,
+)
+from exporter.demo.operator import Operator
 from exporter.demo.processes import Processes
 from exporter.demo.scenario import Pace
 from exporter.demo.screen import View, open_screen
@@ -18,21 +27,25 @@ from exporter.errors import DemoError
 
 LOOK_SECONDS = 1.0
 # A busy machine may take minutes to train a model; the time until the mail is the point of the demo.
-INCIDENT_LIMIT_SECONDS, MAIL_LIMIT_SECONDS = 900.0, 300.0
+INCIDENT_LIMIT_SECONDS, MAIL_LIMIT_SECONDS, LOOP_LIMIT_SECONDS = 900.0, 300.0, 900.0
 DRIFT_ALERT = "ModelFeatureDrift"
 PHASES = ("training", "healthy", "incident", "recovery")
 NOT_INSTALLED = (
     "Prometheus and Alertmanager are not both installed: there will be no alerts and no mails.\n"
     "On Debian or Ubuntu: apt-get install prometheus prometheus-alertmanager"
 )
+FEED = "First the input is healthy, then it breaks. A rollback is rehearsed: see `remediation`."
+RELEASE = (
+    "Then a bad release becomes champion. It is rolled back, and a better model is trained and promoted."
+)
 NO_GRAFANA = "Dashboards, to which mails link, need Grafana: `docker compose up` has one."
 
 
-def run(speed: float, until_mail: bool, traffic_only: bool, exporter_url: str) -> int:
-    """Run until Ctrl-C, SIGTERM or, with `until_mail`, the mail of the drift; return the exit status.
+def run(options: argparse.Namespace) -> int:
+    """Run until Ctrl-C, SIGTERM or the end that the options name; return the exit status.
 
     Raises:
-        DemoError: something does not run as it should, or the mail did not come in time.
+        DemoError: something does not run as it should, or did not happen in time.
     """
     # OpenMP's threads spin while they wait for each other: with other processes on the same cores, two
     # threads train the model twenty times slower than one. Read when scikit-learn is imported.
@@ -40,53 +53,64 @@ def run(speed: float, until_mail: bool, traffic_only: bool, exporter_url: str) -
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
             signal.signal(number, signal.default_int_handler)
-    pace = Pace.of_speed(speed)
+    pace = Pace.of_speed(options.speed)
     try:
-        if traffic_only:
+        if options.traffic_only:
             from exporter.demo.scorer import run_scorer
 
-            run_scorer(exporter_url, pace)
+            run_scorer(options.exporter, pace, remediate=options.remediate)
         else:
-            demonstrate(pace, until_mail)
+            demonstrate(pace, options.until_mail, options.remediate)
     except KeyboardInterrupt:
-        return 130 if until_mail else 0
+        return 130 if options.until_mail or options.remediate else 0
     return 0
 
 
-def demonstrate(pace: Pace, until_mail: bool) -> None:
-    """Start the stack and show what happens until the mail of the drift has come, or forever.
+def demonstrate(pace: Pace, until_mail: bool, remediate: bool) -> None:
+    """Start the stack and show what happens: until the mail, until the promotion, or forever.
 
     Raises:
-        DemoError: something does not run as it should, or the mail did not come in time.
+        DemoError: something does not run as it should, or did not happen in time.
     """
     began, incident = time.monotonic(), None
     programs, ports = find_programs(), find_ports()
-    if until_mail and not programs.complete:
+    if (until_mail or remediate) and not programs.complete:
         raise DemoError(NOT_INSTALLED)
     with open_screen() as screen, Mailbox(ports.mail) as mailbox, Processes() as processes:
-        screen.say(introduction(programs, ports))
-        stack = Stack(processes, programs, ports, pace)
+        screen.say(introduction(programs, ports, remediate))
+        stack = Stack(processes, programs, ports, pace, remediate=remediate)
+        operator = None
+        if stack.tokens is not None:
+            token_file = stack.tokens.file("operator")
+            operator = Operator(ports.url("exporter"), token_file, stack.store, screen.say)
         try:
             while True:
                 processes.check()
                 stack.advance()
                 traffic = processes.output("traffic")
-                screen.show(look(traffic, programs, ports, mailbox))
+                view = look(traffic, programs, ports, mailbox, stack.token)
+                screen.show(view)
                 now = time.monotonic()
                 if incident is None and is_broken(traffic):
                     incident = now
                 if until_mail and has_come(mailbox.mails, traffic):
                     screen.say(f"The mail came {now - began:.0f} seconds after the start.")
                     return
-                if until_mail:
-                    check_time(began, incident, now)
+                if operator is not None:
+                    operator.advance(view.remediations, now)
+                    if operator.promoted(view.remediations):
+                        operator.report(view.remediations)
+                        return
+                if until_mail or operator is not None:
+                    limit = LOOP_LIMIT_SECONDS if operator is not None else MAIL_LIMIT_SECONDS
+                    check_time(began, incident, now, limit)
                 time.sleep(LOOK_SECONDS)
         except KeyboardInterrupt:
             screen.say("Ending everything.")
             raise
 
 
-def introduction(programs: Programs, ports: Ports) -> str:
+def introduction(programs: Programs, ports: Ports, remediate: bool) -> str:
     """Return a text that says what happens, and the addresses to open."""
     places = [
         ("MLflow", ports.url("mlflow")),
@@ -100,8 +124,8 @@ def introduction(programs: Programs, ports: Ports) -> str:
         ]
     lines = [
         "A model that predicts which flights from New York arrive late, trained on January to March 2013,",
-        "scores those that followed, a day in a few seconds, with a challenger in its shadow. Labels are",
-        "known days later. First the input is healthy, then it breaks.",
+        "scores those that followed, a day in a few seconds. Labels are known days later.",
+        RELEASE if remediate else FEED,
         "",
         *(f"  {name:<13} {url}" for name, url in places),
     ]
@@ -109,17 +133,19 @@ def introduction(programs: Programs, ports: Ports) -> str:
     return "\n".join([*lines, "", note])
 
 
-def look(traffic: str, programs: Programs, ports: Ports, mailbox: Mailbox) -> View:
+def look(traffic: str, programs: Programs, ports: Ports, mailbox: Mailbox, token: str) -> View:
     """Return the current view; its parts are empty until their source answers."""
     phase, story = read_phase(traffic)
     samples = read_samples(fetch(ports.url("exporter") + "/metrics?collect[]=core") or "")
     alerts = fetch(ports.url("prometheus") + "/api/v1/alerts") if programs.complete else None
+    remediations = fetch(ports.url("exporter") + "/v1/remediations", token)
     return View(
         phase=phase,
         story=story,
         findings=read_findings(samples),
         quality=read_quality(samples),
         alerts=read_alerts(alerts) if alerts else (),
+        remediations=read_remediations(remediations) if remediations else (),
         mails=mailbox.mails,
     )
 
@@ -135,16 +161,16 @@ def is_broken(traffic: str) -> bool:
     return "\nincident: " in traffic
 
 
-def check_time(began: float, incident: float | None, now: float) -> None:
-    """Check that the incident, and then its mail, are not overdue; times in seconds of one clock.
+def check_time(began: float, incident: float | None, now: float, limit_seconds: float) -> None:
+    """Check that the incident, and then the end, are not overdue; times in seconds of one clock.
 
     Raises:
         DemoError: one of them is.
     """
     if incident is None and now - began > INCIDENT_LIMIT_SECONDS:
         raise DemoError(f"no incident within {INCIDENT_LIMIT_SECONDS:.0f} seconds of the start")
-    if incident is not None and now - incident > MAIL_LIMIT_SECONDS:
-        raise DemoError(f"no mail of the drift within {MAIL_LIMIT_SECONDS:.0f} seconds of the incident")
+    if incident is not None and now - incident > limit_seconds:
+        raise DemoError(f"it did not end within {limit_seconds:.0f} seconds of the incident")
 
 
 def has_come(mails: Sequence[Mail], traffic: str) -> bool:

@@ -83,6 +83,17 @@ class Alert:
     state: str
 
 
+@dataclass(frozen=True)
+class Remediation:
+    """An action of remediation; `about` says what it moves, `reason` why it is in its `state`."""
+
+    id: str
+    action: str
+    about: str
+    state: str
+    reason: str
+
+
 def read_samples(metrics: str) -> list[Sample]:
     """Return all samples of an exposition."""
     return [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
@@ -179,10 +190,32 @@ def _subject(labels: Mapping[str, str]) -> str:
     return " ".join([*version, *(labels[name] for name in ("column", "check", "metric") if name in labels)])
 
 
-def fetch(url: str) -> str | None:
+def read_remediations(answer: str) -> list[Remediation]:
+    """Return the actions, newest first, from the exporter's `/v1/remediations`."""
+    return [
+        Remediation(
+            id=found["id"],
+            action=found["action"],
+            about=" ".join(_about_action(found)),
+            state=found["state"],
+            reason=found["reason"],
+        )
+        for found in json.loads(answer)["remediations"]
+    ]
+
+
+def _about_action(found: Mapping[str, str]) -> list[str]:
+    if found["target_version"]:
+        return [found["alias"], "to", f"v{found['target_version']}"]
+    return ["for", f"v{found['model_version']}"]
+
+
+def fetch(url: str, token: str = "") -> str | None:
     """Return the text at `url`, or None if there is no answer."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - an address of our own
     try:
-        with urllib.request.urlopen(url, timeout=QUERY_SECONDS) as answer:  # noqa: S310 - an address of our own
+        with urllib.request.urlopen(request, timeout=QUERY_SECONDS) as answer:  # noqa: S310
             text: str = answer.read().decode()
     except OSError:
         return None

@@ -9,8 +9,17 @@ import pandas as pd
 
 from exporter.demo.client import Client
 from exporter.demo.observation import CHALLENGER_ALIAS, CHAMPION_ALIAS
-from exporter.demo.scenario import Pace, miles_to_kilometres
-from exporter.demo.training import FEW_TREES, MODEL, SPLINES, TREES, Candidate, point, register, train
+from exporter.demo.scenario import MODEL, Pace, miles_to_kilometres
+from exporter.demo.training import (
+    FEW_TREES,
+    SPLINES,
+    TREES,
+    Candidate,
+    allow_rollback,
+    point,
+    register,
+    train,
+)
 from exporter.demo.waiting import wait_until
 
 
@@ -32,8 +41,12 @@ class Releases:
         point(CHALLENGER_ALIAS, first)
 
     def release_one_and_prepare_another(self) -> None:
-        """Release few trees; the other version, for `release_prepared`, has learned from kilometres."""
+        """Release few trees; the other version, for `release_prepared`, has learned from kilometres.
+
+        The model allows the exporter to move its alias.
+        """
         self._release_first(self._register(FEW_TREES))
+        allow_rollback()
         training, held_out = miles_to_kilometres(self._training), miles_to_kilometres(self._held_out)
         self._prepared = register(train(FEW_TREES, training, held_out, self._pace, now()), self._pace)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # the screen reads the phases' names and shall not wait for p
 
     Change = Callable[[pd.DataFrame], pd.DataFrame]
 
+MODEL = "flight-delays"
+
 # -- time ---------------------------------------------------------------------------------------------------
 
 WINDOW_DAYS = (3, 6)

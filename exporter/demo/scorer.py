@@ -15,10 +15,10 @@ from mlflow.exceptions import MlflowException
 from exporter.demo.client import Client
 from exporter.demo.flights import load_flights, split_flights
 from exporter.demo.releases import Releases, now
-from exporter.demo.scenario import RELEASE_SCENARIO, SCENARIO, Pace
+from exporter.demo.scenario import MODEL, RELEASE_SCENARIO, SCENARIO, Pace
 from exporter.demo.serving import Serving
 from exporter.demo.traffic import TICK_SECONDS, PendingLabels, Replay, Traffic
-from exporter.demo.training import MODEL, find_aliases
+from exporter.demo.training import find_aliases
 from exporter.demo.waiting import wait_until
 
 SEED = 2013

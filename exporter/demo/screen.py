@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.demo.mailbox import Mail
-from exporter.demo.observation import Alert, Figure, Finding, Quality
+from exporter.demo.observation import Alert, Figure, Finding, Quality, Remediation
 
 STYLES = {"healthy": "green", "recovery": "green", "incident": "bold red"}
 TEXT_WIDTH = 90
@@ -31,6 +31,7 @@ class View:
     findings: Sequence[Finding] = ()
     quality: Sequence[Quality] = ()
     alerts: Sequence[Alert] = ()
+    remediations: Sequence[Remediation] = ()
     mails: Sequence[Mail] = ()
 
 
@@ -102,6 +103,7 @@ def _render(view: View, seconds: int) -> RenderableType:
         _findings_table(view.findings),
         _quality_table(view.quality),
         _alerts_table(view.alerts),
+        _remediations_table(view.remediations),
         Group(Text("mails", style="dim"), *mails) if mails else None,
     )
     parts = [part for table in tables if table is not None for part in (Text(), table)]
@@ -158,6 +160,13 @@ def _alerts_table(alerts: Sequence[Alert]) -> Table | None:
         style = "bold red" if alert.state == "firing" else "yellow"
         table.add_row(alert.name, alert.subject, alert.severity, Text(alert.state, style=style))
     return table if alerts else None
+
+
+def _remediations_table(remediations: Sequence[Remediation]) -> Table | None:
+    table = _table(("remediation", "about", "state"), (), "reason")
+    for found in remediations:
+        table.add_row(found.action, found.about, Text(found.state), Text(found.reason))
+    return table if remediations else None
 
 
 # -- anywhere else ------------------------------------------------------------------------------------------
@@ -230,6 +239,12 @@ def changes(before: View, now: View) -> list[str]:
     lines += [f"{_about(alert)} {alert.state}" for alert in now.alerts if alert not in before.alerts]
     still = {_about(alert) for alert in now.alerts}
     lines += [f"{_about(alert)} over" for alert in before.alerts if _about(alert) not in still]
+    lines += [
+        f"remediation: {found.action} {found.about}: {found.state}"
+        + (f", {found.reason}" if found.reason else "")
+        for found in reversed(now.remediations)
+        if found not in before.remediations
+    ]
     lines += [f"mail: {mail.subject}" for mail in now.mails[len(before.mails) :]]
     return lines
 

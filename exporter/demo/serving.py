@@ -5,9 +5,9 @@ from __future__ import annotations
 import mlflow
 
 from exporter.demo.client import Client
-from exporter.demo.scenario import Pace
+from exporter.demo.scenario import MODEL, Pace
 from exporter.demo.traffic import ServedModel
-from exporter.demo.training import MODEL, find_aliases
+from exporter.demo.training import find_aliases
 
 
 class Serving:

@@ -21,17 +21,21 @@ import yaml
 
 import exporter
 from exporter.demo.observation import fetch
+from exporter.demo.policies import CHALLENGER_ALERT, Tokens, policies
 from exporter.demo.processes import Processes
 from exporter.demo.scenario import SCENARIO, SCRAPE_INTERVAL_SECONDS, Pace
 from exporter.errors import DemoError
+from exporter.settings import parse_window
 
 # Debian renames programs that others ship under their upstream names.
 ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")
 PREFERRED_PORTS = {"mlflow": 5000, "exporter": 19464, "prometheus": 9090, "alertmanager": 9093, "mail": 0}
 # Within ten seconds a share of bad values becomes critical here, and its warning is not mailed. Later groups
 # follow soon: days are seconds.
-GROUP_WAIT_SECONDS = 10
-GROUP_INTERVAL_SECONDS = 15
+MAIL_SECONDS = {"group_wait": 10, "group_interval": 15}
+# An action that was refused may be possible when the alert comes again.
+REMEDIATION_SECONDS = {"group_wait": 0, "group_interval": 5, "repeat_interval": 10}
+REMEDIATION = "remediation"  # the receiver
 
 
 @dataclass(frozen=True)
@@ -97,18 +101,22 @@ def clean_environment(ports: Ports) -> dict[str, str]:
 
 
 class Stack:
-    """Starts the programs one after the other.
+    """Starts the programs one after the other; `tokens` are None where the exporter needs none.
 
     All at once would be no faster on two cores, and the first alerts to be seen would be of the start: until
     a reference is profiled, ModelReferenceMissing is pending.
     """
 
-    def __init__(self, processes: Processes, programs: Programs, ports: Ports, pace: Pace) -> None:
+    def __init__(
+        self, processes: Processes, programs: Programs, ports: Ports, pace: Pace, *, remediate: bool
+    ) -> None:
         self._processes = processes
         self._programs = programs
         self._ports = ports
         self._pace = pace
+        self._remediate = remediate
         self._environment = clean_environment(ports)
+        self.tokens = Tokens(processes.directory) if remediate else None
         self._waiting: list[tuple[Callable[[], bool], Callable[[], None]]] = [
             (self._mlflow_answers, self._start_exporter)
         ]
@@ -146,23 +154,47 @@ class Stack:
             sys.executable, "-m", "exporter", "demo", "--traffic-only",
             "--exporter", self._ports.url("exporter"), "--speed", str(self._pace.speed),
         ]  # fmt: skip
-        self._processes.start("traffic", command, self._environment)
+        environment = {}
+        if self.tokens is not None:
+            command.append("--remediate")
+            environment["EXPORTER_API_TOKEN_FILE"] = str(self.tokens.file("traffic"))
+        self._processes.start("traffic", command, self._environment | environment)
 
     def _start_exporter(self) -> None:
         environment = {
             **self._pace.settings,
             "EXPORTER_HOST": "127.0.0.1",
             "EXPORTER_PORT": str(self._ports.exporter),
-            "EXPORTER_STORE": f"sqlite:///{self._processes.directory}/exporter.db",
+            "EXPORTER_STORE": self.store,
+            "EXPORTER_CONFIG": str(self._write_policies()),
         }
+        if self.tokens is not None:
+            environment["EXPORTER_API_TOKENS_FILE"] = str(self.tokens.all)
         command = [sys.executable, "-m", "exporter", "serve"]
         self._processes.start("exporter", command, self._environment | environment)
 
+    @property
+    def token(self) -> str:
+        """Token of the operator, empty where none is needed."""
+        return self.tokens.tokens["operator"] if self.tokens is not None else ""
+
+    @property
+    def store(self) -> str:
+        """URI of the exporter's store."""
+        return f"sqlite:///{self._processes.directory}/exporter.db"
+
+    def _write_policies(self) -> Path:
+        file = self._processes.directory / "exporter.yml"
+        file.write_text(yaml.safe_dump(policies(self._pace, remediate=self._remediate), sort_keys=False))
+        return file
+
     def _start_alerting(self) -> None:
         files, directory, ports = find_files(), self._processes.directory, self._ports
+        token = self.tokens.file("alertmanager") if self.tokens is not None else None
+        rules = hasten(files, directory, self._pace) if self._remediate else files
         configurations = {
-            "alertmanager": alertmanager_configuration(files, ports),
-            "prometheus": prometheus_configuration(files, ports),
+            "alertmanager": alertmanager_configuration(files, ports, token),
+            "prometheus": prometheus_configuration(files, ports, rules),
         }
         for name, configuration in configurations.items():
             file, data = directory / f"{name}.yml", directory / name
@@ -194,12 +226,18 @@ def find_files() -> Path:
     raise DemoError(f"the Prometheus and Alertmanager files that belong to {package} are missing")
 
 
-def prometheus_configuration(files: Path, ports: Ports) -> dict[str, Any]:
-    """Return prometheus.yml for the demo, without targets that do not run here."""
+def prometheus_configuration(files: Path, ports: Ports, rules: Path | None = None) -> dict[str, Any]:
+    """Return prometheus.yml for the demo, without targets that do not run here.
+
+    Args:
+        files: the directory of prometheus.yml.
+        ports: of the demo's programs.
+        rules: the directory that `rules/` is in, if it is another one.
+    """
     content = _read(files / "prometheus.yml")
     interval = f"{SCRAPE_INTERVAL_SECONDS}s"
     content["global"] |= {"scrape_interval": interval, "evaluation_interval": interval}
-    content["rule_files"] = [str(files / pattern) for pattern in content["rule_files"]]
+    content["rule_files"] = [str((rules or files) / pattern) for pattern in content["rule_files"]]
     addresses = {
         "exporter:19464": ports.address("exporter"),
         "localhost:9090": ports.address("prometheus"),
@@ -214,24 +252,45 @@ def prometheus_configuration(files: Path, ports: Ports) -> dict[str, Any]:
     return content
 
 
-def alertmanager_configuration(files: Path, ports: Ports) -> dict[str, Any]:
-    """Return alertmanager.yml for the demo, with its mailbox and its exporter."""
+def alertmanager_configuration(files: Path, ports: Ports, token: Path | None = None) -> dict[str, Any]:
+    """Return alertmanager.yml for the demo, which mails to the demo's mailbox and posts to its exporter.
+
+    Args:
+        files: the directory of alertmanager.yml.
+        ports: of the demo's programs.
+        token: file with the exporter's token; None if it needs none.
+    """
     content = _read(files / "alertmanager.yml")
     content["global"]["smtp_smarthost"] = ports.address("mail")
-    for receiver in content["receivers"]:
-        for webhook in receiver.get("webhook_configs", []):
-            webhook["url"] = webhook["url"].replace("exporter:19464", ports.address("exporter"))
     content["templates"] = [str(files / pattern) for pattern in content["templates"]]
     _shorten_intervals(content["route"])
+    (webhook,) = next(each for each in content["receivers"] if each["name"] == REMEDIATION)["webhook_configs"]
+    webhook["url"] = webhook["url"].replace("exporter:19464", ports.address("exporter"))
+    webhook["http_config"] = {"authorization": {"credentials_file": str(token)}} if token is not None else {}
     return content
 
 
 def _shorten_intervals(route: dict[str, Any]) -> None:
-    for name, seconds in (("group_wait", GROUP_WAIT_SECONDS), ("group_interval", GROUP_INTERVAL_SECONDS)):
-        if route.get(name, "0s") != "0s":
+    remediation = route["receiver"] == REMEDIATION
+    intervals = REMEDIATION_SECONDS if remediation else MAIL_SECONDS
+    for name, seconds in intervals.items():
+        if name in route:
             route[name] = f"{seconds}s"
     for child in route.get("routes", []):
-        _shorten_intervals(child)
+        _shorten_intervals({"receiver": route["receiver"]} | child)
+
+
+def hasten(files: Path, directory: Path, pace: Pace) -> Path:
+    """Copy the rules to `directory`, with the time that a challenger has to be better for at the demo's pace."""
+    (directory / "rules").mkdir()
+    for file in sorted((files / "rules").glob("*.yml")):
+        content = _read(file)
+        for rule in (rule for group in content["groups"] for rule in group["rules"]):
+            if rule.get("alert") == CHALLENGER_ALERT:
+                seconds = parse_window(rule["for"]).seconds * pace.factor
+                rule["for"] = f"{max(1, round(seconds))}s"
+        (directory / "rules" / file.name).write_text(yaml.safe_dump(content, sort_keys=False))
+    return directory
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from sklearn.pipeline import Pipeline
 
 from exporter.demo.client import Client
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET
-from exporter.demo.scenario import WARM_UP_DAYS, Pace, Phase, Scenario
-from exporter.demo.training import MODEL, score_flights
+from exporter.demo.scenario import MODEL, WARM_UP_DAYS, Pace, Phase, Scenario
+from exporter.demo.training import score_flights
 
 TICK_SECONDS = 0.5
 

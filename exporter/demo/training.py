@@ -28,9 +28,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, SplineTransformer
 
 from exporter.demo.flights import CATEGORIES, FEATURES, REPLAY_START, TARGET
-from exporter.demo.scenario import Pace
+from exporter.demo.scenario import MODEL, Pace
 
-MODEL = EXPERIMENT = "flight-delays"
 # A version whose reference was compressed otherwise cannot be compared with this traffic.
 PACE_TAG = "demo.seconds_per_day"
 MATURATION_TAG = "monitoring.maturation"
@@ -125,7 +124,7 @@ def score_flights(pipeline: Pipeline, flights: pd.DataFrame) -> pd.DataFrame:
 
 def register(model: TrainedModel, pace: Pace, tags: Mapping[str, str] = MappingProxyType({})) -> str:
     """Log and register the model in MLflow, with tags of the version, and return its version."""
-    mlflow.set_experiment(EXPERIMENT)
+    mlflow.set_experiment(MODEL)
     features = model.reference[list(FEATURES)]
     with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_name=model.candidate.name):
         path = Path(folder) / "reference.parquet"
@@ -164,6 +163,11 @@ def register(model: TrainedModel, pace: Pace, tags: Mapping[str, str] = MappingP
 def point(alias: str, number: str) -> None:
     """Point an alias to a version, which makes it monitored, with the tags that it has by then."""
     mlflow.MlflowClient().set_registered_model_alias(MODEL, alias, number)
+
+
+def allow_rollback() -> None:
+    """Set the tag of the model without which the exporter moves no alias by itself."""
+    mlflow.MlflowClient().set_registered_model_tag(MODEL, "monitoring.auto_rollback", "true")
 
 
 def find_aliases(pace: Pace) -> dict[str, str]:

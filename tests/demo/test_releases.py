@@ -40,6 +40,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(releases_module, "register", world.register)
     monkeypatch.setattr(releases_module, "point", world.point)
+    monkeypatch.setattr(releases_module, "allow_rollback", lambda: None)
     monkeypatch.setattr(releases_module, "now", lambda: datetime(2026, 1, 1).astimezone())
     return world
 

@@ -1,0 +1,76 @@
+"""The demo's policies of remediation, and its tokens."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from exporter.demo.observation import CHALLENGER_ALIAS, CHAMPION_ALIAS
+from exporter.demo.scenario import MODEL, Pace
+
+DRIFT_ALERT, CHALLENGER_ALERT = "ModelFeatureDrift", "ModelChallengerBetter"
+# Of rollbacks: new figures of the version before have to follow the move.
+VERIFY_SECONDS = 10
+
+
+def policies(pace: Pace, *, remediate: bool) -> dict[str, Any]:
+    """Return the configuration file: a rollback that is rehearsed or, with `remediate`, the whole loop."""
+    model = {"model": MODEL, "alias": CHAMPION_ALIAS}
+    rollback = {
+        "name": "champion-rollback",
+        "match": {"alertname": DRIFT_ALERT},
+        **model,
+        "action": "rollback",
+        # The version before gets the same inputs, so this helps only where the new one expects others.
+        "force": True,
+        "verify": {"after": f"{VERIFY_SECONDS}s"},
+    }
+    if not remediate:
+        return {"remediation": {"mode": "dry_run", "policies": [rollback]}}
+    retrain = {
+        "name": "champion-retrain",
+        "match": {"alertname": DRIFT_ALERT},
+        **model,
+        "action": "retrain",
+        "target": "training",
+        "challenger_alias": CHALLENGER_ALIAS,
+    }
+    promote = {
+        "name": "challenger-promote",
+        "match": {"alertname": CHALLENGER_ALERT},
+        **model,
+        "action": "promote",
+        "mode": "approve",
+        "cooldown": "1s",
+        "verify": {"after": f"{VERIFY_SECONDS}s"},
+    }
+    command = [sys.executable, "-m", "exporter.demo.retrain", "{action_id}", str(pace.seconds_per_day)]
+    return {
+        "remediation": {
+            "mode": "auto",
+            "targets": {"training": {"kind": "command", "command": command}},
+            "policies": [rollback, retrain, promote],
+        }
+    }
+
+
+class Tokens:
+    """Tokens of the exporter's clients, each allowed to do one thing, in files within a directory."""
+
+    SCOPES = {"traffic": "ingest", "alertmanager": "alerts", "operator": "approve,admin"}
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.all = directory / "tokens"
+        self.tokens = {name: secrets.token_urlsafe(32) for name in self.SCOPES}
+        for name, token in self.tokens.items():
+            self.file(name).write_text(token)
+        self.all.write_text(
+            "".join(f"{name}: {self.tokens[name]} {scopes}\n" for name, scopes in self.SCOPES.items())
+        )
+
+    def file(self, name: str) -> Path:
+        """Return the file with the token of a client."""
+        return self._directory / f"{name}.token"
