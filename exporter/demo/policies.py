@@ -11,6 +11,7 @@ from exporter.demo.observation import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from exporter.demo.scenario import MODEL, Pace
 
 DRIFT_ALERT, CHALLENGER_ALERT = "ModelFeatureDrift", "ModelChallengerBetter"
+SCOPES = {"traffic": "ingest", "alertmanager": "alerts", "operator": "approve,admin"}  # of tokens
 # Of rollbacks: new figures of the version before have to follow the move.
 VERIFY_SECONDS = 10
 
@@ -59,16 +60,14 @@ def policies(pace: Pace, *, remediate: bool) -> dict[str, Any]:
 class Tokens:
     """Tokens of the exporter's clients, each allowed to do one thing, in files within a directory."""
 
-    SCOPES = {"traffic": "ingest", "alertmanager": "alerts", "operator": "approve,admin"}
-
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.all = directory / "tokens"
-        self.tokens = {name: secrets.token_urlsafe(32) for name in self.SCOPES}
+        self.tokens = {name: secrets.token_urlsafe(32) for name in SCOPES}
         for name, token in self.tokens.items():
             self.file(name).write_text(token)
         self.all.write_text(
-            "".join(f"{name}: {self.tokens[name]} {scopes}\n" for name, scopes in self.SCOPES.items())
+            "".join(f"{name}: {self.tokens[name]} {scopes}\n" for name, scopes in SCOPES.items())
         )
 
     def file(self, name: str) -> Path:

@@ -281,7 +281,7 @@ def _shorten_intervals(route: dict[str, Any]) -> None:
 
 
 def hasten(files: Path, directory: Path, pace: Pace) -> Path:
-    """Copy the rules to `directory`, with the time that a challenger has to be better for at the demo's pace."""
+    """Copy the rules to `directory`; a challenger has to be better for as long as the pace makes of it."""
     (directory / "rules").mkdir()
     for file in sorted((files / "rules").glob("*.yml")):
         content = _read(file)

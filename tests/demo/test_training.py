@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 
 from exporter.demo.flights import FEATURES, split_flights
-from exporter.demo.scenario import Pace
+from exporter.demo.scenario import MODEL, Pace
 from exporter.demo.training import (
     FEW_TREES,
-    MODEL,
     SPLINES,
     TREES,
     Candidate,
