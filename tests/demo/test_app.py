@@ -46,8 +46,8 @@ def test_an_error_is_a_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "mlflow-exporter: --speed 3 is not above 0 and at most 1\n"
 
 
-@pytest.mark.parametrize(("flags", "status"), [((), 0), (("--until-mail",), 130)])
-def test_ctrl_c_is_how_the_demo_ends_unless_the_mail_was_wanted(
+@pytest.mark.parametrize(("flags", "status"), [((), 0), (("--until-mail",), 130), (("--remediate",), 130)])
+def test_ctrl_c_is_how_the_demo_ends_unless_it_ends_by_itself(
     flags: tuple[str, ...], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*arguments: object) -> None:
@@ -101,13 +101,13 @@ def mail(subject: str) -> Mail:
     return Mail(datetime(2026, 1, 1, tzinfo=UTC), subject, "")
 
 
-def test_the_limit_for_the_mail_counts_from_the_incident() -> None:
-    check_time(began=0, incident=None, now=899)
-    check_time(began=0, incident=899, now=1198)
-    with pytest.raises(DemoError, match="no mail of the drift within 300 seconds of the incident"):
-        check_time(began=0, incident=899, now=1200)
+def test_the_limit_for_the_end_counts_from_the_incident() -> None:
+    check_time(began=0, incident=None, now=899, limit_seconds=300)
+    check_time(began=0, incident=899, now=1198, limit_seconds=300)
+    with pytest.raises(DemoError, match="did not end within 300 seconds of the incident"):
+        check_time(began=0, incident=899, now=1200, limit_seconds=300)
 
 
 def test_an_incident_that_never_begins_ends_the_demo() -> None:
     with pytest.raises(DemoError, match="no incident within 900 seconds of the start"):
-        check_time(began=0, incident=None, now=901)
+        check_time(began=0, incident=None, now=901, limit_seconds=300)

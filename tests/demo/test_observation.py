@@ -11,9 +11,11 @@ from exporter.demo.observation import (
     Figure,
     Finding,
     Quality,
+    Remediation,
     fetch,
     read_alerts,
     read_quality,
+    read_remediations,
     read_samples,
 )
 from exporter.exposition.catalog import CATALOG
@@ -191,6 +193,22 @@ def test_alerts_that_nobody_is_told_of_are_not_shown() -> None:
         )
     )
     assert found == []
+
+
+def test_a_remediation_says_what_it_moves() -> None:
+    found = {
+        "id": "ab12",
+        "action": "rollback",
+        "alias": "champion",
+        "model_version": "2",
+        "state": "dry_run",
+    }
+    moves = {**found, "target_version": "1", "reason": "version 1 drifts as well"}
+    trains = {**found, "action": "retrain", "target_version": "", "reason": ""}
+    assert read_remediations(json.dumps({"remediations": [moves, trains]})) == [
+        Remediation("ab12", "rollback", "champion to v1", "dry_run", "version 1 drifts as well"),
+        Remediation("ab12", "retrain", "for v2", "dry_run", ""),
+    ]
 
 
 def test_nobody_there_is_nothing_to_see(free_port: int) -> None:

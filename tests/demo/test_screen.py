@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from exporter.demo.mailbox import Mail
-from exporter.demo.observation import Alert, Figure, Finding, Quality
+from exporter.demo.observation import Alert, Figure, Finding, Quality, Remediation
 from exporter.demo.screen import LiveScreen, PlainScreen, View, changes, settle, wrap
 
 DRIFT = Finding("distance", "PSI", "15s", 1.2345, 0.1, True)
@@ -19,6 +19,7 @@ NULLS = Finding("seats", "missing", "", 1.0, 0.15, True)
 PENDING, FIRING = (
     Alert("ModelFeatureDrift", "distance", "warning", state) for state in ("pending", "firing")
 )
+REHEARSED = Remediation("ab12", "rollback", "champion to v1", "dry_run", "version 1 drifts as well")
 MAIL = Mail(datetime(2026, 1, 1, 12, 30, tzinfo=UTC), "[warning] drift", "All about\nthe drift.")
 
 
@@ -38,9 +39,10 @@ def view(
     *findings: Finding,
     quality: tuple[Quality, ...] = (),
     alerts: tuple[Alert, ...] = (),
+    remediations: tuple[Remediation, ...] = (),
     mails: tuple[Mail, ...] = (),
 ) -> View:
-    return View("incident", "in km", findings, quality, alerts, mails)
+    return View("incident", "in km", findings, quality, alerts, remediations, mails)
 
 
 def plain(*views: View) -> str:
@@ -61,6 +63,15 @@ def test_a_mail_is_shown_in_full_once() -> None:
     assert output.count("the drift.") == 1
 
 
+def test_each_state_of_a_remediation_is_news() -> None:
+    planned = replace(REHEARSED, state="planned", reason="")
+    output = plain(*(view(remediations=(each,)) for each in (planned, planned, REHEARSED)))
+    assert [line[8:] for line in output.splitlines() if "remediation" in line] == [
+        "remediation: rollback champion to v1: planned",
+        "remediation: rollback champion to v1: dry_run, version 1 drifts as well",
+    ]
+
+
 def test_the_live_table_shows_everything() -> None:
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=120, height=60)
@@ -68,8 +79,18 @@ def test_the_live_table_shows_everything() -> None:
     shadow = replace(QUALITY, version="2", alias="challenger", real=Figure(nan, None))
     with LiveScreen(console) as screen:
         screen.say("where to look")
-        screen.show(view(DRIFT, failing, passing, quality=(QUALITY, shadow), alerts=(FIRING,), mails=(MAIL,)))
+        screen.show(
+            view(
+                *(DRIFT, failing, passing),
+                quality=(QUALITY, shadow),
+                alerts=(FIRING,),
+                remediations=(REHEARSED,),
+                mails=(MAIL,),
+            )
+        )
     for text in (
+        "champion to v1",
+        "version 1 drifts as well",
         "where to look",
         "incident",
         "in km",

@@ -24,6 +24,7 @@ from exporter.demo.stack import (
     find_files,
     find_ports,
     find_programs,
+    hasten,
     prometheus_configuration,
 )
 from exporter.errors import DemoError
@@ -107,7 +108,7 @@ def test_alerting_starts_once_all_references_are_there(
 ) -> None:
     monkeypatch.setattr("exporter.demo.stack.fetch", lambda url: "")  # everything answers
     processes = RecordedProcesses(tmp_path)
-    stack = Stack(processes, Programs("prometheus", "alertmanager"), PORTS, Pace())
+    stack = Stack(processes, Programs("prometheus", "alertmanager"), PORTS, Pace(), remediate=False)
     processes.written = "training: two models, whose references are healthy: so far\n"
     for _ in range(3):
         stack.advance()
@@ -188,15 +189,45 @@ def test_alerts_go_to_the_exporter_of_the_demo_at_once() -> None:
 def test_the_routing_is_the_same_but_for_intervals() -> None:
     content = alertmanager_configuration(FILES, PORTS)
     ours, theirs = list(routes(content["route"])), list(routes(original("alertmanager.yml")["route"]))
-    intervals = {"group_wait", "group_interval", "routes"}
+    intervals = {"group_wait", "group_interval", "repeat_interval", "routes"}
     assert [{k: v for k, v in route.items() if k not in intervals} for route in ours] == [
         {k: v for k, v in route.items() if k not in intervals} for route in theirs
     ]
     assert content["inhibit_rules"] == original("alertmanager.yml")["inhibit_rules"]
-    for receiver, original_receiver in zip(
-        content["receivers"], original("alertmanager.yml")["receivers"], strict=True
-    ):
-        assert {**receiver, "webhook_configs": 0} == {**original_receiver, "webhook_configs": 0}
+
+
+def receivers(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {receiver.pop("name"): receiver for receiver in content["receivers"]}
+
+
+def test_of_the_receivers_only_remediation_has_another_address() -> None:
+    ours = receivers(alertmanager_configuration(FILES, PORTS))
+    theirs = receivers(original("alertmanager.yml"))
+    (webhook,) = ours.pop("remediation")["webhook_configs"]
+    assert webhook["url"] == "http://127.0.0.1:2/v1/alerts"
+    assert webhook["max_alerts"] == 0
+    theirs.pop("remediation")
+    assert ours == theirs
+
+
+def test_a_token_is_sent_from_its_file(tmp_path: Path) -> None:
+    content = alertmanager_configuration(FILES, PORTS, tmp_path / "token")
+    (webhook,) = receivers(content)["remediation"]["webhook_configs"]
+    assert webhook["http_config"]["authorization"] == {"credentials_file": str(tmp_path / "token")}
+
+
+def test_the_rules_are_the_same_but_for_how_long_a_challenger_has_to_be_better(tmp_path: Path) -> None:
+    hasten(FILES, tmp_path, Pace())
+    changed = []
+    for file in sorted((FILES / "rules").iterdir()):
+        ours = yaml.safe_load((tmp_path / "rules" / file.name).read_text())
+        theirs = yaml.safe_load(file.read_text())
+        for group, original_group in zip(ours["groups"], theirs["groups"], strict=True):
+            for rule, original_rule in zip(group["rules"], original_group["rules"], strict=True):
+                if rule != original_rule:
+                    changed.append(rule["alert"])
+                    assert {**rule, "for": original_rule["for"]} == original_rule
+    assert changed == ["ModelChallengerBetter"]
 
 
 @pytest.mark.needs("promtool", "amtool")
