@@ -16,8 +16,14 @@ SCOPES = {"traffic": "ingest", "alertmanager": "alerts", "operator": "approve,ad
 VERIFY_SECONDS = 10
 
 
-def policies(pace: Pace, *, remediate: bool) -> dict[str, Any]:
-    """Return the configuration file: a rollback that is rehearsed or, with `remediate`, the whole loop."""
+def policies(pace: Pace, directory: Path, *, remediate: bool) -> dict[str, Any]:
+    """Return the configuration file: a rollback that is rehearsed or, with `remediate`, the whole loop.
+
+    Args:
+        pace: at which a retrained model is to be compared.
+        directory: for what the retraining writes.
+        remediate: let the exporter act.
+    """
     model = {"model": MODEL, "alias": CHAMPION_ALIAS}
     rollback = {
         "name": "champion-rollback",
@@ -47,11 +53,16 @@ def policies(pace: Pace, *, remediate: bool) -> dict[str, Any]:
         "cooldown": "1s",
         "verify": {"after": f"{VERIFY_SECONDS}s"},
     }
-    command = [sys.executable, "-m", "exporter.demo.retrain", "{action_id}", str(pace.seconds_per_day)]
+    training = {
+        "kind": "command",
+        "command": [sys.executable, "-m", "exporter.demo.retrain"],
+        "directory": str(directory / "retraining"),
+        "body": {"action_id": "{action_id}", "seconds_per_day": str(pace.seconds_per_day)},
+    }
     return {
         "remediation": {
             "mode": "auto",
-            "targets": {"training": {"kind": "command", "command": command}},
+            "targets": {"training": training},
             "policies": [rollback, retrain, promote],
         }
     }

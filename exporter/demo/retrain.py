@@ -1,10 +1,12 @@
-"""Trains a challenger, as the command of the demo's retraining: `ACTION_ID SECONDS_PER_DAY`.
+"""Trains a challenger, as the command of the demo's retraining, with JSON on standard input.
 
-The new version carries the action's id, by which the exporter finds it and makes it the challenger.
+`{"action_id": "...", "seconds_per_day": "5"}`. The new version carries the action's id, by which the exporter
+finds it and makes it the challenger.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -22,4 +24,5 @@ def retrain(action_id: str, pace: Pace) -> str:
 
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"  # as in `exporter.demo.app`
-    print("version", retrain(sys.argv[1], Pace(int(sys.argv[2]))))
+    asked = json.load(sys.stdin)
+    print("version", retrain(asked["action_id"], Pace(int(asked["seconds_per_day"]))))

@@ -170,6 +170,7 @@ class Stack:
         }
         if self.tokens is not None:
             environment["EXPORTER_API_TOKENS_FILE"] = str(self.tokens.all)
+            environment["EXPORTER_ALLOW_COMMANDS"] = "true"
         command = [sys.executable, "-m", "exporter", "serve"]
         self._processes.start("exporter", command, self._environment | environment)
 
@@ -185,7 +186,8 @@ class Stack:
 
     def _write_policies(self) -> Path:
         file = self._processes.directory / "exporter.yml"
-        file.write_text(yaml.safe_dump(policies(self._pace, remediate=self._remediate), sort_keys=False))
+        content = policies(self._pace, self._processes.directory, remediate=self._remediate)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
         return file
 
     def _start_alerting(self) -> None:

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.config_file import load_config_file
+from exporter.demo.policies import policies
+from exporter.settings import Settings
+from tests.demo.conftest import PACE
+
+
+@pytest.mark.parametrize(
+    ("remediate", "modes"),
+    [
+        (False, {"champion-rollback": "dry_run"}),
+        (
+            True,
+            {"champion-rollback": "auto", "champion-retrain": "auto", "challenger-promote": "approve"},
+        ),
+    ],
+)
+def test_the_exporter_takes_the_policies(remediate: bool, modes: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(yaml.safe_dump(policies(PACE, tmp_path, remediate=remediate)))
+    config = load_config_file(file, Settings(allow_commands=remediate)).remediation
+    assert {policy.name: config.effective_mode(policy) for policy in config.policies} == modes
