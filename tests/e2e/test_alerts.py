@@ -75,6 +75,7 @@ class Stream:
             thread.join()
 
 
+@pytest.mark.parametrize("program", ["installed"], indirect=True)  # deliveries are tested with both
 @pytest.mark.needs("prometheus", "alertmanager")
 def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
     tmp_path: Path, program: Program, free_ports: FreePorts

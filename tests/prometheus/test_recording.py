@@ -74,6 +74,7 @@ def figures(url: str, query: str) -> dict[tuple[str, str], float]:
     }
 
 
+@pytest.mark.parametrize("program", ["installed"], indirect=True)  # the sums by hand run with both
 @pytest.mark.needs("prometheus")
 def test_the_recording_is_the_exporters_own_score(
     program: Callable[[str], str], free_ports: Callable[[int], list[int]], tmp_path: Path
