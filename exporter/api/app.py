@@ -19,6 +19,7 @@ from exporter.api.audit_routes import audit_router
 from exporter.api.ingest_routes import Ingestion, IngestRoutes
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
 from exporter.api.rebaseline_routes import rebaseline_router
+from exporter.api.remediation_routes import remediation_router
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError
@@ -55,6 +56,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(models_router(service))
     app.include_router(rebaseline_router(service))
     app.include_router(audit_router(service))
+    app.include_router(remediation_router(service))
     app.include_router(operations_router(service))
     app.add_middleware(Ingestion, routes=ingest, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)

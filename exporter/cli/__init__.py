@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from exporter import __version__
-from exporter.cli import audit, check_config, demo, rebaseline, serve
+from exporter.cli import audit, check_config, demo, rebaseline, remediation, serve
 from exporter.errors import ConfigError, ExporterError
 from exporter.formats.texts import redact
 
-COMMANDS = (serve, check_config, rebaseline, audit, demo)
+COMMANDS = (serve, check_config, rebaseline, remediation, audit, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -8,6 +8,7 @@ from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
 from exporter.remediation.action import REJECTED
+from exporter.remediation.approvals import Approvals
 from exporter.remediation.case import Cases
 from exporter.remediation.decision import UNDECIDABLE
 from exporter.remediation.engine import Engine, Parts
@@ -55,6 +56,7 @@ class Remediation:
             observe=Overview(store, self.ledger, lambda: self.config, telemetry, clock).refresh,
         )
         self.engine = Engine(settings, parts, telemetry, clock)
+        self.approvals = Approvals(self.ledger, self.holds, telemetry, self.engine.wake, clock)
         telemetry.watch_guards((*GUARDS, REJECTED, UNDECIDABLE))
 
     def use(self, config: RemediationConfig) -> None:

@@ -98,7 +98,7 @@ def test_whatever_a_name_that_is_not_allowed_is_refused_says_so(server: Server) 
     paths = server.client.get("/openapi.json").json()["paths"]
     operations = [operation for path in paths.values() for operation in path.values()]
     guarded = [operation for operation in operations if "401" in operation["responses"]]
-    assert len(guarded) == 7
+    assert len(guarded) > 7
     assert all("403" in operation["responses"] for operation in guarded)
 
 
