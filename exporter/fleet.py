@@ -46,12 +46,14 @@ class Facts:
     """Facts about a version from the registry and the configuration.
 
     `tags` are the `monitoring.*` tags of the model and of the version, `problems` are their faults, as texts
-    for users.
+    for users. `config_digest` is of all that decides on verdicts besides data: `config`, `thresholds` and the
+    windows.
     """
 
     run_id: str = ""
     team: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    config_digest: str = ""
     config: ModelConfig = field(default_factory=ModelConfig)
     thresholds: Thresholds = field(default_factory=Thresholds)
     problems: tuple[str, ...] = ()
@@ -90,6 +92,8 @@ class Version:
         self.created_ms = stored.created_ms
         # under the discovery's lock
         self.facts = Facts()
+        # Digest of the configuration that the audit trail has last.
+        self.recorded_config = stored.config_digest
         # the discovery
         self.aliases: tuple[str, ...] = ()
         self.unaliased_since: float | None = None

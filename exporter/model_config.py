@@ -160,8 +160,9 @@ class ModelsConfig(Section):
 
 # -- tags ---------------------------------------------------------------------------------------------------
 
-# Tags that other modules read; the last may name other places than the file's `reference_uri`.
+# Tags that other modules read; `reference_uri` may name other places than that of the file.
 _OTHER_TAGS = {"enabled", "team", "reference_uri"}
+_OTHER_TAGS |= {"action_id", "audit_checkpoint", "auto_rollback", "blocked"}
 _TABLES = {"drift_threshold": "drift_thresholds", "tolerance": "tolerances", "baseline": "baselines"}
 _LISTS = {"segments", "columns.include", "columns.exclude"}
 

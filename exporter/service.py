@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from exporter.audit.key_file import load_signing_key
 from exporter.config_file import ConfigFile, load_config_file
 from exporter.errors import ConfigError
 from exporter.exposition.collector import DroppedSeries, SeriesCollector
@@ -16,8 +17,11 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView, version_view
 from exporter.fleet import Fleet, Version
 from exporter.ingest.writer import Writer
+from exporter.monitoring.checkpoints import Checkpoints
+from exporter.monitoring.config_digest import digest_of_file
 from exporter.monitoring.discovery import Discovery
 from exporter.monitoring.evaluator import Evaluator
+from exporter.monitoring.journal import Journal
 from exporter.monitoring.loop import Loop
 from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
@@ -59,13 +63,17 @@ class Service:
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
         self.discovery = Discovery(*parts, registry, clock)
-        self.evaluator = Evaluator(*parts, clock, monotonic)
+        self.journal = Journal(settings, self.store, clock)
+        self.evaluator = Evaluator(*parts, self.journal, clock, monotonic)
+        key = load_signing_key(settings)
+        self.checkpoints = Checkpoints(settings, self.store, key, self.fleet, self.telemetry, registry, clock)
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         poll, evaluation = settings.mlflow_poll_interval_seconds, settings.evaluation_interval_seconds
         self._evaluation = Loop("evaluation", self.evaluator.evaluate_all, evaluation)
         polling = Loop("registry", self.discovery.poll, poll)
-        self._loops = [self._evaluation, polling]
+        checkpoint = Loop("checkpoint", self.checkpoints.run, settings.audit_checkpoint_seconds)
+        self._loops = [self._evaluation, polling, checkpoint]
         if self.runs is not None:
             self._loops.append(Loop("runs", self.runs.poll, poll))
         self.remediation = Remediation(
@@ -90,6 +98,7 @@ class Service:
             return
         self._started = True
         self.writer.start()
+        self.journal.start(self.discovery.config_digest)
         self.discovery.restore()
         self.evaluator.evaluate_all()
         self.ready.set()
@@ -115,6 +124,8 @@ class Service:
         self.engine.stop()
         self._evaluation.join(10)  # what may hang in a call of MLflow is left behind
         self.writer.stop()
+        self.journal.stop()
+        self.checkpoints.close()
         self.store.close()
 
     def reload(self) -> None:
@@ -133,13 +144,13 @@ class Service:
             raise
         self.tokens = tokens
         if config is not None:
-            self._use(config)
+            self._use(config, "reload")
             log.info("%s is in use", self.settings.config)
         elif self.telemetry.config_successful is False:  # because of the tokens
             self.telemetry.config_successful = True
 
-    def _use(self, config: ConfigFile) -> None:
-        self.discovery.configure(config)
+    def _use(self, config: ConfigFile, cause: str = "start") -> None:
+        self.discovery.configure(config, digest_of_file(config), cause)
         self.remediation.use(config.remediation)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 

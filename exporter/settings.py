@@ -145,6 +145,7 @@ class Settings:
     max_future_seconds: float = 300.0
     prediction_retention_days: PositiveInt = 30
     audit_retention_days: PositiveInt = 400
+    audit_checkpoint_seconds: PositiveFloat = 3600.0
     audit_key_file: str = ""  # of the key that signs checkpoints; empty: beside a SQLite store
     store_limit_bytes: PositiveInt = 20 * 2**30
     store_check: bool = True  # false: SQLite's pages are not checked at the start

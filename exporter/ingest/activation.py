@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +42,7 @@ def activate(
         reference: its reference.
         reference_id: of a stored reference; None if it is to be stored.
         now: the clock's time, in seconds since the epoch.
-        entry: for the audit trail, if somebody replaced the reference.
+        entry: for the audit trail, if the reference is a new one.
     """
     fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
     layout = outcome_layout(reference)
@@ -101,15 +102,23 @@ def _load_segments(
     }
 
 
-def do_without(store: Store, version: Version, status: Status, detail: str) -> None:
+def do_without(
+    store: Store,
+    version: Version,
+    status: Status,
+    detail: str,
+    now: float = 0.0,
+    entries: Sequence[Entry] = (),
+) -> None:
     """Set why a version has no reference, and delete the waiting rows unless they are becoming one.
 
-    Does nothing if the version was given a reference meanwhile.
+    Does nothing if the version was given a reference meanwhile. `entries` are for the audit trail.
     """
     if version.counts is not None:
         return
     collecting = status is Status.COLLECTING
     with store.begin() as transaction:
+        append(transaction.connection, entries, now)
         transaction.set_status(version.key, status)
         if not collecting:
             transaction.delete_waiting(version.key)
@@ -124,12 +133,14 @@ def set_detail(version: Version, detail: str) -> None:
         version.detail = detail
 
 
-def let_go(store: Store, version: Version) -> None:
+def let_go(store: Store, version: Version, now: float = 0.0, entries: Sequence[Entry] = ()) -> None:
     """Delete the waiting rows of a version that is not monitored any more.
 
     Its labels are still stored, and are counted when it is monitored again.
     """
     with store.begin() as transaction:
+        append(transaction.connection, entries, now)
+        transaction.forget_recorded(version.key)
         if version.waiting_rows:
             transaction.delete_waiting(version.key)
         transaction.forget_maturations([version.key])

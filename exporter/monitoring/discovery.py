@@ -12,6 +12,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from exporter.audit.trail import append
 from exporter.config_file import maturation_problem
 from exporter.errors import RegistryError, StoreError
 from exporter.evaluation.context import Thresholds
@@ -20,6 +21,9 @@ from exporter.fleet import Facts, Fleet, Version
 from exporter.ingest.activation import let_go, set_detail
 from exporter.ingest.writer import Writer
 from exporter.model_config import TAG_PREFIX, ModelsConfig
+from exporter.monitoring.config_digest import digest_of_config
+from exporter.monitoring.config_journal import ConfigJournal
+from exporter.monitoring.entries import of_forgotten, of_monitored, of_moves
 from exporter.monitoring.reference_loader import ReferenceLoader
 from exporter.registry.models import Registered, RegisteredVersion
 from exporter.registry.registry import Registry
@@ -55,18 +59,33 @@ class Discovery:
         self._clock = clock
         self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
         self._config = ModelsConfig()
+        self._config_journal = ConfigJournal(store, clock)
         self._facts_lock = Lock()
         self._misnamed: list[str] = []  # models of the configuration that are not monitored
         self._registered: dict[Version, RegisteredVersion] = {}
         self.error = "not asked yet"
 
-    def configure(self, config: ModelsConfig) -> None:
-        """Use another configuration from the next evaluation on. Any thread may call it."""
+    def configure(self, config: ModelsConfig, file_digest: str = "", cause: str = "reload") -> None:
+        """Use another configuration from the next evaluation on. Any thread may call it.
+
+        Args:
+            config: what the file says of models.
+            file_digest: of the whole file.
+            cause: `start`, before `restore`, or `reload`.
+        """
         with self._facts_lock:
             self._config = config
+            self._config_journal.use(file_digest, cause)
             for version in self._fleet.versions.values():
                 version.facts = self._read_facts(version, version.facts)
                 self.loader.renew(version)
+            if cause != "start":
+                self._config_journal.record(self._fleet.versions.values())
+
+    @property
+    def config_digest(self) -> str:
+        """Digest of the configuration file in use, empty without one."""
+        return self._config_journal.file_digest
 
     def restore(self) -> None:
         """Load the versions in the store that are still to be monitored."""
@@ -89,10 +108,20 @@ class Discovery:
         followed = found[: self._settings.max_versions]
         keys = {version.key for version in followed}
         counted = [stored.key for stored in versions if stored.maturation_seconds is not None]
+        left = [stored for stored in newest.values() if stored.config_digest and stored.key not in keys]
         with self._store.begin() as transaction:
             transaction.forget_maturations([key for key in counted if key not in keys])
+            for stored in left:
+                transaction.forget_recorded(stored.key)
+            entries = [
+                of_forgotten(Version(stored), "it ended while the exporter was off") for stored in left
+            ]
+            append(transaction.connection, entries, self._clock())
         for version in followed:
             self._add(version)
+        with self._facts_lock:
+            self._config_journal.record(followed)
+        for version in followed:
             try:
                 self.loader.load_stored(version)
             except Exception as error:
@@ -125,6 +154,8 @@ class Discovery:
 
     def _follow(self, registered: Registered, now: float) -> None:
         models = registered.models
+        with self._facts_lock:
+            self._config_journal.record(self._fleet.versions.values())
         self._record_moves(registered, now)
         self._check_names(models)
         self._fleet.known = {model.name: frozenset(model.versions) for model in models.values()}
@@ -149,15 +180,15 @@ class Discovery:
         for names, version in self._fleet.versions.items():
             found = models[names[0]].versions.get(names[1]) if names[0] in models else None
             if registered.is_off(*names):
-                self._forget(version)
+                self._forget(version, "monitoring.enabled is false")
             elif found is not None and _created_ms(found) != version.created_ms:
                 # The model was deleted and registered again: the same names for something else.
-                self._forget(version)
+                self._forget(version, "the version was registered anew")
                 self._update(self._monitor(found), found, now)
             else:
                 self._update(version, found, now)
                 if self._retired(version, now):
-                    self._forget(version)
+                    self._forget(version, "no alias, no rows and no labels due")
         self._telemetry.unmonitored_versions = len(aliased - self._fleet.versions.keys())
 
     def _make_room(self, aliased: set[tuple[str, str]], now: float) -> None:
@@ -167,10 +198,13 @@ class Discovery:
         others.sort(key=lambda version: now if version.aliases else _last_sign(version))
         wanted = len(versions) + len(aliased - versions.keys()) - self._settings.max_versions
         for version in others[: max(wanted, 0)]:
-            self._forget(version)
+            self._forget(version, "its place is needed for a version with an alias")
 
     def _monitor(self, found: RegisteredVersion) -> Version:
-        version = Version(self._store.ensure_version(found.model, found.version, _created_ms(found)))
+        with self._store.writing() as connection:
+            names = (found.model, found.version, _created_ms(found))
+            version = Version(self._store.ensure_version(*names, connection))
+            append(connection, [of_monitored(version, found.run_id)], self._clock())
         self._add(version)
         log.info("%s version %s is monitored", *version.names)
         return version
@@ -179,9 +213,10 @@ class Discovery:
         self._telemetry.watch_version(*version.names)
         self._fleet.add(version)
 
-    def _forget(self, version: Version) -> None:
+    def _forget(self, version: Version, reason: str) -> None:
+        now, entries = self._clock(), [of_forgotten(version, reason)]
         # Before it is gone, or labels between would be counted neither now nor then.
-        self._writer.call(lambda: let_go(self._store, version)).result()
+        self._writer.call(lambda: let_go(self._store, version, now, entries)).result()
         self._fleet.remove([version.names])
         self._telemetry.forget_version(*version.names)
         self._registered.pop(version, None)
@@ -199,10 +234,11 @@ class Discovery:
             tags = {name: value for name, value in tags.items() if name.startswith(TAG_PREFIX)}
             said: dict[str, Any] = {"run_id": found.run_id, "team": found.team, "tags": tags}
             known = {name: getattr(version.facts, name) for name in said}
-            if said != known:  # after a restart all of it is stored already
-                self._store.save_facts(version.key, **said)
             with self._facts_lock:
-                version.facts = self._read_facts(version, Facts(**said))
+                facts = self._read_facts(version, Facts(**said))
+                if said != known or not version.recorded_config:  # after a restart all of it is stored
+                    self._config_journal.save(version, facts)
+                version.facts = facts
             self._registered[version] = found
             self.loader.renew(version)
 
@@ -215,7 +251,8 @@ class Discovery:
             log.warning("%s version %s: %s", *version.names, problem)
         drift = config.drift_threshold or self._settings.drift_threshold
         thresholds = Thresholds(drift, dict(config.drift_thresholds))
-        return replace(said, config=config, thresholds=thresholds, problems=problems)
+        digest = digest_of_config(config, thresholds, self._settings.windows)
+        return replace(said, config=config, thresholds=thresholds, config_digest=digest, problems=problems)
 
     def _check_names(self, monitored: Collection[str]) -> None:
         misnamed = sorted(self._config.models.keys() - set(monitored))
@@ -238,7 +275,9 @@ class Discovery:
         ]
         moves += [AliasMove(*key, "", now) for key in (before.keys() | ahead) - after.keys()]
         if moves:
-            self._store.add_alias_moves(moves)
+            with self._store.writing() as connection:
+                self._store.add_alias_moves(moves, connection)
+                append(connection, of_moves(moves, before), now)
             with self._store.applying():
                 self._fleet.record(moves)
 

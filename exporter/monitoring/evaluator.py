@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Findings, Fleet, Version
 from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
 from exporter.ingest.writer import Writer
+from exporter.monitoring.journal import Journal
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -39,6 +40,7 @@ class Evaluator:
         fleet: Fleet,
         writer: Writer,
         telemetry: Telemetry,
+        journal: Journal,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -47,6 +49,7 @@ class Evaluator:
         self._fleet = fleet
         self._writer = writer
         self._telemetry = telemetry
+        self._journal = journal
         self._clock = clock
         self._retention = RetentionClock(store, monotonic)
         self._unmatched = UnmatchedLabels(store)
@@ -55,7 +58,8 @@ class Evaluator:
 
     def evaluate_all(self) -> None:
         """Evaluate every version with a reference. One that fails keeps its last figures for a while."""
-        for version in self._fleet.versions.values():
+        versions = self._fleet.versions.values()
+        for version in versions:
             counts = version.counts
             if counts is None:
                 continue
@@ -66,10 +70,19 @@ class Evaluator:
             version.failures = tuple(failures)
             self._telemetry.observe_evaluation(time.monotonic() - started)
         self._references.keep_only(self._fleet.versions.keys())
+        self._record(versions)
         try:
             self._writer.call(self._tidy).result()
         except ExporterError as error:
             log.error("retention failed: %s", error)
+
+    def _record(self, versions: Collection[Version]) -> None:
+        try:
+            self._journal.observe(versions)
+        except ExporterError as error:
+            log.error("what was found is not recorded yet: %s", error)
+        except Exception:  # retention goes on
+            log.exception("what was found could not be recorded")
 
     def _attempt(self, version: Version, what: str, work: Callable[[], _T], failures: list[str]) -> _T | None:
         """Result of the work; None if it fails, which is logged and counted."""

@@ -15,6 +15,7 @@ from exporter.fleet import Status, Version
 from exporter.ingest.activation import activate
 from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
+from exporter.monitoring.entries import of_reference
 from exporter.profiling.column_roles import USUAL_NAMES
 from exporter.profiling.data import ReferenceFile
 from exporter.profiling.from_recent_counts import recent_reference
@@ -102,20 +103,8 @@ class Rebaseliner:
         done: list[Entry] = []
 
         def switch() -> None:
-            now, before = self._clock(), version.counts
-            entry = Entry(
-                kind="reference_replaced",
-                actor=order.by,
-                model=version.model,
-                model_version=version.version,
-                data={
-                    "old_digest": before.reference.digest if before is not None else "",
-                    "new_digest": reference.digest,
-                    "reason": order.reason,
-                },
-                reference_digest=reference.digest,
-            )
-            activate(self._store, self._settings, version, reference, None, now, entry)
+            entry = of_reference(version, reference, order.by, order.reason)
+            activate(self._store, self._settings, version, reference, None, self._clock(), entry)
             done.append(entry)
 
         try:

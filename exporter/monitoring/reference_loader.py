@@ -24,6 +24,7 @@ from exporter.fleet import Status, Version
 from exporter.ingest.activation import activate, do_without, set_detail
 from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
+from exporter.monitoring.entries import of_missing_reference, of_reference
 from exporter.profiling.from_live_rows import live_reference
 from exporter.profiling.isolated import profile
 from exporter.reference.profile import Reference
@@ -221,7 +222,8 @@ class ReferenceLoader:
 
         def give() -> None:
             if version.counts is None:
-                activate(self._store, self._settings, version, reference, reference_id, self._clock())
+                entry = of_reference(version, reference) if reference_id is None else None
+                activate(self._store, self._settings, version, reference, reference_id, self._clock(), entry)
 
         self._writer.call(give).result()
 
@@ -235,7 +237,10 @@ class ReferenceLoader:
 
     def _say(self, version: Version, status: Status, detail: str) -> None:
         if (version.status, version.detail) != (status, detail):
-            self._writer.call(lambda: do_without(self._store, version, status, detail)).result()
+            changed = version.status != status
+            entries = [of_missing_reference(version, status, detail)] if changed else []
+            now = self._clock()
+            self._writer.call(lambda: do_without(self._store, version, status, detail, now, entries)).result()
 
     def _load_run_metrics(self, version: Version, progress: _Progress, registered: RegisteredVersion) -> None:
         try:

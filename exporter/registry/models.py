@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+CHECKPOINT_TAG = "monitoring.audit_checkpoint"  # of a model: the exporter keeps it there, and never reads it
 OFF = ("false", "0", "no", "off")
 
 

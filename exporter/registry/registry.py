@@ -19,6 +19,7 @@ from exporter.registry.client import RegistryClient
 from exporter.registry.client_errors import MissingError
 from exporter.registry.mlmodel import why_not_loadable
 from exporter.registry.models import (
+    CHECKPOINT_TAG,
     AliasState,
     Registered,
     RegisteredModel,
@@ -225,7 +226,8 @@ def _metrics(run: MlflowRun) -> dict[str, float]:
 
 
 def _model_view(model: entities.RegisteredModel, versions: list[entities.ModelVersion]) -> RegisteredModel:
-    model_tags = MappingProxyType(dict(model.tags))
+    # Without what the exporter itself sets every hour, which would look like another configuration.
+    model_tags = MappingProxyType({key: tag for key, tag in model.tags.items() if key != CHECKPOINT_TAG})
     enabled = {str(version.version): version for version in versions if not is_switched_off(version.tags)}
     # An alias may point to a version that was deleted between the two calls.
     aliases = {alias: str(number) for alias, number in model.aliases.items() if str(number) in enabled}

@@ -238,10 +238,16 @@ class Store:
         run_id: str,
         team: str,
         tags: Mapping[str, str],
+        config_digest: str,
         connection: sa.Connection | None = None,
     ) -> None:
         """Keep what the registry said of a version, for a start at which it does not answer."""
-        values = {"run_id": run_id, "team": team, "tags": json.dumps(dict(tags))}
+        values = {
+            "run_id": run_id,
+            "team": team,
+            "tags": json.dumps(dict(tags)),
+            "config_digest": config_digest,
+        }
         changed = sa.update(schema.versions).where(schema.versions.c.id == version_id).values(values)
         with self._writing_in(connection) as connection:
             connection.execute(changed)

@@ -183,6 +183,13 @@ class Transaction:
         assert key is not None
         return int(key[0])
 
+    def forget_recorded(self, version_id: int) -> None:
+        """Forget what the audit trail has last of a version: its bad verdicts and its configuration."""
+        states, versions = schema.verdict_states, schema.versions
+        self.connection.execute(sa.delete(states).where(states.c.version_id == version_id))
+        forgotten = sa.update(versions).where(versions.c.id == version_id).values(config_digest="")
+        self.connection.execute(forgotten)
+
     def expire(
         self, keys_before: float, blocks_before: float, outcomes_before: float, days_before: int
     ) -> None:

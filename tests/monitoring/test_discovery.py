@@ -441,7 +441,8 @@ def test_every_field_of_a_version_has_one_writing_thread(
     rig.stop()
     monkeypatch.setattr(Store, "load_reference", fail_to_read)
     rig = start(registry=registry, store=rig.settings.store)
-    own = {"aliases", "unaliased_since", "facts", "findings", "failures"}  # by the loops, turned here
+    # By the loops, turned here.
+    own = {"aliases", "unaliased_since", "facts", "recorded_config", "findings", "failures"}
     stored = {"status", "detail", "live", "last_prediction", "waiting_rows", "unknown_columns"}
     expected = {name: {"MainThread"} for name in own} | {name: {"writer"} for name in stored}
     assert writers == expected | {"run_metrics": {"reference"}}

@@ -103,13 +103,15 @@ def test_it_is_on_record_who_did_it_and_why(rig: Rig) -> None:
     first = from_live(rig)
     second = from_file(rig, make_table(1500, seed=6))
     new, newest = first.reference_digest, reference_of(rig).digest
+    described = {"source": "live", "rows": 2000, "columns": 5, "provisional": True}
     assert first == Entry(
         "reference_replaced",
         "ada",
         "fraud",
         "1",
-        data={"old_digest": before, "new_digest": new, "reason": "prices are in cents now"},
+        data={"old_digest": before, "new_digest": new, "reason": "prices are in cents now"} | described,
         reference_digest=new,
+        config_digest=rig.version().facts.config_digest,
     )
     assert (second.data["old_digest"], second.data["new_digest"]) == (new, newest)
     assert replacements(rig) == [first.data, second.data]

@@ -15,6 +15,7 @@ from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.registry.client_errors import MissingError
 from exporter.registry.models import (
+    CHECKPOINT_TAG,
     AliasState,
     Registered,
     RegisteredModel,
@@ -152,7 +153,7 @@ class FakeRegistry(Registry):
             source=f"models:/m-{name}-{number}",
             model_id=f"m-{name}-{number}",
             tags=MappingProxyType(dict(version.tags)),
-            model_tags=MappingProxyType(dict(model.tags)),
+            model_tags=MappingProxyType({k: tag for k, tag in model.tags.items() if k != CHECKPOINT_TAG}),
             created_at=version.created_at,
         )
 

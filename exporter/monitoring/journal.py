@@ -1,0 +1,215 @@
+"""Records in the audit trail what evaluations find: changed verdicts, and a summary of every hour."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import sqlalchemy as sa
+
+from exporter.audit.record import Entry
+from exporter.audit.trail import append
+from exporter.errors import StoreError, decoding
+from exporter.fleet import Findings, Version
+from exporter.monitoring.config_digest import digest_of_settings
+from exporter.monitoring.entries import omitted
+from exporter.monitoring.hourly_summary import HourlySummaries
+from exporter.monitoring.verdicts import Subject, Verdict, all_verdicts, bad_subjects
+from exporter.settings import Settings
+from exporter.storage import schema
+from exporter.storage.schema import upsert
+from exporter.storage.store import Store
+
+MAX_CHANGES = 50  # in one record
+MAX_STORED = 10_000  # bad verdicts of a version that are told from new ones after a restart
+MAX_UNWRITTEN = 5000  # summaries, while the store fails
+MAX_PAUSE_SECONDS = 300.0
+STOP_SECONDS = 5.0
+CLOCK_SLACK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Bad verdicts of a version after an evaluation, and the entry that says so."""
+
+    version: Version
+    bad: frozenset[Subject]
+    entry: Entry
+
+
+class Journal:
+    """Keeps the audit trail of evaluations.
+
+    The verdicts that the trail has are stored beside it, in one transaction, so that a restart neither
+    repeats nor misses a change. Nothing is written if there is nothing new.
+    """
+
+    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._lock = Lock()
+        pause = max(MAX_PAUSE_SECONDS, 3 * settings.evaluation_interval_seconds)
+        self._summaries = HourlySummaries(settings.windows, pause)
+        self._bad: dict[Version, frozenset[Subject]] = {}  # as stored
+        self._judged: dict[Version, Findings] = {}
+        self._unwritten: list[Entry] = []
+        self._observed: float | None = None
+        self._started: float | None = None
+
+    def start(self, config_file_digest: str) -> None:
+        """Record the start of the exporter.
+
+        Raises:
+            StoreError: it could not be recorded.
+        """
+        now = self._clock()
+        records = schema.audit_records.c
+        newest = sa.select(records.kind, records.at).order_by(records.seq.desc()).limit(1)
+        with self._store.writing() as connection:
+            before = connection.execute(newest).first()
+            data = {
+                "settings_digest": digest_of_settings(self._settings),
+                "config_file_digest": config_file_digest,
+                "clean": before is None or before.kind == "stopped",
+                "silent_since": before.at if before is not None else None,
+            }
+            append(connection, [Entry("started", "system", data=data)], now)
+        self._started = now
+
+    def stop(self) -> None:
+        """Record what was seen of the hour, and the stop of the exporter, if its start was recorded."""
+        if self._started is None or not self._lock.acquire(timeout=STOP_SECONDS):
+            return
+        try:
+            now = self._clock()
+            entries = [*self._unwritten, *self._summaries.close(now)]
+            entries.append(Entry("stopped", "system", data={"seconds": round(now - self._started, 3)}))
+            with self._store.writing() as connection:
+                append(connection, entries, now)
+        except StoreError as error:
+            log.error("the stop is not recorded: %s", error)
+        finally:
+            self._lock.release()
+
+    def observe(self, versions: Collection[Version]) -> None:
+        """Record what is new after an evaluation of all versions.
+
+        Raises:
+            StoreError: it could not be recorded; the next call records it.
+        """
+        with self._lock:
+            now = self._clock()
+            changes = [change for version in versions if (change := self._judge(version)) is not None]
+            self._unwritten += self._turned_back(now)
+            self._unwritten += self._summaries.observe(versions, now)
+            if len(self._unwritten) > MAX_UNWRITTEN:
+                log.error("%d summaries of hours are lost", len(self._unwritten) - MAX_UNWRITTEN)
+                self._unwritten = self._unwritten[-MAX_UNWRITTEN:]
+            if changes or self._unwritten:
+                self._write(changes, now)
+            for version in self._bad.keys() - set(versions):
+                self._judged.pop(version, None)
+                del self._bad[version]
+            for version in versions:
+                if version.findings is not None:
+                    self._judged[version] = version.findings
+
+    def _turned_back(self, now: float) -> list[Entry]:
+        before, self._observed = self._observed, now
+        if before is None or now >= before - CLOCK_SLACK_SECONDS:
+            return []
+        return [Entry("clock_set_back", "system", data={"before": before, "after": now})]
+
+    def _judge(self, version: Version) -> _Change | None:
+        findings = version.findings
+        if findings is None or self._judged.get(version) is findings:
+            return None
+        config = version.facts.config
+        before, bad = self._stored(version), bad_subjects(findings, config)
+        if bad == before:
+            return None
+        verdicts = all_verdicts(findings, config)
+        changed = sorted(bad ^ before)
+        failures = [failure[:200] for failure in version.failures[:3]]
+        data = {
+            "changes": [
+                _shown(subject, verdicts.get(subject, Verdict("undecided")), before)
+                for subject in changed[:MAX_CHANGES]
+            ],
+            "bad": len(bad),
+            **omitted(len(changed) - MAX_CHANGES),
+            **({"failures": failures} if failures else {}),
+        }
+        entry = Entry(
+            kind="verdict_changed",
+            actor="monitor",
+            model=version.model,
+            model_version=version.version,
+            subject=changed[0].name if len({subject.name for subject in changed}) == 1 else "",
+            data=data,
+            reference_digest=findings.evaluation.reference.digest,
+            config_digest=version.facts.config_digest,
+        )
+        return _Change(version, bad, entry)
+
+    def _stored(self, version: Version) -> frozenset[Subject]:
+        """Bad verdicts of a version that the trail has."""
+        if version not in self._bad:
+            states = schema.verdict_states.c
+            query = sa.select(states.verdicts).where(states.version_id == version.key)
+            with self._store.reading() as connection, decoding("the verdicts of a version"):
+                text = connection.scalar(query)
+                self._bad[version] = frozenset(Subject(*each) for each in json.loads(text or "[]"))
+        return self._bad[version]
+
+    def _write(self, changes: Collection[_Change], now: float) -> None:
+        with self._store.writing() as connection:
+            append(connection, [*(change.entry for change in changes), *self._unwritten], now)
+            put = upsert(schema.verdict_states, "verdicts", connection.dialect.name)
+            rows = [
+                {"version_id": change.version.key, "verdicts": json.dumps(sorted(change.bad)[:MAX_STORED])}
+                for change in changes
+            ]
+            if rows:
+                connection.execute(put, rows)
+        self._unwritten = []
+        self._bad.update((change.version, change.bad) for change in changes)
+
+
+def _shown(subject: Subject, verdict: Verdict, before: frozenset[Subject]) -> dict[str, Any]:
+    measure, _, check = subject.measure.partition("/")
+    shown = {
+        "measure": measure,
+        "check": check,
+        "subject": subject.name,
+        "window": subject.window or verdict.window,
+        "segment": subject.segment,
+        "before": _BAD[measure] if subject in before else "",
+        "after": verdict.verdict,
+        "value": verdict.value,
+        "limit": verdict.limit,
+        "rows": verdict.rows,
+        "baseline": verdict.baseline,
+        "shortfall": verdict.shortfall,
+        "reason": verdict.reason,
+    }
+    return {name: value for name, value in shown.items() if value not in ("", None) or name in _ALWAYS}
+
+
+_ALWAYS = {"before", "after", "value", "limit", "rows"}
+_BAD = {
+    "drift": "drifted",
+    "change": "changed",
+    "data_quality": "degraded",
+    "quality": "degraded",
+    "estimated_quality": "degraded",
+    "label_drift": "drifted",
+    "coverage": "low",
+}

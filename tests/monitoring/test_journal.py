@@ -1,0 +1,268 @@
+"""What evaluations find is in the audit trail: changed verdicts and summaries of hours, restarts included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import exporter.monitoring.journal
+from exporter.errors import StoreError
+from exporter.monitoring.rebaseline import Order
+from exporter.settings import parse_window
+from tests.support.fakes import Clock
+from tests.support.monitored import make_registry
+from tests.support.rig import NOON, Rig, make_rows, make_table
+from tests.support.trail import bodies
+
+Start = Callable[..., Rig]
+HOUR = 3600
+
+
+def entries(rig: Rig, kind: str) -> list[dict[str, Any]]:
+    return [body for body in bodies(rig.service.store) if body["kind"] == kind]
+
+
+def changes(rig: Rig) -> list[dict[str, Any]]:
+    """Changes of verdicts of the drift of `age`, over all records."""
+    found = [change for body in entries(rig, "verdict_changed") for change in body["data"]["changes"]]
+    return [change for change in found if (change["measure"], change["subject"]) == ("drift", "age")]
+
+
+def older(count: int = 2000, **own: Any) -> list[dict[str, Any]]:
+    """Predictions for people who are fifty years older than those of the reference."""
+    rows = make_rows(count, **own)
+    for row in rows:
+        row["features"]["age"] += 50
+    return rows
+
+
+# -- verdicts -----------------------------------------------------------------------------------------------
+
+
+def test_a_verdict_that_changes_is_recorded_with_its_figures(rig: Rig) -> None:
+    rig.post_rows(older())
+    rig.evaluate()
+    (body,) = entries(rig, "verdict_changed")
+    version = rig.version()
+    assert version.counts is not None
+    assert (body["actor"], body["model"], body["model_version"]) == ("monitor", "fraud", "1")
+    assert body["reference_digest"] == version.counts.reference.digest
+    assert body["config_digest"] == version.facts.config_digest
+    assert {change["window"] for change in changes(rig)} == {"24h", "7d"}
+    found = next(change for change in changes(rig) if change["window"] == "24h")
+    assert (found["before"], found["after"], found["rows"]) == ("", "drifted", 2000)
+    assert found["value"] > found["limit"] > 0
+
+
+def test_nothing_is_written_while_nothing_changes(rig: Rig) -> None:
+    rig.post_rows(older())
+    rig.evaluate()
+    before = bodies(rig.service.store)
+    for _ in range(3):
+        rig.clock.advance(30)
+        rig.evaluate()
+    assert bodies(rig.service.store) == before
+
+
+def test_the_end_of_a_bad_verdict_is_recorded_with_what_came_of_it(rig: Rig) -> None:
+    rig.post_rows(older())
+    rig.evaluate()
+    rig.clock.advance(25 * HOUR)
+    rig.evaluate()
+    ended = [change for change in changes(rig) if change["before"] == "drifted"]
+    assert [(change["window"], change["after"]) for change in ended] == [("24h", "undecided")]
+    assert ended[0]["reason"]
+    rig.service.rebaseliner.from_live(rig.version(), parse_window("7d"), Order("ada", "they are older now"))
+    rig.evaluate()
+    assert entries(rig, "verdict_changed")[-1]["data"]["bad"] == 0
+    new = rig.version().counts
+    assert new is not None
+    assert entries(rig, "verdict_changed")[-1]["reference_digest"] == new.reference.digest
+
+
+def test_data_quality_is_recorded_by_check(rig: Rig) -> None:
+    rows = make_rows(2000)
+    for row in rows:
+        row["features"]["country"] = None
+    rig.post_rows(rows)
+    rig.evaluate()
+    (body,) = entries(rig, "verdict_changed")
+    found = [change for change in body["data"]["changes"] if change["measure"] == "data_quality"]
+    assert [(c["check"], c["subject"], c["after"], c["value"]) for c in found] == [
+        ("missing", "country", "degraded", 1)
+    ]
+
+
+def test_quality_is_recorded_against_its_baseline(start: Start) -> None:
+    table = make_table(2000)
+    rig = start(registry=make_registry(table.append_column("label", table["prediction"])))
+    days = make_rows(600, prefix="a"), make_rows(600, prefix="b", timestamp=NOON - 30 * HOUR)
+    for rows in days:
+        rig.post_rows(rows)
+        rig.post_labels({row["id"]: 1 - row["prediction"] for row in rows})
+    rig.evaluate()
+    found = [
+        c for b in entries(rig, "verdict_changed") for c in b["data"]["changes"] if c["measure"] == "quality"
+    ]
+    accuracy = next(c for c in found if (c["subject"], c["window"]) == ("accuracy", "24h"))
+    assert (accuracy["after"], accuracy["value"], accuracy["baseline"]) == ("degraded", 0, 1)
+    assert accuracy["shortfall"] > accuracy["limit"]
+
+
+def test_a_restart_neither_repeats_a_change_nor_misses_one(start: Start, store_uri: str) -> None:
+    rig = start(store=store_uri)
+    rig.post_rows(older())
+    rig.evaluate()
+    known = entries(rig, "verdict_changed")
+    rig.stop()
+    same = start(store=store_uri, registry=rig.registry, clock=rig.clock)
+    same.evaluate()
+    assert entries(same, "verdict_changed") == known
+    same.stop()
+    same.clock.advance(25 * HOUR)  # while it is off, the rows leave the window of a day
+    later = start(store=store_uri, registry=rig.registry, clock=rig.clock)
+    later.evaluate()
+    assert [c["window"] for c in changes(later) if c["before"] == "drifted"] == ["24h"]
+
+
+def test_a_change_that_cannot_be_stored_is_recorded_later(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    rig.post_rows(older())
+    with monkeypatch.context() as failing:
+        failing.setattr(exporter.monitoring.journal, "append", fail)
+        rig.evaluate()
+        rig.evaluate()
+    assert changes(rig) == []
+    rig.evaluate()
+    assert len(changes(rig)) == 2
+
+
+def test_many_columns_are_one_record_of_bounded_size(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter.monitoring.journal, "MAX_CHANGES", 2)
+    rig = start()
+    rig.post_rows(older())
+    rig.evaluate()
+    (body,) = entries(rig, "verdict_changed")
+    assert len(body["data"]["changes"]) == 2
+    assert body["data"]["omitted"] == body["data"]["bad"] - 2 > 0
+
+
+def test_verdicts_of_a_version_that_is_monitored_again_are_recorded_again(rig: Rig) -> None:
+    rig.post_rows(older())
+    rig.evaluate()
+    rig.registry.tag("fraud", "1", enabled="false")
+    rig.poll()
+    rig.registry.tag("fraud", "1", enabled="true")
+    rig.poll()
+    rig.evaluate()
+    assert [change["after"] for change in changes(rig)] == ["drifted"] * 4
+
+
+# -- hours --------------------------------------------------------------------------------------------------
+
+
+def test_an_hour_is_summarized_at_its_end(rig: Rig) -> None:
+    rig.post_rows(make_rows(1000))
+    rig.evaluate()
+    rig.clock.advance(1800)
+    rig.post_rows(older(2000))
+    for _ in range(7):
+        rig.evaluate()
+        rig.clock.advance(300)
+    rig.evaluate()
+    (body,) = entries(rig, "summary")
+    data, version = body["data"], rig.version()
+    assert version.counts is not None
+    assert (body["reference_digest"], body["config_digest"]) == (
+        version.counts.reference.digest,
+        version.facts.config_digest,
+    )
+    assert (data["hour"], data["from"], data["to"]) == (NOON, NOON, NOON + HOUR)
+    assert (data["evaluations"], data["failed"], data["rows"], data["window"]) == (7, 0, 3000, "24h")
+    low, high, last = data["scores"]["age"]
+    assert low < 0.1 < high
+    assert last == high
+    assert data["verdicts"].keys() == {"bad", "good", "undecided"}
+    assert sum(data["verdicts"].values()) > 10
+    assert "partial" not in data
+
+
+def test_an_hour_without_traffic_is_summarized_too_and_one_that_was_missed_is_not(rig: Rig) -> None:
+    rig.evaluate()
+    rig.clock.advance(5 * HOUR)
+    rig.evaluate()
+    rig.clock.advance(HOUR - 250)
+    rig.evaluate()
+    rig.clock.advance(250)
+    rig.evaluate()
+    found = [body["data"] for body in entries(rig, "summary")]
+    assert [(data["hour"], data["evaluations"], data["rows"]) for data in found] == [
+        (NOON, 1, 0),
+        (NOON + 5 * HOUR, 2, 0),
+    ]
+    assert [data.get("partial") for data in found] == [True, None]
+    assert found[0]["to"] == NOON, "so long it was watched"
+
+
+def test_a_version_without_a_reference_is_summarized(start: Start) -> None:
+    rig = start(registry=make_registry(None))
+    rig.post_rows(make_rows(7))
+    for _ in range(13):
+        rig.evaluate()
+        rig.clock.advance(300)
+    (body,) = entries(rig, "summary")
+    assert (body["data"]["evaluations"], body["data"]["rows"]) == (0, 7)
+    assert body["data"]["status"] == "no reference"
+    assert "scores" not in body["data"]
+
+
+def test_a_new_reference_begins_a_summary_of_its_own(rig: Rig) -> None:
+    rig.post_rows(make_rows(1500))
+    rig.evaluate()
+    rig.clock.advance(60)
+    rig.service.rebaseliner.from_live(rig.version(), parse_window("24h"), Order("ada", "as it is"))
+    rig.evaluate()
+    rig.service.journal.stop()
+    (first,) = entries(rig, "summary")
+    assert first["reference_digest"] == entries(rig, "reference_built")[0]["reference_digest"]
+    assert (first["data"]["partial"], first["data"]["from"], first["data"]["to"]) == (True, NOON, NOON + 60)
+
+
+def test_a_clock_that_is_put_back_ends_the_hour_and_is_recorded(rig: Rig) -> None:
+    rig.evaluate()
+    rig.clock.now -= 2 * HOUR
+    rig.evaluate()
+    (body,) = entries(rig, "clock_set_back")
+    assert body["data"] == {"before": NOON, "after": NOON - 2 * HOUR}
+    assert [body["data"]["hour"] for body in entries(rig, "summary")] == [NOON]
+
+
+def test_a_stop_and_a_start_are_recorded_and_the_hour_is_in_two_parts(start: Start, store_uri: str) -> None:
+    clock = Clock(NOON)
+    first = start(store=store_uri, clock=clock)
+    first.service.journal.start("")
+    first.post_rows(make_rows(10))
+    first.evaluate()
+    clock.advance(600)
+    first.service.journal.stop()
+    first.stop()
+    clock.advance(600)
+    second = start(store=store_uri, registry=first.registry, clock=clock)
+    second.service.journal.start("")
+    second.evaluate()
+    for _ in range(9):
+        clock.advance(300)
+        second.evaluate()
+    parts = [
+        (b["data"]["from"] - NOON, b["data"]["to"] - NOON, b["data"]["rows"])
+        for b in entries(second, "summary")
+    ]
+    assert parts == [(0, 600, 10), (1200, HOUR, 0)]
+    assert entries(second, "stopped")[0]["data"] == {"seconds": 600}
+    begun = [(body["data"]["clean"], body["data"]["silent_since"]) for body in entries(second, "started")]
+    assert begun[0][0] is False, "records of the poll before"
+    assert begun[1] == (True, NOON + 600)
