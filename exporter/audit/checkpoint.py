@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.audit.record import Entry
-from exporter.audit.trail import append, head
+from exporter.audit.trail import append, as_bytes, head
 from exporter.errors import AuditError, decoding
 from exporter.storage import schema
 
@@ -241,7 +241,7 @@ def _newest_key(connection: sa.Connection) -> str:
 def _vkeys(body: bytes) -> list[str]:
     """Keys that a record names."""
     with decoding("a key in the audit trail"):
-        data = orjson.loads(bytes(body))["data"]
+        data = orjson.loads(as_bytes(body))["data"]
         return [data["vkey"]] if "vkey" in data else list(data["vkeys"])
 
 

@@ -153,6 +153,14 @@ def format_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def show_time(at: Any) -> str:
+    """Return the same of any stored value: one that is no time is shown as it is."""
+    try:
+        return format_time(at)
+    except (TypeError, ValueError, OverflowError):
+        return str(at)
+
+
 def _names(entry: Entry) -> Iterable[str]:
     return map(_text, (entry.model, entry.model_version))
 

@@ -17,8 +17,8 @@ import rfc8785
 import sqlalchemy as sa
 
 from exporter.audit.checkpoint import verifier_keys
-from exporter.audit.record import GENESIS, Entry, Head, format_time
-from exporter.audit.trail import append, head, read
+from exporter.audit.record import GENESIS, Entry, Head, format_time, show_time
+from exporter.audit.trail import append, as_bytes, as_seq, head, read
 from exporter.audit.walk import Walk
 from exporter.errors import AuditError
 from exporter.settings import DAY_SECONDS
@@ -49,7 +49,7 @@ def segments(connection: sa.Connection) -> Iterator[Segment]:
     """Headers, in the order of their records."""
     query = sa.select(*(_segments.c[name] for name in Segment._fields)).order_by(_segments.c.first_seq)
     for first, last, previous, end, *times in map(tuple, connection.execute(query)):
-        yield Segment(first, last, bytes(previous), bytes(end), *times)
+        yield Segment(as_seq(first), as_seq(last), as_bytes(previous), as_bytes(end), *times)
 
 
 def chain_header(previous: bytes, segment: Segment) -> bytes:
@@ -60,9 +60,9 @@ def chain_header(previous: bytes, segment: Segment) -> bytes:
             "last_seq": segment.last_seq,
             "previous_digest": segment.previous_digest.hex(),
             "last_digest": segment.last_digest.hex(),
-            "first_at": format_time(segment.first_at),
-            "last_at": format_time(segment.last_at),
-            "pruned_at": format_time(segment.pruned_at),
+            "first_at": show_time(segment.first_at),
+            "last_at": show_time(segment.last_at),
+            "pruned_at": show_time(segment.pruned_at),
         }
     )
     return sha256(b"\x02" + previous + sha256(header).digest()).digest()
@@ -87,6 +87,8 @@ def prune(connection: sa.Connection, before: float, now: float) -> Segment | Non
     """
     start = _start(connection)
     oldest = connection.scalar(sa.select(_records.c.at).where(_records.c.seq == start.seq + 1))
+    if not isinstance(oldest, float | int | None):
+        raise AuditError(f"{_KEPT}: record {start.seq + 1} has no time")
     if oldest is None and head(connection).seq > start.seq:
         raise AuditError(f"{_KEPT}: record {start.seq + 1} is missing")
     if oldest is None or oldest >= before - DAY_SECONDS:
@@ -164,6 +166,8 @@ def _find_end(connection: sa.Connection, first: int, before: float) -> int:
         .order_by(_records.c.seq)
         .limit(SEGMENT_ROWS)
     )
-    last = max(row.seq for row in takewhile(lambda row: row.at < before, rows.all()))
+    last = max(
+        row.seq for row in takewhile(lambda row: isinstance(row.at, float) and row.at < before, rows.all())
+    )
     within = _checkpoints.c.seq.between(first, last)
     return int(connection.scalar(sa.select(sa.func.max(_checkpoints.c.seq)).where(within)) or last)

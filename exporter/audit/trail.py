@@ -74,7 +74,7 @@ def append(
 def head(connection: sa.Connection) -> Head:
     """End of the chain."""
     row = connection.execute(_SELECT_HEAD).first()
-    return Head(row.seq, bytes(row.digest)) if row is not None else Head(0, GENESIS)
+    return Head(as_seq(row.seq), as_bytes(row.digest)) if row is not None else Head(0, GENESIS)
 
 
 def read(connection: sa.Connection, first: int = 1, last: int | None = None) -> Iterator[StoredRecord]:
@@ -95,14 +95,27 @@ def select_newest() -> sa.Select[Any]:
 
 
 def decode_row(row: sa.Row[Any]) -> StoredRecord:
+    """Record of a row of `select_newest`, whatever somebody has put into it."""
     seq, body, body_digest, digest, *columns = tuple(row)
     return StoredRecord(
         seq,
-        bytes(body) if body is not None else None,
-        bytes(body_digest),
-        bytes(digest),
+        as_bytes(body) if body is not None else None,
+        as_bytes(body_digest),
+        as_bytes(digest),
         Columns(*columns),
     )
+
+
+def as_bytes(value: Any) -> bytes:
+    """Bytes of a column; SQLite keeps values of other types in it as well."""
+    if isinstance(value, bytes | memoryview):
+        return bytes(value)
+    return str(value).encode("utf-8", "replace")
+
+
+def as_seq(value: Any) -> int:
+    """Number of a record; 0, which none has, for anything else."""
+    return value if isinstance(value, int) else 0
 
 
 def digest_before(connection: sa.Connection, seq: int) -> bytes | None:
@@ -112,7 +125,7 @@ def digest_before(connection: sa.Connection, seq: int) -> bytes | None:
     found = connection.scalar(sa.select(_records.c.digest).where(_records.c.seq == seq - 1))
     if found is None:
         found = connection.scalar(sa.select(_segments.c.last_digest).where(_segments.c.last_seq == seq - 1))
-    return bytes(found) if found is not None else None
+    return as_bytes(found) if found is not None else None
 
 
 def _lock_head(connection: sa.Connection) -> Head:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from exporter.audit.anchors import Anchor
 from exporter.audit.checkpoint import VerifierKey, read_note, verifier_keys
-from exporter.audit.record import GENESIS, Head, StoredRecord, format_time
+from exporter.audit.record import GENESIS, Head, StoredRecord, show_time
 from exporter.audit.segments import chain_header, segments
 from exporter.audit.trail import head, read
 from exporter.audit.walk import Chain, Fault, Faults, Range, Walk, sort_faults
@@ -176,7 +176,7 @@ class _Erasures:
         said = {name: data.get(name) for name in ("body_digest", "kind", "at")}
         said |= {name: body.get(name) for name in ("model", "model_version")}
         shown = record.columns._asdict() | {
-            "at": format_time(record.columns.at),
+            "at": show_time(record.columns.at),
             "body_digest": record.body_digest.hex(),
         }
         if shown != said | {"actor": "", "action_id": ""}:
@@ -202,7 +202,7 @@ def _read_checkpoints(connection: sa.Connection, vkeys: Sequence[str], faults: F
     rows = connection.execute(sa.select(_checkpoints.c.seq, _checkpoints.c.note).order_by(_checkpoints.c.seq))
     for seq, text in map(tuple, rows):
         try:
-            note = read_note(text)
+            note = read_note(str(text))
         except AuditError as error:
             faults.add(seq, seq, f"its checkpoint in the store cannot be read: {error}")
             continue

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from exporter.audit.anchors import Anchor
-from exporter.audit.record import Head, StoredRecord, chain, digest_body, format_time
+from exporter.audit.record import Head, StoredRecord, chain, digest_body, show_time
 
 MAX_FAULTS = 100  # that are named; all are counted
 
@@ -258,7 +258,7 @@ def _compare(record: StoredRecord, body: dict[str, Any]) -> str:
     if record.columns is None:
         return ""
     at, *texts = record.columns
-    if body["at"] != format_time(at):
+    if body["at"] != show_time(at):
         return "time"
     for name, text in zip(record.columns._fields[1:], texts, strict=True):
         if body[name] != text:

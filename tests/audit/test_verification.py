@@ -12,12 +12,13 @@ import sqlalchemy as sa
 from exporter.audit.anchors import Anchor, note_anchor
 from exporter.audit.checkpoint import Checkpoint, make_checkpoint
 from exporter.audit.erasure import erase
-from exporter.audit.segments import DAY_SECONDS, prune, segments
+from exporter.audit.record import Columns
+from exporter.audit.segments import DAY_SECONDS, Segment, prune, segments
 from exporter.audit.trail import digest_before
 from exporter.audit.verification import Verification, verify_store
 from exporter.storage import schema
 from exporter.storage.store import Store
-from tests.support.trail import KEY, OTHER_KEY, append_entries, rebuild, resign
+from tests.support.trail import KEY, OTHER_KEY, append_entries, rebuild, resign, trail
 
 RECORDS, HEADS, SEGMENTS = schema.audit_records, schema.audit_head, schema.audit_segments
 ROWS = 12  # of which a checkpoint signs the first ten
@@ -265,15 +266,20 @@ def test_the_digest_of_an_erased_record_cannot_be_changed(
     assert verify(connection).faults[0].seq in (4, 5)
 
 
-@pytest.fixture
-def pruned(connection: sa.Connection) -> Checkpoint:
-    """The last checkpoint of ten days, of which the first five are pruned in two segments."""
+def fill_days(connection: sa.Connection) -> Checkpoint:
+    """Write ten days with a checkpoint each, and prune the first five in two segments."""
     for day in range(10):
         append_entries(connection, 3, at=day * DAY_SECONDS)
         found = make_checkpoint(connection, KEY, day * DAY_SECONDS + 100)
     for before in (2, 5):
         assert prune(connection, before * DAY_SECONDS, 10 * DAY_SECONDS)
     return found
+
+
+@pytest.fixture
+def pruned(connection: sa.Connection) -> Checkpoint:
+    """The last checkpoint of `fill_days`."""
+    return fill_days(connection)
 
 
 def test_a_pruned_trail_is_intact(connection: sa.Connection, pruned: Checkpoint) -> None:
@@ -320,3 +326,30 @@ def test_records_that_were_deleted_as_if_pruned_are_found(
     last = {"last_seq": 19, "last_digest": digest_before(connection, 20) or bytes(32)}
     connection.execute(sa.update(SEGMENTS).where(SEGMENTS.c.first_seq == 8).values(last))
     assert "are not those that record" in str(verify(connection).faults)
+
+
+# -- values of other types, which SQLite keeps in any column ------------------------------------------------
+
+VALUES = ("'{}'", "1000000000000", "1e300", "x'ff'")
+KEPT, ERASED = 18, 20  # numbers of records
+PLACES = [
+    *(f"audit_records SET {name} = {{}} WHERE seq = {KEPT}" for name in ("body", *Columns._fields)),
+    *(f"audit_records SET {name} = {{}} WHERE seq = {ERASED}" for name in Columns._fields),
+    *(f"audit_records SET {name} = {{}} WHERE seq = {KEPT}" for name in ("body_digest", "digest")),
+    *(f"audit_segments SET {name} = {{}}" for name in ("last_seq", *Segment._fields[2:])),
+    "audit_head SET seq = {}",
+    "audit_head SET digest = {}",
+    "audit_checkpoints SET note = {} WHERE seq = 31",
+]
+
+
+def test_a_value_of_another_type_is_a_fault() -> None:
+    with trail() as connection:
+        fill_days(connection)
+        erase(connection, ERASED, "ada", "asked for it", 11 * DAY_SECONDS)
+        assert verify(connection).intact
+        for place in PLACES:
+            for value in VALUES:
+                with trying(connection):
+                    assert connection.exec_driver_sql(f"UPDATE {place.format(value)}").rowcount >= 1
+                    assert not verify(connection).intact, (place, value)

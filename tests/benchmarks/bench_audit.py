@@ -42,7 +42,7 @@ def make_entry(number: int) -> Entry:
 
 def bench_append(path: Path) -> None:
     store = Store(f"sqlite:///{path}")
-    alone, many, commits, cpu = [], [], [], time.process_time()
+    alone, many, commits = [], [], []
     for number in range(APPENDS):
         entry, started = make_entry(number), time.perf_counter()
         with store.writing() as connection:
