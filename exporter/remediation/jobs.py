@@ -13,10 +13,9 @@ from typing import Any, Literal, Protocol
 from exporter.body_template import LABEL_PREFIX
 from exporter.errors import RegistryError
 from exporter.formats.texts import first_line
-from exporter.remediation.action import Action
+from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.targets import Job, Progress, Targets
 
-ACTION_TAG = "monitoring.action_id"
 MAX_MISSING_SECONDS = 600.0  # until a run that was accepted, and is not there, counts as lost
 MAX_REGISTRATION_SECONDS = 3600.0  # from the end of a run to the version that it registers
 

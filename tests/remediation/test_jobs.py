@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from exporter.errors import RegistryError
-from exporter.remediation.action import Action
+from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.jobs import (
-    ACTION_TAG,
     MAX_MISSING_SECONDS,
     MAX_REGISTRATION_SECONDS,
     Jobs,

@@ -1,4 +1,4 @@
-"""Airflow 2 (stable REST API, `/api/v1`, of 2.10) and Airflow 3 (`/api/v2`, of 3.0 to 3.2).
+"""Airflow 2 (stable REST API, `/api/v1`, of 2.10) and Airflow 3 (`/api/v2`, of 3.0 to 3.3).
 
 https://airflow.apache.org/docs/apache-airflow/2.10.5/stable-rest-api-ref.html, and the models
 `TriggerDAGRunPostBody` and `DAGRunResponse` of Airflow 3's `api_fastapi/core_api/datamodels/dag_run.py`.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from exporter.remediation.targets import Targets
-from exporter.remediation.targets.dispatching import KINDS
+from exporter.remediation.targets.dispatching import BUDGET_SECONDS, KINDS
+from exporter.remediation.targets.exchange import Answer
+from exporter.remediation.targets.github import GitHubWorkflow
+from exporter.remediation.targets.orchestrator import Run
+from exporter.target_config import GitHub
 from tests.remediation.targets.conftest import ACTION_ID, JOB
 from tests.support.orchestrators import (
     AFTER,
@@ -23,6 +28,8 @@ from tests.support.orchestrators import (
     FakeMuteWebhook,
     Fault,
     OrchestratorServer,
+    Reply,
+    Request,
 )
 
 Make = Callable[..., Targets]
@@ -161,3 +168,53 @@ def test_a_target_that_never_answers_ends_as_unknown_and_is_bounded(
         assert sent.repeatable
     assert its.follow("it", JOB, "900").state == ("untold" if kind is FakeMuteWebhook else "unanswered")
     assert len(shared_server.starts) <= 3
+
+
+def test_a_conflict_of_airflow_2_that_is_no_run_of_ours_is_tried_again(
+    targets: Make, shared_server: OrchestratorServer
+) -> None:
+    class SameDate(FakeAirflow2):
+        """Refuses the first request, since another run has its logical date."""
+
+        clashes = 1
+
+        def handle(self, request: Request) -> Reply:
+            if self.is_start(request) and self.clashes:
+                self.clashes -= 1
+                return Reply(409, {"detail": "DAGRun logical date already exists"})
+            return super().handle(request)
+
+    its = targets(fake := SameDate())
+    assert its.dispatch("it", JOB, repeated=False).outcome == "accepted"
+    assert list(fake.runs) == [JOB.name]
+    assert len(shared_server.starts) == 2
+
+
+def test_github_names_the_run_where_it_can() -> None:
+    config = GitHub(kind="github", repository="acme/fraud-model", workflow="retrain.yml")
+    workflow = GitHubWorkflow(config)
+    call = workflow.create(JOB, {"action_id": ACTION_ID})
+    fake = FakeGitHub()
+    headers = {key.lower(): value for key, value in call.headers.items()} | {"user-agent": "x"}
+    path = call.url.removeprefix("https://api.github.com")
+    reply = fake.handle(Request("POST", path, {}, headers, json.dumps(call.body).encode()))
+    assert reply.status == 200
+    run = workflow.created(JOB, Answer(200, json.dumps(reply.content).encode()))
+    assert run == Run("900", "https://github.com/acme/fraud-model/actions/runs/900")
+
+
+def test_no_request_is_begun_once_a_dispatch_takes_too_long(
+    shared_server: OrchestratorServer, secrets: dict[str, str]
+) -> None:
+    passed = [0.0]
+
+    def sleep(seconds: float) -> None:
+        passed[0] += BUDGET_SECONDS
+
+    shared_server.reset(fake := FakeGitHub())
+    shared_server.faults.extend(["unavailable"] * 3)
+    config = fake.config(shared_server.url, fake.secrets(**secrets))
+    its = Targets({"it": config}, sleep=sleep, clock=lambda: passed[0])
+    sent = its.dispatch("it", JOB, repeated=False)
+    assert (sent.outcome, sent.repeatable) == ("unknown", True)
+    assert [request.method for request in shared_server.requests] == ["GET", "POST", "GET", "GET"]
