@@ -149,7 +149,7 @@ class FakeAirflow2(Fake):
         runs = f"{self.base}/dags/retrain%20fraud/dagRuns"
         if request.method == "POST" and request.path == runs:
             body = self.body.model_validate_json(request.body)
-            run = str(getattr(body, "dag_run_id"))  # noqa: B009
+            run = str(getattr(body, "dag_run_id") or f"manual__{len(self.runs)}")  # noqa: B009
             if run in self.runs:
                 return Reply(409, {"detail": "DAGRun already exists", "status": 409})
             self.start(run, request.json["conf"], "queued")
@@ -225,7 +225,7 @@ class FakeDatabricks(Fake):
             body = RunNow.model_validate_json(request.body)
             if body.job_id != 620:
                 return Reply(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "no such job"})
-            token = str(body.idempotency_token)
+            token = body.idempotency_token or f"none {len(self.runs)}"
             if token not in self._tokens:
                 self._tokens[token] = str(2**60 + len(self._tokens))
                 self.start(self._tokens[token], body.job_parameters, "PENDING")
@@ -284,7 +284,7 @@ class FakePrefect(Fake):
             body = FlowRun.model_validate_json(request.body)
             if set(body.parameters) - {"action_id", "model", "model_version", "alertname"}:
                 return Reply(409, {"detail": "Error creating flow run: additional properties"})
-            key = str(body.idempotency_key)
+            key = body.idempotency_key or f"none {len(self.runs)}"
             created = key not in self._keys
             if created:
                 self._keys[key] = f"00000000-0000-4000-8000-{len(self._keys):012}"
@@ -338,7 +338,7 @@ class FakeArgo(Fake):
     def handle(self, request: Request) -> Reply:
         if (request.method, request.path) == ("POST", "/api/v1/workflows/ml/submit"):
             options = Submit.model_validate_json(request.body).submitOptions
-            name = str(options.name)
+            name = options.name or f"retrain-{len(self.runs)}"
             if name in self.runs:
                 return Reply(409, {"code": 6, "message": f'workflows.argoproj.io "{name}" already exists'})
             assert all(len(label.partition("=")[2]) <= 63 for label in str(options.labels).split(","))
