@@ -81,6 +81,7 @@ class Service:
         )
         self.ledger, self.holds = self.remediation.ledger, self.remediation.holds
         self.cases, self.engine = self.remediation.cases, self.remediation.engine
+        self.receiver = self.remediation.receiver
         self.ready = threading.Event()  # stored versions are loaded and evaluated
         self._collector = SeriesCollector(settings, self.telemetry)
         self._dropped: tuple[DroppedSeries, ...] = ()

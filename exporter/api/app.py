@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from exporter import __version__
+from exporter.api.alert_routes import alert_router
 from exporter.api.audit_routes import audit_router
 from exporter.api.ingest_routes import Ingestion, IngestRoutes
 from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
@@ -53,6 +54,7 @@ def create_app(service: Service) -> FastAPI:
     )
     ingest = IngestRoutes(service)
     app.include_router(ingest.documented)
+    app.include_router(alert_router(service))
     app.include_router(models_router(service))
     app.include_router(rebaseline_router(service))
     app.include_router(audit_router(service))

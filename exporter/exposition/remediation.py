@@ -184,9 +184,9 @@ class RemediationTelemetry(Collector):
         for guard in guards:
             self._refused.labels(guard)
 
-    def count_alert(self, status: str) -> None:
-        """Count a received alert, by a status of `STATUSES`."""
-        self._alerts.labels(status).inc()
+    def count_alert(self, status: str, count: int = 1) -> None:
+        """Count received alerts, by a status of `STATUSES`."""
+        self._alerts.labels(status).inc(count)
 
     def count_end(self, action: str, outcome: str) -> None:
         """Count an action that ended, by an outcome of `OUTCOMES`."""

@@ -11,6 +11,7 @@ from exporter.aggregates.state import VersionCounts
 from exporter.aggregates.timeline import Timeline
 from exporter.fleet import Version
 from exporter.settings import DAY_SECONDS, Settings
+from exporter.storage.alerts import ALERT_RETENTION_SECONDS
 from exporter.storage.labels import count_unmatched
 from exporter.storage.schema import COARSE, FINE, KEY_RETENTION_SECONDS
 from exporter.storage.store import Store
@@ -64,6 +65,7 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
             keys_before=retained - KEY_RETENTION_SECONDS,
             blocks_before=retained - settings.retention_seconds,
             outcomes_before=retained - settings.outcome_retention_seconds,
+            alerts_before=retained - ALERT_RETENTION_SECONDS,
             days_before=oldest_day(settings, retained),
         )
         transaction.set_retention(retained)

@@ -255,6 +255,23 @@ class Ledger:
         )
         append(connection, [entry], action.updated_at)
 
+    @staticmethod
+    def newest_retraining(
+        connection: sa.Connection, policy: str, model: str, version: str, rehearsal: bool
+    ) -> Action | None:
+        """The last retraining of a policy and version, among dry runs or among all others."""
+        columns = remediations.c
+        query = (
+            sa.select(remediations)
+            .where(columns.action == "retrain", columns.policy == policy)
+            .where(columns.model == model, columns.model_version == version)
+            .where((columns.mode == "dry_run") == rehearsal)
+            .order_by(columns.tenure.desc())
+            .limit(1)
+        )
+        found = connection.execute(query).first()
+        return None if found is None else _decode(found)
+
     # -- reading --------------------------------------------------------------------------------------------
 
     def find(self, action_id: str) -> Action | None:

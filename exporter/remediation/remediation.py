@@ -1,4 +1,4 @@
-"""Composes remediation: the stored actions and holds, the guards' cases, the targets and the engine."""
+"""Composes remediation: the receiver of alerts, the stored actions and holds, guards, targets and engine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from exporter.remediation.holds import Holds
 from exporter.remediation.jobs import Jobs
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.overview import Overview
+from exporter.remediation.receiving import Receiver
 from exporter.remediation.targets import Targets
 from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings
@@ -57,6 +58,9 @@ class Remediation:
         )
         self.engine = Engine(settings, parts, telemetry, clock)
         self.approvals = Approvals(self.ledger, self.holds, telemetry, self.engine.wake, clock)
+        self.receiver = Receiver(
+            store, fleet, self.ledger, lambda: self.config, telemetry, clock, self.engine.wake
+        )
         telemetry.watch_guards((*GUARDS, REJECTED, UNDECIDABLE))
 
     def use(self, config: RemediationConfig) -> None:

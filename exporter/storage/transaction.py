@@ -14,6 +14,7 @@ from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, encode_outcomes
 from exporter.reference.profile import Reference
 from exporter.storage import schema
+from exporter.storage.alerts import expire_alerts
 from exporter.storage.lsm.records import Records
 from exporter.storage.lsm.tree import LsmTree
 from exporter.storage.rows import PREDICTIONS, StoredLabel, StoredPrediction
@@ -191,9 +192,15 @@ class Transaction:
         self.connection.execute(forgotten)
 
     def expire(
-        self, keys_before: float, blocks_before: float, outcomes_before: float, days_before: int
+        self,
+        keys_before: float,
+        blocks_before: float,
+        outcomes_before: float,
+        alerts_before: float,
+        days_before: int,
     ) -> None:
-        """Delete idempotency keys, blocks, outcomes and days of ids from before the given times."""
+        """Delete idempotency keys, blocks, outcomes, alerts and days of ids from before the given times."""
+        expire_alerts(self.connection, alerts_before)
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.at < keys_before))
         for reference_id in self.connection.scalars(sa.select(schema.references.c.id)).all():
             for family in (FINE, COARSE):  # a range of the primary key each: no scan of all blocks

@@ -198,6 +198,7 @@ root: root-s3cret-s3cret admin
 ROUTES = [
     ("POST", "/v1/predictions", {"pump"}),
     ("POST", "/v1/labels", {"pump"}),
+    ("POST", "/v1/alerts", {"alertmanager"}),
     ("POST", REBASELINE, set()),
     ("POST", "/-/reload", set()),
     ("GET", "/v1/audit", {"grace"}),

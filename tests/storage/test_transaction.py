@@ -119,7 +119,9 @@ def test_what_is_past_its_retention_is_forgotten(store: Store) -> None:
         blocks = {start: make_aggregate(reference, 1) for start in (600, 900)}
         transaction.put_aggregates(reference_id, COARSE, blocks)
     with store.begin() as transaction:
-        transaction.expire(keys_before=100.0, blocks_before=900.0, outcomes_before=900.0, days_before=10)
+        transaction.expire(
+            keys_before=100.0, blocks_before=900.0, outcomes_before=900.0, alerts_before=0.0, days_before=10
+        )
     with store.begin() as transaction:
         assert transaction.find_key(b"old".ljust(16), 100.0) is None
         assert transaction.find_key(b"new".ljust(16), 100.0) is not None
