@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from exporter.body_template import LABEL_PREFIX
@@ -55,17 +56,30 @@ class Jobs:
         targets: returns the targets now configured.
         versions: the registry.
         clock: seconds since the epoch.
+        follow_seconds: between two looks at a run.
+        rest_seconds: for which a target that did not answer is left alone: a look may take 20 seconds, in
+            which the engine does nothing else.
     """
 
     def __init__(
-        self, targets: Callable[[], Targets], versions: Versions, clock: Callable[[], float]
+        self,
+        targets: Callable[[], Targets],
+        versions: Versions,
+        clock: Callable[[], float],
+        *,
+        follow_seconds: float = 5.0,
+        rest_seconds: float = 60.0,
     ) -> None:
+        self._follow_seconds = follow_seconds
+        self._rest_seconds = rest_seconds
         self._targets = targets
         self._versions = versions
         self._clock = clock
         # Times since which a run is missing, or has ended without its version, by action and state. A restart
         # forgets them, and waits anew.
         self._since: dict[tuple[str, str], float] = {}
+        self._next_look: dict[str, float] = {}  # by action
+        self._rests_until: dict[str, float] = {}  # by target
 
     def dispatch(self, action: Action, target: str, repeated: bool) -> JobOutcome:
         """Ask a target to carry out an action.
@@ -88,14 +102,24 @@ class Jobs:
             challenger_alias: given to the new version; empty for none.
 
         Raises:
-            RegistryError: MLflow could not be asked, or refuses the alias.
+            RegistryError: MLflow could not be asked.
         """
         run = action.data.get("run", {})
         targets, target = self._targets(), str(run.get("target", ""))
-        progress = targets.follow(target, job_of(action), str(run.get("id", "")))
         timeout = targets.timeout_seconds(target)
+        now = self._clock()
+        if now < self._rests_until.get(target, now):
+            progress = Progress("unanswered", f"{target} did not answer a moment ago")
+        elif now < self._next_look.get(action.id, now):
+            return JobOutcome("running")
+        else:
+            progress = targets.follow(target, job_of(action), str(run.get("id", "")))
+            self._next_look[action.id] = self._clock() + self._follow_seconds
+            if progress.state == "unanswered":
+                self._rests_until[target] = self._clock() + self._rest_seconds
         outcome = self._judge(action, progress, timeout, challenger_alias)
         if outcome.status != "running":
+            self._next_look.pop(action.id, None)
             for state in ("missing", "succeeded"):
                 self._since.pop((action.id, state), None)
         return outcome
@@ -103,6 +127,7 @@ class Jobs:
     def _judge(self, action: Action, progress: Progress, timeout: float, challenger_alias: str) -> JobOutcome:
         now = self._clock()
         ran = now - (action.updated_at if action.executed_at is None else action.executed_at)
+        said = f"{progress.state} {progress.detail}".strip()
         if progress.state == "failed":
             return JobOutcome("failed", f"the run ended as {progress.detail}")
         if progress.state != "missing":
@@ -118,8 +143,8 @@ class Jobs:
             if progress.state == "missing" and waited > MAX_MISSING_SECONDS:
                 return JobOutcome("failed", "the target accepted the run and has lost it")
         elif ran > timeout:
-            return JobOutcome("failed", f"not ended after {ran / 3600:.1f} hours; last: {progress.state}")
-        return JobOutcome("running", f"{progress.state} {progress.detail}".strip())
+            return JobOutcome("failed", f"not ended after {ran / 3600:.1f} hours; last: {said}")
+        return JobOutcome("running", said)
 
     def _succeed(self, action: Action, version: str, challenger_alias: str) -> JobOutcome:
         data: dict[str, Any] = {"challenger": version}
@@ -141,10 +166,21 @@ def job_of(action: Action) -> Job:
         "policy": action.policy,
         "alertname": labels.get("alertname", ""),
         "severity": labels.get("severity", ""),
-        "starts_at": str(action.alert.get("starts_at", "")),
+        "starts_at": _utc(action.alert.get("starts_at")),
         "model": action.model,
         "model_version": action.model_version,
         "alias": action.alias,
         **{f"{LABEL_PREFIX}{name}": value for name, value in labels.items()},
     }
     return Job(action.id, values, action.created_at)
+
+
+def _utc(seconds: object) -> str:
+    """Return a time as text; empty if it is none.
+
+    >>> _utc(1748865600.0)
+    '2025-06-02T12:00:00Z'
+    """
+    if not isinstance(seconds, int | float):
+        return ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

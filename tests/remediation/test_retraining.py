@@ -52,7 +52,7 @@ def make(store: Store, clock: Clock, server: OrchestratorServer, tmp_path: Path)
         targets = Targets({"it": config}, sleep=lambda seconds: None)
         its = Bench(store, clock)
         its.set_policy(action="retrain", target="it", challenger_alias="challenger")
-        its.runs = Jobs(lambda: targets, its.fake, clock)  # type: ignore[assignment]
+        its.runs = Jobs(lambda: targets, its.fake, clock, follow_seconds=0)  # type: ignore[assignment]
         its.start()
         return its
 

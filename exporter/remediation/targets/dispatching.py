@@ -44,7 +44,7 @@ KINDS: Mapping[str, Callable[[Any], Orchestrator]] = {
 }
 PAUSES_SECONDS = (1.0, 3.0)  # before the second and the third request
 LOOK_UP_PAUSES_SECONDS = (2.0, 4.0)  # until a run that was started is listed
-BUDGET_SECONDS = 40.0  # then no further request is begun: with the last one's limits a dispatch ends in 60
+BUDGET_SECONDS = 20.0  # then no further request is begun: with the last one's limits a dispatch ends in 40
 MAX_URL_CHARACTERS = 2048
 MAX_RUN_CHARACTERS = 256
 
