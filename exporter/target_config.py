@@ -77,6 +77,7 @@ def _flat(template: Any) -> Any:
 
 Url = Annotated[str, Field(max_length=2048), AfterValidator(_http_url)]
 BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_base_url)]
+Proxy = Annotated[str, Field(pattern=r"^http://[A-Za-z0-9.-]+:[0-9]{1,5}$")]
 Template = Annotated[Any, AfterValidator(_template)]
 MappingTemplate = Annotated[Any, AfterValidator(_template), AfterValidator(_mapping)]
 FlatTemplate = Annotated[Any, AfterValidator(_template), AfterValidator(_flat)]
@@ -102,12 +103,14 @@ class HttpTarget(_Target):
         username: with `password_file`, sent as `Authorization: Basic`.
         token_header: header of the token, which stands in it without `Bearer` unless it is `Authorization`.
         ca_file: certificates that are trusted in place of the system's.
+        proxy: through which an https target is reached, `http://host:port`.
     """
 
     token_file: Location | None = None
     username: Name | None = None
     password_file: Location | None = None
     ca_file: Location | None = None
+    proxy: Proxy | None = None
     token_header: Header = "Authorization"  # noqa: S105 - a name
 
     @model_validator(mode="after")
@@ -116,6 +119,8 @@ class HttpTarget(_Target):
             raise ValueError("username and password_file belong together")
         if self.token_file and self.username:
             raise ValueError("takes either token_file or username and password_file")
+        if self.proxy is not None and not str(getattr(self, "url", "")).startswith("https:"):
+            raise ValueError("proxy is for https")
         return self
 
 

@@ -40,6 +40,16 @@ def test_no_value_gets_out_of_its_text(value: str) -> None:
     assert json.loads(json.dumps(rendered)) == {"model": value, "note": f"<{value}>"}
 
 
+@given(st.text("{}!:[].a model_version", max_size=30))
+def test_every_text_is_a_template_or_told(text: str) -> None:
+    try:
+        template = parse_template({"a": text})
+    except ValueError:
+        return
+    values = dict.fromkeys(placeholders(template), "x")
+    assert isinstance(render(template, values)["a"], str)
+
+
 def test_a_value_with_placeholders_is_not_filled_in() -> None:
     assert render(parse_template('"{model}"'), {"model": "{labels.column}"}) == "{labels.column}"
 

@@ -67,6 +67,8 @@ def test_a_command_has_to_be_allowed() -> None:
         ({**AIRFLOW, "body": {"model": "{model}"}}, "has no {action_id}: the job needs it"),
         ({**AIRFLOW, "body": ["{action_id}"]}, "has to be a mapping of keys to values"),
         ({**AIRFLOW, "body": {"id": "{action_id}", "x": "{modle}"}}, "{modle} does not exist"),
+        ({**AIRFLOW, "proxy": "proxy:3128"}, "pattern"),
+        ({**AIRFLOW, "url": "http://airflow", "proxy": "http://proxy:3128"}, "proxy is for https"),
         ({**AIRFLOW, "timeout": "0"}, "greater than 0"),
         ({**AIRFLOW, "timeout": "52w"}, "less than or equal"),
         (

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from exporter.body_template import LABEL_PREFIX
 from exporter.errors import RegistryError
 from exporter.formats.texts import first_line
+from exporter.registry.models import AliasState
 from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.targets import Job, Progress, Targets
 
@@ -27,6 +28,8 @@ class Versions(Protocol):
     """What is asked of the registry, see `Registry`."""
 
     def tagged_version(self, model: str, key: str, value: str) -> str: ...
+
+    def read_alias(self, model: str, alias: str) -> AliasState: ...
 
     def set_alias(self, model: str, alias: str, version: str) -> None: ...
 
@@ -150,11 +153,12 @@ class Jobs:
         data: dict[str, Any] = {"challenger": version}
         if challenger_alias:
             try:
+                before = self._versions.read_alias(action.model, challenger_alias).version
                 self._versions.set_alias(action.model, challenger_alias, version)
             except RegistryError as error:
                 data["challenger_alias_problem"] = first_line(error)
             else:
-                data["challenger_alias"] = challenger_alias
+                data |= {"challenger_alias": challenger_alias, "challenger_before": before}
         return JobOutcome("succeeded", f"version {version} is registered", data)
 
 

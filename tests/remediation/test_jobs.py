@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.errors import RegistryError
+from exporter.errors import RegistryAuthError, RegistryError
+from exporter.registry.models import AliasState
 from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.jobs import (
     MAX_MISSING_SECONDS,
@@ -107,10 +108,36 @@ def test_the_version_that_the_run_registers_becomes_the_challenger(
     outcome = jobs.follow(RETRAIN, "challenger")
     assert (outcome.status, outcome.data) == (
         "succeeded",
-        {"challenger": "4", "challenger_alias": "challenger"},
+        {"challenger": "4", "challenger_alias": "challenger", "challenger_before": ""},
     )
     assert registry.alias_version("fraud", "challenger") == "4"
     assert registry.poll().models["fraud"].aliases == {"challenger": "4"}
+
+
+def test_the_challenger_before_is_kept_with_the_action(registry: FakeRegistry, clock: Clock) -> None:
+    registry.set_alias("fraud", "challenger", "2")
+    registry.set_version_tag("fraud", "3", ACTION_TAG, RETRAIN.id)
+    jobs = Jobs(lambda: ScriptedTargets(Progress("succeeded")), registry, clock)
+    assert jobs.follow(RETRAIN, "challenger").data["challenger_before"] == "2"
+    assert registry.alias_version("fraud", "challenger") == "3"
+
+
+def test_an_alias_that_mlflow_refuses_is_told_and_the_retraining_has_succeeded(
+    registry: FakeRegistry, clock: Clock
+) -> None:
+    class WithoutPermission(FakeRegistry):
+        def tagged_version(self, model: str, key: str, value: str) -> str:
+            return "3"
+
+        def read_alias(self, model: str, alias: str) -> AliasState:
+            raise RegistryAuthError("403: permission denied")
+
+    jobs = Jobs(lambda: ScriptedTargets(Progress("succeeded")), WithoutPermission(), clock)
+    outcome = jobs.follow(RETRAIN, "challenger")
+    assert (outcome.status, outcome.data["challenger_alias_problem"]) == (
+        "succeeded",
+        "403: permission denied",
+    )
 
 
 def test_no_alias_is_set_unless_the_policy_names_one(

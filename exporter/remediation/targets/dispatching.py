@@ -280,7 +280,7 @@ class _Session:
     def _send(self, call: Call, credentials: Credentials) -> Answer:
         if self.clock() > self.ends_at:
             raise NotSentError("no time is left for another request")
-        return exchange(call, credentials, self.limits, self.config.ca_file)
+        return exchange(call, credentials, self.limits, self.config.ca_file, self.config.proxy)
 
 
 def _unsent(reason: str, repeated: bool) -> Dispatch:

@@ -12,11 +12,11 @@ from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPS_PORT, HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from threading import Event, Timer
 from typing import Any, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import orjson
 
@@ -120,22 +120,29 @@ class Credentials:
         return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
 
 
-def exchange(call: Call, credentials: Credentials, limits: Limits, ca_file: str | None = None) -> Answer:
+def exchange(
+    call: Call,
+    credentials: Credentials,
+    limits: Limits,
+    ca_file: str | None = None,
+    proxy: str | None = None,
+) -> Answer:
     """Send a request and return its answer.
+
+    Args:
+        call: the request.
+        credentials: whose headers are added.
+        limits: on time.
+        ca_file: certificates that are trusted in place of the system's.
+        proxy: `http://host:port` of a proxy, for https.
 
     Raises:
         NotSentError: no connection, or none that can be trusted.
         NoAnswerError: no answer, none in time, or none that is HTTP.
     """
     parts = urlsplit(call.url)
-    connection: HTTPConnection
     try:
-        if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=ca_file)
-            connection = HTTPSConnection(parts.netloc, timeout=limits.connect_seconds, context=context)
-        else:
-            connection = HTTPConnection(parts.netloc, timeout=limits.connect_seconds)
-        connection.connect()
+        connection = _connect(parts, limits.connect_seconds, ca_file, proxy)
     except (OSError, HTTPException, ValueError) as error:
         raise NotSentError(f"no connection to {parts.netloc}: {first_line(error)}") from error
     connection.sock.settimeout(limits.read_seconds)
@@ -162,6 +169,21 @@ def url(base: str, *segments: str, **query: str | int) -> str:
     """
     path = "/".join([base, *(quote(segment, safe="") for segment in segments)])
     return f"{path}?{urlencode(query)}" if query else path
+
+
+def _connect(
+    parts: SplitResult, timeout_seconds: float, ca_file: str | None, proxy: str | None
+) -> HTTPConnection:
+    if parts.scheme == "http":
+        connection = HTTPConnection(parts.netloc, timeout=timeout_seconds)
+    else:
+        context = ssl.create_default_context(cafile=ca_file)
+        reached = urlsplit(proxy).netloc if proxy else parts.netloc
+        connection = HTTPSConnection(reached, timeout=timeout_seconds, context=context)
+        if proxy:
+            connection.set_tunnel(str(parts.hostname), parts.port or HTTPS_PORT)
+    connection.connect()
+    return connection
 
 
 def _converse(connection: HTTPConnection, call: Call, credentials: Credentials) -> Answer:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -144,6 +145,44 @@ def test_the_limit_holds_with_tls_too(tls: tuple[Path, str]) -> None:
     limits = Limits(connect_seconds=5, read_seconds=20, total_seconds=0.3)
     with pytest.raises(NoAnswerError, match="none in time"):
         get(f"{tls[1]}/silent", limits, str(tls[0]))
+
+
+def forwarding_proxy(answer: bytes) -> tuple[str, list[bytes]]:
+    """URL of a proxy that answers CONNECT so and then forwards to localhost; and what it was asked."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    asked: list[bytes] = []
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as client:
+            asked.append(client.recv(65536))
+            client.sendall(answer)
+            port = int(asked[0].split()[1].rpartition(b":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                Thread(target=copy, args=(server, client), daemon=True).start()
+                copy(client, server)
+
+    Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+
+
+def test_a_target_is_reached_through_a_proxy_that_sees_no_secret(tls: tuple[Path, str]) -> None:
+    proxy, asked = forwarding_proxy(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    credentials = Credentials({"Authorization": f"Bearer {TOKEN}"})
+    answer = exchange(Call("GET", tls[1]), credentials, WIDE, str(tls[0]), proxy)
+    assert answer.status == 200
+    assert asked[0].startswith(f"CONNECT {tls[1].removeprefix('https://')} HTTP/1.".encode())
+    assert TOKEN.encode() not in asked[0]
+
+
+def test_a_proxy_that_refuses_has_sent_nothing(tls: tuple[Path, str]) -> None:
+    proxy, _ = forwarding_proxy(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    with pytest.raises(NotSentError, match="403 Forbidden"):
+        exchange(Call("GET", tls[1]), Credentials(), WIDE, str(tls[0]), proxy)
 
 
 def test_a_ca_file_that_is_none_is_told(tls: tuple[Path, str]) -> None:
