@@ -117,7 +117,7 @@ def _summary(found: Evidence, proof: ExportVerification, now: float, asked_by: s
                 ("Predictions", f"{sum(hour.rows for hour in found.hours.values()):,}"),
                 ("Hours with a bad verdict", f"{bad:,}"),
                 ("Changes of verdicts", f"{found.verdicts.count:,}"),
-                ("Alerts received", f"{found.alerts.count:,}"),
+                ("Deliveries of alerts", f"{found.alerts.count:,}"),
                 ("Actions", f"{found.action_count:,}" + (f": {outcomes}" if outcomes else "")),
                 ("Written", f"{shown_time(now)} UTC, for {asked_by}, by mlflow-exporter {__version__}"),
             ]
@@ -178,7 +178,9 @@ def _verdicts(found: Evidence) -> list[Block]:
 def _alerts(found: Evidence) -> list[Block]:
     return [
         Heading("Alerts received"),
-        Table(rows.ALERT_COLUMNS, [rows.alert_row(record) for record in found.alerts.records]),
+        Table(
+            rows.ALERT_COLUMNS, [row for record in found.alerts.records for row in rows.alert_rows(record)]
+        ),
         *_rest(found.alerts),
     ]
 
@@ -196,9 +198,10 @@ def _actions(found: Evidence) -> list[Block]:
 
 def _changes(found: Evidence) -> list[Block]:
     records = sorted((*found.changes.records, *found.others.records), key=lambda record: record.seq)
+    before = mapping(found.configuration.data.get("config")) if found.configuration is not None else {}
     return [
         Heading("Changes of configuration, tags and aliases"),
-        Table(rows.CHANGE_COLUMNS, [rows.change_row(record) for record in records]),
+        Table(rows.CHANGE_COLUMNS, rows.change_rows(records, before)),
         *_rest(found.changes),
         *_rest(found.others),
     ]

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from exporter.audit.evidence import HOUR_SECONDS, Evidence, Hour, Record, mapping, number, shown_time
+from exporter.audit.evidence import HOUR_SECONDS, Evidence, Hour, Record, number, shown_time
 
 MAX_PERIODS = 45
 MAX_TEXT = 300
@@ -37,7 +37,8 @@ VERDICT_COLUMNS = (
     "Reference",
 )
 REFERENCE_COLUMNS = ("Since (UTC)", "Reference", "Source", "Rows", "Natural variation", "By", "Reason")
-ALERT_COLUMNS = ("Time (UTC)", "Record", "Alert", "Status", "Severity", "Sent by")
+ALERT_COLUMNS = ("Time (UTC)", "Record", "Alert", "Status", "Severity", "Of", "Policies", "Sent by")
+ALERT_LABELS = ("column", "metric", "check", "segment", "role", "alias")
 STEP_COLUMNS = ("Time (UTC)", "Record", "Action", "Kind", "State", "By", "Before and after", "Reason")
 CHANGE_COLUMNS = ("Time (UTC)", "Record", "Kind", "Of", "By", "Before and after")
 RUN_COLUMNS = ("Time (UTC)", "Record", "Exporter", "Detail")
@@ -73,7 +74,6 @@ def _period_row(start: int, hours: Sequence[Hour]) -> tuple[str, ...]:
 
 
 def verdict_rows(record: Record) -> list[tuple[str, ...]]:
-    changes = record.data.get("changes")
     return [
         (
             shown_time(record.at),
@@ -87,8 +87,7 @@ def verdict_rows(record: Record) -> list[tuple[str, ...]]:
             text(change.get("limit")),
             record.reference_digest[:12],
         )
-        for change in (changes if isinstance(changes, list) else ())
-        if isinstance(change, Mapping)
+        for change in _objects(record.data.get("changes"))
     ]
 
 
@@ -106,16 +105,26 @@ def reference_row(record: Record) -> tuple[str, ...]:
     )
 
 
-def alert_row(record: Record) -> tuple[str, ...]:
-    labels = mapping(record.data.get("labels"))
-    return (
-        shown_time(record.at),
-        str(record.seq),
-        record.subject or text(record.data.get("alertname") or labels.get("alertname")),
-        text(record.data.get("status")),
-        text(record.data.get("severity") or labels.get("severity")),
-        record.actor,
+def alert_rows(record: Record) -> list[tuple[str, ...]]:
+    """Alerts of a delivery about the version, and the policies that they concern."""
+    plans = _objects(record.data.get("plans"))
+    decided = "; ".join(
+        f"{text(plan.get('policy'))}: {text(plan.get('action')) or text(plan.get('reason'))}"
+        for plan in plans
     )
+    return [
+        (
+            shown_time(record.at),
+            str(record.seq),
+            text(alert.get("alertname")),
+            text(alert.get("status")),
+            text(alert.get("severity")),
+            ", ".join(text(alert[label]) for label in ALERT_LABELS if alert.get(label)),
+            decided,
+            record.actor,
+        )
+        for alert in _objects(record.data.get("alerts"))
+    ]
 
 
 def step_row(record: Record) -> tuple[str, ...]:
@@ -141,25 +150,42 @@ def _alias_move(data: Mapping[str, Any]) -> str:
 
 def _explanation(data: Mapping[str, Any]) -> str:
     """The reason, or the guards that would have stopped a rehearsal, or what was found afterwards."""
-    refusals = data.get("refusals")
     would = [text(data.get("would"))] if data.get("would") else []
     stopped = [
-        f"{text(each.get('guard'))}: {text(each.get('reason'))}"
-        for each in (refusals if isinstance(refusals, list) else ())
-        if isinstance(each, Mapping)
+        f"{text(each.get('guard'))}: {text(each.get('reason'))}" for each in _objects(data.get("refusals"))
     ]
     return "; ".join([*would, *stopped]) or text(data.get("reason")) or text(data.get("troubles"))
 
 
-def change_row(record: Record) -> tuple[str, ...]:
-    return (
-        shown_time(record.at),
-        str(record.seq),
-        record.kind,
-        record.subject,
-        record.actor,
-        before_and_after(record.data) or text(record.data.get("reason")),
-    )
+def change_rows(records: Iterable[Record], configuration: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Changes in order.
+
+    Args:
+        configuration: the settings that were in force before them.
+    """
+    found: list[tuple[str, ...]] = []
+    for record in records:
+        detail = before_and_after(record.data)
+        config = record.data.get("config")
+        if isinstance(config, Mapping):
+            detail = _difference(configuration, config)
+            configuration = config
+        elif record.kind == "hold":
+            detail = (
+                f"{'suspended' if record.data.get('held') else 'resumed'}: {text(record.data.get('reason'))}"
+            )
+        common = (shown_time(record.at), str(record.seq), record.kind, record.subject, record.actor)
+        found.append((*common, detail or text(record.data.get("reason"))))
+    return found
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Settings that differ, with their values before and after."""
+    if not before:
+        return "the first on record"
+    old, new = dict(leaves(before)), dict(leaves(after))
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return text("; ".join(f"{name} {old.get(name, 'unset')} → {new.get(name, 'unset')}" for name in names))
 
 
 def run_row(record: Record) -> tuple[str, ...]:
@@ -196,6 +222,11 @@ def outcomes(found: Evidence) -> str:
     """Numbers of actions by their latest state."""
     counts = Counter(state(steps) or "open" for steps in found.actions.values())
     return ", ".join(f"{count:,} {each}" for each, count in sorted(counts.items()))
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    """Objects in a list; empty if it is none."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def leaves(value: object, name: str = "") -> list[tuple[str, str]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import sqlalchemy as sa
 
 from exporter.audit.trail import append
 from exporter.errors import StoreError
 from exporter.fleet import Facts, Version
-from exporter.monitoring.entries import of_config, of_tags
+from exporter.monitoring.entries import of_config, of_tags, of_version_config
+from exporter.settings import Window
 from exporter.storage import schema
 from exporter.storage.schema import upsert
 from exporter.storage.store import Store
@@ -26,8 +27,9 @@ class ConfigJournal:
     Calls are made under the discovery's lock.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, windows: Sequence[Window], clock: Callable[[], float]) -> None:
         self._store = store
+        self._windows = windows
         self._clock = clock
         self.file_digest = ""
         self._recorded_file: str | None = None
@@ -57,12 +59,15 @@ class ConfigJournal:
         Raises:
             StoreError: it could not be stored.
         """
-        entry = of_tags(version, facts.tags, facts.config_digest)
+        tags = of_tags(version, facts.tags, facts.config_digest)
+        entries = [tags] if tags is not None else []
+        if version.recorded_config != facts.config_digest:
+            entries.append(of_version_config(facts, version, self._windows))
         with self._store.writing() as connection:
             self._store.save_facts(
                 version.key, facts.run_id, facts.team, facts.tags, facts.config_digest, connection
             )
-            append(connection, [entry] if entry is not None else [], self._clock())
+            append(connection, entries, self._clock())
         version.recorded_config = facts.config_digest
 
     def _load_recorded_file(self) -> str:
@@ -74,8 +79,10 @@ class ConfigJournal:
 
     def _write(self, before: str, changed: Collection[tuple[Version, str]]) -> None:
         versions = schema.versions
+        entries = [of_config(self._cause, before, self.file_digest, changed)]
+        entries += [of_version_config(version.facts, version, self._windows) for version, _ in changed]
         with self._store.writing() as connection:
-            append(connection, [of_config(self._cause, before, self.file_digest, changed)], self._clock())
+            append(connection, entries, self._clock())
             put = upsert(schema.meta, "value", connection.dialect.name)
             connection.execute(put, {"key": FILE_KEY, "value": self.file_digest})
             for version, _ in changed:

@@ -59,7 +59,7 @@ class Discovery:
         self._clock = clock
         self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
         self._config = ModelsConfig()
-        self._config_journal = ConfigJournal(store, clock)
+        self._config_journal = ConfigJournal(store, settings.windows, clock)
         self._facts_lock = Lock()
         self._misnamed: list[str] = []  # models of the configuration that are not monitored
         self._registered: dict[Version, RegisteredVersion] = {}

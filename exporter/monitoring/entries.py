@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exporter.audit.record import Entry
-from exporter.fleet import Status, Version
+from exporter.fleet import Facts, Status, Version
 from exporter.formats.texts import redact, storable
 from exporter.reference.profile import Reference
+from exporter.settings import Window
 from exporter.storage.schema import AliasMove
 
 MAX_TAGS = 50
@@ -131,6 +132,35 @@ def of_config(cause: str, file_before: str, file_after: str, changed: Iterable[t
         "versions": versions[:MAX_VERSIONS],
     }
     return Entry("config_changed", "system", data=data | omitted(len(versions) - MAX_VERSIONS))
+
+
+def of_version_config(facts: Facts, version: Version, windows: Sequence[Window]) -> Entry:
+    """Entry about a version's configuration, which shows what is in force.
+
+    Args:
+        facts: with the configuration.
+        version: that has the configuration before as the one that was recorded last.
+        windows: of the evaluations.
+    """
+    config = facts.config.model_dump(mode="json", exclude_none=True)
+    if "reference_uri" in config:
+        config["reference_uri"] = shown(config["reference_uri"])
+    thresholds = facts.thresholds
+    in_force = {
+        **config,
+        "drift_threshold": thresholds.drift,
+        "drift_thresholds": dict(thresholds.drift_by_column),
+        "windows": [window.name for window in windows],
+    }
+    return Entry(
+        kind="config_changed",
+        actor="system",
+        model=version.model,
+        model_version=version.version,
+        data={"before": version.recorded_config, "after": facts.config_digest, "config": in_force},
+        reference_digest=_reference_digest(version),
+        config_digest=facts.config_digest,
+    )
 
 
 def omitted(count: int) -> dict[str, int]:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from exporter.audit.checkpoint import SigningKey
 from exporter.audit.erasure import erase
+from exporter.audit.record import Entry
 from exporter.audit.report import MAX_BARS, write_report
 from exporter.storage.schema import audit_records
 from tests.audit.version_records import (
@@ -88,11 +89,21 @@ def test_actions_are_shown_with_who_and_before_and_after() -> None:
         "would": "post to airflow",
         "refusals": [{"guard": "cooldown", "reason": "3 h are left"}],
     }
-    alert = {"status": "firing", "labels": {"severity": "critical"}}
+    alert = {
+        "alerts": [
+            {
+                "alertname": "ModelQualityDegraded",
+                "status": "firing",
+                "severity": "critical",
+                "metric": "recall",
+            }
+        ],
+        "plans": [{"policy": "champion-rollback", "action": "rollback", "action_id": ACTION}],
+    }
     page = report(
         [
             *DAY,
-            (START, entry("alert_received", alert, subject="ModelQualityDegraded", actor="alertmanager")),
+            (START, entry("alert_received", alert, actor="alertmanager")),
             (START + 1.0, entry("remediation", planned, **policy)),
             (START + 2.0, entry("approval", {"reason": "it looks right"}, actor="ada", action_id=ACTION)),
             (START + 3.0, entry("remediation", applied, **policy)),
@@ -105,7 +116,8 @@ def test_actions_are_shown_with_who_and_before_and_after() -> None:
     assert "| rollback | applied | remediation/champion-rollback | 3 → 2 |" in actions
     assert "| post to airflow; cooldown: 3 h are left |" in actions
     assert "| Actions | 2: 1 applied, 1 dry_run |" in page
-    assert "| ModelQualityDegraded | firing | critical | alertmanager |" in section(page, "Alerts received")
+    alerts = section(page, "Alerts received")
+    assert "| ModelQualityDegraded | firing | critical | recall | champion-rollback: rollback |" in alerts
 
 
 def test_gaps_are_shown_with_starts_and_stops() -> None:
@@ -152,3 +164,23 @@ def test_html_says_the_same() -> None:
     page = report(DAY, "html")
     assert "<title>fraud, version 3: evidence of monitoring</title>" in page
     assert '<p class="good">Every hour in which the version was monitored is on record.</p>' in page
+
+
+def test_changes_say_what_was_changed() -> None:
+    def configured(threshold: float) -> Entry:
+        return entry("config_changed", {"config": {"drift_threshold": threshold, "windows": ["1h"]}})
+
+    page = report(
+        [
+            *DAY,
+            (START - 1.0, configured(0.1)),
+            (START + 1.0, configured(0.3)),
+            (
+                START + 2.0,
+                entry("hold", {"held": True, "reason": "a person moved it back"}, model_version=""),
+            ),
+        ]
+    )
+    changes = section(page, "Changes of configuration, tags and aliases")
+    assert "| config_changed |  | monitor | drift_threshold 0.1 → 0.3 |" in changes
+    assert "| suspended: moved back |" in changes
