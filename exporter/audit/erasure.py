@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 
 from exporter.audit.record import Entry, format_time
@@ -42,10 +45,9 @@ def erase(connection: sa.Connection, seq: int, actor: str, reason: str, at: floa
         raise AuditError(
             f"record {seq} ({row.kind}) is part of the proof, and holds no one's data but an actor's"
         )
-    if connection.dialect.name == "sqlite":  # overwrite it on the disk as well
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")
     gone = {"body": None, "actor": "", "action_id": ""}
-    connection.execute(sa.update(_records).where(_records.c.seq == seq).values(gone))
+    with _overwriting(connection):
+        connection.execute(sa.update(_records).where(_records.c.seq == seq).values(gone))
     entry = Entry(
         "erased",
         actor,
@@ -60,3 +62,15 @@ def erase(connection: sa.Connection, seq: int, actor: str, reason: str, at: floa
         },
     )
     return append(connection, [entry], at)
+
+
+@contextmanager
+def _overwriting(connection: sa.Connection) -> Iterator[None]:
+    """Context in which SQLite overwrites what it deletes, on the disk as well."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = connection.exec_driver_sql("PRAGMA secure_delete").scalar_one()
+    connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    yield
+    connection.exec_driver_sql(f"PRAGMA secure_delete={'FAST' if before == 2 else int(before)}")

@@ -108,9 +108,9 @@ def decode_row(row: sa.Row[Any]) -> StoredRecord:
 
 def as_bytes(value: Any) -> bytes:
     """Bytes of a column; SQLite keeps values of other types in it as well."""
-    if isinstance(value, bytes | memoryview):
-        return bytes(value)
-    return str(value).encode("utf-8", "replace")
+    if isinstance(value, bytes):
+        return value
+    return bytes(value) if isinstance(value, memoryview) else str(value).encode("utf-8", "replace")
 
 
 def as_seq(value: Any) -> int:

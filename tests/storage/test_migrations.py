@@ -21,6 +21,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from exporter.audit.record import format_time
+from exporter.audit.verification import verify_store
 from exporter.errors import RegistryUnreachableError, StoreError
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
 from exporter.ingest.commit import PredictionAnswer
@@ -88,6 +89,9 @@ def test_a_store_of_an_older_schema_keeps_all_that_is_in_it(
     assert (first["seq"], first["kind"], first["actor"]) == (1, "reference_replaced", "ada")
     assert (first["model"], first["data"]["reason"]) == ("churn", "prices are in cents now")
     assert first["at"].startswith(format_time(NOON)[:16])
+    with rig.service.store.reading() as connection:
+        found = verify_store(connection)
+    assert found.intact, found.faults
     # Ids of rows, labels and keys are known as before.
     rows = make_rows(ROWS, prefix="r")
     assert rig.post_rows(rows) == PredictionAnswer(0, ROWS, 0, {})
