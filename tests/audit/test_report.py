@@ -177,7 +177,7 @@ def test_changes_say_what_was_changed() -> None:
             (START + 1.0, configured(0.3)),
             (
                 START + 2.0,
-                entry("hold", {"held": True, "reason": "a person moved it back"}, model_version=""),
+                entry("hold", {"held": True, "reason": "moved back"}, model_version=""),
             ),
         ]
     )
