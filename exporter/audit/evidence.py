@@ -208,10 +208,10 @@ def _add_summary(found: Evidence, data: Mapping[str, Any]) -> None:
     bad = int(number(verdicts.get("bad")) or 0)
     hour.bad = max(hour.bad, bad)
     hour.judged |= bool(bad or number(verdicts.get("good")))
-    for column, scores in mapping(data.get("scores")).items():
-        highest = number(scores[1]) if isinstance(scores, list) and len(scores) > 1 else None
-        if highest is not None and (hour.worst is None or highest > hour.worst[0]):
-            hour.worst = (highest, column)
+    for column, scores in mapping(data.get("score_thousandths")).items():
+        highest = number(scores[:2][-1]) if isinstance(scores, list) and scores else None  # or the only one
+        if highest is not None and (hour.worst is None or highest / 1000 > hour.worst[0]):
+            hour.worst = (highest / 1000, column)
     for metric, figures in mapping(data.get("quality")).items():
         last = number(figures[-1]) if isinstance(figures, list) and figures else None
         if last is not None:

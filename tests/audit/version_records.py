@@ -35,7 +35,7 @@ def summary(place: int, *, bad: int = 0, **data: Any) -> tuple[float, Entry]:
         "failed": 1,
         "rows": 1000,
         "window": "24h",
-        "scores": {"amount": [0.01, 0.3 if bad else 0.05, 0.02]},
+        "score_thousandths": {"amount": [10, 300 if bad else 50, 20]},
         "quality": {"recall": [0.8, 0.85, 0.82]},
         "verdicts": {"bad": bad, "good": 15, "undecided": 2},
     }

@@ -182,9 +182,10 @@ def test_an_hour_is_summarized_at_its_end(rig: Rig) -> None:
         version.facts.config_digest,
     )
     assert (data["hour"], data["from"], data["to"]) == (NOON, NOON, NOON + HOUR)
-    assert (data["evaluations"], data["failed"], data["rows"], data["window"]) == (7, 0, 3000, "24h")
-    low, high, last = data["scores"]["age"]
-    assert low < 0.1 < high
+    assert (data["evaluations"], data["rows"], data["window"]) == (7, 3000, "24h")
+    assert "failed" not in data
+    low, high, last = data["score_thousandths"]["age"]
+    assert low < 100 < high
     assert last == high
     assert data["verdicts"].keys() == {"bad", "good", "undecided"}
     assert sum(data["verdicts"].values()) > 10
@@ -217,7 +218,7 @@ def test_a_version_without_a_reference_is_summarized(start: Start) -> None:
     (body,) = entries(rig, "summary")
     assert (body["data"]["evaluations"], body["data"]["rows"]) == (0, 7)
     assert body["data"]["status"] == "no reference"
-    assert "scores" not in body["data"]
+    assert "score_thousandths" not in body["data"]
 
 
 def test_a_new_reference_begins_a_summary_of_its_own(rig: Rig) -> None:
