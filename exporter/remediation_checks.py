@@ -8,37 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from exporter.delivered_alerts import INPUT_ALERTS, LOOP_ALERTS
 from exporter.remediation_config import Policy, full_match
 from exporter.target_config import Target
-
-LOOP_ALERTS = (
-    "MLflowExporterRemediationFailed",
-    "MLflowExporterRemediationConflict",
-    "MLflowExporterRemediationInterrupted",
-    "MLflowExporterRemediationNotRecovered",
-    "MLflowExporterRemediationApprovalWaiting",
-    "MLflowExporterRemediationBreakerOpen",
-    "MLflowExporterRemediationDeaf",
-    "MLflowExporterAuditCheckpointOverdue",
-    "MLflowExporterConfigReloadFailed",
-    "MLflowExporterDown",
-    "MLflowExporterEvaluationFailing",
-    "MLflowExporterEvaluationStale",
-    "MLflowExporterIngestRejecting",
-    "MLflowExporterRowsDropped",
-    "MLflowExporterStoreDamaged",
-    "MLflowExporterStoreNearLimit",
-    "MLflowExporterVersionsUnmonitored",
-)
-# Alerts on inputs, which the version before gets as well.
-INPUT_ALERTS = (
-    "ModelFeatureDrift",
-    "ModelFeatureChanged",
-    "ModelManyFeaturesDrifted",
-    "ModelSegmentDrift",
-    "ModelDataQualityDegraded",
-    "ModelDriftExplained",
-)
 
 Mistake = tuple[tuple[str, ...], str]  # place in the section, and message
 _POLICY, _TARGET = TypeAdapter(Policy), TypeAdapter[Any](Target)

@@ -21,6 +21,7 @@ ORDER = [
     "body_template",
     "target_config",
     "remediation_config",
+    "delivered_alerts",
     "remediation_checks",
     "config_file",
     "measures",

@@ -6,22 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from exporter.config_file import load_config_file
 from exporter.errors import ConfigError
-from exporter.remediation_checks import INPUT_ALERTS, LOOP_ALERTS
-from exporter.remediation_config import LOOP_PREFIX, RemediationConfig
+from exporter.remediation_config import RemediationConfig
 from exporter.target_config import Airflow3
-from tests.support.docs import ROOT
 
-ALERTS = {
-    rule["alert"]
-    for path in (ROOT / "prometheus" / "rules").glob("*.yml")
-    for group in yaml.safe_load(path.read_text())["groups"]
-    for rule in group["rules"]
-    if "alert" in rule
-}
 EXAMPLE = """\
 remediation:
   mode: dry_run
@@ -240,8 +230,3 @@ def test_numbers_of_policies_and_targets_are_bounded(tmp_path: Path) -> None:
     target = '{kind: webhook, url: "https://a.example"}'
     many = "remediation: {targets: {" + ", ".join(f"t{i}: {target}" for i in range(51)) + "}}\n"
     assert mistakes(tmp_path, many) == ["1: remediation.targets: has 51 entries, at most 50 are taken"]
-
-
-def test_the_lists_of_alerts_are_those_of_the_rules() -> None:
-    assert {name for name in ALERTS if name.startswith(LOOP_PREFIX)} <= set(LOOP_ALERTS)
-    assert set(INPUT_ALERTS) <= ALERTS

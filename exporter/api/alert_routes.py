@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
@@ -13,13 +12,13 @@ from exporter.api.auth import authorizer
 from exporter.api.bodies import BodyReader
 from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS
-from exporter.errors import UnavailableError, UnsupportedError
+from exporter.errors import OverloadedError, UnavailableError, UnsupportedError
 from exporter.formats.raw import JSON_TYPE, media_type
 from exporter.remediation.alerts import read_webhook
 from exporter.remediation.receiving import Receipt
 from exporter.service import Service
 
-MAX_BODY_BYTES = 8 * 2**20  # ten thousand alerts with their annotations
+MAX_BODIES = 2  # of maximal size in memory at once: parsed, they take several times as much
 THREADS = 2  # of their own: a large delivery must delay neither requests nor scrapes
 MAX_WAITING = 50
 
@@ -94,38 +93,42 @@ def alert_router(service: Service) -> APIRouter:
     """Return the route that takes alerts."""
     allowed = Depends(authorizer(service, "alerts"))
     router = APIRouter(prefix="/v1", dependencies=[allowed, Depends(known_parameters)])
-    settings = service.settings
-    limit = min(MAX_BODY_BYTES, settings.max_body_bytes)
-    bodies = BodyReader(replace(settings, max_body_bytes=limit))
+    bodies = BodyReader(service.settings)
+    bodies.free_bytes = MAX_BODIES * service.settings.max_body_bytes
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="alerts")
     waiting = 0
 
-    def take(body: bytes, actor: str) -> Receipt:
+    def receive(body: bytes, actor: str) -> Receipt:
         return service.receiver.receive(read_webhook(body), actor)
+
+    async def take(body: bytes, actor: str) -> Receipt:
+        nonlocal waiting
+        if waiting >= MAX_WAITING:
+            raise OverloadedError(f"{waiting} deliveries are waiting")
+        waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, receive, body, actor)
+        finally:
+            waiting -= 1
 
     @router.post(
         "/alerts",
         status_code=202,
-        responses={k: REFUSALS[k] for k in (401, 403, 408, 413, 415, 422, 429, 503)},
+        responses={k: REFUSALS[k] for k in (401, 403, 408, 413, 415, 422, 503)},
         openapi_extra={"requestBody": _BODY},
     )
     async def post_alerts(request: Request) -> TakenAlerts:
         """Take alerts from Alertmanager's webhook; the answer comes when they, and what is to be done about
         them, are on disk. A delivery that is repeated leads to nothing new."""
-        nonlocal waiting
         kind = media_type(request.headers.get("content-type", ""))
         if kind != JSON_TYPE:
             raise UnsupportedError(f"content type {kind!r}, taken is {JSON_TYPE}")
-        async with bodies.read(request) as body:
-            if waiting >= MAX_WAITING:
-                # Alertmanager repeats what gets a 5xx within seconds, and a 429 only later.
-                raise UnavailableError(f"{waiting} deliveries are waiting", retry_after_seconds=1)
-            waiting += 1
-            try:
-                loop = asyncio.get_running_loop()
-                receipt = await loop.run_in_executor(threads, take, body, request.state.actor)
-            finally:
-                waiting -= 1
+        try:
+            async with bodies.read(request) as body:
+                receipt = await take(body, request.state.actor)
+        except OverloadedError as error:
+            # Alertmanager repeats what gets a 5xx within seconds, and a 429 at its next interval.
+            raise UnavailableError(error.detail, retry_after_seconds=1) from error
         return TakenAlerts.of(receipt)
 
     return router

@@ -12,6 +12,7 @@ from exporter.settings import find_warnings, load_settings
 
 if TYPE_CHECKING:
     from exporter.cli.commands import Commands
+    from exporter.remediation_config import Mode, Policy
 
 
 def add(commands: Commands) -> None:
@@ -26,6 +27,20 @@ def _check_config(options: argparse.Namespace) -> int:
     settings = load_settings(os.environ)
     for warning in find_warnings(settings):
         print(f"warning: {warning}", file=sys.stderr)
-    models = ", ".join(load_config_file(options.file, settings).models)
-    print(f"{options.file}: no mistakes; models with an entry: {models or 'none'}")
+    config = load_config_file(options.file, settings)
+    print(f"{options.file}: no mistakes; models with an entry: {', '.join(config.models) or 'none'}")
+    for policy in config.remediation.policies:
+        print(_summary(policy, config.remediation.effective_mode(policy)))
     return 0
+
+
+def _summary(policy: Policy, mode: Mode) -> str:
+    """Return a line that says what a policy does, and about which alerts of the delivered rules."""
+    from exporter.delivered_alerts import delivered_alerts
+
+    alerts = [f"{name} ({severity})" for name, severity in sorted(delivered_alerts(policy))]
+    further = [label for label in policy.match if label not in ("alertname", "severity")]
+    about = ", ".join(alerts) or "no alert of the delivered rules"
+    by = f", by the labels {', '.join(further)}" if further else ""
+    subject = f"{policy.action} of {policy.alias} for models {policy.model}"
+    return f"policy {policy.name}, {mode}: {subject}, on {about}{by}"

@@ -6,40 +6,18 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from exporter.delivered_alerts import delivered_alerts
 from exporter.exposition.remediation import LedgerView, PolicyView, RemediationTelemetry
 from exporter.remediation.action import PENDING
 from exporter.remediation.guards.limits import FAILURES, open_breakers
 from exporter.remediation.ledger import Ledger
-from exporter.remediation_config import Breaker, Policy, RemediationConfig, full_match
+from exporter.remediation_config import Breaker, RemediationConfig
 from exporter.settings import DAY_SECONDS
 from exporter.storage.schema import alert_deliveries, remediations
 from exporter.storage.store import Store
 
 SHOWN_SECONDS = 7 * DAY_SECONDS  # that ends are shown
 MAX_CHANGES = 1000  # series
-
-# Alerts on models of the delivered rules that Alertmanager sends to the exporter, with their severities.
-DELIVERED_ALERTS = {
-    "ModelAliasChanged": ("info",),
-    "ModelChallengerBetter": ("info",),
-    "ModelDataQualityDegraded": ("warning", "critical"),
-    "ModelErrorRateHigh": ("warning", "critical"),
-    "ModelEstimatedQualityDegraded": ("warning",),
-    "ModelFeatureChanged": ("warning",),
-    "ModelFeatureDrift": ("warning",),
-    "ModelLabelCoverageLow": ("warning",),
-    "ModelLabelDrift": ("warning",),
-    "ModelLabelsStopped": ("warning",),
-    "ModelLatencyHigh": ("warning",),
-    "ModelManyFeaturesDrifted": ("warning",),
-    "ModelNoTraffic": ("warning",),
-    "ModelPredictionChanged": ("warning",),
-    "ModelPredictionDrift": ("warning",),
-    "ModelQualityDegraded": ("warning", "critical"),
-    "ModelReferenceMissing": ("warning",),
-    "ModelSegmentDrift": ("info",),
-    "ModelSegmentQualityDegraded": ("info",),
-}
 
 
 class Overview:
@@ -78,17 +56,6 @@ def view_policies(config: RemediationConfig) -> tuple[PolicyView, ...]:
     """Effective modes of the policies, and the delivered alerts that they match."""
     return tuple(
         PolicyView(config.effective_mode(policy), delivered_alerts(policy)) for policy in config.policies
-    )
-
-
-def delivered_alerts(policy: Policy) -> frozenset[tuple[str, str]]:
-    """Name and severity of the delivered alerts that a policy matches, whatever their other labels are."""
-    name, severity = policy.match["alertname"], policy.match.get("severity", ".*")
-    return frozenset(
-        (alert, each)
-        for alert, severities in DELIVERED_ALERTS.items()
-        for each in severities
-        if full_match(name, alert) and full_match(severity, each)
     )
 
 

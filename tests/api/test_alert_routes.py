@@ -62,7 +62,7 @@ def test_alerts_are_taken_without_a_policy(server: Server) -> None:
         (b"{", {}, 422, "no JSON"),
         (make_body(), {"Content-Type": "text/plain"}, 415, "application/json"),
         (make_body(), {"Content-Encoding": "gzip"}, 415, "compressed"),
-        (make_body() + b" " * alert_routes.MAX_BODY_BYTES, {}, 413, "at most 8388608 are taken"),
+        (make_body() + b" " * 2**25, {}, 413, "at most 33554432 are taken"),
     ],
 )
 def test_another_body_is_refused(

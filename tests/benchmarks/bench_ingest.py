@@ -48,7 +48,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 # -- the service, in a process of its own -------------------------------------------------------------------
 
 
-def serve(store: str, port: int) -> None:
+def serve(store: str, port: int, config: str) -> None:
     """Run what `mlflow-exporter serve` runs, with an MLflow that is down."""
     from exporter.api.server import make_server
     from exporter.errors import RegistryUnreachableError
@@ -62,8 +62,11 @@ def serve(store: str, port: int) -> None:
         def poll(self) -> object:  # type: ignore[override]
             raise RegistryUnreachableError("there is none")
 
+        def set_model_tag(self, model: str, key: str, value: str) -> None:
+            raise RegistryUnreachableError("there is none")
+
     gc.set_threshold(50_000, 20, 20)  # as `mlflow-exporter serve` does
-    settings = Settings(port=port, store=store, evaluation_interval_seconds=5.0, runs=False)
+    settings = Settings(port=port, store=store, config=config, evaluation_interval_seconds=5.0, runs=False)
     make_server(Service(settings, DownRegistry())).run()
 
 
@@ -90,10 +93,10 @@ class Running:
 
 
 @contextmanager
-def running(store: str) -> Iterator[Running]:
+def running(store: str, config: str = "") -> Iterator[Running]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with subprocess.Popen([sys.executable, __file__, "serve", store, str(port)]) as process:
+    with subprocess.Popen([sys.executable, __file__, "serve", store, str(port), config]) as process:
         service = Running(port, process.pid)
         try:
             while True:
@@ -283,6 +286,6 @@ def main(chosen: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        serve(sys.argv[2], int(sys.argv[3]))
+        serve(sys.argv[2], int(sys.argv[3]), sys.argv[4])
     else:
         main(sys.argv[1:])

@@ -191,6 +191,30 @@ def test_a_configuration_is_checked_without_anything_else(
     assert capsys.readouterr().out == f"{path}: no mistakes; models with an entry: fraud\n"
 
 
+def test_a_checked_configuration_says_what_each_policy_is_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("""
+remediation:
+  mode: approve
+  policies:
+    - name: back
+      match: {alertname: "ModelQuality.*|ModelErrorRateHigh", severity: critical, team: risk}
+      model: "fraud.*"
+      action: rollback
+    - {name: own, match: {alertname: Mine}, model: ".*", action: freeze, mode: dry_run}
+""")
+    with pytest.raises(SystemExit) as end:
+        main(["check-config", str(path)])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "policy back, approve: rollback of champion for models fraud.*, on ModelErrorRateHigh (critical), "
+        "ModelQualityDegraded (critical), by the labels team",
+        "policy own, dry_run: freeze of champion for models .*, on no alert of the delivered rules",
+    ]
+
+
 def test_a_configuration_is_checked_against_the_settings(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from exporter.delivered_alerts import DELIVERED_ALERTS, INPUT_ALERTS, LOOP_ALERTS
 from exporter.exposition.catalog import CATALOG
-from exporter.remediation.overview import DELIVERED_ALERTS
-from exporter.remediation_checks import INPUT_ALERTS, LOOP_ALERTS
 from exporter.remediation_config import LOOP_PREFIX
 from tests.prometheus.alerting import ALERTS, PROMETHEUS, RECORDED, RULE_FILES, RULES, RUNBOOKS, read_yaml
 
