@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
+from pydantic_core import PydanticUndefined
 
 from exporter.config_file import load_config_file
 from exporter.exposition.catalog import metrics_table
 from exporter.model_config import ModelConfig
+from exporter.remediation_config import Policy, RemediationConfig
 from exporter.settings import Settings
 from tests.support.docs import PAGES, ROOT, anchors, page, section
 from tests.test_architecture import ORDER
@@ -54,6 +57,20 @@ def test_the_example_of_a_configuration_file_is_valid_and_has_every_setting(tmp_
     path.write_text(found[1])
     (model,) = load_config_file(path).models.values()
     assert model.model_fields_set == set(ModelConfig.model_fields)
+
+
+def test_every_key_of_remediation_is_documented_with_its_default() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| (?:`(.*?)`)? ?\|", section(EXPORTER, "remediation"), re.M)
+    documented = {name: yaml.safe_load(default or "null") for name, default in rows}
+    policy = {f"policies.{name}": field for name, field in Policy.model_fields.items()}
+    known = {**RemediationConfig.model_fields, **policy}
+    assert documented.keys() == known.keys()
+    for name, default in documented.items():
+        said = known[name].default
+        if default is None:
+            assert said in (PydanticUndefined, None, {}, ()), name
+        else:
+            assert TypeAdapter(known[name].rebuild_annotation()).validate_python(default) == said, name
 
 
 def test_the_alerts_are_those_of_the_rules() -> None:
