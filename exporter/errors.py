@@ -23,6 +23,7 @@ ExporterError
     ├── ForbiddenError    403
     ├── UnknownModelError 404
     ├── UnknownActionError 404
+    ├── UnknownAlertError 404
     ├── TooSlowError      408
     ├── ConflictError     409
     ├── TooLargeError     413
@@ -152,6 +153,11 @@ class UnknownModelError(RequestError):
 class UnknownActionError(RequestError):
     status = 404
     title = "Unknown action"
+
+
+class UnknownAlertError(RequestError):
+    status = 404
+    title = "Unknown alert"
 
 
 class TooSlowError(RequestError):

@@ -18,12 +18,19 @@ from exporter import __version__
 from exporter.api.alert_routes import alert_router
 from exporter.api.audit_routes import audit_router
 from exporter.api.ingest_routes import Ingestion, IngestRoutes
-from exporter.api.problems import on_any_error, on_disconnect, on_http_error, on_request_error, problem
+from exporter.api.problems import (
+    on_any_error,
+    on_disconnect,
+    on_http_error,
+    on_request_error,
+    on_store_error,
+    problem,
+)
 from exporter.api.rebaseline_routes import rebaseline_router
 from exporter.api.remediation_routes import remediation_router
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
-from exporter.errors import RequestError
+from exporter.errors import RequestError, StoreError
 from exporter.service import Service
 
 DESCRIPTION = """Takes live predictions and labels of models in MLflow, and exposes drift, data
@@ -62,6 +69,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(operations_router(service))
     app.add_middleware(Ingestion, routes=ingest, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)
+    app.add_exception_handler(StoreError, on_store_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(ClientDisconnect, on_disconnect)

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api import schemas
-from exporter.errors import RequestError
+from exporter.errors import RequestError, UnavailableError
+from exporter.formats.texts import printable
 
 log = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_TEXT_LENGTH = 10_000
+STORE_SECONDS = 5  # until a request for which the store failed may be sent again
 
 
 def refusal(text: str) -> dict[str, Any]:
@@ -70,6 +72,12 @@ async def on_request_error(_: Request, error: Exception) -> Response:
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.status, error.title, error.detail, error.where, headers)
+
+
+async def on_store_error(request: Request, error: Exception) -> Response:
+    """Answer a request for which the store failed; nothing of it was stored."""
+    log.error("%s %s: %s", request.method, printable(request.url.path), error)
+    return await on_request_error(request, UnavailableError(str(error), retry_after_seconds=STORE_SECONDS))
 
 
 async def on_http_error(_: Request, error: Exception) -> Response:

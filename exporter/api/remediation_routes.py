@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,11 +15,17 @@ from exporter.api.auth import authorizer
 from exporter.api.bodies import BodyReader
 from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS
-from exporter.errors import MalformedError
+from exporter.api.simulation_schemas import SimulationAnswer
+from exporter.audit.record import Entry
+from exporter.audit.trail import append
+from exporter.errors import ConfigError, MalformedError, UnknownAlertError
 from exporter.formats.texts import storable
 from exporter.remediation.action import PENDING, Action, State
+from exporter.remediation.alerts import Alert, read_alerts
 from exporter.remediation.ledger import ActionFilter
 from exporter.service import Service
+from exporter.settings import parse_window
+from exporter.storage.alerts import MAX_STORED, load_alerts
 
 MAX_ACTIONS = 1000
 MAX_HOLDS = 1000
@@ -97,6 +104,50 @@ def remediation_router(service: Service) -> APIRouter:
         lifted = await run_in_threadpool(service.remediation.approvals.resume, request.state.actor, *names)
         return schemas.Resumed(lifted=lifted)
 
+    @router.post(
+        "/simulate",
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 422)},
+        openapi_extra=_described_alerts(),
+    )
+    async def post_simulate(
+        request: Request,
+        last: Annotated[
+            str, Query(max_length=16, description="A duration such as `7d`: the alerts received in it.")
+        ] = "",
+        alert: Annotated[
+            str, Query(max_length=64, description="The fingerprint of an alert that was received.")
+        ] = "",
+    ) -> SimulationAnswer:
+        """What each policy would do about alerts, and which guard would stop it, as things are now.
+
+        The alerts are in the body, as in Alertmanager's webhook or its API, or those that were received.
+        """
+        async with bodies.read(request) as body:
+            if sum(map(bool, (body, last, alert))) != 1:
+                raise MalformedError("either alerts in the body, or `last`, or `alert`")
+            alerts = read_alerts(body) if body else ()
+        return await run_in_threadpool(simulate, request.state.actor, alerts, last, storable(alert))
+
+    def received(now: float, last: str, fingerprint: str) -> list[Alert]:
+        since, limit = (now - _seconds(last), MAX_STORED) if last else (0.0, 1)
+        with service.store.reading() as connection:
+            stored = load_alerts(connection, limit, since=since, fingerprint=fingerprint)
+        if fingerprint and not stored:
+            raise UnknownAlertError(f"no alert with the fingerprint {fingerprint} is stored")
+        fields = [each.name for each in dataclasses.fields(Alert)]
+        return [Alert(**{name: getattr(each, name) for name in fields}) for each in stored]
+
+    def simulate(actor: str, alerts: Sequence[Alert], last: str, fingerprint: str) -> SimulationAnswer:
+        now = service.clock()
+        if last or fingerprint:
+            alerts = received(now, last, fingerprint)
+        with service.store.writing() as connection:
+            data = {"alerts": len(alerts), "last": last, "alert": fingerprint}
+            entry = Entry("simulated", actor, data={name: value for name, value in data.items() if value})
+            append(connection, [entry], now)
+        remediation = service.remediation
+        return SimulationAnswer.of(remediation.simulator.simulate(alerts, remediation.config, now))
+
     @router.get("/{action_id}", responses={k: REFUSALS[k] for k in (401, 403, 404, 422)})
     def get_remediation(action_id: str) -> schemas.ActionDetail:
         """An action with its alert and its history."""
@@ -133,6 +184,19 @@ def _states(text: str) -> tuple[State, ...]:
             known = ", ".join((*_STATES, *State))
             raise MalformedError(f"{name!r} is no state; there are {known}", "query.state")
     return tuple(found)
+
+
+def _seconds(duration: str) -> float:
+    try:
+        return parse_window(duration).seconds
+    except ConfigError as error:
+        raise MalformedError(str(error), "query.last") from None
+
+
+def _described_alerts() -> dict[str, Any]:
+    """Return the description of a body with alerts, whose format is Alertmanager's."""
+    alerts = {"description": "Alertmanager's webhook, or a list as of its API.", "schema": {}}
+    return {"requestBody": {"content": {"application/json": alerts}}}
 
 
 def _described(kind: type[BaseModel]) -> dict[str, Any]:

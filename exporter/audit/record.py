@@ -30,6 +30,7 @@ Kind = Literal[
     "remediation",
     "approval",
     "hold",
+    "simulated",
     "report_requested",
     "checkpoint_key",  # checkpoints are signed by another key from here on
     "pruned",

@@ -1,4 +1,4 @@
-"""`mlflow-exporter remediation`: what was done about alerts, approvals and holds."""
+"""`mlflow-exporter remediation`: what was done about alerts, approvals, holds, and what policies would do."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.cli.client import Client, add_client_options
+from exporter.errors import ConfigError
 from exporter.formats.texts import printable
 
 if TYPE_CHECKING:
@@ -63,6 +65,17 @@ def add(commands: Commands) -> None:
     resumed.add_argument("--alias", default="", help="only holds that name it")
     resumed.add_argument("--policy", default="", help="only holds that name it")
     resumed.add_argument("--reason", required=True, help="why; kept in the audit trail")
+
+    simulated = command("simulate", _simulate, "say what each policy would do about alerts; nothing is done")
+    alerts = simulated.add_mutually_exclusive_group(required=True)
+    alerts.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        help="JSON of a webhook of Alertmanager, or of `amtool alert query -o json`",
+    )
+    alerts.add_argument("--last", metavar="7d", help="alerts that the exporter received in so long")
+    alerts.add_argument("--alert", metavar="FINGERPRINT", help="one that the exporter received")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -140,6 +153,31 @@ def _resume(options: argparse.Namespace) -> int:
     if options.json:
         return _print_json(answer)
     _say(f"{answer['lifted']} hold{'s' if answer['lifted'] > 1 else ''} on {options.model} lifted")
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    try:
+        body = options.file.read_bytes() if options.file else b""
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
+    query = {"last": options.last, "alert": options.alert}
+    answer = Client.of(options).post(f"{PATH}/simulate", query, body)
+    if options.json:
+        return _print_json(answer)
+    for alert in answer["alerts"]:
+        times = f", {alert['times']} times" if alert["times"] > 1 else ""
+        labels = ", ".join(f"{name}={value}" for name, value in sorted(alert["labels"].items()))
+        _say(f"{labels or 'an alert without labels'} ({alert['status']}{times})")
+        for policy in alert["policies"]:
+            _say(f"  {policy['policy']}: {policy['says']}")
+            for check in policy["guards"]:
+                mark = "unknown" if check["unknown"] else "refuses" if check["reason"] else "passes"
+                _say(f"    {check['guard']:<16} {mark:<8} {check['reason']}".rstrip())
+    if answer["omitted"]:
+        _say(f"and {answer['omitted']} more alerts")
+    if not answer["alerts"]:
+        _say("no alerts")
     return 0
 
 

@@ -46,6 +46,14 @@ class Sources:
         """
         return self._ask(("alias", model, alias), lambda: self._registry.alias_version(model, alias))
 
+    def model_tags(self, model: str) -> Mapping[str, str]:
+        """Tags of a registered model in MLflow now.
+
+        Raises:
+            MissingError: there is no such model.
+        """
+        return self._ask(("model_tags", model), lambda: self._registry.model_tags(model))
+
     def version_tags(self, model: str, version: str) -> Mapping[str, str]:
         """Tags of a version in MLflow now.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from exporter.fleet import Fleet
 from exporter.formats.texts import first_line
@@ -119,12 +119,9 @@ class Decisions:
             return f"the mode is {mode}"
         if action.attempt:
             return "an earlier attempt was interrupted"
-        if action.action in MOVES and not self._is_tagged_auto(action.model):
+        if action.action in MOVES and not is_tagged_auto(self._registry.model_tags(action.model)):
             return f"{action.model} has no tag {AUTO_TAG}=true"
         return ""
-
-    def _is_tagged_auto(self, model: str) -> bool:
-        return self._registry.model_tags(model).get(AUTO_TAG, "").strip().lower() in YES
 
     def _mode(self, action: Action) -> Mode:
         """Mode of an action: the more careful of those when it was planned and now."""
@@ -134,11 +131,17 @@ class Decisions:
         return min(action.mode, now, key=MODES.index)
 
 
+def is_tagged_auto(tags: Mapping[str, str]) -> bool:
+    """True if the owner of a model with these tags has its aliases moved without a person."""
+    return tags.get(AUTO_TAG, "").strip().lower() in YES
+
+
 def describe(action: Action) -> str:
     """The action as the end of a sentence, such as `move the alias ...`."""
     move = f"move the alias {action.alias} of {action.model} from version {expected_version(action)}"
     return {
-        "rollback": f"{move} back to version {action.target_version}",
+        "rollback": f"{move} back"
+        + (f" to version {action.target_version}" if action.target_version else ""),
         "promote": f"{move} to version {action.target_version}",
         "retrain": f"ask for a retraining of {action.model}",
         "tag": f"tag version {action.model_version} of {action.model}",

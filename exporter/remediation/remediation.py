@@ -19,6 +19,7 @@ from exporter.remediation.jobs import Jobs
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.overview import Overview
 from exporter.remediation.receiving import Receiver
+from exporter.remediation.simulate import Simulator
 from exporter.remediation.targets import Targets
 from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings
@@ -61,6 +62,7 @@ class Remediation:
         self.receiver = Receiver(
             store, fleet, self.ledger, lambda: self.config, telemetry, clock, self.engine.wake
         )
+        self.simulator = Simulator(store, fleet, self.ledger, self.cases)
         telemetry.watch_guards((*GUARDS, REJECTED, UNDECIDABLE))
 
     def use(self, config: RemediationConfig) -> None:

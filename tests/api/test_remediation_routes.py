@@ -35,6 +35,7 @@ remediation:
       action: rollback
 """
 ADA = "ada-secret-0123456"
+OTHER = "other-secret-012345"
 WHY = {"reason": "the dashboard shows it"}
 
 
@@ -44,13 +45,16 @@ class Desk:
     def __init__(self, serve: Serve, directory: Path) -> None:
         config, self.tokens = directory / "exporter.yml", directory / "tokens"
         config.write_text(CONFIG)
-        self.tokens.write_text(f"ada: {ADA} approve\nprometheus: other-secret-012345 alerts\n")
+        self.tokens.write_text(f"ada: {ADA} approve\nprometheus: {OTHER} alerts\n")
         self.tokens.chmod(0o600)
         single = directory / "token"
         single.write_text("single-secret-01234\n")
         settings = {"api_tokens_file": str(self.tokens), "api_token_file": str(single)}
-        self.server = serve(FakeRegistry(), config=str(config), **settings)
+        registry = FakeRegistry()
+        registry.register("fraud", alias="champion")
+        self.server = serve(registry, config=str(config), **settings)
         self.service = self.server.service
+        eventually(lambda: self.service.fleet.known)
         self._numbers = count(1)
         self.ada = {"Authorization": f"Bearer {ADA}"}
 
@@ -137,7 +141,7 @@ def test_an_approval_has_the_guards_asked_again(desk: Desk) -> None:
     action = desk.plan(S.AWAITING_APPROVAL)
     answer = desk.post(f"/{action.id}/approve")
     assert (answer.status_code, answer.json()["approved_by"]) == (200, "ada")
-    # MLflow has no such model, so that they refuse.
+    # MLflow has no version 3, so that they refuse.
     eventually(lambda: stored(desk.service.remediation.ledger, action).state is S.REFUSED)
     found = desk.get(f"/{action.id}").json()
     assert (found["guard"], found["state"]) == ("visible", "refused")
@@ -162,7 +166,7 @@ def test_a_rejection_is_for_good(desk: Desk) -> None:
     [
         ("", 401, "send `Authorization"),
         ("guessed", 401, "send `Authorization"),
-        ("other-secret-012345", 403, "lacks the scope `approve`"),
+        (OTHER, 403, "lacks the scope `approve`"),
         ("single-secret-01234", 403, "this needs a token with a name"),
     ],
 )
@@ -200,6 +204,78 @@ def test_holds_are_listed_and_lifted(desk: Desk) -> None:
     assert_problem(
         desk.post("/resume", {"model": "fraud", **WHY}), 409, "Conflict", "nothing of model 'fraud'"
     )
+
+
+# -- simulation ---------------------------------------------------------------------------------------------
+
+V1 = {"alertname": "ModelQualityDegraded", "model": "fraud", "model_version": "1"}
+NOT_JUDGED = (
+    "would move the alias champion of fraud from version 1 back to version , and is refused by evidence: "
+    "version 1 is not judged: no reference"
+)
+
+
+def webhook(*labels: dict[str, str]) -> dict[str, Any]:
+    return {
+        "version": "4",
+        "alerts": [{"status": "firing", "labels": each, "fingerprint": "f1"} for each in labels],
+    }
+
+
+def says(answer: httpx.Response) -> list[str]:
+    return [policy["says"] for alert in answer.json()["alerts"] for policy in alert["policies"]]
+
+
+def test_policies_say_what_they_would_do_about_alerts(desk: Desk) -> None:
+    answer = desk.post("/simulate", webhook(V1, {**V1, "alertname": "ModelNoTraffic"}), OTHER)
+    assert answer.status_code == 200
+    assert says(answer) == [
+        NOT_JUDGED,
+        "does not match: alertname is 'ModelNoTraffic', not ModelQualityDegraded",
+    ]
+    first, _ = answer.json()["alerts"]
+    guards = {check["guard"]: check["reason"] for check in first["policies"][0]["guards"]}
+    assert guards["mode"] == ""
+    assert "no version before" in guards["one_step"]
+    listed = [{"labels": V1, "status": {"state": "active"}, "fingerprint": "f1"}]
+    assert says(desk.post("/simulate", listed)) == [NOT_JUDGED]
+
+
+def test_who_asked_is_recorded_and_nothing_else(desk: Desk) -> None:
+    desk.post("/simulate", webhook(V1, V1), OTHER)
+    record = bodies(desk.service.store)[-1]
+    assert (record["kind"], record["actor"], record["data"]) == ("simulated", "prometheus", {"alerts": 2})
+    assert ids(desk.get()) == []
+
+
+def test_alerts_that_were_received_can_be_asked_about(desk: Desk) -> None:
+    headers = {"Authorization": f"Bearer {OTHER}"}
+    other = {**V1, "alertname": "ModelNoTraffic"}
+    delivery = desk.server.client.post("/v1/alerts", json=webhook(other), headers=headers)
+    assert delivery.status_code == 202
+    no_match = ["does not match: alertname is 'ModelNoTraffic', not ModelQualityDegraded"]
+    for query in ({"last": "1h"}, {"alert": "f1"}):
+        found = desk.server.client.post(f"{PATH}/simulate", params=query, headers=desk.ada)
+        assert says(found) == no_match
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status", "detail"),
+    [
+        ({}, b"", 422, "either alerts in the body, or `last`, or `alert`"),
+        ({"last": "1h", "alert": "f1"}, b"", 422, "either alerts in the body"),
+        ({"last": "an hour"}, b"", 422, "'an hour' is not a duration"),
+        ({"alert": "f2"}, b"", 404, "no alert with the fingerprint f2 is stored"),
+        ({}, b"{}", 422, "this is another webhook"),
+        ({}, b"[1]", 422, "has to be an alert"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(
+    desk: Desk, query: dict[str, str], body: bytes, status: int, detail: str
+) -> None:
+    answer = desk.server.client.post(f"{PATH}/simulate", params=query, content=body, headers=desk.ada)
+    assert answer.status_code == status
+    assert detail in answer.json()["detail"]
 
 
 # -- the command --------------------------------------------------------------------------------------------
@@ -253,7 +329,7 @@ def test_the_command_approves_and_says_what_comes_of_it(desk: Desk, run: Callabl
     action = desk.plan(S.AWAITING_APPROVAL)
     status, said = run("approve", action.id[:8], "--reason", "yes")
     assert status == 0
-    assert "back to version 2: refused by visible: MLflow does not list model 'fraud'" in said
+    assert "back to version 2: refused by visible: MLflow does not list version 3" in said
 
 
 def test_the_command_rejects_and_lifts_holds(desk: Desk, run: Callable[..., Any]) -> None:
@@ -262,3 +338,17 @@ def test_the_command_rejects_and_lifts_holds(desk: Desk, run: Callable[..., Any]
     desk.service.remediation.holds.place("monitor", "fraud", reason="moved back")
     assert run("resume", "fraud", "--reason", "mended") == (0, "1 hold on fraud lifted\n")
     assert bodies(desk.service.store)[-1]["actor"] == "ada"
+
+
+def test_the_command_simulates_a_file(desk: Desk, run: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "alerts.json"
+    file.write_text(json.dumps(webhook(V1, V1)))
+    status, said = run("simulate", str(file))
+    assert status == 0
+    lines = said.splitlines()
+    assert lines[0] == "alertname=ModelQualityDegraded, model=fraud, model_version=1 (firing, 2 times)"
+    assert lines[1] == f"  champion-rollback: {NOT_JUDGED}"
+    assert "    mode             passes" in lines
+    assert "    evidence         refuses  version 1 is not judged: no reference" in lines
+    assert run("simulate", str(tmp_path / "none.json"))[0] == 2
+    assert run("simulate", "--alert", "f9")[1].endswith("no alert with the fingerprint f9 is stored\n")

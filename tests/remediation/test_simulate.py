@@ -1,0 +1,147 @@
+"""Policies and guards say what they would do about alerts, and nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from exporter.remediation.action import State
+from exporter.remediation.alerts import Alert
+from exporter.remediation.simulate import MAX_ALERTS, Answer, Simulation, Simulator
+from exporter.storage.schema import remediations
+from tests.support.actions import plan, take
+from tests.support.cases import POLICY, make_config
+from tests.support.monitored import DOWN
+from tests.support.rig import Rig
+from tests.support.unanswering import World
+
+LABELS = {"alertname": "ModelErrorRateHigh", "model": "fraud", "model_version": "2", "severity": "critical"}
+WOULD = "would move the alias champion of fraud from version 2 back to version 1"
+
+
+def alert(status: Any = "firing", **labels: str) -> Alert:
+    return Alert(status, {name: value for name, value in {**LABELS, **labels}.items() if value}, {})
+
+
+class Bench(World):
+    """The champion of `fraud` does not answer; one policy rolls it back."""
+
+    def __init__(self, start: Callable[..., Rig]) -> None:
+        super().__init__(start)
+        service = self.rig.service
+        self.simulator = Simulator(service.store, service.fleet, self.ledger, self.cases)
+        self.registry.tag("fraud", auto_rollback="true")
+
+    def ask(self, *alerts: Alert, **section: Any) -> Simulation:
+        self.config = make_config(POLICY, **section)
+        return self.simulator.simulate(alerts, self.config, self.rig.clock())
+
+    def answer(self, *alerts: Alert, **section: Any) -> Answer:
+        (found,) = self.ask(*(alerts or (alert(),)), **section).alerts
+        (answer,) = found.answers
+        return answer
+
+
+@pytest.fixture
+def bench(start: Callable[..., Rig]) -> Bench:
+    return Bench(start)
+
+
+def test_the_action_is_told_with_the_guards_that_pass(bench: Bench) -> None:
+    answer = bench.answer()
+    assert answer.says == WOULD
+    assert answer.action is not None
+    assert (answer.action.target_version, answer.mode) == ("1", "auto")
+    assert {check.guard for check in answer.checks} >= {"mode", "evidence", "target_loads"}
+    assert all(check.passes for check in answer.checks)
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("dry_run", f"would say that it {WOULD}"),
+        ("approve", f"{WOULD}, once it is approved"),
+        ("off", "the policy is off"),
+    ],
+)
+def test_the_mode_says_what_becomes_of_it(bench: Bench, mode: str, says: str) -> None:
+    assert bench.answer(mode=mode).says == says
+
+
+def test_without_the_tag_of_the_owner_it_takes_an_approval(bench: Bench) -> None:
+    bench.registry.tag("fraud", auto_rollback="false")
+    assert bench.answer().says == f"{WOULD}, once it is approved: no tag monitoring.auto_rollback=true"
+
+
+def test_the_first_guard_that_refuses_is_told_and_all_others_too(bench: Bench) -> None:
+    bench.holds.place("ada", "fraud", reason="a holiday")
+    bench.registry.tag("fraud", "1", blocked="true")
+    answer = bench.answer()
+    assert answer.says.startswith(f"{WOULD}, and is refused by hold: it is on hold: a holiday")
+    assert [check.guard for check in answer.checks if check.reason] == ["hold", "target_blocked"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (
+            {"alertname": "ModelFeatureDrift"},
+            "does not match: alertname is 'ModelFeatureDrift', not ModelQualityDegraded|ModelErrorRateHigh",
+        ),
+        ({"alertname": ""}, "does not match: it has no label alertname"),
+        ({"model": "churn"}, "the policy is not for the model churn"),
+        ({"model_version": "1"}, "version 1 of fraud is not champion, version 2 is"),
+        ({"status": "resolved"}, "the alert is resolved"),
+    ],
+)
+def test_why_nothing_would_be_done_is_told(bench: Bench, labels: dict[str, str], says: str) -> None:
+    answer = bench.answer(alert(**labels))
+    assert (answer.says, answer.action, answer.checks) == (says, None, ())
+
+
+def test_what_was_done_already_is_not_done_again(bench: Bench) -> None:
+    action = bench.answer().action
+    assert action is not None
+    plan(bench.rig.service.store, bench.ledger, action)
+    take(bench.ledger, State.EXECUTING, State.CONFLICT, action=action)
+    said = f"its action {action.id[:8]}, to {WOULD.removeprefix('would ')}, is conflict already"
+    assert bench.answer().says == said
+
+
+def test_while_mlflow_is_away_the_answer_says_so(bench: Bench) -> None:
+    bench.registry.failure = DOWN
+    answer = bench.answer()
+    assert answer.says == f"{WOULD}, if the guards pass that ask MLflow"
+    unknown = [check.guard for check in answer.checks if check.unknown]
+    assert unknown == ["alias", "target_blocked", "target_loads"]
+
+
+def test_repeated_alerts_are_one_and_there_is_a_limit(bench: Bench) -> None:
+    found = bench.ask(*[alert()] * 3, alert("resolved"), alert())
+    assert [(each.alert.status, each.times) for each in found.alerts] == [("firing", 4), ("resolved", 1)]
+    many = bench.ask(*(alert(alertname=f"Other{n}") for n in range(MAX_ALERTS + 7)))
+    assert (len(many.alerts), many.omitted) == (MAX_ALERTS, 7)
+
+
+def test_nothing_is_stored(bench: Bench) -> None:
+    bench.answer()
+    with bench.rig.service.store.reading() as connection:
+        assert connection.execute(remediations.select()).all() == []
+    assert bench.registry.alias_version("fraud", "champion") == "2"
+
+
+def test_each_policy_answers(bench: Bench) -> None:
+    other = {
+        **POLICY,
+        "name": "retrain",
+        "action": "freeze",
+        "match": {"alertname": ".*", "severity": "info"},
+    }
+    bench.config = make_config(POLICY, other)
+    (found,) = bench.simulator.simulate([alert()], bench.config, bench.rig.clock()).alerts
+    assert [answer.says for answer in found.answers] == [
+        WOULD,
+        "does not match: severity is 'critical', not info",
+    ]
