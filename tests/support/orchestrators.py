@@ -635,6 +635,7 @@ class OrchestratorServer:
         faults: of the next requests that start a run.
         requests: so far; `elsewhere` has those that followed a redirect.
         is_down: nothing is answered.
+        other_faults: of the next requests that do not start a run; None where nothing goes wrong.
     """
 
     def __init__(self, url: str) -> None:
@@ -644,10 +645,11 @@ class OrchestratorServer:
 
     def reset(self, fake: Fake) -> None:
         self.fake = fake
-        self.faults: deque[Fault] = deque()
+        self.faults: deque[Fault | None] = deque()
         self.requests: list[Request] = []
         self.elsewhere: list[Request] = []
         self.is_down = False
+        self.other_faults: deque[Fault | None] = deque()
 
     @property
     def starts(self) -> list[Request]:
@@ -663,7 +665,8 @@ class OrchestratorServer:
             return Reply(200), "silent"
         if not self.fake.is_allowed(request):
             return Reply(401, {"detail": "Unauthorized"}), None
-        fault = self.faults.popleft() if self.faults and self.fake.is_start(request) else None
+        faults = self.faults if self.fake.is_start(request) else self.other_faults
+        fault = faults.popleft() if faults else None
         if fault is not None and fault not in AFTER:
             return _BEFORE[fault], None
         try:

@@ -184,8 +184,10 @@ class _Session:
         for pause in (*PAUSES_SECONDS, None):
             result = self._try(job, body, may_exist)
             may_exist = may_exist or result.outcome == "unknown"
-            if result.outcome in ("accepted", "refused") or not result.repeatable or pause is None:
+            if result.outcome in ("accepted", "refused") or pause is None:
                 return result
+            if may_exist and not idempotent:
+                return result  # from here on it is only looked for
             self.sleep(pause)
         raise AssertionError  # the last pause is None
 
@@ -199,21 +201,18 @@ class _Session:
             result = self._unknown(str(error))
         if result.outcome == "accepted" or (result.outcome != "unknown" and not may_exist):
             return result
-        # Now there may be a run, of this request or of an earlier one.
-        if result.outcome != "unknown":
-            result, absent = self._unknown(result.reason), result
-        else:
-            absent = result
+        # There may be a run now, of this request or of an earlier one.
+        unknown = self._unknown(result.reason)
         if self.orchestrator.look_up(job) is None:
-            return result
+            return unknown
         pauses = () if self.orchestrator.idempotent else LOOK_UP_PAUSES_SECONDS
         for pause in (*pauses, None):
             try:
                 run = self._look_up(job)
             except NotUnderstoodError:
-                found = replace(result, repeatable=True)  # then it is looked for again
+                found = replace(unknown, repeatable=True)  # by looking for it again
             else:
-                found = absent if run is None else _accepted(run)
+                found = result if run is None else _accepted(run)
             if found.outcome == "accepted" or pause is None:
                 break
             self.sleep(pause)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from random import Random
+from typing import get_args
 
 import pytest
 
@@ -26,6 +28,7 @@ from tests.support.orchestrators import (
     FakeGitHubRepository,
     FakeKubeflow,
     FakeMuteWebhook,
+    FakeWebhook,
     Fault,
     OrchestratorServer,
     Reply,
@@ -168,6 +171,56 @@ def test_a_target_that_never_answers_ends_as_unknown_and_is_bounded(
         assert sent.repeatable
     assert its.follow("it", JOB, "900").state == ("untold" if kind is FakeMuteWebhook else "unanswered")
     assert len(shared_server.starts) <= 3
+
+
+@pytest.mark.parametrize("kind", WITHOUT_KEY, ids=lambda kind: kind.__name__)
+def test_a_run_that_cannot_be_looked_for_is_not_started_again(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    class Blind(kind):  # type: ignore[misc, valid-type]
+        """Finds no runs while a run was just started and the service is in trouble."""
+
+        in_trouble = True
+
+        def handle(self, request: Request) -> Reply:
+            if self.runs and self.in_trouble and not self.is_start(request):
+                return Reply(502, "<html>bad gateway</html>", "text/html")
+            return super().handle(request)  # type: ignore[no-any-return]
+
+    its = targets(fake := Blind())
+    shared_server.faults.append("lost")
+    sent = its.dispatch("it", JOB, repeated=False)
+    assert (sent.outcome, len(shared_server.starts)) == ("unknown", 1)
+    for _ in range(2):
+        sent = its.dispatch("it", JOB, repeated=True)
+        assert (sent.outcome, len(shared_server.starts)) == ("unknown", 1)
+    assert sent.repeatable == (kind is not FakeMuteWebhook)
+    fake.in_trouble = False
+    assert its.dispatch("it", JOB, repeated=True).outcome == (
+        "unknown" if kind is FakeMuteWebhook else "accepted"
+    )
+    assert len(fake.runs) == 1
+
+
+@every_kind
+def test_no_sequence_of_faults_and_crashes_starts_two_runs(
+    targets: Make, shared_server: OrchestratorServer, kind: type[Fake]
+) -> None:
+    quick = [fault for fault in get_args(Fault) if fault not in ("silent", "trickle")]
+    random = Random(kind.__name__)
+    for _ in range(12):
+        its = targets(fake := kind())
+        shared_server.faults.extend(random.choices([*quick, None], k=6))
+        shared_server.other_faults.extend(random.choices([*quick, *[None] * 8], k=12))
+        for attempt in range(4):
+            sent = its.dispatch("it", JOB, repeated=attempt > 0)
+            if not sent.repeatable and random.random() < 0.7:  # else it crashed before this was stored
+                break
+        assert len(fake.runs) <= 1, list(shared_server.requests)
+        if sent.outcome == "accepted" and not isinstance(fake, FakeWebhook):  # which takes any page for a yes
+            assert len(fake.runs) == 1
+        if sent.outcome in ("refused", "unreachable"):
+            assert len(fake.runs) == 0
 
 
 def test_a_conflict_of_airflow_2_that_is_no_run_of_ours_is_tried_again(
