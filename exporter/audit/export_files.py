@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -73,7 +72,7 @@ def copies(body: bytes | None, form: FileFormat) -> dict[str, str]:
     """Columns beside the body of a record, with the body's values; those of CSV are safe in spreadsheets."""
     if body is None:
         return dict.fromkeys(COLUMNS, "")
-    said = json.loads(body)
+    said = orjson.loads(body)
     texts = {name: str(said.get(name, "")) for name in COLUMNS}
     return {name: _cell(text) for name, text in texts.items()} if form == "csv" else texts
 
@@ -222,7 +221,7 @@ def _read_parquet(file: BinaryIO) -> Iterator[Row]:
                     row = _decode(fields, None if body is None else body.encode(), bytes)
                     _compare(row, fields, "parquet")
                 yield row
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:  # Arrow raises either for damaged files
         raise AuditError(f"after row {number}: {first_line(error)}") from error
 
 
@@ -260,5 +259,5 @@ def _reading(place: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error) as error:
         raise AuditError(f"{place}: {first_line(error)}") from None

@@ -15,6 +15,7 @@ from exporter.audit.record import Head, StoredRecord
 from exporter.audit.walk import Chain, Fault, Faults, Walk
 from exporter.errors import AuditError
 
+DIGEST_BYTES = 32
 MAX_CHECKPOINTS = 200_000  # hourly ones of twenty years
 
 
@@ -138,10 +139,11 @@ def _read_header(row: Row | None) -> Mapping[str, Any]:
         if row is None or row.type != "export" or row.body is None:
             raise ValueError
         header: dict[str, Any] = orjson.loads(row.body)
+        first, last = header["first"], header["last"]
         known = header["format"] == FORMAT and isinstance(header["keys"], list)
-        if not known or not 1 <= header["first"] <= header["last"] or len(header["previous"]) != 64:
+        whole = type(first) is type(last) is int and 1 <= first <= last
+        if not known or not whole or len(bytes.fromhex(header["previous"])) != DIGEST_BYTES:
             raise ValueError
-        bytes.fromhex(header["previous"])
     except (ValueError, KeyError, TypeError):
         raise AuditError(
             "it is no export of the audit trail, or of another version of the exporter"

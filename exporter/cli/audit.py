@@ -277,8 +277,12 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _sink(path: Path | None) -> Iterator[BinaryIO]:
     """Standard output, or a file that is there once it is complete."""
     if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # of `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
+            raise ExporterError("the output was closed before its end") from None
         return
     partial = path.with_name(f"{path.name}.part")
     try:

@@ -10,6 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.audit.anchors import Anchor, note_anchor
 from exporter.audit.checkpoint import SigningKey
@@ -228,3 +230,58 @@ def test_a_damaged_row_is_a_fault_after_the_last_good_one() -> None:
 def test_what_is_no_export_is_refused(rows: list[Row]) -> None:
     with pytest.raises(AuditError, match="it is no export of the audit trail"):
         verify_export(rows)
+
+
+# -- damage -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[FileFormat, bytes]:
+    """An export in every format."""
+    found: dict[FileFormat, bytes] = {}
+    for form in ("jsonl", "csv", "parquet"):
+        path = tmp_path_factory.mktemp("exports") / form
+        with path.open("wb") as file:
+            write_rows(iter(rows_of()), form, file)
+        found[form] = path.read_bytes()
+    return found
+
+
+def outcome(path: Path) -> bool:
+    """Return whether an export is found to be intact; one that cannot be read is not."""
+    try:
+        return verify_export(read_rows(path)).intact
+    except AuditError:
+        return False
+
+
+def check_damage(whole: bytes, damaged: bytes, path: Path) -> None:
+    """Assert that damage is found, unless the records are the same all the same."""
+    path.write_bytes(damaged)
+    if outcome(path):
+        found = list(read_rows(path))
+        path.write_bytes(whole)
+        assert found[1:] == list(read_rows(path))[1:]
+
+
+PIECES = [b"{", b"[", b'"', b"null", b"-1", b"\n"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@given(data=st.data())
+def test_no_damage_goes_unnoticed_or_ends_the_verification(
+    exports: dict[FileFormat, bytes], tmp_path: Path, form: FileFormat, data: st.DataObject
+) -> None:
+    whole = exports[form]
+    start = data.draw(st.integers(0, len(whole) - 1))
+    length = data.draw(st.integers(0, 40))
+    inserted = data.draw(st.one_of(st.binary(max_size=8), st.sampled_from(PIECES)))
+    check_damage(whole, whole[:start] + inserted + whole[start + length :], tmp_path / "damaged")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+def test_damage_of_parquet_is_found(exports: dict[FileFormat, bytes], tmp_path: Path, share: float) -> None:
+    whole = exports["parquet"]
+    place = int(share * len(whole))
+    check_damage(whole, whole[:place] + b"\xff\x00\xff\x7f" + whole[place + 4 :], tmp_path / "damaged")
+    check_damage(whole, whole[:place], tmp_path / "damaged")

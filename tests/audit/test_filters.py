@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from exporter.audit.filters import Filters, find, sequence_range
 from exporter.audit.record import Entry
+from exporter.audit.trail import append
+from exporter.storage.store import Store
 from tests.support.trail import trail, write
 
 RECORDS = [
@@ -72,3 +76,15 @@ def test_records_have_the_digests_of_the_chain() -> None:
     assert record.body is not None
     assert record.digest is not None
     assert len(record.digest) == len(record.body_digest) == 32
+
+
+def test_both_databases_are_searched(store_uri: str, open_store: Callable[[str], Store]) -> None:
+    store = open_store(store_uri)
+    with store.writing() as connection:
+        for at, entry in RECORDS:
+            append(connection, [entry], at)
+    wanted = Filters(model="fraud", version="3", start=20.0, end=50.0)
+    with store.reading() as connection:
+        first, following = find(connection, wanted, 2)
+        assert [record.seq for record in first] == [4, 3]
+        assert [record.seq for record in find(connection, wanted, 2, following)[0]] == [2]

@@ -201,3 +201,19 @@ def test_a_trail_without_a_checkpoint_says_so(trail: Trail, capsys: Said) -> Non
     trail.change("DELETE FROM audit_checkpoints")
     assert run("checkpoint") == 1
     assert "the trail has no signed checkpoint yet" in capsys.readouterr().err
+
+
+def test_both_databases_are_read(
+    store_uri: str, open_store: Callable[[str], Store], tmp_path: Path, capsys: Said
+) -> None:
+    with open_store(store_uri).writing() as connection:
+        for at, entry in DAY:
+            append(connection, [entry], at)
+        make_checkpoint(connection, load_key(tmp_path / "key"), LATER)
+    path = tmp_path / "evidence.csv"
+    assert run("export", "--model", "fraud", "--version", "3", "--store", store_uri, "--output", path) == 0
+    assert run("report", "fraud", "3", *PERIOD, "--store", store_uri, "--output", tmp_path / "r.md") == 0
+    assert "| Hours observed | 24, and 0 missing |" in (tmp_path / "r.md").read_text()
+    for what in (("--store", store_uri), (path,)):
+        status, found = result(capsys, *what, "--key", tmp_path / "key.pub")
+        assert (status, found["records"], found["signed"]) == (0, SIGNED, [[1, SIGNED]])
