@@ -273,13 +273,12 @@ def alertmanager_configuration(files: Path, ports: Ports, token: Path | None = N
 
 
 def _shorten_intervals(route: dict[str, Any]) -> None:
-    remediation = route["receiver"] == REMEDIATION
-    intervals = REMEDIATION_SECONDS if remediation else MAIL_SECONDS
-    for name, seconds in intervals.items():
+    remediation = route.get("receiver") == REMEDIATION
+    for name, seconds in (REMEDIATION_SECONDS if remediation else MAIL_SECONDS).items():
         if name in route:
             route[name] = f"{seconds}s"
     for child in route.get("routes", []):
-        _shorten_intervals({"receiver": route["receiver"]} | child)
+        _shorten_intervals(child)
 
 
 def hasten(files: Path, directory: Path, pace: Pace) -> Path:

@@ -21,8 +21,8 @@ def why_not_better(
     """Reason why a challenger is not shown to be better than the champion, empty if it is.
 
     It is better if the 99 % intervals of a metric do not overlap, in the matured window in which the
-    challenger has most labels, and if no other metric is worse in the same sense. `bias` is left out:
-    neither direction is better.
+    challenger has most labels (of several the longest), and if no other metric is worse in the same sense.
+    `bias` is left out: neither direction is better.
 
     Args:
         challenger: its quality by window.
@@ -33,7 +33,7 @@ def why_not_better(
     least = max(MIN_LABELS, minimums.labels)
     if not challenger or not champion:
         return f"the quality of the {'champion' if challenger else 'challenger'} is unknown"
-    best = max(challenger, key=lambda window: window.labels)
+    best = max(challenger, key=lambda each: (each.labels, each.window))
     same = next((w for w in champion if (w.start, w.end) == (best.start, best.end)), None)
     if same is None:
         return f"the champion was not measured over the same {best.window.name}"

@@ -183,12 +183,18 @@ def test_alerts_go_to_the_exporter_of_the_demo_at_once() -> None:
     (remediation,) = (each for each in content["receivers"] if each["name"] == "remediation")
     assert [each["url"] for each in remediation["webhook_configs"]] == ["http://127.0.0.1:2/v1/alerts"]
     (route,) = (each for each in content["route"]["routes"] if each.get("receiver") == "remediation")
-    assert route["group_wait"] == "0s"
+    assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("0s", "5s", "10s")
 
 
 def test_the_routing_is_the_same_but_for_intervals() -> None:
     content = alertmanager_configuration(FILES, PORTS)
     ours, theirs = list(routes(content["route"])), list(routes(original("alertmanager.yml")["route"]))
+    waits = {
+        route["group_wait"]
+        for route in ours
+        if route.get("receiver") != "remediation" and "group_wait" in route
+    }
+    assert waits == {"10s"}
     intervals = {"group_wait", "group_interval", "repeat_interval", "routes"}
     assert [{k: v for k, v in route.items() if k not in intervals} for route in ours] == [
         {k: v for k, v in route.items() if k not in intervals} for route in theirs
