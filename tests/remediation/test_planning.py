@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.remediation.action import Action, State
 from exporter.remediation.planning import Plan, Planner
@@ -134,3 +136,26 @@ def test_every_policy_that_matches_plans() -> None:
         ("p", "ModelQualityDegraded"),
         ("q", "ModelQualityDegraded"),
     ]
+
+
+ALERTS = st.builds(
+    lambda severity, column, at, mark, status: replace(
+        read_alert(status, alertname="ModelFeatureDrift", severity=severity, column=column),
+        starts_at=at,
+        fingerprint=mark,
+    ),
+    severity=st.sampled_from(["warning", "critical"]),
+    column=st.sampled_from(["", "age", "amount"]),
+    at=st.floats(NOON - DAY, NOON),
+    mark=st.text("0123456789abcdef", min_size=16, max_size=16),
+    status=st.sampled_from(["firing", "resolved"]),
+)
+
+
+@given(st.lists(st.lists(ALERTS, max_size=6), max_size=4), st.sampled_from(["rollback", "retrain", "freeze"]))
+def test_however_an_incident_is_delivered_it_is_one_action(deliveries: list[list[Any]], kind: str) -> None:
+    target = {"target": "ci"} if kind == "retrain" else {}
+    plans = [each for alerts in deliveries if alerts for each in plan(*alerts, action=kind, **target)]
+    ids = {each.action.id for each in plans if each.action is not None}
+    fired = any(alert.status == "firing" for alerts in deliveries for alert in alerts)
+    assert len(ids) == fired
