@@ -63,7 +63,7 @@ class Service:
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
         self.discovery = Discovery(*parts, registry, clock)
-        self.journal = Journal(settings, self.store, clock)
+        self.journal = Journal(settings, self.store, self.writer, clock)
         self.evaluator = Evaluator(*parts, self.journal, clock, monotonic)
         key = load_signing_key(settings)
         self.checkpoints = Checkpoints(settings, self.store, key, self.fleet, self.telemetry, registry, clock)

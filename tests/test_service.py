@@ -6,9 +6,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 import pytest
 
+from exporter.audit.checkpoint import checkpoints
+from exporter.audit.read_only import reading
+from exporter.audit.trail import read
 from exporter.errors import ConfigError, RegistryUnreachableError
 from exporter.service import Service
 from exporter.settings import Settings
@@ -214,3 +218,20 @@ def test_its_loops_run_until_it_is_stopped(tmp_path: Path) -> None:
         hanging = not service.discovery.loader.idle()
         registry.loading.set()
     assert hanging  # and it ended nevertheless
+
+
+def test_the_trail_begins_with_the_start_and_ends_with_the_stop(tmp_path: Path) -> None:
+    settings = Settings(store=f"sqlite:///{tmp_path}/exporter.db", runs=False)
+    for _ in range(2):
+        service = Service(settings, make_registry(make_table()))
+        service.start()
+        eventually(lambda: service.telemetry.remediation.checkpoint)  # noqa: B023
+        service.stop()
+    with reading(settings.store) as connection:
+        bodies = [orjson.loads(record.body or b"{}") for record in read(connection)]
+        signed = [made.seq for made in checkpoints(connection)]
+    kinds = [body["kind"] for body in bodies]
+    assert (kinds[0], kinds[-1]) == ("started", "stopped")
+    assert kinds.count("started") == kinds.count("stopped") == 2
+    assert [body["data"]["clean"] for body in bodies if body["kind"] == "started"] == [True, True]
+    assert signed[-1] == len(bodies), "the last checkpoint includes the stop"

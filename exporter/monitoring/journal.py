@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -15,9 +16,10 @@ from exporter.audit.record import Entry
 from exporter.audit.trail import append
 from exporter.errors import StoreError, decoding
 from exporter.fleet import Findings, Version
+from exporter.ingest.writer import Writer
 from exporter.monitoring.config_digest import digest_of_settings
 from exporter.monitoring.entries import omitted
-from exporter.monitoring.hourly_summary import HourlySummaries
+from exporter.monitoring.hourly_summary import HOUR_SECONDS, HourlySummaries
 from exporter.monitoring.verdicts import Subject, Verdict, all_verdicts, bad_subjects
 from exporter.settings import Settings
 from exporter.storage import schema
@@ -25,6 +27,7 @@ from exporter.storage.schema import upsert
 from exporter.storage.store import Store
 
 MAX_CHANGES = 50  # in one record
+MAX_RECORDS = 20  # of changed verdicts of a version in an hour; the rest is in the first record of the next
 MAX_STORED = 10_000  # bad verdicts of a version that are told from new ones after a restart
 MAX_UNWRITTEN = 5000  # summaries, while the store fails
 MAX_PAUSE_SECONDS = 300.0
@@ -41,24 +44,29 @@ class _Change:
     version: Version
     bad: frozenset[Subject]
     entry: Entry
+    hour: float
+    number: int  # of the version's records in this hour
 
 
 class Journal:
     """Keeps the audit trail of evaluations.
 
     The verdicts that the trail has are stored beside it, in one transaction, so that a restart neither
-    repeats nor misses a change. Nothing is written if there is nothing new.
+    repeats nor misses a change. Nothing is written if there is nothing new. A verdict that goes to and fro
+    does not fill the store: after the last record of an hour, which says so, changes wait for the next hour.
     """
 
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, store: Store, writer: Writer, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._store = store
+        self._writer = writer
         self._clock = clock
         self._lock = Lock()
         pause = max(MAX_PAUSE_SECONDS, 3 * settings.evaluation_interval_seconds)
         self._summaries = HourlySummaries(settings.windows, pause)
         self._bad: dict[Version, frozenset[Subject]] = {}  # as stored
         self._judged: dict[Version, Findings] = {}
+        self._recorded: dict[Version, tuple[float, int]] = {}  # hour of the last record, its number
         self._unwritten: list[Entry] = []
         self._observed: float | None = None
         self._started: float | None = None
@@ -106,16 +114,20 @@ class Journal:
         """
         with self._lock:
             now = self._clock()
-            changes = [change for version in versions if (change := self._judge(version)) is not None]
+            changes = [change for version in versions if (change := self._judge(version, now)) is not None]
             self._unwritten += self._turned_back(now)
             self._unwritten += self._summaries.observe(versions, now)
             if len(self._unwritten) > MAX_UNWRITTEN:
                 log.error("%d summaries of hours are lost", len(self._unwritten) - MAX_UNWRITTEN)
                 self._unwritten = self._unwritten[-MAX_UNWRITTEN:]
             if changes or self._unwritten:
-                self._write(changes, now)
+                self._writer.call(partial(self._write, changes, now)).result()
+                self._unwritten = []
+                self._bad.update((change.version, change.bad) for change in changes)
+                self._recorded.update((change.version, (change.hour, change.number)) for change in changes)
             for version in self._bad.keys() - set(versions):
                 self._judged.pop(version, None)
+                self._recorded.pop(version, None)
                 del self._bad[version]
             for version in versions:
                 if version.findings is not None:
@@ -127,13 +139,16 @@ class Journal:
             return []
         return [Entry("clock_set_back", "system", data={"before": before, "after": now})]
 
-    def _judge(self, version: Version) -> _Change | None:
+    def _judge(self, version: Version, now: float) -> _Change | None:
         findings = version.findings
         if findings is None or self._judged.get(version) is findings:
             return None
         config = version.facts.config
         before, bad = self._stored(version), bad_subjects(findings, config)
-        if bad == before:
+        hour = now // HOUR_SECONDS * HOUR_SECONDS
+        counted, number = self._recorded.get(version, (hour, 0))
+        number = number + 1 if counted == hour else 1
+        if bad == before or number > MAX_RECORDS:
             return None
         verdicts = all_verdicts(findings, config)
         changed = sorted(bad ^ before)
@@ -146,6 +161,7 @@ class Journal:
             "bad": len(bad),
             **omitted(len(changed) - MAX_CHANGES),
             **({"failures": failures} if failures else {}),
+            **({"next_after": hour + HOUR_SECONDS} if number == MAX_RECORDS else {}),
         }
         entry = Entry(
             kind="verdict_changed",
@@ -157,7 +173,7 @@ class Journal:
             reference_digest=findings.evaluation.reference.digest,
             config_digest=version.facts.config_digest,
         )
-        return _Change(version, bad, entry)
+        return _Change(version, bad, entry, hour, number)
 
     def _stored(self, version: Version) -> frozenset[Subject]:
         """Bad verdicts of a version that the trail has."""
@@ -179,8 +195,6 @@ class Journal:
             ]
             if rows:
                 connection.execute(put, rows)
-        self._unwritten = []
-        self._bad.update((change.version, change.bad) for change in changes)
 
 
 def _shown(subject: Subject, verdict: Verdict, before: frozenset[Subject]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 import exporter.monitoring.journal
 from exporter.errors import StoreError
 from exporter.monitoring.rebaseline import Order
+from exporter.monitoring.verdicts import Subject
 from exporter.settings import parse_window
 from tests.support.fakes import Clock
 from tests.support.monitored import make_registry
@@ -149,6 +150,27 @@ def test_many_columns_are_one_record_of_bounded_size(start: Start, monkeypatch: 
     (body,) = entries(rig, "verdict_changed")
     assert len(body["data"]["changes"]) == 2
     assert body["data"]["omitted"] == body["data"]["bad"] - 2 > 0
+
+
+def test_a_verdict_that_goes_to_and_fro_waits_for_the_next_hour(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drifted = frozenset({Subject("drift", "age", "24h")})
+    found = [frozenset(), drifted]
+    monkeypatch.setattr(exporter.monitoring.journal, "MAX_RECORDS", 4)
+    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    for _ in range(10):
+        rig.evaluate()
+        found.reverse()
+        rig.clock.advance(30)
+    records = entries(rig, "verdict_changed")
+    assert len(records) == 4
+    assert [body["data"].get("next_after") for body in records] == [None, None, None, NOON + HOUR]
+    found = [drifted]
+    rig.clock.advance(HOUR)
+    rig.evaluate()
+    assert entries(rig, "verdict_changed")[-1]["data"]["bad"] == 1
+    assert len(entries(rig, "verdict_changed")) == 5
 
 
 def test_verdicts_of_a_version_that_is_monitored_again_are_recorded_again(rig: Rig) -> None:
