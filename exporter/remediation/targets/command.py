@@ -6,6 +6,8 @@ the body as JSON on its standard input; its output and its exit status are kept 
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 from threading import Thread
@@ -65,7 +67,7 @@ class LocalCommand:
         try:
             process.communicate(body, timeout=self._config.timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with its own children
             process.wait()
         self._end(directory, str(process.returncode))
 

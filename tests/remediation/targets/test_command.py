@@ -12,9 +12,10 @@ from exporter.target_config import Command
 from tests.remediation.targets.conftest import ACTION_ID, JOB
 
 
-def command(directory: Path, program: str, *, allowed: bool = True) -> Targets:
+def command(directory: Path, program: str, *, allowed: bool = True, **settings: object) -> Targets:
+    own = {"command": [sys.executable, "-c", program], "directory": str(directory), **settings}
     config = Command.model_validate(
-        {"kind": "command", "command": [sys.executable, "-c", program], "directory": str(directory)},
+        {"kind": "command", **own},
         context={"allow_command": True, "directory": directory},
     )
     return Targets({"it": config}, allow_commands=allowed)
@@ -45,6 +46,13 @@ def test_a_command_that_fails_is_told(tmp_path: Path) -> None:
     its = command(tmp_path, "raise SystemExit(3)")
     its.dispatch("it", JOB, repeated=False)
     assert wait_for_end(its) == "failed exit status 3"
+
+
+def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+    program = "import subprocess; subprocess.run(['sleep', '600'])"
+    its = command(tmp_path, program, timeout=0.5)
+    its.dispatch("it", JOB, repeated=False)
+    assert wait_for_end(its) == "failed exit status -9"
 
 
 def test_a_command_is_refused_where_it_is_not_allowed(tmp_path: Path) -> None:
