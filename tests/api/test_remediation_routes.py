@@ -210,7 +210,7 @@ def test_holds_are_listed_and_lifted(desk: Desk) -> None:
 
 V1 = {"alertname": "ModelQualityDegraded", "model": "fraud", "model_version": "1"}
 NOT_JUDGED = (
-    "would move the alias champion of fraud from version 1 back to version , and is refused by evidence: "
+    "would move the alias champion of fraud from version 1 back, and is refused by evidence: "
     "version 1 is not judged: no reference"
 )
 

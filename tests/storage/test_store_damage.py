@@ -65,7 +65,7 @@ def test_the_check_can_be_switched_off(start: Start, tmp_path: Path) -> None:
     rig = make_store(start, f"sqlite:///{tmp_path}/exporter.db")
     with sqlite3.connect(tmp_path / "exporter.db") as connection:  # a table in another's pages
         connection.execute("PRAGMA writable_schema=1")
-        connection.execute("UPDATE sqlite_master SET rootpage=2 WHERE name='audit'")
+        connection.execute("UPDATE sqlite_master SET rootpage=2 WHERE name='audit_records'")
     connection.close()
     with pytest.raises(StoreDamagedError):
         Store(rig.settings.store)
