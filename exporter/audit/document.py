@@ -144,12 +144,12 @@ p.good { border-color: #1a7f37; background: #eef8f0; }
 p.bad { border-color: #b42318; background: #fdf0ef; }
 p.unknown { border-color: #9a6700; background: #fdf7e7; }
 table { border-collapse: collapse; width: 100%; font-size: .87rem; margin: .5rem 0; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; min-width: 4.5em;
+th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; min-width: 3em;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { font-weight: 600; color: var(--dim); overflow-wrap: normal; }
 thead { display: table-header-group; }
 tr { break-inside: avoid; }
-td.time { white-space: nowrap; font-variant-numeric: tabular-nums; }
+td.short { white-space: nowrap; font-variant-numeric: tabular-nums; }
 table.facts { width: auto; min-width: 60%; }
 table.facts th { white-space: nowrap; padding-right: 1.5rem; }
 pre { background: var(--soft); padding: .6rem .8rem; overflow-x: auto; white-space: pre-wrap;
@@ -166,12 +166,13 @@ i.good { background: #4ac26b; } i.bad { background: #d1242f; } i.unknown { backg
 i.none { background: #d8dde3; }
 @media print {
   body { margin: 0; max-width: none; font-size: 10pt; }
+  table { font-size: 7.5pt; }
   h2 { break-after: avoid; }
   p, i, rect { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   @page { margin: 15mm; }
 }
 """
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
+_SHORT = re.compile(r"\S{1,18}|[\d-]{10} [\d:]{8}")  # cells that are not broken: names, numbers, times
 
 
 def _to_html(document: Document) -> str:
@@ -233,7 +234,7 @@ def _html_strip(strip: Strip) -> str:
 
 
 def _cell(text: str) -> str:
-    return f"""<td{' class="time"' if _TIME.fullmatch(text) else ""}>{_safe(text)}</td>"""
+    return f"""<td{' class="short"' if _SHORT.fullmatch(text) else ""}>{_safe(text)}</td>"""
 
 
 def _safe(text: str) -> str:

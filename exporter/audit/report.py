@@ -157,9 +157,11 @@ def _monitored(found: Evidence) -> list[Block]:
             [rows.reference_row(record) for record in (*references, *found.references.records)],
             "The trail has no reference of this version.",
         ),
-        Facts(configuration)
-        if configuration
-        else Paragraph("Of the configuration the trail has its digest only."),
+        *(
+            [Paragraph("Configuration at the end of the period:"), Facts(configuration)]
+            if configuration
+            else [Paragraph("Of the configuration the trail has its digest only.")]
+        ),
     ]
 
 
