@@ -15,6 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exporter.audit.filters import Filters, find
+from exporter.audit.read_only import reading
+from exporter.audit.verification import verify_store
 from exporter.storage.store import Store
 from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
@@ -109,6 +112,11 @@ def test_every_acknowledged_row_is_counted_once_however_often_it_is_killed(
         exporter = start()
         clients.await_progress(10 * ROWS)
     eventually(lambda: exporter.window_rows() == clients.acknowledged)
+    with reading(store_uri) as connection:  # beside the last one, which runs
+        trail = verify_store(connection)
+        starts = find(connection, Filters(kind="started"), 100)[0]
+    assert trail.intact, trail.faults
+    assert len(starts) == len(processes)
 
 
 def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_all(
