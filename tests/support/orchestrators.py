@@ -403,9 +403,8 @@ class FakeGitHub(Fake):
         ):
             assert set(request.query) <= {"event", "created", "per_page"}
             assert int(request.query["per_page"]) <= 100
-            return Reply(
-                200, {"total_count": len(self.runs), "workflow_runs": [*map(self._shown, self.runs)]}
-            )
+            shown = [self._shown(run) for run in self.runs][: int(request.query["per_page"])]
+            return Reply(200, {"total_count": len(self.runs), "workflow_runs": shown})
         run = request.path.removeprefix(f"{self.repository}/actions/runs/")
         if request.method != "GET" or run not in self.runs:
             return Reply(404, {"message": "Not Found"})

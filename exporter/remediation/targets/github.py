@@ -28,7 +28,8 @@ from exporter.remediation.targets.outcome import Job, Progress
 from exporter.target_config import GitHub
 
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-_MAX_SKEW_SECONDS = 3600  # between our clock and theirs
+_MAX_SKEW_SECONDS = 600  # between our clock and theirs
+_RUNS_PER_PAGE = 100  # the most there are
 
 
 class GitHubWorkflow(Orchestrator):
@@ -72,7 +73,7 @@ class GitHubWorkflow(Orchestrator):
             "runs",
             event="repository_dispatch" if self.config.workflow is None else "workflow_dispatch",
             created=f">={since:%Y-%m-%dT%H:%M:%SZ}",
-            per_page=100,
+            per_page=_RUNS_PER_PAGE,
         )
         return Call("GET", listed, headers=_HEADERS)
 
@@ -83,6 +84,8 @@ class GitHubWorkflow(Orchestrator):
         for run in runs:
             if isinstance(run, dict) and job.action_id in f"{run.get('display_title')} {run.get('name')}":
                 return Run(text_of(run, "id"), linked(run, "html_url"))
+        if answer.json.get("total_count", 0) != len(runs):
+            raise NotUnderstoodError(f"it lists more runs than the {_RUNS_PER_PAGE} that are looked through")
         return None
 
     def status(self, run: str) -> Call:

@@ -243,6 +243,18 @@ def test_a_conflict_of_airflow_2_that_is_no_run_of_ours_is_tried_again(
     assert len(shared_server.starts) == 2
 
 
+def test_a_run_of_github_that_may_be_on_another_page_is_not_started_again(
+    targets: Make, shared_server: OrchestratorServer
+) -> None:
+    its = targets(fake := FakeGitHub())
+    for number in range(101):
+        fake.start(f"1{number}", {"action_id": "another"}, "queued")
+    sent = its.dispatch("it", JOB, repeated=False)
+    assert (sent.outcome, sent.repeatable) == ("unreachable", True)
+    assert "more runs than the 100" in sent.reason
+    assert shared_server.starts == []
+
+
 def test_github_names_the_run_where_it_can() -> None:
     config = GitHub(kind="github", repository="acme/fraud-model", workflow="retrain.yml")
     workflow = GitHubWorkflow(config)
