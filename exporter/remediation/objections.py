@@ -42,8 +42,8 @@ class Objections:
         tenure = current_tenure(self._fleet.history(action.model, action.alias))
         return (
             tenure is not None
-            and action.executed_at is not None
-            and tenure.since >= action.executed_at
+            and tenure.number >= action.tenure + 2  # by number: clocks are set back
+            and tenure.previous == action.target_version
             and tenure.version == expected_version(action)
         )
 

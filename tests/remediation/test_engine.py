@@ -6,6 +6,7 @@ import pytest
 
 from exporter.errors import RegistryError, RegistryUnreachableError
 from exporter.remediation.action import ACTION_TAG, State
+from exporter.storage.schema import AliasMove
 from tests.support.actions import ACTION, plan, stored, take
 from tests.support.engines import Bench, Refusal, Run
 from tests.support.rig import eventually
@@ -467,6 +468,15 @@ def test_a_person_who_moves_it_back_after_the_end_holds_the_policy(bench: Bench)
     bench.discover()
     bench.start().step()
     assert len(bench.holds.active("fraud", "champion", ACTION.policy)) == 1
+
+
+def test_a_move_at_the_time_of_the_tenure_before_it_is_no_objection(bench: Bench) -> None:
+    bench.fleet.record([AliasMove("fraud", "champion", "3", bench.clock.now + HOUR)])  # a clock ahead
+    bench.plan()
+    bench.step(2)
+    bench.discover()
+    assert bench.step().state is S.VERIFYING
+    assert bench.holds.active("fraud") == []
 
 
 def test_a_hold_that_was_lifted_is_not_placed_again(bench: Bench) -> None:
