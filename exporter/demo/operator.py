@@ -33,18 +33,17 @@ class Operator:
         self._store = store
         self._say = say
         self._waiting_since: dict[str, float] = {}
-        self._approved: set[str] = set()
 
     def advance(self, remediations: Sequence[Remediation], now: float) -> None:
         """Approve what has waited for longer than PATIENCE_SECONDS."""
         for found in remediations:
-            if found.state != "awaiting_approval" or found.id in self._approved:
-                continue
-            if found.id not in self._waiting_since:
+            if found.state != "awaiting_approval":
+                self._waiting_since.pop(found.id, None)
+            elif found.id not in self._waiting_since:
                 self._waiting_since[found.id] = now
                 self._say(f"{found.action} waits for approval. It will be given in {PATIENCE_SECONDS:.0f} s.")
             elif now - self._waiting_since[found.id] > PATIENCE_SECONDS:
-                self._approved.add(found.id)
+                self._waiting_since[found.id] = now
                 self._run(
                     "remediation",
                     "approve",

@@ -11,7 +11,7 @@ from exporter.demo.client import Client
 from exporter.demo.observation import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from exporter.demo.scenario import MODEL, Pace, miles_to_kilometres
 from exporter.demo.training import (
-    FEW_TREES,
+    FIRST_TREES,
     SPLINES,
     TREES,
     Candidate,
@@ -41,14 +41,14 @@ class Releases:
         point(CHALLENGER_ALIAS, first)
 
     def release_one_and_prepare_another(self) -> None:
-        """Release few trees; the other version, for `release_prepared`, has learned from kilometres.
+        """Release a first model; another, for `release_prepared`, has learned from kilometres.
 
         The model allows the exporter to move its alias.
         """
-        self._release_first(self._register(FEW_TREES))
+        self._release_first(self._register(FIRST_TREES))
         allow_rollback()
         training, held_out = miles_to_kilometres(self._training), miles_to_kilometres(self._held_out)
-        self._prepared = register(train(FEW_TREES, training, held_out, self._pace, now()), self._pace)
+        self._prepared = register(train(FIRST_TREES, training, held_out, self._pace, now()), self._pace)
 
     def release_prepared(self) -> None:
         """Make the prepared version the champion."""

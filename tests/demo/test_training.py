@@ -10,7 +10,7 @@ import pytest
 from exporter.demo.flights import FEATURES, split_flights
 from exporter.demo.scenario import MODEL, Pace
 from exporter.demo.training import (
-    FEW_TREES,
+    FIRST_TREES,
     SPLINES,
     TREES,
     Candidate,
@@ -47,7 +47,7 @@ def test_three_months_of_reference_are_compressed_up_to_now(model: TrainedModel)
     assert times.max() - times.min() < timedelta(seconds=90 * PACE.seconds_per_day)
 
 
-@pytest.mark.parametrize("candidate", [SPLINES, TREES, FEW_TREES], ids=lambda candidate: candidate.name)
+@pytest.mark.parametrize("candidate", [SPLINES, TREES, FIRST_TREES], ids=lambda candidate: candidate.name)
 def test_the_same_flights_make_the_same_model(flights: pd.DataFrame, candidate: Candidate) -> None:
     training, held_out, _ = (part.head(2000) for part in split_flights(flights))
     first, second = (train(candidate, training, held_out, PACE, NOW).reference for _ in range(2))
