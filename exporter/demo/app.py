@@ -82,7 +82,9 @@ def demonstrate(pace: Pace, until_mail: bool, remediate: bool) -> None:
         operator = None
         if stack.tokens is not None:
             token_file = stack.tokens.file("operator")
-            operator = Operator(ports.url("exporter"), token_file, stack.store, screen.say)
+            operator = Operator(
+                ports.url("exporter"), token_file, stack.store, ports.url("prometheus"), screen.say
+            )
         try:
             while True:
                 processes.check()

@@ -25,12 +25,21 @@ class Operator:
         exporter_url: address of the exporter.
         token_file: with a token whose scopes are approve and admin.
         store: URI of the exporter's store.
+        prometheus_url: address of Prometheus, which has witnessed the audit trail's checkpoints.
         say: shows a text that stays.
     """
 
-    def __init__(self, exporter_url: str, token_file: Path, store: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        exporter_url: str,
+        token_file: Path,
+        store: str,
+        prometheus_url: str,
+        say: Callable[[str], None],
+    ) -> None:
         self._address = ["--exporter", exporter_url, "--token-file", str(token_file)]
         self._store = store
+        self._prometheus_url = prometheus_url
         self._say = say
         self._waiting_since: dict[str, float] = {}
 
@@ -62,7 +71,7 @@ class Operator:
         for found in reversed(remediations):
             if found.state in ACTED:
                 self._run("remediation", "show", found.id, *self._address)
-        self._run("audit", "verify", "--store", self._store)
+        self._run("audit", "verify", "--store", self._store, "--prometheus", self._prometheus_url)
 
     def _run(self, *arguments: str) -> None:
         shown = [part for part in arguments if part not in self._address]

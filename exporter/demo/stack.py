@@ -171,6 +171,7 @@ class Stack:
         if self.tokens is not None:
             environment["EXPORTER_API_TOKENS_FILE"] = str(self.tokens.all)
             environment["EXPORTER_ALLOW_COMMANDS"] = "true"
+            environment["EXPORTER_AUDIT_CHECKPOINT_SECONDS"] = "20"  # for Prometheus to witness
         command = [sys.executable, "-m", "exporter", "serve"]
         self._processes.start("exporter", command, self._environment | environment)
 

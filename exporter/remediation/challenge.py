@@ -16,11 +16,10 @@ def why_not_better(
     challenger: Sequence[QualityEvaluation],
     champion: Sequence[QualityEvaluation],
     minimums: Minimums,
-    metric: str = "",
 ) -> str:
     """Reason why a challenger is not shown to be better than the champion, empty if it is.
 
-    It is better if the 99 % intervals of a metric do not overlap, in the matured window in which the
+    It is better if the 99 % intervals of some metric do not overlap, in the matured window in which the
     challenger has most labels (of several the longest), and if no other metric is worse in the same sense.
     `bias` is left out: neither direction is better.
 
@@ -28,7 +27,6 @@ def why_not_better(
         challenger: its quality by window.
         champion: that of the version that holds the alias.
         minimums: of labels and coverage, which both need.
-        metric: the metric that has to be better, empty for any.
     """
     least = max(MIN_LABELS, minimums.labels)
     if not challenger or not champion:
@@ -49,8 +47,6 @@ def why_not_better(
     worse = [own.metric for own, other in pairs if _is_better(other, own)]
     if worse:
         return f"its {', '.join(worse)} is worse than the champion's over {best.window.name}"
-    if metric and metric not in better:
-        return f"the 99 % intervals of {metric} overlap over {best.window.name}, or it is not measured"
     return "" if better else f"no 99 % interval is beyond the champion's over {best.window.name}"
 
 

@@ -74,18 +74,21 @@ def verify(action: Action, version: Version | None, judge: Judge, now: float) ->
         float(action.data[name]) for name in ("moved_at", "verify_at", "verify_until")
     )
     labels: Mapping[str, str] = action.alert.get("labels", {})
+    if action.action == "promote":  # its alert says something good: any bad verdict counts
+        labels = {}
     evidence = gather(version, moved_at, now, labels.get("window", ""))
     if now < verify_at:
         return Verification(None, f"it is verified from {_shown(verify_at)} on", evidence)
     why = _why_not_yet(version, evidence, verify_at)
     if not why and version is not None:
         judgement = judge(version, labels, now)
-        said = f"{labels.get('alertname', 'the alert')} {{}} true of version {action.target_version}"
+        said, on = labels.get("alertname"), f"version {action.target_version}"
         if judgement.bad:
-            reason = f"{said.format('is')} too: {judgement.reason}"
-            return Verification(State.NOT_RECOVERED, reason, evidence)
+            reason = f"{said} is true of {on} too" if said else f"{on} is bad"
+            return Verification(State.NOT_RECOVERED, f"{reason}: {judgement.reason}", evidence)
         if judgement.bad is False:
-            return Verification(State.RECOVERED, said.format("is not"), evidence)
+            reason = f"{said} is not true of {on}" if said else f"no verdict on {on} is bad"
+            return Verification(State.RECOVERED, reason, evidence)
         why = judgement.reason
     if now < until:
         return Verification(None, why, evidence)

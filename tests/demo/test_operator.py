@@ -18,7 +18,9 @@ class RecordingOperator(Operator):
 
     def __init__(self) -> None:
         self.commands: list[tuple[str, ...]] = []
-        super().__init__("http://exporter:1", Path("token"), "sqlite:///x.db", lambda _: None)
+        super().__init__(
+            "http://exporter:1", Path("token"), "sqlite:///x.db", "http://prometheus:2", lambda _: None
+        )
 
     def _run(self, *arguments: str) -> None:
         self.commands.append(arguments)

@@ -61,6 +61,20 @@ def test_a_target_of_which_the_alert_is_true_has_not_recovered(rig: Rig) -> None
     assert found.reason == "ModelQualityDegraded is true of version 2 too: its recall is degraded"
 
 
+def test_after_a_promotion_any_bad_verdict_counts_since_its_alert_said_something_good(rig: Rig) -> None:
+    send(rig, 50, hours_later=6)
+    asked = []
+
+    def judge(version: Version, labels: Mapping[str, str], now: float) -> Judged:
+        asked.append(labels)
+        return GOOD
+
+    promotion = replace(moved(alertname="ModelChallengerBetter"), action="promote")
+    found = verify(promotion, rig.version(), judge, rig.clock.now)
+    assert (found.state, found.reason) == (State.RECOVERED, "no verdict on version 2 is bad")
+    assert asked == [{}]
+
+
 def test_nothing_is_verified_before_its_time(rig: Rig) -> None:
     send(rig, 50, hours_later=5.9)
     assert look(rig, moved()).state is None

@@ -26,9 +26,8 @@ def better(case: Case) -> str:
         return challenger
     if isinstance(champion, str):
         return champion
-    metric = case.labels.get("metric", "") if case.labels.get("alertname") == "ModelChallengerBetter" else ""
     minimums = case.versions[case.action.target_version].config.minimums
-    return why_not_better(challenger, champion, minimums, metric)
+    return why_not_better(challenger, champion, minimums)
 
 
 def _quality(case: Case, version: str) -> tuple[QualityEvaluation, ...] | str:

@@ -241,7 +241,7 @@ STOPPED: Mapping[str, list[tuple[dict[str, Any], str]]] = {
     ],
 }
 PROMOTIONS: list[tuple[dict[str, Any], str, str]] = [
-    (challengers(BETTER, BETTER), "better", "the 99 % intervals of recall overlap over 24h"),
+    (challengers(BETTER, BETTER), "better", "no 99 % interval is beyond the champion's over 24h"),
     (challengers(BETTER, WORSE), "better", "its recall is worse than the champion's over 24h"),
     (
         challengers(WORSE, measured({"recall": (0.80, 0.85)}, start=0.0)),
