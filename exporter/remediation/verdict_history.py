@@ -17,8 +17,8 @@ MAX_RECORDS = 10_000
 def bad_verdicts(connection: sa.Connection, model: str, version: str, until: float) -> tuple[str, ...]:
     """Verdicts on quality and data quality of a version that were bad at a time, as texts for people.
 
-    Changes are read in their order. Those in records whose bodies were erased are unknown, and the verdicts
-    of a version that was monitored anew begin anew.
+    Changes are read in their order, and begin anew where the version was monitored anew. Those in records
+    whose bodies were erased are unknown. Segments are left out: of their many verdicts some are wrong.
 
     Args:
         connection: to read from.
@@ -32,7 +32,7 @@ def bad_verdicts(connection: sa.Connection, model: str, version: str, until: flo
         .where(
             columns.model == model,
             columns.model_version == version,
-            columns.kind.in_(("verdict_changed", "version_forgotten")),
+            columns.kind.in_(("verdict_changed", "version_monitored")),
             columns.at <= until,
             columns.body.is_not(None),
         )
@@ -42,10 +42,11 @@ def bad_verdicts(connection: sa.Connection, model: str, version: str, until: flo
     bad: dict[tuple[str, ...], str] = {}
     with decoding("an audit record"):
         for kind, body in reversed(connection.execute(query).all()):
-            if kind == "version_forgotten":
+            if kind == "version_monitored":
+                bad.clear()
                 continue
             for change in json.loads(bytes(body))["data"]["changes"]:
-                if change["measure"] not in MEASURES:
+                if change["measure"] not in MEASURES or change.get("segment"):
                     continue
                 where = tuple(str(change.get(name, "")) for name in _PLACE)
                 if change["after"] == "degraded":
@@ -55,4 +56,4 @@ def bad_verdicts(connection: sa.Connection, model: str, version: str, until: flo
     return tuple(dict.fromkeys(bad.values()))
 
 
-_PLACE = ("measure", "subject", "window", "segment", "check")
+_PLACE = ("measure", "subject", "window", "check")

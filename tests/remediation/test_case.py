@@ -19,11 +19,6 @@ from tests.support.rig import Rig
 from tests.support.unanswering import World
 
 
-@pytest.fixture
-def world(start: Callable[..., Rig]) -> World:
-    return World(start)
-
-
 def test_a_rollback_of_a_version_that_answers_nothing_passes(world: World) -> None:
     assert world.refusals() == ()
 
@@ -47,7 +42,8 @@ def test_what_mlflow_says_of_the_target_counts(world: World) -> None:
     )
 
 
-def test_a_model_that_vanished_from_mlflow_is_not_deleted(world: World) -> None:
+def test_a_model_that_vanished_from_mlflow_is_not_deleted(start: Callable[..., Rig]) -> None:
+    world = World(lambda registry: start(registry=registry))
     world.registry.delete("fraud")
     world.rig.poll()
     found = {refusal.guard: refusal.reason for refusal in world.refusals()}

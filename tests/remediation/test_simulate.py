@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from exporter.storage.schema import remediations
 from tests.support.actions import plan, take
 from tests.support.cases import POLICY, make_config
 from tests.support.monitored import DOWN
-from tests.support.rig import Rig
 from tests.support.unanswering import World
 
 LABELS = {"alertname": "ModelErrorRateHigh", "model": "fraud", "model_version": "2", "severity": "critical"}
@@ -25,18 +23,17 @@ def alert(status: Any = "firing", **labels: str) -> Alert:
     return Alert(status, {name: value for name, value in {**LABELS, **labels}.items() if value}, {})
 
 
-class Bench(World):
+class Desk:
     """The champion of `fraud` does not answer; one policy rolls it back."""
 
-    def __init__(self, start: Callable[..., Rig]) -> None:
-        super().__init__(start)
-        service = self.rig.service
-        self.simulator = Simulator(service.store, service.fleet, self.ledger, self.cases)
-        self.registry.tag("fraud", auto_rollback="true")
+    def __init__(self, world: World) -> None:
+        self.world, service = world, world.rig.service
+        self.simulator = Simulator(service.store, service.fleet, world.ledger, world.cases)
+        world.registry.tag("fraud", auto_rollback="true")
 
     def ask(self, *alerts: Alert, **section: Any) -> Simulation:
-        self.config = make_config(POLICY, **section)
-        return self.simulator.simulate(alerts, self.config, self.rig.clock())
+        self.world.config = make_config(*section.pop("policies", (POLICY,)), **section)
+        return self.simulator.simulate(alerts, self.world.config, self.world.rig.clock())
 
     def answer(self, *alerts: Alert, **section: Any) -> Answer:
         (found,) = self.ask(*(alerts or (alert(),)), **section).alerts
@@ -45,12 +42,12 @@ class Bench(World):
 
 
 @pytest.fixture
-def bench(start: Callable[..., Rig]) -> Bench:
-    return Bench(start)
+def desk(world: World) -> Desk:
+    return Desk(world)
 
 
-def test_the_action_is_told_with_the_guards_that_pass(bench: Bench) -> None:
-    answer = bench.answer()
+def test_the_action_is_told_with_the_guards_that_pass(desk: Desk) -> None:
+    answer = desk.answer()
     assert answer.says == WOULD
     assert answer.action is not None
     assert (answer.action.target_version, answer.mode) == ("1", "auto")
@@ -66,19 +63,19 @@ def test_the_action_is_told_with_the_guards_that_pass(bench: Bench) -> None:
         ("off", "the policy is off"),
     ],
 )
-def test_the_mode_says_what_becomes_of_it(bench: Bench, mode: str, says: str) -> None:
-    assert bench.answer(mode=mode).says == says
+def test_the_mode_says_what_becomes_of_it(desk: Desk, mode: str, says: str) -> None:
+    assert desk.answer(mode=mode).says == says
 
 
-def test_without_the_tag_of_the_owner_it_takes_an_approval(bench: Bench) -> None:
-    bench.registry.tag("fraud", auto_rollback="false")
-    assert bench.answer().says == f"{WOULD}, once it is approved: no tag monitoring.auto_rollback=true"
+def test_without_the_tag_of_the_owner_it_takes_an_approval(desk: Desk) -> None:
+    desk.world.registry.tag("fraud", auto_rollback="false")
+    assert desk.answer().says == f"{WOULD}, once it is approved: no tag monitoring.auto_rollback=true"
 
 
-def test_the_first_guard_that_refuses_is_told_and_all_others_too(bench: Bench) -> None:
-    bench.holds.place("ada", "fraud", reason="a holiday")
-    bench.registry.tag("fraud", "1", blocked="true")
-    answer = bench.answer()
+def test_the_first_guard_that_refuses_is_told_and_all_others_too(desk: Desk) -> None:
+    desk.world.holds.place("ada", "fraud", reason="a holiday")
+    desk.world.registry.tag("fraud", "1", blocked="true")
+    answer = desk.answer()
     assert answer.says.startswith(f"{WOULD}, and is refused by hold: it is on hold: a holiday")
     assert [check.guard for check in answer.checks if check.reason] == ["hold", "target_blocked"]
 
@@ -96,51 +93,50 @@ def test_the_first_guard_that_refuses_is_told_and_all_others_too(bench: Bench) -
         ({"status": "resolved"}, "the alert is resolved"),
     ],
 )
-def test_why_nothing_would_be_done_is_told(bench: Bench, labels: dict[str, str], says: str) -> None:
-    answer = bench.answer(alert(**labels))
+def test_why_nothing_would_be_done_is_told(desk: Desk, labels: dict[str, str], says: str) -> None:
+    answer = desk.answer(alert(**labels))
     assert (answer.says, answer.action, answer.checks) == (says, None, ())
 
 
-def test_what_was_done_already_is_not_done_again(bench: Bench) -> None:
-    action = bench.answer().action
+def test_what_was_done_already_is_not_done_again(desk: Desk) -> None:
+    action = desk.answer().action
     assert action is not None
-    plan(bench.rig.service.store, bench.ledger, action)
-    take(bench.ledger, State.EXECUTING, State.CONFLICT, action=action)
+    plan(desk.world.rig.service.store, desk.world.ledger, action)
+    take(desk.world.ledger, State.EXECUTING, State.CONFLICT, action=action)
     said = f"its action {action.id[:8]}, to {WOULD.removeprefix('would ')}, is conflict already"
-    assert bench.answer().says == said
+    assert desk.answer().says == said
 
 
-def test_while_mlflow_is_away_the_answer_says_so(bench: Bench) -> None:
-    bench.registry.failure = DOWN
-    answer = bench.answer()
+def test_while_mlflow_is_away_the_answer_says_so(desk: Desk) -> None:
+    desk.world.registry.failure = DOWN
+    answer = desk.answer()
     assert answer.says == f"{WOULD}, if the guards pass that ask MLflow"
     unknown = [check.guard for check in answer.checks if check.unknown]
     assert unknown == ["alias", "target_blocked", "target_loads"]
 
 
-def test_repeated_alerts_are_one_and_there_is_a_limit(bench: Bench) -> None:
-    found = bench.ask(*[alert()] * 3, alert("resolved"), alert())
+def test_repeated_alerts_are_one_and_there_is_a_limit(desk: Desk) -> None:
+    found = desk.ask(*[alert()] * 3, alert("resolved"), alert())
     assert [(each.alert.status, each.times) for each in found.alerts] == [("firing", 4), ("resolved", 1)]
-    many = bench.ask(*(alert(alertname=f"Other{n}") for n in range(MAX_ALERTS + 7)))
+    many = desk.ask(*(alert(alertname=f"Other{n}") for n in range(MAX_ALERTS + 7)))
     assert (len(many.alerts), many.omitted) == (MAX_ALERTS, 7)
 
 
-def test_nothing_is_stored(bench: Bench) -> None:
-    bench.answer()
-    with bench.rig.service.store.reading() as connection:
+def test_nothing_is_stored(desk: Desk) -> None:
+    desk.answer()
+    with desk.world.rig.service.store.reading() as connection:
         assert connection.execute(remediations.select()).all() == []
-    assert bench.registry.alias_version("fraud", "champion") == "2"
+    assert desk.world.registry.alias_version("fraud", "champion") == "2"
 
 
-def test_each_policy_answers(bench: Bench) -> None:
+def test_each_policy_answers(desk: Desk) -> None:
     other = {
         **POLICY,
         "name": "retrain",
         "action": "freeze",
         "match": {"alertname": ".*", "severity": "info"},
     }
-    bench.config = make_config(POLICY, other)
-    (found,) = bench.simulator.simulate([alert()], bench.config, bench.rig.clock()).alerts
+    (found,) = desk.ask(alert(), policies=(POLICY, other)).alerts
     assert [answer.says for answer in found.answers] == [
         WOULD,
         "does not match: severity is 'critical', not info",

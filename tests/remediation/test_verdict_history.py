@@ -39,9 +39,17 @@ def test_verdicts_are_bad_until_they_change_again() -> None:
         assert bad_verdicts(connection, "fraud", "2", 9.0) == ("age (data quality)",)
 
 
-def test_drift_does_not_count() -> None:
+def test_a_version_that_is_monitored_anew_begins_anew() -> None:
+    anew = Entry("version_monitored", "system", "fraud", "2")
+    with trail((1.0, RECALL_FELL), (2.0, anew)) as connection:
+        assert bad_verdicts(connection, "fraud", "2", 1.5) == ("recall (quality)",)
+        assert bad_verdicts(connection, "fraud", "2", 2.5) == ()
+
+
+def test_drift_and_segments_do_not_count() -> None:
     drifted = changed(("drift", "age", "drifted"), ("change", "age", "changed"))
-    with trail((1.0, drifted)) as connection:
+    segment = changed(("quality", "recall", "degraded"), segment="country=DE")
+    with trail((1.0, drifted), (2.0, segment)) as connection:
         assert bad_verdicts(connection, "fraud", "2", 9.0) == ()
 
 
