@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Annotated
@@ -26,8 +24,6 @@ from exporter.errors import (
     AuditError,
     MalformedError,
     OverloadedError,
-    StoreError,
-    UnavailableError,
     UnknownModelError,
 )
 from exporter.formats.texts import storable
@@ -90,7 +86,7 @@ def audit_router(service: Service) -> APIRouter:
             end=_seconds(end) if end is not None else None,
             after=after,
         )
-        with _available(), service.store.reading() as connection:
+        with service.store.reading() as connection:
             records, following = find(connection, filters, limit, next_page)
         shown = [show(record) for record in records]
         headers = {}
@@ -131,7 +127,7 @@ def audit_router(service: Service) -> APIRouter:
         if not reporting.acquire(blocking=False):
             raise OverloadedError("another report is being written", retry_after_seconds=10)
         try:
-            with _available(), service.store.reading() as connection:
+            with service.store.reading() as connection:
                 names = storable(model), storable(version)
                 page = write_report(connection, *names, (since, to), now, actor, form)
         except AuditError as error:
@@ -139,7 +135,7 @@ def audit_router(service: Service) -> APIRouter:
         finally:
             reporting.release()
         data = {"format": form, "from": format_time(since), "to": format_time(to)}
-        with _available(), service.store.writing() as connection:
+        with service.store.writing() as connection:
             append(connection, [Entry("report_requested", actor, model, version, data=data)], now)
         return Response(page, media_type=REPORT_TYPES[form])
 
@@ -157,7 +153,7 @@ def audit_router(service: Service) -> APIRouter:
         """Erase the content of a record for good; its number, time, names and digests stay."""
         actor = told_by(request, by) if by else request.state.actor
         try:
-            with _available(), service.store.writing() as connection:
+            with service.store.writing() as connection:
                 return view_schemas.Erased(seq=erase(connection, seq, actor, reason, service.clock()))
         except AuditError as error:
             raise MalformedError(str(error), "path.seq") from error
@@ -180,18 +176,6 @@ def show(record: StoredRecord) -> bytes:
     assert record.columns is not None
     known = record.columns._asdict() | {"at": format_time(record.columns.at), "seq": record.seq}
     return orjson.dumps(known | {"erased": True})[:-1] + digests
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    """
-    Raises:
-        UnavailableError: the store failed.
-    """
-    try:
-        yield
-    except StoreError as error:
-        raise UnavailableError(str(error), retry_after_seconds=5) from error
 
 
 def _seconds(moment: datetime) -> float:
