@@ -146,13 +146,14 @@ def _kept(alerts: Sequence[Alert], matched: Sequence[Alert]) -> list[Alert]:
 
 
 def _entries(delivery: Delivery, plans: Sequence[Plan], actor: str) -> list[Entry]:
-    """Return an audit entry for each version that a delivery is about, up to a limit."""
+    """Return an audit entry for each version that a delivery is about, up to a limit, planned ones first."""
 
     def version(alert: Alert) -> tuple[str, str]:
         return alert.model, alert.model_version
 
     groups = {names: list(found) for names, found in groupby(sorted(delivery.alerts, key=version), version)}
-    shown = list(groups)[:MAX_VERSIONS] or [("", "")]
+    planned = {version(plan.alert) for plan in plans}
+    shown = sorted(groups, key=lambda names: names not in planned)[:MAX_VERSIONS] or [("", "")]
     entries = []
     for names in shown:
         alerts = groups.get(names, [])

@@ -181,7 +181,7 @@ def test_an_alert_that_leads_to_nothing_is_stored_with_the_reason(start: Callabl
 
 def test_ten_thousand_alerts_are_taken_within_bounds(start: Callable[..., Receiving]) -> None:
     here = start()
-    others = [make_alert(alertname="Else", model=f"m{index}", column=f"c{index}") for index in range(10_000)]
+    others = [make_alert(alertname="Else", model=f"a{index}", column=f"c{index}") for index in range(10_000)]
     before = len(bodies(here.store))
     assert here.post(*others, make_alert()) == [("back", "planned")]
     assert here.count(alerts) == MAX_KEPT_ALERTS
