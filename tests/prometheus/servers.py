@@ -24,12 +24,14 @@ from tests.support.fakes import TIMEOUT_SECONDS
 T = TypeVar("T")
 
 
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = TIMEOUT_SECONDS) -> T:
+def wait_for(
+    what: str, probe: Callable[[], T | None], seconds: float = TIMEOUT_SECONDS, interval: float = 0.05
+) -> T:
     """The first truthy answer of `probe`; fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
         assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(interval)
     return answer
 
 

@@ -79,15 +79,20 @@ class World:
         *,
         run_id: str = "",
         tags: Mapping[str, str] | None = None,
+        model: str = "",
     ) -> str:
-        """A model whose version 1 has these files and the alias `champion`; its name."""
+        """A version, of a new model unless one is named, with these files and the alias `champion`.
+
+        Returns:
+            The name of the model.
+        """
         logged = self.client.create_logged_model(self.experiment_id, source_run_id=run_id or None)
         with tempfile.TemporaryDirectory() as directory:
             write_files(Path(directory), {"MLmodel": b"flavors: {}\n", **(files or {})})
             self.client.log_model_artifacts(logged.model_id, directory)
         self.client.finalize_logged_model(logged.model_id, "READY")
-        name = self.add_model(versions=0)
-        self.client.create_model_version(
+        name = model or self.add_model(versions=0)
+        created = self.client.create_model_version(
             name,
             f"models:/{logged.model_id}",
             run_id=run_id or None,
@@ -95,7 +100,7 @@ class World:
             model_id=logged.model_id,
             await_creation_for=0,
         )
-        self.client.set_registered_model_alias(name, "champion", "1")
+        self.client.set_registered_model_alias(name, "champion", created.version)
         return name
 
 
