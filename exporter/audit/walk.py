@@ -138,7 +138,7 @@ class Walk:
         self._settle()
         witnesses, own = self._groups
         unused = [*witnesses.before]
-        for anchor in witnesses.left():
+        for anchor in (*witnesses.left(), *own.left()):
             if ends_here:
                 unused.append(anchor)
             else:
