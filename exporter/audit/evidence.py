@@ -12,6 +12,7 @@ import orjson
 import sqlalchemy as sa
 
 from exporter.audit.filters import sequence_range
+from exporter.audit.json_values import mapping, number
 from exporter.errors import AuditError
 from exporter.storage.schema import audit_records
 
@@ -295,20 +296,6 @@ def _decode(row: sa.Row[Any]) -> Record:
         config_digest=str(said.get("config_digest", "")),
         erased=row.body is None,
     )
-
-
-# -- values of JSON
-# ---------------------------------------------------------------------------------------------
-
-
-def number(value: object) -> float | None:
-    """The value if it is a finite number, else None."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """The value if it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
 
 
 def shown_time(seconds: float | None) -> str:

@@ -31,11 +31,11 @@ from exporter.audit.evidence import (
     Record,
     Shown,
     collect,
-    mapping,
     shown_time,
 )
 from exporter.audit.export import Selection, export_rows
 from exporter.audit.export_verification import ExportVerification, verify_export
+from exporter.audit.json_values import leaves, mapping
 
 MAX_BARS = 240
 MAX_GAPS = 100
@@ -149,7 +149,7 @@ def _trust(proof: ExportVerification) -> Paragraph:
 
 def _monitored(found: Evidence) -> list[Block]:
     references = [found.reference] if found.reference is not None else []
-    configuration = rows.leaves(_configuration(found))
+    configuration = leaves(_configuration(found))
     return [
         Heading("What was monitored, and against what"),
         Table(

@@ -7,12 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from exporter.audit.evidence import HOUR_SECONDS, Evidence, Hour, Record, number, shown_time
+from exporter.audit.evidence import HOUR_SECONDS, Evidence, Hour, Record, shown_time
+from exporter.audit.json_values import leaves, number, objects, text
 
 MAX_PERIODS = 45
-MAX_TEXT = 300
 _DAY_SECONDS = 24 * HOUR_SECONDS
-_DIGEST_LENGTH = 64
 
 PERIOD_COLUMNS = (
     "From (UTC)",
@@ -87,7 +86,7 @@ def verdict_rows(record: Record) -> list[tuple[str, ...]]:
             text(change.get("limit")),
             record.reference_digest[:12],
         )
-        for change in _objects(record.data.get("changes"))
+        for change in objects(record.data.get("changes"))
     ]
 
 
@@ -107,7 +106,7 @@ def reference_row(record: Record) -> tuple[str, ...]:
 
 def alert_rows(record: Record) -> list[tuple[str, ...]]:
     """Alerts of a delivery about the version, and the policies that they concern."""
-    plans = _objects(record.data.get("plans"))
+    plans = objects(record.data.get("plans"))
     decided = "; ".join(
         f"{text(plan.get('policy'))}: {text(plan.get('action')) or text(plan.get('reason'))}"
         for plan in plans
@@ -123,7 +122,7 @@ def alert_rows(record: Record) -> list[tuple[str, ...]]:
             decided,
             record.actor,
         )
-        for alert in _objects(record.data.get("alerts"))
+        for alert in objects(record.data.get("alerts"))
     ]
 
 
@@ -152,7 +151,7 @@ def _explanation(data: Mapping[str, Any]) -> str:
     """The reason, or the guards that would have stopped a rehearsal, or what was found afterwards."""
     would = [text(data.get("would"))] if data.get("would") else []
     stopped = [
-        f"{text(each.get('guard'))}: {text(each.get('reason'))}" for each in _objects(data.get("refusals"))
+        f"{text(each.get('guard'))}: {text(each.get('reason'))}" for each in objects(data.get("refusals"))
     ]
     return "; ".join([*would, *stopped]) or text(data.get("reason")) or text(data.get("troubles"))
 
@@ -222,45 +221,3 @@ def outcomes(found: Evidence) -> str:
     """Numbers of actions by their latest state."""
     counts = Counter(state(steps) or "open" for steps in found.actions.values())
     return ", ".join(f"{count:,} {each}" for each, count in sorted(counts.items()))
-
-
-def _objects(value: object) -> list[Mapping[str, Any]]:
-    """Objects in a list; empty if it is none."""
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
-
-
-def leaves(value: object, name: str = "") -> list[tuple[str, str]]:
-    """Dotted names and texts of the values of a nested object; what is not set is left out."""
-    if isinstance(value, Mapping):
-        return [
-            leaf
-            for key, each in value.items()
-            for leaf in leaves(each, f"{name}.{key}" if name else str(key))
-        ]
-    shown = text(value)
-    return [(name, shown)] if shown else []
-
-
-def text(value: object) -> str:
-    """A value of JSON for people, cut where it is long; a digest by its first characters.
-
-    >>> text(0.123456), text(None), text([1, "a"]), text({"a": True}), text("ab" * 32)
-    ('0.1235', '', '1, a', 'a yes', 'abababababab')
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list):
-        shown = ", ".join(map(text, value))
-    elif isinstance(value, Mapping):
-        shown = ", ".join(f"{name} {text(each)}" for name, each in value.items())
-    else:
-        shown = str(value)
-        if len(shown) == _DIGEST_LENGTH and not set(shown) - set("0123456789abcdef"):
-            return shown[:12]
-    return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1] + "…"

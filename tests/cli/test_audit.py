@@ -18,6 +18,7 @@ from exporter.audit.trail import append
 from exporter.cli import main
 from exporter.storage.store import Store
 from tests.audit.version_records import DAY, LATER
+from tests.support.web_server import Answer, WebServer
 
 PERIOD = ("--from", "2026-11-01", "--to", "2026-11-02T00:00:00Z")
 SIGNED = len(DAY) + 1  # the record of the key is the last before the checkpoint
@@ -93,6 +94,23 @@ def test_the_tag_in_mlflow_anchors_the_store(trail: Trail, tmp_path: Path, capsy
     tag = tmp_path / "tag"
     tag.write_text(f"{found['last']} {found['digest']}\n")
     assert result(capsys, "--checkpoint", tag)[1]["unanchored"] == []
+
+
+@pytest.mark.parametrize("digest", ["", "bb" * 32])
+def test_prometheus_is_a_witness(
+    trail: Trail, web_server: Callable[[Answer], WebServer], capsys: Said, digest: str
+) -> None:
+    last = result(capsys)[1]
+    labels = {"instance": "exporter:19464", "seq": str(last["last"]), "digest": digest or last["digest"]}
+    server = web_server(Answer(200, json.dumps({"status": "success", "data": [labels]}).encode()))
+    status, found = result(capsys, "--prometheus", server.uri)
+    if digest:
+        problem = (
+            f"Prometheus (exporter:19464) remembers another record {last['last']}: the chain was rewritten"
+        )
+        assert (status, found["first_fault"]["problem"]) == (1, problem)
+    else:
+        assert (status, found["anchored"]) == (0, [[1, last["last"]]])
 
 
 def test_a_change_is_named_with_status_1(trail: Trail, capsys: Said) -> None:
