@@ -54,8 +54,8 @@ class AliasMover:
         """
         action = self._action
         try:
-            tagged = self._is_tagged()
             found = self._read()
+            tagged = self._is_tagged()  # after the alias, which a replica sets after the tag
             if (outcome := self._judge(found, ours=tagged)) is not None:
                 return outcome
             if not tagged:

@@ -9,8 +9,9 @@ import pytest
 
 from exporter.registry.registry import Registry
 from exporter.remediation.action import ACTION_TAG, Action, State
-from exporter.remediation.alias_move import AliasMover
+from exporter.remediation.alias_move import AliasMover, attempt_move
 from tests.support.actions import ACTION
+from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.mlflow_server import MlflowServer, let_dangle, log_moves
 from tests.support.mlflow_world import World
 
@@ -167,3 +168,15 @@ def move_and_delete(
                 raise failure
 
     monkeypatch.setattr(moving.registry, "set_alias", race)
+
+
+def test_a_server_that_is_down_fails_the_move_after_some_tries(
+    mlflow_environment: None, free_port: int
+) -> None:
+    waited: list[float] = []
+    registry = Registry(f"http://127.0.0.1:{free_port}", None, timeout_seconds=TIMEOUT_SECONDS)
+    mover = AliasMover(registry, ACTION, lambda: True)
+    outcome = attempt_move(mover, (0.0, 1.0, 2.0), waited.append)
+    assert outcome.state is S.FAILED
+    assert "cannot be reached" in outcome.reason
+    assert waited == [0.0, 1.0, 2.0]

@@ -1,4 +1,4 @@
-"""A process that is killed anywhere between storing an action and its end moves the alias once."""
+"""Processes that are killed anywhere between storing an action and its end, or run side by side."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def states(run: Run) -> list[str]:
 def test_a_kill_at_any_point_ends_in_one_move_and_a_complete_trail(
     nursery: Nursery, first: Run, world: World, mlflow_server: MlflowServer, tmp_path: Path
 ) -> None:
-    assert nursery.live(first) == 0
+    assert nursery.live(first) == [0]
     assert log_moves(mlflow_server, first.model) == ["2"]
     whole = [S.PLANNED, S.EXECUTING, S.APPLIED, S.VERIFYING, S.NOT_RECOVERED]
     assert states(first) == whole
@@ -85,13 +85,28 @@ def test_a_kill_at_any_point_ends_in_one_move_and_a_complete_trail(
             log=f"{tmp_path}/{number}.points",
             kill_at=number,
         )
-        assert nursery.live(killed) == KILLED, name
+        assert nursery.live(killed) == [KILLED], name
         assert points(killed) == names[:number]
         again = replace(killed, kill_at=0, now=NOON + 200)
-        assert nursery.live(again) == 0, name
+        assert nursery.live(again) == [0], name
         assert log_moves(mlflow_server, first.model) == ["2"], name
         found = states(again)
         attempts = found.count(S.EXECUTING)
         assert attempts in (1, 2), name
         assert [state for state in found if state != S.EXECUTING] == [s for s in whole if s != S.EXECUTING]
         assert found[1 : 1 + attempts] == [S.EXECUTING] * attempts, name
+
+
+def test_two_processes_with_stores_of_their_own_move_once(
+    nursery: Nursery, first: Run, world: World, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
+    for number in range(3):
+        reset(world, mlflow_server, first.model)
+        replicas = [
+            replace(first, store=f"sqlite:///{tmp_path}/{number}{name}.db", log=f"{tmp_path}/{number}{name}")
+            for name in "ab"
+        ]
+        assert nursery.live(*replicas) == [0, 0]
+        assert log_moves(mlflow_server, first.model) == ["2"]
+        for replica in replicas:
+            assert states(replica) == [S.PLANNED, S.EXECUTING, S.APPLIED, S.VERIFYING, S.NOT_RECOVERED]

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from typing import cast
 
 import pytest
+import sqlalchemy as sa
 
 from exporter.remediation.action import REJECTED, State
 from exporter.remediation.ledger import ActionFilter, Ledger, Pending
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, stored, take
-from tests.support.fakes import Clock
+from tests.support.fakes import TIMEOUT_SECONDS, Clock
 from tests.support.rig import NOON
 
 S = State
@@ -206,3 +210,32 @@ def test_actions_that_ended_long_ago_are_deleted(store: Store, ledger: Ledger, c
     assert ledger.prune(clock.now) == 1
     assert [action.id[0] for action in ledger.search(ActionFilter(), 10)] == ["b"]
     assert len(ledger.history(ACTION.id)) == 2
+
+
+class Shared:
+    """A store without the lock that keeps other processes out."""
+
+    def __init__(self, uri: str) -> None:
+        self._engine = sa.create_engine(sa.make_url(uri).set(drivername="postgresql+psycopg"))
+        self.reading, self.writing = self._engine.connect, self._engine.begin
+        self.close = self._engine.dispose
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_of_processes_that_share_a_database_one_claims_an_action(
+    postgres_uri: str, open_store: Callable[[str], Store], clock: Clock
+) -> None:
+    store = open_store(postgres_uri)
+    with ExitStack() as opened, ThreadPoolExecutor(4) as threads:
+        sharing = [opened.enter_context(closing(Shared(postgres_uri))) for _ in range(4)]
+        ledgers = [Ledger(cast("Store", each), clock) for each in sharing]
+        for number in range(10):
+            action = replace(ACTION, id=f"{number:040}")
+            plan(store, ledgers[0], action)
+            claims = [
+                threads.submit(ledger.claim, action, str(owner), 60, "remediation/p")
+                for owner, ledger in enumerate(ledgers)
+            ]
+            (claimed,) = [found for claim in claims if (found := claim.result(TIMEOUT_SECONDS)) is not None]
+            assert stored(ledgers[0], action) == claimed
+            assert [step.data["state"] for step in ledgers[0].history(action.id)] == ["planned", "executing"]

@@ -2,9 +2,9 @@
 
     python -m tests.support.remediation_process
 
-reads a `Run` a line, forks, and answers with the status of the child, which has the real store, engine and
-client of MLflow. It can be killed before each write to MLflow and each commit, when nothing of it has
-happened, and after it, when the process has not heard of it yet.
+reads lists of `Run`s, a line each, forks, and answers with the statuses of the children, which have the real
+store, engine and client of MLflow. One can be killed before each write to MLflow and each commit, when
+nothing of it has happened, and after it, when the process has not heard of it yet.
 """
 
 from __future__ import annotations
@@ -179,12 +179,12 @@ class Nursery:
             env=environment,
         )
 
-    def live(self, run: Run) -> int:
-        """Live a run to its end; the status of the process, negative if a signal ended it."""
+    def live(self, *runs: Run) -> list[int]:
+        """Live runs side by side; the status of each process, negative if a signal ended it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps(asdict(run)), file=self._process.stdin, flush=True)
-        return int(self._process.stdout.readline())
+        print(json.dumps([asdict(run) for run in runs]), file=self._process.stdin, flush=True)
+        return [int(status) for status in json.loads(self._process.stdout.readline())]
 
     def close(self) -> None:
         self._process.communicate(timeout=TIMEOUT_SECONDS)
@@ -195,18 +195,24 @@ def main() -> None:
 
     MlflowClient("http://127.0.0.1:1")  # all that it imports when it is first made
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                live(Run(**json.loads(line)))
-                status = 0
-            except BaseException:  # noqa: BLE001 - reported by its status
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        children = [fork(Run(**run)) for run in json.loads(line)]
+        ended = [os.waitpid(child, 0)[1] for child in children]
+        print(json.dumps([os.waitstatus_to_exitcode(status) for status in ended]), flush=True)
+
+
+def fork(run: Run) -> int:
+    """Live a run in a child; its id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            live(run)
+            status = 0
+        except BaseException:  # noqa: BLE001 - reported by its status
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return child
 
 
 if __name__ == "__main__":
