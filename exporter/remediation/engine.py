@@ -144,7 +144,8 @@ class Engine:
             StoreError: the store failed; the next step begins anew.
         """
         unreachable = False
-        for action in self._parts.ledger.open():
+        # Moves first: the answer of an orchestrator may take most of a minute.
+        for action in sorted(self._parts.ledger.open(), key=lambda each: each.action not in MOVES):
             if self._stopping.is_set():
                 return
             if unreachable and action.state in ASKS_MLFLOW:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from exporter.errors import RegistryError, RegistryUnreachableError
-from exporter.remediation.action import ACTION_TAG, State
+from exporter.remediation.action import ACTION_TAG, Action, State
 from exporter.storage.schema import AliasMove
 from tests.support.actions import ACTION, plan, stored, take
 from tests.support.engines import Bench, Refusal, Run
@@ -358,6 +358,22 @@ def test_a_freeze_holds_the_model_until_it_is_lifted(bench: Bench) -> None:
     assert bench.step(2).state is S.RECOVERED
     (hold,) = bench.holds.active("fraud", "champion", "any")
     assert hold.reason == "frozen by policy champion-rollback for ModelQualityDegraded"
+
+
+def test_no_move_waits_for_an_orchestrator(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.plan(id="00" * 20, action="retrain")
+    bench.clock.advance(1)
+    bench.plan()
+    champions = []
+    dispatch = bench.runs.dispatch
+
+    def look(action: Action, target: str, repeated: bool) -> Run:
+        champions.append(bench.fake.alias_version("fraud", "champion"))
+        return dispatch(action, target, repeated)
+
+    monkeypatch.setattr(bench.runs, "dispatch", look)
+    bench.engine.step()
+    assert champions == ["2"]
 
 
 def test_a_retraining_is_followed_to_its_end(bench: Bench) -> None:
