@@ -11,15 +11,16 @@ from exporter.remediation_config import Breaker
 from exporter.settings import DAY_SECONDS
 
 MOVES = ("rollback", "promote")
-UNDER_WAY = (State.APPLIED, State.VERIFYING)
+UNDER_WAY = (State.APPLIED, State.VERIFYING, State.INTERRUPTED)
 FAILURES = (State.FAILED, State.CONFLICT, State.NOT_RECOVERED, State.INTERRUPTED)
 # What was begun counts, whatever came of it.
 _BEGUN = (State.EXECUTING, State.FAILED, State.CONFLICT, State.INTERRUPTED)
 
 
 def concurrent(case: Case) -> str:
-    """Refuse while another action of the model is carried out, or while one of the same sort is verified.
+    """Refuse while another action of the model is carried out, or one of the same sort has not ended.
 
+    It has not while it is verified, nor while it is interrupted, since its effect is then unknown.
     A retraining changes nothing that serves, so it may run for a day beside a rollback.
     """
     for other in case.others:
@@ -82,7 +83,7 @@ def breaker(case: Case) -> str:
 
 
 def open_breakers(actions: Iterable[Action], rules: Breaker, now: float) -> frozenset[str]:
-    """Return the models whose breaker is open.
+    """Return the models whose breaker is open; notifications do not count.
 
     Args:
         actions: stored ones, in any order.
@@ -91,7 +92,7 @@ def open_breakers(actions: Iterable[Action], rules: Breaker, now: float) -> froz
     """
     ended: dict[str, list[Action]] = defaultdict(list)
     for action in actions:
-        if action.state in FAILURES or action.state is State.RECOVERED:
+        if action.action != "notify" and (action.state in FAILURES or action.state is State.RECOVERED):
             ended[action.model].append(action)
     return frozenset(model for model, found in ended.items() if _is_open(found, rules, now))
 

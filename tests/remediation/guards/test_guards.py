@@ -202,6 +202,7 @@ STOPPED: Mapping[str, list[tuple[dict[str, Any], str]]] = {
     "concurrent": [
         (stored(other(S.EXECUTING, action="retrain")), f"retrain {'b' * 40} of the model is executing"),
         (stored(other(S.VERIFYING, action="promote")), f"promote {'b' * 40} of the model is verifying"),
+        (stored(other(S.INTERRUPTED, alias="x")), f"rollback {'b' * 40} of the model is interrupted"),
     ],
     "cooldown": [
         (
@@ -337,6 +338,7 @@ def test_a_guard_stops_a_promotion(changes: dict[str, Any], guard: str, reason: 
             )
         ),
         failures(S.FAILED, S.FAILED),
+        stored(*(other(S.FAILED, id=f"{n:040}", action="notify") for n in range(3))),
         failures(S.FAILED, S.FAILED, S.RECOVERED, S.FAILED),
         failures(S.FAILED, S.FAILED, S.FAILED, hours=25),
         stored(*(other(S.RECOVERED, id=f"{n:040}", action="notify", executed_at=NOON) for n in range(9))),
