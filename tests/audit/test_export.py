@@ -256,12 +256,21 @@ def outcome(path: Path) -> bool:
 
 
 def check_damage(whole: bytes, damaged: bytes, path: Path) -> None:
-    """Assert that damage is found, unless the records are the same all the same."""
+    """Assert that damage is found, unless records and notes are the same all the same."""
     path.write_bytes(damaged)
     if outcome(path):
-        found = list(read_rows(path))
+        found = proven(path)
         path.write_bytes(whole)
-        assert found[1:] == list(read_rows(path))[1:]
+        assert found == proven(path)
+
+
+def proven(path: Path) -> list[object]:
+    """Records, and notes of checkpoints; the header and times of checkpoints are not signed."""
+    return [
+        orjson.loads(row.body or b"")["note"] if row.type == "checkpoint" else row
+        for row in read_rows(path)
+        if row.type != "export"
+    ]
 
 
 PIECES = [b"{", b"[", b'"', b"null", b"-1", b"\n"]
