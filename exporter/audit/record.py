@@ -155,11 +155,15 @@ def format_time(at: float) -> str:
 
 
 def show_time(at: Any) -> str:
-    """Return the same of any stored value: one that is no time is shown as it is."""
+    """Return the same of any stored value: one that is no time is shown as in Python.
+
+    >>> show_time("2025-11-30T00:00:00.500000Z")  # a text is within no period
+    "'2025-11-30T00:00:00.500000Z'"
+    """
     try:
         return format_time(at)
     except (TypeError, ValueError, OverflowError):
-        return str(at)
+        return repr(at)
 
 
 def _names(entry: Entry) -> Iterable[str]:

@@ -18,8 +18,9 @@ from exporter.errors import AuditError, ExporterError
 from exporter.storage import schema
 
 MAX_ERASED = 100_000  # records without content in one store; with more the rest count as faults
+MAX_SEQ = 2**63 - 1  # of the database
 
-_checkpoints = schema.audit_checkpoints
+_records, _checkpoints = schema.audit_records, schema.audit_checkpoints
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def verify_store(
     rest = [anchor for anchor in witnesses if not pruned.check(anchor, faults)]
     walk = Walk(pruned.end, rest, own)
     erasures = _Erasures()
-    for record in read(connection, pruned.end.seq + 1, 2**62):
+    _check_before(connection, pruned.end.seq, faults)
+    for record in read(connection, pruned.end.seq + 1, MAX_SEQ):
         body = walk.add(record)
         if record.body is None:
             erasures.note_missing(record, faults)
@@ -212,6 +214,15 @@ def _read_checkpoints(connection: sa.Connection, vkeys: Sequence[str], faults: F
             faults.add(seq, seq, f"its checkpoint in the store is that of record {note.seq:,}")
         else:
             yield Anchor(seq, note.digest, "a signed checkpoint in the store")
+
+
+def _check_before(connection: sa.Connection, start: int, faults: Faults) -> None:
+    """Find records that stand before the chain: searches and reports would show them."""
+    number = _records.c.seq
+    query = sa.select(sa.func.min(number), sa.func.max(number)).where(number <= start)
+    first, last = connection.execute(query).one()
+    if first is not None:
+        faults.add(first, last, "they are no part of the chain, or were pruned")
 
 
 def _check_head(stored: Head, last: Head, faults: Faults) -> None:

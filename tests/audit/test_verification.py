@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from exporter.audit.anchors import Anchor, note_anchor
 from exporter.audit.checkpoint import Checkpoint, make_checkpoint
 from exporter.audit.erasure import erase
-from exporter.audit.record import Columns
+from exporter.audit.record import Columns, format_time
 from exporter.audit.segments import DAY_SECONDS, Segment, prune, segments
 from exporter.audit.trail import digest_before
 from exporter.audit.verification import Verification, verify_store
@@ -184,6 +184,32 @@ def test_a_record_that_was_added_behind_the_end_is_found(
     assert (13, 13) in faults(verify(connection, witness(signed)))
 
 
+def forge(connection: sa.Connection, seq: int) -> None:
+    """Add a record that the chain does not lead to, which searches and reports would show."""
+    row = connection.execute(sa.select(RECORDS).where(RECORDS.c.seq == ROWS)).one()
+    connection.execute(RECORDS.insert(), {**row._mapping, "seq": seq})
+
+
+@pytest.mark.parametrize("seq", [-5, 0, 2**62 + 1, 2**63 - 1])
+def test_a_record_that_no_chain_leads_to_is_found(
+    connection: sa.Connection, signed: Checkpoint, seq: int
+) -> None:
+    forge(connection, seq)
+    assert (seq, seq) in faults(verify(connection, witness(signed)))
+
+
+def test_a_time_as_text_is_found(connection: sa.Connection, signed: Checkpoint) -> None:
+    if connection.dialect.name != "sqlite":
+        pytest.skip("a column has one type")
+    erased(connection, 4)
+    for seq in (4, 5):  # equal to what is said, but after all times: no period has it
+        at = format_time(1000.0 + seq - 1)
+        connection.execute(
+            sa.text("UPDATE audit_records SET at = :at WHERE seq = :seq"), {"at": at, "seq": seq}
+        )
+    assert faults(verify(connection, witness(signed))) == [(4, 4), (5, 5)]
+
+
 @pytest.mark.parametrize("key", [None, OTHER_KEY, KEY], ids=["unsigned", "own key", "stolen key"])
 def test_a_chain_that_was_rebuilt_is_found_by_its_witness(
     connection: sa.Connection, signed: Checkpoint, key: Any
@@ -318,6 +344,15 @@ def test_a_header_that_was_deleted_is_found(connection: sa.Connection, pruned: C
     for seq in (8, 1):
         connection.execute(sa.delete(SEGMENTS).where(SEGMENTS.c.first_seq == seq))
         assert not verify(connection).intact
+
+
+def test_a_record_in_the_place_of_a_pruned_one_is_found(
+    connection: sa.Connection, pruned: Checkpoint
+) -> None:
+    row = connection.execute(sa.select(RECORDS).where(RECORDS.c.seq == 20)).one()
+    for seq in (3, 16):
+        connection.execute(RECORDS.insert(), {**row._mapping, "seq": seq})
+    assert faults(verify(connection, witness(pruned))) == [(3, 16)]
 
 
 def test_records_that_were_deleted_as_if_pruned_are_found(
