@@ -82,13 +82,9 @@ def verify(action: Action, version: Version | None, judge: Judge, now: float) ->
     why = _why_not_yet(version, evidence, verify_at)
     if not why and version is not None:
         judgement = judge(version, labels, now)
-        said, on = labels.get("alertname"), f"version {action.target_version}"
-        if judgement.bad:
-            reason = f"{said} is true of {on} too" if said else f"{on} is bad"
-            return Verification(State.NOT_RECOVERED, f"{reason}: {judgement.reason}", evidence)
-        if judgement.bad is False:
-            reason = f"{said} is not true of {on}" if said else f"no verdict on {on} is bad"
-            return Verification(State.RECOVERED, reason, evidence)
+        if judgement.bad is not None:
+            state = State.NOT_RECOVERED if judgement.bad else State.RECOVERED
+            return Verification(state, _explain(action, labels, judgement), evidence)
         why = judgement.reason
     if now < until:
         return Verification(None, why, evidence)
@@ -132,6 +128,18 @@ def gather(version: Version | None, moved_at: float, now: float, window: str = "
             "evaluated_at": evaluation.at,
         }
     return found
+
+
+def _explain(action: Action, labels: Mapping[str, str], judgement: Judgement) -> str:
+    target = f"version {action.target_version}"
+    if action.action == "promote":  # its alert says nothing bad
+        return f"a verdict on {target} is bad" if judgement.bad else f"no verdict on {target} is bad"
+    name = labels.get("alertname", "the alert")
+    return (
+        f"{name} is true of {target} too: {judgement.reason}"
+        if judgement.bad
+        else f"{name} is not true of {target}"
+    )
 
 
 def _why_not_yet(version: Version | None, evidence: Mapping[str, Any], verify_at: float) -> str:

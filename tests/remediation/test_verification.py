@@ -31,7 +31,7 @@ def look(rig: Rig, action: Action, judged: Judged = GOOD) -> Verification:
     """Verify version 1 now."""
 
     def judge(version: Version, labels: Mapping[str, str], now: float) -> Judged:
-        assert labels["alertname"] == "ModelQualityDegraded"
+        assert labels == ({} if action.action == "promote" else action.alert["labels"])
         return judged
 
     return verify(action, rig.version(), judge, rig.clock.now)
@@ -73,6 +73,19 @@ def test_after_a_promotion_any_bad_verdict_counts_since_its_alert_said_something
     found = verify(promotion, rig.version(), judge, rig.clock.now)
     assert (found.state, found.reason) == (State.RECOVERED, "no verdict on version 2 is bad")
     assert asked == [{}]
+
+
+@pytest.mark.parametrize(
+    ("bad", "state", "reason"),
+    [
+        (False, State.RECOVERED, "no verdict on version 2 is bad"),
+        (True, State.NOT_RECOVERED, "a verdict on version 2 is bad"),
+    ],
+)
+def test_a_promoted_version_has_to_do_well_itself(rig: Rig, bad: bool, state: State, reason: str) -> None:
+    send(rig, 50, hours_later=6)
+    found = look(rig, replace(moved(), action="promote"), Judged(bad))
+    assert (found.state, found.reason) == (state, reason)
 
 
 def test_nothing_is_verified_before_its_time(rig: Rig) -> None:
