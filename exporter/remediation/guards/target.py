@@ -40,16 +40,16 @@ def _quality(case: Case, version: str) -> tuple[QualityEvaluation, ...] | str:
 
 
 def target_history(case: Case) -> str:
-    """Refuse a version that an action has taken the alias from, or that lost it while it was degraded.
+    """Refuse a version that a rollback has taken the alias from, or that lost it while it was degraded.
 
-    By the ledger of actions and the audit trail. What came before the trail, or was erased, is unknown.
+    A version that a better one replaced is no worse for that. By the ledger of actions and the audit trail:
+    what came before the trail, or was erased, is unknown.
     """
     action = case.action
     for other in case.others:
-        moved = other.action in ("rollback", "promote") and other.executed_at is not None
-        left = other.data.get("holder") or other.model_version
-        if moved and (other.alias, left) == (action.alias, action.target_version):
-            return f"{other.action} {other.id} took the alias from version {left}"
+        moved = other.action == "rollback" and other.executed_at is not None
+        if moved and (other.alias, other.model_version) == (action.alias, action.target_version):
+            return f"rollback {other.id} took the alias from version {other.model_version}"
     ended = _last_tenure_end(case.moves, action.target_version)
     if ended is None:
         return ""

@@ -167,20 +167,6 @@ STOPPED: Mapping[str, list[tuple[dict[str, Any], str]]] = {
             f"rollback {'b' * 40} took the alias from version 2",
         ),
         (
-            stored(
-                other(
-                    S.RECOVERED,
-                    action="promote",
-                    alias="champion",
-                    model_version="3",
-                    target_version="3",
-                    executed_at=1.0,
-                    data={"holder": "2"},
-                )
-            ),
-            f"promote {'b' * 40} took the alias from version 2",
-        ),
-        (
             {"sources": FakeSources(bad=("recall (quality)",))},
             "version 2 was degraded when it lost the alias: recall (quality)",
         ),
@@ -304,6 +290,19 @@ def test_every_guard_is_shown_to_stop_an_action() -> None:
 def test_a_guard_stops_a_rollback(guard: str, changes: dict[str, Any], reason: str) -> None:
     found = refusals(make_case(**changes))
     assert reason in found[guard]
+
+
+def test_a_rollback_may_follow_a_promotion_by_an_action() -> None:
+    promotion = other(
+        S.RECOVERED,
+        action="promote",
+        alias="champion",
+        model_version="3",
+        target_version="3",
+        executed_at=1.0,
+        data={"holder": "2"},
+    )
+    assert "target_history" not in refusals(make_case(**stored(promotion)))
 
 
 @pytest.mark.parametrize(("changes", "guard", "reason"), PROMOTIONS)
