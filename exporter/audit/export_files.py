@@ -221,7 +221,7 @@ def _read_parquet(file: BinaryIO) -> Iterator[Row]:
                     row = _decode(fields, None if body is None else body.encode(), bytes)
                     _compare(row, fields, "parquet")
                 yield row
-    except (pa.ArrowException, OSError) as error:  # Arrow raises either for damaged files
+    except (pa.ArrowException, OSError, ValueError) as error:  # any of them for damaged files
         raise AuditError(f"after row {number}: {first_line(error)}") from error
 
 

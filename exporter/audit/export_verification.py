@@ -112,9 +112,13 @@ class _Records:
         row = self._first
         while row is not None:
             self._seq = row.seq
-            if row.type in ("export", "checkpoint") or row.body_digest is None:
+            complete = row.body_digest is not None and row.digest is not None
+            if row.type in ("export", "checkpoint"):
                 self._faults.add(row.seq, row.seq, f"a row of the type {row.type!r} is in its place")
+            elif not complete or (row.type == "record") != (row.body is not None):
+                self._faults.add(row.seq, row.seq, "its row is not complete")
             else:
+                assert row.body_digest is not None
                 yield StoredRecord(row.seq, row.body, row.body_digest, row.digest)
             row = self._next()
 
