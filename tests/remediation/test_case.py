@@ -19,64 +19,64 @@ from tests.support.rig import Rig
 from tests.support.unanswering import World
 
 
-def test_a_rollback_of_a_version_that_answers_nothing_passes(world: World) -> None:
-    assert world.refusals() == ()
+def test_a_rollback_of_a_version_that_answers_nothing_passes(unanswered: World) -> None:
+    assert unanswered.refusals() == ()
 
 
-def test_another_configuration_is_in_force_at_once(world: World) -> None:
-    world.config = RemediationConfig()
-    assert [refusal.guard for refusal in world.refusals()] == ["mode"]
+def test_another_configuration_is_in_force_at_once(unanswered: World) -> None:
+    unanswered.config = RemediationConfig()
+    assert [refusal.guard for refusal in unanswered.refusals()] == ["mode"]
 
 
-def test_a_move_in_mlflow_counts_before_it_was_polled(world: World) -> None:
-    world.registry.set_alias("fraud", "champion", "1")
-    assert world.refusals() == (Refusal("alias", "version 1 holds the alias 'champion', not 2"),)
+def test_a_move_in_mlflow_counts_before_it_was_polled(unanswered: World) -> None:
+    unanswered.registry.set_alias("fraud", "champion", "1")
+    assert unanswered.refusals() == (Refusal("alias", "version 1 holds the alias 'champion', not 2"),)
 
 
-def test_what_mlflow_says_of_the_target_counts(world: World) -> None:
-    world.registry.tag("fraud", "1", blocked="true")
-    world.registry.break_files("fraud", "1", "its MLmodel is gone")
-    assert world.refusals() == (
+def test_what_mlflow_says_of_the_target_counts(unanswered: World) -> None:
+    unanswered.registry.tag("fraud", "1", blocked="true")
+    unanswered.registry.break_files("fraud", "1", "its MLmodel is gone")
+    assert unanswered.refusals() == (
         Refusal("target_blocked", "version 1 has the tag monitoring.blocked=true"),
         Refusal("target_loads", "version 1 cannot be loaded: its MLmodel is gone"),
     )
 
 
 def test_a_model_that_vanished_from_mlflow_is_not_deleted(start: Callable[..., Rig]) -> None:
-    world = World(lambda registry: start(registry=registry))
-    world.registry.delete("fraud")
-    world.rig.poll()
-    found = {refusal.guard: refusal.reason for refusal in world.refusals()}
+    unanswered = World(lambda registry: start(registry=registry))
+    unanswered.registry.delete("fraud")
+    unanswered.rig.poll()
+    found = {refusal.guard: refusal.reason for refusal in unanswered.refusals()}
     assert found["visible"] == "MLflow does not list model 'fraud': deleted, or this user may not read it"
 
 
-def test_a_hold_and_other_actions_are_read_from_the_store(world: World) -> None:
-    world.holds.place("ada", "fraud", reason="a holiday")
+def test_a_hold_and_other_actions_are_read_from_the_store(unanswered: World) -> None:
+    unanswered.holds.place("ada", "fraud", reason="a holiday")
     other = replace(ACTION, id="b" * 40, policy="other", model_version="9")
-    plan(world.rig.service.store, world.ledger, other)
-    take(world.ledger, State.EXECUTING, action=other)
-    assert [refusal.guard for refusal in world.refusals()] == ["hold", "concurrent"]
+    plan(unanswered.rig.service.store, unanswered.ledger, other)
+    take(unanswered.ledger, State.EXECUTING, action=other)
+    assert [refusal.guard for refusal in unanswered.refusals()] == ["hold", "concurrent"]
 
 
-def test_the_audit_trail_says_how_the_tenure_of_the_target_ended(world: World) -> None:
+def test_the_audit_trail_says_how_the_tenure_of_the_target_ended(unanswered: World) -> None:
     change = {"measure": "quality", "subject": "recall", "window": "24h", "after": "degraded"}
     entry = Entry("verdict_changed", "monitor", "fraud", "1", data={"changes": [change]})
-    with world.rig.service.store.writing() as connection:
-        append(connection, [entry], world.rig.clock() - 5000)
+    with unanswered.rig.service.store.writing() as connection:
+        append(connection, [entry], unanswered.rig.clock() - 5000)
     reason = "version 1 was degraded when it lost the alias: recall (quality)"
-    assert world.refusals() == (Refusal("target_history", reason),)
+    assert unanswered.refusals() == (Refusal("target_history", reason),)
 
 
-def test_without_mlflow_nothing_is_decided(world: World) -> None:
-    world.registry.failure = DOWN
+def test_without_mlflow_nothing_is_decided(unanswered: World) -> None:
+    unanswered.registry.failure = DOWN
     with pytest.raises(RegistryError, match="cannot be reached"):
-        world.refusals()
+        unanswered.refusals()
 
 
-def test_sources_are_asked_once(world: World) -> None:
-    sources = world.cases.sources()
-    case = world.cases.of(world.action, world.rig.clock(), sources)
+def test_sources_are_asked_once(unanswered: World) -> None:
+    sources = unanswered.cases.sources()
+    case = unanswered.cases.of(unanswered.action, unanswered.rig.clock(), sources)
     assert all(check.passes for check in check_guards(case))
-    world.registry.failure = DOWN
-    again = world.cases.of(world.action, world.rig.clock(), sources)
+    unanswered.registry.failure = DOWN
+    again = unanswered.cases.of(unanswered.action, unanswered.rig.clock(), sources)
     assert all(check.passes for check in check_guards(again))

@@ -26,14 +26,14 @@ def alert(status: Any = "firing", **labels: str) -> Alert:
 class Desk:
     """The champion of `fraud` does not answer; one policy rolls it back."""
 
-    def __init__(self, world: World) -> None:
-        self.world, service = world, world.rig.service
-        self.simulator = Simulator(service.store, service.fleet, world.ledger, world.cases)
-        world.registry.tag("fraud", auto_rollback="true")
+    def __init__(self, unanswered: World) -> None:
+        self.unanswered, service = unanswered, unanswered.rig.service
+        self.simulator = Simulator(service.store, service.fleet, unanswered.ledger, unanswered.cases)
+        unanswered.registry.tag("fraud", auto_rollback="true")
 
     def ask(self, *alerts: Alert, **section: Any) -> Simulation:
-        self.world.config = make_config(*section.pop("policies", (POLICY,)), **section)
-        return self.simulator.simulate(alerts, self.world.config, self.world.rig.clock())
+        self.unanswered.config = make_config(*section.pop("policies", (POLICY,)), **section)
+        return self.simulator.simulate(alerts, self.unanswered.config, self.unanswered.rig.clock())
 
     def answer(self, *alerts: Alert, **section: Any) -> Answer:
         (found,) = self.ask(*(alerts or (alert(),)), **section).alerts
@@ -42,8 +42,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(world: World) -> Desk:
-    return Desk(world)
+def desk(unanswered: World) -> Desk:
+    return Desk(unanswered)
 
 
 def test_the_action_is_told_with_the_guards_that_pass(desk: Desk) -> None:
@@ -68,13 +68,13 @@ def test_the_mode_says_what_becomes_of_it(desk: Desk, mode: str, says: str) -> N
 
 
 def test_without_the_tag_of_the_owner_it_takes_an_approval(desk: Desk) -> None:
-    desk.world.registry.tag("fraud", auto_rollback="false")
+    desk.unanswered.registry.tag("fraud", auto_rollback="false")
     assert desk.answer().says == f"{WOULD}, once it is approved: no tag monitoring.auto_rollback=true"
 
 
 def test_the_first_guard_that_refuses_is_told_and_all_others_too(desk: Desk) -> None:
-    desk.world.holds.place("ada", "fraud", reason="a holiday")
-    desk.world.registry.tag("fraud", "1", blocked="true")
+    desk.unanswered.holds.place("ada", "fraud", reason="a holiday")
+    desk.unanswered.registry.tag("fraud", "1", blocked="true")
     answer = desk.answer()
     assert answer.says.startswith(f"{WOULD}, and is refused by hold: it is on hold: a holiday")
     assert [check.guard for check in answer.checks if check.reason] == ["hold", "target_blocked"]
@@ -101,14 +101,14 @@ def test_why_nothing_would_be_done_is_told(desk: Desk, labels: dict[str, str], s
 def test_what_was_done_already_is_not_done_again(desk: Desk) -> None:
     action = desk.answer().action
     assert action is not None
-    plan(desk.world.rig.service.store, desk.world.ledger, action)
-    take(desk.world.ledger, State.EXECUTING, State.CONFLICT, action=action)
+    plan(desk.unanswered.rig.service.store, desk.unanswered.ledger, action)
+    take(desk.unanswered.ledger, State.EXECUTING, State.CONFLICT, action=action)
     said = f"its action {action.id[:8]}, to {WOULD.removeprefix('would ')}, is conflict already"
     assert desk.answer().says == said
 
 
 def test_while_mlflow_is_away_the_answer_says_so(desk: Desk) -> None:
-    desk.world.registry.failure = DOWN
+    desk.unanswered.registry.failure = DOWN
     answer = desk.answer()
     assert answer.says == f"{WOULD}, if the guards pass that ask MLflow"
     unknown = [check.guard for check in answer.checks if check.unknown]
@@ -124,9 +124,9 @@ def test_repeated_alerts_are_one_and_there_is_a_limit(desk: Desk) -> None:
 
 def test_nothing_is_stored(desk: Desk) -> None:
     desk.answer()
-    with desk.world.rig.service.store.reading() as connection:
+    with desk.unanswered.rig.service.store.reading() as connection:
         assert connection.execute(remediations.select()).all() == []
-    assert desk.world.registry.alias_version("fraud", "champion") == "2"
+    assert desk.unanswered.registry.alias_version("fraud", "champion") == "2"
 
 
 def test_each_policy_answers(desk: Desk) -> None:

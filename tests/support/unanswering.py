@@ -74,7 +74,7 @@ def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-def world(shared_world: World) -> World:
+def unanswered(shared_world: World) -> World:
     """The world of all tests, as it was at first."""
     shared_world.reset()
     return shared_world
