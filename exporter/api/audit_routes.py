@@ -14,7 +14,7 @@ from exporter.api import view_schemas
 from exporter.api.auth import authorizer, local_without_token, told_by
 from exporter.api.parameters import VERSION_PATH, known_parameters
 from exporter.api.problems import REFUSALS
-from exporter.audit.document import Format
+from exporter.audit.document import ReportFormat
 from exporter.audit.erasure import erase
 from exporter.audit.filters import Filters, find
 from exporter.audit.record import MAX_TEXT, Entry, StoredRecord, format_time
@@ -113,7 +113,7 @@ def audit_router(service: Service) -> APIRouter:
         version: str,
         start: Annotated[_Time, Query(alias="from", description="By default 30 days before `to`.")] = None,
         end: Annotated[_Time, Query(alias="to", description="Exclusive; by default now.")] = None,
-        form: Annotated[Format, Query(alias="format")] = "markdown",
+        form: Annotated[ReportFormat, Query(alias="format")] = "markdown",
         by: Annotated[_Text, Query(description="The person who asks.")] = "",
     ) -> Response:
         """Evidence about a version: what it was monitored against, what was found and done, and the proof.

@@ -11,19 +11,7 @@ import sqlalchemy as sa
 
 from exporter import __version__
 from exporter.audit import report_rows as rows
-from exporter.audit.document import (
-    Block,
-    Document,
-    Facts,
-    Format,
-    Heading,
-    Mood,
-    Paragraph,
-    Strip,
-    Table,
-    Verbatim,
-    render,
-)
+from exporter.audit.document import ReportFormat, facts, heading, plain, strong, table, to_html, verbatim
 from exporter.audit.evidence import (
     HOUR_SECONDS,
     Evidence,
@@ -37,15 +25,15 @@ from exporter.audit.export import Selection, export_rows
 from exporter.audit.export_verification import ExportVerification, verify_export
 from exporter.audit.json_values import leaves, mapping
 
-MAX_BARS = 240
+MAX_SIGNS = 120  # a line
 MAX_GAPS = 100
 MAX_CHANGES = 400  # of verdicts
-_LEGEND: Sequence[tuple[Mood, str]] = (
-    ("good", "no bad verdict"),
-    ("bad", "a bad verdict"),
-    ("unknown", "too little data for a verdict"),
-    ("", "no record"),
-)
+_LEGEND = {
+    ".": "no bad verdict",
+    "X": "a bad verdict",
+    "?": "too little data for a verdict",
+    " ": "no record",
+}
 
 
 def write_report(
@@ -55,7 +43,7 @@ def write_report(
     period: tuple[float, float],
     now: float,
     asked_by: str,
-    form: Format,
+    form: ReportFormat,
 ) -> str:
     """Report on a version, as Markdown or HTML.
 
@@ -71,18 +59,9 @@ def write_report(
     start, end = period
     found = collect(connection, model, version, start, end, now)
     proof = verify_export(export_rows(connection, Selection(model, version, start, end), now))
-    return render(make_report(found, proof, now, asked_by), form)
-
-
-def make_report(found: Evidence, proof: ExportVerification, now: float, asked_by: str) -> Document:
-    """Report as a document.
-
-    Args:
-        proof: of the records of the period.
-        now: time of the report, in seconds since the epoch.
-        asked_by: actor who asked for it.
-    """
-    blocks: list[Block] = [
+    title = f"{model}, version {version}: evidence of monitoring"
+    parts = [
+        f"# {plain(title)}",
         *_summary(found, proof, now, asked_by),
         *_monitored(found),
         *_verdicts(found),
@@ -93,22 +72,23 @@ def make_report(found: Evidence, proof: ExportVerification, now: float, asked_by
         *_proof(found, proof),
         *_limits(),
     ]
-    return Document(f"{found.model}, version {found.version}: evidence of monitoring", blocks)
+    page = "\n\n".join(parts) + "\n"
+    return to_html(title, page) if form == "html" else page
 
 
 # -- sections
 # --------------------------------------------------------------------------------------------------
 
 
-def _summary(found: Evidence, proof: ExportVerification, now: float, asked_by: str) -> list[Block]:
+def _summary(found: Evidence, proof: ExportVerification, now: float, asked_by: str) -> list[str]:
     missing = _missing_hours(found)
     bad = sum(bool(hour.bad) for hour in found.hours.values())
     outcomes = rows.outcomes(found)
     return [
         _trust(proof),
         _completeness(found, missing),
-        *([_strip(found)] if found.hours else []),
-        Facts(
+        *(_strip(found) if found.hours else []),
+        facts(
             [
                 ("Period", f"{shown_time(found.start)} to {shown_time(found.end)} UTC"),
                 ("Reference", _reference_in_force(found) or "none"),
@@ -125,96 +105,96 @@ def _summary(found: Evidence, proof: ExportVerification, now: float, asked_by: s
     ]
 
 
-def _completeness(found: Evidence, missing: int) -> Paragraph:
+def _completeness(found: Evidence, missing: int) -> str:
     if missing:
         hours = "hour has" if missing == 1 else "hours have"
-        return Paragraph(f"{missing:,} {hours} no record, though the version was monitored: see Gaps.", "bad")
+        return strong(f"✗ {missing:,} {hours} no record, though the version was monitored: see Gaps.")
     if not found.hours:
-        return Paragraph("The trail has no summaries of this version in the period.", "unknown")
-    return Paragraph("Every hour in which the version was monitored is on record.", "good")
+        return strong("? The trail has no summaries of this version in the period.")
+    return strong("✓ Every hour in which the version was monitored is on record.")
 
 
-def _trust(proof: ExportVerification) -> Paragraph:
+def _trust(proof: ExportVerification) -> str:
     """One sentence on what is proved of the records."""
     chain = proof.chain
     if proof.faults:
-        return Paragraph(f"The trail was changed: {proof.faults[0]}.", "bad")
+        return strong(f"✗ The trail was changed: {proof.faults[0]}.")
     span = f"The chain of records {chain.first_seq:,} to {chain.last.seq:,}"
     signed_to = chain.signed[-1][1] if chain.signed else 0
     if not signed_to:
-        return Paragraph(f"{span} is intact, but no signed checkpoint covers it.", "unknown")
+        return strong(f"? {span} is intact, but no signed checkpoint covers it.")
     later = f" Records after {signed_to:,} are not covered yet." if signed_to < chain.last.seq else ""
-    return Paragraph(f"{span} is intact, and covered by a signed checkpoint.{later}", "good")
+    return strong(f"✓ {span} is intact, and covered by a signed checkpoint.{later}")
 
 
-def _monitored(found: Evidence) -> list[Block]:
+def _monitored(found: Evidence) -> list[str]:
     references = [found.reference] if found.reference is not None else []
     configuration = leaves(_configuration(found))
     return [
-        Heading("What was monitored, and against what"),
-        Table(
+        heading("What was monitored, and against what"),
+        table(
             rows.REFERENCE_COLUMNS,
             [rows.reference_row(record) for record in (*references, *found.references.records)],
             "The trail has no reference of this version.",
         ),
         *(
-            [Paragraph("Configuration at the end of the period:"), Facts(configuration)]
+            ["Configuration at the end of the period:", facts(configuration)]
             if configuration
-            else [Paragraph("Of the configuration the trail has its digest only.")]
+            else ["Of the configuration the trail has its digest only."]
         ),
     ]
 
 
-def _verdicts(found: Evidence) -> list[Block]:
+def _verdicts(found: Evidence) -> list[str]:
     changes = [row for record in found.verdicts.records for row in rows.verdict_rows(record)]
     omitted = max(0, len(changes) - MAX_CHANGES)
     return [
-        Heading("Verdicts over time"),
-        Table(rows.PERIOD_COLUMNS, rows.period_rows(found), "There are no summaries."),
-        Heading("Changes of verdicts"),
-        Table(rows.VERDICT_COLUMNS, changes[omitted:]),
+        heading("Verdicts over time"),
+        table(rows.PERIOD_COLUMNS, rows.period_rows(found), "There are no summaries."),
+        heading("Changes of verdicts"),
+        table(rows.VERDICT_COLUMNS, changes[omitted:]),
         *_rest(found.verdicts, omitted),
     ]
 
 
-def _alerts(found: Evidence) -> list[Block]:
+def _alerts(found: Evidence) -> list[str]:
     return [
-        Heading("Alerts received"),
-        Table(
+        heading("Alerts received"),
+        table(
             rows.ALERT_COLUMNS, [row for record in found.alerts.records for row in rows.alert_rows(record)]
         ),
         *_rest(found.alerts),
     ]
 
 
-def _actions(found: Evidence) -> list[Block]:
+def _actions(found: Evidence) -> list[str]:
     steps = [rows.step_row(step) for steps in found.actions.values() for step in steps]
     omitted = found.action_count - len(found.actions)
-    more = Paragraph(f"{omitted:,} earlier actions are left out; all are in the export of this period.")
+    more = f"{omitted:,} earlier actions are left out; all are in the export of this period."
     return [
-        Heading("Actions, decisions and approvals"),
-        Table(rows.STEP_COLUMNS, steps),
+        heading("Actions, decisions and approvals"),
+        table(rows.STEP_COLUMNS, steps),
         *([more] if omitted else []),
     ]
 
 
-def _changes(found: Evidence) -> list[Block]:
+def _changes(found: Evidence) -> list[str]:
     records = sorted((*found.changes.records, *found.others.records), key=lambda record: record.seq)
     before = mapping(found.configuration.data.get("config")) if found.configuration is not None else {}
     return [
-        Heading("Changes of configuration, tags and aliases"),
-        Table(rows.CHANGE_COLUMNS, rows.change_rows(records, before)),
+        heading("Changes of configuration, tags and aliases"),
+        table(rows.CHANGE_COLUMNS, rows.change_rows(records, before)),
         *_rest(found.changes),
         *_rest(found.others),
     ]
 
 
-def _gaps(found: Evidence) -> list[Block]:
+def _gaps(found: Evidence) -> list[str]:
     gaps = found.missing_hours()
     runs = [rows.run_row(record) for record in found.runs.records]
     return [
-        Heading("Gaps"),
-        Table(
+        heading("Gaps"),
+        table(
             ("From (UTC)", "To (UTC)", "Hours without a record"),
             [
                 (shown_time(start), shown_time(end), f"{_hours(start, end):,}")
@@ -222,45 +202,42 @@ def _gaps(found: Evidence) -> list[Block]:
             ],
             "No hour is missing in which the version was monitored.",
         ),
-        *([Paragraph(f"{len(gaps) - MAX_GAPS:,} later gaps are left out.")] if len(gaps) > MAX_GAPS else []),
-        Table(rows.RUN_COLUMNS, runs, "The exporter was neither started nor stopped."),
+        *([f"{len(gaps) - MAX_GAPS:,} later gaps are left out."] if len(gaps) > MAX_GAPS else []),
+        table(rows.RUN_COLUMNS, runs, "The exporter was neither started nor stopped."),
         *_rest(found.runs),
-        *([Paragraph(f"Records whose content was erased: {found.erased:,}.")] if found.erased else []),
+        *([f"Records whose content was erased: {found.erased:,}."] if found.erased else []),
     ]
 
 
-def _proof(found: Evidence, proof: ExportVerification) -> list[Block]:
+def _proof(found: Evidence, proof: ExportVerification) -> list[str]:
     chain = proof.chain
-    facts = [
+    statement = [
         ("Records", f"{chain.first_seq:,} to {chain.last.seq:,}, of all models"),
         ("Digest of the last", chain.last.digest.hex()),
         ("Checkpoints", f"{proof.checkpoints:,}"),
         *(("Verifier key", key) for key in proof.keys),
     ]
-    note: list[Block] = []
-    if proof.newest_note:
-        note = [Paragraph("The newest checkpoint:"), Verbatim(proof.newest_note)]
     command = [
         *("mlflow-exporter", "audit", "export", "--model", found.model, "--version", found.version),
         *("--from", _iso(found.start), "--to", _iso(found.end), "--output", "evidence.jsonl"),
     ]
     return [
-        Heading("Proof"),
+        heading("Proof"),
         _trust(proof),
-        Facts(facts),
-        *note,
-        Paragraph(
+        facts(statement),
+        *(["The newest checkpoint:", verbatim(proof.newest_note)] if proof.newest_note else []),
+        plain(
             "To check this without the exporter, export the period, and verify the file against a "
             "checkpoint or a key that was kept elsewhere:"
         ),
-        Verbatim(f"{shlex.join(command)}\nmlflow-exporter audit verify evidence.jsonl --checkpoint FILE"),
+        verbatim(f"{shlex.join(command)}\nmlflow-exporter audit verify evidence.jsonl --checkpoint FILE"),
     ]
 
 
-def _limits() -> list[Block]:
+def _limits() -> list[str]:
     return [
-        Heading("What this does not show"),
-        Paragraph(
+        heading("What this does not show"),
+        plain(
             "The chain proves that no record was changed, removed or inserted after a checkpoint had left "
             "the exporter's machine. It does not prove that what was written is true. It does not cover "
             "records after the last checkpoint, nor a rewrite by someone who has the signing key and acts "
@@ -273,24 +250,26 @@ def _limits() -> list[Block]:
 # -----------------------------------------------------------------------------------------------------
 
 
-def _strip(found: Evidence) -> Strip:
+def _strip(found: Evidence) -> list[str]:
+    """The period as a line of signs, and what they mean."""
     start = int(found.start // HOUR_SECONDS)
     end = max(start + 1, math.ceil(found.end / HOUR_SECONDS))
-    step = math.ceil((end - start) / MAX_BARS)
-    moods: list[Mood] = []
+    step = math.ceil((end - start) / MAX_SIGNS)
+    signs = ""
     for first in range(start, end, step):
         stretch = (found.hours.get(hour * HOUR_SECONDS) for hour in range(first, first + step))
-        moods.append(_mood([hour for hour in stretch if hour is not None]))
-    scale = f"a bar is {step} hours" if step > 1 else "a bar is an hour"
-    return Strip(moods, (shown_time(found.start), f"{shown_time(found.end)}, {scale}"), _LEGEND)
+        signs += _sign([hour for hour in stretch if hour is not None])
+    length = f"{step} hours" if step > 1 else "an hour"
+    legend = ", ".join(f"`{sign}` {meaning}" for sign, meaning in _LEGEND.items())
+    return [verbatim(f"|{signs}|"), f"Each sign is {length}: {legend}."]
 
 
-def _mood(hours: Sequence[Hour]) -> Mood:
+def _sign(hours: Sequence[Hour]) -> str:
     if not hours:
-        return ""
+        return " "
     if any(hour.bad for hour in hours):
-        return "bad"
-    return "good" if any(hour.judged for hour in hours) else "unknown"
+        return "X"
+    return "." if any(hour.judged for hour in hours) else "?"
 
 
 def _missing_hours(found: Evidence) -> int:
@@ -328,12 +307,10 @@ def _last_configuration(found: Evidence) -> Record | None:
     return changed[-1] if changed else found.configuration
 
 
-def _rest(shown: Shown, omitted: int = 0) -> list[Block]:
+def _rest(shown: Shown, omitted: int = 0) -> list[str]:
     if not omitted and shown.count == len(shown.records):
         return []
-    return [
-        Paragraph(f"These are the last of {shown.count:,} records; all are in the export of this period.")
-    ]
+    return [plain(f"These are the last of {shown.count:,} records; all are in the export of this period.")]
 
 
 def _iso(seconds: float) -> str:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from exporter.audit.checkpoint import SigningKey
 from exporter.audit.erasure import erase
 from exporter.audit.record import Entry
-from exporter.audit.report import MAX_BARS, write_report
+from exporter.audit.report import MAX_SIGNS, write_report
 from exporter.storage.schema import audit_records
 from tests.audit.version_records import (
     CONFIGURATION,
@@ -45,8 +45,8 @@ def section(page: str, heading: str) -> str:
 
 def test_the_first_screen_has_proof_completeness_and_figures() -> None:
     page = report(DAY).partition("\n## ")[0]
-    assert "**The chain of records 3 to 27 is intact, and covered by a signed checkpoint.**" in page
-    assert "**Every hour in which the version was monitored is on record.**" in page
+    assert "**✓ The chain of records 3 to 27 is intact, and covered by a signed checkpoint.**" in page
+    assert "**✓ Every hour in which the version was monitored is on record.**" in page
     assert f"| Reference | {REFERENCE} |" in page
     assert "| Hours observed | 24, and 0 missing |" in page
     assert "| Predictions | 24,000 |" in page
@@ -127,7 +127,7 @@ def test_gaps_are_shown_with_starts_and_stops() -> None:
         (START + 9 * HOUR, system("stopped", seconds=18000)),
     ]
     page = report(records)
-    assert "**1 hour has no record, though the version was monitored: see Gaps.**" in page
+    assert "**✗ 1 hour has no record, though the version was monitored: see Gaps.**" in page
     gaps = section(page, "Gaps")
     assert "| 2026-11-01 03:00:00 | 2026-11-01 04:00:00 | 1 |" in gaps
     assert "started | nothing was recorded since 2026-11-01 03:00:00; it ended without a stop |" in gaps
@@ -146,16 +146,16 @@ def test_a_changed_record_is_named_first() -> None:
     with trail(*DAY) as connection:
         connection.execute(sa.update(audit_records).where(audit_records.c.seq == 9).values(body=b"{}"))
         page = write_report(connection, "fraud", "3", (START, END), LATER, "ada", "markdown")
-    assert "**The trail was changed: record 9: its content is not the one that was recorded.**" in page
+    assert "**✗ The trail was changed: record 9: its content is not the one that was recorded.**" in page
 
 
-def test_a_long_period_has_bars_and_rows_of_several_hours() -> None:
+def test_a_long_period_has_signs_and_rows_of_several_hours() -> None:
     long = [MONITORED, *(summary(place) for place in range(0, 24 * 100, 12))]
     period = (START, START + 100 * 24 * HOUR)
     with trail(*long) as connection:
         page = write_report(connection, "fraud", "3", period, START + 2500 * HOUR, "ada", "markdown")
-    bars = page.partition("```text\n")[2].partition("|")[2].partition("|")[0]
-    assert len(bars) == MAX_BARS
+    signs = page.partition("```text\n")[2].partition("|")[2].partition("|")[0]
+    assert len(signs) == MAX_SIGNS
     rows = section(page, "Verdicts over time").count("\n| 20")
     assert 30 <= rows <= 45
 
@@ -163,7 +163,7 @@ def test_a_long_period_has_bars_and_rows_of_several_hours() -> None:
 def test_html_says_the_same() -> None:
     page = report(DAY, "html")
     assert "<title>fraud, version 3: evidence of monitoring</title>" in page
-    assert '<p class="good">Every hour in which the version was monitored is on record.</p>' in page
+    assert "<p><strong>✓ Every hour in which the version was monitored is on record.</strong></p>" in page
 
 
 def test_changes_say_what_was_changed() -> None:
