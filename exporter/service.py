@@ -27,7 +27,6 @@ from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
 from exporter.remediation.remediation import Remediation
-from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings, find_warnings
 from exporter.storage.store import Store
 from exporter.tokens import load_tokens
@@ -79,9 +78,6 @@ class Service:
         self.remediation = Remediation(
             settings, self.store, registry, self.fleet, self.telemetry.remediation, clock, polling.wake
         )
-        self.ledger, self.holds = self.remediation.ledger, self.remediation.holds
-        self.cases, self.engine = self.remediation.cases, self.remediation.engine
-        self.receiver = self.remediation.receiver
         self.ready = threading.Event()  # stored versions are loaded and evaluated
         self._collector = SeriesCollector(settings, self.telemetry)
         self._dropped: tuple[DroppedSeries, ...] = ()
@@ -106,11 +102,11 @@ class Service:
         self.discovery.loader.start()
         for loop in self._loops:
             loop.start()
-        self.engine.start()
+        self.remediation.engine.start()
 
     def fault(self) -> str:
         """Return what is wrong with the process; empty while its threads run and its store is there."""
-        alive = [self.writer.alive(), self.discovery.loader.alive(), self.engine.alive()]
+        alive = [self.writer.alive(), self.discovery.loader.alive(), self.remediation.engine.alive()]
         if not all(alive + [loop.alive() for loop in self._loops]):
             return "a thread has died"
         return self.store.fault()
@@ -122,7 +118,7 @@ class Service:
         if self.runs is not None:
             self.runs.stop()
         self.discovery.loader.stop()
-        self.engine.stop()
+        self.remediation.engine.stop()
         self._evaluation.join(10)  # what may hang in a call of MLflow is left behind
         self.writer.stop()
         self.journal.stop()
@@ -154,10 +150,6 @@ class Service:
         self.discovery.configure(config, digest_of_file(config), cause)
         self.remediation.use(config.remediation)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
-
-    def remediation_config(self) -> RemediationConfig:
-        """Return the policies of remediation in force."""
-        return self.remediation.config
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
         """Return the page of `/metrics`, without I/O, and without arithmetic beyond formatting."""

@@ -99,7 +99,7 @@ def alert_router(service: Service) -> APIRouter:
     waiting = 0
 
     def receive(body: bytes, actor: str) -> Receipt:
-        return service.receiver.receive(read_webhook(body), actor)
+        return service.remediation.receiver.receive(read_webhook(body), actor)
 
     async def take(body: bytes, actor: str) -> Receipt:
         nonlocal waiting

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from exporter.remediation_config import ActionKind as ActionKind
-from exporter.remediation_config import Mode as Mode
+from exporter.remediation_config import ActionKind, Mode
 
 
 class State(StrEnum):
@@ -111,3 +110,14 @@ class Action:
     approved_by: str = ""
     alert: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the alert."""
+        found: Mapping[str, str] = self.alert.get("labels", {})
+        return found
+
+    @property
+    def actor(self) -> str:
+        """Actor of the audit records of what the exporter does about it."""
+        return f"remediation/{self.policy}"

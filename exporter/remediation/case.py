@@ -145,8 +145,7 @@ class Case:
     @property
     def labels(self) -> Mapping[str, str]:
         """Labels of the alert."""
-        found: Mapping[str, str] = self.action.alert.get("labels", {})
-        return found
+        return self.action.labels
 
     @property
     def watched(self) -> Watched | None:

@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from exporter.fleet import Fleet
 from exporter.formats.texts import first_line
 from exporter.registry.registry import Registry
-from exporter.remediation.action import MOVES, Action, Mode, State
+from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import expected_version
+from exporter.remediation.guards import GuardAnswer
 from exporter.remediation.tenure import current_tenure
-from exporter.remediation.transitions import Refused, Transitions, as_data
-from exporter.remediation_config import MODES, Policy, RemediationConfig
+from exporter.remediation.transitions import Transitions, as_data
+from exporter.remediation_config import MODES, Mode, Policy, RemediationConfig
 
 PATIENCE_SECONDS = 600.0  # for which a decision waits for MLflow
 AUTO_TAG = "monitoring.auto_rollback"
 UNDECIDABLE = "registry"  # guard of what could not be decided, since MLflow did not answer
 YES = ("true", "1", "yes", "on")
 
-Guards = Callable[[Action, float], Sequence[Refused]]
+Guards = Callable[[Action, float], Sequence[GuardAnswer]]
 
 
 class Decisions:
@@ -93,7 +94,7 @@ class Decisions:
         tenure = current_tenure(self._fleet.history(action.model, action.alias))
         return action.action in MOVES and tenure is not None and tenure.version != expected_version(action)
 
-    def _ask_guards(self, action: Action) -> Sequence[Refused] | None:
+    def _ask_guards(self, action: Action) -> Sequence[GuardAnswer] | None:
         """Refusals by the guards; None if they could not be asked for so long that the action was refused."""
         now = self._clock()
         try:
@@ -105,7 +106,7 @@ class Decisions:
             self._transitions.advance(action, State.REFUSED, reason, guard=UNDECIDABLE)
             return None
 
-    def _rehearse(self, action: Action, refusals: Sequence[Refused]) -> None:
+    def _rehearse(self, action: Action, refusals: Sequence[GuardAnswer]) -> None:
         would = describe(action)
         stops = "; ".join(f"{refusal.guard}: {refusal.reason}" for refusal in refusals)
         reason = f"would {would}, and would be refused ({stops})" if refusals else f"would {would}"

@@ -24,9 +24,10 @@ from exporter.registry.registry import Registry
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import Outcome
 from exporter.remediation.decision import Decisions, Guards
-from exporter.remediation.execution import MAX_ATTEMPTS, Executor, Runs
+from exporter.remediation.execution import MAX_ATTEMPTS, Executor
 from exporter.remediation.follow_up import FollowUp
 from exporter.remediation.holds import Holds
+from exporter.remediation.jobs import Jobs
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.objections import Objections
 from exporter.remediation.transitions import Transitions
@@ -66,7 +67,7 @@ class Parts:
     holds: Holds
     registry: Registry
     fleet: Fleet
-    runs: Runs
+    runs: Jobs
     guards: Guards
     judge: Judge
     config: Callable[[], RemediationConfig]

@@ -34,7 +34,6 @@ class Watched:
     """State of a monitored version when a check began; `findings` are those of its last evaluation."""
 
     version: str
-    aliases: tuple[str, ...]
     status: Status
     config: ModelConfig
     findings: Findings | None
@@ -43,17 +42,16 @@ class Watched:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether what an alert says is true of a version; `bad` is None without a verdict, for the `reason`."""
+    """Verdict on what an alert says of a version: `bad` if it is true, None without one for the `reason`."""
 
     bad: bool | None
-    reason: str
+    reason: str = ""
 
 
 def watch(version: Version) -> Watched:
     """Return the state of a version at this moment."""
     return Watched(
         version=version.version,
-        aliases=version.aliases,
         status=version.status,
         config=version.facts.config,
         findings=version.findings,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
 
 from exporter.errors import RegistryError
 from exporter.registry.client_errors import MissingError
@@ -11,35 +10,11 @@ from exporter.registry.registry import Registry
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import AliasMover, Outcome, attempt_move
 from exporter.remediation.holds import Holds
+from exporter.remediation.jobs import Jobs
 from exporter.remediation_config import Policy
 
 DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each try of a call to MLflow
 MAX_ATTEMPTS = 5  # claims of one action
-
-
-class RunOutcome(Protocol):
-    """Outcome of a dispatch, or state of a run.
-
-    `status` is accepted, refused, unknown or unreachable; or running, succeeded or failed. `repeatable`: the
-    same dispatch may be made again without a second run.
-    """
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def data(self) -> Mapping[str, Any]: ...
-    @property
-    def repeatable(self) -> bool: ...
-
-
-class Runs(Protocol):
-    """Runs of orchestrators, and notifications."""
-
-    def dispatch(self, action: Action, target: str, repeated: bool) -> RunOutcome: ...
-
-    def follow(self, action: Action, challenger_alias: str = "") -> RunOutcome: ...
 
 
 class Executor:
@@ -57,7 +32,7 @@ class Executor:
         self,
         registry: Registry,
         holds: Holds,
-        runs: Runs,
+        runs: Jobs,
         may_act: Callable[[Action], bool],
         wait: Callable[[float], None],
     ) -> None:
@@ -114,9 +89,9 @@ class Executor:
         return Outcome(State.FAILED, last)
 
     def _freeze(self, action: Action) -> Outcome:
-        alertname = action.alert.get("labels", {}).get("alertname", "an alert")
-        actor, reason = f"remediation/{action.policy}", f"frozen by policy {action.policy} for {alertname}"
-        new = self._holds.place(actor, action.model, reason=reason, action_id=action.id)
+        alertname = action.labels.get("alertname", "an alert")
+        reason = f"frozen by policy {action.policy} for {alertname}"
+        new = self._holds.place(action.actor, action.model, reason=reason, action_id=action.id)
         return Outcome(State.APPLIED, "the model is held" if new else "the model was held already")
 
     def _dispatch(self, action: Action, policy: Policy, *, repeated: bool) -> Outcome:

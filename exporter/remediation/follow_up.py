@@ -8,7 +8,7 @@ from exporter.fleet import Fleet, Version
 from exporter.registry.registry import Registry
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import expected_version
-from exporter.remediation.execution import Runs
+from exporter.remediation.jobs import Jobs
 from exporter.remediation.objections import Objections
 from exporter.remediation.tenure import current_tenure
 from exporter.remediation.transitions import Transitions
@@ -38,7 +38,7 @@ class FollowUp:
         transitions: Transitions,
         registry: Registry,
         fleet: Fleet,
-        runs: Runs,
+        runs: Jobs,
         objections: Objections,
         judge: Judge,
         config: Callable[[], RemediationConfig],

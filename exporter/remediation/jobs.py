@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from exporter.body_template import LABEL_PREFIX
 from exporter.errors import RegistryError
 from exporter.formats.texts import first_line
-from exporter.registry.models import AliasState
+from exporter.registry.registry import Registry
 from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.targets import Job, Progress, Targets
 
@@ -22,16 +22,6 @@ MAX_MISSING_SECONDS = 600.0  # until a run that was accepted, and is not there, 
 MAX_REGISTRATION_SECONDS = 3600.0  # from the end of a run to the version that it registers
 
 JobStatus = Literal["accepted", "refused", "unknown", "unreachable", "running", "succeeded", "failed"]
-
-
-class Versions(Protocol):
-    """What is asked of the registry, see `Registry`."""
-
-    def tagged_version(self, model: str, key: str, value: str) -> str: ...
-
-    def read_alias(self, model: str, alias: str) -> AliasState: ...
-
-    def set_alias(self, model: str, alias: str, version: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class Jobs:
 
     Args:
         targets: returns the targets now configured.
-        versions: the registry.
+        registry: MLflow.
         clock: seconds since the epoch.
         follow_seconds: between two looks at a run.
         rest_seconds: for which a target that did not answer is left alone: a look may take 20 seconds, in
@@ -67,7 +57,7 @@ class Jobs:
     def __init__(
         self,
         targets: Callable[[], Targets],
-        versions: Versions,
+        registry: Registry,
         clock: Callable[[], float],
         *,
         follow_seconds: float = 5.0,
@@ -76,7 +66,7 @@ class Jobs:
         self._follow_seconds = follow_seconds
         self._rest_seconds = rest_seconds
         self._targets = targets
-        self._versions = versions
+        self._registry = registry
         self._clock = clock
         # Times since which a run is missing, or has ended without its version, by action and state. A restart
         # forgets them, and waits anew.
@@ -136,7 +126,7 @@ class Jobs:
         if progress.state != "missing":
             self._since.pop((action.id, "missing"), None)
         if progress.state not in ("running", "unanswered") or ran > timeout:
-            version = self._versions.tagged_version(action.model, ACTION_TAG, action.id)
+            version = self._registry.tagged_version(action.model, ACTION_TAG, action.id)
             if version:
                 return self._succeed(action, version, challenger_alias)
         if progress.state in ("missing", "succeeded"):
@@ -153,8 +143,8 @@ class Jobs:
         data: dict[str, Any] = {"challenger": version}
         if challenger_alias:
             try:
-                before = self._versions.read_alias(action.model, challenger_alias).version
-                self._versions.set_alias(action.model, challenger_alias, version)
+                before = self._registry.read_alias(action.model, challenger_alias).version
+                self._registry.set_alias(action.model, challenger_alias, version)
             except RegistryError as error:
                 data["challenger_alias_problem"] = first_line(error)
             else:
@@ -164,7 +154,7 @@ class Jobs:
 
 def job_of(action: Action) -> Job:
     """Return what a target is asked for by an action."""
-    labels = {str(name): str(value) for name, value in dict(action.alert.get("labels", {})).items()}
+    labels = action.labels
     values = {
         "action_id": action.id,
         "policy": action.policy,

@@ -32,14 +32,12 @@ Planned = Literal["planned", "reopened", "known"]
 
 @dataclass(frozen=True)
 class ActionFilter:
-    """Conditions of a search; empty ones hold for all actions. Times are of the planning."""
+    """Conditions of a search; empty ones hold for all actions."""
 
     model: str = ""
     policy: str = ""
     action: str = ""
     states: tuple[State, ...] = ()
-    since: float | None = None
-    until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Ledger:
         values = _encode(action)
         if known is None:
             connection.execute(remediations.insert(), values)
-            self._record(connection, action, f"remediation/{action.policy}", "", {})
+            self._record(connection, action, action.actor, "", {})
             return "planned"
         before = _decode(known)
         if before.state not in REOPENED or before.guard == REJECTED:
@@ -98,7 +96,7 @@ class Ledger:
         connection.execute(
             sa.update(remediations).where(remediations.c.id == action.id).values(_encode(again))
         )
-        self._record(connection, again, f"remediation/{action.policy}", before.state, {})
+        self._record(connection, again, again.actor, before.state, {})
         return "reopened"
 
     def claim(self, action: Action, owner: str, lease_seconds: float, actor: str) -> Action | None:
@@ -299,10 +297,6 @@ class Ledger:
                 query = query.where(columns[name] == value)
         if wanted.states:
             query = query.where(columns.state.in_(wanted.states))
-        if wanted.since is not None:
-            query = query.where(columns.created_at >= wanted.since)
-        if wanted.until is not None:
-            query = query.where(columns.created_at < wanted.until)
         if after is not None:
             same = sa.and_(columns.created_at == after.created_at, columns.id > after.id)
             query = query.where(sa.or_(columns.created_at < after.created_at, same))

@@ -12,7 +12,7 @@ from exporter.remediation.action import MOVES, REJECTED, REOPENED, Action
 from exporter.remediation.alerts import Alert
 from exporter.remediation.case import Cases, Sources
 from exporter.remediation.decision import AUTO_TAG, describe, is_tagged_auto
-from exporter.remediation.guards import Check, check_guards
+from exporter.remediation.guards import GuardAnswer, check_guards
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.planning import Planner
 from exporter.remediation_config import Mode, Policy, RemediationConfig, full_match
@@ -37,7 +37,7 @@ class Answer:
     mode: Mode
     action: Action | None
     says: str
-    checks: tuple[Check, ...] = ()
+    checks: tuple[GuardAnswer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def why_no_match(policy: Policy, alert: Alert) -> str:
     return "no policy acts on alerts about the exporter itself"
 
 
-def _say(action: Action, known: Action | None, checks: Sequence[Check]) -> str:
+def _say(action: Action, known: Action | None, checks: Sequence[GuardAnswer]) -> str:
     """Return why an action is not carried out, empty if nothing stops it."""
     would = describe(action)
     if known is not None and (known.state not in REOPENED or known.guard == REJECTED):

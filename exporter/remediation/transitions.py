@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from exporter.exposition.remediation import OUTCOMES, RemediationTelemetry
 from exporter.remediation.action import Action, State
+from exporter.remediation.guards import GuardAnswer
 from exporter.remediation.ledger import Ledger
 
 log = logging.getLogger(__name__)
-
-
-class Refused(Protocol):
-    """A guard that stops an action, and why."""
-
-    @property
-    def guard(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
 
 
 class Transitions:
@@ -43,7 +35,7 @@ class Transitions:
         changed = self._ledger.advance(
             action,
             state,
-            actor_of(action),
+            action.actor,
             reason=reason,
             guard=guard,
             data=data,
@@ -57,21 +49,16 @@ class Transitions:
                 self._telemetry.count_refused(guard)
         return changed
 
-    def refuse(self, action: Action, refusals: Sequence[Refused]) -> None:
+    def refuse(self, action: Action, refusals: Sequence[GuardAnswer]) -> None:
         """Refuse an action for the first of these reasons; all are stored."""
         first, data = refusals[0], {"refusals": as_data(refusals)}
         self.advance(action, State.REFUSED, first.reason, guard=first.guard, data=data)
 
     def claim(self, action: Action, owner: str, lease_seconds: float) -> Action | None:
         """Claim an action, see `Ledger.claim`."""
-        return self._ledger.claim(action, owner, lease_seconds, actor_of(action))
+        return self._ledger.claim(action, owner, lease_seconds, action.actor)
 
 
-def actor_of(action: Action) -> str:
-    """Actor of an action's audit records."""
-    return f"remediation/{action.policy}"
-
-
-def as_data(refusals: Sequence[Refused]) -> list[dict[str, str]]:
+def as_data(refusals: Sequence[GuardAnswer]) -> list[dict[str, str]]:
     """Refusals as values of JSON."""
     return [{"guard": refusal.guard, "reason": refusal.reason} for refusal in refusals]

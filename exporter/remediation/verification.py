@@ -10,23 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from exporter.fleet import Version
 from exporter.remediation.action import Action, State
+from exporter.remediation.evidence import Judgement
 from exporter.settings import Window
 
 PATIENCE = 3.0  # times the time after which the effect is verified, at most, until it counts as unknown
 NEW_SHARE = 0.5  # of the rows of a window that are from after the move
-
-
-class Judgement(Protocol):
-    """Verdict on a version: `bad` is None where there is none, for the `reason`."""
-
-    @property
-    def bad(self) -> bool | None: ...
-    @property
-    def reason(self) -> str: ...
 
 
 # Verdict on a version by the labels of an alert, at a time.
@@ -73,9 +65,8 @@ def verify(action: Action, version: Version | None, judge: Judge, now: float) ->
     moved_at, verify_at, until = (
         float(action.data[name]) for name in ("moved_at", "verify_at", "verify_until")
     )
-    labels: Mapping[str, str] = action.alert.get("labels", {})
-    if action.action == "promote":  # its alert says something good: any bad verdict counts
-        labels = {}
+    # The alert of a promotion says something good: any bad verdict counts.
+    labels = {} if action.action == "promote" else action.labels
     evidence = gather(version, moved_at, now, labels.get("window", ""))
     if now < verify_at:
         return Verification(None, f"it is verified from {_shown(verify_at)} on", evidence)

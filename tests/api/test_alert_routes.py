@@ -90,7 +90,7 @@ def test_scrapes_and_samples_do_not_wait_for_alerts(serve: Serve, monkeypatch: p
         go_on.wait(3 * TIMEOUT_SECONDS)
         return Receipt(1)
 
-    monkeypatch.setattr(server.service.receiver, "receive", receive)
+    monkeypatch.setattr(server.service.remediation.receiver, "receive", receive)
     waiting = alert_routes.MAX_WAITING
     with ThreadPoolExecutor(waiting + 1) as clients:
         posted = [clients.submit(post, server, make_body()) for _ in range(waiting + 1)]

@@ -11,7 +11,7 @@ from exporter.audit.record import Entry
 from exporter.audit.trail import append
 from exporter.errors import RegistryError
 from exporter.remediation.action import State
-from exporter.remediation.guards import Refusal, check_guards
+from exporter.remediation.guards import GuardAnswer, check_guards
 from exporter.remediation_config import RemediationConfig
 from tests.support.actions import ACTION, plan, take
 from tests.support.monitored import DOWN
@@ -30,15 +30,15 @@ def test_another_configuration_is_in_force_at_once(unanswered: World) -> None:
 
 def test_a_move_in_mlflow_counts_before_it_was_polled(unanswered: World) -> None:
     unanswered.registry.set_alias("fraud", "champion", "1")
-    assert unanswered.refusals() == (Refusal("alias", "version 1 holds the alias 'champion', not 2"),)
+    assert unanswered.refusals() == (GuardAnswer("alias", "version 1 holds the alias 'champion', not 2"),)
 
 
 def test_what_mlflow_says_of_the_target_counts(unanswered: World) -> None:
     unanswered.registry.tag("fraud", "1", blocked="true")
     unanswered.registry.break_files("fraud", "1", "its MLmodel is gone")
     assert unanswered.refusals() == (
-        Refusal("target_blocked", "version 1 has the tag monitoring.blocked=true"),
-        Refusal("target_loads", "version 1 cannot be loaded: its MLmodel is gone"),
+        GuardAnswer("target_blocked", "version 1 has the tag monitoring.blocked=true"),
+        GuardAnswer("target_loads", "version 1 cannot be loaded: its MLmodel is gone"),
     )
 
 
@@ -64,7 +64,7 @@ def test_the_audit_trail_says_how_the_tenure_of_the_target_ended(unanswered: Wor
     with unanswered.rig.service.store.writing() as connection:
         append(connection, [entry], unanswered.rig.clock() - 5000)
     reason = "version 1 was degraded when it lost the alias: recall (quality)"
-    assert unanswered.refusals() == (Refusal("target_history", reason),)
+    assert unanswered.refusals() == (GuardAnswer("target_history", reason),)
 
 
 def test_without_mlflow_nothing_is_decided(unanswered: World) -> None:
@@ -76,7 +76,7 @@ def test_without_mlflow_nothing_is_decided(unanswered: World) -> None:
 def test_sources_are_asked_once(unanswered: World) -> None:
     sources = unanswered.cases.sources()
     case = unanswered.cases.of(unanswered.action, unanswered.rig.clock(), sources)
-    assert all(check.passes for check in check_guards(case))
+    assert all(not check.reason for check in check_guards(case))
     unanswered.registry.failure = DOWN
     again = unanswered.cases.of(unanswered.action, unanswered.rig.clock(), sources)
-    assert all(check.passes for check in check_guards(again))
+    assert all(not check.reason for check in check_guards(again))

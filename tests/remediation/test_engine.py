@@ -6,9 +6,11 @@ import pytest
 
 from exporter.errors import RegistryError, RegistryUnreachableError
 from exporter.remediation.action import ACTION_TAG, Action, State
+from exporter.remediation.guards import GuardAnswer
+from exporter.remediation.jobs import JobOutcome
 from exporter.storage.schema import AliasMove
 from tests.support.actions import ACTION, plan, stored, take
-from tests.support.engines import Bench, Refusal, Run
+from tests.support.engines import Bench
 from tests.support.rig import eventually
 
 S = State
@@ -31,7 +33,7 @@ def test_an_action_goes_from_planned_to_verifying_with_one_move(bench: Bench) ->
 
 def test_a_rehearsal_says_what_would_have_happened_and_does_nothing(bench: Bench) -> None:
     bench.plan(mode="dry_run")
-    bench.refusals = [Refusal("evidence", "it has recovered")]
+    bench.refusals = [GuardAnswer("evidence", "it has recovered")]
     rehearsed = bench.step()
     assert rehearsed.state is S.DRY_RUN
     would = "move the alias champion of fraud from version 3 back to version 2"
@@ -47,7 +49,7 @@ def test_a_rehearsal_says_what_would_have_happened_and_does_nothing(bench: Bench
 
 def test_what_a_guard_refuses_is_not_done_and_is_counted(bench: Bench) -> None:
     bench.plan()
-    bench.refusals = [Refusal("cooldown", "an hour ago"), Refusal("breaker", "open")]
+    bench.refusals = [GuardAnswer("cooldown", "an hour ago"), GuardAnswer("breaker", "open")]
     refused = bench.step()
     assert (refused.state, refused.guard, refused.reason) == (S.REFUSED, "cooldown", "an hour ago")
     assert [each["guard"] for each in refused.data["refusals"]] == ["cooldown", "breaker"]
@@ -70,7 +72,7 @@ def test_the_guards_are_asked_again_at_approval(bench: Bench) -> None:
     bench.set_policy("approve")
     bench.plan()
     bench.ledger.approve(bench.step(), "ada")
-    bench.refusals = [Refusal("evidence", "it has recovered")]
+    bench.refusals = [GuardAnswer("evidence", "it has recovered")]
     assert bench.step().state is S.REFUSED
     assert bench.alias() == "3"
 
@@ -150,7 +152,7 @@ def test_one_action_that_fails_holds_up_no_other(bench: Bench, caplog: pytest.Lo
     ask = bench._guards
     failing = {"0" * 40}
 
-    def fail(action: object, now: float) -> list[Refusal]:
+    def fail(action: object, now: float) -> list[GuardAnswer]:
         if getattr(action, "id", "") in failing:
             raise ZeroDivisionError
         return ask(action, now)  # type: ignore[arg-type]
@@ -166,7 +168,7 @@ def test_while_mlflow_is_down_one_action_asks_it_and_the_others_wait(bench: Benc
         bench.plan(id=f"{number:040}")
     asked: list[str] = []
 
-    def fail(action: object, now: float) -> list[Refusal]:
+    def fail(action: object, now: float) -> list[GuardAnswer]:
         asked.append(getattr(action, "id", ""))
         raise DOWN
 
@@ -228,7 +230,7 @@ def test_an_interrupted_action_is_not_repeated_by_a_later_alert(bench: Bench) ->
     crash(bench, moved=False)
     bench.clock.advance(60 + 301)
     bench.ledger.approve(bench.step(), "ada")
-    bench.refusals = [Refusal("evidence", "it has recovered")]
+    bench.refusals = [GuardAnswer("evidence", "it has recovered")]
     assert bench.step().state is S.REFUSED
     bench.refusals = []
     bench.plan()
@@ -367,7 +369,7 @@ def test_no_move_waits_for_an_orchestrator(bench: Bench, monkeypatch: pytest.Mon
     champions = []
     dispatch = bench.runs.dispatch
 
-    def look(action: Action, target: str, repeated: bool) -> Run:
+    def look(action: Action, target: str, repeated: bool) -> JobOutcome:
         champions.append(bench.fake.alias_version("fraud", "champion"))
         return dispatch(action, target, repeated)
 
@@ -378,11 +380,11 @@ def test_no_move_waits_for_an_orchestrator(bench: Bench, monkeypatch: pytest.Mon
 
 def test_a_retraining_is_followed_to_its_end(bench: Bench) -> None:
     bench.plan(action="retrain", target_version="")
-    bench.runs.answer = Run("accepted", data={"run": {"id": "1"}})
+    bench.runs.answer = JobOutcome("accepted", data={"run": {"id": "1"}})
     running = bench.step(2)
     assert (running.state, running.data) == (S.APPLIED, {"run": {"id": "1"}})
     assert bench.runs.asked == [(ACTION.id, "airflow", False)]
-    bench.runs.state = Run("succeeded", "version 4 is registered", {"challenger": "4"})
+    bench.runs.state = JobOutcome("succeeded", "version 4 is registered", {"challenger": "4"})
     ended = bench.step()
     assert (ended.state, ended.data["challenger"]) == (S.RECOVERED, "4")
 
@@ -390,13 +392,13 @@ def test_a_retraining_is_followed_to_its_end(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("answer", "state"),
     [
-        (Run("refused", "no such dag"), S.FAILED),
-        (Run("unknown", "timed out"), S.INTERRUPTED),
-        (Run("unreachable", "refused"), S.FAILED),
-        (Run("unknown", "timed out", repeatable=True), S.EXECUTING),
+        (JobOutcome("refused", "no such dag"), S.FAILED),
+        (JobOutcome("unknown", "timed out"), S.INTERRUPTED),
+        (JobOutcome("unreachable", "refused"), S.FAILED),
+        (JobOutcome("unknown", "timed out", repeatable=True), S.EXECUTING),
     ],
 )
-def test_a_dispatch_that_is_not_accepted(bench: Bench, answer: Run, state: State) -> None:
+def test_a_dispatch_that_is_not_accepted(bench: Bench, answer: JobOutcome, state: State) -> None:
     bench.plan(action="retrain", target_version="")
     bench.runs.answer = answer
     assert bench.step().state is state
@@ -404,7 +406,7 @@ def test_a_dispatch_that_is_not_accepted(bench: Bench, answer: Run, state: State
 
 def test_a_dispatch_that_can_be_repeated_is_so_until_it_is_given_up(bench: Bench) -> None:
     bench.plan(action="retrain", target_version="")
-    bench.runs.answer = Run("unknown", "timed out", repeatable=True)
+    bench.runs.answer = JobOutcome("unknown", "timed out", repeatable=True)
     bench.step()
     for _ in range(4):
         bench.clock.advance(201)

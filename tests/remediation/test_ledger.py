@@ -173,8 +173,6 @@ def test_actions_by_their_fields(store: Store, ledger: Ledger) -> None:
         (ActionFilter(policy="champion-rollback"), ["a"]),
         (ActionFilter(action="retrain"), ["b"]),
         (ActionFilter(states=(S.DRY_RUN, S.FAILED)), ["a"]),
-        (ActionFilter(since=NOON + 1), ["b"]),
-        (ActionFilter(until=NOON + 1), ["a"]),
         (ActionFilter(model="churn", states=(S.DRY_RUN,)), []),
     ):
         assert [action.id[0] for action in ledger.search(wanted, 10)] == found

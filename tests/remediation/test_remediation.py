@@ -48,16 +48,16 @@ def act(rig: Rig, **fields: Any) -> State:
     now = rig.clock.now
     versions = {"model_version": "2", "target_version": "1", "tenure": 1, "alert": {"labels": {}}}
     action = replace(ACTION, created_at=now, updated_at=now, **{**versions, **fields})
-    plan(rig.service.store, rig.service.ledger, action)
-    rig.service.engine.step()
-    rig.service.engine.step()
-    return stored(rig.service.ledger, action).state
+    plan(rig.service.store, rig.service.remediation.ledger, action)
+    rig.service.remediation.engine.step()
+    rig.service.remediation.engine.step()
+    return stored(rig.service.remediation.ledger, action).state
 
 
 def test_a_rehearsal_says_which_guards_would_have_stopped_it(composed: Callable[..., Rig]) -> None:
     rig = composed("dry_run")
     assert act(rig, mode="dry_run") is State.DRY_RUN
-    refusals = stored(rig.service.ledger).data["refusals"]
+    refusals = stored(rig.service.remediation.ledger).data["refusals"]
     assert {refusal["guard"] for refusal in refusals} <= set(GUARDS)
     assert "evidence" in {refusal["guard"] for refusal in refusals}
 
@@ -65,8 +65,8 @@ def test_a_rehearsal_says_which_guards_would_have_stopped_it(composed: Callable[
 def test_the_guards_stop_what_the_evaluation_does_not_confirm(composed: Callable[..., Rig]) -> None:
     rig = composed("auto")
     assert act(rig) is State.REFUSED
-    assert rig.service.cases.of(ACTION, NOON).policy is not None
-    guard = stored(rig.service.ledger).guard
+    assert rig.service.remediation.cases.of(ACTION, NOON).policy is not None
+    guard = stored(rig.service.remediation.ledger).guard
     refused = rig.series("mlflow_exporter_remediation_refused_total")
     assert refused[f'mlflow_exporter_remediation_refused_total{{guard="{guard}"}}'] == 1
     assert refused.keys() > {'mlflow_exporter_remediation_refused_total{guard="registry"}'}

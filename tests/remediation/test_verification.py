@@ -9,15 +9,15 @@ import pytest
 
 from exporter.fleet import Version
 from exporter.remediation.action import Action, State
+from exporter.remediation.evidence import Judgement
 from exporter.remediation.verification import Verification, plan_verification, verify
 from exporter.settings import Settings
 from tests.support.actions import ACTION
-from tests.support.engines import Judged
 from tests.support.rig import NOON, Rig, make_rows
 
 HOUR = 3600.0
 AFTER = 6 * HOUR
-GOOD = Judged(False)
+GOOD = Judgement(False)
 
 
 def moved(at: float = NOON, maturation: float = 0.0, **labels: str) -> Action:
@@ -27,10 +27,10 @@ def moved(at: float = NOON, maturation: float = 0.0, **labels: str) -> Action:
     return replace(ACTION, state=State.VERIFYING, data=times, alert=alert)
 
 
-def look(rig: Rig, action: Action, judged: Judged = GOOD) -> Verification:
+def look(rig: Rig, action: Action, judged: Judgement = GOOD) -> Verification:
     """Verify version 1 now."""
 
-    def judge(version: Version, labels: Mapping[str, str], now: float) -> Judged:
+    def judge(version: Version, labels: Mapping[str, str], now: float) -> Judgement:
         assert labels == ({} if action.action == "promote" else action.alert["labels"])
         return judged
 
@@ -56,7 +56,7 @@ def test_a_target_with_new_rows_and_a_good_verdict_has_recovered(rig: Rig) -> No
 
 def test_a_target_of_which_the_alert_is_true_has_not_recovered(rig: Rig) -> None:
     send(rig, 50, hours_later=6)
-    found = look(rig, moved(), Judged(True, "its recall is degraded"))
+    found = look(rig, moved(), Judgement(True, "its recall is degraded"))
     assert found.state is State.NOT_RECOVERED
     assert found.reason == "ModelQualityDegraded is true of version 2 too: its recall is degraded"
 
@@ -65,7 +65,7 @@ def test_after_a_promotion_any_bad_verdict_counts_since_its_alert_said_something
     send(rig, 50, hours_later=6)
     asked = []
 
-    def judge(version: Version, labels: Mapping[str, str], now: float) -> Judged:
+    def judge(version: Version, labels: Mapping[str, str], now: float) -> Judgement:
         asked.append(labels)
         return GOOD
 
@@ -84,14 +84,14 @@ def test_after_a_promotion_any_bad_verdict_counts_since_its_alert_said_something
 )
 def test_a_promoted_version_has_to_do_well_itself(rig: Rig, bad: bool, state: State, reason: str) -> None:
     send(rig, 50, hours_later=6)
-    found = look(rig, replace(moved(), action="promote"), Judged(bad))
+    found = look(rig, replace(moved(), action="promote"), Judgement(bad))
     assert (found.state, found.reason) == (state, reason)
 
 
 def test_nothing_is_verified_before_its_time(rig: Rig) -> None:
     send(rig, 50, hours_later=5.9)
     assert look(rig, moved()).state is None
-    assert look(rig, moved(), Judged(True)).state is None
+    assert look(rig, moved(), Judgement(True)).state is None
 
 
 def test_a_target_without_new_rows_is_waited_for_and_inconclusive_then(rig: Rig) -> None:
@@ -126,7 +126,7 @@ def test_an_evaluation_from_before_its_time_says_nothing(rig: Rig) -> None:
 
 def test_without_a_verdict_it_is_waited_for_as_long_as_labels_take(rig: Rig) -> None:
     send(rig, 50, hours_later=18)
-    undecided = Judged(None, "20 labels, 200 are needed")
+    undecided = Judgement(None, "20 labels, 200 are needed")
     found = look(rig, moved(maturation=HOUR), undecided)
     assert (found.state, found.reason) == (None, "20 labels, 200 are needed")
     found = look(rig, moved(), undecided)

@@ -135,7 +135,7 @@ def measured(metrics: Mapping[str, tuple[float, float]], at: float = NOON, **win
 
 
 def watched(version: str, findings: Findings | None, **own: Any) -> Watched:
-    values: dict[str, Any] = {"aliases": (), "status": Status.READY, "config": ModelConfig(), "counts": None}
+    values: dict[str, Any] = {"status": Status.READY, "config": ModelConfig(), "counts": None}
     return Watched(version, findings=findings, **{**values, **own})
 
 

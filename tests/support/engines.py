@@ -13,7 +13,10 @@ from exporter.fleet import Fleet, Version
 from exporter.registry.registry import Registry
 from exporter.remediation.action import Action, State
 from exporter.remediation.engine import Engine, Parts
+from exporter.remediation.evidence import Judgement
+from exporter.remediation.guards import GuardAnswer
 from exporter.remediation.holds import Holds
+from exporter.remediation.jobs import JobOutcome
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.tenure import current_tenure
 from exporter.remediation_config import Policy, RemediationConfig, Tag, Verify
@@ -34,41 +37,19 @@ POLICY = Policy(
 )
 
 
-@dataclass(frozen=True)
-class Refusal:
-    guard: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Judged:
-    bad: bool | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What an orchestrator says of a run."""
-
-    status: str
-    reason: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    repeatable: bool = False
-
-
 @dataclass
 class FakeRuns:
     """Runs of an orchestrator that answers what a test says."""
 
-    answer: Run = field(default_factory=lambda: Run("accepted"))
-    state: Run = field(default_factory=lambda: Run("running"))
+    answer: JobOutcome = field(default_factory=lambda: JobOutcome("accepted"))
+    state: JobOutcome = field(default_factory=lambda: JobOutcome("running"))
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
 
-    def dispatch(self, action: Action, target: str, repeated: bool) -> Run:
+    def dispatch(self, action: Action, target: str, repeated: bool) -> JobOutcome:
         self.asked.append((action.id, target, repeated))
         return self.answer
 
-    def follow(self, action: Action, challenger_alias: str = "") -> Run:
+    def follow(self, action: Action, challenger_alias: str = "") -> JobOutcome:
         return self.state
 
 
@@ -94,9 +75,9 @@ class Bench:
         self.fleet = Fleet(self.settings)
         self.ledger, self.holds = Ledger(store, clock), Holds(store, clock)
         self.runs = FakeRuns()
-        self.refusals: list[Refusal] = []
+        self.refusals: list[GuardAnswer] = []
         self.failure: Exception | None = None
-        self.verdict = Judged(False)
+        self.verdict = Judgement(False)
         self.config = RemediationConfig(mode="auto", policies=(POLICY,))
         self.polls = 0
         self.counters = CollectorRegistry()
@@ -120,12 +101,12 @@ class Bench:
         self.engine = Engine(self.settings, parts, self._telemetry, self.clock, wait=self.clock.advance)
         return self.engine
 
-    def _guards(self, action: Action, now: float) -> list[Refusal]:
+    def _guards(self, action: Action, now: float) -> list[GuardAnswer]:
         if self.failure is not None:
             raise self.failure
         return self.refusals
 
-    def _judge(self, version: Version, labels: Mapping[str, str], now: float) -> Judged:
+    def _judge(self, version: Version, labels: Mapping[str, str], now: float) -> Judgement:
         return self.verdict
 
     def _count_poll(self) -> None:

@@ -29,6 +29,7 @@ from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
 from exporter.remediation.action import PENDING, State
 from exporter.remediation.engine import Engine, Parts
+from exporter.remediation.evidence import Judgement
 from exporter.remediation.holds import Holds
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.tenure import current_tenure
@@ -37,7 +38,7 @@ from exporter.settings import Settings
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, stored
-from tests.support.engines import POLICY, FakeRuns, Judged
+from tests.support.engines import POLICY, FakeRuns
 from tests.support.fakes import TIMEOUT_SECONDS, Clock
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +137,7 @@ def live(run: Run) -> None:
         fleet=fleet,
         runs=FakeRuns(),
         guards=lambda action, now: [],
-        judge=lambda version, labels, now: Judged(False),
+        judge=lambda version, labels, now: Judgement(False),
         config=lambda: RemediationConfig(mode="auto", policies=(POLICY,)),
     )
     telemetry = RemediationTelemetry(CollectorRegistry(), clock)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from exporter.remediation.action import Action
 from exporter.remediation.case import Cases
-from exporter.remediation.guards import Refusal, run_guards
+from exporter.remediation.guards import GuardAnswer, run_guards
 from exporter.remediation.holds import Holds
 from exporter.remediation.ledger import Ledger
 from exporter.storage.schema import audit_records, remediation_holds, remediations
@@ -51,7 +51,7 @@ class World:
             ACTION, model_version="2", target_version="1", tenure=2, alert={"labels": labels}
         )
 
-    def refusals(self, action: Action | None = None) -> tuple[Refusal, ...]:
+    def refusals(self, action: Action | None = None) -> tuple[GuardAnswer, ...]:
         case = self.cases.of(action or self.action, self.rig.clock())
         return run_guards(case)
 

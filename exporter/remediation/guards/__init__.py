@@ -11,26 +11,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from exporter.errors import RegistryError
-from exporter.remediation.action import ActionKind
+from exporter.remediation.action import MOVES
 from exporter.remediation.case import Case
 from exporter.remediation.guards import alias, limits, state, target
 from exporter.remediation.guards.limits import open_breakers
+from exporter.remediation_config import ActionKind
 
-__all__ = [
-    "GUARDS",
-    "Check",
-    "Guard",
-    "Refusal",
-    "check_guards",
-    "first_refusal",
-    "open_breakers",
-    "run_guards",
-]
+__all__ = ["GUARDS", "Guard", "GuardAnswer", "check_guards", "open_breakers", "run_guards"]
 
 _Kinds: TypeAlias = frozenset[ActionKind]
 ROLLBACK: _Kinds = frozenset({"rollback"})
 PROMOTE: _Kinds = frozenset({"promote"})
-MOVES = ROLLBACK | PROMOTE
 ACTS: _Kinds = frozenset({*MOVES, "retrain", "tag"})
 CHANGES: _Kinds = frozenset({*ACTS, "freeze"})
 ALL: _Kinds = frozenset({*CHANGES, "notify"})
@@ -67,61 +58,32 @@ GUARDS: Mapping[str, Guard] = {
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A guard that stops an action, and why."""
-
-    guard: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Check:
+class GuardAnswer:
     """Answer of one guard: `reason` is empty if it passes, `unknown` if MLflow has not answered."""
 
     guard: str
     reason: str
     unknown: bool = False
 
-    @property
-    def passes(self) -> bool:
-        return not self.reason
 
-
-def check_guards(case: Case) -> Iterator[Check]:
+def check_guards(case: Case) -> Iterator[GuardAnswer]:
     """Yield the answer of each guard that applies to the action, in order."""
     for name, guard in GUARDS.items():
         if case.action.action in guard.actions:
             try:
-                yield Check(name, guard.check(case))
+                yield GuardAnswer(name, guard.check(case))
             except RegistryError as error:
-                yield Check(name, f"MLflow has to be asked: {error}", unknown=True)
+                yield GuardAnswer(name, f"MLflow has to be asked: {error}", unknown=True)
 
 
-def run_guards(case: Case) -> tuple[Refusal, ...]:
+def run_guards(case: Case) -> tuple[GuardAnswer, ...]:
     """Return all refusals, in order.
 
     Raises:
         RegistryError: none of the guards that could be asked refuses, but MLflow has not answered others.
     """
-    return tuple(_refusals(case))
-
-
-def first_refusal(case: Case) -> Refusal | None:
-    """Return the first refusal, None if all guards pass; guards after it are not asked.
-
-    Raises:
-        RegistryError: as `run_guards`.
-    """
-    return next(_refusals(case), None)
-
-
-def _refusals(case: Case) -> Iterator[Refusal]:
-    refused, unknown = False, ""
-    for check in check_guards(case):
-        if check.unknown:
-            unknown = unknown or check.reason
-        elif check.reason:
-            refused = True
-            yield Refusal(check.guard, check.reason)
-    if unknown and not refused:
-        raise RegistryError(unknown)
+    stopping = [answer for answer in check_guards(case) if answer.reason]
+    refusals = tuple(answer for answer in stopping if not answer.unknown)
+    if stopping and not refusals:
+        raise RegistryError(stopping[0].reason)
+    return refusals

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.case import Case
 from exporter.remediation_config import Breaker
 from exporter.settings import DAY_SECONDS
 
-MOVES = ("rollback", "promote")
 UNDER_WAY = (State.APPLIED, State.VERIFYING, State.INTERRUPTED)
 FAILURES = (State.FAILED, State.CONFLICT, State.NOT_RECOVERED, State.INTERRUPTED)
 # What was begun counts, whatever came of it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.remediation.action import MOVES
 from exporter.remediation.case import Case
 from exporter.remediation.evidence import judge
 from exporter.remediation_config import full_match
@@ -43,7 +44,7 @@ def visible(case: Case) -> str:
     for version in filter(None, (action.model_version, action.target_version)):
         if version not in case.known:
             return f"MLflow does not list version {version}: {hint}"
-    if action.action in ("rollback", "promote") and case.tenure is None:
+    if action.action in MOVES and case.tenure is None:
         return f"MLflow does not list the alias {action.alias!r}: {hint}"
     return ""
 

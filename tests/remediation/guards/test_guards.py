@@ -12,7 +12,7 @@ import pytest
 from exporter.errors import RegistryError, RegistryUnreachableError
 from exporter.remediation.action import Action, State
 from exporter.remediation.case import Case
-from exporter.remediation.guards import GUARDS, check_guards, first_refusal, run_guards
+from exporter.remediation.guards import GUARDS, check_guards, run_guards
 from exporter.remediation.holds import Hold
 from exporter.settings import DAY_SECONDS
 from exporter.storage.schema import AliasMove
@@ -375,10 +375,8 @@ def test_a_notification_needs_no_evidence() -> None:
     assert not run_guards(make_case(action, config=config, versions={}, known=None))
 
 
-def test_execution_stops_at_the_first_refusal() -> None:
-    refusal = first_refusal(make_case(config=make_config(mode="off"), versions={}))
-    assert refusal is not None
-    assert refusal.guard == "mode"
+def test_guards_are_asked_in_their_order() -> None:
+    assert run_guards(make_case(config=make_config(mode="off"), versions={}))[0].guard == "mode"
     assert [check.guard for check in check_guards(make_case())] == [
         name for name, guard in GUARDS.items() if "rollback" in guard.actions
     ]
