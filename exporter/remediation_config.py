@@ -49,6 +49,7 @@ def _compile(pattern: str) -> Any:
     return re2.compile(pattern, options)
 
 
+@lru_cache(maxsize=2**14)  # a delivery has the same few values many times
 def full_match(pattern: str, text: str) -> bool:
     """Return true if a pattern matches the whole text.
 

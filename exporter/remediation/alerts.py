@@ -22,6 +22,7 @@ MAX_LABELS = 64
 MAX_ANNOTATIONS = 20
 MAX_NAME_LENGTH = 256
 MAX_VALUE_LENGTH = 1000  # characters of a label or annotation; longer ones are cut
+MAX_LENGTH = 8000  # characters of all labels of an alert, and of all annotations
 
 _STATUSES: dict[str, Status] = {"firing": "firing", "resolved": "resolved"}
 _Labels = Mapping[str, str]
@@ -155,7 +156,15 @@ def _labels(found: Any, place: str, limit: int) -> dict[str, str]:
     # The names that tell what an alert is about are never among those that are left out.
     first = [name for name in ("alertname", "model", "model_version", "severity") if name in found]
     names = [*first, *sorted(found.keys() - set(first))][:limit]
-    return {storable(name[:MAX_NAME_LENGTH]): _cut(found[name]) for name in names}
+    said: dict[str, str] = {}
+    left = MAX_LENGTH
+    for name in names:
+        short, value = storable(name[:MAX_NAME_LENGTH]), _cut(found[name])
+        left -= len(short) + len(value)
+        if left < 0:
+            break
+        said.setdefault(short, value)  # two names may be the same without NUL
+    return said
 
 
 def _text(document: dict[str, Any], key: str, place: str) -> str:

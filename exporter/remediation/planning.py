@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,10 @@ from exporter.remediation.alerts import Alert
 from exporter.remediation.identity import move_id, next_number, retrain_id
 from exporter.remediation.tenure import Tenure, current_tenure
 from exporter.remediation_config import Mode, Policy, RemediationConfig
+
+MAX_ALERTS = 5000  # with different labels, of one delivery; they are judged while the store is locked
+
+log = logging.getLogger(__name__)
 
 # Finds the newest retraining of (policy, model, version, rehearsal).
 FindNewest = Callable[[str, str, str, bool], Action | None]
@@ -43,7 +48,8 @@ class Planner:
         """Return what the policies that match make of alerts, in the order of the file.
 
         Of alerts that lead to the same action the first stands for all, and likewise of those that lead to
-        none for the same reason.
+        none for the same reason. Of very many different ones those on monitored versions come first, and the
+        last are left out.
 
         Args:
             config: the policies in force.
@@ -56,9 +62,15 @@ class Planner:
             (alert.status, *(alert.labels.get(label, "") for label in sorted(labels))): alert
             for alert in reversed(alerts)
         }
+        judged = list(reversed(distinct.values()))
+        if len(judged) > MAX_ALERTS:
+            monitored = self._fleet.versions.keys()
+            judged.sort(key=lambda alert: (alert.model, alert.model_version) not in monitored)
+            log.warning("policies look at %d of %d different alerts of a delivery", MAX_ALERTS, len(judged))
+            del judged[MAX_ALERTS:]
         for policy in config.policies:
             mode = config.effective_mode(policy)
-            for alert in reversed(distinct.values()):
+            for alert in judged:
                 if policy.selects(alert.labels):
                     plan = self._plan(policy, mode, alert, now)
                     key = plan.action.id if plan.action is not None else plan.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -152,12 +152,14 @@ def _entries(delivery: Delivery, plans: Sequence[Plan], actor: str) -> list[Entr
         return alert.model, alert.model_version
 
     groups = {names: list(found) for names, found in groupby(sorted(delivery.alerts, key=version), version)}
-    planned = {version(plan.alert) for plan in plans}
+    planned: dict[tuple[str, str], list[Plan]] = defaultdict(list)
+    for plan in plans:
+        planned[version(plan.alert)].append(plan)
     shown = sorted(groups, key=lambda names: names not in planned)[:MAX_VERSIONS] or [("", "")]
     entries = []
     for names in shown:
         alerts = groups.get(names, [])
-        own = [plan for plan in plans if version(plan.alert) == names]
+        own = planned.get(names, [])
         data: dict[str, Any] = {
             "receiver": delivery.receiver,
             "group_key": delivery.group_key,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import MalformedError
-from exporter.remediation.alerts import MAX_LABELS, MAX_VALUE_LENGTH, read_alerts, read_webhook
+from exporter.remediation.alerts import MAX_LABELS, MAX_LENGTH, MAX_VALUE_LENGTH, read_alerts, read_webhook
 from tests.support.deliveries import make_alert, make_body, make_webhook
 
 
@@ -92,22 +92,36 @@ def test_another_payload_is_refused_with_the_place(other: str) -> None:
 
 
 def test_what_is_kept_of_an_alert_is_bounded() -> None:
-    labels = {f"l{index:03}": "x" * 5000 for index in range(500)}
+    labels = {f"l{index:03}": "x" for index in range(500)} | {"l000": "x" * 5000}
     alert = {**make_alert(**labels), "annotations": {f"a{index}": "y" * 5000 for index in range(100)}}
     (found,) = read_webhook(make_body(alert)).alerts
     assert len(found.labels) == MAX_LABELS
     assert {len(value) for value in found.labels.values()} <= {
         MAX_VALUE_LENGTH,
-        *map(len, ("fraud", "3", "critical", "ModelQualityDegraded")),
+        *map(len, ("x", "fraud", "critical", "ModelQualityDegraded")),
     }
     assert (found.name, found.model, found.model_version) == ("ModelQualityDegraded", "fraud", "3")
-    assert sum(map(len, found.annotations.values())) <= 20 * MAX_VALUE_LENGTH
+    assert sum(map(len, found.annotations.values())) <= MAX_LENGTH
 
 
 def test_characters_that_no_database_takes_are_left_out() -> None:
     body = make_body().replace(b'"risk"', b'"r\\u0000isk"')
     (found,) = read_webhook(body).alerts
     assert found.labels["team"] == "risk"
+
+
+def test_a_name_with_nul_does_not_take_the_place_of_another() -> None:
+    body = make_body().replace(b'"team"', b'"alertname\\u0000"')
+    (found,) = read_webhook(body).alerts
+    assert found.name == "ModelQualityDegraded"
+
+
+def test_the_labels_of_an_alert_are_bounded_together() -> None:
+    many = {f"a{number:02}": "é" * MAX_VALUE_LENGTH for number in range(40)}
+    (found,) = read_webhook(make_body({**make_alert(**many), "annotations": many})).alerts
+    for said in (found.labels, found.annotations):
+        assert MAX_LENGTH / 2 < sum(len(name) + len(value) for name, value in said.items()) <= MAX_LENGTH
+    assert (found.name, found.model, found.model_version) == ("ModelQualityDegraded", "fraud", "3")
 
 
 JSON = st.recursive(

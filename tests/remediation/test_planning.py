@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.remediation.action import Action, State
-from exporter.remediation.planning import Plan, Planner
+from exporter.remediation.planning import MAX_ALERTS, Plan, Planner
 from exporter.remediation_config import RemediationConfig
 from tests.support.deliveries import make_fleet, read_alert
 from tests.support.rig import NOON
@@ -47,6 +47,13 @@ def reason(*alerts: Any, **said: Any) -> str:
     (found,) = plan(*alerts, **said)
     assert found.action is None
     return found.reason
+
+
+def test_of_very_many_alerts_those_on_monitored_versions_are_judged() -> None:
+    others = [read_alert(model=f"fraud-{number}") for number in range(MAX_ALERTS + 10)]
+    found = plan(*others, read_alert(), model="fraud.*")
+    assert found[0].action is not None
+    assert len(found) == MAX_ALERTS
 
 
 def test_a_rollback_goes_to_the_version_before() -> None:
