@@ -25,7 +25,7 @@ _POSITIVE = "positive"
 PositiveInt = Annotated[int, _POSITIVE]  # numbers of other types may be 0
 PositiveFloat = Annotated[float, _POSITIVE]
 
-DAY_SECONDS = 86400
+HOUR_SECONDS, DAY_SECONDS = 3600, 86400
 LEAST_AUDIT_DAYS = 183  # six months: EU AI Act, Articles 19 and 26
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS, "w": 7 * DAY_SECONDS}
 

@@ -13,14 +13,14 @@ import sqlalchemy as sa
 
 from exporter.audit.filters import sequence_range
 from exporter.audit.json_values import mapping, number
+from exporter.audit.trail import CHUNK_ROWS
 from exporter.errors import AuditError
+from exporter.settings import HOUR_SECONDS
 from exporter.storage.schema import audit_records
 
-HOUR_SECONDS = 3600
 SUMMARY_SECONDS = 900  # within which an hour's summary is written after its end
 SHOWN = 200  # records of a kind, the last ones; the others are counted
 MAX_ACTIONS, MAX_STEPS = 100, 50
-CHUNK = 500
 
 _RECORDS = audit_records.c
 # Of the exporter itself: without them a gap cannot be explained.
@@ -67,7 +67,6 @@ class Hour:
     rows: int = 0
     bad: int = 0
     judged: bool = False  # some verdict was good or bad
-    observed_seconds: float = 0.0
     worst: tuple[float, str] | None = None  # highest score, and its column
     quality: dict[str, float] = field(default_factory=dict)  # last figure by metric
 
@@ -204,7 +203,6 @@ def _add_summary(found: Evidence, data: Mapping[str, Any]) -> None:
     hour.evaluations += int(number(data.get("evaluations")) or 0)
     hour.failed += int(number(data.get("failed")) or 0)
     hour.rows += int(number(data.get("rows")) or 0)
-    hour.observed_seconds += (number(data.get("to")) or 0.0) - (number(data.get("from")) or 0.0)
     verdicts = mapping(data.get("verdicts"))
     bad = int(number(verdicts.get("bad")) or 0)
     hour.bad = max(hour.bad, bad)
@@ -219,8 +217,7 @@ def _add_summary(found: Evidence, data: Mapping[str, Any]) -> None:
             hour.quality[metric] = last
 
 
-# -- reading
-# ---------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------------------
 
 
 def _of_version(model: str, version: str) -> sa.ColumnElement[bool]:
@@ -242,14 +239,14 @@ def _read(connection: sa.Connection, found: Evidence) -> Iterator[Record]:
             _select()
             .where(of_model | of_system, period, _RECORDS.seq > seq)
             .order_by(_RECORDS.seq)
-            .limit(CHUNK)
+            .limit(CHUNK_ROWS)
         )
         rows = connection.execute(query).all()
         for row in rows:
             record = _decode(row)
             if _concerns(record, found.version):
                 yield record
-        if len(rows) < CHUNK:
+        if len(rows) < CHUNK_ROWS:
             return
         seq = rows[-1].seq
 

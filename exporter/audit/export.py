@@ -16,14 +16,13 @@ import sqlalchemy as sa
 
 from exporter import __version__
 from exporter.audit.checkpoint import Checkpoint, checkpoints, verifier_keys
-from exporter.audit.filters import sequence_range
+from exporter.audit.filters import in_period, sequence_range
 from exporter.audit.record import format_time
-from exporter.audit.trail import digest_before, head
+from exporter.audit.trail import CHUNK_ROWS, digest_before, head
 from exporter.errors import AuditError
 from exporter.storage.schema import audit_records
 
-FORMAT = "mlflow-exporter audit export 1"
-CHUNK = 1000  # records of one query
+EXPORT_FORMAT = "mlflow-exporter audit export 1"
 # Of the exporter itself: without them a gap in the records of a model cannot be explained.
 SYSTEM_KINDS = ("started", "stopped", "clock_set_back", "config_changed", "checkpoint_key", "pruned")
 
@@ -85,7 +84,7 @@ def export_rows(connection: sa.Connection, selection: Selection, now: float) -> 
     if proof:
         last = max(last, proof[-1].seq)
     header = {
-        "format": FORMAT,
+        "format": EXPORT_FORMAT,
         "model": selection.model,
         "version": selection.version,
         "from": format_time(selection.start) if selection.start is not None else "",
@@ -119,8 +118,8 @@ def _records(connection: sa.Connection, selection: Selection, first: int, last: 
     body = sa.case((shown, _RECORDS.body), else_=None).label("body")
     selected = sa.case((shown, 1), else_=0).label("selected")
     query = sa.select(_RECORDS.seq, selected, body, _RECORDS.body_digest, _RECORDS.digest)
-    for start in range(first, last + 1, CHUNK):
-        end = min(last, start + CHUNK - 1)
+    for start in range(first, last + 1, CHUNK_ROWS):
+        end = min(last, start + CHUNK_ROWS - 1)
         rows = connection.execute(query.where(_RECORDS.seq.between(start, end)).order_by(_RECORDS.seq)).all()
         for expected, row in zip(range(start, end + 1), rows, strict=False):
             if row.seq != expected:
@@ -140,11 +139,7 @@ def _row(row: sa.Row[*tuple[Any, ...]]) -> Row:
 
 
 def _selected(selection: Selection) -> sa.ColumnElement[bool]:
-    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
-    if selection.start is not None:
-        conditions.append(_RECORDS.at >= selection.start)
-    if selection.end is not None:
-        conditions.append(_RECORDS.at < selection.end)
+    conditions = [sa.true(), *in_period(selection.start, selection.end)]
     if selection.model:
         of_model = _RECORDS.model == selection.model
         if selection.version:

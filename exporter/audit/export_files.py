@@ -77,8 +77,7 @@ def copies(body: bytes | None, form: FileFormat) -> dict[str, str]:
     return {name: _cell(text) for name, text in texts.items()} if form == "csv" else texts
 
 
-# -- JSON lines
-# ------------------------------------------------------------------------------------------------
+# -- JSON lines ----------------------------------------------------------------------------------------------
 
 
 def _write_json_lines(rows: Iterable[Row], sink: BinaryIO) -> None:
@@ -106,8 +105,7 @@ def _read_json_lines(file: BinaryIO) -> Iterator[Row]:
             yield _decode(fields, rest[:-1] if found else None, bytes.fromhex)
 
 
-# -- CSV
-# -------------------------------------------------------------------------------------------------------
+# -- CSV -----------------------------------------------------------------------------------------------------
 
 
 def _write_csv(rows: Iterable[Row], sink: BinaryIO) -> None:
@@ -168,8 +166,7 @@ def _cell(text: str) -> str:
     return _FORMULA.sub("'", printable(text))
 
 
-# -- Parquet
-# ---------------------------------------------------------------------------------------------------
+# -- Parquet -------------------------------------------------------------------------------------------------
 
 
 def _write_parquet(rows: Iterable[Row], sink: BinaryIO) -> None:
@@ -225,8 +222,7 @@ def _read_parquet(file: BinaryIO) -> Iterator[Row]:
         raise AuditError(f"after row {number}: {first_line(error)}") from error
 
 
-# -- rows
-# ------------------------------------------------------------------------------------------------------
+# -- rows ----------------------------------------------------------------------------------------------------
 
 
 def _decode(fields: Mapping[str, Any], body: bytes | None, digest: Any) -> Row:

@@ -10,44 +10,26 @@ from typing import Any
 import orjson
 
 from exporter.audit.anchors import Anchor, note_anchor
-from exporter.audit.export import FORMAT, Row
+from exporter.audit.export import EXPORT_FORMAT, Row
 from exporter.audit.record import Head, StoredRecord
-from exporter.audit.walk import Chain, Fault, Faults, Walk
+from exporter.audit.walk import Faults, TrailVerification, Walk, sort_faults
 from exporter.errors import AuditError
 
 DIGEST_BYTES = 32
 MAX_CHECKPOINTS = 200_000  # hourly ones of twenty years
 
 
-@dataclass(frozen=True)
-class ExportVerification:
+@dataclass(frozen=True, kw_only=True)
+class ExportVerification(TrailVerification):
     """Result for an export.
 
     Attributes:
         header: what the export says about itself.
-        chain: of its records.
-        faults: all faults, the first by record.
-        fault_count: number of all faults.
-        shown: number of records with their content.
-        checkpoints: number of checkpoints in it.
-        newest_note: the last of them; empty if there are none.
-        keys: verifier keys that they were held against.
-        trusted: True where these came from the caller, not from the export itself.
+        newest_note: the last of its checkpoints; empty if there are none.
     """
 
     header: Mapping[str, Any]
-    chain: Chain
-    faults: tuple[Fault, ...]
-    fault_count: int
-    shown: int
-    checkpoints: int
     newest_note: str
-    keys: tuple[str, ...]
-    trusted: bool
-
-    @property
-    def intact(self) -> bool:
-        return not self.fault_count
 
 
 def verify_export(
@@ -71,25 +53,22 @@ def verify_export(
     records = _Records(remaining, faults)
     own = list(_anchors(records.checkpoints, keys, faults))
     walk = Walk(Head(header["first"] - 1, bytes.fromhex(header["previous"])), witnesses, own)
-    shown = 0
     for record in records:
         walk.add(record)
-        shown += record.body is not None
     chain = walk.finish(ends_here=True)
     if chain.last.seq < header["last"]:
         faults.add(chain.last.seq + 1, header["last"], "missing: the export ends before them")
     elif chain.last.seq > header["last"]:
         faults.add(header["last"] + 1, chain.last.seq, "the header does not know them")
     return ExportVerification(
-        header,
-        chain,
-        tuple(sorted({*chain.faults, *faults.found})),
-        chain.fault_count + faults.count,
-        shown,
-        len(records.checkpoints),
-        records.newest_note(),
-        keys,
-        bool(vkeys),
+        chain=chain,
+        faults=tuple(sort_faults({*chain.faults, *faults.found})),
+        fault_count=chain.fault_count + faults.count,
+        checkpoints=len(records.checkpoints),
+        keys=keys,
+        trusted=bool(vkeys),
+        header=header,
+        newest_note=records.newest_note(),
     )
 
 
@@ -144,7 +123,7 @@ def _read_header(row: Row | None) -> Mapping[str, Any]:
             raise ValueError
         header: dict[str, Any] = orjson.loads(row.body)
         first, last = header["first"], header["last"]
-        known = header["format"] == FORMAT and isinstance(header["keys"], list)
+        known = header["format"] == EXPORT_FORMAT and isinstance(header["keys"], list)
         whole = type(first) is type(last) is int and 1 <= first <= last
         if not known or not whole or len(bytes.fromhex(header["previous"])) != DIGEST_BYTES:
             raise ValueError

@@ -61,7 +61,7 @@ def sequence_range(connection: sa.Connection, start: float | None, end: float | 
     Clocks may step back, so records outside of the period may stand in between.
     """
     lowest, highest = connection.execute(
-        sa.select(sa.func.min(_RECORDS.seq), sa.func.max(_RECORDS.seq)).where(*_period(start, end))
+        sa.select(sa.func.min(_RECORDS.seq), sa.func.max(_RECORDS.seq)).where(*in_period(start, end))
     ).one()
     return (0, -1) if lowest is None else (int(lowest), int(highest))
 
@@ -80,11 +80,12 @@ def _conditions(connection: sa.Connection, filters: Filters) -> list[sa.ColumnEl
     if filters.start is not None or filters.end is not None:
         # As a range of the primary key, by which the newest of an old period are found at once.
         first, last = sequence_range(connection, filters.start, filters.end)
-        conditions += [_RECORDS.seq.between(first, last), *_period(filters.start, filters.end)]
+        conditions += [_RECORDS.seq.between(first, last), *in_period(filters.start, filters.end)]
     return conditions
 
 
-def _period(start: float | None, end: float | None) -> list[sa.ColumnElement[bool]]:
+def in_period(start: float | None, end: float | None) -> list[sa.ColumnElement[bool]]:
+    """Conditions on the time of a record."""
     bounds = []
     if start is not None:
         bounds.append(_RECORDS.at >= start)

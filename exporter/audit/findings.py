@@ -7,13 +7,15 @@ from typing import Any
 
 from exporter.audit.anchors import Anchor
 from exporter.audit.export_verification import ExportVerification
-from exporter.audit.verification import Verification
+from exporter.audit.verification import StoreVerification
 from exporter.audit.walk import Range
 
-MAX_SHOWN = 20  # faults
+MAX_SHOWN_FAULTS = 20
+
+Result = StoreVerification | ExportVerification
 
 
-def describe(found: Verification | ExportVerification, name: str, witnesses: Sequence[Anchor]) -> list[str]:
+def describe(found: Result, name: str, witnesses: Sequence[Anchor]) -> list[str]:
     """Lines for people, the faults first.
 
     Args:
@@ -25,8 +27,8 @@ def describe(found: Verification | ExportVerification, name: str, witnesses: Seq
     if found.fault_count:
         number = "one fault" if found.fault_count == 1 else f"{found.fault_count:,} faults"
         lines.append(f"{name}: CHANGED, {number}, the first at record {found.faults[0].seq:,}")
-        lines += [f"  {fault}" for fault in found.faults[:MAX_SHOWN]]
-        if found.fault_count > MAX_SHOWN:
+        lines += [f"  {fault}" for fault in found.faults[:MAX_SHOWN_FAULTS]]
+        if found.fault_count > MAX_SHOWN_FAULTS:
             lines.append("  and more")
     else:
         lines.append(
@@ -40,13 +42,12 @@ def describe(found: Verification | ExportVerification, name: str, witnesses: Seq
     )
     lines += [f"  key         {key}" for key in found.keys]
     if isinstance(found, ExportVerification):
-        others = chain.records - found.shown
-        lines.append(
-            f"  content     {found.shown:,} of {_count(chain.records, 'record')}, {others:,} by digest only"
-        )
+        shown = chain.records - chain.without_body
+        of_all = f"{shown:,} of {_count(chain.records, 'record')}"
+        lines.append(f"  content     {of_all}, {chain.without_body:,} by digest only")
     else:
         pruned = f"{found.pruned:,} pruned" if found.pruned else "none pruned"
-        lines.append(f"  content     {pruned}, {found.erased:,} erased")
+        lines.append(f"  content     {pruned}, {chain.without_body:,} erased")
     lines += [f"  not used    {anchor.source}: record {anchor.seq:,} is not in it" for anchor in chain.unused]
     if not witnesses:
         lines.append(
@@ -56,9 +57,7 @@ def describe(found: Verification | ExportVerification, name: str, witnesses: Seq
     return lines
 
 
-def to_json(
-    found: Verification | ExportVerification, name: str, witnesses: Sequence[Anchor]
-) -> dict[str, Any]:
+def to_json(found: Result, name: str, witnesses: Sequence[Anchor]) -> dict[str, Any]:
     """The result as an object of JSON; ranges have their first and last record."""
     chain = found.chain
     shared = {
@@ -81,8 +80,8 @@ def to_json(
         "unused": [_anchor(anchor) for anchor in chain.unused],
     }
     if isinstance(found, ExportVerification):
-        return shared | {"with_content": found.shown, "export": dict(found.header)}
-    return shared | {"pruned": found.pruned, "segments": found.segments, "erased": found.erased}
+        return shared | {"with_content": chain.records - chain.without_body, "export": dict(found.header)}
+    return shared | {"pruned": found.pruned, "segments": found.segments, "erased": chain.without_body}
 
 
 def _anchor(anchor: Anchor) -> dict[str, Any]:

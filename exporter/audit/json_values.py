@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MAX_TEXT = 300
+from exporter.formats.texts import cut
+
+MAX_SHOWN = 300
 _DIGEST_LENGTH = 64
 
 
@@ -58,4 +60,4 @@ def text(value: object) -> str:
         shown = str(value)
         if len(shown) == _DIGEST_LENGTH and not set(shown) - set("0123456789abcdef"):
             return shown[:12]
-    return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1] + "…"
+    return cut(shown, MAX_SHOWN)

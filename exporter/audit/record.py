@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,7 +13,7 @@ import numpy as np
 import rfc8785
 
 from exporter import __version__
-from exporter.formats.texts import storable
+from exporter.formats.texts import cut, storable
 
 Kind = Literal[
     "verdict_changed",
@@ -40,7 +40,7 @@ Kind = Literal[
     "clock_set_back",
 ]
 
-FORMAT = 1
+BODY_VERSION = 1
 GENESIS = bytes(32)  # the digest before the first record
 SALT_BYTES = 16
 MAX_TEXT, MAX_BODY_BYTES, MAX_DEPTH = 1000, 64 * 2**10, 16
@@ -113,11 +113,12 @@ def make_body(entry: Entry, seq: int, at: float, salt: bytes) -> tuple[bytes, Co
     not hold exactly become texts. Longer texts and larger data are cut, and say so. The salt keeps the digest
     of a body that was erased or is withheld from being guessed.
     """
-    columns = Columns(at, entry.kind, *map(_text, (entry.actor, entry.action_id)), *_names(entry))
+    names = (entry.actor, entry.action_id, entry.model, entry.model_version)
+    columns = Columns(at, entry.kind, *map(_text, names))
     data = _plain(entry.data, 0)
     fields = {
         **columns._asdict(),
-        "v": FORMAT,
+        "v": BODY_VERSION,
         "seq": seq,
         "at": format_time(at),
         "subject": _text(entry.subject),
@@ -166,13 +167,8 @@ def show_time(at: Any) -> str:
         return repr(at)
 
 
-def _names(entry: Entry) -> Iterable[str]:
-    return map(_text, (entry.model, entry.model_version))
-
-
 def _text(text: str) -> str:
-    clean = storable(text)
-    return clean if len(clean) <= MAX_TEXT else clean[: MAX_TEXT - 1] + "…"
+    return cut(storable(text), MAX_TEXT)
 
 
 def _plain(value: Any, depth: int) -> Any:

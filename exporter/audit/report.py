@@ -13,7 +13,6 @@ from exporter import __version__
 from exporter.audit import report_rows as rows
 from exporter.audit.document import ReportFormat, facts, heading, plain, strong, table, to_html, verbatim
 from exporter.audit.evidence import (
-    HOUR_SECONDS,
     Evidence,
     Hour,
     Record,
@@ -24,6 +23,7 @@ from exporter.audit.evidence import (
 from exporter.audit.export import Selection, export_rows
 from exporter.audit.export_verification import ExportVerification, verify_export
 from exporter.audit.json_values import leaves, mapping
+from exporter.settings import HOUR_SECONDS
 
 MAX_SIGNS = 120  # a line
 MAX_GAPS = 100
@@ -76,8 +76,7 @@ def write_report(
     return to_html(title, page) if form == "html" else page
 
 
-# -- sections
-# --------------------------------------------------------------------------------------------------
+# -- sections ------------------------------------------------------------------------------------------------
 
 
 def _summary(found: Evidence, proof: ExportVerification, now: float, asked_by: str) -> list[str]:
@@ -246,8 +245,7 @@ def _limits() -> list[str]:
     ]
 
 
-# -- parts
-# -----------------------------------------------------------------------------------------------------
+# -- parts ---------------------------------------------------------------------------------------------------
 
 
 def _strip(found: Evidence) -> list[str]:

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from exporter.audit.evidence import HOUR_SECONDS, Evidence, Hour, Record, shown_time
+from exporter.audit.evidence import Evidence, Hour, Record, shown_time
 from exporter.audit.json_values import leaves, number, objects, text
+from exporter.settings import DAY_SECONDS
 
 MAX_PERIODS = 45
-_DAY_SECONDS = 24 * HOUR_SECONDS
 
 PERIOD_COLUMNS = (
     "From (UTC)",
@@ -47,8 +47,8 @@ def period_rows(found: Evidence) -> list[tuple[str, ...]]:
     """Hours by day, or by as many days as make `MAX_PERIODS` rows."""
     if not found.hours:
         return []
-    days = (max(found.hours) - min(found.hours)) / _DAY_SECONDS + 1
-    length = math.ceil(days / MAX_PERIODS) * _DAY_SECONDS
+    days = (max(found.hours) - min(found.hours)) / DAY_SECONDS + 1
+    length = math.ceil(days / MAX_PERIODS) * DAY_SECONDS
     periods: dict[int, list[Hour]] = defaultdict(list)
     for start, hour in sorted(found.hours.items()):
         periods[start // length * length].append(hour)

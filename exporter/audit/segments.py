@@ -33,7 +33,7 @@ _records, _segments, _checkpoints = schema.audit_records, schema.audit_segments,
 log = logging.getLogger(__name__)
 
 
-class Segment(NamedTuple):
+class PrunedSegment(NamedTuple):
     """Header of records that were deleted; times are the first and last of them, in seconds."""
 
     first_seq: int
@@ -45,14 +45,14 @@ class Segment(NamedTuple):
     pruned_at: float
 
 
-def segments(connection: sa.Connection) -> Iterator[Segment]:
+def segments(connection: sa.Connection) -> Iterator[PrunedSegment]:
     """Headers, in the order of their records."""
-    query = sa.select(*(_segments.c[name] for name in Segment._fields)).order_by(_segments.c.first_seq)
+    query = sa.select(*(_segments.c[name] for name in PrunedSegment._fields)).order_by(_segments.c.first_seq)
     for first, last, previous, end, *times in map(tuple, connection.execute(query)):
-        yield Segment(as_seq(first), as_seq(last), as_bytes(previous), as_bytes(end), *times)
+        yield PrunedSegment(as_seq(first), as_seq(last), as_bytes(previous), as_bytes(end), *times)
 
 
-def chain_header(previous: bytes, segment: Segment) -> bytes:
+def chain_header(previous: bytes, segment: PrunedSegment) -> bytes:
     """Digest of a header, from that of the header before."""
     header = rfc8785.dumps(
         {
@@ -68,7 +68,7 @@ def chain_header(previous: bytes, segment: Segment) -> bytes:
     return sha256(b"\x02" + previous + sha256(header).digest()).digest()
 
 
-def prune(connection: sa.Connection, before: float, now: float) -> Segment | None:
+def prune(connection: sa.Connection, before: float, now: float) -> PrunedSegment | None:
     """Delete the oldest records, if they are from before a time.
 
     Nothing is deleted until the oldest record is a day older than that, so that headers stay few. A segment
@@ -103,7 +103,7 @@ def prune(connection: sa.Connection, before: float, now: float) -> Segment | Non
     if found.faults or found.last.seq != last:
         detail = str(found.faults[0]) if found.faults else f"record {last} is missing"
         raise AuditError(f"{_KEPT}: {detail}")
-    segment = Segment(start.seq + 1, last, start.digest, found.last.digest, min(times), max(times), now)
+    segment = PrunedSegment(start.seq + 1, last, start.digest, found.last.digest, min(times), max(times), now)
     keys = verifier_keys(connection)
     connection.execute(_segments.insert(), segment._asdict())
     connection.execute(sa.delete(_records).where(_records.c.seq <= last))

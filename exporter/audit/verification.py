@@ -13,7 +13,7 @@ from exporter.audit.checkpoint import VerifierKey, read_note, verifier_keys
 from exporter.audit.record import GENESIS, Head, StoredRecord, show_time
 from exporter.audit.segments import chain_header, segments
 from exporter.audit.trail import head, read
-from exporter.audit.walk import Chain, Fault, Faults, Range, Walk, sort_faults
+from exporter.audit.walk import Faults, TrailVerification, Walk, sort_faults
 from exporter.errors import AuditError, ExporterError
 from exporter.storage import schema
 
@@ -23,50 +23,22 @@ MAX_SEQ = 2**63 - 1  # of the database
 _records, _checkpoints = schema.audit_records, schema.audit_checkpoints
 
 
-@dataclass(frozen=True)
-class Verification:
+@dataclass(frozen=True, kw_only=True)
+class StoreVerification(TrailVerification):
     """Result for a whole store.
 
     Attributes:
-        chain: of the records that are stored; its faults are those of its walk alone.
-        faults: all faults, the first by record.
-        fault_count: number of all faults.
         pruned: number of records that headers stand for.
         segments: number of headers.
-        erased: number of records whose content was erased.
-        checkpoints: number of stored checkpoints.
-        keys: verifier keys that they were held against.
-        trusted: True where these came from the caller, not from the trail itself.
     """
 
-    chain: Chain
-    faults: tuple[Fault, ...]
-    fault_count: int
     pruned: int
     segments: int
-    erased: int
-    checkpoints: int
-    keys: tuple[str, ...]
-    trusted: bool
-
-    @property
-    def intact(self) -> bool:
-        return not self.fault_count
-
-    @property
-    def anchored(self) -> tuple[Range, ...]:
-        """Records that witnesses outside of the store agree with."""
-        return self.chain.anchored
-
-    @property
-    def unanchored(self) -> tuple[Range, ...]:
-        """Records that no witness agrees with: whoever can write to the store could have changed them."""
-        return self.chain.unanchored
 
 
 def verify_store(
     connection: sa.Connection, witnesses: Sequence[Anchor] = (), vkeys: Sequence[str] = ()
-) -> Verification:
+) -> StoreVerification:
     """Verify the trail of a store, in one pass and constant memory.
 
     Args:
@@ -95,16 +67,15 @@ def verify_store(
     erasures.finish(faults)
     pruned.finish(faults)
     _check_head(head(connection), chain.last, faults)
-    return Verification(
-        chain,
-        tuple(sort_faults({*chain.faults, *faults.found})),
-        chain.fault_count + faults.count,
-        pruned.end.seq,
-        len(pruned.digests) - 1,
-        chain.without_body,
-        len(own),
-        keys,
-        bool(vkeys),
+    return StoreVerification(
+        chain=chain,
+        faults=tuple(sort_faults({*chain.faults, *faults.found})),
+        fault_count=chain.fault_count + faults.count,
+        checkpoints=len(own),
+        keys=keys,
+        trusted=bool(vkeys),
+        pruned=pruned.end.seq,
+        segments=len(pruned.digests) - 1,
     )
 
 

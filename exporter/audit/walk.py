@@ -87,6 +87,31 @@ class Chain:
         return tuple(found)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrailVerification:
+    """Result for a store or an export.
+
+    Attributes:
+        chain: of its records; its faults are those of the walk alone.
+        faults: all faults, the first by record.
+        fault_count: number of all faults.
+        checkpoints: number of checkpoints in it.
+        keys: verifier keys that they were held against.
+        trusted: True where these came from the caller, not from the trail itself.
+    """
+
+    chain: Chain
+    faults: tuple[Fault, ...]
+    fault_count: int
+    checkpoints: int
+    keys: tuple[str, ...]
+    trusted: bool
+
+    @property
+    def intact(self) -> bool:
+        return not self.fault_count
+
+
 class Walk:
     """Checks records one after the other, in the memory of one.
 

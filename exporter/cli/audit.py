@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from exporter.cli.commands import Commands
 
 REPORT_DAYS = 30  # unless said otherwise
-REPORT_SECONDS = 600.0  # for a long period in a long trail
+REPORT_TIMEOUT_SECONDS = 600.0  # for a long period in a long trail
 
 
 def add(commands: Commands) -> None:
@@ -143,21 +143,20 @@ def _add_period(parser: argparse.ArgumentParser, start: str) -> None:
     parser.add_argument("--to", dest="end", type=_time, metavar="TIME", help="exclusive (default now)")
 
 
-# -- commands
-# --------------------------------------------------------------------------------------------------
+# -- commands ------------------------------------------------------------------------------------------------
 
 
 def _verify(options: argparse.Namespace) -> int:
     from exporter.audit.export_files import read_rows
-    from exporter.audit.export_verification import ExportVerification, verify_export
-    from exporter.audit.findings import describe, to_json
+    from exporter.audit.export_verification import verify_export
+    from exporter.audit.findings import Result, describe, to_json
     from exporter.audit.key_file import read_public_keys
     from exporter.audit.read_only import reading
-    from exporter.audit.verification import Verification, verify_store
+    from exporter.audit.verification import verify_store
 
     keys = [key for path in options.key or _key_files(options) for key in read_public_keys(path)]
     witnesses = _witnesses(options, keys)
-    found: Verification | ExportVerification
+    found: Result
     if options.file is not None:
         name = str(options.file)
         try:
@@ -197,7 +196,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.store:
         parts: Any = [_report_of_store(options, form, start, end)]
     else:
-        client = Client.of(options, REPORT_SECONDS)
+        client = Client.of(options, REPORT_TIMEOUT_SECONDS)
         path = f"/v1/models/{quote(options.model)}/versions/{quote(options.version, safe='')}/report"
         query = {"from": _iso(start), "to": _iso(end), "format": form, "by": user_name()}
         parts = client.chunks(path, query)
@@ -239,8 +238,7 @@ def _erase(options: argparse.Namespace) -> int:
     return 0
 
 
-# -- parts
-# -----------------------------------------------------------------------------------------------------
+# -- parts ---------------------------------------------------------------------------------------------------
 
 
 def _key_files(options: argparse.Namespace) -> list[Path]:

@@ -33,10 +33,9 @@ from exporter.evaluation.context import EvaluationContext, WindowSums
 from exporter.measures.natural_variation import MIN_CHUNKS, natural_drift
 from exporter.measures.significance import adjusted_significance
 from exporter.reference.profile import Reference
-from exporter.settings import DAY_SECONDS, Window
+from exporter.settings import DAY_SECONDS, HOUR_SECONDS, Window
 from exporter.typing import Bools, Floats, Ints
 
-HOUR_SECONDS = 3600
 BASE_SECONDS = 28 * DAY_SECONDS
 PAUSE_SECONDS = 3 * DAY_SECONDS
 # Largest share of the usual rows that is of hours in which no row came. With a greater gap, a window is

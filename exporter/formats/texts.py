@@ -48,7 +48,16 @@ def first_line(error: BaseException) -> str:
     ('no such column', 'MemoryError')
     """
     line = (redact(str(error)).strip() or type(error).__name__).splitlines()[0]
-    return line if len(line) <= 300 else line[:299] + "…"
+    return cut(line, 300)
+
+
+def cut(text: str, length: int) -> str:
+    """The text, of at most `length` characters.
+
+    >>> cut("drift", 5), cut("quality", 5)
+    ('drift', 'qual…')
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def listed(names: Sequence[str], limit: int = 50) -> str:

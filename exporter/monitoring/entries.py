@@ -6,24 +6,24 @@ Texts of others are redacted and cut, and lists are bounded: a record must not g
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from exporter.audit.record import Entry
+from exporter.audit.record import Entry, Kind
 from exporter.fleet import Facts, Status, Version
-from exporter.formats.texts import redact, storable
+from exporter.formats.texts import cut, redact, storable
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.storage.schema import AliasMove
 
 MAX_TAGS = 50
 MAX_VERSIONS = 50
-MAX_TEXT = 200
+MAX_FOREIGN = 200
 
 
 def shown(text: str) -> str:
-    """A foreign text as it stands in a record: without secrets, and of at most `MAX_TEXT` characters."""
-    clean = redact(storable(text[: 10 * MAX_TEXT]))
-    return clean if len(clean) <= MAX_TEXT else clean[: MAX_TEXT - 1] + "…"
+    """A foreign text as it stands in a record: without secrets, and of at most `MAX_FOREIGN` characters."""
+    return cut(redact(storable(text[: 10 * MAX_FOREIGN])), MAX_FOREIGN)
 
 
 def of_reference(version: Version, reference: Reference, actor: str = "", reason: str = "") -> Entry:
@@ -44,32 +44,28 @@ def of_reference(version: Version, reference: Reference, actor: str = "", reason
         "columns": len(reference.columns),
         "provisional": reference.provisional,
     }
-    return Entry(
-        kind="reference_replaced" if actor else "reference_built",
-        actor=storable(actor) or "monitor",
-        model=version.model,
-        model_version=version.version,
-        data=data | ({"reason": storable(reason)} if actor else {}),
-        reference_digest=reference.digest,
-        config_digest=version.facts.config_digest,
-    )
+    if actor:
+        data["reason"] = storable(reason)
+    kind: Kind = "reference_replaced" if actor else "reference_built"
+    found = _of_version(version, kind, storable(actor) or "monitor", data)
+    return replace(found, reference_digest=reference.digest)
 
 
 def of_missing_reference(version: Version, status: Status, detail: str) -> Entry:
     """Entry about a version that has no reference."""
     data = {"status": str(status), "detail": shown(detail)}
-    return _of_version(version, Entry("reference_missing", "monitor", data=data))
+    return _of_version(version, "reference_missing", "monitor", data)
 
 
 def of_monitored(version: Version, run_id: str) -> Entry:
     """Entry about a version that is monitored from now on."""
     data = {"run_id": shown(run_id), "created_ms": version.created_ms}
-    return _of_version(version, Entry("version_monitored", "system", data=data))
+    return _of_version(version, "version_monitored", "system", data)
 
 
 def of_forgotten(version: Version, reason: str) -> Entry:
     """Entry about a version that is not monitored any more."""
-    return _of_version(version, Entry("version_forgotten", "system", data={"reason": reason}))
+    return _of_version(version, "version_forgotten", "system", {"reason": reason})
 
 
 def of_tags(version: Version, tags: Mapping[str, str], config_digest: str) -> Entry | None:
@@ -81,15 +77,8 @@ def of_tags(version: Version, tags: Mapping[str, str], config_digest: str) -> En
     before, after = (
         {shown(name): shown(of[name]) for name in changed[:MAX_TAGS] if name in of} for of in (known, tags)
     )
-    return Entry(
-        kind="tags_changed",
-        actor="mlflow",
-        model=version.model,
-        model_version=version.version,
-        data={"before": before, "after": after} | omitted(len(changed) - MAX_TAGS),
-        reference_digest=_reference_digest(version),
-        config_digest=config_digest,
-    )
+    data = {"before": before, "after": after} | omitted(len(changed) - MAX_TAGS)
+    return replace(_of_version(version, "tags_changed", "mlflow", data), config_digest=config_digest)
 
 
 def of_moves(moves: Sequence[AliasMove], before: Mapping[tuple[str, str], str]) -> list[Entry]:
@@ -152,15 +141,8 @@ def of_version_config(facts: Facts, version: Version, windows: Sequence[Window])
         "drift_thresholds": dict(thresholds.drift_by_column),
         "windows": [window.name for window in windows],
     }
-    return Entry(
-        kind="config_changed",
-        actor="system",
-        model=version.model,
-        model_version=version.version,
-        data={"before": version.recorded_config, "after": facts.config_digest, "config": in_force},
-        reference_digest=_reference_digest(version),
-        config_digest=facts.config_digest,
-    )
+    data = {"before": version.recorded_config, "after": facts.config_digest, "config": in_force}
+    return replace(_of_version(version, "config_changed", "system", data), config_digest=facts.config_digest)
 
 
 def omitted(count: int) -> dict[str, int]:
@@ -173,17 +155,14 @@ def _moved(before: str, after: str) -> dict[str, Any]:
     return {"before": before, "after": after} | ({"retimed": True} if before == after else {})
 
 
-def _of_version(version: Version, entry: Entry) -> Entry:
+def _of_version(version: Version, kind: Kind, actor: str, data: Mapping[str, Any]) -> Entry:
+    """Entry about a version with its present reference and configuration."""
     return Entry(
-        kind=entry.kind,
-        actor=entry.actor,
+        kind=kind,
+        actor=actor,
         model=version.model,
         model_version=version.version,
-        data=entry.data,
-        reference_digest=_reference_digest(version),
+        data=data,
+        reference_digest=version.counts.reference.digest if version.counts is not None else "",
         config_digest=version.facts.config_digest,
     )
-
-
-def _reference_digest(version: Version) -> str:
-    return version.counts.reference.digest if version.counts is not None else ""

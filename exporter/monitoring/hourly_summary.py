@@ -25,10 +25,9 @@ from exporter.evaluation.drift import Evaluation
 from exporter.fleet import Findings, Status, Version
 from exporter.monitoring.entries import omitted
 from exporter.monitoring.verdicts import all_verdicts
-from exporter.settings import DAY_SECONDS, Window
+from exporter.settings import DAY_SECONDS, HOUR_SECONDS, Window
 from exporter.typing import Floats
 
-HOUR_SECONDS = 3600
 MAX_COLUMNS = 25  # with the highest scores
 MAX_METRICS = 12
 _NO_SCORES: Floats = np.empty(0)

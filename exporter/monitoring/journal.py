@@ -19,9 +19,9 @@ from exporter.fleet import Findings, Version
 from exporter.ingest.writer import Writer
 from exporter.monitoring.config_digest import digest_of_settings
 from exporter.monitoring.entries import omitted
-from exporter.monitoring.hourly_summary import HOUR_SECONDS, HourlySummaries
+from exporter.monitoring.hourly_summary import HourlySummaries
 from exporter.monitoring.verdicts import Subject, Verdict, all_verdicts, bad_subjects
-from exporter.settings import Settings
+from exporter.settings import HOUR_SECONDS, Settings
 from exporter.storage import schema
 from exporter.storage.schema import upsert
 from exporter.storage.store import Store

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from exporter.audit import segments as module
 from exporter.audit.checkpoint import checkpoints, make_checkpoint
-from exporter.audit.segments import DAY_SECONDS, Segment, prune, segments
+from exporter.audit.segments import DAY_SECONDS, PrunedSegment, prune, segments
 from exporter.audit.trail import append, digest_before, read
 from exporter.audit.verification import verify_store
 from exporter.errors import AuditError
@@ -30,7 +30,7 @@ def connection() -> Iterator[sa.Connection]:
         yield connection
 
 
-def run(connection: sa.Connection, day: float) -> Segment | None:
+def run(connection: sa.Connection, day: float) -> PrunedSegment | None:
     return prune(connection, day * DAY_SECONDS, 10 * DAY_SECONDS)
 
 

@@ -13,9 +13,9 @@ from exporter.audit.anchors import Anchor, note_anchor
 from exporter.audit.checkpoint import Checkpoint, make_checkpoint
 from exporter.audit.erasure import erase
 from exporter.audit.record import Columns, format_time
-from exporter.audit.segments import DAY_SECONDS, Segment, prune, segments
+from exporter.audit.segments import DAY_SECONDS, PrunedSegment, prune, segments
 from exporter.audit.trail import digest_before
-from exporter.audit.verification import Verification, verify_store
+from exporter.audit.verification import StoreVerification, verify_store
 from exporter.storage import schema
 from exporter.storage.store import Store
 from tests.support.trail import KEY, OTHER_KEY, append_entries, rebuild, resign, trail
@@ -66,11 +66,11 @@ def trying(connection: sa.Connection) -> Iterator[None]:
         savepoint.rollback()
 
 
-def verify(connection: sa.Connection, *witnesses: Anchor, vkeys: Sequence[str] = ()) -> Verification:
+def verify(connection: sa.Connection, *witnesses: Anchor, vkeys: Sequence[str] = ()) -> StoreVerification:
     return verify_store(connection, witnesses, vkeys)
 
 
-def faults(found: Verification) -> list[tuple[int, int]]:
+def faults(found: StoreVerification) -> list[tuple[int, int]]:
     return [(fault.seq, fault.last_seq) for fault in found.faults]
 
 
@@ -86,14 +86,18 @@ def test_an_intact_trail_is_anchored_up_to_the_witness(connection: sa.Connection
     found = verify(connection, witness(signed), vkeys=[KEY.vkey])
     assert found.intact, found.faults
     assert (found.chain.records, found.chain.first_seq, found.chain.last.seq) == (ROWS, 1, ROWS)
-    assert (found.anchored, found.unanchored, found.chain.signed) == (((1, 10),), ((11, 12),), ((1, 10),))
+    assert (found.chain.anchored, found.chain.unanchored, found.chain.signed) == (
+        ((1, 10),),
+        ((11, 12),),
+        ((1, 10),),
+    )
     assert (found.checkpoints, found.trusted) == (1, True)
 
 
 def test_an_empty_trail_is_intact(connection: sa.Connection) -> None:
     found = verify(connection)
     assert found.intact
-    assert (found.chain.records, found.unanchored) == (0, ())
+    assert (found.chain.records, found.chain.unanchored) == (0, ())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +165,7 @@ def test_a_trail_without_its_end_is_found(connection: sa.Connection, signed: Che
     found = verify(connection, witness(signed))
     assert (9, 10) in faults(found)
     assert "a witness remembers record 10" in str(found.faults)
-    assert found.unanchored == ((1, 8),)
+    assert found.chain.unanchored == ((1, 8),)
     alone = verify(connection, vkeys=[KEY.vkey])
     assert (9, 10) in faults(alone), "the store's own checkpoint remembers it as well"
 
@@ -173,7 +177,7 @@ def test_an_end_that_no_checkpoint_signs_yet_can_go_unnoticed(
     connection.execute(sa.update(HEADS).values(seq=11, digest=digest_before(connection, 12)))
     found = verify(connection, witness(signed))
     assert found.intact
-    assert found.unanchored == ((11, 11),)
+    assert found.chain.unanchored == ((11, 11),)
 
 
 def test_a_record_that_was_added_behind_the_end_is_found(
@@ -221,7 +225,7 @@ def test_a_chain_that_was_rebuilt_is_found_by_its_witness(
     found = verify(connection, kept, vkeys=[KEY.vkey])
     assert (1, 10) in faults(found)
     assert "checkpoint.txt remembers another record 10: the chain was rewritten" in str(found.faults)
-    assert (found.anchored, found.unanchored) == ((), ((1, ROWS),))
+    assert (found.chain.anchored, found.chain.unanchored) == ((), ((1, ROWS),))
     alone = verify(connection, vkeys=[KEY.vkey])
     assert alone.intact is (key is KEY), "a stolen key deceives the checkpoints within, not the witness"
 
@@ -238,7 +242,7 @@ def test_witnesses_narrow_down_what_was_rebuilt(connection: sa.Connection) -> No
     assert [anchor.seq for anchor in kept] == [6, 11, 16, 21]
     assert (12, 16) in faults(found)
     assert found.faults[0].seq == 12
-    assert found.anchored == ((1, 11), (22, 26)), "what was appended after the change is anchored again"
+    assert found.chain.anchored == ((1, 11), (22, 26)), "what was appended after the change is anchored again"
 
 
 def test_a_checkpoint_of_another_record_or_none_is_found(
@@ -273,7 +277,7 @@ def test_an_erased_record_keeps_the_chain(connection: sa.Connection, signed: Che
     erased(connection, 5)
     found = verify(connection, witness(signed), vkeys=[KEY.vkey])
     assert found.intact, found.faults
-    assert (found.erased, found.anchored) == (1, ((1, 10),))
+    assert (found.chain.without_body, found.chain.anchored) == (1, ((1, 10),))
 
 
 @pytest.mark.parametrize("values", [{"kind": "summary"}, {"at": 1.0}, {"model": "churn"}, {"actor": "x"}])
@@ -313,7 +317,7 @@ def test_a_pruned_trail_is_intact(connection: sa.Connection, pruned: Checkpoint)
     found = verify(connection, witness(pruned), vkeys=[KEY.vkey])
     assert found.intact, found.faults
     assert (found.pruned, found.segments) == (16, 2)
-    assert (found.chain.first_seq, found.anchored) == (17, ((17, 31),))
+    assert (found.chain.first_seq, found.chain.anchored) == (17, ((17, 31),))
 
 
 def test_a_witness_proves_the_header_that_its_checkpoint_ends(
@@ -372,7 +376,7 @@ PLACES = [
     *(f"audit_records SET {name} = {{}} WHERE seq = {KEPT}" for name in ("body", *Columns._fields)),
     *(f"audit_records SET {name} = {{}} WHERE seq = {ERASED}" for name in Columns._fields),
     *(f"audit_records SET {name} = {{}} WHERE seq = {KEPT}" for name in ("body_digest", "digest")),
-    *(f"audit_segments SET {name} = {{}}" for name in ("last_seq", *Segment._fields[2:])),
+    *(f"audit_segments SET {name} = {{}}" for name in ("last_seq", *PrunedSegment._fields[2:])),
     "audit_head SET seq = {}",
     "audit_head SET digest = {}",
     "audit_checkpoints SET note = {} WHERE seq = 31",

@@ -71,4 +71,4 @@ def test_a_chain_that_was_rebuilt_with_the_stolen_key_is_found(
         assert verify_store(connection, vkeys=[KEY.vkey]).intact, "the thief had the key"
         found = verify_store(connection, anchors, [KEY.vkey])
     assert (found.faults[0].seq, found.faults[0].last_seq) == (7, 11)
-    assert found.anchored == ((1, 6),)
+    assert found.chain.anchored == ((1, 6),)

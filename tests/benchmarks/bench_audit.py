@@ -106,7 +106,7 @@ def bench_verify(path: Path) -> None:
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert found.intact, found.faults
-    assert found.anchored == ((1, RECORDS),)
+    assert found.chain.anchored == ((1, RECORDS),)
     print(f"  {wall:.1f} s, of CPU {cpu:.1f} s   most memory {before:,.0f} -> {after:,.0f} MB")
 
 
