@@ -69,7 +69,7 @@ def _misfits(policy: Policy, targets: set[str], kinds: Mapping[str, str]) -> Ite
         yield ("force",), "is for the action rollback only"
     if policy.action in ("retrain", "notify"):
         if policy.target is None:
-            yield ("action",), f"{policy.action} needs a target"
+            yield ("action",), f"the action {policy.action} needs a target, one of those under remediation.targets"
         elif policy.target not in targets:
             yield (
                 ("target",),
@@ -78,11 +78,11 @@ def _misfits(policy: Policy, targets: set[str], kinds: Mapping[str, str]) -> Ite
         elif policy.action == "notify" and kinds.get(policy.target, "webhook") != "webhook":
             yield ("target",), f"{policy.target} is of kind {kinds[policy.target]}, notify takes a webhook"
     elif policy.target is not None:
-        yield ("target",), f"{policy.action} has none"
+        yield ("target",), f"the action {policy.action} takes no target"
     if (policy.action == "tag") != (policy.tag is not None):
         yield (
             ("action",) if policy.tag is None else ("tag",),
-            "the action tag and the key tag belong together",
+            "the action tag needs the key tag, such as tag: {name: needs_review}, and no other action takes it",
         )
     if policy.challenger_alias is not None and policy.action != "retrain":
         yield ("challenger_alias",), f"{policy.action} makes no challenger"

@@ -141,7 +141,7 @@ SINGLE = {
         "action: freeze\n      force: true",
         "8: {}.force: is for the action rollback only",
     ),
-    "no target": ("action: rollback", "action: retrain", "7: {}.action: retrain needs a target"),
+    "no target": ("action: rollback", "action: retrain", "7: {}.action: the action retrain needs a target, one of those under remediation.targets"),
     "an unknown target": (
         "action: rollback",
         "action: retrain\n      target: hok",
@@ -150,12 +150,12 @@ SINGLE = {
     "a target for a rollback": (
         "action: rollback",
         "action: rollback\n      target: hook",
-        "8: {}.target: rollback has none",
+        "8: {}.target: the action rollback takes no target",
     ),
     "a tag without a name": (
         "action: rollback",
         "action: tag",
-        "7: {}.action: the action tag and the key tag belong together",
+        "7: {}.action: the action tag needs the key tag, such as tag: {{name: needs_review}}, and no other action takes it",
     ),
     "a challenger of a rollback": (
         "action: rollback",

@@ -95,7 +95,7 @@ def _summary(found: Evidence, proof: ExportVerification, now: float, asked_by: s
                 ("Hours observed", f"{len(found.hours):,}, and {missing:,} missing"),
                 ("Predictions", f"{sum(hour.rows for hour in found.hours.values()):,}"),
                 ("Hours with a bad verdict", f"{bad:,}"),
-                ("Changes of verdicts", f"{found.verdicts.count:,}"),
+                ("Records of changed verdicts", f"{found.verdicts.count:,}"),
                 ("Deliveries of alerts", f"{found.alerts.count:,}"),
                 ("Actions", f"{found.action_count:,}" + (f": {outcomes}" if outcomes else "")),
                 ("Written", f"{shown_time(now)} UTC, for {asked_by}, by mlflow-exporter {__version__}"),
@@ -122,8 +122,8 @@ def _trust(proof: ExportVerification) -> str:
     signed_to = chain.signed[-1][1] if chain.signed else 0
     if not signed_to:
         return strong(f"? {span} is intact, but no signed checkpoint covers it.")
-    later = f" Records after {signed_to:,} are not covered yet." if signed_to < chain.last.seq else ""
-    return strong(f"✓ {span} is intact, and covered by a signed checkpoint.{later}")
+    covered = "all of it" if signed_to == chain.last.seq else f"it up to record {signed_to:,}"
+    return strong(f"✓ {span} is intact, and a signed checkpoint covers {covered}.")
 
 
 def _monitored(found: Evidence) -> list[str]:

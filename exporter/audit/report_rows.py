@@ -173,6 +173,8 @@ def change_rows(records: Iterable[Record], configuration: Mapping[str, Any]) -> 
             detail = (
                 f"{'suspended' if record.data.get('held') else 'resumed'}: {text(record.data.get('reason'))}"
             )
+        elif record.kind == "checkpoint_key":
+            detail = f"{text(record.data.get('before')) or 'none'} → {text(record.data.get('vkey'))}"
         common = (shown_time(record.at), str(record.seq), record.kind, record.subject, record.actor)
         found.append((*common, detail or text(record.data.get("reason"))))
     return found

@@ -7,6 +7,7 @@ fast. Commands that ask a running exporter do so through `client`.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_complain(error, 2))
     except ExporterError as error:
         sys.exit(_complain(error, 1))
+    except BrokenPipeError:  # of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
+        sys.exit(1)
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -124,7 +124,8 @@ def _within(request: Request, call: Callable[[], _Result]) -> _Result:
     try:
         return call()
     except HTTPError as error:
-        raise RefusedError(f"the exporter refused ({error.code}): {_detail(error)}") from None
+        advice = ": name the file of your token with --token-file" if error.code == 401 else ""
+        raise RefusedError(f"the exporter refused ({error.code}): {_detail(error)}{advice}") from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         said = getattr(reason, "strerror", None) or reason

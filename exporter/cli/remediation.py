@@ -119,7 +119,10 @@ def _show(options: argparse.Namespace) -> int:
             "summary": found["alert"].get("annotations", {}).get("summary", ""),
         }
     )
-    for refusal in found["data"].get("refusals", []):
+    refusals = found["data"].get("refusals", [])
+    if refusals:
+        _say("guards that stop it:")
+    for refusal in refusals:
         _say(f"  {refusal['guard']:<16} {refusal['reason']}")
     print()
     _print_table(

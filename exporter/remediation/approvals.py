@@ -112,7 +112,7 @@ class Approvals:
         """
         lifted = self._holds.lift(actor, model, alias, policy, reason=reason)
         if not lifted:
-            raise ConflictError(f"nothing of model {model!r} is on hold that this names")
+            raise ConflictError(f"no hold on model {model!r} is in force that this names")
         self._wake()
         return lifted
 

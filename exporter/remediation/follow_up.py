@@ -12,7 +12,7 @@ from exporter.remediation.jobs import Jobs
 from exporter.remediation.objections import Objections
 from exporter.remediation.tenure import current_tenure
 from exporter.remediation.transitions import Transitions
-from exporter.remediation.verification import Judge, plan_verification, verify
+from exporter.remediation.verification import Judge, plan_verification, shown, verify
 from exporter.remediation_config import Policy, RemediationConfig
 from exporter.settings import Window
 
@@ -109,7 +109,8 @@ class FollowUp:
             target.facts.config.maturation if target is not None else 0.0,
             self._windows,
         )
-        self._transitions.advance(action, State.VERIFYING, "the move was seen", data=times)
+        reason = f"the move was seen; its effect is judged from {shown(times['verify_at'])} on"
+        self._transitions.advance(action, State.VERIFYING, reason, data=times)
 
     def _give_way(self, action: Action, version: str, *, moved_back: bool) -> None:
         if moved_back:

@@ -148,7 +148,7 @@ def _say(action: Action, known: Action | None, checks: Sequence[GuardAnswer]) ->
     """Return why an action is not carried out, empty if nothing stops it."""
     would = describe(action)
     if known is not None and (known.state not in REOPENED or known.guard == REJECTED):
-        return f"its action {known.id[:8]}, to {would}, is {known.state} already"
+        return f"its action {known.id[:8]}, to {would}, is there already: {known.state}"
     refusal = next((check for check in checks if check.reason and not check.unknown), None)
     if refusal is not None:
         return f"would {would}, and is refused by {refusal.guard}: {refusal.reason}"

@@ -69,7 +69,7 @@ def verify(action: Action, version: Version | None, judge: Judge, now: float) ->
     labels = {} if action.action == "promote" else action.labels
     evidence = gather(version, moved_at, now, labels.get("window", ""))
     if now < verify_at:
-        return Verification(None, f"it is verified from {_shown(verify_at)} on", evidence)
+        return Verification(None, f"it is verified from {shown(verify_at)} on", evidence)
     why = _why_not_yet(version, evidence, verify_at)
     if not why and version is not None:
         judgement = judge(version, labels, now)
@@ -146,5 +146,5 @@ def _why_not_yet(version: Version | None, evidence: Mapping[str, Any], verify_at
     return ""
 
 
-def _shown(time: float) -> str:
+def shown(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")

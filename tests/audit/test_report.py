@@ -10,6 +10,7 @@ from exporter.audit.checkpoint import SigningKey
 from exporter.audit.erasure import erase
 from exporter.audit.record import Entry
 from exporter.audit.report import MAX_SIGNS, write_report
+from exporter.audit.trail import append
 from exporter.storage.schema import audit_records
 from tests.audit.version_records import (
     CONFIGURATION,
@@ -45,7 +46,7 @@ def section(page: str, heading: str) -> str:
 
 def test_the_first_screen_has_proof_completeness_and_figures() -> None:
     page = report(DAY).partition("\n## ")[0]
-    assert "**✓ The chain of records 3 to 27 is intact, and covered by a signed checkpoint.**" in page
+    assert "**✓ The chain of records 3 to 27 is intact, and a signed checkpoint covers all of it.**" in page
     assert "**✓ Every hour in which the version was monitored is on record.**" in page
     assert f"| Reference | {REFERENCE} |" in page
     assert "| Hours observed | 24, and 0 missing |" in page
@@ -140,6 +141,16 @@ def test_erased_records_are_counted() -> None:
         page = write_report(connection, "fraud", "3", (START, END), LATER, "ada", "markdown")
     assert "Records whose content was erased: 1." in page
     assert "no signed checkpoint covers it" in page
+
+
+def test_a_checkpoint_covers_the_records_up_to_it() -> None:
+    key = entry("checkpoint_key", {"vkey": "exporter+1+A", "before": ""}, model="", model_version="")
+    with trail(*DAY, (END - 2.0, key)) as connection:
+        sign(connection, KEY, END - 1.0)
+        append(connection, [entry("tags_changed", {"before": {}, "after": {}})], END - 0.5)
+        page = write_report(connection, "fraud", "3", (START, END), LATER, "ada", "markdown")
+    assert "is intact, and a signed checkpoint covers it up to record " in page
+    assert "| none → exporter+1+A |" in section(page, "Changes of configuration, tags and aliases")
 
 
 def test_a_changed_record_is_named_first() -> None:

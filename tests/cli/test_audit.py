@@ -207,7 +207,7 @@ def test_a_report_of_a_store_is_written(trail: Trail, tmp_path: Path) -> None:
     path = tmp_path / "evidence.html"
     arguments = ("--store", f"sqlite:///{trail.path}", "--output", path)
     assert run("report", "fraud", "3", *PERIOD, *arguments) == 0
-    assert "is intact, and covered by a signed checkpoint." in path.read_text()
+    assert "is intact, and a signed checkpoint covers " in path.read_text()
 
 
 def test_the_newest_checkpoint_is_printed(trail: Trail, capsys: Said) -> None:

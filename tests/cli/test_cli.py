@@ -211,7 +211,8 @@ remediation:
     assert capsys.readouterr().out.splitlines()[1:] == [
         "policy back, approve: rollback of champion for models fraud.*, on ModelErrorRateHigh (critical), "
         "ModelQualityDegraded (critical), by the labels team",
-        "policy own, dry_run: freeze of champion for models .*, on no alert of the delivered rules",
+        "policy own, dry_run: freeze of champion for models .*, on no alert of the delivered rules "
+        "(alertname and severity are those of an alert of yours?)",
     ]
 
 

@@ -39,6 +39,12 @@ def test_a_refusal_is_told_with_its_detail(web_server: Serve) -> None:
         Client(server.uri).get("/v1/remediations")
 
 
+def test_a_refusal_for_want_of_a_token_names_the_option(web_server: Serve) -> None:
+    server = web_server(Answer(401, b'{"detail": "send a token"}'))
+    with pytest.raises(RefusedError, match=r"\(401\): send a token: .* --token-file$"):
+        Client(server.uri).get("/v1/remediations")
+
+
 @pytest.mark.parametrize("body", [b"<html>", b'{"title": "?"}', b"[]"])
 def test_a_refusal_by_something_else_is_told_with_its_status(web_server: Serve, body: bytes) -> None:
     with pytest.raises(RefusedError, match=r"refused \(502\): Bad Gateway"):

@@ -103,7 +103,7 @@ def test_what_was_done_already_is_not_done_again(desk: Desk) -> None:
     assert action is not None
     plan(desk.unanswered.rig.service.store, desk.unanswered.ledger, action)
     take(desk.unanswered.ledger, State.EXECUTING, State.CONFLICT, action=action)
-    said = f"its action {action.id[:8]}, to {WOULD.removeprefix('would ')}, is conflict already"
+    said = f"its action {action.id[:8]}, to {WOULD.removeprefix('would ')}, is there already: conflict"
     assert desk.answer().says == said
 
 
