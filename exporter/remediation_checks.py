@@ -69,7 +69,10 @@ def _misfits(policy: Policy, targets: set[str], kinds: Mapping[str, str]) -> Ite
         yield ("force",), "is for the action rollback only"
     if policy.action in ("retrain", "notify"):
         if policy.target is None:
-            yield ("action",), f"the action {policy.action} needs a target, one of those under remediation.targets"
+            yield (
+                ("action",),
+                f"{policy.action} needs one of the targets in its key target",
+            )
         elif policy.target not in targets:
             yield (
                 ("target",),
@@ -82,7 +85,7 @@ def _misfits(policy: Policy, targets: set[str], kinds: Mapping[str, str]) -> Ite
     if (policy.action == "tag") != (policy.tag is not None):
         yield (
             ("action",) if policy.tag is None else ("tag",),
-            "the action tag needs the key tag, such as tag: {name: needs_review}, and no other action takes it",
+            "the action tag needs the key tag: {name: ...}, and no other action takes it",
         )
     if policy.challenger_alias is not None and policy.action != "retrain":
         yield ("challenger_alias",), f"{policy.action} makes no challenger"

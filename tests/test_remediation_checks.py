@@ -141,7 +141,11 @@ SINGLE = {
         "action: freeze\n      force: true",
         "8: {}.force: is for the action rollback only",
     ),
-    "no target": ("action: rollback", "action: retrain", "7: {}.action: the action retrain needs a target, one of those under remediation.targets"),
+    "no target": (
+        "action: rollback",
+        "action: retrain",
+        "7: {}.action: retrain needs one of the targets in its key target",
+    ),
     "an unknown target": (
         "action: rollback",
         "action: retrain\n      target: hok",
@@ -155,7 +159,7 @@ SINGLE = {
     "a tag without a name": (
         "action: rollback",
         "action: tag",
-        "7: {}.action: the action tag needs the key tag, such as tag: {{name: needs_review}}, and no other action takes it",
+        "7: {}.action: the action tag needs the key tag: {{name: ...}}, and no other action takes it",
     ),
     "a challenger of a rollback": (
         "action: rollback",
@@ -184,7 +188,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         f"8: remediation.policies.1.match.alertname: matches ModelFeatureDrift, and {SAME_INPUTS}",
         "8: remediation.policies.1.name: another policy is called a",
         "9: remediation.policies.2.match.alertname: is no pattern of RE2: missing ]: [",
-        "10: remediation.policies.3.action: retrain needs a target",
+        "10: remediation.policies.3.action: retrain needs one of the targets in its key target",
         "11: defaults.drift_treshold: unknown key; did you mean drift_threshold?",
     ]
 

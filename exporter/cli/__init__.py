@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: with 2 for unusable settings, with 1 for any other known error."""
     options = parser().parse_args(arguments)
     try:
-        sys.exit(options.run(options))
+        status = options.run(options)
+        sys.stdout.flush()
+        sys.exit(status)
     except ConfigError as error:
         sys.exit(_complain(error, 2))
     except ExporterError as error:

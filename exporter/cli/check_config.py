@@ -40,7 +40,7 @@ def _summary(policy: Policy, mode: Mode) -> str:
 
     alerts = [f"{name} ({severity})" for name, severity in sorted(delivered_alerts(policy))]
     further = [label for label in policy.match if label not in ("alertname", "severity")]
-    about = ", ".join(alerts) or "no alert of the delivered rules (alertname and severity are those of an alert of yours?)"
+    about = ", ".join(alerts) or "no alert of the delivered rules: correct, if it is for alerts of your own"
     by = f", by the labels {', '.join(further)}" if further else ""
     subject = f"{policy.action} of {policy.alias} for models {policy.model}"
     return f"policy {policy.name}, {mode}: {subject}, on {about}{by}"

@@ -202,7 +202,7 @@ def test_holds_are_listed_and_lifted(desk: Desk) -> None:
     (lifted,) = desk.get("/holds", lifted=True).json()["holds"]
     assert lifted["lifted_by"] == "ada"
     assert_problem(
-        desk.post("/resume", {"model": "fraud", **WHY}), 409, "Conflict", "nothing of model 'fraud'"
+        desk.post("/resume", {"model": "fraud", **WHY}), 409, "Conflict", "no hold on model 'fraud'"
     )
 
 

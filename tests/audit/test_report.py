@@ -144,13 +144,13 @@ def test_erased_records_are_counted() -> None:
 
 
 def test_a_checkpoint_covers_the_records_up_to_it() -> None:
-    key = entry("checkpoint_key", {"vkey": "exporter+1+A", "before": ""}, model="", model_version="")
+    key = entry("checkpoint_key", {"vkey": KEY.vkey, "before": ""}, model="", model_version="")
     with trail(*DAY, (END - 2.0, key)) as connection:
         sign(connection, KEY, END - 1.0)
         append(connection, [entry("tags_changed", {"before": {}, "after": {}})], END - 0.5)
         page = write_report(connection, "fraud", "3", (START, END), LATER, "ada", "markdown")
     assert "is intact, and a signed checkpoint covers it up to record " in page
-    assert "| none → exporter+1+A |" in section(page, "Changes of configuration, tags and aliases")
+    assert f"| none → {KEY.vkey} |" in section(page, "Changes of configuration, tags and aliases")
 
 
 def test_a_changed_record_is_named_first() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import sqlite3
 import subprocess
@@ -36,6 +37,20 @@ def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, 
     with pytest.raises(SystemExit) as end:
         main(arguments)
     return end.value.code, capsys.readouterr().err
+
+
+def test_output_that_is_closed_ends_a_command_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "exporter.yml").write_text("models: {}\n")
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does after its lines
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        with pytest.raises(SystemExit) as end:
+            main(["check-config", "exporter.yml"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,8 +226,8 @@ remediation:
     assert capsys.readouterr().out.splitlines()[1:] == [
         "policy back, approve: rollback of champion for models fraud.*, on ModelErrorRateHigh (critical), "
         "ModelQualityDegraded (critical), by the labels team",
-        "policy own, dry_run: freeze of champion for models .*, on no alert of the delivered rules "
-        "(alertname and severity are those of an alert of yours?)",
+        "policy own, dry_run: freeze of champion for models .*, on no alert of the delivered rules: "
+        "correct, if it is for alerts of your own",
     ]
 
 

@@ -27,6 +27,7 @@ def test_an_action_goes_from_planned_to_verifying_with_one_move(bench: Bench) ->
     bench.discover()
     verifying = bench.step()
     assert verifying.state is S.VERIFYING
+    assert verifying.reason.startswith("the move was seen; its effect is judged from ")
     assert bench.states() == [S.PLANNED, S.EXECUTING, S.APPLIED, S.VERIFYING]
     assert (verifying.data["alias_before"], verifying.data["alias_after"]) == ("3", "2")
 
