@@ -7,6 +7,7 @@ from typing import Any
 
 from exporter.audit.anchors import Anchor
 from exporter.audit.export_verification import ExportVerification
+from exporter.audit.record import show_time
 from exporter.audit.verification import StoreVerification
 from exporter.audit.walk import Range
 
@@ -30,6 +31,8 @@ def describe(found: Result, name: str, witnesses: Sequence[Anchor]) -> list[str]
         lines += [f"  {fault}" for fault in found.faults[:MAX_SHOWN_FAULTS]]
         if found.fault_count > MAX_SHOWN_FAULTS:
             lines.append("  and more")
+    elif not found.proven:
+        lines.append(f"{name}: NOT PROVEN, all that the witnesses remember is said to have been pruned")
     else:
         lines.append(
             f"{name}: intact, {_count(chain.records, 'record')}{_span(chain.first_seq, chain.last.seq)}"
@@ -46,9 +49,11 @@ def describe(found: Result, name: str, witnesses: Sequence[Anchor]) -> list[str]
         of_all = f"{shown:,} of {_count(chain.records, 'record')}"
         lines.append(f"  content     {of_all}, {chain.without_body:,} by digest only")
     else:
-        pruned = f"{found.pruned:,} pruned" if found.pruned else "none pruned"
+        until = f" (the last of {show_time(found.pruned_until)[:19]})"
+        pruned = f"{found.pruned:,} pruned{until}" if found.pruned else "none pruned"
         lines.append(f"  content     {pruned}, {chain.without_body:,} erased")
-    lines += [f"  not used    {anchor.source}: record {anchor.seq:,} is not in it" for anchor in chain.unused]
+    missing = "is not in it" if isinstance(found, ExportVerification) else "was pruned"
+    lines += [f"  not used    {anchor.source}: record {anchor.seq:,} {missing}" for anchor in chain.unused]
     if not witnesses:
         lines.append(
             "  No witness was asked: whoever can write to the store and sign could have rewritten all of it; "
@@ -63,6 +68,7 @@ def to_json(found: Result, name: str, witnesses: Sequence[Anchor]) -> dict[str, 
     shared = {
         "name": name,
         "intact": found.intact,
+        "proven": found.proven,
         "faults": found.fault_count,
         "first_fault": found.faults[0]._asdict() if found.faults else None,
         "named_faults": [fault._asdict() for fault in found.faults],

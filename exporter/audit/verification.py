@@ -29,11 +29,18 @@ class StoreVerification(TrailVerification):
 
     Attributes:
         pruned: number of records that headers stand for.
+        pruned_until: time of the last of them by its header, in seconds since the epoch; None without any.
         segments: number of headers.
     """
 
     pruned: int
+    pruned_until: float | None
     segments: int
+
+    @property
+    def proven(self) -> bool:
+        """False also if nothing was found, but all that witnesses remember is said to have been pruned."""
+        return self.intact and not (self.chain.unused and not self.chain.anchored)
 
 
 def verify_store(
@@ -75,6 +82,7 @@ def verify_store(
         keys=keys,
         trusted=bool(vkeys),
         pruned=pruned.end.seq,
+        pruned_until=pruned.until,
         segments=len(pruned.digests) - 1,
     )
 
@@ -84,6 +92,7 @@ class _Pruned:
 
     def __init__(self, connection: sa.Connection, faults: Faults) -> None:
         self.end = Head(0, GENESIS)
+        self.until: float | None = None
         self.digests = [GENESIS]  # of the chain of headers
         self._ends: dict[int, bytes] = {}
         self._confirmed = 0
@@ -94,7 +103,7 @@ class _Pruned:
             ) != self.end or header.last_seq < header.first_seq:
                 problem = "the header of what was pruned does not follow from the one before"
                 faults.add(header.first_seq, header.last_seq, problem)
-            self.end = Head(header.last_seq, header.last_digest)
+            self.end, self.until = Head(header.last_seq, header.last_digest), header.last_at
             self._ends[header.last_seq] = header.last_digest
             self.digests.append(chain_header(self.digests[-1], header))
 

@@ -111,6 +111,11 @@ class TrailVerification:
     def intact(self) -> bool:
         return not self.fault_count
 
+    @property
+    def proven(self) -> bool:
+        """As `intact`; of a store also False if witnesses were asked in vain."""
+        return self.intact
+
 
 class Walk:
     """Checks records one after the other, in the memory of one.

@@ -42,7 +42,7 @@ def _add_verify(actions: Commands) -> None:
         "verify",
         help="find any change of the trail, or of an export of it",
         description="Verify the trail of a store, also beside the exporter that uses it, or an export. The "
-        "exit status is 1 if it was changed.",
+        "exit status is 1 if it was changed, or if nothing is left of what witnesses remember.",
     )
     verify.add_argument("file", nargs="?", type=Path, metavar="FILE", help="an export, in place of the store")
     _add_store(verify)
@@ -171,7 +171,7 @@ def _verify(options: argparse.Namespace) -> int:
         print(json.dumps(to_json(found, name, witnesses), indent=2))
     else:
         print("\n".join(describe(found, name, witnesses)))
-    return 0 if found.intact else 1
+    return 0 if found.proven else 1
 
 
 def _export(options: argparse.Namespace) -> int:

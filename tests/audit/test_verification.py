@@ -334,6 +334,18 @@ def test_a_witness_proves_the_header_that_its_checkpoint_ends(
     )
 
 
+def test_a_trail_of_which_no_witness_knows_a_record_is_not_proven(
+    connection: sa.Connection, pruned: Checkpoint
+) -> None:
+    old = Anchor(3, bytes(32), "a witness")
+    forged = verify(connection, old)
+    assert forged.intact
+    assert not forged.proven
+    assert verify(connection, old, witness(pruned)).proven
+    assert verify(connection).proven, "no witness was asked"
+    assert forged.pruned_until == 4 * DAY_SECONDS + 2
+
+
 def test_a_changed_header_is_found(connection: sa.Connection, pruned: Checkpoint) -> None:
     for column in (each.name for each in SEGMENTS.c):
         value = b"\x01" * 32 if column.endswith("digest") else 2

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
 
 from exporter.audit.checkpoint import make_checkpoint
 from exporter.audit.key_file import load_key
 from exporter.audit.record import Entry
+from exporter.audit.segments import prune
 from exporter.audit.trail import append
 from exporter.cli import main
+from exporter.settings import DAY_SECONDS
 from exporter.storage.store import Store
 from tests.audit.version_records import DAY, LATER
 from tests.support.web_server import Answer, WebServer
@@ -94,6 +97,24 @@ def test_the_tag_in_mlflow_anchors_the_store(trail: Trail, tmp_path: Path, capsy
     tag = tmp_path / "tag"
     tag.write_text(f"{found['last']} {found['digest']}\n")
     assert result(capsys, "--checkpoint", tag)[1]["unanchored"] == []
+
+
+def test_a_store_without_any_record_that_is_remembered_is_not_proven(
+    trail: Trail, tmp_path: Path, capsys: Said
+) -> None:
+    engine = sa.create_engine(f"sqlite:///{trail.path}")
+    with engine.begin() as connection:
+        prune(connection, LATER + DAY_SECONDS, LATER + DAY_SECONDS)
+    engine.dispose()
+    tag = tmp_path / "tag"
+    tag.write_text(f"3 {'aa' * 32}")
+    assert run("verify", "--checkpoint", tag) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("the store: NOT PROVEN")
+    assert f"not used    {tag}: record 3 was pruned" in said
+    assert f"{SIGNED} pruned (the last of 2026-11-" in said
+    status, found = result(capsys, "--checkpoint", tag)
+    assert (status, found["intact"], found["proven"]) == (1, True, False)
 
 
 @pytest.mark.parametrize("digest", ["", "bb" * 32])
