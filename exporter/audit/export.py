@@ -48,7 +48,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Row:
+class ExportRow:
     """A row of an export.
 
     `body` is JSON, that of a record in the bytes that were hashed. `body_digest` is that of a record, and
@@ -62,7 +62,7 @@ class Row:
     digest: bytes | None = None
 
 
-def export_rows(connection: sa.Connection, selection: Selection, now: float) -> Iterator[Row]:
+def export_rows(connection: sa.Connection, selection: Selection, now: float) -> Iterator[ExportRow]:
     """Rows of an export, with flat memory.
 
     Args:
@@ -96,9 +96,9 @@ def export_rows(connection: sa.Connection, selection: Selection, now: float) -> 
         "at": format_time(now),
         "exporter": __version__,
     }
-    yield Row("export", first, orjson.dumps(header))
+    yield ExportRow("export", first, orjson.dumps(header))
     for each in proof:
-        yield Row("checkpoint", each.seq, orjson.dumps({"at": format_time(each.at), "note": each.note}))
+        yield ExportRow("checkpoint", each.seq, orjson.dumps({"at": format_time(each.at), "note": each.note}))
     yield from _records(connection, selection, first, last)
 
 
@@ -112,7 +112,7 @@ def _covering(connection: sa.Connection, first: int, last: int) -> list[Checkpoi
     return found
 
 
-def _records(connection: sa.Connection, selection: Selection, first: int, last: int) -> Iterator[Row]:
+def _records(connection: sa.Connection, selection: Selection, first: int, last: int) -> Iterator[ExportRow]:
     shown = _selected(selection)
     # Bodies of others stay on the disk: they would be most of what is read.
     body = sa.case((shown, _RECORDS.body), else_=None).label("body")
@@ -129,13 +129,13 @@ def _records(connection: sa.Connection, selection: Selection, first: int, last: 
             raise AuditError(f"records are missing after {start}: verify the store")
 
 
-def _row(row: sa.Row[*tuple[Any, ...]]) -> Row:
+def _row(row: sa.Row[*tuple[Any, ...]]) -> ExportRow:
     body_digest, digest = bytes(row.body_digest), bytes(row.digest)
     if not row.selected:
-        return Row("other", row.seq, None, body_digest, digest)
+        return ExportRow("other", row.seq, None, body_digest, digest)
     if row.body is None:
-        return Row("erased", row.seq, None, body_digest, digest)
-    return Row("record", row.seq, bytes(row.body), body_digest, digest)
+        return ExportRow("erased", row.seq, None, body_digest, digest)
+    return ExportRow("record", row.seq, bytes(row.body), body_digest, digest)
 
 
 def _selected(selection: Selection) -> sa.ColumnElement[bool]:

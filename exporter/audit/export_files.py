@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exporter.audit.export import Row, RowType
+from exporter.audit.export import ExportRow, RowType
 from exporter.errors import AuditError
 from exporter.formats.texts import first_line, printable
 
@@ -25,7 +25,7 @@ FileFormat = Literal["jsonl", "csv", "parquet"]
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_GROUP_ROWS, MAX_GROUP_BYTES = 10_000, 32 * 2**20  # of Parquet
-BATCH_ROWS = 1000
+READ_ROWS = 1000
 COLUMNS = ("at", "kind", "actor", "action_id", "model", "model_version", "subject")  # copies from the body
 _CELLS = ("type", "seq", *COLUMNS, "body_digest", "digest", "body")
 _PARQUET_SCHEMA = pa.schema(
@@ -45,12 +45,12 @@ _ESCAPE = re.compile(rb"\\(u003b|.)", re.S)
 _BODY = b',"body":'
 
 
-def write_rows(rows: Iterable[Row], form: FileFormat, sink: BinaryIO) -> None:
+def write_rows(rows: Iterable[ExportRow], form: FileFormat, sink: BinaryIO) -> None:
     """Write an export."""
     {"jsonl": _write_json_lines, "csv": _write_csv, "parquet": _write_parquet}[form](rows, sink)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[ExportRow]:
     """Rows of an export, in whatever format it is.
 
     Raises:
@@ -68,19 +68,10 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield from _read_csv(file)
 
 
-def copies(body: bytes | None, form: FileFormat) -> dict[str, str]:
-    """Columns beside the body of a record, with the body's values; those of CSV are safe in spreadsheets."""
-    if body is None:
-        return dict.fromkeys(COLUMNS, "")
-    said = orjson.loads(body)
-    texts = {name: str(said.get(name, "")) for name in COLUMNS}
-    return {name: _cell(text) for name, text in texts.items()} if form == "csv" else texts
-
-
 # -- JSON lines ----------------------------------------------------------------------------------------------
 
 
-def _write_json_lines(rows: Iterable[Row], sink: BinaryIO) -> None:
+def _write_json_lines(rows: Iterable[ExportRow], sink: BinaryIO) -> None:
     for row in rows:
         digests = b"".join(
             b',"%s":"%s"' % (name, digest.hex().encode())
@@ -91,7 +82,7 @@ def _write_json_lines(rows: Iterable[Row], sink: BinaryIO) -> None:
         sink.write(b'{"type":"%s","seq":%d%s%s}\n' % (row.type.encode(), row.seq, digests, body))
 
 
-def _read_json_lines(file: BinaryIO) -> Iterator[Row]:
+def _read_json_lines(file: BinaryIO) -> Iterator[ExportRow]:
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -108,7 +99,7 @@ def _read_json_lines(file: BinaryIO) -> Iterator[Row]:
 # -- CSV -----------------------------------------------------------------------------------------------------
 
 
-def _write_csv(rows: Iterable[Row], sink: BinaryIO) -> None:
+def _write_csv(rows: Iterable[ExportRow], sink: BinaryIO) -> None:
     text = io.TextIOWrapper(sink, "utf-8", newline="", write_through=True)
     try:
         writer = csv.writer(text)
@@ -118,11 +109,11 @@ def _write_csv(rows: Iterable[Row], sink: BinaryIO) -> None:
         text.detach()  # the sink stays open
 
 
-def _csv_cells(row: Row) -> tuple[object, ...]:
+def _csv_cells(row: ExportRow) -> tuple[object, ...]:
     return (
         row.type,
         row.seq,
-        *copies(row.body if row.type == "record" else None, "csv").values(),
+        *_copies(row, "csv").values(),
         row.body_digest.hex() if row.body_digest is not None else "",
         row.digest.hex() if row.digest is not None else "",
         # JSON as well: no spreadsheet splits it at a semicolon.
@@ -130,13 +121,13 @@ def _csv_cells(row: Row) -> tuple[object, ...]:
     )
 
 
-def _read_csv(file: BinaryIO) -> Iterator[Row]:
+def _read_csv(file: BinaryIO) -> Iterator[ExportRow]:
     csv.field_size_limit(MAX_LINE_BYTES)
     with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
         yield from _decode_csv(csv.DictReader(text, strict=True))
 
 
-def _decode_csv(reader: csv.DictReader[str]) -> Iterator[Row]:
+def _decode_csv(reader: csv.DictReader[str]) -> Iterator[ExportRow]:
     with _reading("line 1"):
         if tuple(reader.fieldnames or ()) != _CELLS:
             raise ValueError("it is no export of the audit trail")
@@ -169,7 +160,7 @@ def _cell(text: str) -> str:
 # -- Parquet -------------------------------------------------------------------------------------------------
 
 
-def _write_parquet(rows: Iterable[Row], sink: BinaryIO) -> None:
+def _write_parquet(rows: Iterable[ExportRow], sink: BinaryIO) -> None:
     with pq.ParquetWriter(sink, _PARQUET_SCHEMA, compression="zstd") as writer:
         for group in _groups(rows):
             writer.write_table(
@@ -178,7 +169,7 @@ def _write_parquet(rows: Iterable[Row], sink: BinaryIO) -> None:
                         {
                             "type": row.type,
                             "seq": row.seq,
-                            **copies(row.body if row.type == "record" else None, "parquet"),
+                            **_copies(row, "parquet"),
                             "body_digest": row.body_digest,
                             "digest": row.digest,
                             "body": row.body.decode() if row.body is not None else None,
@@ -190,9 +181,9 @@ def _write_parquet(rows: Iterable[Row], sink: BinaryIO) -> None:
             )
 
 
-def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _groups(rows: Iterable[ExportRow]) -> Iterator[list[ExportRow]]:
     """Rows in groups that are bounded in rows and bytes."""
-    group: list[Row] = []
+    group: list[ExportRow] = []
     size = 0
     for row in rows:
         group.append(row)
@@ -204,13 +195,13 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _read_parquet(file: BinaryIO) -> Iterator[Row]:
+def _read_parquet(file: BinaryIO) -> Iterator[ExportRow]:
     number = 0
     try:
         parquet = pq.ParquetFile(file)
         if parquet.schema_arrow.names != list(_CELLS):
             raise AuditError("it is no export of the audit trail")
-        for batch in parquet.iter_batches(BATCH_ROWS):
+        for batch in parquet.iter_batches(READ_ROWS):
             for fields in batch.to_pylist():
                 number += 1
                 with _reading(f"row {number}"):
@@ -225,10 +216,10 @@ def _read_parquet(file: BinaryIO) -> Iterator[Row]:
 # -- rows ----------------------------------------------------------------------------------------------------
 
 
-def _decode(fields: Mapping[str, Any], body: bytes | None, digest: Any) -> Row:
+def _decode(fields: Mapping[str, Any], body: bytes | None, digest: Any) -> ExportRow:
     if fields["type"] not in _TYPES:
         raise ValueError(f"{str(fields['type'])[:50]!r} is no type of a row")
-    return Row(
+    return ExportRow(
         type=fields["type"],
         seq=int(fields["seq"]),
         body=body,
@@ -237,12 +228,21 @@ def _decode(fields: Mapping[str, Any], body: bytes | None, digest: Any) -> Row:
     )
 
 
-def _compare(row: Row, shown: Mapping[str, Any], form: FileFormat) -> None:
+def _copies(row: ExportRow, form: FileFormat) -> dict[str, str]:
+    """Columns beside the body of a record, with the body's values; those of CSV are safe in spreadsheets."""
+    if row.type != "record" or row.body is None:
+        return dict.fromkeys(COLUMNS, "")
+    said = orjson.loads(row.body)
+    texts = {name: str(said.get(name, "")) for name in COLUMNS}
+    return {name: _cell(text) for name, text in texts.items()} if form == "csv" else texts
+
+
+def _compare(row: ExportRow, shown: Mapping[str, Any], form: FileFormat) -> None:
     """
     Raises:
         ValueError: a column shows something else than the body.
     """
-    for name, text in copies(row.body if row.type == "record" else None, form).items():
+    for name, text in _copies(row, form).items():
         if shown[name] != text:
             raise ValueError(f"the column {name} is not what the body of record {row.seq} says")
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from exporter.audit.anchors import Anchor, note_anchor
-from exporter.audit.export import EXPORT_FORMAT, Row
+from exporter.audit.export import EXPORT_FORMAT, ExportRow
 from exporter.audit.record import Head, StoredRecord
 from exporter.audit.walk import Faults, TrailVerification, Walk, sort_faults
 from exporter.errors import AuditError
@@ -33,7 +33,7 @@ class ExportVerification(TrailVerification):
 
 
 def verify_export(
-    rows: Iterable[Row], witnesses: Iterable[Anchor] = (), vkeys: Sequence[str] = ()
+    rows: Iterable[ExportRow], witnesses: Iterable[Anchor] = (), vkeys: Sequence[str] = ()
 ) -> ExportVerification:
     """Verify an export in one pass.
 
@@ -75,12 +75,12 @@ def verify_export(
 class _Records:
     """Records of an export; `checkpoints` are the rows before them."""
 
-    def __init__(self, rows: Iterator[Row], faults: Faults) -> None:
+    def __init__(self, rows: Iterator[ExportRow], faults: Faults) -> None:
         self._rows = rows
         self._faults = faults
         self._seq = 0
-        self.checkpoints: list[Row] = []
-        self._first: Row | None = None
+        self.checkpoints: list[ExportRow] = []
+        self._first: ExportRow | None = None
         while (row := self._next()) is not None:
             if row.type != "checkpoint" or len(self.checkpoints) == MAX_CHECKPOINTS:
                 self._first = row
@@ -108,7 +108,7 @@ class _Records:
                 return _note(row)
         return ""
 
-    def _next(self) -> Row | None:
+    def _next(self) -> ExportRow | None:
         """The next row; None at the end, and where it cannot be read."""
         try:
             return next(self._rows, None)
@@ -117,7 +117,7 @@ class _Records:
             return None
 
 
-def _read_header(row: Row | None) -> Mapping[str, Any]:
+def _read_header(row: ExportRow | None) -> Mapping[str, Any]:
     try:
         if row is None or row.type != "export" or row.body is None:
             raise ValueError
@@ -134,7 +134,7 @@ def _read_header(row: Row | None) -> Mapping[str, Any]:
     return header
 
 
-def _anchors(rows: Iterable[Row], keys: Sequence[str], faults: Faults) -> Iterator[Anchor]:
+def _anchors(rows: Iterable[ExportRow], keys: Sequence[str], faults: Faults) -> Iterator[Anchor]:
     for row in rows:
         source = f"the checkpoint of record {row.seq:,}"
         try:
@@ -147,7 +147,7 @@ def _anchors(rows: Iterable[Row], keys: Sequence[str], faults: Faults) -> Iterat
             yield anchor
 
 
-def _note(row: Row) -> str:
+def _note(row: ExportRow) -> str:
     try:
         return str(orjson.loads(row.body or b"")["note"])
     except (ValueError, KeyError, TypeError):

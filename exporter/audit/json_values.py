@@ -7,7 +7,7 @@ from typing import Any
 
 from exporter.formats.texts import cut
 
-MAX_SHOWN = 300
+MAX_VALUE_CHARACTERS = 300
 _DIGEST_LENGTH = 64
 
 
@@ -60,4 +60,4 @@ def text(value: object) -> str:
         shown = str(value)
         if len(shown) == _DIGEST_LENGTH and not set(shown) - set("0123456789abcdef"):
             return shown[:12]
-    return cut(shown, MAX_SHOWN)
+    return cut(shown, MAX_VALUE_CHARACTERS)

@@ -27,7 +27,7 @@ from exporter.settings import HOUR_SECONDS
 
 MAX_SIGNS = 120  # a line
 MAX_GAPS = 100
-MAX_CHANGES = 400  # of verdicts
+MAX_VERDICT_ROWS = 400  # of verdicts
 _LEGEND = {
     ".": "no bad verdict",
     "X": "a bad verdict",
@@ -146,7 +146,7 @@ def _monitored(found: Evidence) -> list[str]:
 
 def _verdicts(found: Evidence) -> list[str]:
     changes = [row for record in found.verdicts.records for row in rows.verdict_rows(record)]
-    omitted = max(0, len(changes) - MAX_CHANGES)
+    omitted = max(0, len(changes) - MAX_VERDICT_ROWS)
     return [
         heading("Verdicts over time"),
         table(rows.PERIOD_COLUMNS, rows.period_rows(found), "There are no summaries."),

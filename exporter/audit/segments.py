@@ -25,7 +25,7 @@ from exporter.settings import DAY_SECONDS
 from exporter.storage import schema
 from exporter.storage.store import Store
 
-SEGMENT_ROWS = 5000  # so that a deletion keeps nobody waiting for long
+MAX_PRUNED_ROWS = 5000  # so that a deletion keeps nobody waiting for long
 _KEPT = "records of the audit trail are kept although they are old"
 
 _records, _segments, _checkpoints = schema.audit_records, schema.audit_segments, schema.audit_checkpoints
@@ -164,7 +164,7 @@ def _find_end(connection: sa.Connection, first: int, before: float) -> int:
         sa.select(_records.c.seq, _records.c.at)
         .where(_records.c.seq >= first)
         .order_by(_records.c.seq)
-        .limit(SEGMENT_ROWS)
+        .limit(MAX_PRUNED_ROWS)
     )
     last = max(
         row.seq for row in takewhile(lambda row: isinstance(row.at, float) and row.at < before, rows.all())

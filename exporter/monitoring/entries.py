@@ -17,7 +17,7 @@ from exporter.settings import Window
 from exporter.storage.schema import AliasMove
 
 MAX_TAGS = 50
-MAX_VERSIONS = 50
+MAX_NAMED_VERSIONS = 50
 MAX_FOREIGN = 200
 
 
@@ -118,9 +118,9 @@ def of_config(cause: str, file_before: str, file_after: str, changed: Iterable[t
         "cause": cause,
         "file_before": file_before,
         "file_after": file_after,
-        "versions": versions[:MAX_VERSIONS],
+        "versions": versions[:MAX_NAMED_VERSIONS],
     }
-    return Entry("config_changed", "system", data=data | omitted(len(versions) - MAX_VERSIONS))
+    return Entry("config_changed", "system", data=data | omitted(len(versions) - MAX_NAMED_VERSIONS))
 
 
 def of_version_config(facts: Facts, version: Version, windows: Sequence[Window]) -> Entry:

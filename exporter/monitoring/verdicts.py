@@ -20,7 +20,7 @@ from exporter.fleet import Findings
 from exporter.model_config import ModelConfig
 from exporter.reference.bins import Column
 
-DIGITS = 6  # of figures in the trail
+FIGURE_DIGITS = 6  # of figures in the trail
 
 
 class Subject(NamedTuple):
@@ -220,4 +220,4 @@ def _named(degraded: bool | None) -> str:
 
 
 def _figure(value: float) -> float | None:
-    return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
+    return float(f"{value:.{FIGURE_DIGITS}g}") if isfinite(value) else None

@@ -25,6 +25,8 @@ HOSTILE = [
 PAGE = {"html", "head", "meta", "title", "style", "body"}
 PARTS = {"h2", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "pre", "code"}
 
+OTHERS = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
 texts = st.one_of(st.text(max_size=30), st.sampled_from(HOSTILE))
 
 
@@ -69,8 +71,7 @@ def test_html_has_the_tags_that_we_write_only(text: str) -> None:
 
 @given(texts)
 def test_markdown_shows_texts_and_no_markup_of_theirs(text: str) -> None:
-    others = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    page = others.render(every_part(text))
+    page = OTHERS.render(every_part(text))
     assert Reader(page).tags <= PARTS
     assert page.count("<td>") == 4
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from exporter.audit.anchors import Anchor, note_anchor
 from exporter.audit.checkpoint import SigningKey
 from exporter.audit.erasure import erase
-from exporter.audit.export import Row, Selection, export_rows
+from exporter.audit.export import ExportRow, Selection, export_rows
 from exporter.audit.export_files import FileFormat, read_rows, write_rows
 from exporter.audit.export_verification import ExportVerification, verify_export
 from exporter.audit.record import Entry
@@ -54,12 +54,12 @@ def signed_trail() -> Iterator[sa.Connection]:
         yield connection
 
 
-def rows_of(selection: Selection = FRAUD) -> list[Row]:
+def rows_of(selection: Selection = FRAUD) -> list[ExportRow]:
     with signed_trail() as connection:
         return list(export_rows(connection, selection, NOW))
 
 
-def shape(rows: list[Row]) -> str:
+def shape(rows: list[ExportRow]) -> str:
     """Types of the records by their first letter."""
     return "".join(row.type[0] for row in rows if row.type not in ("export", "checkpoint"))
 
@@ -146,18 +146,18 @@ def test_an_erased_record_leaves_the_export_intact() -> None:
     assert verify_export(rows).intact
 
 
-def body_of(row: Row, **changes: object) -> Row:
+def body_of(row: ExportRow, **changes: object) -> ExportRow:
     return replace(row, body=orjson.dumps(orjson.loads(row.body or b"") | changes))
 
 
-def at(seq: int, change: Callable[[Row], Row]) -> Callable[[list[Row]], list[Row]]:
+def at(seq: int, change: Callable[[ExportRow], ExportRow]) -> Callable[[list[ExportRow]], list[ExportRow]]:
     """Change of the record with a number."""
     return lambda rows: [
         change(row) if row.seq == seq and row.type not in ("export", "checkpoint") else row for row in rows
     ]
 
 
-def header(**changes: object) -> Callable[[list[Row]], list[Row]]:
+def header(**changes: object) -> Callable[[list[ExportRow]], list[ExportRow]]:
     return lambda rows: [body_of(rows[0], **changes), *rows[1:]]
 
 
@@ -183,14 +183,14 @@ OTHER_KEY = SigningKey("test", bytes([1] * 32))
     ],
 )
 def test_a_change_is_found_and_named(
-    change: Callable[[list[Row]], list[Row]], seq: int, problem: str
+    change: Callable[[list[ExportRow]], list[ExportRow]], seq: int, problem: str
 ) -> None:
     found = verify_export(change(rows_of()))
     assert not found.intact
     assert [fault for fault in found.faults if fault.seq == seq and problem in fault.problem], found.faults
 
 
-def rebuilt() -> list[Row]:
+def rebuilt() -> list[ExportRow]:
     """The export of a trail that says something else, signed by the same key."""
     with trail(*RECORDS[:6], (70.0, entry("fraud", reason="nothing happened"))) as connection:
         sign(connection, KEY, 80.0)
@@ -209,7 +209,7 @@ def test_a_rebuilt_trail_is_found_by_a_witness_only() -> None:
 
 
 def test_a_damaged_row_is_a_fault_after_the_last_good_one() -> None:
-    def damaged() -> Iterator[Row]:
+    def damaged() -> Iterator[ExportRow]:
         yield from rows_of()[:5]
         raise AuditError("line 6: it is cut off")
 
@@ -221,13 +221,13 @@ def test_a_damaged_row_is_a_fault_after_the_last_good_one() -> None:
     "rows",
     [
         [],
-        [Row("record", 1, b"{}", bytes(32), bytes(32))],
-        [Row("export", 1, b"{}")],
-        [Row("export", 1, b"[]")],
-        [Row("export", 1, b'{"format":"mlflow-exporter audit export 2"}')],
+        [ExportRow("record", 1, b"{}", bytes(32), bytes(32))],
+        [ExportRow("export", 1, b"{}")],
+        [ExportRow("export", 1, b"[]")],
+        [ExportRow("export", 1, b'{"format":"mlflow-exporter audit export 2"}')],
     ],
 )
-def test_what_is_no_export_is_refused(rows: list[Row]) -> None:
+def test_what_is_no_export_is_refused(rows: list[ExportRow]) -> None:
     with pytest.raises(AuditError, match="it is no export of the audit trail"):
         verify_export(rows)
 

@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.audit import export_files
-from exporter.audit.export import Row
+from exporter.audit.export import ExportRow
 from exporter.audit.export_files import FileFormat, read_rows, write_rows
 from exporter.errors import AuditError
 
 FORMATS: Sequence[FileFormat] = ("jsonl", "csv", "parquet")
 FORMULA_STARTS = tuple("=+-@\t\r")
-HEADER = Row("export", 1, b'{"format":"test"}')
+HEADER = ExportRow("export", 1, b'{"format":"test"}')
 FIELDS: dict[str, Any] = {
     "action_id": "",
     "actor": "ada",
@@ -39,12 +39,12 @@ HOSTILE = ["=1+1", ";=cmd|' /C calc'!A1", '",\n=1', "\\u003b", "\\\\u003b;", "\t
 texts = st.one_of(st.text(max_size=20), st.sampled_from(HOSTILE))
 
 
-def record(**fields: Any) -> Row:
+def record(**fields: Any) -> ExportRow:
     body = orjson.dumps({**FIELDS, **fields}, option=orjson.OPT_SORT_KEYS)
-    return Row("record", 1, body, sha256(body).digest(), bytes(32))
+    return ExportRow("record", 1, body, sha256(body).digest(), bytes(32))
 
 
-def write(path: Path, form: FileFormat, *rows: Row) -> Path:
+def write(path: Path, form: FileFormat, *rows: ExportRow) -> Path:
     with path.open("wb") as file:
         write_rows(rows, form, file)
     return path
@@ -55,10 +55,10 @@ def test_all_types_of_rows_are_read_as_they_were_written(tmp_path: Path, form: F
     digest = bytes(range(32))
     rows = [
         HEADER,
-        Row("checkpoint", 2, b'{"note":"a\\n2\\n;\\n"}'),
+        ExportRow("checkpoint", 2, b'{"note":"a\\n2\\n;\\n"}'),
         record(),
-        Row("other", 2, body_digest=digest),
-        Row("erased", 3, body_digest=digest, digest=digest),
+        ExportRow("other", 2, body_digest=digest),
+        ExportRow("erased", 3, body_digest=digest, digest=digest),
     ]
     assert list(read_rows(write(tmp_path / "export", form, *rows))) == rows
 
@@ -103,7 +103,7 @@ def test_parquet_has_columns_to_search_by(tmp_path: Path) -> None:
 def test_large_exports_have_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_files, "MAX_GROUP_ROWS", 100)
     monkeypatch.setattr(export_files, "MAX_GROUP_BYTES", 1000)
-    others = [Row("other", seq, body_digest=bytes(32)) for seq in range(250)]
+    others = [ExportRow("other", seq, body_digest=bytes(32)) for seq in range(250)]
     long = [record(data={"reason": "x" * 1000})] * 2
     path = write(tmp_path / "export.parquet", "parquet", HEADER, *others, *long)
     assert pq.ParquetFile(path).num_row_groups == 4

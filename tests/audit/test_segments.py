@@ -83,7 +83,7 @@ def test_a_segment_ends_with_a_checkpoint(connection: sa.Connection) -> None:
 
 
 def test_a_segment_has_a_bound(connection: sa.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEGMENT_ROWS", 4)
+    monkeypatch.setattr(module, "MAX_PRUNED_ROWS", 4)
     ends = [found.last_seq for _ in range(3) if (found := run(connection, 6)) is not None]
     assert ends == [4, 8, 12]
     assert run(connection, 6) is None
