@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from exporter.fleet import Fleet
 from exporter.formats.texts import first_line
-from exporter.registry.registry import Registry
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import expected_version
 from exporter.remediation.guards import GuardAnswer
-from exporter.remediation.tenure import current_tenure
+from exporter.remediation.parts import Parts
 from exporter.remediation.transitions import Transitions, as_data
-from exporter.remediation_config import MODES, Mode, Policy, RemediationConfig
+from exporter.remediation_config import MODES, Mode
 
 PATIENCE_SECONDS = 600.0  # for which a decision waits for MLflow
 AUTO_TAG = "monitoring.auto_rollback"
 UNDECIDABLE = "registry"  # guard of what could not be decided, since MLflow did not answer
 YES = ("true", "1", "yes", "on")
 
-Guards = Callable[[Action, float], Sequence[GuardAnswer]]
-
 
 class Decisions:
-    """Decides about planned actions and those that wait for approval.
+    """Decides about planned actions and those that wait for approval."""
 
-    Args:
-        transitions: of the actions.
-        registry: MLflow.
-        fleet: has the history of aliases.
-        guards: refusals of an action at a time, in order; may raise `RegistryError`.
-        config: returns remediation's configuration in force.
-        clock: seconds since the epoch.
-    """
-
-    def __init__(
-        self,
-        transitions: Transitions,
-        registry: Registry,
-        fleet: Fleet,
-        guards: Guards,
-        config: Callable[[], RemediationConfig],
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, parts: Parts, transitions: Transitions) -> None:
+        self._parts = parts
         self._transitions = transitions
-        self._registry = registry
-        self._fleet = fleet
-        self._guards = guards
-        self._config = config
-        self._clock = clock
 
     def decide(self, action: Action) -> bool:
         """True if a planned action is to be carried out now; else it is taken to where it belongs.
@@ -64,9 +39,7 @@ class Decisions:
         elif refusals:
             self._transitions.refuse(action, refusals)
         elif why := self._why_not_at_once(action):
-            policy = self._config().find(action.policy) or Policy.model_construct()
-            until = self._clock() + policy.approve_within
-            data = {"approve_until": until}
+            data = {"approve_until": self._parts.clock() + self._parts.policy(action).approve_within}
             self._transitions.advance(action, State.AWAITING_APPROVAL, why, data=data)
         else:
             return True
@@ -85,20 +58,20 @@ class Decisions:
             return refusals is not None and not refusals
         if self.has_moved_on(action):
             self._transitions.advance(action, State.SUPERSEDED, "the alias was moved meanwhile")
-        elif self._clock() >= float(action.data["approve_until"]):
+        elif self._parts.clock() >= float(action.data["approve_until"]):
             self._transitions.advance(action, State.EXPIRED, "it was not approved in time")
         return False
 
     def has_moved_on(self, action: Action) -> bool:
         """True if the alias was seen at another version than that which it is to be moved from."""
-        tenure = current_tenure(self._fleet.history(action.model, action.alias))
+        tenure = self._parts.tenure(action)
         return action.action in MOVES and tenure is not None and tenure.version != expected_version(action)
 
     def _ask_guards(self, action: Action) -> Sequence[GuardAnswer] | None:
         """Refusals by the guards; None if they could not be asked for so long that the action was refused."""
-        now = self._clock()
+        now = self._parts.clock()
         try:
-            return self._guards(action, now)
+            return self._parts.guards(action, now)
         except Exception as error:
             if now - action.updated_at < PATIENCE_SECONDS:
                 raise
@@ -120,13 +93,13 @@ class Decisions:
             return f"the mode is {mode}"
         if action.attempt:
             return "an earlier attempt was interrupted"
-        if action.action in MOVES and not is_tagged_auto(self._registry.model_tags(action.model)):
+        if action.action in MOVES and not is_tagged_auto(self._parts.registry.model_tags(action.model)):
             return f"{action.model} has no tag {AUTO_TAG}=true"
         return ""
 
     def _mode(self, action: Action) -> Mode:
         """Mode of an action: the more careful of those when it was planned and now."""
-        config = self._config()
+        config = self._parts.config()
         policy = config.find(action.policy)
         now: Mode = config.effective_mode(policy) if policy is not None else "off"
         return min(action.mode, now, key=MODES.index)

@@ -13,26 +13,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from uuid import uuid4
 
 from exporter.errors import RegistryError, RegistryUnreachableError, StoreError
 from exporter.exposition.remediation import RemediationTelemetry
-from exporter.fleet import Fleet
 from exporter.monitoring.loop import Loop
-from exporter.registry.registry import Registry
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import Outcome
-from exporter.remediation.decision import Decisions, Guards
+from exporter.remediation.decision import Decisions
 from exporter.remediation.execution import MAX_ATTEMPTS, Executor
 from exporter.remediation.follow_up import FollowUp
-from exporter.remediation.holds import Holds
-from exporter.remediation.jobs import Jobs
-from exporter.remediation.ledger import Ledger
 from exporter.remediation.objections import Objections
+from exporter.remediation.parts import Parts
 from exporter.remediation.transitions import Transitions
-from exporter.remediation.verification import Judge
-from exporter.remediation_config import RemediationConfig
 from exporter.settings import DAY_SECONDS, Settings
 
 log = logging.getLogger(__name__)
@@ -46,35 +39,6 @@ MIN_LEASE_SECONDS = 120.0
 ASKS_MLFLOW = (State.PLANNED, State.EXECUTING, State.APPLIED)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Parts of the exporter that the engine works with.
-
-    Attributes:
-        ledger: the actions.
-        holds: the holds.
-        registry: MLflow.
-        fleet: the monitored versions and the history of aliases.
-        runs: of orchestrators.
-        guards: refusals of an action at a time, in order; may raise `RegistryError`.
-        judge: verdict on a version by the labels of an alert.
-        config: returns remediation's configuration in force.
-        poll: has the registry polled soon.
-        observe: is called after each step.
-    """
-
-    ledger: Ledger
-    holds: Holds
-    registry: Registry
-    fleet: Fleet
-    runs: Jobs
-    guards: Guards
-    judge: Judge
-    config: Callable[[], RemediationConfig]
-    poll: Callable[[], None] = lambda: None
-    observe: Callable[[], None] = lambda: None
-
-
 class Engine:
     """Steps actions in a thread of its own. `wake` may be called from any thread."""
 
@@ -83,34 +47,19 @@ class Engine:
         settings: Settings,
         parts: Parts,
         telemetry: RemediationTelemetry,
-        clock: Callable[[], float],
         *,
         wait: Callable[[float], None] | None = None,
     ) -> None:
         self._parts = parts
-        self._clock = clock
         self._owner = uuid4().hex
         self._stopping = threading.Event()
         self._longest_call = 2 * settings.mlflow_timeout_seconds
         self._lease_seconds = max(CALLS_PER_LEASE * settings.mlflow_timeout_seconds, MIN_LEASE_SECONDS)
         self._transitions = Transitions(parts.ledger, telemetry)
-        self._executor = Executor(parts.registry, parts.holds, parts.runs, self._may_act, wait or self._wait)
-        self._objections = Objections(parts.ledger, parts.holds, parts.fleet, parts.registry)
-        self._decisions = Decisions(
-            self._transitions, parts.registry, parts.fleet, parts.guards, parts.config, clock
-        )
-        self._follow_up = FollowUp(
-            self._transitions,
-            parts.registry,
-            parts.fleet,
-            parts.runs,
-            self._objections,
-            parts.judge,
-            parts.config,
-            settings.windows,
-            clock,
-            parts.poll,
-        )
+        self._executor = Executor(parts, self._may_act, wait or self._wait)
+        self._objections = Objections(parts)
+        self._decisions = Decisions(parts, self._transitions)
+        self._follow_up = FollowUp(parts, self._transitions, self._objections, settings.windows)
         self._loop = Loop("remediation", self.step, STEP_SECONDS)
         self._pruned_at = 0.0
         self._steps: dict[State, Callable[[Action], None]] = {
@@ -195,7 +144,7 @@ class Engine:
 
     def _recover(self, action: Action) -> None:
         """Repeat an action whose lease is over, or find out what it did."""
-        over_for = self._clock() - (action.lease_until or 0.0)
+        over_for = self._parts.clock() - (action.lease_until or 0.0)
         if over_for < 0:
             return
         late = over_for > REPEATABLE_SECONDS or action.attempt >= MAX_ATTEMPTS
@@ -216,14 +165,14 @@ class Engine:
                 self._conclude(action, outcome)
             else:
                 self._transitions.advance(action, State.SUPERSEDED, "the alias was moved meanwhile")
-        elif self._clock() - action.updated_at >= INTERRUPTED_SECONDS:
+        elif self._parts.clock() - action.updated_at >= INTERRUPTED_SECONDS:
             self._transitions.advance(action, State.EXPIRED, "it was not approved in time")
 
     def _conclude(self, action: Action, outcome: Outcome) -> None:
         if outcome.state is State.EXECUTING:
             log.warning("action %s is tried again after its lease: %s", action.id[:8], outcome.reason)
             return
-        executed_at = self._clock() if outcome.state is State.APPLIED else None
+        executed_at = self._parts.clock() if outcome.state is State.APPLIED else None
         self._transitions.advance(
             action, outcome.state, outcome.reason, data=outcome.data, executed_at=executed_at
         )
@@ -232,11 +181,13 @@ class Engine:
 
     def _may_act(self, action: Action) -> bool:
         """True while an action's lease lasts for longer than one call of MLflow may take."""
-        return not self._stopping.is_set() and self._clock() + self._longest_call < (action.lease_until or 0)
+        return not self._stopping.is_set() and self._parts.clock() + self._longest_call < (
+            action.lease_until or 0
+        )
 
     def _prune(self) -> None:
         """Delete what ended long ago, once a day."""
-        now = self._clock()
+        now = self._parts.clock()
         if now - self._pruned_at >= DAY_SECONDS:
             self._pruned_at = now
             self._parts.ledger.prune(now - RETENTION_SECONDS)

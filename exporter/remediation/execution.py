@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 from exporter.errors import RegistryError
 from exporter.registry.client_errors import MissingError
-from exporter.registry.registry import Registry
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import AliasMover, Outcome, attempt_move
-from exporter.remediation.holds import Holds
-from exporter.remediation.jobs import Jobs
+from exporter.remediation.parts import Parts
 from exporter.remediation_config import Policy
 
 DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each try of a call to MLflow
@@ -21,24 +19,15 @@ class Executor:
     """Carries out claimed actions. Calls block, for at most about the time of a lease.
 
     Args:
-        registry: MLflow.
-        holds: for `freeze`.
-        runs: for `retrain` and `notify`.
+        parts: of the exporter.
         may_act: False once an action's lease is about to end.
         wait: sleeps for some seconds, or until the process stops.
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        holds: Holds,
-        runs: Jobs,
-        may_act: Callable[[Action], bool],
-        wait: Callable[[float], None],
+        self, parts: Parts, may_act: Callable[[Action], bool], wait: Callable[[float], None]
     ) -> None:
-        self._registry = registry
-        self._holds = holds
-        self._runs = runs
+        self._parts = parts
         self._may_act = may_act
         self._wait = wait
 
@@ -54,7 +43,7 @@ class Executor:
             APPLIED, CONFLICT, FAILED or INTERRUPTED; EXECUTING if it has to be tried again after the lease.
         """
         if action.action in MOVES:
-            mover = AliasMover(self._registry, action, lambda: self._may_act(action))
+            mover = AliasMover(self._parts.registry, action, lambda: self._may_act(action))
             return attempt_move(mover, DELAYS, self._wait)
         if action.action == "tag":
             return self._tag(action, policy)
@@ -69,7 +58,7 @@ class Executor:
             RegistryError: MLflow did not answer as it should.
         """
         if action.action in MOVES:
-            return AliasMover(self._registry, action, lambda: False).inspect()
+            return AliasMover(self._parts.registry, action, lambda: False).inspect()
         return Outcome(State.INTERRUPTED, "it was broken off, and may have taken effect")
 
     def _tag(self, action: Action, policy: Policy) -> Outcome:
@@ -79,7 +68,7 @@ class Executor:
         for delay in DELAYS:
             self._wait(delay)
             try:
-                self._registry.set_version_tag(action.model, action.model_version, name, value)
+                self._parts.registry.set_version_tag(action.model, action.model_version, name, value)
             except MissingError as error:
                 return Outcome(State.FAILED, f"version {action.model_version} is gone: {error}")
             except RegistryError as error:
@@ -91,11 +80,11 @@ class Executor:
     def _freeze(self, action: Action) -> Outcome:
         alertname = action.labels.get("alertname", "an alert")
         reason = f"frozen by policy {action.policy} for {alertname}"
-        new = self._holds.place(action.actor, action.model, reason=reason, action_id=action.id)
+        new = self._parts.holds.place(action.actor, action.model, reason=reason, action_id=action.id)
         return Outcome(State.APPLIED, "the model is held" if new else "the model was held already")
 
     def _dispatch(self, action: Action, policy: Policy, *, repeated: bool) -> Outcome:
-        result = self._runs.dispatch(action, policy.target or "", repeated)
+        result = self._parts.runs.dispatch(action, policy.target or "", repeated)
         if result.status == "accepted":
             return Outcome(State.APPLIED, result.reason or "the target has accepted it", result.data)
         if result.status == "refused":

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from exporter.fleet import Fleet, Version
-from exporter.registry.registry import Registry
+from exporter.fleet import Version
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import expected_version
-from exporter.remediation.jobs import Jobs
 from exporter.remediation.objections import Objections
-from exporter.remediation.tenure import current_tenure
+from exporter.remediation.parts import Parts
 from exporter.remediation.transitions import Transitions
-from exporter.remediation.verification import Judge, plan_verification, shown, verify
-from exporter.remediation_config import Policy, RemediationConfig
+from exporter.remediation.verification import plan_verification, shown, verify
 from exporter.settings import Window
 
 
@@ -21,41 +16,19 @@ class FollowUp:
     """Follows applied actions to their ends.
 
     Args:
+        parts: of the exporter.
         transitions: of the actions.
-        registry: MLflow.
-        fleet: the monitored versions and the history of aliases.
-        runs: of orchestrators.
         objections: of people who move an alias back.
-        judge: verdict on a version by the labels of an alert.
-        config: returns remediation's configuration in force.
         windows: of the evaluation.
-        clock: seconds since the epoch.
-        poll: has the registry polled soon.
     """
 
     def __init__(
-        self,
-        transitions: Transitions,
-        registry: Registry,
-        fleet: Fleet,
-        runs: Jobs,
-        objections: Objections,
-        judge: Judge,
-        config: Callable[[], RemediationConfig],
-        windows: tuple[Window, ...],
-        clock: Callable[[], float],
-        poll: Callable[[], None],
+        self, parts: Parts, transitions: Transitions, objections: Objections, windows: tuple[Window, ...]
     ) -> None:
+        self._parts = parts
         self._transitions = transitions
-        self._registry = registry
-        self._fleet = fleet
-        self._runs = runs
         self._objections = objections
-        self._judge = judge
-        self._config = config
         self._windows = windows
-        self._clock = clock
-        self._poll = poll
 
     def follow(self, action: Action) -> None:
         """Take an applied action to its verification or its end.
@@ -66,7 +39,7 @@ class FollowUp:
         if action.action in MOVES:
             self._await_move(action)
         elif action.action == "retrain":
-            result = self._runs.follow(action, self._policy(action).challenger_alias or "")
+            result = self._parts.runs.follow(action, self._parts.policy(action).challenger_alias or "")
             if result.status in ("succeeded", "failed"):
                 state = State.RECOVERED if result.status == "succeeded" else State.NOT_RECOVERED
                 self._transitions.advance(action, state, result.reason, data=result.data)
@@ -80,23 +53,23 @@ class FollowUp:
         Raises:
             RegistryError: MLflow did not answer; to be tried again.
         """
-        tenure = current_tenure(self._fleet.history(action.model, action.alias))
+        tenure = self._parts.tenure(action)
         if tenure is not None and tenure.version != action.target_version:
             self._give_way(action, tenure.version, moved_back=self._objections.moved_back(action))
             return
-        result = verify(action, self._target(action), self._judge, self._clock())
+        result = verify(action, self._target(action), self._parts.judge, self._parts.clock())
         if result.state is not None:
             data = {"evidence": dict(result.evidence)}
             self._transitions.advance(action, result.state, result.reason, data=data)
 
     def _await_move(self, action: Action) -> None:
-        tenure = current_tenure(self._fleet.history(action.model, action.alias))
+        tenure = self._parts.tenure(action)
         if tenure is not None and tenure.version == action.target_version:
             self._begin_verification(action)
             return
-        found = self._registry.read_alias(action.model, action.alias)
+        found = self._parts.registry.read_alias(action.model, action.alias)
         if found.version == action.target_version:
-            self._poll()
+            self._parts.poll()
         else:
             # Taken away before the discovery saw the move, so the history does not show it.
             self._give_way(action, found.version, moved_back=found.version == expected_version(action))
@@ -105,7 +78,7 @@ class FollowUp:
         target = self._target(action)
         times = plan_verification(
             action.executed_at or action.updated_at,
-            self._policy(action).verify.after,
+            self._parts.policy(action).verify.after,
             target.facts.config.maturation if target is not None else 0.0,
             self._windows,
         )
@@ -119,7 +92,4 @@ class FollowUp:
         self._transitions.advance(action, State.SUPERSEDED, f"{reason} by somebody else")
 
     def _target(self, action: Action) -> Version | None:
-        return self._fleet.versions.get((action.model, action.target_version))
-
-    def _policy(self, action: Action) -> Policy:
-        return self._config().find(action.policy) or Policy.model_construct()
+        return self._parts.fleet.versions.get((action.model, action.target_version))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.fleet import Fleet
-from exporter.registry.registry import Registry
 from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.alias_move import expected_version
-from exporter.remediation.holds import Holds
-from exporter.remediation.ledger import Ledger
-from exporter.remediation.tenure import current_tenure
+from exporter.remediation.parts import Parts
 
 Aliases = dict[tuple[str, str], str]
 
@@ -16,11 +12,8 @@ Aliases = dict[tuple[str, str], str]
 class Objections:
     """Holds policies whose moves were taken back. One thread calls the methods."""
 
-    def __init__(self, ledger: Ledger, holds: Holds, fleet: Fleet, registry: Registry) -> None:
-        self._ledger = ledger
-        self._holds = holds
-        self._fleet = fleet
-        self._registry = registry
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._seen: Aliases | None = None  # at the last look
 
     def look(self) -> None:
@@ -29,17 +22,17 @@ class Objections:
         Raises:
             RegistryError: MLflow did not answer as it should; what is left is looked at the next time.
         """
-        aliases = self._fleet.current_aliases()
+        aliases = self._parts.fleet.current_aliases()
         if aliases == self._seen:
             return
-        for action in self._ledger.last_moves():
+        for action in self._parts.ledger.last_moves():
             if self.moved_back(action):
                 self.hold(action)
         self._seen = aliases
 
     def moved_back(self, action: Action) -> bool:
         """True if the history shows that the alias left the target for the version it pointed to before."""
-        tenure = current_tenure(self._fleet.history(action.model, action.alias))
+        tenure = self._parts.tenure(action)
         return (
             tenure is not None
             and tenure.number >= action.tenure + 2  # by number: clocks are set back
@@ -55,10 +48,10 @@ class Objections:
         """
         assert action.executed_at is not None
         names = (action.model, action.alias, action.policy)
-        if self._holds.placed_since(action.executed_at, *names):
+        if self._parts.holds.placed_since(action.executed_at, *names):
             return
         # Another exporter may have moved it by an action of its own, which leaves another id.
-        if self._registry.model_tags(action.model).get(ACTION_TAG) == action.id:
+        if self._parts.registry.model_tags(action.model).get(ACTION_TAG) == action.id:
             back = expected_version(action)
             reason = f"the alias was moved back to version {back} after action {action.id[:8]} moved it"
-            self._holds.place("monitor", *names, reason=reason, action_id=action.id)
+            self._parts.holds.place("monitor", *names, reason=reason, action_id=action.id)

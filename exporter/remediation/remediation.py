@@ -11,13 +11,14 @@ from exporter.remediation.action import REJECTED
 from exporter.remediation.approvals import Approvals
 from exporter.remediation.case import Cases
 from exporter.remediation.decision import UNDECIDABLE
-from exporter.remediation.engine import Engine, Parts
+from exporter.remediation.engine import Engine
 from exporter.remediation.evidence import judge, watch
 from exporter.remediation.guards import GUARDS, run_guards
 from exporter.remediation.holds import Holds
 from exporter.remediation.jobs import Jobs
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.overview import Overview
+from exporter.remediation.parts import Parts
 from exporter.remediation.receiving import Receiver
 from exporter.remediation.simulate import Simulator
 from exporter.remediation.targets import Targets
@@ -54,10 +55,11 @@ class Remediation:
             guards=lambda action, now: run_guards(self.cases.of(action, now)),
             judge=lambda version, labels, now: judge(watch(version), labels, now, interval),
             config=lambda: self.config,
+            clock=clock,
             poll=poll,
             observe=Overview(store, self.ledger, lambda: self.config, telemetry, clock).refresh,
         )
-        self.engine = Engine(settings, parts, telemetry, clock)
+        self.engine = Engine(settings, parts, telemetry)
         self.approvals = Approvals(self.ledger, self.holds, telemetry, self.engine.wake, clock)
         self.receiver = Receiver(
             store, fleet, self.ledger, lambda: self.config, telemetry, clock, self.engine.wake

@@ -12,12 +12,13 @@ from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet, Version
 from exporter.registry.registry import Registry
 from exporter.remediation.action import Action, State
-from exporter.remediation.engine import Engine, Parts
+from exporter.remediation.engine import Engine
 from exporter.remediation.evidence import Judgement
 from exporter.remediation.guards import GuardAnswer
 from exporter.remediation.holds import Holds
 from exporter.remediation.jobs import JobOutcome
 from exporter.remediation.ledger import Ledger
+from exporter.remediation.parts import Parts
 from exporter.remediation.tenure import current_tenure
 from exporter.remediation_config import Policy, RemediationConfig, Tag, Verify
 from exporter.settings import Settings
@@ -96,9 +97,10 @@ class Bench:
             guards=self._guards,
             judge=self._judge,
             config=lambda: self.config,
+            clock=self.clock,
             poll=self._count_poll,
         )
-        self.engine = Engine(self.settings, parts, self._telemetry, self.clock, wait=self.clock.advance)
+        self.engine = Engine(self.settings, parts, self._telemetry, wait=self.clock.advance)
         return self.engine
 
     def _guards(self, action: Action, now: float) -> list[GuardAnswer]:

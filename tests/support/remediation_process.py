@@ -28,10 +28,11 @@ from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
 from exporter.remediation.action import PENDING, State
-from exporter.remediation.engine import Engine, Parts
+from exporter.remediation.engine import Engine
 from exporter.remediation.evidence import Judgement
 from exporter.remediation.holds import Holds
 from exporter.remediation.ledger import Ledger
+from exporter.remediation.parts import Parts
 from exporter.remediation.tenure import current_tenure
 from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings
@@ -139,9 +140,10 @@ def live(run: Run) -> None:
         guards=lambda action, now: [],
         judge=lambda version, labels, now: Judgement(False),
         config=lambda: RemediationConfig(mode="auto", policies=(POLICY,)),
+        clock=clock,
     )
     telemetry = RemediationTelemetry(CollectorRegistry(), clock)
-    engine = Engine(settings, parts, telemetry, clock, wait=clock.advance)
+    engine = Engine(settings, parts, telemetry, wait=clock.advance)
     action = replace(ACTION, model=run.model, created_at=run.now, updated_at=run.now)
     discover(run, store, fleet, registry, clock)
     plan(store, ledger, action)
