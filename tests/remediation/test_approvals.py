@@ -125,7 +125,7 @@ def test_holds_are_lifted_by_what_they_name(desk: Desk) -> None:
     assert desk.approvals.resume("ada", "fraud", "", "rollback", "version 4 is mended") == 1
     assert [hold.reason for hold in desk.holds.active("fraud")] == ["freeze"]
     assert desk.approvals.resume("ada", "fraud", "", "", "all is well") == 1
-    with pytest.raises(ConflictError, match="no hold on model 'fraud' is on hold"):
+    with pytest.raises(ConflictError, match="no hold on model 'fraud' is in force"):
         desk.approvals.resume("ada", "fraud", "", "", "all is well")
     lifted = bodies(desk.store)[-1]
     assert (lifted["actor"], lifted["data"]["lifted_because"]) == ("ada", "all is well")
