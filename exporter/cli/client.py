@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from exporter.errors import ConfigError, ExporterError
+from exporter.formats.texts import printable
 from exporter.settings import Settings
 
 DEFAULT_URL = f"http://{Settings.host}:{Settings.port}"
@@ -143,7 +144,7 @@ class _NoRedirects(HTTPRedirectHandler):
 
 def _detail(error: HTTPError) -> str:
     try:
-        return str(json.load(error)["detail"])
+        return printable(str(json.load(error)["detail"]))
     except (ValueError, KeyError, TypeError, OSError):
         return str(error.reason)
 

@@ -25,6 +25,7 @@ MAX_REASON = 500  # characters
 MAX_OPEN = 1000  # actions that one step of the engine looks at
 MAX_RECENT = 10_000
 MAX_STEPS = 1000  # records of one action
+WAITING = (State.AWAITING_APPROVAL, State.INTERRUPTED)  # for a person
 ENDED = tuple(state for state in State if state not in PENDING)
 
 Planned = Literal["planned", "reopened", "known"]
@@ -303,10 +304,15 @@ class Ledger:
         return self._select(query)
 
     def open(self) -> list[Action]:
-        """Actions in states that are no ends, those first that were not changed for longest."""
+        """Actions in states that are no ends, those first that were not changed for longest.
+
+        Those that wait for a person come last: however many they are, they keep no other from being seen.
+        """
         columns = remediations.c
+        waits = sa.and_(columns.state.in_(WAITING), columns.approved_by == "")
         query = sa.select(remediations).where(columns.state.in_(PENDING))
-        return self._select(query.order_by(columns.updated_at, columns.id).limit(MAX_OPEN))
+        order = (sa.case((waits, 1), else_=0), columns.updated_at, columns.id)
+        return self._select(query.order_by(*order).limit(MAX_OPEN))
 
     def recent(self, since: float, model: str = "") -> list[Action]:
         """Actions changed since a time, of a model or of all, the last changed first."""

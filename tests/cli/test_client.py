@@ -45,6 +45,13 @@ def test_a_refusal_for_want_of_a_token_names_the_option(web_server: Serve) -> No
         Client(server.uri).get("/v1/remediations")
 
 
+def test_a_refusal_cannot_control_the_terminal(web_server: Serve) -> None:
+    server = web_server(Answer(409, b'{"detail": "it is \\u001b[2J refused\\n"}'))
+    with pytest.raises(RefusedError) as found:
+        Client(server.uri).get("/v1/remediations")
+    assert str(found.value).isprintable()
+
+
 @pytest.mark.parametrize("body", [b"<html>", b'{"title": "?"}', b"[]"])
 def test_a_refusal_by_something_else_is_told_with_its_status(web_server: Serve, body: bytes) -> None:
     with pytest.raises(RefusedError, match=r"refused \(502\): Bad Gateway"):

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 import sqlalchemy as sa
 
+from exporter.remediation import ledger as ledger_module
 from exporter.remediation.action import REJECTED, State
 from exporter.remediation.ledger import ActionFilter, Ledger, Pending
 from exporter.storage.store import Store
@@ -23,6 +24,20 @@ def test_an_action_is_planned_once(store: Store, ledger: Ledger) -> None:
     assert [plan(store, ledger) for _ in range(3)] == ["planned", "known", "known"]
     assert ledger.open() == [ACTION]
     assert len(ledger.history(ACTION.id)) == 1
+
+
+def test_actions_that_wait_for_a_person_do_not_hide_others(
+    store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_OPEN", 2)
+    waiting = [replace(ACTION, id=number * 40) for number in "123"]
+    for action in waiting:
+        plan(store, ledger, action)
+        take(ledger, S.AWAITING_APPROVAL, action=action)
+    plan(store, ledger, replace(ACTION, updated_at=NOON + 60))
+    assert [action.id for action in ledger.open()] == [ACTION.id, waiting[0].id]
+    ledger.approve(stored(ledger, waiting[2]), "ada")
+    assert {action.id for action in ledger.open()} == {ACTION.id, waiting[2].id}
 
 
 def test_a_plan_is_part_of_its_transaction(store: Store, ledger: Ledger) -> None:
