@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 # Up to the last @: unescaped, a password may hold an @ or a slash. Bounded, or a long text would take long.
 _USER = re.compile(r"(?<=://)(?:[^\s/@:]{0,256}:\S{0,1024}|[^\s/@]{1,1024})@")
@@ -58,6 +59,15 @@ def cut(text: str, length: int) -> str:
     ('drift', 'qual…')
     """
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def utc_text(seconds: float) -> str:
+    """A time in seconds since the epoch to the second, in UTC.
+
+    >>> utc_text(1748865600.0)
+    '2025-06-02T12:00:00Z'
+    """
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def listed(names: Sequence[str], limit: int = 50) -> str:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from exporter.body_template import LABEL_PREFIX
 from exporter.errors import RegistryError
-from exporter.formats.texts import first_line
+from exporter.formats.texts import first_line, utc_text
 from exporter.registry.registry import Registry
 from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.targets import Job, Progress, Targets
@@ -154,27 +153,16 @@ class Jobs:
 
 def job_of(action: Action) -> Job:
     """Return what a target is asked for by an action."""
-    labels = action.labels
+    labels, starts_at = action.labels, action.alert.get("starts_at")
     values = {
         "action_id": action.id,
         "policy": action.policy,
         "alertname": labels.get("alertname", ""),
         "severity": labels.get("severity", ""),
-        "starts_at": _utc(action.alert.get("starts_at")),
+        "starts_at": "" if starts_at is None else utc_text(starts_at),
         "model": action.model,
         "model_version": action.model_version,
         "alias": action.alias,
         **{f"{LABEL_PREFIX}{name}": value for name, value in labels.items()},
     }
     return Job(action.id, values, action.created_at)
-
-
-def _utc(seconds: object) -> str:
-    """Return a time as text; empty if it is none.
-
-    >>> _utc(1748865600.0)
-    '2025-06-02T12:00:00Z'
-    """
-    if not isinstance(seconds, int | float):
-        return ""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

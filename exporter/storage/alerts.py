@@ -62,13 +62,11 @@ def add_delivery(connection: sa.Connection, delivery: StoredDelivery, kept: Sequ
 
 
 def load_alerts(
-    connection: sa.Connection, limit: int, *, since: float = 0.0, model: str = "", fingerprint: str = ""
+    connection: sa.Connection, limit: int, *, since: float = 0.0, fingerprint: str = ""
 ) -> list[StoredAlert]:
-    """Return stored alerts, newest first; those of one model or with one fingerprint, if it is given."""
+    """Return stored alerts, newest first; those with one fingerprint, if it is given."""
     columns = alerts.c
     query = sa.select(alerts).where(columns.at >= since).order_by(columns.id.desc()).limit(limit)
-    if model:
-        query = query.where(columns.model == model)
     if fingerprint:
         query = query.where(columns.fingerprint == fingerprint)
     with decoding("a stored alert"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from exporter.evaluation.model_quality import QualityEvaluation
+from exporter.formats.texts import listed
 from exporter.registry.client_errors import MissingError
 from exporter.remediation.case import Case
 from exporter.remediation.challenge import why_not_better
@@ -13,6 +14,7 @@ from exporter.remediation.evidence import degradations, drifted_columns, why_inc
 from exporter.storage.schema import AliasMove
 
 BLOCKED_TAG = "monitoring.blocked"
+MAX_SHOWN = 5  # verdicts in a reason
 
 
 def better(case: Case) -> str:
@@ -55,7 +57,9 @@ def target_history(case: Case) -> str:
         return ""
     bad = case.sources.bad_verdicts(action.model, action.target_version, ended)
     if bad:
-        return f"version {action.target_version} was degraded when it lost the alias: {', '.join(bad[:5])}"
+        return (
+            f"version {action.target_version} was degraded when it lost the alias: {listed(bad, MAX_SHOWN)}"
+        )
     return ""
 
 
@@ -73,7 +77,7 @@ def target_health(case: Case) -> str:
     bad = degradations(target.findings)
     drifted = drifted_columns(target.findings) if case.action.action == "rollback" else []
     bad += [f"column {name!r} has drifted" for name in drifted]
-    return f"version {version}: {_some(bad)}" if bad else ""
+    return f"version {version}: {listed(bad, MAX_SHOWN)}" if bad else ""
 
 
 def target_blocked(case: Case) -> str:
@@ -101,7 +105,3 @@ def _last_tenure_end(moves: Sequence[AliasMove], version: str) -> float | None:
         if version == before.version != after.version:
             ended = after.since
     return ended
-
-
-def _some(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")

@@ -22,7 +22,7 @@ import orjson
 
 from exporter import __version__
 from exporter.errors import ExporterError
-from exporter.formats.texts import first_line, printable, storable
+from exporter.formats.texts import cut, first_line, printable, storable
 from exporter.target_config import HttpTarget
 
 MAX_ANSWER_BYTES = 2**20
@@ -116,8 +116,7 @@ class Credentials:
         """Return a foreign text for people: one line, without the secrets, and not long."""
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        text = printable(storable(text))
-        return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+        return cut(printable(storable(text)), MAX_MESSAGE_CHARACTERS)
 
 
 def exchange(

@@ -12,9 +12,9 @@ makes the answer name the run.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
+from exporter.formats.texts import utc_text
 from exporter.remediation.targets.exchange import Answer, Call, url
 from exporter.remediation.targets.orchestrator import (
     NotUnderstoodError,
@@ -64,7 +64,6 @@ class GitHubWorkflow(Orchestrator):
         return Run(text_of(answer.json, "workflow_run_id"), linked(answer.json, "html_url"))
 
     def look_up(self, job: Job) -> Call:
-        since = datetime.fromtimestamp(job.planned_at - _MAX_SKEW_SECONDS, UTC)
         below = () if self.config.workflow is None else ("workflows", self.config.workflow)
         listed = url(
             self._repository,
@@ -72,7 +71,7 @@ class GitHubWorkflow(Orchestrator):
             *below,
             "runs",
             event="repository_dispatch" if self.config.workflow is None else "workflow_dispatch",
-            created=f">={since:%Y-%m-%dT%H:%M:%SZ}",
+            created=f">={utc_text(job.planned_at - _MAX_SKEW_SECONDS)}",
             per_page=_RUNS_PER_PAGE,
         )
         return Call("GET", listed, headers=_HEADERS)
