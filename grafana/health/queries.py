@@ -45,6 +45,16 @@ def evaluation(share: float) -> str:
     return quantile(share, "mlflow_exporter_evaluation_duration_seconds")
 
 
+# Remediation
+
+PENDING_ACTIONS = gauge("mlflow_exporter_remediation_pending", "", "action, state")
+_ENDED = increase("mlflow_exporter_remediations_total", "", "$__rate_interval", "action, outcome")
+ENDED_ACTIONS = f"{_ENDED} > 0"
+_REFUSED = increase("mlflow_exporter_remediation_refused_total", "", "$__rate_interval", "guard")
+REFUSED_ACTIONS = f"{_REFUSED} > 0"
+SINCE_DELIVERY = f"time() - {gauge('mlflow_exporter_alerts_last_received_timestamp_seconds')}"
+SINCE_CHECKPOINT = f"time() - {gauge('mlflow_exporter_audit_checkpoint_timestamp_seconds')}"
+
 # Process
 
 MEMORY = 'max by (instance) (process_resident_memory_bytes{job="mlflow-exporter"})'

@@ -32,15 +32,16 @@ def test_the_demo_ends_with_the_mail_of_the_drift_and_leaves_nothing(tmp_path: P
     for line in (
         "distance: drifted",
         "dep_delay: drifted",
-        "alert ModelFeatureDrift v1 distance (warning): pending",
-        "alert ModelFeatureDrift v1 distance (warning): firing",
+        "alert ModelFeatureDrift v2 distance (warning): pending",
+        "alert ModelFeatureDrift v2 distance (warning): firing",
+        "remediation: rollback champion to v1: dry_run, would move the alias champion",
         "The mail came",
     ):
         assert line in incident
     assert re.search(r"mail: \[warning\] ModelFeatureDrift in flight-delays v[12]: .*distance", incident)
     assert re.search(r"Feature distance of flight-delays v[12] has drifted", incident)
 
-    for version in ("v1 champion", "v2 challenger"):
+    for version in ("v2 champion", "v1 challenger"):
         assert f"{version}: accuracy 0.9" in demo.stdout
         told = incident.index(f"{version}: estimated accuracy degraded")
         assert told < incident.index(f"{version}: accuracy degraded")

@@ -128,6 +128,14 @@ SHOWN = {
     "MLflowExporterConfigReloadFailed": "Configuration",
     "MLflowExporterVersionsUnmonitored": "Versions left out",
     "MLflowUnreachable": "MLflow",
+    "MLflowExporterRemediationFailed": "Actions of remediation",
+    "MLflowExporterRemediationConflict": "Actions of remediation",
+    "MLflowExporterRemediationInterrupted": "Actions of remediation",
+    "MLflowExporterRemediationNotRecovered": "Actions of remediation",
+    "MLflowExporterRemediationApprovalWaiting": "Actions of remediation",
+    "MLflowExporterRemediationBreakerOpen": "Refused by guards",
+    "MLflowExporterRemediationDeaf": "Since the last delivery and checkpoint",
+    "MLflowExporterAuditCheckpointOverdue": "Since the last delivery and checkpoint",
     "Watchdog": "Replicas up",
 }
 # Lines of the grid on two screens of 1920 x 1080.
