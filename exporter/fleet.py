@@ -17,13 +17,13 @@ from threading import Lock
 import numpy as np
 
 from exporter.aggregates.state import Totals, VersionCounts
+from exporter.config.models import ModelConfig
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.evaluation.context import Thresholds
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.formats.batch import Target
-from exporter.model_config import ModelConfig
 from exporter.settings import Settings
 from exporter.storage.schema import AliasMove, StoredVersion
 from exporter.typing import Floats, Ints

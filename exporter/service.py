@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from exporter.audit.key_file import load_signing_key
-from exporter.config_file import ConfigFile, load_config_file
+from exporter.config.file import ConfigFile, load_config_file
 from exporter.errors import ConfigError
 from exporter.exposition.collector import DroppedSeries, SeriesCollector
 from exporter.exposition.render import Format

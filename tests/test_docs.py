@@ -13,10 +13,10 @@ import yaml
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from exporter.config_file import load_config_file
+from exporter.config.file import load_config_file
+from exporter.config.models import ModelConfig
+from exporter.config.remediation import Policy, RemediationConfig
 from exporter.exposition.catalog import metrics_table
-from exporter.model_config import ModelConfig
-from exporter.remediation_config import Policy, RemediationConfig
 from exporter.settings import Settings
 from tests.support.docs import PAGES, ROOT, anchors, page, section
 from tests.test_architecture import ORDER

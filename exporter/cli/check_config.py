@@ -12,7 +12,7 @@ from exporter.settings import find_warnings, load_settings
 
 if TYPE_CHECKING:
     from exporter.cli.commands import Commands
-    from exporter.remediation_config import Mode, Policy
+    from exporter.config.remediation import Mode, Policy
 
 
 def add(commands: Commands) -> None:
@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    from exporter.config_file import load_config_file
+    from exporter.config.file import load_config_file
 
     settings = load_settings(os.environ)
     for warning in find_warnings(settings):
@@ -36,7 +36,7 @@ def _check_config(options: argparse.Namespace) -> int:
 
 def _summary(policy: Policy, mode: Mode) -> str:
     """Return a line that says what a policy does, and about which alerts of the delivered rules."""
-    from exporter.delivered_alerts import delivered_alerts
+    from exporter.config.delivered_alerts import delivered_alerts
 
     alerts = [f"{name} ({severity})" for name, severity in sorted(delivered_alerts(policy))]
     further = [label for label in policy.match if label not in ("alertname", "severity")]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exporter.aggregates.timeline import Timeline, WindowSum
+from exporter.config.models import ModelConfig
 from exporter.measures.design_effect import design_effect
-from exporter.model_config import ModelConfig
 from exporter.reference.bins import BinLayout
 from exporter.settings import Window
 from exporter.typing import Floats

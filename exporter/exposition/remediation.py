@@ -20,8 +20,8 @@ from prometheus_client import Metric as ClientMetric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from exporter.config.remediation import MODES, ActionKind
 from exporter.exposition.metric import Metric
-from exporter.remediation_config import MODES, ActionKind
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 

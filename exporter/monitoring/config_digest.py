@@ -11,10 +11,10 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from exporter.config_file import ConfigFile
+from exporter.config.file import ConfigFile
+from exporter.config.models import ModelConfig
 from exporter.evaluation.context import Thresholds
 from exporter.formats.texts import redact
-from exporter.model_config import ModelConfig
 from exporter.settings import Settings, Window
 
 

@@ -13,14 +13,14 @@ from threading import Lock
 from typing import Any
 
 from exporter.audit.trail import append
-from exporter.config_file import maturation_problem
+from exporter.config.file import maturation_problem
+from exporter.config.models import TAG_PREFIX, ModelsConfig
 from exporter.errors import RegistryError, StoreError
 from exporter.evaluation.context import Thresholds
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
 from exporter.ingest.activation import let_go, set_detail
 from exporter.ingest.writer import Writer
-from exporter.model_config import TAG_PREFIX, ModelsConfig
 from exporter.monitoring.config_digest import digest_of_config
 from exporter.monitoring.config_journal import ConfigJournal
 from exporter.monitoring.entries import of_forgotten, of_monitored, of_moves

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from exporter.config.models import ModelConfig
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.drift import WindowEvaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.fleet import Findings
-from exporter.model_config import ModelConfig
 from exporter.reference.bins import Column
 
 FIGURE_DIGITS = 6  # of figures in the trail

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from exporter.model_config import Columns
+from exporter.config.models import Columns
 
 
 @dataclass(frozen=True)

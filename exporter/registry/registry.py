@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from exporter.model_config import ModelConfig
+from exporter.config.models import ModelConfig
 from exporter.profiling.data import ReferenceFile
 from exporter.registry.client import RegistryClient
 from exporter.registry.client_errors import MissingError

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from exporter.config.models import ModelConfig
 from exporter.errors import (
     ReferenceInvalidError,
     ReferenceNotFoundError,
@@ -36,7 +37,6 @@ from exporter.errors import (
     RegistryUnreachableError,
 )
 from exporter.formats.texts import redact
-from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceFile
 from exporter.profiling.files import check_size, max_bytes
 from exporter.registry.client import RegistryClient

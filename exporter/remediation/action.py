@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from exporter.remediation_config import ActionKind, Mode
+from exporter.config.remediation import ActionKind, Mode
 
 
 class State(StrEnum):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from exporter.config.remediation import Mode, Policy, RemediationConfig
 from exporter.errors import RegistryUnreachableError
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
@@ -16,7 +17,6 @@ from exporter.remediation.holds import Hold, Holds
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.tenure import Tenure, current_tenure
 from exporter.remediation.verdict_history import bad_verdicts
-from exporter.remediation_config import Mode, Policy, RemediationConfig
 from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store

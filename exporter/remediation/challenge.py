@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exporter.config.models import Minimums
 from exporter.evaluation.figures import HIGHER_IS_BETTER
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.quality_verdicts import MetricQuality
-from exporter.model_config import Minimums
 
 MIN_LABELS = 200
 

@@ -13,12 +13,12 @@ from math import isfinite, isnan
 import numpy as np
 
 from exporter.aggregates.state import VersionCounts
+from exporter.config.models import ModelConfig
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import EstimatedQuality, QualityEvaluation
 from exporter.fleet import Findings, Status, Version
-from exporter.model_config import ModelConfig
 from exporter.remediation.latency import latency_verdict
 
 OUTPUTS = ("prediction", "score")

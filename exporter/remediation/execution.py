@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from exporter.config.remediation import Policy
 from exporter.errors import RegistryError
 from exporter.registry.client_errors import MissingError
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.alias_move import AliasMover, Outcome, attempt_move
 from exporter.remediation.parts import Parts
-from exporter.remediation_config import Policy
 
 DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each try of a call to MLflow
 MAX_ATTEMPTS = 5  # claims of one action

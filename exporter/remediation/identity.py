@@ -13,8 +13,8 @@ from typing import Any
 
 import rfc8785
 
+from exporter.config.remediation import ActionKind
 from exporter.remediation.action import PENDING, REJECTED, REOPENED, Action
-from exporter.remediation_config import ActionKind
 
 DIGITS = 40  # hexadecimal, as several orchestrators limit what identifies a run
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from exporter.body_template import LABEL_PREFIX
+from exporter.config.body_template import LABEL_PREFIX
 from exporter.errors import RegistryError
 from exporter.formats.texts import first_line, utc_text
 from exporter.registry.registry import Registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from exporter.config.remediation import Policy, RemediationConfig
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
 from exporter.remediation.action import Action
@@ -14,7 +15,6 @@ from exporter.remediation.jobs import Jobs
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.tenure import Tenure, current_tenure
 from exporter.remediation.verification import Judge
-from exporter.remediation_config import Policy, RemediationConfig
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.config.remediation import Mode, Policy, RemediationConfig
 from exporter.fleet import Fleet
 from exporter.remediation.action import Action, State
 from exporter.remediation.alerts import Alert
 from exporter.remediation.identity import move_id, next_number, retrain_id
 from exporter.remediation.tenure import Tenure, current_tenure
-from exporter.remediation_config import Mode, Policy, RemediationConfig
 
 MAX_ALERTS = 5000  # with different labels, of one delivery; they are judged while the store is locked
 

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from exporter.audit.record import Entry
 from exporter.audit.trail import append
+from exporter.config.remediation import RemediationConfig
 from exporter.errors import StoreError, UnavailableError
 from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet
 from exporter.remediation.alerts import Alert, Delivery
 from exporter.remediation.ledger import Ledger, Planned
 from exporter.remediation.planning import Plan, Planner
-from exporter.remediation_config import RemediationConfig
 from exporter.storage.alerts import StoredAlert, StoredDelivery, add_delivery
 from exporter.storage.store import Store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from exporter.config.remediation import RemediationConfig
 from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
@@ -22,7 +23,6 @@ from exporter.remediation.parts import Parts
 from exporter.remediation.receiving import Receiver
 from exporter.remediation.simulate import Simulator
 from exporter.remediation.targets import Targets
-from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings
 from exporter.storage.store import Store
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from exporter.config.remediation import Mode, Policy, RemediationConfig, full_match
 from exporter.errors import RegistryError
 from exporter.fleet import Fleet
 from exporter.remediation.action import MOVES, REJECTED, REOPENED, Action
@@ -15,7 +16,6 @@ from exporter.remediation.decision import AUTO_TAG, describe, is_tagged_auto
 from exporter.remediation.guards import GuardAnswer, check_guards
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.planning import Planner
-from exporter.remediation_config import Mode, Policy, RemediationConfig, full_match
 from exporter.storage.store import Store
 
 MAX_ALERTS = 200  # with different labels

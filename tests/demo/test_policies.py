@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config_file import load_config_file
+from exporter.config.file import load_config_file
 from exporter.demo.policies import policies
 from exporter.settings import Settings
 from tests.demo.conftest import PACE

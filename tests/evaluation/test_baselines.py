@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 
+from exporter.config.models import QualityMetric
 from exporter.evaluation import baselines
 from exporter.evaluation.baselines import choose_baselines, run_baselines, shortfall, tolerance
 from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.measures.intervals import Interval, known
-from exporter.model_config import QualityMetric
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from exporter.config.models import ModelConfig
 from exporter.evaluation.context import EvaluationContext, QualityRules, Thresholds, WindowSums
-from exporter.model_config import ModelConfig
 from tests.support.traffic import (
     DAY,
     EVEN,

@@ -15,10 +15,10 @@ from sklearn import metrics
 import exporter.monitoring.evaluator
 from exporter.aggregates.outcomes import Outcomes
 from exporter.api.views import version_detail
+from exporter.config.models import ModelsConfig
 from exporter.errors import RegistryUnreachableError
 from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
 from exporter.ingest.recount import recount
-from exporter.model_config import ModelsConfig
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.profiling.segments import MAX_SEGMENTS_PER_VERSION

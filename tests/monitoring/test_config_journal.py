@@ -10,8 +10,8 @@ import pytest
 
 import exporter.monitoring.config_journal
 import exporter.monitoring.discovery
+from exporter.config.models import ModelConfig, ModelsConfig
 from exporter.errors import StoreError
-from exporter.model_config import ModelConfig, ModelsConfig
 from exporter.monitoring.config_digest import digest_of_file, digest_of_settings
 from exporter.service import load_config_file
 from exporter.settings import Settings

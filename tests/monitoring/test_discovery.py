@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from exporter.config.models import ModelsConfig
 from exporter.errors import (
     ReferenceInvalidError,
     RegistryAuthError,
@@ -22,7 +23,6 @@ from exporter.errors import (
 from exporter.exposition.render import Format
 from exporter.fleet import Status, Version
 from exporter.ingest.commit import PredictionAnswer
-from exporter.model_config import ModelsConfig
 from exporter.monitoring import discovery
 from exporter.storage.schema import StoredVersion
 from exporter.storage.store import Store

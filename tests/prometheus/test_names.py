@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from exporter.delivered_alerts import DELIVERED_ALERTS, INPUT_ALERTS, LOOP_ALERTS
+from exporter.config.delivered_alerts import DELIVERED_ALERTS, INPUT_ALERTS, LOOP_ALERTS
+from exporter.config.remediation import LOOP_PREFIX
 from exporter.exposition.catalog import CATALOG
-from exporter.remediation_config import LOOP_PREFIX
 from tests.prometheus.alerting import ALERTS, PROMETHEUS, RECORDED, RULE_FILES, RULES, RUNBOOKS, read_yaml
 
 DASHBOARDS = PROMETHEUS.parent / "grafana" / "dashboards"

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 import exporter.profiling.files
+from exporter.config.models import ModelConfig, ModelsConfig
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryUnreachableError
 from exporter.formats.categories import match_class
-from exporter.model_config import ModelConfig, ModelsConfig
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.profiling.files import read_reference

@@ -9,10 +9,10 @@ import pytest
 
 from exporter.audit.record import Entry
 from exporter.audit.trail import append
+from exporter.config.remediation import RemediationConfig
 from exporter.errors import RegistryError
 from exporter.remediation.action import State
 from exporter.remediation.guards import GuardAnswer, check_guards
-from exporter.remediation_config import RemediationConfig
 from tests.support.actions import ACTION, plan, take
 from tests.support.monitored import DOWN
 from tests.support.rig import Rig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.config_file import load_config_file
+from exporter.config.file import load_config_file
 from exporter.exposition.telemetry import Telemetry
 from exporter.remediation.action import State
 from exporter.remediation.alerts import read_webhook

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exporter.config.remediation import RemediationConfig
 from exporter.exposition.remediation import LedgerView, PolicyView
 from exporter.exposition.telemetry import Telemetry
 from exporter.remediation.action import State
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.overview import Overview, read_ledger, view_policies
-from exporter.remediation_config import RemediationConfig
 from exporter.storage.schema import alert_deliveries
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, take

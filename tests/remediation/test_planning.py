@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.config.remediation import RemediationConfig
 from exporter.remediation.action import Action, State
 from exporter.remediation.planning import MAX_ALERTS, Plan, Planner
-from exporter.remediation_config import RemediationConfig
 from tests.support.deliveries import make_fleet, read_alert
 from tests.support.rig import NOON
 

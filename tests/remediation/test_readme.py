@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import parser
-from exporter.config_file import load_config_file
+from exporter.config.file import load_config_file
 from exporter.remediation.action import TRANSITIONS, State
 from tests.support.docs import page
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from exporter.config.remediation import RemediationConfig
 from exporter.errors import StoreError, UnavailableError
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Fleet
@@ -17,7 +18,6 @@ from exporter.remediation.action import REJECTED, State
 from exporter.remediation.alerts import read_webhook
 from exporter.remediation.ledger import ActionFilter, Ledger
 from exporter.remediation.receiving import MAX_KEPT_ALERTS, Receiver
-from exporter.remediation_config import RemediationConfig
 from exporter.storage.alerts import load_alerts
 from exporter.storage.schema import alert_deliveries, alerts
 from exporter.storage.store import Store

@@ -8,17 +8,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from exporter.config.models import ModelConfig
+from exporter.config.remediation import RemediationConfig
 from exporter.errors import RegistryError
 from exporter.evaluation.comparison import STABLE
 from exporter.fleet import Findings, Status
 from exporter.measures.intervals import Interval
-from exporter.model_config import ModelConfig
 from exporter.registry.client_errors import MissingError
 from exporter.remediation.action import Action
 from exporter.remediation.case import Case, Sources
 from exporter.remediation.evidence import Watched
 from exporter.remediation.holds import Hold
-from exporter.remediation_config import RemediationConfig
 from exporter.settings import DAY_SECONDS
 from exporter.storage.schema import AliasMove
 from tests.support.actions import ACTION

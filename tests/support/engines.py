@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from exporter.config.remediation import Policy, RemediationConfig, Tag, Verify
 from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet, Version
 from exporter.registry.registry import Registry
@@ -20,7 +21,6 @@ from exporter.remediation.jobs import JobOutcome
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.parts import Parts
 from exporter.remediation.tenure import current_tenure
-from exporter.remediation_config import Policy, RemediationConfig, Tag, Verify
 from exporter.settings import Settings
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from exporter.config.models import ModelConfig
 from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
-from exporter.model_config import ModelConfig
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.registry.client_errors import MissingError
 from exporter.registry.models import (

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from exporter.target_config import Target
+from exporter.config.targets import Target
 
 TOKEN = "s3cret-token-of-the-orchestrator"
 PASSWORD = "s3cret-password"

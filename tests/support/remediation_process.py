@@ -24,6 +24,7 @@ from typing import Any
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
+from exporter.config.remediation import RemediationConfig
 from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
@@ -34,7 +35,6 @@ from exporter.remediation.holds import Holds
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.parts import Parts
 from exporter.remediation.tenure import current_tenure
-from exporter.remediation_config import RemediationConfig
 from exporter.settings import Settings
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store

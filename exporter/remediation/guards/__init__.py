@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from exporter.config.remediation import ActionKind
 from exporter.errors import RegistryError
 from exporter.remediation.action import MOVES
 from exporter.remediation.case import Case
 from exporter.remediation.guards import alias, limits, state, target
 from exporter.remediation.guards.limits import open_breakers
-from exporter.remediation_config import ActionKind
 
 __all__ = ["GUARDS", "Guard", "GuardAnswer", "check_guards", "open_breakers", "run_guards"]
 

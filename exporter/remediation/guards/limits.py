@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from exporter.config.remediation import Breaker
 from exporter.remediation.action import MOVES, Action, State
 from exporter.remediation.case import Case
-from exporter.remediation_config import Breaker
 from exporter.settings import DAY_SECONDS
 
 UNDER_WAY = (State.APPLIED, State.VERIFYING, State.INTERRUPTED)

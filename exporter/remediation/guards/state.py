@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from exporter.config.remediation import full_match
 from exporter.remediation.action import MOVES
 from exporter.remediation.case import Case
 from exporter.remediation.evidence import judge
-from exporter.remediation_config import full_match
 
 
 def mode(case: Case) -> str:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.config.targets import Airflow2, Airflow3
 from exporter.remediation.targets.exchange import Answer, Call, Credentials, url
 from exporter.remediation.targets.orchestrator import Orchestrator, Run, state_of, text_of
 from exporter.remediation.targets.outcome import Job, Progress
-from exporter.target_config import Airflow2, Airflow3
 
 
 class Airflow2Dag(Orchestrator):

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.config.targets import Argo
 from exporter.remediation.targets.exchange import Answer, Call, url
 from exporter.remediation.targets.orchestrator import Orchestrator, Run, state_of, text_of
 from exporter.remediation.targets.outcome import Job, Progress
-from exporter.target_config import Argo
 
 _FIELDS = "metadata.name,status.phase"  # the whole has a node for each step
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
+from exporter.config.targets import Command
 from exporter.remediation.targets.outcome import Dispatch, Job, Progress
-from exporter.target_config import Command
 
 
 class LocalCommand:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.config.targets import Dagster
 from exporter.remediation.targets.exchange import Answer, Call, url
 from exporter.remediation.targets.orchestrator import (
     NotUnderstoodError,
@@ -19,7 +20,6 @@ from exporter.remediation.targets.orchestrator import (
     text_of,
 )
 from exporter.remediation.targets.outcome import Job, Progress
-from exporter.target_config import Dagster
 
 TAG = "mlflow-exporter/action_id"
 LAUNCH = """

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.config.targets import Databricks
 from exporter.remediation.targets.exchange import Answer, Call, url
 from exporter.remediation.targets.orchestrator import Orchestrator, Run, linked, state_of, text_of
 from exporter.remediation.targets.outcome import Job, Progress
-from exporter.target_config import Databricks
 
 _API = ("api", "2.2", "jobs")
 _SUCCEEDED = {"SUCCESS", "SUCCESS_WITH_FAILURES"}

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter.body_template import render
+from exporter.config.body_template import render
+from exporter.config.targets import Command, HttpTarget, Target
 from exporter.remediation.targets.airflow import Airflow2Dag, Airflow3Dag
 from exporter.remediation.targets.argo import ArgoTemplate
 from exporter.remediation.targets.command import LocalCommand
@@ -28,7 +29,6 @@ from exporter.remediation.targets.orchestrator import NotUnderstoodError, Orches
 from exporter.remediation.targets.outcome import Dispatch, Job, Progress
 from exporter.remediation.targets.prefect import PrefectDeployment
 from exporter.remediation.targets.webhook import WebhookEndpoint
-from exporter.target_config import Command, HttpTarget, Target
 
 # The module of each kind. `command` is no orchestrator.
 KINDS: Mapping[str, Callable[[Any], Orchestrator]] = {

@@ -21,9 +21,9 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 import orjson
 
 from exporter import __version__
+from exporter.config.targets import HttpTarget
 from exporter.errors import ExporterError
 from exporter.formats.texts import cut, first_line, printable, storable
-from exporter.target_config import HttpTarget
 
 MAX_ANSWER_BYTES = 2**20
 MAX_SECRET_BYTES = 16 * 1024

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.config.targets import GitHub
 from exporter.formats.texts import utc_text
 from exporter.remediation.targets.exchange import Answer, Call, url
 from exporter.remediation.targets.orchestrator import (
@@ -25,7 +26,6 @@ from exporter.remediation.targets.orchestrator import (
     text_of,
 )
 from exporter.remediation.targets.outcome import Job, Progress
-from exporter.target_config import GitHub
 
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 _MAX_SKEW_SECONDS = 600  # between our clock and theirs

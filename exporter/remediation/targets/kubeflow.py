@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
+from exporter.config.targets import Kubeflow
 from exporter.remediation.targets.exchange import Answer, Call, url
 from exporter.remediation.targets.orchestrator import NotUnderstoodError, Orchestrator, Run, state_of, text_of
 from exporter.remediation.targets.outcome import Job, Progress
-from exporter.target_config import Kubeflow
 
 _API = ("apis", "v2beta1", "runs")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from exporter.config.targets import Webhook
 from exporter.remediation.targets.exchange import Answer, Call
 from exporter.remediation.targets.orchestrator import (
     NotUnderstoodError,
@@ -20,7 +21,6 @@ from exporter.remediation.targets.orchestrator import (
     text_of,
 )
 from exporter.remediation.targets.outcome import Job, Progress
-from exporter.target_config import Webhook
 
 
 class WebhookEndpoint(Orchestrator):

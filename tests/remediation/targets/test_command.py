@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from exporter.config.targets import Command
 from exporter.remediation.targets import Targets
-from exporter.target_config import Command
 from tests.remediation.targets.conftest import ACTION_ID, JOB
 
 

@@ -9,12 +9,12 @@ from typing import get_args
 
 import pytest
 
+from exporter.config.targets import GitHub
 from exporter.remediation.targets import Targets
 from exporter.remediation.targets.dispatching import BUDGET_SECONDS, KINDS
 from exporter.remediation.targets.exchange import Answer
 from exporter.remediation.targets.github import GitHubWorkflow
 from exporter.remediation.targets.orchestrator import Run
-from exporter.target_config import GitHub
 from tests.remediation.targets.conftest import ACTION_ID, JOB
 from tests.support.orchestrators import (
     AFTER,

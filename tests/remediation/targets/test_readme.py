@@ -10,9 +10,9 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from exporter.body_template import LABEL_PREFIX, NAMES
+from exporter.config.body_template import LABEL_PREFIX, NAMES
+from exporter.config.targets import STANDARD_BODY, Target
 from exporter.remediation.targets.dispatching import KINDS
-from exporter.target_config import STANDARD_BODY, Target
 from tests.support.docs import page
 
 README = page("exporter/remediation/targets/README.md")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.remediation_config import Policy, full_match
+from exporter.config.remediation import Policy, full_match
 
 # Alerts on models of the delivered rules that Alertmanager sends to the exporter, with their severities.
 DELIVERED_ALERTS = {

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from exporter.body_template import parse_template, placeholders
-from exporter.config_section import Location, Name, Seconds, Section
+from exporter.config.body_template import parse_template, placeholders
+from exporter.config.section import Location, Name, Seconds, Section
 from exporter.settings import DAY_SECONDS
 
 # Most that GitHub takes.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config_file import load_config_file
+from exporter.config.file import load_config_file
+from exporter.config.remediation import RemediationConfig
+from exporter.config.targets import Airflow3
 from exporter.errors import ConfigError
-from exporter.remediation_config import RemediationConfig
-from exporter.target_config import Airflow3
 
 EXAMPLE = """\
 remediation:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config_file import load_config_file
-from exporter.formats.categories import match_class
-from exporter.model_config import (
+from exporter.config.file import load_config_file
+from exporter.config.models import (
     Columns,
     Minimums,
     ModelConfig,
     ModelsConfig,
 )
+from exporter.formats.categories import match_class
 
 EVERYTHING = """\
 defaults:

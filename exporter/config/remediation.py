@@ -23,9 +23,9 @@ from typing import Annotated, Any, Literal, get_args
 import re2
 from pydantic import AfterValidator, Field
 
-from exporter.config_section import Count, EmptyMapping, Name, Seconds, Section
+from exporter.config.section import Count, EmptyMapping, Name, Seconds, Section
+from exporter.config.targets import Target
 from exporter.settings import DAY_SECONDS
-from exporter.target_config import Target
 
 ActionKind = Literal["rollback", "promote", "retrain", "tag", "notify", "freeze"]
 Mode = Literal["off", "dry_run", "approve", "auto"]  # from the most careful on

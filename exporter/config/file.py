@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ValidationError
 
-from exporter.config_section import EmptyMapping, describe_error, place
+from exporter.config.models import ModelsConfig
+from exporter.config.remediation import RemediationConfig
+from exporter.config.remediation_checks import mistakes
+from exporter.config.section import EmptyMapping, describe_error, place
 from exporter.errors import ConfigError
-from exporter.model_config import ModelsConfig
-from exporter.remediation_checks import mistakes
-from exporter.remediation_config import RemediationConfig
 from exporter.settings import DAY_SECONDS, Settings
 
 MAX_FILE_BYTES = 2**20

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from exporter.target_config import Airflow3, GitHub, Target
+from exporter.config.targets import Airflow3, GitHub, Target
 from tests.support.orchestrators import FAKES, Fake
 
 AIRFLOW: dict[str, Any] = {"kind": "airflow3", "url": "https://airflow.example.org/", "dag": "retrain"}

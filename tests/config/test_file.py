@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from exporter.config_file import MAX_FILE_BYTES, ConfigFile, load_config_file
+from exporter.config.file import MAX_FILE_BYTES, ConfigFile, load_config_file
+from exporter.config.models import QualityMetric
 from exporter.errors import ConfigError
-from exporter.model_config import QualityMetric
 from exporter.settings import Settings, Window
 
 METRICS = ", ".join(map(repr, get_args(QualityMetric)[:-1])) + f" or {get_args(QualityMetric)[-1]!r}"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from exporter.config_section import EmptyMapping, Name, Seconds, Section, describe_error, place
+from exporter.config.section import EmptyMapping, Name, Seconds, Section, describe_error, place
 
 
 class Square(Section):

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from exporter.delivered_alerts import INPUT_ALERTS, LOOP_ALERTS
-from exporter.remediation_config import Policy, full_match
-from exporter.target_config import Target
+from exporter.config.delivered_alerts import INPUT_ALERTS, LOOP_ALERTS
+from exporter.config.remediation import Policy, full_match
+from exporter.config.targets import Target
 
 Mistake = tuple[tuple[str, ...], str]  # place in the section, and message
 _POLICY, _TARGET = TypeAdapter(Policy), TypeAdapter[Any](Target)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.body_template import (
+from exporter.config.body_template import (
     MAX_BODY_BYTES,
     MAX_TEMPLATE_BYTES,
     MAX_VALUE_CHARACTERS,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from exporter import remediation_config
-from exporter.remediation_config import MODES, Mode, Policy, RemediationConfig, full_match
+from exporter.config import remediation
+from exporter.config.remediation import MODES, Mode, Policy, RemediationConfig, full_match
 
 ROLLBACK = {
     "name": "back",
@@ -25,7 +25,7 @@ def policy(**said: Any) -> Policy:
 
 
 def test_the_examples_hold() -> None:
-    assert doctest.testmod(remediation_config).failed == 0
+    assert doctest.testmod(remediation).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
-from exporter.config_section import (
+from exporter.config.section import (
     Count,
     EmptyMapping,
     Location,
