@@ -57,8 +57,8 @@ check: setup ## check style and types
 	$(BIN)/mypy
 
 # A fault in compiled code ends the process, and make with it.
-FUZZ = $(BIN)/python -X faulthandler -W error -m tests.fuzz_bodies --seconds 60
-fuzz: setup ## decode damaged bodies and files: fuzz-known and fuzz-new side by side, one minute
+FUZZ = $(BIN)/python -X faulthandler -W error -m tests.fuzz_bodies --seconds 40
+fuzz: setup ## decode damaged bodies and files: fuzz-known and fuzz-new side by side, under a minute
 	$(MAKE) --no-print-directory --jobs=2 --output-sync fuzz-known fuzz-new
 
 fuzz-known: setup ## fuzz with a seed that once crashed the process

@@ -39,6 +39,7 @@ def go_on(store: Store, target: Target) -> Checkpoint:
     return made
 
 
+@pytest.mark.parametrize("program", ["installed"], indirect=True)
 @pytest.mark.needs("prometheus")
 def test_a_chain_that_was_rebuilt_with_the_stolen_key_is_found(
     program: Callable[[str], str], free_ports: Callable[[int], list[int]], tmp_path: Path

@@ -84,6 +84,7 @@ def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
         wait_for("next sign of life", lambda: len(delivery.webhooks.at("/dead-mans-switch")) > heard > 1)
 
 
+@pytest.mark.parametrize("program", ["installed"], indirect=True)  # others run with both
 @pytest.mark.needs("prometheus", "alertmanager")
 def test_a_dead_exporter_is_reported_and_not_taken_for_recovery(
     tmp_path: Path, program: Program, free_ports: FreePorts
