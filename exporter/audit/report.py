@@ -93,8 +93,14 @@ def _summary(found: Evidence, proof: ExportVerification, now: float, asked_by: s
                 ("Reference", _reference_in_force(found) or "none"),
                 ("Configuration", _configuration_in_force(found) or "not recorded"),
                 ("Hours observed", f"{len(found.hours):,}, and {missing:,} missing"),
-                ("Predictions", f"{sum(hour.rows for hour in found.hours.values()):,}"),
-                ("Hours with a bad verdict", f"{bad:,}"),
+                *(
+                    [
+                        ("Predictions", f"{sum(hour.rows for hour in found.hours.values()):,}"),
+                        ("Hours with a bad verdict", f"{bad:,}"),
+                    ]
+                    if found.hours  # without summaries nothing is known
+                    else []
+                ),
                 ("Records of changed verdicts", f"{found.verdicts.count:,}"),
                 ("Deliveries of alerts", f"{found.alerts.count:,}"),
                 ("Actions", f"{found.action_count:,}" + (f": {outcomes}" if outcomes else "")),

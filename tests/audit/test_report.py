@@ -54,6 +54,11 @@ def test_the_first_screen_has_proof_completeness_and_figures() -> None:
     assert "UTC, for ada, by mlflow-exporter" in page
 
 
+def test_without_summaries_nothing_is_said_of_predictions() -> None:
+    page = report([(START, entry("version_monitored", {}))])
+    assert "| Predictions |" not in page
+
+
 def test_what_was_monitored_against_what_is_shown() -> None:
     config = {"windows": ["1h", "24h"], "drift_threshold": 0.1, "minimums": {"labels": 200}, "target": None}
     data = {"before": "", "after": CONFIGURATION, "config": config}
