@@ -6,11 +6,10 @@ The rules are the repository's. Windows are seconds long, and so is whatever wai
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import httpx
@@ -20,6 +19,7 @@ import pytest
 
 from exporter.settings import parse_window
 from tests.prometheus.stack import FreePorts, Program, alerting
+from tests.support.background import running
 from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import eventually, make_document, make_rows, make_table
@@ -64,15 +64,8 @@ class Stream:
             row["features"]["country"] = "fr"
         return row
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        thread = Thread(target=self.send)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            thread.join()
+    def running(self) -> AbstractContextManager[None]:
+        return running(self.send, self._stop)
 
 
 @pytest.mark.parametrize("program", ["installed"], indirect=True)  # deliveries are tested with both

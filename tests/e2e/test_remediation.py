@@ -6,15 +6,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import httpx
@@ -27,6 +27,7 @@ import yaml
 from tests.prometheus.alerting import PROMETHEUS, switch_on
 from tests.prometheus.servers import running_alertmanager, wait_for
 from tests.prometheus.stack import FreePorts
+from tests.support.background import running
 from tests.support.exporter_process import ROOT, ExporterProcess
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.mlflow_server import MlflowServer
@@ -89,15 +90,8 @@ class Traffic:
                 except httpx.TransportError:
                     continue
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        thread = Thread(target=self._send)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            thread.join()
+    def running(self) -> AbstractContextManager[None]:
+        return running(self._send, self._stop)
 
 
 class Manager:

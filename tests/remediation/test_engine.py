@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from exporter.errors import RegistryError, RegistryUnreachableError
-from exporter.remediation.action import ACTION_TAG, Action, State
+from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.guards import GuardAnswer
 from exporter.remediation.jobs import JobOutcome
+from exporter.storage.action_states import State
 from exporter.storage.schema import AliasMove
 from tests.support.actions import ACTION, plan, stored, take
 from tests.support.engines import Bench
@@ -432,10 +433,7 @@ def test_a_dispatch_that_was_broken_off_long_ago_is_not_repeated(bench: Bench) -
 
 
 def test_an_action_whose_target_never_got_traffic_has_not_recovered(bench: Bench) -> None:
-    bench.plan()
-    bench.step()
-    bench.discover()
-    bench.step()
+    bench.move()
     bench.clock.advance(17 * HOUR)
     assert bench.step().state is S.VERIFYING
     bench.clock.advance(1 * HOUR)
@@ -453,10 +451,7 @@ def test_a_move_that_is_not_seen_yet_waits_for_the_discovery(bench: Bench) -> No
 
 
 def test_a_person_who_moves_it_back_holds_the_policy(bench: Bench) -> None:
-    bench.plan()
-    bench.step()
-    bench.discover()
-    bench.step()
+    bench.move()
     bench.clock.advance(60)
     bench.fake.set_alias("fraud", "champion", "3")
     bench.discover()
@@ -477,10 +472,7 @@ def test_a_person_who_moves_it_back_before_it_was_seen_holds_the_policy(bench: B
 
 
 def test_a_person_who_moves_it_back_after_the_end_holds_the_policy(bench: Bench) -> None:
-    bench.plan()
-    bench.step()
-    bench.discover()
-    bench.step()
+    bench.move()
     bench.clock.advance(18 * HOUR)
     assert bench.step().state is S.NOT_RECOVERED
     bench.fake.set_alias("fraud", "champion", "3")
@@ -507,10 +499,7 @@ def test_a_hold_that_was_lifted_is_not_placed_again(bench: Bench) -> None:
 
 
 def test_a_person_who_moves_on_holds_nothing(bench: Bench) -> None:
-    bench.plan()
-    bench.step()
-    bench.discover()
-    bench.step()
+    bench.move()
     bench.clock.advance(60)
     bench.fake.set_alias("fraud", "champion", "1")
     bench.discover()
@@ -519,10 +508,7 @@ def test_a_person_who_moves_on_holds_nothing(bench: Bench) -> None:
 
 
 def test_another_exporters_action_that_moves_it_back_holds_nothing(bench: Bench) -> None:
-    bench.plan()
-    bench.step()
-    bench.discover()
-    bench.step()
+    bench.move()
     bench.clock.advance(60)
     bench.fake.set_model_tag("fraud", ACTION_TAG, "b" * 40)
     bench.fake.set_alias("fraud", "champion", "3")
@@ -532,10 +518,7 @@ def test_another_exporters_action_that_moves_it_back_holds_nothing(bench: Bench)
 
 
 def test_whether_it_was_moved_back_is_asked_again_while_mlflow_is_down(bench: Bench) -> None:
-    bench.plan()
-    bench.step()
-    bench.discover()
-    bench.step()
+    bench.move()
     bench.clock.advance(60)
     bench.fake.set_alias("fraud", "champion", "3")
     bench.discover()

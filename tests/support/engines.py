@@ -12,7 +12,7 @@ from exporter.config.remediation import Policy, RemediationConfig, Tag, Verify
 from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet, Version
 from exporter.registry.registry import Registry
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.engine import Engine
 from exporter.remediation.evidence import Judgement
 from exporter.remediation.guards import GuardAnswer
@@ -22,6 +22,7 @@ from exporter.remediation.ledger import Ledger
 from exporter.remediation.parts import Parts
 from exporter.remediation.tenure import current_tenure
 from exporter.settings import Settings
+from exporter.storage.action_states import State
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, stored
@@ -113,6 +114,13 @@ class Bench:
 
     def _count_poll(self) -> None:
         self.polls += 1
+
+    def move(self) -> Action:
+        """Plan a move, have it made and seen; return it, in state VERIFYING."""
+        self.plan()
+        self.step()
+        self.discover()
+        return self.step()
 
     def plan(self, **fields: Any) -> Action:
         """Plan an action as the receiver of alerts does."""
