@@ -20,16 +20,17 @@ from exporter.audit.record import Entry
 from exporter.audit.trail import append
 from exporter.errors import ConfigError, MalformedError, UnknownAlertError
 from exporter.formats.texts import storable
-from exporter.remediation.action import PENDING, Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.alerts import Alert, read_alerts
 from exporter.remediation.ledger import ActionFilter
 from exporter.service import Service
 from exporter.settings import parse_window
+from exporter.storage.action_states import ENDED, PENDING, State
 from exporter.storage.alerts import MAX_STORED, load_alerts
 
 MAX_ACTIONS = 1000
 MAX_HOLDS = 1000
-_STATES = {"pending": tuple(PENDING), "ended": tuple(set(State) - PENDING)}
+_STATES = {"pending": PENDING, "ended": ENDED}
 _Text = Annotated[str, Query(max_length=256)]
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -118,7 +119,7 @@ def remediation_router(service: Service) -> APIRouter:
             str, Query(max_length=64, description="The fingerprint of an alert that was received.")
         ] = "",
     ) -> SimulationAnswer:
-        """What each policy would do about alerts, and which guard would stop it, as things are now.
+        """Answer of each policy to alerts, as things are now: an action, and the guards that would stop it.
 
         The alerts are in the body, as in Alertmanager's webhook or its API, or those that were received.
         """

@@ -22,24 +22,14 @@ from prometheus_client.registry import Collector
 
 from exporter.config.remediation import MODES, ActionKind
 from exporter.exposition.metric import Metric
+from exporter.storage.action_states import ENDED, PENDING, State
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 STATUSES = ("firing", "resolved")
 ACTIONS: tuple[str, ...] = get_args(ActionKind)
 # An interrupted action has ended for the exporter, and waits for a person.
-PENDING = ("planned", "awaiting_approval", "executing", "applied", "verifying", "interrupted")
-OUTCOMES = (
-    "recovered",
-    "not_recovered",
-    "dry_run",
-    "refused",
-    "expired",
-    "superseded",
-    "conflict",
-    "failed",
-    "interrupted",
-)
+OUTCOMES = (*ENDED, State.INTERRUPTED)
 
 ALERTS_RECEIVED = Metric(
     "mlflow_exporter_alerts_received_total",

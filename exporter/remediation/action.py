@@ -4,30 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from exporter.config.remediation import ActionKind, Mode
-
-
-class State(StrEnum):
-    """State of an action."""
-
-    PLANNED = "planned"
-    AWAITING_APPROVAL = "awaiting_approval"
-    EXECUTING = "executing"
-    APPLIED = "applied"
-    VERIFYING = "verifying"
-    RECOVERED = "recovered"
-    NOT_RECOVERED = "not_recovered"
-    DRY_RUN = "dry_run"
-    REFUSED = "refused"
-    EXPIRED = "expired"
-    SUPERSEDED = "superseded"
-    CONFLICT = "conflict"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
+from exporter.storage.action_states import State
 
 S = State  # short, for the table below
 # States that follow on each. A refused or expired action is planned again by a later alert of the incident,
@@ -51,7 +31,6 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     S.FAILED: frozenset(),
 }
 REOPENED = frozenset(state for state, after in TRANSITIONS.items() if S.PLANNED in after)
-PENDING = frozenset({S.PLANNED, S.AWAITING_APPROVAL, S.EXECUTING, S.APPLIED, S.VERIFYING, S.INTERRUPTED})
 
 
 # Tag in MLflow of a model whose alias was moved, and of a version that was trained, by an action.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from exporter.errors import MalformedError
-from exporter.formats.texts import storable
+from exporter.formats.texts import cut, storable
 
 Status = Literal["firing", "resolved"]
 WEBHOOK_VERSION = "4"
@@ -175,7 +175,7 @@ def _text(document: dict[str, Any], key: str, place: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return storable(text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…")
+    return storable(cut(text, MAX_VALUE_LENGTH))
 
 
 def _time(alert: dict[str, Any], key: str, place: str) -> float | None:

@@ -15,7 +15,8 @@ from exporter.errors import RegistryError
 from exporter.registry.client_errors import MissingError
 from exporter.registry.models import AliasState
 from exporter.registry.registry import Registry
-from exporter.remediation.action import ACTION_TAG, Action, State
+from exporter.remediation.action import ACTION_TAG, Action
+from exporter.storage.action_states import State
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class AliasMover:
         return self._confirm()
 
     def inspect(self) -> Outcome:
-        """What an attempt that was broken off left behind, without moving anything.
+        """Find out, without moving anything, how an attempt ended that was broken off.
 
         Returns:
             APPLIED, CONFLICT, FAILED, or INTERRUPTED if the alias is where it was.

@@ -1,4 +1,4 @@
-"""What people decide: to approve or reject an action, and to lift a hold."""
+"""Decisions of people: they approve or reject an action, and lift a hold."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from math import inf
 
 from exporter.errors import ConflictError, UnknownActionError
 from exporter.exposition.remediation import RemediationTelemetry
-from exporter.remediation.action import REJECTED, Action, State
+from exporter.remediation.action import REJECTED, Action
 from exporter.remediation.holds import Holds
 from exporter.remediation.ledger import Ledger
+from exporter.storage.action_states import State
 
 MIN_ID = 8  # digits, as in the log
 # States in which an approval has led to nothing.

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from exporter.config.remediation import MODES, Mode
 from exporter.formats.texts import first_line
-from exporter.remediation.action import MOVES, Action, State
+from exporter.remediation.action import MOVES, Action
 from exporter.remediation.alias_move import expected_version
 from exporter.remediation.guards import GuardAnswer
 from exporter.remediation.parts import Parts
 from exporter.remediation.transitions import Transitions, as_data
+from exporter.storage.action_states import State
 
 PATIENCE_SECONDS = 600.0  # for which a decision waits for MLflow
 AUTO_TAG = "monitoring.auto_rollback"

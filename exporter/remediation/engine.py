@@ -18,7 +18,7 @@ from uuid import uuid4
 from exporter.errors import RegistryError, RegistryUnreachableError, StoreError
 from exporter.exposition.remediation import RemediationTelemetry
 from exporter.monitoring.loop import Loop
-from exporter.remediation.action import MOVES, Action, State
+from exporter.remediation.action import MOVES, Action
 from exporter.remediation.alias_move import Outcome
 from exporter.remediation.decision import Decisions
 from exporter.remediation.execution import MAX_ATTEMPTS, Executor
@@ -27,6 +27,7 @@ from exporter.remediation.objections import Objections
 from exporter.remediation.parts import Parts
 from exporter.remediation.transitions import Transitions
 from exporter.settings import DAY_SECONDS, Settings
+from exporter.storage.action_states import State
 
 log = logging.getLogger(__name__)
 

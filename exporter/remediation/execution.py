@@ -7,9 +7,10 @@ from collections.abc import Callable
 from exporter.config.remediation import Policy
 from exporter.errors import RegistryError
 from exporter.registry.client_errors import MissingError
-from exporter.remediation.action import MOVES, Action, State
+from exporter.remediation.action import MOVES, Action
 from exporter.remediation.alias_move import AliasMover, Outcome, attempt_move
 from exporter.remediation.parts import Parts
+from exporter.storage.action_states import State
 
 DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each try of a call to MLflow
 MAX_ATTEMPTS = 5  # claims of one action
@@ -52,7 +53,7 @@ class Executor:
         return self._dispatch(action, policy, repeated=repeated)
 
     def inspect(self, action: Action) -> Outcome:
-        """What an attempt left behind that ended long ago, without doing anything.
+        """Find out, without doing anything, how an attempt ended that was broken off long ago.
 
         Raises:
             RegistryError: MLflow did not answer as it should.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from exporter.fleet import Version
-from exporter.remediation.action import MOVES, Action, State
+from exporter.remediation.action import MOVES, Action
 from exporter.remediation.alias_move import expected_version
 from exporter.remediation.objections import Objections
 from exporter.remediation.parts import Parts
 from exporter.remediation.transitions import Transitions
 from exporter.remediation.verification import plan_verification, shown, verify
 from exporter.settings import Window
+from exporter.storage.action_states import State
 
 
 class FollowUp:

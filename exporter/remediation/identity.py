@@ -14,7 +14,8 @@ from typing import Any
 import rfc8785
 
 from exporter.config.remediation import ActionKind
-from exporter.remediation.action import PENDING, REJECTED, REOPENED, Action
+from exporter.remediation.action import REJECTED, REOPENED, Action
+from exporter.storage.action_states import PENDING
 
 DIGITS = 40  # hexadecimal, as several orchestrators limit what identifies a run
 

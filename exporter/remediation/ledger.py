@@ -17,7 +17,8 @@ from exporter.audit.record import Entry, Kind
 from exporter.audit.trail import append
 from exporter.errors import decoding
 from exporter.formats.texts import storable
-from exporter.remediation.action import MOVES, PENDING, REJECTED, REOPENED, TRANSITIONS, Action, State
+from exporter.remediation.action import MOVES, REJECTED, REOPENED, TRANSITIONS, Action
+from exporter.storage.action_states import ENDED, PENDING, State
 from exporter.storage.schema import audit_records, remediations
 from exporter.storage.store import Store
 
@@ -26,7 +27,6 @@ MAX_OPEN = 1000  # actions that one step of the engine looks at
 MAX_RECENT = 10_000
 MAX_STEPS = 1000  # records of one action
 WAITING = (State.AWAITING_APPROVAL, State.INTERRUPTED)  # for a person
-ENDED = tuple(state for state in State if state not in PENDING)
 
 Planned = Literal["planned", "reopened", "known"]
 

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from exporter.config.delivered_alerts import delivered_alerts
 from exporter.config.remediation import Breaker, RemediationConfig
 from exporter.exposition.remediation import LedgerView, PolicyView, RemediationTelemetry
-from exporter.remediation.action import PENDING
 from exporter.remediation.guards.limits import FAILURES, open_breakers
 from exporter.remediation.ledger import Ledger
 from exporter.settings import DAY_SECONDS
+from exporter.storage.action_states import PENDING
 from exporter.storage.schema import alert_deliveries, remediations
 from exporter.storage.store import Store
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from exporter.config.remediation import Mode, Policy, RemediationConfig
 from exporter.fleet import Fleet
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.alerts import Alert
 from exporter.remediation.identity import move_id, next_number, retrain_id
 from exporter.remediation.tenure import Tenure, current_tenure
+from exporter.storage.action_states import State
 
 MAX_ALERTS = 5000  # with different labels, of one delivery; they are judged while the store is locked
 
@@ -24,7 +25,7 @@ FindNewest = Callable[[str, str, str, bool], Action | None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a policy makes of an alert: an action, or a reason why there is none."""
+    """Answer of a policy to an alert: an action, or the reason why there is none."""
 
     policy: Policy
     alert: Alert

@@ -40,7 +40,7 @@ class PlannedAction:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a delivery: `actions` by it, and `reasons` why policies that matched have none."""
+    """Result of a delivery: its `actions`, and `reasons` why policies that matched have none."""
 
     alerts: int
     actions: tuple[PlannedAction, ...] = ()

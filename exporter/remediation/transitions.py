@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exporter.exposition.remediation import OUTCOMES, RemediationTelemetry
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.guards import GuardAnswer
 from exporter.remediation.ledger import Ledger
+from exporter.storage.action_states import State
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.fleet import Version
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.evidence import Judgement
 from exporter.settings import Window
+from exporter.storage.action_states import State
 
 PATIENCE = 3.0  # times the time after which the effect is verified, at most, until it counts as unknown
 NEW_SHARE = 0.5  # of the rows of a window that are from after the move

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from exporter.cli import main
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
+from exporter.storage.action_states import State
 from exporter.storage.schema import remediation_holds, remediations
 from tests.support.actions import ACTION, stored
 from tests.support.api_server import Server, assert_problem

@@ -6,14 +6,13 @@ import pytest
 
 from exporter.exposition.remediation import (
     OUTCOMES,
-    PENDING,
     REMEDIATION_CATALOG,
     CheckpointView,
     LedgerView,
     PolicyView,
 )
 from exporter.exposition.telemetry import Telemetry
-from exporter.remediation import action
+from exporter.storage.action_states import PENDING, State
 from tests.exposition.test_telemetry import lines
 
 NOW = 1_800_000_000.0
@@ -26,8 +25,8 @@ def telemetry() -> Telemetry:
 
 
 def test_the_labels_are_those_of_remediation() -> None:
-    assert set(PENDING) == action.PENDING
-    assert set(OUTCOMES) == set(action.State) - action.PENDING | {action.State.INTERRUPTED}
+    assert PENDING == ("planned", "awaiting_approval", "executing", "applied", "verifying", "interrupted")
+    assert set(OUTCOMES) == set(State) - set(PENDING) | {State.INTERRUPTED}
 
 
 def test_counters_start_at_zero(telemetry: Telemetry) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from exporter.registry.registry import Registry
-from exporter.remediation.action import ACTION_TAG, Action, State
+from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.alias_move import AliasMover, attempt_move
+from exporter.storage.action_states import State
 from tests.support.actions import ACTION
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.mlflow_server import MlflowServer, let_dangle, log_moves
@@ -35,7 +36,7 @@ class Moving:
         return AliasMover(self.registry, self.action, lambda: may_act)
 
     def set_alias(self, version: str) -> None:
-        """What a person does."""
+        """A move of the alias by a person."""
         self.world.client.set_registered_model_alias(self.model, "champion", version)
 
     def alias(self) -> str:

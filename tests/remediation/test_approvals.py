@@ -9,10 +9,11 @@ from prometheus_client import CollectorRegistry
 
 from exporter.errors import ConflictError, UnknownActionError
 from exporter.exposition.remediation import RemediationTelemetry
-from exporter.remediation.action import REJECTED, State
+from exporter.remediation.action import REJECTED
 from exporter.remediation.approvals import Approvals
 from exporter.remediation.holds import Holds
 from exporter.remediation.ledger import Ledger
+from exporter.storage.action_states import State
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, stored, take
 from tests.support.fakes import Clock

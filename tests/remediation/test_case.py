@@ -11,8 +11,8 @@ from exporter.audit.record import Entry
 from exporter.audit.trail import append
 from exporter.config.remediation import RemediationConfig
 from exporter.errors import RegistryError
-from exporter.remediation.action import State
 from exporter.remediation.guards import GuardAnswer, check_guards
+from exporter.storage.action_states import State
 from tests.support.actions import ACTION, plan, take
 from tests.support.monitored import DOWN
 from tests.support.rig import Rig

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.remediation.action import PENDING, REJECTED, State
+from exporter.remediation.action import REJECTED
 from exporter.remediation.identity import move_id, next_number, retrain_id
+from exporter.storage.action_states import PENDING, State
 from tests.support.actions import ACTION
 
 DAY = 86400.0

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from exporter.audit.verification import verify_store
-from exporter.remediation.action import ACTION_TAG, State
+from exporter.remediation.action import ACTION_TAG
 from exporter.remediation.ledger import Ledger
+from exporter.storage.action_states import State
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, stored
 from tests.support.fakes import Clock

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from exporter.remediation import ledger as ledger_module
-from exporter.remediation.action import REJECTED, State
+from exporter.remediation.action import REJECTED
 from exporter.remediation.ledger import ActionFilter, Ledger, Pending
+from exporter.storage.action_states import State
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, stored, take
 from tests.support.fakes import TIMEOUT_SECONDS, Clock

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from exporter.config.file import load_config_file
 from exporter.exposition.telemetry import Telemetry
-from exporter.remediation.action import State
 from exporter.remediation.alerts import read_webhook
 from exporter.remediation.remediation import Remediation
 from exporter.settings import Settings
+from exporter.storage.action_states import State
 from exporter.storage.store import Store
 from tests.support.deliveries import make_alert, make_body, make_fleet
 from tests.support.fakes import Clock, FakeRegistry

@@ -5,9 +5,9 @@ from dataclasses import replace
 from exporter.config.remediation import RemediationConfig
 from exporter.exposition.remediation import LedgerView, PolicyView
 from exporter.exposition.telemetry import Telemetry
-from exporter.remediation.action import State
 from exporter.remediation.ledger import Ledger
 from exporter.remediation.overview import Overview, read_ledger, view_policies
+from exporter.storage.action_states import State
 from exporter.storage.schema import alert_deliveries
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, take

@@ -1,4 +1,4 @@
-"""What policies make of alerts."""
+"""Actions that policies plan for alerts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.remediation import RemediationConfig
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.planning import MAX_ALERTS, Plan, Planner
+from exporter.storage.action_states import State
 from tests.support.deliveries import make_fleet, read_alert
 from tests.support.rig import NOON
 

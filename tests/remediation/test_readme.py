@@ -10,7 +10,8 @@ import pytest
 
 from exporter.cli import parser
 from exporter.config.file import load_config_file
-from exporter.remediation.action import TRANSITIONS, State
+from exporter.remediation.action import TRANSITIONS
+from exporter.storage.action_states import State
 from tests.support.docs import page
 
 PAGE = page("exporter/remediation/README.md")

@@ -14,10 +14,11 @@ from exporter.errors import StoreError, UnavailableError
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Fleet
 from exporter.remediation import receiving
-from exporter.remediation.action import REJECTED, State
+from exporter.remediation.action import REJECTED
 from exporter.remediation.alerts import read_webhook
 from exporter.remediation.ledger import ActionFilter, Ledger
 from exporter.remediation.receiving import MAX_KEPT_ALERTS, Receiver
+from exporter.storage.action_states import State
 from exporter.storage.alerts import load_alerts
 from exporter.storage.schema import alert_deliveries, alerts
 from exporter.storage.store import Store

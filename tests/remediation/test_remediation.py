@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from exporter.remediation.action import State
 from exporter.remediation.guards import GUARDS
+from exporter.storage.action_states import State
 from tests.support.actions import ACTION, plan, stored
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import NOON, Rig, make_table

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from exporter.remediation.action import ACTION_TAG, Action, State
+from exporter.remediation.action import ACTION_TAG, Action
 from exporter.remediation.jobs import Jobs
 from exporter.remediation.targets import Targets
+from exporter.storage.action_states import State
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, stored
 from tests.support.engines import POLICY, Bench

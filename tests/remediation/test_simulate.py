@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from exporter.remediation.action import State
 from exporter.remediation.alerts import Alert
 from exporter.remediation.simulate import MAX_ALERTS, Answer, Simulation, Simulator
+from exporter.storage.action_states import State
 from exporter.storage.schema import remediations
 from tests.support.actions import plan, take
 from tests.support.cases import POLICY, make_config

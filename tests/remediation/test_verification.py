@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from exporter.fleet import Version
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.evidence import Judgement
 from exporter.remediation.verification import Verification, plan_verification, verify
 from exporter.settings import Settings
+from exporter.storage.action_states import State
 from tests.support.actions import ACTION
 from tests.support.rig import NOON, Rig, make_rows
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.ledger import Ledger, Planned
+from exporter.storage.action_states import State
 from exporter.storage.store import Store
 from tests.support.rig import NOON
 

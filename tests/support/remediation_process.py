@@ -28,7 +28,6 @@ from exporter.config.remediation import RemediationConfig
 from exporter.exposition.remediation import RemediationTelemetry
 from exporter.fleet import Fleet
 from exporter.registry.registry import Registry
-from exporter.remediation.action import PENDING, State
 from exporter.remediation.engine import Engine
 from exporter.remediation.evidence import Judgement
 from exporter.remediation.holds import Holds
@@ -36,6 +35,7 @@ from exporter.remediation.ledger import Ledger
 from exporter.remediation.parts import Parts
 from exporter.remediation.tenure import current_tenure
 from exporter.settings import Settings
+from exporter.storage.action_states import PENDING, State
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store
 from tests.support.actions import ACTION, plan, stored

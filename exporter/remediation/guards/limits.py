@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from exporter.config.remediation import Breaker
-from exporter.remediation.action import MOVES, Action, State
+from exporter.remediation.action import MOVES, Action
 from exporter.remediation.case import Case
 from exporter.settings import DAY_SECONDS
+from exporter.storage.action_states import State
 
 UNDER_WAY = (State.APPLIED, State.VERIFYING, State.INTERRUPTED)
 FAILURES = (State.FAILED, State.CONFLICT, State.NOT_RECOVERED, State.INTERRUPTED)

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from exporter.errors import RegistryError, RegistryUnreachableError
-from exporter.remediation.action import Action, State
+from exporter.remediation.action import Action
 from exporter.remediation.case import Case
 from exporter.remediation.guards import GUARDS, check_guards, run_guards
 from exporter.remediation.holds import Hold
 from exporter.settings import DAY_SECONDS
+from exporter.storage.action_states import State
 from exporter.storage.schema import AliasMove
 from tests.support.actions import ACTION
 from tests.support.cases import (
