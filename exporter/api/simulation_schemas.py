@@ -16,7 +16,7 @@ class GuardCheck(BaseModel):
 
 
 class PolicyAnswer(BaseModel):
-    """What a policy would do about an alert, as things are now."""
+    """Answer of a policy to an alert, as things are now."""
 
     policy: str
     mode: str
@@ -51,7 +51,7 @@ class AlertAnswers(BaseModel):
 
 
 class SimulationAnswer(BaseModel):
-    """What policies would do. Nothing was done, and only who asked is recorded."""
+    """Answers of all policies. Nothing was done, and only who asked is recorded."""
 
     alerts: list[AlertAnswers]
     omitted: int = Field(description="Number of alerts with other labels beyond the limit.")

@@ -23,7 +23,7 @@ MAX_ALERTS = 200  # with different labels
 
 @dataclass(frozen=True)
 class Answer:
-    """What a policy would do about an alert.
+    """Answer of a policy to an alert.
 
     Attributes:
         policy: its name.

@@ -1,4 +1,4 @@
-"""What the trail says about a version in a period."""
+"""Evidence from the trail on a version in a period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What evaluations find is in the audit trail: changed verdicts and summaries of hours, restarts included."""
+"""Findings of evaluations in the audit trail: changed verdicts, summaries of hours, across restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a target, and what became of it."""
+"""Requests to targets, and their outcomes."""
 
 from __future__ import annotations
 
