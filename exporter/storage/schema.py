@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.typing import Floats, Ints
 
-SCHEMA_VERSION = 6  # see migrations
+SCHEMA_VERSION = 7  # see migrations
 FINE, COARSE = 0, 1  # families of aggregates
 KEY_RETENTION_SECONDS = 86400.0  # of idempotency keys
 RETENTION_KEY = "retention"  # in `meta`: the time that it has reached
@@ -230,6 +230,76 @@ remediation_holds = sa.Table(
     sa.Column("since", sa.Float, nullable=False),
     sa.Column("lifted_at", sa.Float),
     sa.Column("lifted_by", sa.String, nullable=False, server_default=""),
+)
+
+# Uniform sample of the live rows, see `exporter.sampling`: in each block those with the lowest priorities.
+sampled_rows = sa.Table(
+    "sampled_rows",
+    metadata,
+    sa.Column("id", _SEQUENCE, primary_key=True),
+    sa.Column("version_id", sa.Integer, nullable=False),
+    sa.Column("start", sa.BigInteger, nullable=False),  # of the block
+    sa.Column("priority", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("id_hash", sa.LargeBinary(16)),  # by which its label is found; NULL of a row without an id
+    sa.Column("label", sa.String),  # that came with a row without an id
+    sa.Column("content", sa.LargeBinary, nullable=False),  # JSON
+    sa.Index("sampled_rows_by_block", "version_id", "start", "priority"),
+)
+reference_rows = sa.Table(
+    "reference_rows",
+    metadata,
+    sa.Column("reference_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),  # Parquet
+)
+importances = sa.Table(
+    "importances",
+    metadata,
+    sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.String, primary_key=True),  # of the reference
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("shares", sa.String, nullable=False),  # by column, JSON
+    sa.Column("problem", sa.String, nullable=False),  # empty unless they could not be computed
+)
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("version_id", sa.Integer, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("model_version", sa.String, nullable=False),
+    sa.Column("window", sa.String, nullable=False),  # its length, such as 24h
+    sa.Column("start", sa.Float, nullable=False),
+    sa.Column("end", sa.Float, nullable=False),
+    sa.Column("trigger", sa.String, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("action_id", sa.String, nullable=False),
+    sa.Column("verdicts", sa.String, nullable=False),  # bad ones when it was asked for, JSON
+    sa.Column("created_at", sa.Float, nullable=False, index=True),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("finished_at", sa.Float),
+    sa.Column("problem", sa.String, nullable=False),
+    sa.Column("notes", sa.String, nullable=False),  # JSON
+    sa.Column("reference_digest", sa.String, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),  # of the sample
+    sa.Column("counted", sa.BigInteger, nullable=False),  # rows of the window, of which they are a sample
+    sa.Column("values", sa.String, nullable=False),  # JSON
+    sa.Column("mlflow_state", sa.String, nullable=False),
+    sa.Column("mlflow_run_id", sa.String, nullable=False),
+    sa.Column("evidently_state", sa.String, nullable=False),
+    sa.Column("send_attempts", sa.Integer, nullable=False),
+    sa.Column("send_after", sa.Float),  # when sending is tried again
+    sa.Index("reports_by_version", "version_id", "created_at"),
+)
+report_files = sa.Table(
+    "report_files",
+    metadata,
+    sa.Column("report_id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),  # html, json or snapshot
+    sa.Column("content", sa.LargeBinary, nullable=False),  # gzip
 )
 
 

@@ -1,0 +1,1 @@
+"""Live state as answers, for the HTTP API and the pages."""
