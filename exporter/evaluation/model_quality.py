@@ -12,6 +12,7 @@ from math import ceil, isfinite, nan
 
 import numpy as np
 
+from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, Tally, tally
 from exporter.aggregates.timeline import Timeline, WindowSum
 from exporter.evaluation.baselines import tolerance
@@ -25,6 +26,7 @@ from exporter.evaluation.quality_reference import QualityReference
 from exporter.evaluation.quality_verdicts import MetricQuality, confirm_quality, judge_quality
 from exporter.measures.cbpe import Estimate
 from exporter.measures.intervals import Interval, Z
+from exporter.reference.bins import OTHER
 from exporter.settings import Window
 from exporter.typing import Ints
 
@@ -36,6 +38,21 @@ class ClassQuality:
     label: str
     metric: str
     figure: Interval
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Labelled rows (classes, classes) by actual and predicted class; the last class is every other one."""
+
+    classes: tuple[str, ...]
+    rows: Ints
+
+    @classmethod
+    def of(cls, layout: OutcomeLayout, found: Tally) -> Confusion | None:
+        """Confusion of a tally; None for a regression."""
+        if not layout.classifies:
+            return None
+        return cls((*layout.classes, OTHER), found.confusion)
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,8 @@ class QualityEvaluation:
     `coverage` is the share of `predictions` that have one of the `labels`, NaN without predictions.
     `weighted` is True if rows are weighted by inverse coverage, since it is uneven. `suppressed` has the
     reasons for absent figures by metric, `no_estimate` the reason why estimates are missing. `label_drift`
-    has one column, that of `Reference.labels`; None if the reference has no labels.
+    has one column, that of `Reference.labels`; None if the reference has no labels. `confusion` is None for a
+    regression.
     """
 
     window: Window
@@ -77,6 +95,7 @@ class QualityEvaluation:
     weighted: bool
     metrics: tuple[MetricQuality, ...]
     classes: tuple[ClassQuality, ...]
+    confusion: Confusion | None
     suppressed: Mapping[str, str]
     estimates: tuple[EstimatedQuality, ...]
     no_estimate: str
@@ -182,6 +201,7 @@ class _WindowQuality:
             weighted=tables is not None and not tables.plain,
             metrics=metrics,
             classes=tuple(ClassQuality(*quality) for quality in classes),
+            confusion=Confusion.of(against.layout, found),
             suppressed=suppressed,
             estimates=estimates,
             no_estimate=no_estimate,

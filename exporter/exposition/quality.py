@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from exporter.evaluation.figures import CLASS_METRICS, QUALITY_METRICS
-from exporter.evaluation.model_quality import ClassQuality, EstimatedQuality, QualityEvaluation
+from exporter.evaluation.model_quality import ClassQuality, Confusion, EstimatedQuality, QualityEvaluation
 from exporter.evaluation.quality_verdicts import MetricQuality
 from exporter.exposition.columns import DRIFT
 from exporter.exposition.metric import VERSION, Metric, MetricOf, count_series
@@ -20,6 +20,7 @@ from exporter.exposition.samples import Samples
 from exporter.exposition.view import VersionView
 from exporter.reference.profile import Reference
 
+MAX_CONFUSED = 10  # classes: the series are their square
 MAX_METRICS = max(len(names) for names in QUALITY_METRICS.values())
 
 WINDOWS: tuple[MetricOf[QualityEvaluation, float], ...] = (
@@ -121,6 +122,14 @@ CLASSES: tuple[MetricOf[ClassQuality, float], ...] = (
     ),
 )
 
+CONFUSION = Metric(
+    "mlflow_model_confusion",
+    "gauge",
+    "Labelled predictions within a matured window by actual and predicted class, where there are at most "
+    f"{MAX_CONFUSED}.",
+    (*VERSION, "actual", "predicted", "window"),
+)
+
 ESTIMATES: tuple[MetricOf[EstimatedQuality, float | None], ...] = (
     MetricOf(
         "mlflow_model_estimated_quality",
@@ -174,6 +183,7 @@ QUALITY_CATALOG: tuple[Metric, ...] = (
     *QUALITY,
     *BASELINES,
     *CLASSES,
+    CONFUSION,
     *ESTIMATES,
 )
 
@@ -183,9 +193,11 @@ def count_quality_series(windows: int, classes: int) -> int:
     """Upper bound of the series that `add_quality` adds."""
     by_metric = {"metric": MAX_METRICS, "window": windows}
     by_class = {"class": classes, "metric": len(CLASS_METRICS), "window": windows}
+    confused = classes + 1 if classes <= MAX_CONFUSED else 0
     return (
         count_series((*WINDOWS, MATURATION, *QUALITY, *BASELINES, *ESTIMATES), by_metric)
         + count_series(CLASSES, by_class)
+        + count_series((CONFUSION,), {"actual": confused, "predicted": confused, "window": windows})
         + count_series(DRIFT, {"window": windows})  # of the labels
     )
 
@@ -203,6 +215,8 @@ def add_quality(samples: Samples, view: VersionView, reference: Reference) -> No
             samples.add_read(QUALITY, (*version, quality.metric, window), quality)
         for one in found.classes:
             samples.add_read(CLASSES, (*version, one.label, one.metric, window), one)
+        if found.confusion is not None:
+            _add_confusion(samples, version, window, found.confusion)
         for estimate in found.estimates:
             samples.add_read(ESTIMATES, (*version, estimate.metric, window), estimate)
         if found.label_drift is not None and label is not None:
@@ -215,3 +229,15 @@ def add_quality(samples: Samples, view: VersionView, reference: Reference) -> No
         samples.add_read(BASELINES, (*version, name), quality)
     if view.quality:
         samples.add_one(MATURATION, version, view.maturation_seconds)
+
+
+def _add_confusion(samples: Samples, version: tuple[str, str], window: str, confusion: Confusion) -> None:
+    """Add the counts of a window; those of other classes only where there are any."""
+    *classes, other = confusion.classes
+    if len(classes) > MAX_CONFUSED:
+        return
+    for actual, counts in zip(confusion.classes, confusion.rows.tolist(), strict=True):
+        for predicted, rows in zip(confusion.classes, counts, strict=True):
+            # A class may have the name of the others: its series would be there twice.
+            if other not in (actual, predicted) or (rows and other not in classes):
+                samples.add_one(CONFUSION, (*version, actual, predicted, window), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -170,6 +171,29 @@ def test_healthy_traffic_has_every_figure_and_no_complaint(task: str) -> None:
     assert found.suppressed == {}
     assert {quality.degraded for quality in found.metrics} == {False}
     assert len(found.classes) == {"binary": 6, "multiclass": 12, "regression": 0}[task]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_confusion_has_every_labelled_row_by_its_label_and_prediction(task: str) -> None:
+    against, table = AGAINST[task], make_table(task, 3000, seed=2)
+
+    confusion = judge(against, world(against, (table, (1, 23)))).confusion
+
+    if task == "regression":
+        assert confusion is None
+        return
+    assert confusion is not None
+    assert confusion.classes == (*against.layout.classes, "(other)")
+    pairs = Counter(
+        zip(*(map(str, table[name].to_pylist()) for name in ("label", "prediction")), strict=True)
+    )
+    found = {
+        (actual, predicted): rows
+        for actual, counts in zip(confusion.classes, confusion.rows.tolist(), strict=True)
+        for predicted, rows in zip(confusion.classes, counts, strict=True)
+        if rows
+    }
+    assert found == pairs
 
 
 def test_late_labels_raise_the_coverage() -> None:

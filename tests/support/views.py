@@ -12,7 +12,13 @@ from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
-from exporter.evaluation.model_quality import ClassQuality, EstimatedQuality, MetricQuality, QualityEvaluation
+from exporter.evaluation.model_quality import (
+    ClassQuality,
+    Confusion,
+    EstimatedQuality,
+    MetricQuality,
+    QualityEvaluation,
+)
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.exposition.experiments import experiment_families
 from exporter.exposition.remediation import CheckpointView, LedgerView, PolicyView
@@ -133,6 +139,7 @@ def make_quality() -> QualityEvaluation:
             MetricQuality("recall", Interval(0.76, 0.7, 0.81), 0.9, 0.05, 0.02, 0.14, 0.09, True),
         ),
         classes=(ClassQuality("1", "recall", Interval(0.76, 0.7, 0.81)),),
+        confusion=Confusion(("0", "1", "(other)"), np.array([[500, 60, 0], [80, 250, 0], [10, 0, 0]])),
         suppressed={"f1": "no rows to compute it from"},
         estimates=(estimate,),
         no_estimate="",
