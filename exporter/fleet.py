@@ -103,6 +103,9 @@ class Version:
         self.findings: Findings | None = None
         # Failures of the last evaluation, as texts for users.
         self.failures: tuple[str, ...] = ()
+        # Seconds since the epoch at which each verdict that is bad became so: by measure, name, window and
+        # segment, as `monitoring.verdicts.Subject`. Those that older versions stored are left out.
+        self.bad_since: Mapping[tuple[str, str, str, str], float] = {}
         # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""
@@ -158,7 +161,7 @@ class Fleet:
             UnknownModelError: no version of it is monitored; the text lists the monitored models.
         """
         if not any(name == model for name, _ in self.versions):
-            raise UnknownModelError(self._hint(Target(model)))
+            raise UnknownModelError(self.hint(Target(model)))
 
     def remove(self, keys: Iterable[tuple[str, str]]) -> None:
         gone = set(keys)
@@ -254,15 +257,16 @@ class Fleet:
 
     def _unknown(self, target: Target) -> UnknownModelError | UnavailableError:
         if self.known is None:
-            return self._unavailable(f"{self._hint(target)}; MLflow has not answered since the start")
-        return UnknownModelError(self._hint(target))
+            return self._unavailable(f"{self.hint(target)}; MLflow has not answered since the start")
+        return UnknownModelError(self.hint(target))
 
     def _unavailable(self, detail: str) -> UnavailableError:
         return UnavailableError(
             detail, retry_after_seconds=math.ceil(self._settings.mlflow_poll_interval_seconds)
         )
 
-    def _hint(self, target: Target) -> str:
+    def hint(self, target: Target) -> str:
+        """Why a target is not monitored, with what is, for people."""
         models = sorted({model for model, _ in self.versions})
         if target.model not in models:
             shown = ", ".join(models[:10]) + (", ..." if len(models) > 10 else "")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -36,13 +36,16 @@ CLOCK_SLACK_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
+# Bad verdicts, and the time at which each was recorded as bad: None in stores of older versions.
+_Bad: TypeAlias = Mapping[Subject, float | None]
+
 
 @dataclass(frozen=True)
 class _Change:
     """Bad verdicts of a version after an evaluation, and the entry that says so."""
 
     version: Version
-    bad: frozenset[Subject]
+    bad: _Bad
     entry: Entry
     hour: float
     number: int  # of the version's records in this hour
@@ -64,7 +67,7 @@ class Journal:
         self._lock = Lock()
         pause = max(MAX_PAUSE_SECONDS, 3 * settings.evaluation_interval_seconds)
         self._summaries = HourlySummaries(settings.windows, pause)
-        self._bad: dict[Version, frozenset[Subject]] = {}  # as stored
+        self._bad: dict[Version, _Bad] = {}  # as stored
         self._judged: dict[Version, Findings] = {}
         self._recorded: dict[Version, tuple[float, int]] = {}  # hour of the last record, its number
         self._unwritten: list[Entry] = []
@@ -132,6 +135,8 @@ class Journal:
             for version in versions:
                 if version.findings is not None:
                     self._judged[version] = version.findings
+                known = self._bad.get(version, {}).items()
+                version.bad_since = {subject: since for subject, since in known if since is not None}
 
     def _turned_back(self, now: float) -> list[Entry]:
         before, self._observed = self._observed, now
@@ -144,14 +149,15 @@ class Journal:
         if findings is None or self._judged.get(version) is findings:
             return None
         config = version.facts.config
-        before, bad = self._stored(version), bad_subjects(findings, config)
+        before = self._stored(version)
+        bad = {subject: before.get(subject, now) for subject in bad_subjects(findings, config)}
         hour = now // HOUR_SECONDS * HOUR_SECONDS
         counted, number = self._recorded.get(version, (hour, 0))
         number = number + 1 if counted == hour else 1
-        if bad == before or number > MAX_RECORDS:
+        if bad.keys() == before.keys() or number > MAX_RECORDS:
             return None
         verdicts = all_verdicts(findings, config)
-        changed = sorted(bad ^ before)
+        changed = sorted(bad.keys() ^ before.keys())
         failures = [failure[:200] for failure in version.failures[:3]]
         data = {
             "changes": [
@@ -175,29 +181,33 @@ class Journal:
         )
         return _Change(version, bad, entry, hour, number)
 
-    def _stored(self, version: Version) -> frozenset[Subject]:
+    def _stored(self, version: Version) -> _Bad:
         """Bad verdicts of a version that the trail has."""
         if version not in self._bad:
             states = schema.verdict_states.c
             query = sa.select(states.verdicts).where(states.version_id == version.key)
             with self._store.reading() as connection, decoding("the verdicts of a version"):
                 text = connection.scalar(query)
-                self._bad[version] = frozenset(Subject(*each) for each in json.loads(text or "[]"))
+                self._bad[version] = {
+                    Subject(*each[:4]): each[4] if len(each) > 4 else None
+                    for each in json.loads(text or "[]")
+                }
         return self._bad[version]
 
     def _write(self, changes: Collection[_Change], now: float) -> None:
         with self._store.writing() as connection:
             append(connection, [*(change.entry for change in changes), *self._unwritten], now)
             put = upsert(schema.verdict_states, "verdicts", connection.dialect.name)
-            rows = [
-                {"version_id": change.version.key, "verdicts": json.dumps(sorted(change.bad)[:MAX_STORED])}
-                for change in changes
-            ]
+            rows = [{"version_id": change.version.key, "verdicts": _encode(change.bad)} for change in changes]
             if rows:
                 connection.execute(put, rows)
 
 
-def _shown(subject: Subject, verdict: Verdict, before: frozenset[Subject]) -> dict[str, Any]:
+def _encode(bad: _Bad) -> str:
+    return json.dumps([[*subject, bad[subject]] for subject in sorted(bad)[:MAX_STORED]])
+
+
+def _shown(subject: Subject, verdict: Verdict, before: _Bad) -> dict[str, Any]:
     measure, _, check = subject.measure.partition("/")
     shown = {
         "measure": measure,

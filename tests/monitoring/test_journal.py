@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 import exporter.monitoring.journal
 from exporter.errors import StoreError
 from exporter.monitoring.rebaseline import Order
 from exporter.monitoring.verdicts import Subject
 from exporter.settings import parse_window
+from exporter.storage.schema import verdict_states
 from tests.support.fakes import Clock
 from tests.support.monitored import make_registry
 from tests.support.rig import NOON, Rig, make_rows, make_table
@@ -110,6 +113,39 @@ def test_quality_is_recorded_against_its_baseline(start: Start) -> None:
     accuracy = next(c for c in found if (c["subject"], c["window"]) == ("accuracy", "24h"))
     assert (accuracy["after"], accuracy["value"], accuracy["baseline"]) == ("degraded", 0, 1)
     assert accuracy["shortfall"] > accuracy["limit"]
+
+
+def test_a_version_says_since_when_a_verdict_is_bad_across_a_restart(start: Start) -> None:
+    drift = Subject("drift", "age", "24h")
+    rig = start()
+    rig.post_rows(older())
+    rig.evaluate()
+    assert rig.version().bad_since[drift] == NOON
+    rig.stop()
+    rig.clock.advance(HOUR)
+    same = start(registry=rig.registry, clock=rig.clock)
+    same.evaluate()
+    assert same.version().bad_since[drift] == NOON
+    same.clock.advance(24 * HOUR)
+    same.evaluate()
+    assert drift not in same.version().bad_since
+    assert same.version().bad_since[drift._replace(window="7d")] == NOON
+
+
+def test_bad_verdicts_that_an_older_version_stored_are_known_without_their_times(start: Start) -> None:
+    rig = start()
+    rig.post_rows(older())
+    rig.evaluate()
+    with rig.service.store.writing() as connection:
+        known = json.loads(connection.scalar(sa.select(verdict_states.c.verdicts)) or "")
+        without = json.dumps([each[:4] for each in known])
+        connection.execute(sa.update(verdict_states).values(verdicts=without))
+    records = len(entries(rig, "verdict_changed"))
+    rig.stop()
+    same = start(registry=rig.registry, clock=rig.clock)
+    same.evaluate()
+    assert len(entries(same, "verdict_changed")) == records
+    assert same.version().bad_since == {}
 
 
 def test_a_restart_neither_repeats_a_change_nor_misses_one(start: Start, store_uri: str) -> None:
