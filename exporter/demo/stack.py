@@ -196,7 +196,8 @@ class Stack:
         token = self.tokens.file("alertmanager") if self.tokens is not None else None
         rules = hasten(files, directory, self._pace) if self._remediate else files
         configurations = {
-            "alertmanager": alertmanager_configuration(files, ports, token),
+            "alertmanager": alertmanager_configuration(files, ports, token)
+            | {"templates": [str(write_templates(files, directory, ports) / "*.tmpl")]},
             "prometheus": prometheus_configuration(files, ports, rules),
         }
         for name, configuration in configurations.items():
@@ -271,6 +272,15 @@ def alertmanager_configuration(files: Path, ports: Ports, token: Path | None = N
     webhook["url"] = webhook["url"].replace("exporter:19464", ports.address("exporter"))
     webhook["http_config"] = {"authorization": {"credentials_file": str(token)}} if token is not None else {}
     return content
+
+
+def write_templates(files: Path, directory: Path, ports: Ports) -> Path:
+    """Copy the mails' templates to `directory`, with links to the demo's exporter; return their directory."""
+    (directory / "templates").mkdir()
+    for file in sorted((files / "templates").glob("*.tmpl")):
+        content = file.read_text().replace("http://localhost:19464", ports.url("exporter"))
+        (directory / "templates" / file.name).write_text(content)
+    return directory / "templates"
 
 
 def _shorten_intervals(route: dict[str, Any]) -> None:

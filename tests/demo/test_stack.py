@@ -26,6 +26,7 @@ from exporter.demo.stack import (
     find_programs,
     hasten,
     prometheus_configuration,
+    write_templates,
 )
 from exporter.errors import DemoError
 
@@ -214,6 +215,13 @@ def test_of_the_receivers_only_remediation_has_another_address() -> None:
     assert webhook["max_alerts"] == 0
     theirs.pop("remediation")
     assert ours == theirs
+
+
+def test_mails_link_to_the_exporter_of_the_demo(tmp_path: Path) -> None:
+    templates = write_templates(FILES, tmp_path, PORTS)
+    assert {file.name for file in templates.iterdir()} == {f.name for f in (FILES / "templates").iterdir()}
+    assert "}}http://127.0.0.1:2{{" in (templates / "report.tmpl").read_text()
+    assert "http://localhost:19464" not in "".join(file.read_text() for file in templates.iterdir())
 
 
 def test_a_token_is_sent_from_its_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,9 @@ def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
         assert attachment["color"] == "warning"
         assert attachment["mrkdwn_in"] == ["pretext"]
         links = {button["text"]: button["url"] for button in attachment["actions"]}
+        assert re.fullmatch(
+            r"http://localhost:19464/models/flights/versions/3/reports/latest\?at=\d{10}", links["Report"]
+        )
         assert links["Runbook"].endswith("/prometheus/runbooks/ModelFeatureDrift.md")
         assert "/d/mlflow-model?var-model=flights" in links["Dashboard"] == attachment["title_link"]
         assert "/#/silences/new?filter=" in links["Silence"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -10,6 +11,9 @@ import pytest
 from tests.prometheus.conftest import RUNBOOK, Render, alert
 
 pytestmark = pytest.mark.needs("amtool")
+
+EXPORTER = "http://localhost:19464"
+REPORT = f"{EXPORTER}/models/flights/versions/3/reports/latest?at=1795428245"
 
 
 class Page(HTMLParser):
@@ -103,6 +107,7 @@ def test_text_has_every_summary_its_time_its_link_and_what_to_do(render: Render)
         "",
         "What to do.",
         "",
+        f"Report: {REPORT}",
         f"Runbook: {RUNBOOK}",
         "Silence: http://localhost:9093/#/silences/new?filter=%7Balertname%3D%22ModelFeatureDrift%22"
         "%2C%20model%3D%22flights%22%2C%20model_version%3D%223%22%7D",
@@ -160,12 +165,14 @@ def test_html_without_columns_is_a_list_of_summaries(render: Render) -> None:
     assert "Column" not in texts
 
 
-def test_html_links_to_each_column_the_dashboard_the_runbook_and_a_silence(render: Render) -> None:
+def test_html_links_to_each_column_the_dashboard_the_report_the_runbook_and_a_silence(render: Render) -> None:
     links = Page(render("html", [alert("carrier"), alert("dep_delay")])).links
     dashboard = "http://localhost:3000/d/mlflow-model?var-model=flights&var-column="
     silence = '{alertname="ModelFeatureDrift", model="flights", model_version="3"}'
-    assert links[:4] == [f"{dashboard}carrier", f"{dashboard}dep_delay", f"{dashboard}carrier", RUNBOOK]
-    assert unquote(links[4]) == f"http://localhost:9093/#/silences/new?filter={silence}"
+    assert links[:5] == [
+        f"{dashboard}carrier", f"{dashboard}dep_delay", f"{dashboard}carrier", REPORT, RUNBOOK,
+    ]  # fmt: skip
+    assert unquote(links[5]) == f"http://localhost:9093/#/silences/new?filter={silence}"
 
 
 def test_html_takes_names_as_text(render: Render) -> None:
@@ -173,3 +180,18 @@ def test_html_takes_names_as_text(render: Render) -> None:
     assert "<b>&amp;" in page.texts
     assert "a & <i>b</i> v3, serving as" in page.texts
     assert 'model="a & <i>b</i>"' in unquote(page.links[-1])
+
+
+@pytest.mark.parametrize("part", ["html", "text"])
+def test_the_report_is_that_of_a_version_whatever_its_name(part: str, render: Render) -> None:
+    content = render(part, [alert("carrier", model="a & <c>?")])
+    links = Page(content).links if part == "html" else re.findall("Report: (.*)", content)
+    assert f"{EXPORTER}/models/a%20%26%20%3Cc%3E%3F/versions/3/reports/latest?at=1795428245" in links
+
+
+@pytest.mark.parametrize("part", ["html", "text"])
+def test_without_a_version_the_state_of_all_models_is_linked(part: str, render: Render) -> None:
+    stopped = alert(alertname="ModelLabelsStopped", model_version="")
+    content = render(part, [stopped])
+    links = Page(content).links if part == "html" else re.findall("Report: (.*)", content)
+    assert f"{EXPORTER}/" in links
