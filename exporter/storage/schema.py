@@ -290,8 +290,10 @@ reports = sa.Table(
     sa.Column("mlflow_state", sa.String, nullable=False),
     sa.Column("mlflow_run_id", sa.String, nullable=False),
     sa.Column("evidently_state", sa.String, nullable=False),
+    sa.Column("evidently_run_id", sa.String, nullable=False, server_default=""),
     sa.Column("send_attempts", sa.Integer, nullable=False),
     sa.Column("send_after", sa.Float),  # when sending is tried again
+    sa.Column("send_problem", sa.String, nullable=False, server_default=""),  # why it is not sent yet
     sa.Index("reports_by_version", "version_id", "created_at"),
 )
 report_files = sa.Table(

@@ -65,8 +65,10 @@ def upgrade() -> None:
         sa.Column("mlflow_state", sa.String, nullable=False),
         sa.Column("mlflow_run_id", sa.String, nullable=False),
         sa.Column("evidently_state", sa.String, nullable=False),
+        sa.Column("evidently_run_id", sa.String, nullable=False, server_default=""),
         sa.Column("send_attempts", sa.Integer, nullable=False),
         sa.Column("send_after", sa.Float),
+        sa.Column("send_problem", sa.String, nullable=False, server_default=""),
         sa.Index("reports_by_version", "version_id", "created_at"),
     )
     op.create_table(
