@@ -243,8 +243,9 @@ sampled_rows = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("id_hash", sa.LargeBinary(16)),  # by which its label is found; NULL of a row without an id
     sa.Column("label", sa.String),  # that came with a row without an id
-    sa.Column("content", sa.LargeBinary, nullable=False),  # JSON
-    sa.Index("sampled_rows_by_block", "version_id", "start", "priority"),
+    sa.Column("size", sa.Integer, nullable=False),  # bytes of `content`
+    sa.Column("content", sa.LargeBinary, nullable=False),  # JSON; empty in the mark of a block's threshold
+    sa.Index("sampled_rows_by_block", "version_id", "start", "priority", "size"),
 )
 reference_rows = sa.Table(
     "reference_rows",

@@ -21,8 +21,9 @@ def upgrade() -> None:
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("id_hash", sa.LargeBinary(16)),
         sa.Column("label", sa.String),
+        sa.Column("size", sa.Integer, nullable=False),
         sa.Column("content", sa.LargeBinary, nullable=False),
-        sa.Index("sampled_rows_by_block", "version_id", "start", "priority"),
+        sa.Index("sampled_rows_by_block", "version_id", "start", "priority", "size"),
     )
     op.create_table(
         "reference_rows",
