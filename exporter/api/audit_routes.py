@@ -10,9 +10,8 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from exporter.api import view_schemas
 from exporter.api.auth import authorizer, local_without_token, told_by
-from exporter.api.parameters import VERSION_PATH, known_parameters
+from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS
 from exporter.audit.document import ReportFormat
 from exporter.audit.erasure import erase
@@ -29,6 +28,8 @@ from exporter.errors import (
 from exporter.formats.texts import storable
 from exporter.service import Service
 from exporter.settings import DAY_SECONDS
+from exporter.views import schemas as view_schemas
+from exporter.views.paths import VERSION_PATH
 
 LINES_TYPE = "application/jsonl"
 MAX_ENTRIES = 1000

@@ -1,32 +1,14 @@
-"""Parameters in the path and the query of a request."""
+"""Query parameters of a request."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from fastapi.routing import APIRoute
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 
 from exporter.errors import MalformedError
 from exporter.formats.limits import check_keys
-
-
-class _ModelName(Convertor[str]):
-    """Path parameter of any text: model names may contain slashes, and line breaks, which `path` refuses."""
-
-    regex = r"[\s\S]+"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("model_name", _ModelName())
-
-VERSION_PATH = "/models/{model:model_name}/versions/{version}"
 
 
 def single_parameters(request: Request) -> dict[str, str]:

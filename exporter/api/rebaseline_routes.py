@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from exporter.api import view_schemas
 from exporter.api.auth import authorizer, local_without_token, told_by
 from exporter.api.bodies import BodyReader
-from exporter.api.parameters import VERSION_PATH, known_parameters
+from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
 from exporter.formats.raw import PARQUET_TYPE
 from exporter.monitoring.rebaseline import Order
 from exporter.service import Service
 from exporter.settings import parse_window
+from exporter.views import schemas as view_schemas
+from exporter.views.paths import VERSION_PATH
 
 THREADS = 2  # of their own: one reference is profiled after the other, and /metrics must not wait for that
 _Text = Annotated[str, Query(min_length=1, max_length=500)]

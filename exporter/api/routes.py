@@ -9,14 +9,15 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from exporter import __version__
-from exporter.api import view_schemas
 from exporter.api.auth import authorizer
-from exporter.api.parameters import VERSION_PATH, known_parameters
+from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS, problem, refusal
-from exporter.api.views import models_view, version_detail
 from exporter.errors import ConfigError, UnknownModelError
 from exporter.exposition.negotiation import choose_format, compress_page, gzip_accepted
 from exporter.service import Service
+from exporter.views import schemas as view_schemas
+from exporter.views.paths import VERSION_PATH
+from exporter.views.versions import models_view, version_detail
 
 
 def models_router(service: Service) -> APIRouter:

@@ -22,8 +22,7 @@ from exporter.audit.record import Entry
 from exporter.audit.trail import append
 from exporter.cli import main
 from exporter.storage.schema import audit_records
-from tests.api.conftest import serving
-from tests.support.api_server import Server, assert_problem
+from tests.support.api_server import Server, assert_problem, serving
 from tests.support.fakes import TIMEOUT_SECONDS
 
 DAY = 1_793_491_200.0  # 2026-11-01

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exporter.api.views import version_detail
 from exporter.reference.profile import PROVISIONAL
+from exporter.views.versions import version_detail
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows, make_table
 

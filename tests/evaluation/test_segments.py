@@ -14,7 +14,6 @@ from sklearn import metrics
 
 import exporter.monitoring.evaluator
 from exporter.aggregates.outcomes import Outcomes
-from exporter.api.views import version_detail
 from exporter.config.models import ModelsConfig
 from exporter.errors import RegistryUnreachableError
 from exporter.evaluation.segments import SegmentEvaluation, evaluate_segment
@@ -23,6 +22,7 @@ from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.profiling.segments import MAX_SEGMENTS_PER_VERSION
 from exporter.reference.profile import Reference, Segment, decode_reference
+from exporter.views.versions import version_detail
 from tests.ingest.test_join import make_labelled_table
 from tests.support.fakes import TIMEOUT_SECONDS, Clock, FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows

@@ -10,9 +10,9 @@ import pytest
 
 import exporter.monitoring.evaluator
 from exporter.aggregates.state import Totals
-from exporter.api.views import models_view, version_detail
 from exporter.evaluation.drift import evaluate
 from exporter.fleet import Live
+from exporter.views.versions import models_view, version_detail
 from tests.support.monitored import errors, make_registry
 from tests.support.rig import NOON, Rig, make_rows, make_table
 

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from exporter.api.views import version_detail
 from exporter.errors import StoreError
 from exporter.exposition.render import Format
 from exporter.fleet import Status
@@ -20,6 +19,7 @@ from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
 from exporter.profiling.data import ReferenceFile
 from exporter.reference.profile import PROVISIONAL
 from exporter.registry.models import RegisteredVersion
+from exporter.views.versions import version_detail
 from tests.support.fakes import BROKEN, FakeRegistry
 from tests.support.hostile import make_nested_parquet
 from tests.support.monitored import DOWN, errors, make_registry, state

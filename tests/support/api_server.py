@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
 import httpx
 import orjson
+import pytest
 
 from exporter.api.server import make_server
 from exporter.formats.raw import JSON_TYPE
 from exporter.service import Service
 from exporter.settings import Settings
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
-from tests.support.rig import eventually
+from tests.support.rig import eventually, make_table
 from tests.support.wire import Predictions, encode, type_of
 
 
@@ -117,3 +118,43 @@ def held(server: Server) -> Iterator[None]:
 def head(length: int) -> bytes:
     lines = ("POST /v1/predictions HTTP/1.1", "Host: localhost", f"Content-Type: {JSON_TYPE}")
     return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
+
+
+# -- fixtures -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    with ExitStack() as running:
+
+        def serve_one(registry: FakeRegistry | None = None, **settings: Any) -> Server:
+            known = registry if registry is not None else FakeRegistry()
+            if registry is None:
+                known.register("fraud", make_table(), alias="champion")
+            settings.setdefault("store", f"sqlite:///{factory.mktemp('exporter')}/exporter.db")
+            server = running.enter_context(Server(known, **settings))
+            if registry is None:
+                server.await_ready()
+            return server
+
+        yield serve_one
+
+
+@pytest.fixture
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start an exporter with these settings for version 1 of `fraud`, or for the versions of `registry`."""
+    with serving(tmp_path_factory) as serve:
+        yield serve
+
+
+@pytest.fixture(scope="module")
+def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Like `serve`, for an exporter that all tests of a module share."""
+    with serving(tmp_path_factory) as serve:
+        yield serve
+
+
+@pytest.fixture(scope="module")
+def server(serve_module: Callable[..., Server]) -> Server:
+    """An exporter for all tests of a module that change only its counters."""
+    return serve_module()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from exporter.api.views import models_view
 from exporter.errors import RegistryUnreachableError
+from exporter.views.versions import models_view
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import Rig
 

@@ -11,11 +11,11 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from exporter.api.views import quality_windows
 from exporter.errors import RegistryAuthError
 from exporter.evaluation.figures import QUALITY_METRICS
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.reference.profile import PROVISIONAL
+from exporter.views.versions import quality_windows
 from tests.support.api_server import Server, assert_problem, post
 from tests.support.fakes import BROKEN, FakeRegistry
 from tests.support.rig import eventually, make_document, make_rows, make_table

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import numpy as np
 
 from exporter.aggregates.outcome_layout import why_no_layout
-from exporter.api import view_schemas as schemas
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
@@ -20,6 +19,7 @@ from exporter.evaluation.segments import SegmentEvaluation
 from exporter.fleet import Fleet, Version
 from exporter.measures.intervals import NO_FIGURE
 from exporter.reference.profile import PROVISIONAL, Reference
+from exporter.views import schemas
 
 _VERDICTS = {DRIFTED: "drifted", STABLE: "stable"}
 
