@@ -113,6 +113,7 @@ class Settings:
     config: str = ""  # path of the configuration file
     allow_commands: bool = False  # targets of remediation may be commands on this machine
     grafana_url: str = ""  # of the dashboards, linked from the page at /
+    external_url: str = ""  # at which people reach the exporter, for links to it
     log_level: str = "info"
 
     evaluation_interval_seconds: PositiveFloat = 30.0
@@ -240,10 +241,10 @@ def _check(settings: Settings) -> None:
             raise ConfigError(
                 f"EXPORTER_ALLOWED_HOSTS: {name!r} is not a host name; leave out scheme and port"
             )
-    if settings.grafana_url and not re.match(r"https?://[^/]", settings.grafana_url):
-        raise ConfigError(
-            f"EXPORTER_GRAFANA_URL is {settings.grafana_url!r}, it must begin with http:// or https://"
-        )
+    for name in ("grafana_url", "external_url"):
+        url = getattr(settings, name)
+        if url and not re.match(r"https?://[^/\[\]@?#\s]", url):
+            raise ConfigError(f"{PREFIX}{name.upper()} is {url!r}, it must begin with http:// or https://")
     load_tokens(settings.api_token_file, settings.api_tokens_file)
 
 

@@ -23,7 +23,7 @@ from typing import Literal, get_args
 
 from exporter.errors import ConfigError
 
-Scope = Literal["ingest", "alerts", "approve", "audit", "admin"]
+Scope = Literal["ingest", "alerts", "approve", "audit", "reports", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 SINGLE_NAME = "default"  # of the token that has a file to itself
 

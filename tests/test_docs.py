@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from ast import literal_eval
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from exporter.config.file import load_config_file
 from exporter.config.models import ModelConfig
 from exporter.config.remediation import Policy, RemediationConfig
+from exporter.config.reports import ReportsConfig
 from exporter.exposition.catalog import metrics_table
 from exporter.settings import Settings
 from tests.support.docs import PAGES, ROOT, anchors, page, section
@@ -64,11 +68,21 @@ def test_every_key_of_remediation_is_documented_with_its_default() -> None:
     documented = {name: yaml.safe_load(default or "null") for name, default in rows}
     policy = {f"policies.{name}": field for name, field in Policy.model_fields.items()}
     known = {**RemediationConfig.model_fields, **policy}
+    check_defaults(documented, known)
+
+
+def test_every_key_of_reports_is_documented_with_its_default() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\|", section(EXPORTER, "reports"), re.M)
+    documented = {name: yaml.load(default, yaml.BaseLoader) or None for name, default in rows}
+    check_defaults(documented, ReportsConfig.model_fields)
+
+
+def check_defaults(documented: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> None:
     assert documented.keys() == known.keys()
     for name, default in documented.items():
         said = known[name].default
         if default is None:
-            assert said in (PydanticUndefined, None, {}, ()), name
+            assert said in (PydanticUndefined, None, {}, (), ""), name
         else:
             assert TypeAdapter(known[name].rebuild_annotation()).validate_python(default) == said, name
 

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -33,7 +34,8 @@ def authorizer(service: Service, scope: Scope | None = None, *, named: bool = Fa
         scope: that the token has to have; None for every token.
         named: require a token with a name of its own, so that it is known who it was.
     """
-    configured = (service.settings.host, *service.settings.allowed_hosts)
+    external = urlsplit(service.settings.external_url).hostname or ""
+    configured = filter(None, (service.settings.host, external, *service.settings.allowed_hosts))
     names = (*own_names(socket.gethostname()), *map(str.lower, configured))
 
     async def authorize(request: Request) -> None:  # async, or it would run in a thread

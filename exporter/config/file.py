@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from exporter.config.models import ModelsConfig
 from exporter.config.remediation import RemediationConfig
 from exporter.config.remediation_checks import mistakes
+from exporter.config.reports import ReportsConfig
 from exporter.config.section import EmptyMapping, describe_error, place
 from exporter.errors import ConfigError
 from exporter.settings import DAY_SECONDS, Settings
@@ -42,6 +43,7 @@ class ConfigFile(ModelsConfig):
     """The configuration file."""
 
     remediation: Annotated[RemediationConfig, EmptyMapping] = RemediationConfig()
+    reports: Annotated[ReportsConfig, EmptyMapping] = ReportsConfig()
 
 
 def maturation_problem(maturation_seconds: float, settings: Settings) -> str:

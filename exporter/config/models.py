@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
+from exporter.config.reports import ModelReportsConfig
 from exporter.config.section import (
     Count,
     EmptyMapping,
@@ -113,6 +114,7 @@ class ModelConfig(Section):
     baselines: Annotated[dict[QualityMetric, FiniteFloat], EmptyMapping] = {}
     tolerances: Annotated[dict[QualityMetric, Annotated[FiniteFloat, Field(ge=0)]], EmptyMapping] = {}
     segments: Annotated[Names, AfterValidator(_few)] = ()
+    reports: Annotated[ModelReportsConfig, EmptyMapping] = ModelReportsConfig()
 
     def reference_fields(self) -> dict[str, Any]:
         """Return the configured fields of `ReferenceData`, which decide how a reference is built."""

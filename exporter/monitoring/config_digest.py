@@ -17,12 +17,14 @@ from exporter.evaluation.context import Thresholds
 from exporter.formats.texts import redact
 from exporter.settings import Settings, Window
 
+_NO_VERDICTS = {"reports"}  # sections of a model that decide on no verdict
+
 
 def digest_of_config(config: ModelConfig, thresholds: Thresholds, windows: Sequence[Window]) -> str:
     """Digest of all that decides on a version's verdicts besides its reference and its data."""
     return _digest(
         {
-            "config": config.model_dump(mode="json"),
+            "config": config.model_dump(mode="json", exclude=_NO_VERDICTS),
             "drift": thresholds.drift,
             "drift_by_column": dict(thresholds.drift_by_column),
             "windows": [window.seconds for window in windows],
