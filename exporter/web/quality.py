@@ -224,8 +224,10 @@ def draw_interval(
         return PLOT_EDGE + (PLOT_WIDTH - 2 * PLOT_EDGE) * (value - low) / span
 
     middle = PLOT_HEIGHT / 2
-    opening = '<svg class="interval" aria-hidden="true" viewBox="0 0 {0} {1}" width="{0}" height="{1}">'
-    parts = [Markup(opening).format(PLOT_WIDTH, PLOT_HEIGHT)]
+    opening = Markup(
+        '<svg class="interval" aria-hidden="true" viewBox="0 0 {0} {1}" width="{0}" height="{1}">'
+    )
+    parts = [opening.format(PLOT_WIDTH, PLOT_HEIGHT)]
     if worst is not None:
         start, end = (0.0, place(worst)) if metric in HIGHER_IS_BETTER else (place(worst), float(PLOT_WIDTH))
         zone = Markup('<rect class="zone" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>')
