@@ -14,6 +14,7 @@ ExporterError
 ├── ReferenceError              a version's reference cannot be used
 │   ├── ReferenceNotFoundError  none in any of its possible places
 │   └── ReferenceInvalidError   it is broken, empty or unusable
+├── ReportError                 a report cannot be made; the message is a sentence for its readers
 ├── IsolationError              a call in a child process failed
 │   ├── MemoryExceededError
 │   ├── TimeExceededError
@@ -100,6 +101,10 @@ class ReferenceNotFoundError(ReferenceError):
 
 class ReferenceInvalidError(ReferenceError):
     """A reference is there and cannot be used."""
+
+
+class ReportError(ExporterError):
+    """A report cannot be made."""
 
 
 class IsolationError(ExporterError):

@@ -1,6 +1,7 @@
 """The child process: runs one call after another within its limits, until it is idle for long or orphaned.
 
-Started as `python -m exporter.isolation.child DESCRIPTOR MEMORY_BYTES [MODULE...]`.
+Started as `python -m exporter.isolation.child DESCRIPTOR MEMORY_BYTES whole|call [MODULE...]`: the limit is
+for the whole process, or for a call on top of the modules.
 """
 
 from __future__ import annotations
@@ -26,16 +27,19 @@ _ORPHANED = 3  # exit status
 _STATM = Path("/proc/self/statm")
 
 
-def main(descriptor: int, memory_bytes: int, modules: list[str]) -> None:
+def main(descriptor: int, memory_bytes: int, limited: str, modules: list[str]) -> None:
     Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # If the machine or the container runs out of memory, the kernel is to end this process, not the parent.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+    if limited == "whole":
+        _limit_address_space(memory_bytes)
     for module in modules:
         import_module(module)
     preloaded = _address_space()
-    _limit_address_space(preloaded + memory_bytes)
+    if limited == "call":
+        _limit_address_space(preloaded + memory_bytes)
     connection = socket.socket(fileno=descriptor)
     called = select.poll()
     called.register(descriptor, select.POLLIN)
@@ -84,4 +88,4 @@ def _address_space() -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])

@@ -10,9 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Lock, Semaphore, Timer
+from types import MappingProxyType
 from typing import Any
 
 from exporter import errors
@@ -49,12 +50,25 @@ class Children:
         memory_bytes: address space of a call, on top of the preloaded modules.
         seconds: duration of a call, with the start of its child.
         answer_bytes: size of a result.
+        environment: variables of a child, besides those that every child gets.
+        single_use: a child ends with its call, which gives its memory back, and `memory_bytes` are all that
+            it may take.
     """
 
     def __init__(
-        self, count: int, preload: Sequence[str], memory_bytes: int, seconds: float, answer_bytes: int
+        self,
+        count: int,
+        preload: Sequence[str],
+        memory_bytes: int,
+        seconds: float,
+        answer_bytes: int,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        *,
+        single_use: bool = False,
     ) -> None:
         self._preload = tuple(preload)
+        self._environment = environment
+        self._single_use = single_use
         self._memory_bytes = memory_bytes
         self._seconds = seconds
         self._answer_bytes = answer_bytes
@@ -83,16 +97,19 @@ class Children:
                 child = self._start()
                 answer = child.ask(request, self._seconds, self._answer_bytes)
             if answer is None:
-                raise CrashedError("its reader ended without an answer")
+                raise CrashedError("its process ended without an answer")
             with self._lock:
                 self._idle.append(child)
-            if self._closed:
-                self.close()
+            if self._closed or self._single_use:
+                self._end_idle()
         return self._result(*answer)
 
     def close(self) -> None:
         """End the children; busy ones with their call."""
         self._closed = True
+        self._end_idle()
+
+    def _end_idle(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
         for child in idle:
@@ -110,9 +127,10 @@ class Children:
 
     def _start(self) -> _Child:
         try:
-            return _Child([str(self._memory_bytes), *self._preload])
+            limits = [str(self._memory_bytes), "whole" if self._single_use else "call"]
+            return _Child([*limits, *self._preload], self._environment)
         except OSError as error:  # too many processes or open files, or no memory
-            detail = f"no process can be started to read it: {error.strerror}"
+            detail = f"no process can be started: {error.strerror}"
             raise UnavailableError(detail, retry_after_seconds=5) from error
 
     def _result(self, kind: bytes, content: bytes) -> bytes:
@@ -129,7 +147,7 @@ class Children:
 class _Child:
     """A child process, and our end of the connection to it. It ends when this end is closed."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
         self._connection, theirs = socket.socketpair()
         kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         path = os.pathsep.join(filter(None, sys.path))
@@ -137,7 +155,7 @@ class _Child:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
                 command,
-                env=kept | _FRUGAL | {"PYTHONPATH": path},
+                env={**kept, **_FRUGAL, **environment, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a terminal's Ctrl-C is for the parent
@@ -167,13 +185,13 @@ class _Child:
             send(self._connection, request)
             return receive(self._connection, 100), receive(self._connection, answer_bytes)
         except MessageTooLongError:
-            reason = f"its reader answers with more than {answer_bytes // 2**20:,} MB"
+            reason = f"its process answers with more than {answer_bytes // 2**20:,} MB"
         except (EOFError, OSError):
             code = self._process.wait()  # the timer still runs
             if code == 0:
                 self._connection.close()
                 return None
-            reason = f"its reader ended with {signal.Signals(-code).name if code < 0 else f'status {code}'}"
+            reason = f"its process ended with {signal.Signals(-code).name if code < 0 else f'status {code}'}"
             if code == -signal.SIGKILL:
                 reason += ", as the kernel does when memory runs out"
         finally:

@@ -1,4 +1,4 @@
-"""Parquet bodies become Arrow streams. One that harms its reader is refused, and the next one is read."""
+"""Parquet bodies become Arrow streams. One that harms its process is refused, and the next one is read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_nested_dictionaries_of_several_row_groups_arrive() -> None:
         (make_explosive_parquet(400), r"^the body cannot be read as Parquet: it takes more than 280 MB of"),
         (
             make_nested_parquet(),
-            r"^the body cannot be read as Parquet: its reader ended with SIG|^not Parquet",
+            r"^the body cannot be read as Parquet: its process ended with SIG|^not Parquet",
         ),
         (b"PAR1" + bytes(100) + b"PAR1", "^not Parquet: "),
         (to_parquet(TABLE.slice(0, 0)), "^no rows$"),

@@ -64,17 +64,17 @@ def test_an_error_comes_back_as_it_was_raised(make: Make) -> None:
     [
         (isolated.allocate, 2**40, MemoryExceededError, "it takes more than 400 MB of memory"),
         (isolated.allocate, 500 * MEGABYTE, MemoryExceededError, "it takes more than 400 MB of memory"),
-        (isolated.signal_itself, signal.SIGABRT, CrashedError, "its reader ended with SIGABRT"),
+        (isolated.signal_itself, signal.SIGABRT, CrashedError, "its process ended with SIGABRT"),
         (
             isolated.signal_itself,
             signal.SIGKILL,
             CrashedError,
-            "its reader ended with SIGKILL, .*",
+            "its process ended with SIGKILL, .*",
         ),
-        (isolated.read_nowhere, b"", CrashedError, "its reader ended with SIGSEGV"),
-        (isolated.leave, 7, CrashedError, "its reader ended with status 7"),
-        (isolated.leave, 0, CrashedError, "its reader ended without an answer"),
-        (isolated.double, bytes(MEGABYTE), CrashedError, "its reader answers with more than 1 MB"),
+        (isolated.read_nowhere, b"", CrashedError, "its process ended with SIGSEGV"),
+        (isolated.leave, 7, CrashedError, "its process ended with status 7"),
+        (isolated.leave, 0, CrashedError, "its process ended without an answer"),
+        (isolated.double, bytes(MEGABYTE), CrashedError, "its process answers with more than 1 MB"),
         (isolated.fail, b"", CrashedError, r"internal error: KeyError\('a mistake'\)"),
     ],
 )
@@ -126,6 +126,23 @@ def test_a_child_does_not_see_the_credentials_of_its_parent(
     names = make().run(isolated.variables).decode().split("\n")
     assert "PATH" in names
     assert not [name for name in names if name.startswith(("MLFLOW", "AWS"))]
+
+
+def test_a_child_gets_the_variables_that_it_is_given(make: Make) -> None:
+    children = make(environment={"DO_NOT_TRACK": "1"})
+    assert "DO_NOT_TRACK" in children.run(isolated.variables).decode().split("\n")
+
+
+def test_a_child_for_a_single_use_ends_with_its_call(make: Make) -> None:
+    children = make(single_use=True)
+    pid = int(children.run(isolated.pid))
+    wait_for_end(pid)
+    assert int(children.run(isolated.pid)) != pid
+
+
+def test_the_limit_of_a_child_for_a_single_use_holds_for_all_of_it(make: Make) -> None:
+    children = make(memory_bytes=200 * MEGABYTE, single_use=True)
+    assert int(children.run(isolated.address_space_limit)) == 200 * MEGABYTE
 
 
 def test_closing_ends_the_children(make: Make) -> None:
@@ -184,7 +201,7 @@ def test_a_child_that_cannot_be_started_is_no_fault_of_the_call(
     children = make()
     with monkeypatch.context() as broken:
         broken.setattr(sys, "executable", "/no/such/program")
-        with pytest.raises(UnavailableError, match=r"^no process can be started to read it: No such file"):
+        with pytest.raises(UnavailableError, match=r"^no process can be started: No such file"):
             children.run(isolated.pid)
     assert children.run(isolated.double, b"x") == b"xx"
 

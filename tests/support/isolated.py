@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import time
 
@@ -66,6 +67,10 @@ def sleep(seconds: float) -> bytes:
 
 def variables() -> bytes:
     return "\n".join(os.environ).encode()
+
+
+def address_space_limit() -> bytes:
+    return str(resource.getrlimit(resource.RLIMIT_AS)[0]).encode()
 
 
 def length(data: bytes) -> bytes:

@@ -1,0 +1,140 @@
+"""Input of a report, which is sent to the child process that makes it, and its result."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from exporter.config.named_metrics import NamedMetric
+from exporter.errors import decoding
+from exporter.reference.bins import ColumnKind, Role
+
+FILES = ("html", "json", "snapshot")
+MAX_VALUES = 5000
+_LENGTH = struct.Struct("<Q")
+
+
+@dataclass(frozen=True)
+class ReportColumn:
+    """A column of the version.
+
+    `drift_limit` is the PSI from which on it has drifted in the window, None where that is not known;
+    `unjudged` is the reason why its drift is not judged, as in `reference.bins.Column`.
+    """
+
+    name: str
+    role: Role
+    kind: ColumnKind
+    drift_limit: float | None = None
+    unjudged: str = ""
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """A sampled row: its time in seconds since the epoch, its content as JSON, and its label."""
+
+    at: float
+    content: bytes
+    label: str | None
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """Everything that a report is made of.
+
+    `start` and `end` are the window, in seconds since the epoch. `task`, `classes` and `positive_class` are
+    as in `Reference`. `columns` are in the order in which they are shown. `rows` are a sample of
+    `rows_counted` rows. `reference_rows` are Parquet, empty where there are none. Without `metrics` the
+    presets of the task are used. `reason` is a sentence on why the report was made. `links` are URLs by text.
+    """
+
+    model: str
+    version: str
+    start: float
+    end: float
+    task: str
+    classes: tuple[str, ...]
+    positive_class: str
+    columns: tuple[ReportColumn, ...]
+    rows: tuple[ReportRow, ...]
+    rows_counted: int
+    reference_rows: bytes
+    reference_digest: str
+    metrics: tuple[NamedMetric, ...] = ()
+    descriptors: tuple[NamedMetric, ...] = ()
+    reason: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvidentlyValue:
+    """A number of a metric of Evidently.
+
+    `metric` is its class, with the arguments that tell two of them apart: `ValueDrift`,
+    `QuantileValue(quantile=0.25)`. `column` is empty for the whole data set, `part` for a single number; else
+    it is `count`, `share`, `mean`, `std`, or a label. `named` is true if exporter.yml names the metric.
+    """
+
+    metric: str
+    column: str
+    part: str
+    value: float
+    named: bool
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """A report: gzip of its HTML, of its JSON and of Evidently's own snapshot, and the numbers in it.
+
+    `values` are at most `MAX_VALUES`, the named ones first. `notes` are sentences on what was left out and
+    why. `rows` and `reference_rows` are the numbers of rows in the report.
+    """
+
+    html: bytes
+    json: bytes
+    snapshot: bytes
+    values: tuple[EvidentlyValue, ...]
+    notes: tuple[str, ...]
+    rows: int
+    reference_rows: int
+
+    def encode(self) -> bytes:
+        """Bytes from which `decode_result` restores it, without pickle."""
+        files = [getattr(self, name) for name in FILES]
+        head = json.dumps(
+            {
+                "sizes": list(map(len, files)),
+                "values": [asdict(value) for value in self.values],
+                "notes": self.notes,
+                "rows": self.rows,
+                "reference_rows": self.reference_rows,
+            }
+        ).encode()
+        return b"".join([_LENGTH.pack(len(head)), head, *files])
+
+
+def decode_result(data: bytes) -> ReportResult:
+    """Decode the bytes of `ReportResult.encode`.
+
+    Raises:
+        StoreDamagedError: the bytes are damaged.
+    """
+    with decoding("the report"):
+        (length,) = _LENGTH.unpack_from(data)
+        position = _LENGTH.size + length
+        head = json.loads(data[_LENGTH.size : position])
+        files = {}
+        for name, size in zip(FILES, head["sizes"], strict=True):
+            files[name] = data[position : position + size]
+            position += size
+        if position != len(data):
+            raise ValueError("its length is wrong")
+        return ReportResult(
+            **files,
+            values=tuple(EvidentlyValue(**value) for value in head["values"]),
+            notes=tuple(head["notes"]),
+            rows=head["rows"],
+            reference_rows=head["reference_rows"],
+        )
