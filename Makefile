@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 DEMO_PROGRAMS := prometheus prometheus-alertmanager
-TEST_PROGRAMS := $(DEMO_PROGRAMS) postgresql
+TEST_PROGRAMS := $(DEMO_PROGRAMS) chromium postgresql
 
 # Two workers: much of the time is waiting for servers.
 PYTEST_FLAGS ?= -n 2 --dist worksteal
