@@ -1,4 +1,4 @@
-"""Parts that all dashboards share: head, variables, moves of aliases, order of panels."""
+"""Parts that all dashboards share: head, variables, annotations, order of panels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import count
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
-from look import LIVE
+from look import LIVE, REFERENCE
 from panels import DATASOURCE, Panel, query
 from promql import gauge
 
@@ -20,6 +20,14 @@ ALIAS_MOVES = (
     f"""1000 * {gauge("mlflow_model_alias_changed_timestamp_seconds", 'model="$model"', "alias")}"""
     " * on (alias) group_right () "
     f"""count_values by (alias) ("to", {gauge("mlflow_model_alias_version", 'model="$model"', "alias")})"""
+)
+# A digest that was not there within the day before. A gap, as of a restart, is no change.
+_DIGEST = 'model="$model", reference_source!="none"'
+REFERENCE_CHANGES = (
+    f"""{gauge("mlflow_model_version_info", _DIGEST, "model_version, reference_digest, reference_source")}"""
+    " unless on (model_version, reference_digest)"
+    " max by (model_version, reference_digest)"
+    f" (last_over_time(mlflow_model_version_info{{{_DIGEST}}}[1d] offset 1m))"
 )
 
 
@@ -104,6 +112,22 @@ def alias_moves() -> builders.AnnotationQuery:
         .title_format("Alias moved")
         .text_format("{{alias}} now points to version {{to}}")
         .tag_keys("alias")
+    )
+
+
+def reference_changes() -> builders.AnnotationQuery:
+    return (
+        builders.AnnotationQuery()
+        .name("Reference changed")
+        .datasource(DATASOURCE)
+        .enable(True)
+        .icon_color(REFERENCE)
+        .target(query(REFERENCE_CHANGES, ref="Annotation"))
+        .expr(REFERENCE_CHANGES)
+        .step("60s")
+        .title_format("Reference of version {{model_version}} changed")
+        .text_format("digest {{reference_digest}}, from {{reference_source}}")
+        .tag_keys("model_version")
     )
 
 

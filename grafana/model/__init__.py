@@ -52,5 +52,6 @@ def build() -> dashboard.Dashboard:
             board.of_query("metric", "Metric", qq.METRICS).hide(dashboard.VariableHide.HIDE_VARIABLE)
         )
         .annotation(board.alias_moves())
+        .annotation(board.reference_changes())
     )
     return board.finish(page, SECTIONS)

@@ -11,6 +11,7 @@ import tables
 from model import quality_queries as q
 
 _NO_LABELS = "No labels have arrived."
+_NO_CONFUSION = "There are no labels, no classes, or more than ten."
 
 
 def labels() -> Iterator[panels.Panel]:
@@ -105,6 +106,26 @@ def labels() -> Iterator[panels.Panel]:
         decimals=3,
         size=(12, 8),
         nothing="There are no labels, or no classes.",
+    )
+    yield tables.matrix(
+        "Confusion, $window",
+        "Labelled predictions: a row for each actual class, a column for each predicted one.",
+        q.CONFUSION,
+        row=tables.Key("actual", "Actual"),
+        column="predicted",
+        unit="short",
+        decimals=0,
+        size=(12, 8),
+        nothing=_NO_CONFUSION,
+    )
+    yield panels.lines(
+        "Confusion over time, $window",
+        "The same counts over time; every point is of the whole window that ends there.",
+        panels.Line("{{actual}} predicted as {{predicted}}", q.CONFUSION),
+        unit="short",
+        size=(12, 8),
+        nothing=_NO_CONFUSION,
+        filled=False,
     )
     yield panels.lines(
         "Estimate minus real quality, $window",

@@ -53,6 +53,7 @@ LABEL_RATE = rate("mlflow_model_labels_total", VERSION)
 MATURATION = gauge("mlflow_model_label_maturation_seconds", VERSION)
 UNMATCHED = increase("mlflow_model_labels_unmatched_total", 'model="$model"', "$__range")
 CLASSES = gauge("mlflow_model_class_quality", WINDOW, "class, metric")
+CONFUSION = gauge("mlflow_model_confusion", WINDOW, "actual, predicted")
 ESTIMATE_ERROR = by_metric("mlflow_model_estimated_quality_error")
 
 

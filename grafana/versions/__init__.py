@@ -40,5 +40,6 @@ def build() -> dashboard.Dashboard:
         .with_variable(board.of_query("metric", "Metric", q.METRICS).sort(dashboard.VariableSort.NATURAL_ASC))
         .with_variable(board.window(q.MODEL))
         .annotation(board.alias_moves())
+        .annotation(board.reference_changes())
     )
     return board.finish(page, SECTIONS)

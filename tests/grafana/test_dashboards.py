@@ -244,7 +244,7 @@ def test_gauges_are_aggregated_over_replicas(path: Path) -> None:
         if place in LABEL_VARIABLES:
             continue  # values of a label, whoever has it
         for name in gauges & set(re.findall(r"\w+", expression)):
-            one = rf"(?:max|min|sum) (?:by \([\w, ]+\) )?\({name}\b"
+            one = rf"(?:max|min|sum) (?:by \([\w, ]+\) )?\((?:last_over_time\()?{name}\b"
             assert len(re.findall(one, expression)) == len(re.findall(rf"\b{name}\b", expression)), place
 
 
@@ -348,7 +348,7 @@ def test_where_quality_is_estimated_it_says_what_an_estimate_cannot_see(path: Pa
 
 @pytest.mark.parametrize("uid", ["mlflow-model", "mlflow-versions"])
 def test_moves_of_aliases_are_marked_at_the_time_at_which_they_happened(uid: str) -> None:
-    (marks,) = by_uid(uid)["annotations"]["list"]
+    marks, _ = by_uid(uid)["annotations"]["list"]
     assert marks["useValueForTime"] is True
     # Grafana takes milliseconds.
     assert marks["expr"].startswith("1000 * max by (alias) (mlflow_model_alias_changed_timestamp_seconds{")
