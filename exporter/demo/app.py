@@ -115,6 +115,7 @@ def demonstrate(pace: Pace, until_mail: bool, remediate: bool) -> None:
 def introduction(programs: Programs, ports: Ports, remediate: bool) -> str:
     """Return a text that says what happens, and the addresses to open."""
     places = [
+        ("Status", ports.url("exporter")),
         ("MLflow", ports.url("mlflow")),
         ("Metrics", ports.url("exporter") + "/metrics"),
         ("HTTP API", ports.url("exporter") + "/docs"),
@@ -124,6 +125,8 @@ def introduction(programs: Programs, ports: Ports, remediate: bool) -> str:
             ("Prometheus", ports.url("prometheus") + "/alerts"),
             ("Alertmanager", ports.url("alertmanager")),
         ]
+    if programs.evidently:
+        places.append(("Evidently", ports.url("evidently")))
     lines = [
         "A model that predicts which flights from New York arrive late, trained on January to March 2013,",
         "scores those that followed, a day in a few seconds. Labels are known days later.",

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,14 @@ from exporter.settings import parse_window
 
 # Debian renames programs that others ship under their upstream names.
 ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")
-PREFERRED_PORTS = {"mlflow": 5000, "exporter": 19464, "prometheus": 9090, "alertmanager": 9093, "mail": 0}
+PREFERRED_PORTS = {
+    "mlflow": 5000,
+    "exporter": 19464,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "mail": 0,
+    "evidently": 8000,
+}
 # Within ten seconds a share of bad values becomes critical here, and its warning is not mailed. Later groups
 # follow soon: days are seconds.
 MAIL_SECONDS = {"group_wait": 10, "group_interval": 15}
@@ -40,10 +48,11 @@ REMEDIATION = "remediation"  # the receiver
 
 @dataclass(frozen=True)
 class Programs:
-    """Paths of the installed programs, empty where not installed."""
+    """Paths of the installed programs, empty where not installed; `evidently` is a Python package."""
 
     prometheus: str
     alertmanager: str
+    evidently: bool = False
 
     @property
     def complete(self) -> bool:
@@ -51,9 +60,13 @@ class Programs:
 
 
 def find_programs() -> Programs:
-    """Look for Prometheus and Alertmanager on the PATH."""
+    """Look for Prometheus and Alertmanager on the PATH, and for Evidently among Python's packages."""
     managers = [path for name in ALERTMANAGER_NAMES if (path := shutil.which(name))]
-    return Programs(prometheus=shutil.which("prometheus") or "", alertmanager=managers[0] if managers else "")
+    return Programs(
+        prometheus=shutil.which("prometheus") or "",
+        alertmanager=managers[0] if managers else "",
+        evidently=find_spec("evidently") is not None,
+    )
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class Ports:
     prometheus: int
     alertmanager: int
     mail: int
+    evidently: int
 
     def address(self, name: str) -> str:
         return f"127.0.0.1:{getattr(self, name)}"
@@ -122,6 +136,8 @@ class Stack:
         ]
         if programs.complete:
             self._waiting.append((self._traffic_flows, self._start_alerting))
+        if programs.evidently:
+            self._waiting.append((self._traffic_flows, self._start_evidently))
         self._start_mlflow()
         self._start_traffic()  # it waits for MLflow and the exporter by itself, and has long imports
 
@@ -166,6 +182,7 @@ class Stack:
             "EXPORTER_HOST": "127.0.0.1",
             "EXPORTER_PORT": str(self._ports.exporter),
             "EXPORTER_STORE": self.store,
+            "EXPORTER_EXTERNAL_URL": self._ports.url("exporter"),
             "EXPORTER_CONFIG": str(self._write_policies()),
         }
         if self.tokens is not None:
@@ -215,6 +232,14 @@ class Stack:
                 *flags[name],
             ]
             self._processes.start(name, command, self._environment)
+
+    def _start_evidently(self) -> None:
+        workspace = str(self._processes.directory / "evidently")
+        command = [
+            sys.executable, "-m", "evidently.cli", "ui", "--workspace", workspace,
+            "--host", "127.0.0.1", "--port", str(self._ports.evidently),
+        ]  # fmt: skip
+        self._processes.start("evidently", command, self._environment | {"DO_NOT_TRACK": "1"})
 
 
 def find_files() -> Path:

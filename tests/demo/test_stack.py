@@ -32,7 +32,7 @@ from exporter.errors import DemoError
 
 ANY = dict.fromkeys(PREFERRED_PORTS, 0)
 FILES = find_files()
-PORTS = Ports(mlflow=1, exporter=2, prometheus=3, alertmanager=4, mail=5)
+PORTS = Ports(mlflow=1, exporter=2, prometheus=3, alertmanager=4, mail=5, evidently=6)
 
 
 # -- ports and programs -------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def test_another_port_is_taken_where_a_program_listens() -> None:
 
 
 def test_all_ports_differ() -> None:
-    assert len(set(astuple(find_ports(ANY)))) == 5
+    assert len(set(astuple(find_ports(ANY)))) == len(ANY)
 
 
 def test_settings_for_another_mlflow_are_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +117,17 @@ def test_alerting_starts_once_all_references_are_there(
     processes.written += "healthy: flights like those in training\n"
     stack.advance()
     assert processes.started[3:] == ["alertmanager", "prometheus"]
+
+
+def test_evidently_starts_last_where_it_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("exporter.demo.stack.fetch", lambda url: "")
+    processes = RecordedProcesses(tmp_path)
+    programs = Programs("prometheus", "alertmanager", evidently=True)
+    stack = Stack(processes, programs, PORTS, Pace(), remediate=False)
+    processes.written = "\nhealthy: flights like those in training\n"
+    for _ in range(3):
+        stack.advance()
+    assert processes.started == ["mlflow", "traffic", "exporter", "alertmanager", "prometheus", "evidently"]
 
 
 # -- configuration ------------------------------------------------------------------------------------------
