@@ -21,6 +21,7 @@ from exporter.config.models import ModelConfig
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.evaluation.context import Thresholds
 from exporter.evaluation.drift import Evaluation
+from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.formats.batch import Target
@@ -61,11 +62,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class Findings:
-    """Results of one evaluation of a version; `quality` is empty if it cannot be measured."""
+    """Results of one evaluation of a version; `quality` is empty if it cannot be measured.
+
+    `drift_importance` is by window, see `weigh_drift`.
+    """
 
     evaluation: Evaluation
     quality: tuple[QualityEvaluation, ...] = ()
     segments: tuple[SegmentEvaluation, ...] = ()
+    drift_importance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,10 @@ class Version:
         self.unaliased_since: float | None = None
         # the loader
         self.run_metrics: Mapping[str, float] = {}
+        # the importance loader; the problem is a text for users, why there is none
+        self.importance: Importance | None = None
+        self.importance_problem = ""
+        self.attribution: AttributionDrift | None = None
         # the evaluation
         self.findings: Findings | None = None
         # Failures of the last evaluation, as texts for users.

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
+from exporter.config.importance import Importance
 from exporter.config.reports import ModelReportsConfig
 from exporter.config.section import (
     Count,
@@ -93,8 +94,9 @@ class ModelConfig(Section):
     """Configuration of one model. Values that are None or empty are inferred, or have a default.
 
     `positive_class` is the text as written, for `match_class`. `target`, `prediction`, `score` and
-    `timestamp` are columns of the reference, see `choose_roles`. `reference_uri` comes only from the file and
-    may be a local path. `maturation` is the time to wait for a prediction's label, in seconds.
+    `timestamp` are columns of the reference, see `choose_roles`. `reference_uri` and `importance` come only
+    from the file and may be local paths; `importance` may also be weights as JSON, or `permutation`.
+    `maturation` is the time to wait for a prediction's label, in seconds.
     """
 
     task: Task | None = None
@@ -115,6 +117,7 @@ class ModelConfig(Section):
     tolerances: Annotated[dict[QualityMetric, Annotated[FiniteFloat, Field(ge=0)]], EmptyMapping] = {}
     segments: Annotated[Names, AfterValidator(_few)] = ()
     reports: Annotated[ModelReportsConfig, EmptyMapping] = ModelReportsConfig()
+    importance: Importance = ""
 
     def reference_fields(self) -> dict[str, Any]:
         """Return the configured fields of `ReferenceData`, which decide how a reference is built."""
@@ -163,7 +166,7 @@ class ModelsConfig(Section):
 # -- tags ---------------------------------------------------------------------------------------------------
 
 # Tags that other modules read; `reference_uri` may name other places than that of the file.
-_OTHER_TAGS = {"enabled", "team", "reference_uri"}
+_OTHER_TAGS = {"enabled", "team", "reference_uri", "importance"}
 _OTHER_TAGS |= {"action_id", "audit_checkpoint", "auto_rollback", "blocked"}
 _TABLES = {"drift_threshold": "drift_thresholds", "tolerance": "tolerances", "baseline": "baselines"}
 _LISTS = {"segments", "columns.include", "columns.exclude"}

@@ -34,7 +34,7 @@ def _seconds(value: object) -> object:
         raise ValueError(str(error)) from None
 
 
-def _location(value: object, info: Info) -> object:
+def location(value: object, info: Info) -> object:
     """Resolve a path relative to the file that names it."""
     try:
         readable = not isinstance(value, str) or (urlsplit(value) is not None and "\0" not in value)
@@ -59,7 +59,7 @@ Threshold = Annotated[float, Field(gt=0, lt=1000)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]  # written as `30m`, `24h` or `7d`
-Location = Annotated[str, Field(min_length=1), BeforeValidator(_location)]
+Location = Annotated[str, Field(min_length=1), BeforeValidator(location)]
 
 
 # -- messages -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from exporter.exposition.collector import PAGE_CATALOG
 from exporter.exposition.columns import COLUMN_CATALOG
 from exporter.exposition.experiments import RUN_CATALOG
+from exporter.exposition.importance import IMPORTANCE_CATALOG
 from exporter.exposition.metric import Metric
 from exporter.exposition.quality import QUALITY_CATALOG
 from exporter.exposition.segments import SEGMENT_CATALOG
@@ -16,6 +17,7 @@ from exporter.exposition.versions import VERSION_CATALOG
 CATALOG: tuple[Metric, ...] = (
     *VERSION_CATALOG,
     *COLUMN_CATALOG,
+    *IMPORTANCE_CATALOG,
     *QUALITY_CATALOG,
     *SEGMENT_CATALOG,
     *RUN_CATALOG,

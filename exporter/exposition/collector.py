@@ -11,6 +11,7 @@ import numpy as np
 from prometheus_client import Metric as ClientMetric
 
 from exporter.exposition.columns import BINS, add_bins, add_evaluation, count_column_series
+from exporter.exposition.importance import add_importance, count_importance_series
 from exporter.exposition.metric import Metric
 from exporter.exposition.negotiation import check_groups, is_wanted
 from exporter.exposition.prefixes import VersionPrefixes
@@ -153,7 +154,9 @@ class SeriesCollector:
         evaluation = view.evaluation
         if evaluation is not None and evaluation.at >= oldest:
             reference, names = evaluation.reference, self._settings.bin_names
-            add_evaluation(samples, evaluation, self._prefixes_of(view, reference, used))
+            known = self._prefixes_of(view, reference, used)
+            add_evaluation(samples, evaluation, known)
+            add_importance(samples, view, known, now)
             add_quality(samples, view, reference)
             version = (view.model, view.version)
             add_segments(samples, version, reference, view.segments[:sliced], names=names)
@@ -186,6 +189,7 @@ class SeriesCollector:
             classes = len(known.reference.classes) if known.reference is not None else 0
             budget -= count_version_series(len(view.aliases), len(view.run_metrics))
             budget -= count_column_series(len(known.columns), windows, distances)
+            budget -= count_importance_series(len(known.columns), len(windows))
             budget -= count_quality_series(len(windows), classes)
 
         costs = np.zeros(max((len(known.segments) for known in prefixes), default=0), np.int64)

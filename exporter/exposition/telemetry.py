@@ -40,8 +40,9 @@ CloseReason = Literal["timeout", "limit", "head"]
 STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
 # ask: MLflow did not answer; follow: its answer was not taken over.
 PollStage = Literal["ask", "follow"]
-# reference: find, read and profile it; evaluation: of the version; store: keep or read the reference.
-Stage = Literal["reference", "evaluation", "store"]
+# reference: find, read and profile it; evaluation: of the version; store: keep or read the reference;
+# importance: read or measure it.
+Stage = Literal["reference", "evaluation", "store", "importance"]
 
 # Gauges by the attribute of `Telemetry` that has their value.
 GAUGES = {

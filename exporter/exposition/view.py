@@ -10,6 +10,7 @@ import numpy as np
 from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS
 from exporter.evaluation.drift import Evaluation
+from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.fleet import Fleet, Status, Version
@@ -52,6 +53,9 @@ class VersionView:
     label_delay_sum: float = 0.0
     alias_changes: Mapping[str, float] = field(default_factory=dict)
     segments: tuple[SegmentEvaluation, ...] = ()
+    importance: Importance | None = None
+    drift_importance: Mapping[str, float] = field(default_factory=dict)
+    attribution: AttributionDrift | None = None
 
     def __post_init__(self) -> None:
         cells = self.reference.cells if self.reference is not None else 0
@@ -100,4 +104,7 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         label_delay=live.totals.label_delay,
         label_delay_sum=live.totals.label_delay_sum,
         alias_changes=fleet.alias_changes(version.model),
+        importance=version.importance,
+        drift_importance=findings.drift_importance if findings is not None else {},
+        attribution=version.attribution,
     )

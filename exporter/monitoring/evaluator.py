@@ -14,6 +14,7 @@ from exporter.audit.segments import Pruner
 from exporter.errors import ExporterError
 from exporter.evaluation.context import EvaluationContext, QualityRules
 from exporter.evaluation.drift import evaluate
+from exporter.evaluation.importance import weigh_drift
 from exporter.evaluation.model_quality import evaluate_quality
 from exporter.evaluation.quality_reference import QualityReferences, VersionQuality
 from exporter.evaluation.segments import evaluate_segment
@@ -123,7 +124,9 @@ class Evaluator:
             what = f"the evaluation of segment {segment.name}"
             segments.append(self._attempt(version, what, work_on, failures))
         # Failed parts are left out: older figures must not look current.
-        version.findings = Findings(evaluation, quality, tuple(filter(None, segments)))
+        importance = version.importance
+        weighed = weigh_drift(importance, evaluation) if importance is not None else {}
+        version.findings = Findings(evaluation, quality, tuple(filter(None, segments)), weighed)
 
     def _tidy(self) -> None:
         now = self._clock()

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import exporter.exposition.columns
 import exporter.exposition.experiments
+import exporter.exposition.importance
 import exporter.exposition.quality
 import exporter.exposition.remediation
 import exporter.exposition.segments
@@ -54,6 +55,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
     [
         (exporter.exposition.versions, 2),
         (exporter.exposition.columns, 3),
+        (exporter.exposition.importance, 3),
         (exporter.exposition.quality, 3),
         (exporter.exposition.segments, 1),
         (exporter.exposition.experiments, 2),

@@ -12,6 +12,7 @@ from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
+from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import (
     ClassQuality,
     Confusion,
@@ -186,6 +187,9 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "label_delay_sum": 8_800_000.5,
         "alias_changes": {"champion": NOW - 7200},
         "segments": tuple(make_segment_evaluation(reference, segment) for segment in reference.segments),
+        "importance": Importance({"age": 0.75, "country": 0.25, "user_id": 0.0}, "tag"),
+        "drift_importance": {"1h": 0.48},
+        "attribution": AttributionDrift(NOW - 600, 0.04, 900, {"age": 0.71, "country": 0.29, "user_id": 0.0}),
     }
     return VersionView(**{**state, **changes})
 
