@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from exporter.errors import ExporterError, ReferenceInvalidError
@@ -43,7 +43,10 @@ class RemoteFile:
 
 
 class RegistryClient:
-    """MLflow's client. Every method may raise `RegistryError` or a subclass of it."""
+    """MLflow's client. Every method may raise `RegistryError` or a subclass of it.
+
+    `raw` is MLflow's own, to be used within `asking`.
+    """
 
     def __init__(self, tracking_uri: str | None, registry_uri: str | None, timeout_seconds: float) -> None:
         self.timeout_seconds = timeout_seconds
@@ -54,6 +57,7 @@ class RegistryClient:
             MLFLOW_HTTP_REQUEST_BACKOFF_JITTER="0",
             MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER="false",
             MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+            MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
         )
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # Here, not at the top: the import takes seconds and 30 MB, and reads the environment.
@@ -70,14 +74,14 @@ class RegistryClient:
         registry_uri = registry_uri or (get_registry_uri() if "MLFLOW_REGISTRY_URI" in os.environ else None)
         if registry_uri is not None:
             check_mlflow("MLFLOW_REGISTRY_URI", registry_uri)
-        self._client = MlflowClient(self.uri, registry_uri)
+        self.raw = MlflowClient(self.uri, registry_uri)
         self._artifacts = artifacts
 
     # -- the registry ---------------------------------------------------------------------------------------
 
     def list_models(self) -> list[RegisteredModel]:
         """All registered models, with their aliases, without prompts."""
-        return self._all(self._client.search_registered_models, max_results=MODELS_PER_PAGE)
+        return self._all(self.raw.search_registered_models, max_results=MODELS_PER_PAGE)
 
     def list_versions(
         self, model: str | None = None, tag: tuple[str, str] | None = None
@@ -94,7 +98,7 @@ class RegistryClient:
         if tag is not None:
             conditions.append(f"tags.`{tag[0]}` = '{tag[1]}'")
         versions: list[ModelVersion] = self._all(
-            self._client.search_model_versions,
+            self.raw.search_model_versions,
             filter_string=" AND ".join(conditions) or None,
             max_results=VERSIONS_PER_PAGE,
             order_by=["name ASC", "version_number ASC"],
@@ -107,8 +111,8 @@ class RegistryClient:
         Raises:
             MissingError: there is no such model.
         """
-        with self._asking():
-            return self._client.get_registered_model(model)
+        with self.asking():
+            return self.raw.get_registered_model(model)
 
     def get_version(self, model: str, version: str) -> ModelVersion:
         """A version with its tags.
@@ -116,8 +120,8 @@ class RegistryClient:
         Raises:
             MissingError: there is no such version.
         """
-        with self._asking():
-            return self._client.get_model_version(model, version)
+        with self.asking():
+            return self.raw.get_model_version(model, version)
 
     def get_version_by_alias(self, model: str, alias: str) -> ModelVersion:
         """The version that an alias leads to.
@@ -126,8 +130,8 @@ class RegistryClient:
             MissingError: the alias leads to a version that is gone.
             RegistryError: there is no such alias.
         """
-        with self._asking():
-            return self._client.get_model_version_by_alias(model, alias)
+        with self.asking():
+            return self.raw.get_model_version_by_alias(model, alias)
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         """Have an alias point to a version, wherever it pointed before.
@@ -135,8 +139,8 @@ class RegistryClient:
         Raises:
             MissingError: there is no such model or version.
         """
-        with self._asking():
-            self._client.set_registered_model_alias(model, alias, version)
+        with self.asking():
+            self.raw.set_registered_model_alias(model, alias, version)
 
     def set_model_tag(self, model: str, key: str, value: str) -> None:
         """Set a tag of a registered model.
@@ -144,8 +148,8 @@ class RegistryClient:
         Raises:
             MissingError: there is no such model.
         """
-        with self._asking():
-            self._client.set_registered_model_tag(model, key, value)
+        with self.asking():
+            self.raw.set_registered_model_tag(model, key, value)
 
     def set_version_tag(self, model: str, version: str, key: str, value: str) -> None:
         """Set a tag of a version.
@@ -153,37 +157,41 @@ class RegistryClient:
         Raises:
             MissingError: there is no such model or version.
         """
-        with self._asking():
-            self._client.set_model_version_tag(model, version, key, value)
+        with self.asking():
+            self.raw.set_model_version_tag(model, version, key, value)
 
     def find_run(self, run_id: str) -> Run | None:
         """A run, None if there is none with this id."""
         if not run_id:
             return None
         try:
-            with self._asking():
-                return self._client.get_run(run_id)
+            with self.asking():
+                return self.raw.get_run(run_id)
         except MissingError:
             return None
 
     # -- experiments ----------------------------------------------------------------------------------------
 
-    def list_experiments(self) -> list[Experiment]:
-        """All experiments that are not deleted."""
-        return self._all(self._client.search_experiments, max_results=EXPERIMENTS_PER_PAGE)
+    def list_experiments(self, condition: str = "") -> list[Experiment]:
+        """All experiments that are not deleted, for which a filter of MLflow's holds."""
+        return self._all(
+            self.raw.search_experiments, filter_string=condition, max_results=EXPERIMENTS_PER_PAGE
+        )
 
-    def list_runs(self, experiment_ids: Collection[str], condition: str = "") -> Iterator[list[Run]]:
-        """Pages of the runs of experiments that are not deleted, the last started first.
+    def list_runs(
+        self, experiment_ids: Collection[str], condition: str = "", order: Literal["ASC", "DESC"] = "DESC"
+    ) -> Iterator[list[Run]]:
+        """Pages of the runs of experiments that are not deleted, by default the last started first.
 
         `condition` is a filter of MLflow's, such as `attributes.end_time >= 1700000000000`.
         """
         if experiment_ids:
             yield from self._pages(
-                self._client.search_runs,
+                self.raw.search_runs,
                 experiment_ids=list(experiment_ids),
                 filter_string=condition,
                 max_results=RUNS_PER_PAGE,
-                order_by=["attributes.start_time DESC"],
+                order_by=[f"attributes.start_time {order}"],
             )
 
     def _all(self, search: Callable[..., Any], **query: Any) -> list[Any]:
@@ -192,7 +200,7 @@ class RegistryClient:
     def _pages(self, search: Callable[..., Any], **query: Any) -> Iterator[list[Any]]:
         token = None
         while token != "":
-            with self._asking():
+            with self.asking():
                 page = search(**query, page_token=token)
             token = page.token or ""
             yield list(page)
@@ -206,8 +214,8 @@ class RegistryClient:
             MissingError: there is no such version.
             ReferenceInvalidError: the version's source cannot be followed.
         """
-        with self._asking():
-            uri = self._client.get_model_version_download_uri(model, version)
+        with self.asking():
+            uri = self.raw.get_model_version_download_uri(model, version)
         return self.locate(uri)
 
     def locate(self, uri: str) -> str:
@@ -222,13 +230,13 @@ class RegistryClient:
             parts = rest.strip("/").split("/")
             if scheme in ("runs", "models") and ".." in PurePosixPath(unquote(rest)).parts:
                 break  # of a folder it would lead to other places of this machine
-            with self._asking():
+            with self.asking():
                 if scheme == "runs":
-                    root, path = self._client.get_run(parts[0]).info.artifact_uri, parts[1:]
+                    root, path = self.raw.get_run(parts[0]).info.artifact_uri, parts[1:]
                 elif scheme == "models" and re.fullmatch(r"m-[0-9a-f]{32}", parts[0]):
-                    root, path = self._client.get_logged_model(parts[0]).artifact_location, parts[1:]
+                    root, path = self.raw.get_logged_model(parts[0]).artifact_location, parts[1:]
                 elif scheme == "models" and len(parts) > 1 and parts[1].isdecimal():
-                    root, path = self._client.get_model_version_download_uri(parts[0], parts[1]), parts[2:]
+                    root, path = self.raw.get_model_version_download_uri(parts[0], parts[1]), parts[2:]
                 elif scheme == "models":
                     break
                 else:
@@ -267,7 +275,8 @@ class RegistryClient:
     # -- errors ---------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def asking(self) -> Iterator[None]:
+        """Raise the exporter's errors for those of MLflow's client."""
         try:
             yield
         except ExporterError:

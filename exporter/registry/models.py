@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-CHECKPOINT_TAG = "monitoring.audit_checkpoint"  # of a model: the exporter keeps it there, and never reads it
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+# Tags that the exporter sets and does not take for configuration, of a model and of a version.
+CHECKPOINT_TAG = "monitoring.audit_checkpoint"
+REPORT_TAG = "monitoring.report"  # the newest one
+OWN_TAGS = frozenset({CHECKPOINT_TAG, REPORT_TAG})
+# Tags of its reports: of an experiment that has them, "own" if it has nothing else; and of their runs.
+REPORTS_TAG = "monitoring.reports"
+REPORT_ID_TAG = "monitoring.report_id"
+KEPT_TAG = "monitoring.kept_until"
+
 OFF = ("false", "0", "no", "off")
 
 
@@ -78,3 +91,14 @@ class Registered:
 def is_switched_off(tags: Mapping[str, str]) -> bool:
     """True if a model or version opted out with `monitoring.enabled=false`."""
     return tags.get("monitoring.enabled", "").strip().lower() in OFF
+
+
+def without_own(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """The tags without those that the exporter sets, which would look like another configuration."""
+    return MappingProxyType({key: value for key, value in tags.items() if key not in OWN_TAGS})
+
+
+def model_id_of(version: ModelVersion) -> str:
+    """Id of the logged model of a version, empty if it has none; the registry keeps it in the source."""
+    source = version.source or ""
+    return version.model_id or (source.removeprefix("models:/") if source.startswith("models:/m-") else "")

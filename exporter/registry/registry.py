@@ -19,13 +19,17 @@ from exporter.registry.client import RegistryClient
 from exporter.registry.client_errors import MissingError
 from exporter.registry.mlmodel import why_not_loadable
 from exporter.registry.models import (
-    CHECKPOINT_TAG,
+    REPORT_ID_TAG,
+    REPORTS_TAG,
     AliasState,
     Registered,
     RegisteredModel,
     RegisteredVersion,
     is_switched_off,
+    model_id_of,
+    without_own,
 )
+from exporter.registry.report_runs import ReportRun, delete_expired_reports, log_report
 from exporter.registry.runs import Run
 from exporter.registry.sources import Profile, load_reference
 
@@ -176,11 +180,20 @@ class Registry:
         run = self._mlflow.find_run(version.run_id)
         return {} if run is None else _metrics(run)
 
+    def log_report(self, report: ReportRun) -> str:
+        """Log a report as a run, once however often it is called, and return the id of the run."""
+        return log_report(self._mlflow, report)
+
+    def delete_expired_reports(self, now: float) -> int:
+        """Delete the runs of reports that are kept until before `now`, and return their number."""
+        return delete_expired_reports(self._mlflow, now)
+
     def list_experiments(self) -> dict[str, str]:
-        """Names of all experiments, by id."""
+        """Names of all experiments, by id, without those that only have the exporter's own reports."""
         return {
             str(experiment.experiment_id): str(experiment.name)
             for experiment in self._mlflow.list_experiments()
+            if experiment.tags.get(REPORTS_TAG) != "own"
         }
 
     def list_runs(self, experiment_ids: Collection[str]) -> Iterator[list[Run]]:
@@ -202,7 +215,7 @@ class Registry:
 
     def _pages(self, experiment_ids: Collection[str], condition: str) -> Iterator[list[Run]]:
         for page in self._mlflow.list_runs(experiment_ids, condition):
-            yield [_run(found) for found in page]
+            yield [_run(found) for found in page if REPORT_ID_TAG not in found.data.tags]
 
 
 def _run(found: MlflowRun) -> Run:
@@ -226,8 +239,7 @@ def _metrics(run: MlflowRun) -> dict[str, float]:
 
 
 def _model_view(model: entities.RegisteredModel, versions: list[entities.ModelVersion]) -> RegisteredModel:
-    # Without what the exporter itself sets every hour, which would look like another configuration.
-    model_tags = MappingProxyType({key: tag for key, tag in model.tags.items() if key != CHECKPOINT_TAG})
+    model_tags = without_own(model.tags)
     enabled = {str(version.version): version for version in versions if not is_switched_off(version.tags)}
     # An alias may point to a version that was deleted between the two calls.
     aliases = {alias: str(number) for alias, number in model.aliases.items() if str(number) in enabled}
@@ -238,16 +250,11 @@ def _model_view(model: entities.RegisteredModel, versions: list[entities.ModelVe
             aliases=frozenset(alias for alias, target in aliases.items() if target == number),
             run_id=version.run_id or "",
             source=version.source or "",
-            model_id=version.model_id or _model_id(version.source or ""),
-            tags=MappingProxyType(dict(version.tags)),
+            model_id=model_id_of(version),
+            tags=without_own(version.tags),
             model_tags=model_tags,
             created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
         )
         for number, version in enabled.items()
     }
     return RegisteredModel(model.name, MappingProxyType(aliases), MappingProxyType(views))
-
-
-def _model_id(source: str) -> str:
-    """The id in `models:/m-…`, which is where the registry keeps it."""
-    return source.removeprefix("models:/") if source.startswith("models:/m-") else ""

@@ -15,14 +15,15 @@ from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, Regis
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.registry.client_errors import MissingError
 from exporter.registry.models import (
-    CHECKPOINT_TAG,
     AliasState,
     Registered,
     RegisteredModel,
     RegisteredVersion,
     is_switched_off,
+    without_own,
 )
 from exporter.registry.registry import Registry
+from exporter.registry.report_runs import ReportRun
 from exporter.registry.runs import Run
 from exporter.registry.sources import Profile
 
@@ -76,6 +77,7 @@ class FakeRegistry(Registry):
         self.loading.set()
         self._models: dict[str, _Model] = {}
         self._registered = 0
+        self.reports: dict[str, ReportRun] = {}  # that were logged, by id
 
     # -- what people do in MLflow ---------------------------------------------------------------------------
 
@@ -152,8 +154,8 @@ class FakeRegistry(Registry):
             run_id=f"run-{name}-{number}",
             source=f"models:/m-{name}-{number}",
             model_id=f"m-{name}-{number}",
-            tags=MappingProxyType(dict(version.tags)),
-            model_tags=MappingProxyType({k: tag for k, tag in model.tags.items() if k != CHECKPOINT_TAG}),
+            tags=without_own(version.tags),
+            model_tags=without_own(model.tags),
             created_at=version.created_at,
         )
 
@@ -209,6 +211,15 @@ class FakeRegistry(Registry):
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         self._check()
         return dict(self._models[version.model].versions[version.version].run_metrics)
+
+    def log_report(self, report: ReportRun) -> str:
+        self._check()
+        self.reports[report.report_id] = report
+        return f"run-{report.report_id}"
+
+    def delete_expired_reports(self, now: float) -> int:
+        self._check()
+        return 0
 
     def list_experiments(self) -> dict[str, str]:
         self._check()
