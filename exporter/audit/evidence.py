@@ -149,6 +149,33 @@ def collect(
     return found
 
 
+def recent_records(
+    connection: sa.Connection, model: str, version: str, since: float, limit: int
+) -> list[Record]:
+    """Newest records about a version from `since` on, without the summaries of hours.
+
+    Args:
+        connection: to read from.
+        model: its model.
+        version: the version; records about the whole model are included.
+        since: in seconds since the epoch.
+        limit: of the number of records.
+    """
+    query = (
+        _select()
+        .where(
+            _RECORDS.model == model,
+            _RECORDS.model_version.in_([version, ""]) | _RECORDS.kind.in_(_MODEL_KINDS),
+            _RECORDS.kind != "summary",
+            _RECORDS.at >= since,
+        )
+        .order_by(_RECORDS.seq.desc())
+        .limit(4 * limit)  # some are about other versions
+    )
+    records = map(_decode, connection.execute(query).all())
+    return [record for record in records if _concerns(record, version)][:limit]
+
+
 def _note_monitoring(found: Evidence, record: Record, since: float | None) -> float | None:
     """Return since when the version is monitored, None if it is not."""
     if record.version != found.version:

@@ -12,6 +12,7 @@ from exporter.audit.json_values import leaves, number, objects, text
 from exporter.settings import DAY_SECONDS
 
 MAX_PERIODS = 45
+MAX_TOLD = 4  # changes of a record that are told in a line
 
 PERIOD_COLUMNS = (
     "From (UTC)",
@@ -204,6 +205,37 @@ def _run_detail(record: Record) -> str:
         return "for the first time"
     ended = "" if data.get("clean") is None else "; stopped" if data["clean"] else "; it ended without a stop"
     return f"nothing was recorded since {shown_time(since)}{ended}"
+
+
+def told(record: Record) -> str:
+    """What a record says, in a line; empty if its content was erased."""
+    data = record.data
+    match record.kind:
+        case "verdict_changed":
+            changes = objects(data.get("changes"))
+            lines = [_told_change(change) for change in changes[:MAX_TOLD]]
+            rest = len(changes) - len(lines) + int(number(data.get("omitted")) or 0)
+            return "; ".join([*lines, *([f"and {rest:,} more"] if rest > 0 else [])])
+        case "remediation" | "approval":
+            row = step_row(record)
+            return ": ".join(filter(None, (f"{row[3]} {row[2]}", row[4], row[6], row[7])))
+        case "alert_received":
+            return "; ".join(" ".join(filter(None, row[2:6])) for row in alert_rows(record)[:MAX_TOLD])
+        case "reference_built" | "reference_replaced" | "reference_missing":
+            return ", ".join(filter(None, (reference_row(record)[k] for k in (1, 2, 6))))
+        case _:
+            row = (
+                change_rows([record], {})[0] if "config" not in data else ("", "", "", record.subject, "", "")
+            )
+            return ": ".join(filter(None, (row[3], row[5])))
+
+
+def _told_change(change: Mapping[str, Any]) -> str:
+    check = f" ({text(change['check'])})" if change.get("check") else ""
+    where = ", ".join(filter(None, (text(change.get("window")), text(change.get("segment")))))
+    name = f"{text(change.get('subject'))}: {text(change.get('measure'))}{check}"
+    before, after = text(change.get("before")) or "not bad", text(change.get("after"))
+    return f"{name}{f' in {where}' if where else ''} {before} → {after}"
 
 
 def before_and_after(data: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from exporter.evaluation.model_quality import EstimatedQuality
 from exporter.evaluation.quality_verdicts import MetricQuality
 from exporter.fleet import Findings, Version
 from exporter.formats.texts import listed, printable
@@ -85,26 +86,25 @@ class _Reasons:
         return Reason(shown, min(known, default=None), runbook, inside)
 
     def _quality(self) -> Iterator[Reason]:
-        figures = {
-            (window.window.name, metric.metric): metric
-            for window in self._findings.quality
-            for metric in window.metrics
-        }
-        for metric, subjects in _by_name(self._of("quality")):
-            worst = max((figures[each.window, metric] for each in subjects), key=lambda each: each.shortfall)
-            yield self._reason(_behind(metric, worst), subjects, "ModelQualityDegraded")
-        estimates = {
-            (window.window.name, each.metric): each
-            for window in self._findings.quality
-            for each in window.estimates
-        }
-        for metric, subjects in _by_name(self._of("estimated_quality")):
-            found = max((estimates[each.window, metric] for each in subjects), key=lambda e: e.shortfall)
-            text = (
-                f"{metric} is estimated to be {found.figure.value:.3g}, {found.shortfall:.3g} worse than its "
-                f"baseline of {found.baseline:.3g}"
-            )
-            yield self._reason(text, subjects, "ModelEstimatedQualityDegraded")
+        figures: dict[tuple[str, str, str], MetricQuality | EstimatedQuality] = {}
+        for window in self._findings.quality:
+            name = window.window.name
+            figures |= {("quality", each.metric, name): each for each in window.metrics}
+            figures |= {("estimated_quality", each.metric, name): each for each in window.estimates}
+        for measure, verb, alert in (
+            ("quality", "is", "ModelQualityDegraded"),
+            ("estimated_quality", "is estimated to be", "ModelEstimatedQualityDegraded"),
+        ):
+            subjects = self._of(measure)
+            worst: dict[str, MetricQuality | EstimatedQuality] = {}
+            for subject in subjects:
+                found = figures[measure, subject.name, subject.window]
+                known = worst.setdefault(subject.name, found)
+                if found.shortfall > known.shortfall:
+                    worst[subject.name] = found
+            if worst:
+                order = sorted(worst.values(), key=_severity)
+                yield self._reason(_behind(order, verb), subjects, alert)
 
     def _coverage(self) -> Iterator[Reason]:
         if subjects := self._of("coverage"):
@@ -163,19 +163,22 @@ class _Reasons:
             subjects = [each for each in self._bad if each.segment and each.measure in measures]
             if subjects:
                 names = sorted({printable(each.segment) for each in subjects})
-                segments = "segment" if len(names) == 1 else f"{len(names)} segments"
+                segments = "segment" if len(names) == 1 else f"{len(names)} segments:"
                 yield self._reason(f"{what} in {segments} {listed(names, MAX_NAMES)}", subjects, alert)
 
 
-def _by_name(subjects: Collection[Subject]) -> list[tuple[str, list[Subject]]]:
-    found: dict[str, list[Subject]] = {}
-    for each in sorted(subjects):
-        found.setdefault(each.name, []).append(each)
-    return list(found.items())
+def _severity(found: MetricQuality | EstimatedQuality) -> tuple[float, str]:
+    """Sorts figures by how far they are behind their baseline, relative to it, the worst first."""
+    return -found.shortfall / (abs(found.baseline) or 1.0), found.metric
 
 
-def _behind(metric: str, quality: MetricQuality) -> str:
+def _behind(figures: Sequence[MetricQuality | EstimatedQuality], verb: str) -> str:
+    """The first figure beside its baseline, and the names of the others."""
+    first, *others = figures
+    text = f"{first.metric} {verb} {first.figure.value:.3g}, its baseline is {first.baseline:.3g}"
+    names = [each.metric for each in others]
     return (
-        f"{metric} is {quality.figure.value:.3g}, {quality.shortfall:.3g} worse than its baseline of "
-        f"{quality.baseline:.3g}"
+        f"{text}; {listed(names, MAX_NAMES)} {'is' if len(names) == 1 else 'are'} worse too"
+        if names
+        else text
     )

@@ -44,16 +44,17 @@ def version_detail(version: Version) -> schemas.VersionDetail:
         model=version.model,
         reference=_reference(counts.reference) if counts is not None else None,
         unknown_columns=sorted(filter(version.facts.config.columns.select, version.unknown_columns)),
-        problems=_problems(version),
+        problems=version_problems(version),
         window_rows={w.window.name: w.rows for w in evaluation.windows} if evaluation is not None else {},
         columns=_columns(evaluation) if evaluation is not None else [],
         quality=quality_windows(version.findings.quality) if version.findings is not None else [],
-        no_quality=_why_no_quality(version),
+        no_quality=why_no_quality(version),
         segments=_segment_details(version),
     )
 
 
-def _problems(version: Version) -> list[str]:
+def version_problems(version: Version) -> list[str]:
+    """Return failures of the last evaluation, and settings that have no effect, as texts for people."""
     problems, config = [*version.failures, *version.facts.problems], version.facts.config
     if version.counts is not None:
         reference = version.counts.reference
@@ -174,7 +175,7 @@ def quality_windows(evaluations: Sequence[QualityEvaluation]) -> list[schemas.Qu
     return [_quality_window(found) for found in evaluations]
 
 
-def _why_no_quality(version: Version) -> str:
+def why_no_quality(version: Version) -> str:
     """Return why a version shows no quality; empty if it does."""
     if version.findings is not None and version.findings.quality:
         return ""

@@ -10,6 +10,7 @@ import numpy as np
 from exporter.config.models import ModelConfig
 from exporter.evaluation.comparison import DRIFTED
 from exporter.fleet import Facts, Findings, Version
+from exporter.measures.intervals import Interval
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.profile import Segment
 from exporter.storage.schema import StoredVersion
@@ -41,13 +42,26 @@ def test_a_version_without_a_bad_verdict_has_no_reasons() -> None:
 
 def test_each_kind_of_bad_verdict_is_a_sentence_the_worst_first() -> None:
     assert texts(make_version(bad_findings())) == [
-        "recall is 0.76, 0.14 worse than its baseline of 0.9 (24h)",
-        "recall is estimated to be 0.78, 0.12 worse than its baseline of 0.9 (24h)",
+        "recall is 0.76, its baseline is 0.9 (24h)",
+        "recall is estimated to be 0.78, its baseline is 0.9 (24h)",
         "the labels drifted from the reference's (24h)",
         "values are missing in age (60%) (1h)",
         "1 of 3 features drifted: age (1h)",
         "1 of 3 features changed against the weeks before: age (24h)",
     ]
+
+
+def test_degraded_metrics_are_one_sentence_with_the_figure_of_the_worst() -> None:
+    findings = bad_findings()
+    (quality,) = findings.quality
+    recall = next(each for each in quality.metrics if each.degraded)
+    others = (
+        replace(recall, metric="f1", figure=Interval(0.5, 0.4, 0.6), shortfall=0.4),
+        replace(recall, metric="roc_auc", shortfall=0.1),
+    )
+    worse = replace(findings, quality=(replace(quality, metrics=(*quality.metrics, *others)),))
+    first = texts(make_version(worse))[0]
+    assert first == "f1 is 0.5, its baseline is 0.9; recall, roc_auc are worse too (24h)"
 
 
 def test_every_reason_names_a_runbook_that_there_is() -> None:

@@ -1,0 +1,247 @@
+"""Contents of a version's page: its live state in one window, and what is stored about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from exporter.aggregates.state import VersionCounts
+from exporter.audit.evidence import Record, recent_records
+from exporter.audit.report_rows import told
+from exporter.config.models import Minimums
+from exporter.evaluation.drift import Evaluation
+from exporter.evaluation.model_quality import QualityEvaluation
+from exporter.fleet import Findings, Fleet, Version
+from exporter.monitoring.verdicts import bad_subjects
+from exporter.reference.profile import Reference
+from exporter.remediation.action import Action
+from exporter.remediation.challenge import why_not_better
+from exporter.remediation.holds import Hold
+from exporter.remediation.ledger import ActionFilter
+from exporter.service import Service
+from exporter.settings import DAY_SECONDS, Settings
+from exporter.storage.reports import StoredReport, list_reports
+from exporter.typing import Ints
+from exporter.views.paths import version_path
+from exporter.views.reasons import Reason, find_reasons
+from exporter.views.versions import version_problems, why_no_quality
+from exporter.web.columns import ColumnList, rank_columns
+from exporter.web.next_steps import Step, next_steps, report_command
+from exporter.web.quality import ComparedFigure, QualityView, compare_figures, view_quality
+from exporter.web.segments import SegmentView, view_segments
+
+MAX_ACTIONS, SEARCHED_ACTIONS = 10, 100
+MAX_RECORDS, RECORDS_SECONDS = 15, 30 * DAY_SECONDS
+MAX_REPORTS = 10
+MAX_OTHERS = 4  # versions that one is compared with
+MAX_NOTES = 50
+
+
+@dataclass(frozen=True)
+class WindowChoice:
+    """A window that can be shown."""
+
+    name: str
+    chosen: bool
+    bad: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The figures of a version beside those of another version of the model, over the same window.
+
+    `path` is that of the other version's page. `verdict` is a sentence on which of them is better, empty
+    unless one is the champion.
+    """
+
+    version: str
+    path: str
+    aliases: tuple[str, ...]
+    figures: tuple[ComparedFigure, ...]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored about a version, the newest first.
+
+    `records` are None where the reader may not see the audit trail.
+    """
+
+    actions: tuple[Action, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    records: tuple[tuple[Record, str], ...] | None = ()
+    reports: tuple[StoredReport, ...] = ()
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """Contents of the page of a version. `rows` are those of the chosen window, None before an evaluation."""
+
+    version: Version
+    reference: Reference | None
+    evaluation: Evaluation | None
+    windows: tuple[WindowChoice, ...]
+    window: str
+    rows: int | None
+    reasons: tuple[Reason, ...]
+    steps: tuple[Step, ...]
+    report_command: str
+    columns: ColumnList
+    quality: QualityView | None
+    no_quality: str
+    segments: tuple[SegmentView, ...]
+    comparisons: tuple[Comparison, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    stored: Stored = field(default_factory=Stored)
+
+
+def view_version(
+    version: Version, fleet: Fleet, settings: Settings, stored: Stored, *, window: str = "", column: str = ""
+) -> VersionPage:
+    """Contents of the page of a version, from memory and from what was read of the store.
+
+    Args:
+        version: that is shown.
+        fleet: for other versions of the model, and the history of aliases.
+        settings: of the exporter.
+        stored: what is stored about it.
+        window: name of the window; by default the longest with a bad verdict, else the middle one.
+        column: name of a column that comes first.
+    """
+    findings, counts = version.findings, version.counts
+    reference = counts.reference if counts is not None else None
+    windows = _windows(settings, findings, version, window)
+    chosen = next(each.name for each in windows if each.chosen)
+    reasons = find_reasons(version)
+    columns, rows, quality = ColumnList((), (), ()), None, None
+    segments: tuple[SegmentView, ...] = ()
+    if findings is not None:
+        evaluation = findings.evaluation
+        rows = next((each.rows for each in evaluation.windows if each.window.name == chosen), None)
+        columns = rank_columns(
+            evaluation,
+            chosen,
+            _live(counts, evaluation, chosen) if counts is not None else None,
+            version.bad_since,
+            importance={},
+            first=column,
+            named=settings.bin_names,
+        )
+        found = _of_window(findings.quality, chosen)
+        quality = view_quality(found, version.bad_since) if found is not None else None
+        names = [each.name for each in evaluation.reference.columns]
+        segments = view_segments(findings.segments, chosen, names)
+    return VersionPage(
+        version=version,
+        reference=reference,
+        evaluation=version.evaluation,
+        windows=windows,
+        window=chosen,
+        rows=rows,
+        reasons=reasons,
+        steps=next_steps(version, fleet, reasons, stored.actions, stored.reports, chosen),
+        report_command=report_command(version, chosen),
+        columns=columns,
+        quality=quality,
+        no_quality=why_no_quality(version),
+        segments=segments,
+        comparisons=_comparisons(version, fleet, chosen),
+        problems=tuple(version_problems(version)),
+        notes=tuple(reference.remarks[:MAX_NOTES]) if reference is not None else (),
+        stored=stored,
+    )
+
+
+def read_stored(service: Service, version: Version, *, audit: bool) -> Stored:
+    """Read what is stored about a version.
+
+    Args:
+        service: with the store.
+        version: the version.
+        audit: False to leave out the records of the audit trail.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    model, number = version.names
+    remediation = service.remediation
+    actions = remediation.ledger.search(ActionFilter(model), SEARCHED_ACTIONS)
+    own = [each for each in actions if number in (each.model_version, each.target_version)]
+    records: tuple[tuple[Record, str], ...] | None = None
+    with service.store.reading() as connection:
+        reports = list_reports(connection, model, number, MAX_REPORTS)
+        if audit:
+            since = service.clock() - RECORDS_SECONDS
+            found = recent_records(connection, model, number, since, MAX_RECORDS)
+            records = tuple((record, told(record)) for record in found)
+    holds = remediation.holds.active(model)
+    return Stored(tuple(own[:MAX_ACTIONS]), tuple(holds[:MAX_ACTIONS]), records, tuple(reports))
+
+
+def _windows(
+    settings: Settings, findings: Findings | None, version: Version, asked: str
+) -> tuple[WindowChoice, ...]:
+    names = [window.name for window in settings.windows]
+    bad: set[str] = set()
+    if findings is not None:
+        names = [each.window.name for each in findings.evaluation.windows]
+        bad = {subject.window for subject in bad_subjects(findings, version.facts.config)}
+        bad |= {check.window.name for check in findings.evaluation.checks if check.degraded}
+    default = next((name for name in reversed(names) if name in bad), names[len(names) // 2])
+    chosen = asked if asked in names else default
+    return tuple(WindowChoice(name, name == chosen, name in bad) for name in names)
+
+
+def _live(counts: VersionCounts, evaluation: Evaluation, window: str) -> Ints | None:
+    """(cells,) counts of a window; None if the reference was replaced since the evaluation."""
+    reference = evaluation.reference
+    found = next((each.window for each in evaluation.windows if each.window.name == window), None)
+    if found is None or counts.reference is not reference:
+        return None
+    timeline = counts.timeline.snapshot(evaluation.at)
+    start = evaluation.at - found.seconds
+    return timeline.sum(reference.cells, len(reference.columns), start, float("inf")).counts
+
+
+def _of_window(quality: Sequence[QualityEvaluation], window: str) -> QualityEvaluation | None:
+    return next((each for each in quality if each.window.name == window), None)
+
+
+def _comparisons(version: Version, fleet: Fleet, window: str) -> tuple[Comparison, ...]:
+    """Comparisons with the other versions of the model that have an alias: a champion with all others, and
+    another one with the champion."""
+    others = [
+        each
+        for (model, number), each in sorted(fleet.versions.items())
+        if model == version.model and number != version.version and each.aliases
+    ]
+    if "champion" not in version.aliases:
+        others = [each for each in others if "champion" in each.aliases] or others
+    compared = (_compare(version, other, window) for other in others)
+    return tuple(each for each in compared if each is not None)[:MAX_OTHERS]
+
+
+def _compare(version: Version, other: Version, window: str) -> Comparison | None:
+    if version.findings is None or other.findings is None:
+        return None
+    own, theirs = (_of_window(each.findings.quality, window) for each in (version, other) if each.findings)
+    if own is None or theirs is None:
+        return None
+    figures = compare_figures(own.metrics, theirs.metrics)
+    if not figures:
+        return None
+    verdict = ""
+    if "champion" in (*version.aliases, *other.aliases):
+        champion, challenger = (version, other) if "champion" in version.aliases else (other, version)
+        verdict = _verdict(challenger, champion, version.facts.config.minimums)
+    return Comparison(other.version, version_path(*other.names), other.aliases, figures, verdict)
+
+
+def _verdict(challenger: Version, champion: Version, minimums: Minimums) -> str:
+    assert challenger.findings is not None
+    assert champion.findings is not None
+    why = why_not_better(challenger.findings.quality, champion.findings.quality, minimums)
+    name = f"version {challenger.version}"
+    return f"{name} is not shown to be better: {why}" if why else f"{name} is better than the champion"
