@@ -38,6 +38,10 @@ class Reason:
     runbook: str
     windows: tuple[str, ...]
 
+    @property
+    def runbook_link(self) -> str:
+        return runbook_url(self.runbook)
+
 
 def runbook_url(alert: str) -> str:
     """Address of an alert's runbook."""
@@ -168,8 +172,9 @@ class _Reasons:
 
 
 def _severity(found: MetricQuality | EstimatedQuality) -> tuple[float, str]:
-    """Sorts figures by how far they are behind their baseline, relative to it, the worst first."""
-    return -found.shortfall / (abs(found.baseline) or 1.0), found.metric
+    """Sorts figures by how far they are behind their baseline, in units of what they may be."""
+    limit = found.limit if isinstance(found, MetricQuality) else 1.0
+    return -found.shortfall / (limit or 1.0), found.metric
 
 
 def _behind(figures: Sequence[MetricQuality | EstimatedQuality], verb: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from markupsafe import Markup
+
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.data_quality import QualityCheck
@@ -14,7 +16,7 @@ from exporter.evaluation.drift import Evaluation, WindowEvaluation
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.bins import Column
 from exporter.typing import Ints
-from exporter.web.distributions import Distribution, find_distribution
+from exporter.web.distributions import Distribution, draw, find_distribution
 
 MAX_PICTURES = 30  # columns with a distribution, on one page
 LEAST_SHOWN = 6  # columns that are not folded away, where none is bad
@@ -92,6 +94,10 @@ class ColumnView:
     @property
     def failed(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.degraded)
+
+    @property
+    def picture(self) -> Markup:
+        return draw(self.distribution, f"Distribution of {self.name}") if self.distribution else Markup("")
 
     @property
     def bad_elsewhere(self) -> bool:

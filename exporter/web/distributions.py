@@ -56,8 +56,8 @@ class Distribution:
 
     @property
     def moved(self) -> tuple[Bar, ...]:
-        """At most three bins whose shares differ most."""
-        most = sorted(self.bars, key=lambda bar: -abs(bar.difference))[:3]
+        """At most three bins or other cells whose shares differ most."""
+        most = sorted((*self.bars, *self.besides), key=lambda bar: -abs(bar.difference))[:3]
         return tuple(bar for bar in most if abs(bar.difference) >= LEAST_MOVE)
 
     @property

@@ -125,7 +125,7 @@ def view_version(
             chosen,
             _live(counts, evaluation, chosen) if counts is not None else None,
             version.bad_since,
-            importance={},
+            importance=version.importance.shares if version.importance is not None else {},
             first=column,
             named=settings.bin_names,
         )
