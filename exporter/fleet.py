@@ -30,6 +30,7 @@ from exporter.storage.schema import AliasMove, StoredVersion
 from exporter.typing import Floats, Ints
 
 MAX_UNKNOWN_COLUMNS = 20
+MAX_REPORTED_VALUES = 500  # of a version
 
 
 class Status(StrEnum):
@@ -74,6 +75,19 @@ class Findings:
 
 
 @dataclass(frozen=True)
+class ReportedValues:
+    """Values of configured metrics of Evidently in a report.
+
+    `values` are by metric, column and part, each as in `EvidentlyValue`, at most `MAX_REPORTED_VALUES`;
+    `left_out` is the number of the others.
+    """
+
+    report_id: str
+    values: Mapping[tuple[str, str, str], float]
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
 class Live:
     """Counts and totals of a version, replaced together, since totals are in the layout of the counts."""
 
@@ -115,6 +129,8 @@ class Version:
         # Seconds since the epoch at which each verdict that is bad became so: by measure, name, window and
         # segment, as `monitoring.verdicts.Subject`. Those that older versions stored are left out.
         self.bad_since: Mapping[tuple[str, str, str, str], float] = {}
+        # the reports
+        self.reported: ReportedValues | None = None
         # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from exporter.exposition.collector import PAGE_CATALOG
 from exporter.exposition.columns import COLUMN_CATALOG
+from exporter.exposition.evidently_values import EVIDENTLY_CATALOG
 from exporter.exposition.experiments import RUN_CATALOG
 from exporter.exposition.importance import IMPORTANCE_CATALOG
 from exporter.exposition.metric import Metric
@@ -20,6 +21,7 @@ CATALOG: tuple[Metric, ...] = (
     *IMPORTANCE_CATALOG,
     *QUALITY_CATALOG,
     *SEGMENT_CATALOG,
+    *EVIDENTLY_CATALOG,
     *RUN_CATALOG,
     *TELEMETRY_CATALOG,
     *PAGE_CATALOG,

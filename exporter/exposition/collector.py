@@ -11,6 +11,7 @@ import numpy as np
 from prometheus_client import Metric as ClientMetric
 
 from exporter.exposition.columns import BINS, add_bins, add_evaluation, count_column_series
+from exporter.exposition.evidently_values import add_evidently_values, count_evidently_series
 from exporter.exposition.importance import add_importance, count_importance_series
 from exporter.exposition.metric import Metric
 from exporter.exposition.negotiation import check_groups, is_wanted
@@ -149,6 +150,7 @@ class SeriesCollector:
         shown: int,
     ) -> None:
         add_version(samples, view, prefixes)
+        add_evidently_values(samples, view)
         add_bins(samples, view, prefixes, shown)
         oldest = now - _MISSED_EVALUATIONS * self._settings.evaluation_interval_seconds
         evaluation = view.evaluation
@@ -188,6 +190,7 @@ class SeriesCollector:
         for view, known in zip(views, prefixes, strict=True):
             classes = len(known.reference.classes) if known.reference is not None else 0
             budget -= count_version_series(len(view.aliases), len(view.run_metrics))
+            budget -= count_evidently_series(view)
             budget -= count_column_series(len(known.columns), windows, distances)
             budget -= count_importance_series(len(known.columns), len(windows))
             budget -= count_quality_series(len(windows), classes)

@@ -13,7 +13,7 @@ from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
-from exporter.fleet import Fleet, Status, Version
+from exporter.fleet import Fleet, ReportedValues, Status, Version
 from exporter.reference.profile import Reference
 from exporter.typing import Ints
 
@@ -56,6 +56,7 @@ class VersionView:
     importance: Importance | None = None
     drift_importance: Mapping[str, float] = field(default_factory=dict)
     attribution: AttributionDrift | None = None
+    reported: ReportedValues | None = None
 
     def __post_init__(self) -> None:
         cells = self.reference.cells if self.reference is not None else 0
@@ -107,4 +108,5 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         importance=version.importance,
         drift_importance=findings.drift_importance if findings is not None else {},
         attribution=version.attribution,
+        reported=version.reported,
     )

@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 import exporter.exposition.columns
+import exporter.exposition.evidently_values
 import exporter.exposition.experiments
 import exporter.exposition.importance
 import exporter.exposition.quality
@@ -58,6 +59,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.importance, 3),
         (exporter.exposition.quality, 3),
         (exporter.exposition.segments, 1),
+        (exporter.exposition.evidently_values, 1),
         (exporter.exposition.experiments, 2),
         (exporter.exposition.telemetry, 2),
         (exporter.exposition.remediation, 2),

@@ -26,6 +26,7 @@ from exporter.exposition.remediation import CheckpointView, LedgerView, PolicyVi
 from exporter.exposition.render import Family
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView
+from exporter.fleet import ReportedValues
 from exporter.measures.intervals import Interval
 from exporter.reference.bins import Column
 from exporter.reference.profile import Reference, Segment, Variation
@@ -190,6 +191,9 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "importance": Importance({"age": 0.75, "country": 0.25, "user_id": 0.0}, "tag"),
         "drift_importance": {"1h": 0.48},
         "attribution": AttributionDrift(NOW - 600, 0.04, 900, {"age": 0.71, "country": 0.29, "user_id": 0.0}),
+        "reported": ReportedValues(
+            "4f2a", {("ValueDrift", "age", ""): 0.1, ("MissingValueCount", "country", "share"): 0.02}, 1
+        ),
     }
     return VersionView(**{**state, **changes})
 
