@@ -113,6 +113,7 @@ class Settings:
     config: str = ""  # path of the configuration file
     allow_commands: bool = False  # targets of remediation may be commands on this machine
     grafana_url: str = ""  # of the dashboards, linked from the page at /
+    mlflow_url: str = ""  # of MLflow's UI as browsers reach it, linked from the pages
     external_url: str = ""  # at which people reach the exporter, for links to it
     log_level: str = "info"
 
@@ -241,7 +242,7 @@ def _check(settings: Settings) -> None:
             raise ConfigError(
                 f"EXPORTER_ALLOWED_HOSTS: {name!r} is not a host name; leave out scheme and port"
             )
-    for name in ("grafana_url", "external_url"):
+    for name in ("grafana_url", "mlflow_url", "external_url"):
         url = getattr(settings, name)
         if url and not re.match(r"https?://[^/\[\]@?#\s]", url):
             raise ConfigError(f"{PREFIX}{name.upper()} is {url!r}, it must begin with http:// or https://")

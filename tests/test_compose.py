@@ -145,7 +145,7 @@ def test_the_demo_is_what_comes_up_by_itself(resolve: Resolve) -> None:
 
 def test_the_demo_runs_at_the_pace_of_its_traffic(resolve: Resolve) -> None:
     settings = load_settings(exporter_environment(resolve()))
-    own = replace(settings, allowed_hosts=(), grafana_url="", external_url="")
+    own = replace(settings, allowed_hosts=(), grafana_url="", mlflow_url="", external_url="")
     assert own == load_settings(Pace().settings)
 
 

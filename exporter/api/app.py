@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from exporter import __version__
 from exporter.api.alert_routes import alert_router
 from exporter.api.audit_routes import audit_router
+from exporter.api.auth import authorizer
 from exporter.api.ingest_routes import Ingestion, IngestRoutes
 from exporter.api.problems import (
     on_any_error,
@@ -32,6 +33,7 @@ from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError, StoreError
 from exporter.service import Service
+from exporter.web.routes import assets_router, pages_router
 
 DESCRIPTION = """Takes live predictions and labels of models in MLflow, and exposes drift, data
 quality and model quality as Prometheus metrics.
@@ -67,6 +69,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(audit_router(service))
     app.include_router(remediation_router(service))
     app.include_router(operations_router(service))
+    app.include_router(assets_router())
+    app.include_router(pages_router(service), dependencies=[Depends(authorizer(service))])
     app.add_middleware(Ingestion, routes=ingest, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(StoreError, on_store_error)

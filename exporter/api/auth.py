@@ -2,6 +2,8 @@
 
 Without a token every client that reaches the exporter has access, except web pages: pages of other sites are
 recognized by `Origin`, and pages whose name was made to resolve to this machine (DNS rebinding) by `Host`.
+With tokens, people's browsers send theirs as the password of Basic authentication, after asking for it. They
+send it along with requests of foreign pages, so it is accepted for reading only.
 Starlette's `TrustedHostMiddleware` would apply to all routes, and Prometheus scrapes by service names.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import re
 import socket
+from base64 import b64decode
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import ip_address
@@ -67,10 +70,22 @@ def told_by(request: Request, by: str) -> str:
 
 def _authenticate(request: Request, tokens: tuple[Token, ...]) -> Token:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    token = find_token(tokens, given.strip()) if scheme.lower() == "bearer" else None
+    if scheme.lower() == "basic" and request.method in ("GET", "HEAD"):
+        given = _password(given)
+    elif scheme.lower() != "bearer":
+        given = ""
+    token = find_token(tokens, given.strip()) if given else None
     if token is None:
         raise UnauthorizedError("send `Authorization: Bearer <token>`")
     return token
+
+
+def _password(credentials: str) -> str:
+    """Return the password of Basic authentication; empty if it cannot be read."""
+    try:
+        return b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _refuse_pages(request: Request, names: tuple[str, ...]) -> None:

@@ -62,7 +62,7 @@ def _quotable(text: str) -> str:
     return text[:MAX_TEXT_LENGTH].encode("utf-8", "backslashreplace").decode()
 
 
-async def on_request_error(_: Request, error: Exception) -> Response:
+async def on_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
     headers = {}
     if error.retry_after_seconds is not None:
@@ -70,7 +70,9 @@ async def on_request_error(_: Request, error: Exception) -> Response:
     if error.status == http.HTTPStatus.REQUEST_TIMEOUT:
         headers["Connection"] = "close"  # the rest of the body may still come, and is not a request
     if error.status == http.HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
+        # A browser asks the person for a token only if it gets a page.
+        page = "text/html" in request.headers.get("accept", "")
+        headers["WWW-Authenticate"] = 'Basic realm="mlflow-exporter", charset="UTF-8"' if page else "Bearer"
     return problem(error.status, error.title, error.detail, error.where, headers)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
-from exporter import __version__
 from exporter.api.auth import authorizer
 from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS, problem, refusal
@@ -48,7 +46,6 @@ def models_router(service: Service) -> APIRouter:
 def operations_router(service: Service) -> APIRouter:
     """Return the routes of metrics, health and reload, by the conventions of Prometheus."""
     router = APIRouter()
-    page = _landing_page(service.settings.grafana_url)
 
     @router.head("/metrics", include_in_schema=False)
     @router.get(
@@ -106,27 +103,4 @@ def operations_router(service: Service) -> APIRouter:
             return problem(500, "Configuration not taken", str(error))
         return PlainTextResponse("reloaded\n")
 
-    @router.head("/", include_in_schema=False)
-    @router.get("/", include_in_schema=False)
-    async def get_root() -> Response:
-        return HTMLResponse(page)
-
     return router
-
-
-def _landing_page(grafana_url: str) -> str:
-    """Return HTML with relative links, since a proxy may serve the exporter under another path."""
-    grafana = f'<li><a href="{escape(grafana_url)}">Grafana</a>: the dashboards\n' if grafana_url else ""
-    return f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>mlflow-exporter</title>
-<h1>mlflow-exporter {__version__}</h1>
-<ul>
-{grafana}<li><a href="metrics">metrics</a>, for Prometheus
-<li><a href="docs">docs</a>: the API, with examples
-<li><a href="v1/models">v1/models</a>: what is monitored, and what is wrong with it
-<li><a href="-/ready">-/ready</a>, <a href="-/healthy">-/healthy</a>
-</ul>
-</html>
-"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,22 +36,6 @@ def test_a_store_that_was_deleted_is_seen(serve: Serve) -> None:
     answer = server.client.get("/-/healthy")
     assert answer.status_code == 503
     assert answer.text == f"{path} is gone while it is in use (No such file or directory)\n"
-
-
-def test_the_root_links_what_there_is(server: Server) -> None:
-    answer = server.client.get("/")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "mlflow-exporter" in answer.text
-    links = re.findall(r'href="([^"]+)"', answer.text)
-    assert {"docs", "metrics", "v1/models"} < set(links)
-    assert [server.client.get(f"/{link}").status_code for link in links] == [200] * len(links)
-    assert server.client.head("/").status_code == 200
-
-
-def test_the_root_links_grafana_where_it_is_known(serve: Serve, server: Server) -> None:
-    named = serve(grafana_url='https://grafana.example/d/mlflow-model?a=1&b="').client.get("/").text
-    assert '<a href="https://grafana.example/d/mlflow-model?a=1&amp;b=&quot;">Grafana</a>' in named
-    assert "Grafana" not in server.client.get("/").text
 
 
 def test_unknown_paths_and_methods_are_problems(server: Server) -> None:

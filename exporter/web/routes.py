@@ -1,0 +1,63 @@
+"""Routes of the pages, and of what they load."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from exporter.service import Service
+from exporter.web.links import Links
+from exporter.web.notices import find_notices
+from exporter.web.rendering import ICON, STYLES, STYLES_PATH, render
+from exporter.web.states import Level
+from exporter.web.status import StatusBoard
+
+MAX_ATTENTION = 30  # versions of which all that is bad is shown at once
+REFRESH_SECONDS = 60  # of a page that is to load itself anew
+_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+
+
+def assets_router() -> APIRouter:
+    """Return the routes of the style sheet and the icon, which say nothing of models."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(f"/{STYLES_PATH}")
+    async def get_styles() -> Response:
+        return Response(STYLES, headers=_FOREVER, media_type="text/css")
+
+    @router.get("/assets/icon.svg")
+    async def get_icon() -> Response:
+        return Response(ICON, headers=_FOREVER, media_type="image/svg+xml")
+
+    return router
+
+
+def pages_router(service: Service) -> APIRouter:
+    """Return the routes of the pages."""
+    router = APIRouter(include_in_schema=False)
+    links = Links.of(service.settings, os.environ)
+    board = StatusBoard(service.fleet, links)
+
+    @router.head("/")
+    @router.get("/")
+    def get_status(  # in a thread: 200 versions take a while
+        refresh: Annotated[bool, Query(description="Load the page anew every minute.")] = False,
+    ) -> Response:
+        now = service.clock()
+        entries = board.entries(now)
+        return render(
+            "status.html",
+            root="",
+            entries=entries,
+            counts={level: sum(each.state.level is level for each in entries) for level in Level},
+            max_attention=MAX_ATTENTION,
+            notices=find_notices(service),
+            links=links,
+            now=now,
+            refresh=REFRESH_SECONDS if refresh else 0,
+        )
+
+    return router
