@@ -21,7 +21,8 @@ class ReportColumn:
     """A column of the version.
 
     `drift_limit` is the PSI from which on it has drifted in the window, None where that is not known;
-    `unjudged` is the reason why its drift is not judged, as in `reference.bins.Column`.
+    `unjudged` is the reason why its drift is not judged, as in `reference.bins.Column`. `importance` is its
+    share of the model's, None where that is not known.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ReportColumn:
     kind: ColumnKind
     drift_limit: float | None = None
     unjudged: str = ""
+    importance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class ReportInput:
     `start` and `end` are the window, in seconds since the epoch. `task`, `classes` and `positive_class` are
     as in `Reference`. `columns` are in the order in which they are shown. `rows` are a sample of
     `rows_counted` rows. `reference_rows` are Parquet, empty where there are none. Without `metrics` the
-    presets of the task are used. `reason` is a sentence on why the report was made. `links` are URLs by text.
+    presets of the task are used. `reason` is a sentence on why the report was made, `notes` are remarks on
+    its data, `links` are URLs by text.
     """
 
     model: str
@@ -65,6 +68,7 @@ class ReportInput:
     metrics: tuple[NamedMetric, ...] = ()
     descriptors: tuple[NamedMetric, ...] = ()
     reason: str = ""
+    notes: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
 
 

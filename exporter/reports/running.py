@@ -1,0 +1,131 @@
+"""Runs presets and metrics of Evidently, each by itself, so that one that fails does not lose the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evidently import Dataset, Report
+from evidently.core.container import MetricContainer
+from evidently.core.metric_types import metric_tests_widget
+from evidently.core.report import Context, Snapshot, metric_tests_stats
+from evidently.core.serialization import ReportModel, SnapshotModel
+
+from exporter.formats.texts import first_line
+from exporter.reports.values import metric_name
+
+MAX_NOTES = 100
+
+
+@dataclass(frozen=True)
+class Item:
+    """A preset or metric, and the rows that it is about, with those of the reference.
+
+    `named` is true if the configuration names it. With `tested` it has Evidently's default tests.
+    """
+
+    metric: Any
+    current: Dataset
+    reference: Dataset | None
+    named: bool = False
+    tested: bool = False
+
+
+@dataclass
+class Results:
+    """What was made of the items, as one snapshot of Evidently."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    widgets: list[Any] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failed: int = 0
+
+    def add(self, snapshot: Snapshot, named: bool) -> None:
+        """Add a run's metrics and widgets; a metric that is there already keeps its place."""
+        model = snapshot.to_snapshot_model()
+        for name in model.top_level_metrics:
+            result = model.metric_results.get(name)
+            if result is None:
+                continue
+            if name not in self.metrics:
+                self.order.append(name)
+            self.metrics[name] = result
+            if named:
+                self.named.add(name)
+        self.widgets += model.widgets
+
+    def snapshot(self, name: str, metadata: Mapping[str, str], timestamp: Any) -> Snapshot:
+        """Evidently's snapshot of all that was made."""
+        tests = [test for each in self.order for test in self.metrics[each].tests]
+        model = SnapshotModel(
+            report=ReportModel(items=[]),
+            name=name,
+            timestamp=timestamp,
+            metadata=dict(metadata),
+            tags=[],
+            metric_results=self.metrics,
+            top_level_metrics=self.order,
+            widgets=self.widgets,
+            tests_widgets=[metric_tests_stats(tests), metric_tests_widget(tests)] if tests else [],
+        )
+        return Snapshot.load_model(model)
+
+
+def run(items: Sequence[Item]) -> Results:
+    """Run all items; one that fails is taken apart, and only the part at fault is left out, with a note."""
+    results = Results()
+    for item in items:
+        _run(item, results)
+    if results.failed > len(results.notes):
+        results.notes.append(f"{results.failed - len(results.notes):,} more metrics are left out")
+    return results
+
+
+def _run(item: Item, results: Results) -> None:
+    try:
+        report = Report([item.metric], include_tests=item.tested)
+        snapshot = report.run(item.current, item.reference)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Evidently raises any
+        parts = list(_parts(item))
+        for part in parts:
+            _run(part, results)
+        if not parts:
+            results.failed += 1
+            if len(results.notes) < MAX_NOTES:
+                results.notes.append(f"{_describe(item.metric)} is left out: {first_line(error)}")
+    else:
+        results.add(snapshot, item.named)
+
+
+def _parts(item: Item) -> Iterator[Item]:
+    """Metrics that a preset consists of, none of a metric or of a preset that cannot say."""
+    if not isinstance(item.metric, MetricContainer):
+        return
+    context = Context(Report([]))
+    context.init_dataset(item.current, item.reference)
+    try:
+        metrics = list(item.metric.generate_metrics(context))
+    except Exception:  # noqa: BLE001 - the reason why it failed as a whole is told
+        return
+    for metric in metrics:
+        yield Item(metric, item.current, item.reference, item.named, item.tested)
+
+
+def _describe(metric: Any) -> str:
+    column = getattr(metric, "column", "") or getattr(metric, "column_name", "")
+    name = metric_name({"type": type(metric).__name__} | _arguments(metric))
+    return f"{name} of column {column}" if column else name
+
+
+def _arguments(metric: Any) -> dict[str, Any]:
+    values = getattr(metric, "__dict__", {})
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, str | int | float) and name != "type"
+    }
