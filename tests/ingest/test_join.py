@@ -226,7 +226,7 @@ restarts = st.tuples(st.just("restart"), st.just(""), st.just([]))
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(schedule=st.lists(predictions | labels | labels | restarts, min_size=3, max_size=14))
 def test_quality_is_that_of_the_joined_rows_whatever_the_schedule(
     tmp_path_factory: pytest.TempPathFactory, schedule: list[tuple[str, str, list[Any]]]
