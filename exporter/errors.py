@@ -15,6 +15,7 @@ ExporterError
 │   ├── ReferenceNotFoundError  none in any of its possible places
 │   └── ReferenceInvalidError   it is broken, empty or unusable
 ├── ReportError                 a report cannot be made; the message is a sentence for its readers
+├── ImportanceError             the importance of a model's columns cannot be read or measured
 ├── IsolationError              a call in a child process failed
 │   ├── MemoryExceededError
 │   ├── TimeExceededError
@@ -105,6 +106,10 @@ class ReferenceInvalidError(ReferenceError):
 
 class ReportError(ExporterError):
     """A report cannot be made."""
+
+
+class ImportanceError(ExporterError):
+    """The importance of a model's columns cannot be read or measured; the message says why."""
 
 
 class IsolationError(ExporterError):

@@ -1,7 +1,8 @@
 """The child process: runs one call after another within its limits, until it is idle for long or orphaned.
 
-Started as `python -m exporter.isolation.child DESCRIPTOR MEMORY_BYTES whole|call [MODULE...]`: the limit is
-for the whole process, or for a call on top of the modules.
+Started as `python -m exporter.isolation.child DESCRIPTOR MEMORY_BYTES whole|call DIRECTORY [MODULE...]`: the
+limit is for the whole process, or for a call on top of the modules. With a directory, empty for none, the
+process is confined to it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from threading import Thread
 
 from exporter.errors import CrashedError, ExporterError, RequestError
+from exporter.isolation.confinement import confine
 from exporter.isolation.messages import receive, send
 
 IDLE_SECONDS = 300.0  # after which it ends, to give its memory back
@@ -27,13 +29,16 @@ _ORPHANED = 3  # exit status
 _STATM = Path("/proc/self/statm")
 
 
-def main(descriptor: int, memory_bytes: int, limited: str, modules: list[str]) -> None:
+def main(descriptor: int, memory_bytes: int, limited: str, directory: str, modules: list[str]) -> None:
+    if directory:
+        confine(Path(directory))  # before there is a second thread, which would stay free
     Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # If the machine or the container runs out of memory, the kernel is to end this process, not the parent.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     if limited == "whole":
+        os.nice(10)  # it works for long; requests go first
         _limit_address_space(memory_bytes)
     for module in modules:
         import_module(module)
@@ -88,4 +93,4 @@ def _address_space() -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from threading import Event, Lock, Semaphore, Timer
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +25,7 @@ from exporter.errors import (
     TimeExceededError,
     UnavailableError,
 )
+from exporter.isolation.confinement import landlock_version
 from exporter.isolation.messages import MessageTooLongError, receive, send
 
 # All that a child sees of the environment: credentials are none of its business.
@@ -53,6 +55,8 @@ class Children:
         environment: variables of a child, besides those that every child gets.
         single_use: a child ends with its call, which gives its memory back, and `memory_bytes` are all that
             it may take.
+        directory: children are confined to it: they read nothing else but Python and its packages, and have
+            no network.
     """
 
     def __init__(
@@ -65,10 +69,12 @@ class Children:
         environment: Mapping[str, str] = MappingProxyType({}),
         *,
         single_use: bool = False,
+        directory: Path | None = None,
     ) -> None:
         self._preload = tuple(preload)
         self._environment = environment
         self._single_use = single_use
+        self._directory = directory
         self._memory_bytes = memory_bytes
         self._seconds = seconds
         self._answer_bytes = answer_bytes
@@ -126,9 +132,14 @@ class Children:
         return None
 
     def _start(self) -> _Child:
+        if self._directory is not None and landlock_version() < 1:
+            raise UnavailableError(
+                "it takes Landlock, which this machine does not have (Linux 5.13 or newer)"
+            )
         try:
             limits = [str(self._memory_bytes), "whole" if self._single_use else "call"]
-            return _Child([*limits, *self._preload], self._environment)
+            limits.append(str(self._directory or ""))
+            return _Child([*limits, *self._preload], self._environment, self._directory)
         except OSError as error:  # too many processes or open files, or no memory
             detail = f"no process can be started: {error.strerror}"
             raise UnavailableError(detail, retry_after_seconds=5) from error
@@ -147,7 +158,7 @@ class Children:
 class _Child:
     """A child process, and our end of the connection to it. It ends when this end is closed."""
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], directory: Path | None) -> None:
         self._connection, theirs = socket.socketpair()
         kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         path = os.pathsep.join(filter(None, sys.path))
@@ -156,6 +167,7 @@ class _Child:
             self._process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
                 command,
                 env={**kept, **_FRUGAL, **environment, "PYTHONPATH": path},
+                cwd=directory,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a terminal's Ctrl-C is for the parent
@@ -176,7 +188,7 @@ class _Child:
 
         def expire() -> None:
             expired.set()
-            self._process.kill()
+            self._kill()
 
         timer = Timer(seconds, expire)
         timer.daemon = True
@@ -205,6 +217,11 @@ class _Child:
         return self._process.poll() is None
 
     def end(self) -> None:
-        self._process.kill()
+        self._kill()
         self._process.wait()
         self._connection.close()
+
+    def _kill(self) -> None:
+        """End the process with all that it started: it leads a process group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)

@@ -253,11 +253,21 @@ class RegistryClient:
             ReferenceInvalidError: the store cannot be read.
         """
         directory, _, name = uri.rpartition("/")
-        with self._reading(directory):
-            for item in self._artifacts.list_artifacts(artifact_uri=directory, tracking_uri=self.uri):
-                if posixpath.basename(item.path) == name and not item.is_dir:
-                    return RemoteFile(uri, item.file_size)
-        return None
+        return next((file for found, file in self.list_folder(directory) if file and found == name), None)
+
+    def list_folder(self, uri: str) -> list[tuple[str, RemoteFile | None]]:
+        """Names in a folder of one of MLflow's artifact stores, with the file unless it is a folder.
+
+        Raises:
+            ReferenceInvalidError: the store cannot be read.
+        """
+        with self._reading(uri):
+            items = self._artifacts.list_artifacts(artifact_uri=uri, tracking_uri=self.uri)
+            named = [(posixpath.basename(item.path), item) for item in items]
+            return [
+                (name, None if item.is_dir else RemoteFile(f"{uri}/{name}", item.file_size))
+                for name, item in named
+            ]
 
     def download(self, file: RemoteFile, directory: Path) -> Path:
         """Copy a file to a local directory.

@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from exporter.config.models import ModelConfig
 from exporter.profiling.data import ReferenceFile
 from exporter.registry.client import RegistryClient
 from exporter.registry.client_errors import MissingError
+from exporter.registry.importance import Declared, download_model, load_declared
 from exporter.registry.mlmodel import why_not_loadable
 from exporter.registry.models import (
     REPORT_ID_TAG,
@@ -174,6 +176,22 @@ class Registry:
             ReferenceInvalidError: there is one, and it cannot be used.
         """
         return load_reference(self._mlflow, version, config, profile)
+
+    def load_importance(self, run_id: str, tag: str, setting: str) -> Declared | None:
+        """Declared importance of a version's columns, see `exporter.registry.importance`.
+
+        Raises:
+            ImportanceError: what is declared cannot be used.
+        """
+        return load_declared(self._mlflow, run_id, tag, setting)
+
+    def download_model(self, model: str, version: str, directory: Path, max_bytes: int) -> Path:
+        """Download a version's files to a folder of a directory, and return it.
+
+        Raises:
+            ImportanceError: they are too large, or cannot be read.
+        """
+        return download_model(self._mlflow, model, version, directory, max_bytes)
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         """Metrics of a version's source run, empty if the run is unknown or gone."""

@@ -170,12 +170,12 @@ def _find(mlflow: RegistryClient, place: _Place, directory: Path) -> Path | None
     if place.named and not place.uri:
         raise ReferenceInvalidError("it does not say which file it came from")
     if place.trusted and split_uri(place.uri).scheme in ("", "file"):
-        return _local(place.uri)
+        return local_path(place.uri)
     try:
         uri = mlflow.locate(place.uri)
         if place.named:
             # Without a server MLflow's own files are on this machine.
-            _check_named(uri, local=not mlflow.is_server and uri != place.uri)
+            check_named(uri, local=not mlflow.is_server and uri != place.uri)
         file = mlflow.find_file(uri)
         if file is not None:
             check_size(_shown(uri), file.size_bytes or 0)
@@ -191,7 +191,7 @@ def _find(mlflow: RegistryClient, place: _Place, directory: Path) -> Path | None
     return None
 
 
-def _local(uri: str) -> Path:
+def local_path(uri: str) -> Path:
     path = Path(url2pathname(urlsplit(uri).path) if uri.startswith("file:") else uri)
     try:
         path.stat()
@@ -200,7 +200,7 @@ def _local(uri: str) -> Path:
     return path
 
 
-def _check_named(uri: str, *, local: bool) -> None:
+def check_named(uri: str, *, local: bool) -> None:
     """
     Args:
         uri: of the file.

@@ -240,6 +240,22 @@ class ColumnDetail(BaseModel):
     windows: list[ColumnWindow]
     changes: list[ColumnChange] = Field(description="Empty until the previous weeks are known.")
     checks: list[Check]
+    importance: float | None = Field(description="Share in the model's answers; null if it is unknown.")
+
+
+class ImportanceDetail(BaseModel):
+    """Importance of the features, and the drift that is weighted by it."""
+
+    source: str = Field(description="`tag`, `config`, `run_artifact` or `permutation`.")
+    drift: dict[str, float] = Field(
+        description="By window, from 0 to 1: the sum of importance times 1 - limit / score where the score "
+        "is beyond its limit."
+    )
+    attribution_drift: float | None = Field(
+        description="Total variation of the attribution shares of recent live rows and of the reference's; "
+        "null unless importance is measured by permutation."
+    )
+    attribution_rows: int = Field(description="Sampled live rows that it was measured on.")
 
 
 class ReferenceDetail(BaseModel):
@@ -262,7 +278,8 @@ class VersionDetail(VersionSummary):
         "that have no effect."
     )
     window_rows: dict[str, int]
-    columns: list[ColumnDetail]
+    importance: ImportanceDetail | None
+    columns: list[ColumnDetail] = Field(description="In the order of their importance, if it is known.")
     quality: list[QualityWindow] = Field(description="By window, the shortest first.")
     no_quality: str = Field(description="Why there is no quality; empty if there is.")
     segments: list[SegmentDetail]

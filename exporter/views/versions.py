@@ -13,6 +13,7 @@ from exporter.aggregates.outcome_layout import why_no_layout
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
+from exporter.evaluation.importance import Importance
 from exporter.evaluation.model_quality import EstimatedQuality, QualityEvaluation
 from exporter.evaluation.quality_verdicts import MetricQuality
 from exporter.evaluation.segments import SegmentEvaluation
@@ -46,7 +47,8 @@ def version_detail(version: Version) -> schemas.VersionDetail:
         unknown_columns=sorted(filter(version.facts.config.columns.select, version.unknown_columns)),
         problems=version_problems(version),
         window_rows={w.window.name: w.rows for w in evaluation.windows} if evaluation is not None else {},
-        columns=_columns(evaluation) if evaluation is not None else [],
+        importance=_importance(version),
+        columns=_columns(evaluation, version.importance) if evaluation is not None else [],
         quality=quality_windows(version.findings.quality) if version.findings is not None else [],
         no_quality=why_no_quality(version),
         segments=_segment_details(version),
@@ -56,6 +58,8 @@ def version_detail(version: Version) -> schemas.VersionDetail:
 def version_problems(version: Version) -> list[str]:
     """Return failures of the last evaluation, and settings that have no effect, as texts for people."""
     problems, config = [*version.failures, *version.facts.problems], version.facts.config
+    problems += [version.importance_problem] if version.importance_problem else []
+    problems += version.importance.notes if version.importance is not None else ()
     if version.counts is not None:
         reference = version.counts.reference
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}
@@ -118,7 +122,19 @@ def _reference(reference: Reference) -> schemas.ReferenceDetail:
     )
 
 
-def _columns(evaluation: Evaluation) -> list[schemas.ColumnDetail]:
+def _importance(version: Version) -> schemas.ImportanceDetail | None:
+    if version.importance is None:
+        return None
+    attribution = version.attribution
+    return schemas.ImportanceDetail(
+        source=version.importance.source,
+        drift=dict(version.findings.drift_importance) if version.findings is not None else {},
+        attribution_drift=attribution.value if attribution is not None else None,
+        attribution_rows=attribution.rows if attribution is not None else 0,
+    )
+
+
+def _columns(evaluation: Evaluation, importance: Importance | None) -> list[schemas.ColumnDetail]:
     checks: dict[int, list[schemas.Check]] = defaultdict(list)
     for check in evaluation.checks:
         checks[check.column].append(
@@ -131,6 +147,10 @@ def _columns(evaluation: Evaluation) -> list[schemas.ColumnDetail]:
                 undecided=check.undecided,
             )
         )
+    shares = np.full(len(evaluation.reference.columns), np.nan)
+    if importance is not None:
+        shares = importance.of_columns(evaluation.reference)
+    known = np.nan_to_num(shares, nan=-1.0)
     return [
         schemas.ColumnDetail(
             column=column.name,
@@ -140,8 +160,9 @@ def _columns(evaluation: Evaluation) -> list[schemas.ColumnDetail]:
             windows=[_window(window, k) for window in evaluation.windows],
             changes=[_change(change, k) for change in evaluation.changes],
             checks=checks[k],
+            importance=_or_null(shares[k]),
         )
-        for k, column in enumerate(evaluation.reference.columns)
+        for k, column in sorted(enumerate(evaluation.reference.columns), key=lambda place: -known[place[0]])
     ]
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
 from types import MappingProxyType
 
 import pyarrow as pa
 
+from exporter.config.importance import is_mapping, read_weights
 from exporter.config.models import ModelConfig
-from exporter.errors import ReferenceInvalidError, ReferenceNotFoundError, RegistryError
+from exporter.errors import ImportanceError, ReferenceInvalidError, ReferenceNotFoundError, RegistryError
+from exporter.evaluation.importance import ImportanceSource
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.registry.client_errors import MissingError
+from exporter.registry.importance import Declared
 from exporter.registry.models import (
     AliasState,
     Registered,
@@ -207,6 +211,18 @@ class FakeRegistry(Registry):
         if isinstance(reference, Exception):
             raise reference
         return profile(ReferenceData(reference, source="extra_files", **config.reference_fields()))
+
+    def load_importance(self, run_id: str, tag: str, setting: str) -> Declared | None:
+        self._check()
+        declared = tag or setting
+        if declared and not is_mapping(declared):
+            raise ImportanceError(f"there is no file {declared}")
+        source: ImportanceSource = "tag" if tag else "config"
+        return (read_weights(declared), source) if declared else None
+
+    def download_model(self, model: str, version: str, directory: Path, max_bytes: int) -> Path:
+        self._check()
+        raise ImportanceError("the model cannot be downloaded: it has no files")
 
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         self._check()

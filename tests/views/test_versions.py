@@ -13,12 +13,13 @@ import pytest
 
 from exporter.errors import RegistryAuthError
 from exporter.evaluation.figures import QUALITY_METRICS
+from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.reference.profile import PROVISIONAL
-from exporter.views.versions import quality_windows
+from exporter.views.versions import quality_windows, version_detail
 from tests.support.api_server import Server, assert_problem, post
 from tests.support.fakes import BROKEN, FakeRegistry
-from tests.support.rig import eventually, make_document, make_rows, make_table
+from tests.support.rig import Rig, eventually, make_document, make_rows, make_table
 from tests.support.views import make_quality
 
 Serve = Callable[..., Server]
@@ -111,6 +112,8 @@ def test_it_shows_the_latest_evaluation(server: Server) -> None:
     assert shown["window_rows"] == {"1h": 1000, "24h": 1000, "7d": 1000}
     columns = {column["column"]: column for column in shown["columns"]}
     assert list(columns) == ["age", "country", "new", "prediction", "score"]
+    assert {column["importance"] for column in columns.values()} == {None}
+    assert shown["importance"] is None
     age = columns["age"]
     assert (age["role"], age["kind"], age["unjudged"]) == ("feature", "number", "")
     hour, day, _ = age["windows"]
@@ -214,3 +217,20 @@ def test_a_models_name_may_hold_what_mlflow_lets_it(serve: Serve) -> None:
             f"{version}/rebaseline", params={"by": "me", "reason": "so", "live": "24h"}
         )
         assert_problem(refused, 422, "Malformed", "1 rows came in the last 24h", "live")
+
+
+def test_columns_are_in_the_order_of_their_importance(rig: Rig) -> None:
+    rig.post_rows(make_rows(1000))
+    version = rig.version()
+    version.importance = Importance({"new": 0.7, "age": 0.3, "country": 0.0}, "tag", ("a remark",))
+    version.attribution = AttributionDrift(rig.clock(), 0.1, 300, {"new": 0.6, "age": 0.4, "country": 0.0})
+    rig.evaluate()
+    shown = version_detail(version)
+    shares = {column.column: column.importance for column in shown.columns}
+    assert list(shares.items()) == [
+        ("new", 0.7), ("age", 0.3), ("country", 0.0), ("prediction", None), ("score", None),
+    ]  # fmt: skip
+    assert shown.importance is not None
+    assert (shown.importance.attribution_drift, shown.importance.attribution_rows) == (0.1, 300)
+    assert set(shown.importance.drift) == {"24h", "7d"}
+    assert shown.problems == ["a remark"]
