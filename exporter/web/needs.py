@@ -63,8 +63,9 @@ class _Needs:
         if self._version.status is Status.NO_REFERENCE:
             yield Need("It has no reference.", cost, self._rebaseline("the first reference"))
         elif self._version.status is Status.BROKEN:
-            lack = f"Its reference cannot be used: {self._version.detail}."
-            yield Need(lack, cost, self._rebaseline("a reference that can be read"))
+            yield Need(
+                "Its reference cannot be used.", cost, self._rebaseline("a reference that can be read")
+            )
 
     def _quality(self, counts: VersionCounts) -> Iterator[Need]:
         version, reference = self._version, counts.reference

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from math import isfinite
 
 import numpy as np
@@ -20,7 +19,7 @@ from exporter.formats.texts import printable
 from exporter.web.history import History, find_history
 from exporter.web.sparkline import sparkline
 
-MAX_BAD = 6  # figures, the worst of each kind
+MAX_BAD = 4  # figures of each kind, the worst ones
 # Metrics that are shown of a version whose quality is fine, the first that there is.
 HEADLINES = ("f1", "f1_macro", "accuracy", "mae", "roc_auc")
 
@@ -57,12 +56,15 @@ class Pictures:
         columns = tuple(printable(column.name) for column in counts.reference.columns)
         return cls(findings, find_history(counts, metrics, now), columns)
 
-    def traffic(self) -> Figure:
-        """Predictions."""
+    def traffic(self) -> Figure | None:
+        """Predictions; None if there were none."""
         history = self._history
+        if not history.rows.any():
+            return None
         label = f"Predictions per {history.period} in the last {history.span}"
-        total = float(history.rows.sum())
-        return Figure(label, total, "", np.nan, sparkline(history.rows.tolist(), label))
+        whole = history.rows.tolist()[:-1]  # the last period is not over: it would look like a fall
+        name = f"predictions in {history.span}"
+        return Figure(name, float(history.rows.sum()), "", np.nan, sparkline(whole, label))
 
     def drift(self) -> Figure | None:
         """Drift of the column that is nearest to its limit, or furthest beyond; None if none was judged."""
@@ -83,15 +85,15 @@ class Pictures:
 
     def bad(self) -> tuple[Figure, ...]:
         """Figures whose verdict is bad, the worst first."""
-        return tuple(islice(self._bad(), MAX_BAD))
+        return tuple(self._bad())
 
     def _bad(self) -> Iterator[Figure]:
         if self._findings is None:
             return
-        yield from map(self._metric, self._degraded())
+        yield from map(self._metric, self._degraded()[:MAX_BAD])
         evaluation = self._findings.evaluation
         failed = [check for check in evaluation.checks if check.degraded]
-        for check in sorted(failed, key=lambda each: -each.ratio)[: MAX_BAD // 2]:
+        for check in sorted(failed, key=lambda each: -each.ratio)[:MAX_BAD]:
             name = f"{self._columns[check.column]}: {check.check.replace('_', ' ')}"
             label = f"Share of {name} per {self._history.period} in the last {self._history.span}"
             values = self._history.checks.get(check.check, np.empty((0, 0)))
@@ -101,7 +103,7 @@ class Pictures:
         verdicts = [window.verdict for window in evaluation.windows]
         verdicts += [change.verdict for change in evaluation.changes]
         drifted = np.flatnonzero(np.any(np.stack(verdicts) == DRIFTED, axis=0)).tolist()
-        for place in sorted(drifted, key=lambda each: -_worst(evaluation, each)[0]):
+        for place in sorted(drifted, key=lambda each: -_worst(evaluation, each)[0])[:MAX_BAD]:
             yield self._drift(evaluation, place)
 
     def _drift(self, evaluation: Evaluation, place: int) -> Figure:

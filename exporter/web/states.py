@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -11,6 +12,8 @@ from exporter.evaluation.comparison import UNDECIDED
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.fleet import Status, Version
+from exporter.formats.texts import listed, printable
+from exporter.monitoring.verdicts import Subject, bad_subjects
 from exporter.settings import DAY_SECONDS
 from exporter.views.reasons import Reason, find_reasons
 
@@ -29,6 +32,9 @@ ADVICE = {
     "ModelSegmentQualityDegraded": "Compare the segment with the whole, and retrain on more rows of it.",
     "ModelSegmentDrift": "See what changed for the segment's rows at that time.",
 }
+
+
+MAX_NAMES = 4  # of columns or metrics in a sentence
 
 
 class Level(IntEnum):
@@ -53,8 +59,21 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Bad verdicts with the same remedy: their texts, the first thing to do, and the runbook that has more.
+
+    `since` is in seconds since the epoch, None if it is not known.
+    """
+
+    texts: tuple[str, ...]
+    since: float | None
+    advice: str
+    runbook: str
+
+
+@dataclass(frozen=True)
 class State:
-    """State of a version; `reasons` are the bad verdicts, the worst first."""
+    """State of a version in a sentence; `reasons` are its bad verdicts, the worst first."""
 
     level: Level
     sentence: str
@@ -63,22 +82,60 @@ class State:
     @property
     def since(self) -> float | None:
         """When the first verdict that is bad now became so; None if it is not known."""
-        return min((each.since for each in self.reasons if each.since is not None), default=None)
+        return _first(self.reasons)
 
     @property
-    def advice(self) -> str:
-        """What to do first; empty if nothing is bad."""
-        return ADVICE[self.reasons[0].runbook] if self.reasons else ""
+    def troubles(self) -> tuple[Trouble, ...]:
+        """Reasons by their remedy, the worst first."""
+        by_runbook: dict[str, list[Reason]] = {}
+        for reason in self.reasons:
+            by_runbook.setdefault(reason.runbook, []).append(reason)
+        return tuple(
+            Trouble(tuple(each.text for each in alike), _first(alike), ADVICE[runbook], runbook)
+            for runbook, alike in by_runbook.items()
+        )
+
+
+def _first(reasons: Sequence[Reason]) -> float | None:
+    return min((each.since for each in reasons if each.since is not None), default=None)
 
 
 def describe(version: Version) -> State:
     """Return the state of a version."""
     if reasons := find_reasons(version):
-        return State(Level.BAD, f"{_sentence(reasons[0].text)}{_more(len(reasons) - 1)}", reasons)
-    return State(*_without_reasons(version))
+        assert version.findings is not None
+        bad = bad_subjects(version.findings, version.facts.config)
+        return State(Level.BAD, f"{_sentence('; '.join(_summary(bad)))}.", reasons)
+    return State(*_without_troubles(version))
 
 
-def _without_reasons(version: Version) -> tuple[Level, str]:
+def _summary(bad: Collection[Subject]) -> Iterator[str]:
+    """Parts of a sentence that names what is bad, by its measure."""
+
+    def names(*measures: str) -> list[str]:
+        found = (each for each in bad if not each.segment and each.measure.partition("/")[0] in measures)
+        return sorted({printable(each.name) for each in found})
+
+    quality, drifted = names("quality"), names("drift")
+    if quality:
+        yield f"quality worse than the baseline: {listed(quality, MAX_NAMES)}"
+    elif estimated := names("estimated_quality"):
+        yield f"quality estimated to be worse than the baseline: {listed(estimated, MAX_NAMES)}"
+    if failing := names("data_quality"):
+        yield f"bad values in {listed(failing, MAX_NAMES)}"
+    if drifted:
+        yield f"drift of {listed(drifted, MAX_NAMES)}"
+    if changed := [name for name in names("change") if name not in drifted]:
+        yield f"sudden change of {listed(changed, MAX_NAMES)}"
+    if names("label_drift"):
+        yield "drift of the labels"
+    if names("coverage"):
+        yield "too few labels"
+    if segments := sorted({printable(each.segment) for each in bad if each.segment}):
+        yield f"bad verdicts in {listed(segments, MAX_NAMES)}"
+
+
+def _without_troubles(version: Version) -> tuple[Level, str]:
     evaluation, detail = version.evaluation, f": {version.detail}" if version.detail else ""
     if version.counts is None:
         return Level.WARN, {
@@ -118,7 +175,3 @@ def _judged(evaluation: Evaluation) -> int:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
-
-
-def _more(count: int) -> str:
-    return f"; {count} more" if count else "."
