@@ -31,7 +31,8 @@ _SHOWN_CHARACTERS = 100  # of a refused name
 def authorizer(service: Service, scope: Scope | None = None, *, named: bool = False) -> Any:
     """Return a dependency that requires a token or, if none is set, refuses web pages of other sites.
 
-    It sets `request.state.actor` to the name of the token, or to `anonymous@` and the address.
+    It sets `request.state.actor` to the name of the token, or to `anonymous@` and the address, and
+    `request.state.token` to the token or to None.
 
     Args:
         scope: that the token has to have; None for every token.
@@ -42,10 +43,10 @@ def authorizer(service: Service, scope: Scope | None = None, *, named: bool = Fa
     names = (*own_names(socket.gethostname()), *map(str.lower, configured))
 
     async def authorize(request: Request) -> None:  # async, or it would run in a thread
-        request.state.actor = anonymous(request)
+        request.state.actor, request.state.token = anonymous(request), None
         if service.tokens:
             token = _authenticate(request, service.tokens)
-            request.state.actor = token.name
+            request.state.actor, request.state.token = token.name, token
             if not token.may(scope):
                 raise ForbiddenError(f"the token {token.name} lacks the scope `{scope}`")
             if named and not token.named:

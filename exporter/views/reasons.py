@@ -95,9 +95,13 @@ class _Reasons:
             name = window.window.name
             figures |= {("quality", each.metric, name): each for each in window.metrics}
             figures |= {("estimated_quality", each.metric, name): each for each in window.estimates}
-        for measure, verb, alert in (
-            ("quality", "is", "ModelQualityDegraded"),
-            ("estimated_quality", "is estimated to be", "ModelEstimatedQualityDegraded"),
+        for measure, beginning, alert in (
+            ("quality", "quality is degraded: {} is", "ModelQualityDegraded"),
+            (
+                "estimated_quality",
+                "quality seems degraded: {} is estimated at",
+                "ModelEstimatedQualityDegraded",
+            ),
         ):
             subjects = self._of(measure)
             worst: dict[str, MetricQuality | EstimatedQuality] = {}
@@ -108,7 +112,7 @@ class _Reasons:
                     worst[subject.name] = found
             if worst:
                 order = sorted(worst.values(), key=_severity)
-                yield self._reason(_behind(order, verb), subjects, alert)
+                yield self._reason(_behind(order, beginning), subjects, alert)
 
     def _coverage(self) -> Iterator[Reason]:
         if subjects := self._of("coverage"):
@@ -177,10 +181,11 @@ def _severity(found: MetricQuality | EstimatedQuality) -> tuple[float, str]:
     return -found.shortfall / (limit or 1.0), found.metric
 
 
-def _behind(figures: Sequence[MetricQuality | EstimatedQuality], verb: str) -> str:
+def _behind(figures: Sequence[MetricQuality | EstimatedQuality], beginning: str) -> str:
     """The first figure beside its baseline, and the names of the others."""
     first, *others = figures
-    text = f"{first.metric} {verb} {first.figure.value:.3g}, its baseline is {first.baseline:.3g}"
+    figure = f"{first.figure.value:.3g}, its baseline is {first.baseline:.3g}"
+    text = f"{beginning.format(first.metric)} {figure}"
     names = [each.metric for each in others]
     return (
         f"{text}; {listed(names, MAX_NAMES)} {'is' if len(names) == 1 else 'are'} worse too"

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isfinite, nan
 
+import numpy as np
 from markupsafe import Markup
 
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
+from exporter.formats.texts import printable
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.bins import Column
 from exporter.typing import Ints
 from exporter.web.distributions import Distribution, draw, find_distribution
+from exporter.web.history import History
+from exporter.web.sparkline import sparkline
 
 MAX_PICTURES = 30  # columns with a distribution, on one page
 LEAST_SHOWN = 6  # columns that are not folded away, where none is bad
@@ -71,7 +75,9 @@ class ColumnView:
     """A column in the window that is shown.
 
     `rows` have a value. `elsewhere` are the verdicts on drift in the other windows. `importance` is the share
-    of the model's, None if it is unknown. `distribution` is None unless the column has a picture.
+    of the model's, None if it is unknown. `distribution` is None unless the column has a picture, as is
+    `trend`, the drift over time, which is
+    also None where it is not known.
     """
 
     name: str
@@ -84,6 +90,7 @@ class ColumnView:
     checks: tuple[Check, ...]
     importance: float | None
     distribution: Distribution | None = None
+    trend: Markup | None = None
 
     @property
     def bad(self) -> bool:
@@ -97,7 +104,9 @@ class ColumnView:
 
     @property
     def picture(self) -> Markup:
-        return draw(self.distribution, f"Distribution of {self.name}") if self.distribution else Markup("")
+        if self.distribution is None:
+            return Markup("")
+        return draw(self.distribution, f"Distribution of {printable(self.name)}")
 
     @property
     def bad_elsewhere(self) -> bool:
@@ -121,6 +130,7 @@ def rank_columns(
     evaluation: Evaluation,
     window: str,
     live: Ints | None,
+    history: History | None,
     since: Mapping[tuple[str, str, str, str], float],
     *,
     importance: Mapping[str, float],
@@ -137,6 +147,7 @@ def rank_columns(
         evaluation: of the version.
         window: name of the window that is shown.
         live: (cells,) counts of the window; None if they are not in the layout of the evaluation.
+        history: of the version's columns; None likewise.
         since: time by bad subject, as `fleet.Version.bad_since`.
         importance: share by column.
         first: name of a column that is shown before all others.
@@ -156,11 +167,17 @@ def rank_columns(
     cells = evaluation.reference.offsets
 
     def with_picture(place: int) -> ColumnView:
-        if live is None:
-            return judged[place]
-        own = slice(int(cells[place]), int(cells[place + 1]))
-        found = find_distribution(columns[place], evaluation.reference.counts[own], live[own], named=named)
-        return replace(judged[place], distribution=found)
+        view, column = judged[place], columns[place]
+        if live is not None:
+            own = slice(int(cells[place]), int(cells[place + 1]))
+            counts = evaluation.reference.counts[own], live[own]
+            view = replace(view, distribution=find_distribution(column, *counts, named=named))
+        if history is not None and np.isfinite(history.drift[:, place]).any():
+            label = f"Drift of {printable(column.name)} per {history.period} in the last {history.span}"
+            limit = view.drift.limit if view.drift.limit is not None else nan
+            trend = sparkline(history.drift[:, place].tolist(), label, ("limit", limit))
+            view = replace(view, trend=trend)
+        return view
 
     pictures = [with_picture(place) for place in pictured]
     open_ones = sum(view.bad or view.bad_elsewhere or view.name == first for view in pictures)

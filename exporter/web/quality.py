@@ -14,6 +14,8 @@ from exporter.evaluation.model_quality import Confusion, EstimatedQuality, Quali
 from exporter.evaluation.quality_verdicts import MetricQuality
 from exporter.measures.intervals import Interval
 from exporter.monitoring.verdicts import Subject
+from exporter.web.history import History
+from exporter.web.sparkline import sparkline
 
 MAX_CLASSES = 12  # of a confusion matrix that is shown
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_EDGE = 150, 18, 5
@@ -27,7 +29,8 @@ class FigureView:
 
     `limit` is how much worse than the baseline it may be. `verdict` is `degraded`, `ok`, `undecided`, or
     `absent` if there is no figure; `why` says why there is no figure or no verdict. `since` is in seconds
-    since the epoch, None unless it is degraded. `picture` shows the interval and the baseline.
+    since the epoch, None unless it is degraded. `picture` shows the interval and the baseline, `trend` the
+    figure over time.
     """
 
     metric: str
@@ -40,6 +43,7 @@ class FigureView:
     error: float | None = None
     since: float | None = None
     picture: Markup | None = None
+    trend: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -72,16 +76,17 @@ class QualityView:
         return drifted or any(each.verdict == "degraded" for each in (*self.metrics, *self.estimates))
 
 
-def view_quality(found: QualityEvaluation, since: Since) -> QualityView:
+def view_quality(found: QualityEvaluation, history: History | None, since: Since) -> QualityView:
     """Quality of a window, with what is degraded first.
 
     Args:
         found: of the window.
+        history: with the metrics over time; None if it is not known.
         since: time by bad subject, as `fleet.Version.bad_since`.
     """
     window = found.window.name
     metrics = [
-        _metric(each, since.get(Subject("quality", each.metric, window))) for each in found.metrics
+        _metric(each, history, since.get(Subject("quality", each.metric, window))) for each in found.metrics
     ] + [
         FigureView(metric, None, None, None, "absent", reason) for metric, reason in found.suppressed.items()
     ]
@@ -106,7 +111,7 @@ def view_quality(found: QualityEvaluation, since: Since) -> QualityView:
     )
 
 
-def _metric(quality: MetricQuality, since: float | None) -> FigureView:
+def _metric(quality: MetricQuality, history: History | None, since: float | None) -> FigureView:
     limit = known(quality.limit)
     return FigureView(
         metric=quality.metric,
@@ -118,7 +123,14 @@ def _metric(quality: MetricQuality, since: float | None) -> FigureView:
         provisional=quality.provisional and isfinite(quality.baseline),
         since=since,
         picture=draw_interval(quality.metric, quality.figure, known(quality.baseline), limit),
+        trend=_trend(quality, history) if history is not None else None,
     )
+
+
+def _trend(quality: MetricQuality, history: History) -> Markup:
+    label = f"{quality.metric} per {history.labelled_period} in the last {history.labelled_span}"
+    values = history.quality.get(quality.metric, ())
+    return sparkline(values, label, ("baseline", quality.baseline), from_zero=False)
 
 
 def _estimate(estimate: EstimatedQuality, since: float | None) -> FigureView:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from exporter import __version__
 from exporter.formats.texts import printable
 from exporter.views.reasons import runbook_url
+from exporter.web.distributions import percent
 
 _HERE = Path(__file__).parent
 STYLES = b"\n".join(path.read_bytes() for path in sorted((_HERE / "styles").glob("*.css")))
@@ -102,6 +103,7 @@ def _environment() -> Environment:
         "moment": format_moment,
         "duration": format_duration,
         "runbook": runbook_url,
+        "percent": percent,
     }
     return environment
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from exporter.aggregates.state import VersionCounts
 from exporter.audit.evidence import Record, recent_records
@@ -23,12 +24,14 @@ from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.reports import StoredReport, list_reports
 from exporter.typing import Ints
 from exporter.views.paths import version_path
-from exporter.views.reasons import Reason, find_reasons
 from exporter.views.versions import version_problems, why_no_quality
 from exporter.web.columns import ColumnList, rank_columns
+from exporter.web.history import find_history
+from exporter.web.needs import Need, find_needs
 from exporter.web.next_steps import Step, next_steps, report_command
 from exporter.web.quality import ComparedFigure, QualityView, compare_figures, view_quality
 from exporter.web.segments import SegmentView, view_segments
+from exporter.web.states import State, describe
 
 MAX_ACTIONS, SEARCHED_ACTIONS = 10, 100
 MAX_RECORDS, RECORDS_SECONDS = 15, 30 * DAY_SECONDS
@@ -84,7 +87,8 @@ class VersionPage:
     windows: tuple[WindowChoice, ...]
     window: str
     rows: int | None
-    reasons: tuple[Reason, ...]
+    state: State
+    needs: tuple[Need, ...]
     steps: tuple[Step, ...]
     report_command: str
     columns: ColumnList
@@ -98,7 +102,15 @@ class VersionPage:
 
 
 def view_version(
-    version: Version, fleet: Fleet, settings: Settings, stored: Stored, *, window: str = "", column: str = ""
+    version: Version,
+    fleet: Fleet,
+    settings: Settings,
+    stored: Stored,
+    exporter: str,
+    now: float,
+    *,
+    window: str = "",
+    column: str = "",
 ) -> VersionPage:
     """Contents of the page of a version, from memory and from what was read of the store.
 
@@ -107,6 +119,8 @@ def view_version(
         fleet: for other versions of the model, and the history of aliases.
         settings: of the exporter.
         stored: what is stored about it.
+        exporter: URL of the exporter, for commands that people copy.
+        now: in seconds since the epoch.
         window: name of the window; by default the longest with a bad verdict, else the middle one.
         column: name of a column that comes first.
     """
@@ -114,23 +128,27 @@ def view_version(
     reference = counts.reference if counts is not None else None
     windows = _windows(settings, findings, version, window)
     chosen = next(each.name for each in windows if each.chosen)
-    reasons = find_reasons(version)
+    state = describe(version)
     columns, rows, quality = ColumnList((), (), ()), None, None
     segments: tuple[SegmentView, ...] = ()
     if findings is not None:
-        evaluation = findings.evaluation
+        evaluation, live, history = findings.evaluation, None, None
         rows = next((each.rows for each in evaluation.windows if each.window.name == chosen), None)
+        found = _of_window(findings.quality, chosen)
+        if counts is not None and counts.reference is evaluation.reference:  # else it was replaced since
+            metrics = [each.metric for each in found.metrics] if found is not None else []
+            live, history = _live(counts, evaluation, chosen), find_history(counts, metrics, now)
         columns = rank_columns(
             evaluation,
             chosen,
-            _live(counts, evaluation, chosen) if counts is not None else None,
+            live,
+            history,
             version.bad_since,
             importance=version.importance.shares if version.importance is not None else {},
             first=column,
             named=settings.bin_names,
         )
-        found = _of_window(findings.quality, chosen)
-        quality = view_quality(found, version.bad_since) if found is not None else None
+        quality = view_quality(found, history, version.bad_since) if found is not None else None
         names = [each.name for each in evaluation.reference.columns]
         segments = view_segments(findings.segments, chosen, names)
     return VersionPage(
@@ -140,8 +158,9 @@ def view_version(
         windows=windows,
         window=chosen,
         rows=rows,
-        reasons=reasons,
-        steps=next_steps(version, fleet, reasons, stored.actions, stored.reports, chosen),
+        state=state,
+        needs=find_needs(version, exporter),
+        steps=next_steps(version, fleet, state.reasons, stored.actions, stored.reports, chosen),
         report_command=report_command(version, chosen),
         columns=columns,
         quality=quality,
@@ -194,15 +213,12 @@ def _windows(
     return tuple(WindowChoice(name, name == chosen, name in bad) for name in names)
 
 
-def _live(counts: VersionCounts, evaluation: Evaluation, window: str) -> Ints | None:
-    """(cells,) counts of a window; None if the reference was replaced since the evaluation."""
+def _live(counts: VersionCounts, evaluation: Evaluation, window: str) -> Ints:
+    """(cells,) counts of a window of the evaluation."""
     reference = evaluation.reference
-    found = next((each.window for each in evaluation.windows if each.window.name == window), None)
-    if found is None or counts.reference is not reference:
-        return None
+    seconds = next(each.window.seconds for each in evaluation.windows if each.window.name == window)
     timeline = counts.timeline.snapshot(evaluation.at)
-    start = evaluation.at - found.seconds
-    return timeline.sum(reference.cells, len(reference.columns), start, float("inf")).counts
+    return timeline.sum(reference.cells, len(reference.columns), evaluation.at - seconds, inf).counts
 
 
 def _of_window(quality: Sequence[QualityEvaluation], window: str) -> QualityEvaluation | None:

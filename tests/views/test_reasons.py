@@ -42,8 +42,8 @@ def test_a_version_without_a_bad_verdict_has_no_reasons() -> None:
 
 def test_each_kind_of_bad_verdict_is_a_sentence_the_worst_first() -> None:
     assert texts(make_version(bad_findings())) == [
-        "recall is 0.76, its baseline is 0.9 (24h)",
-        "recall is estimated to be 0.78, its baseline is 0.9 (24h)",
+        "quality is degraded: recall is 0.76, its baseline is 0.9 (24h)",
+        "quality seems degraded: recall is estimated at 0.78, its baseline is 0.9 (24h)",
         "the labels drifted from the reference's (24h)",
         "values are missing in age (60%) (1h)",
         "1 of 3 features drifted: age (1h)",
@@ -61,7 +61,9 @@ def test_degraded_metrics_are_one_sentence_with_the_figure_of_the_worst() -> Non
     )
     worse = replace(findings, quality=(replace(quality, metrics=(*quality.metrics, *others)),))
     first = texts(make_version(worse))[0]
-    assert first == "f1 is 0.5, its baseline is 0.9; recall, roc_auc are worse too (24h)"
+    assert first == (
+        "quality is degraded: f1 is 0.5, its baseline is 0.9; recall, roc_auc are worse too (24h)"
+    )
 
 
 def test_every_reason_names_a_runbook_that_there_is() -> None:

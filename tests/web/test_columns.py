@@ -45,7 +45,7 @@ def rank(evaluation: Evaluation, importance: dict[str, float] | None = None, **o
     live = np.tile(np.array([20, 80, 0, 0]), len(evaluation.reference.columns))
     if len(live) != evaluation.reference.cells:
         live = np.zeros(evaluation.reference.cells, np.int64)
-    return rank_columns(evaluation, HOUR.name, live, {}, importance=importance or {}, **own)
+    return rank_columns(evaluation, HOUR.name, live, None, {}, importance=importance or {}, **own)
 
 
 def test_bad_columns_come_first_then_those_nearest_to_their_limit() -> None:
@@ -92,7 +92,7 @@ def test_a_column_has_its_verdicts_of_all_kinds_and_since_when_they_are_bad() ->
     }
     reference = make_reference()
     live = np.ones(reference.cells, np.int64)
-    ranked = rank_columns(make_evaluation(reference), "1h", live, since, importance={})
+    ranked = rank_columns(make_evaluation(reference), "1h", live, None, since, importance={})
     age = ranked.shown[0]
     assert (age.name, age.bad, age.drift.verdict, age.drift.since) == ("age", True, "drifted", NOW - 60)
     assert (age.drift.score, age.drift.limit) == (0.31, 0.112)
@@ -105,7 +105,7 @@ def test_a_column_has_its_verdicts_of_all_kinds_and_since_when_they_are_bad() ->
 
 def test_change_against_the_weeks_before_makes_a_column_bad_in_its_window() -> None:
     reference = make_reference()
-    ranked = rank_columns(make_evaluation(reference), "24h", None, {}, importance={})
+    ranked = rank_columns(make_evaluation(reference), "24h", None, None, {}, importance={})
     age = ranked.shown[0]
     assert age.change is not None
     assert (age.name, age.drift.verdict, age.change.verdict, age.bad) == ("age", "undecided", "changed", True)
