@@ -1,8 +1,10 @@
 """Series of the importance of a version's columns.
 
-mlflow_model_feature_importance_ratio{model="fraud",model_version="3",column="age",role="feature"} 0.75
-mlflow_model_drift_importance{model="fraud",model_version="3",window="1h"} 0.48
-mlflow_model_attribution_drift{model="fraud",model_version="3"} 0.04
+    mlflow_model_feature_importance_ratio{model="fraud",model_version="3",column="age",role="feature"} 0.75
+    mlflow_model_drift_importance{model="fraud",model_version="3",window="1h"} 0.48
+    mlflow_model_attribution_drift{model="fraud",model_version="3"} 0.04
+
+What is weighted by importance is shown, and no alert of its own.
 """
 
 from __future__ import annotations

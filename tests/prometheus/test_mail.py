@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.prometheus.conftest import RUNBOOK, Render, alert
+from tests.prometheus.conftest import RUNBOOK, Alert, Render, alert
 
 pytestmark = pytest.mark.needs("amtool")
 
@@ -195,3 +195,46 @@ def test_without_a_version_the_state_of_all_models_is_linked(part: str, render: 
     content = render(part, [stopped])
     links = Page(content).links if part == "html" else re.findall("Report: (.*)", content)
     assert f"{EXPORTER}/" in links
+
+
+IMPORTANT = {
+    "a": "03",
+    "b": "",
+    "c": "71",
+    "d": "00",
+    "e": "26",
+}  # by column, in the order in which they come
+
+
+def important_alerts() -> list[Alert]:
+    alerts = [alert(column) for column in IMPORTANT]
+    for each, importance in zip(alerts, IMPORTANT.values(), strict=True):
+        each["annotations"]["importance"] = importance
+    return alerts
+
+
+def test_features_come_in_the_order_of_their_importance(render: Render) -> None:
+    alerts = important_alerts()
+    assert render("subject", alerts).endswith(": c, e, a and 2 more")
+    lines = [line for line in render("text", alerts).splitlines() if line.startswith("- ")]
+    assert lines == [
+        "- Summary of flights v3 c. Importance: 71 %.",
+        "- Summary of flights v3 e. Importance: 26 %.",
+        "- Summary of flights v3 a. Importance: 3 %.",
+        "- Summary of flights v3 d. Importance: 0 %.",
+        "- Summary of flights v3 b.",
+    ]
+    texts = Page(render("html", alerts)).texts
+    assert [text for text in texts if text in IMPORTANT] == ["c", "e", "a", "d", "b"]
+    assert texts[texts.index("c") + 1] == "importance 71 %"
+
+
+@pytest.mark.parametrize("part", ["html", "text"])
+def test_the_twenty_most_important_of_many_are_listed(part: str, render: Render) -> None:
+    alerts = [alert(f"name_{number:03}") for number in range(100)]
+    for number, each in enumerate(alerts):
+        each["annotations"]["importance"] = f"{number:02}"
+    content = render(part, alerts)
+    assert "name_080" in content
+    assert "name_079" not in content
+    assert "and 80 more" in content

@@ -133,3 +133,11 @@ def test_an_alert_without_a_summary_is_named(render: Render) -> None:
 def test_every_link_is_well_formed(render: Render) -> None:
     text = render("slack.text", [alert(column) for column in "abc"])
     assert len(re.findall(r"<https?://[^|>\s]+\|[^<>]+>", text)) == text.count("<") == 3
+
+
+def test_features_come_in_the_order_of_their_importance(render: Render) -> None:
+    alerts = [alert(column) for column in "abcd"]
+    for each, importance in zip(alerts, ("03", "", "71", "26"), strict=True):
+        each["annotations"]["importance"] = importance
+    assert render("slack.title", alerts).endswith(": c, d, a and 1 more")
+    assert re.findall(r"\|(\w+)>", render("slack.text", alerts)) == ["c", "d", "a"]
