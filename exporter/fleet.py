@@ -26,6 +26,7 @@ from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.formats.batch import Target
 from exporter.settings import Settings
+from exporter.storage.sampled_rows import SampleSize
 from exporter.storage.schema import AliasMove, StoredVersion
 from exporter.typing import Floats, Ints
 
@@ -164,6 +165,8 @@ class Fleet:
         self.versions: dict[tuple[str, str], Version] = {}
         # All versions of each monitored model; None until the registry has answered.
         self.known: Mapping[str, frozenset[str]] | None = None
+        # Of each version's sample, by its key in the store; replaced by the writer.
+        self.sample_sizes: Mapping[int, SampleSize] = {}
         self._moves: dict[tuple[str, str], list[AliasMove]] = {}
         self._wanted: frozenset[tuple[str, str]] = frozenset()  # named by traffic, not monitored yet
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import numpy as np
+
 from exporter.audit.key_file import load_signing_key
 from exporter.config.file import ConfigFile, load_config_file
 from exporter.errors import ConfigError
@@ -59,7 +61,7 @@ class Service:
         self.store = Store(
             settings.store, check=settings.store_check, count_fault=self.telemetry.count_store_error
         )
-        self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock)
+        self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock, np.random.default_rng())
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
         self.discovery = Discovery(*parts, registry, clock)
         self.journal = Journal(settings, self.store, self.writer, clock)

@@ -22,13 +22,14 @@ class BatchCounts:
 
     `blocks` are by start, coarse ones before the timeline's horizon. `segments` are (segment name, start of a
     coarse block, counts). `scores` are outcomes by start of a coarse block, which hold the scores of
-    predictions without labels.
+    predictions without labels. `starts` (rows,) are of each row's block.
     """
 
     reference_id: int
     blocks: dict[int, Block]
     segments: list[tuple[str, int, Block]]
     scores: dict[int, Outcomes]
+    starts: Ints
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,11 @@ def count_rows(
     scores = {}
     if counts.layout is not None and placed.scores is not None:
         scores = fold_predictions(counts.layout, placed.scores, hours)
+    starts = counts.timeline.block_starts(times, now)
     return BatchCounts(
         reference_id=counts.reference_id,
-        blocks=fold(reference, binned, counts.timeline.block_starts(times, now), placed.latency),
+        blocks=fold(reference, binned, starts, placed.latency),
         segments=list(fold_segments(reference, binned, hours)),
         scores=scores,
+        starts=starts,
     )

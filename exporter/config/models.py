@@ -22,11 +22,13 @@ from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
 from exporter.config.importance import Importance
 from exporter.config.reports import ModelReportsConfig
+from exporter.config.sampling import SampleConfig
 from exporter.config.section import (
     Count,
     EmptyMapping,
     Location,
     Name,
+    Names,
     Seconds,
     Section,
     Share,
@@ -55,19 +57,12 @@ def _kept(seconds: float) -> float:
     return seconds
 
 
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError("a column is named twice")
-    return names
-
-
 def _few(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(names) > MAX_SEGMENTS:
         raise ValueError(f"{len(names)} columns, at most {MAX_SEGMENTS} are taken")
     return names
 
 
-Names = Annotated[tuple[Name, ...], AfterValidator(_once)]
 Maturation = Annotated[Seconds, AfterValidator(_kept)]
 
 
@@ -96,7 +91,8 @@ class ModelConfig(Section):
     `positive_class` is the text as written, for `match_class`. `target`, `prediction`, `score` and
     `timestamp` are columns of the reference, see `choose_roles`. `reference_uri` and `importance` come only
     from the file and may be local paths; `importance` may also be weights as JSON, or `permutation`.
-    `maturation` is the time to wait for a prediction's label, in seconds.
+    `sample` comes only from the file too. `maturation` is the time to wait for a prediction's label, in
+    seconds.
     """
 
     task: Task | None = None
@@ -118,6 +114,7 @@ class ModelConfig(Section):
     segments: Annotated[Names, AfterValidator(_few)] = ()
     reports: Annotated[ModelReportsConfig, EmptyMapping] = ModelReportsConfig()
     importance: Importance = ""
+    sample: Annotated[SampleConfig, EmptyMapping] = SampleConfig()
 
     def reference_fields(self) -> dict[str, Any]:
         """Return the configured fields of `ReferenceData`, which decide how a reference is built."""
@@ -153,6 +150,9 @@ class ModelsConfig(Section):
         merged = _merge(_said(self.defaults), _said(self.models.get(model, ModelConfig())))
         problems = []
         for tag, text in sorted(tags.items()):
+            if tag.startswith(f"{TAG_PREFIX}sample."):  # or who can tag could have left-out columns kept
+                problems.append(f"tag {tag}: the sample is set in the configuration file only")
+                continue
             try:
                 candidate = _merge(merged, _read_tag(tag, text.strip()))
                 ModelConfig.model_validate(candidate)

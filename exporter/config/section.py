@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import ValidationInfo as Info
 
 from exporter.errors import ConfigError
@@ -53,11 +53,18 @@ def _empty(value: object) -> object:
     return {} if value == "" else value
 
 
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a column is named twice")
+    return names
+
+
 EmptyMapping = BeforeValidator(_empty)  # of a section that may be there without content
 Share = Annotated[float, Field(ge=0, le=1)]
 Threshold = Annotated[float, Field(gt=0, lt=1000)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+Names = Annotated[tuple[Name, ...], AfterValidator(_once)]  # of columns
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]  # written as `30m`, `24h` or `7d`
 Location = Annotated[str, Field(min_length=1), BeforeValidator(location)]
 

@@ -94,6 +94,20 @@ FACTS: tuple[MetricOf[VersionView, Iterable[Labelled]], ...] = (
         read=lambda view: _if_known(view.last_prediction),
     ),
     MetricOf(
+        "mlflow_model_sample_rows",
+        "gauge",
+        "Rows in the sample of raw rows.",
+        VERSION,
+        read=lambda view: _if_known(view.sample.rows if view.sample is not None else None),
+    ),
+    MetricOf(
+        "mlflow_model_sample_bytes",
+        "gauge",
+        "Size of the contents of the sampled rows, in bytes.",
+        VERSION,
+        read=lambda view: _if_known(view.sample.bytes if view.sample is not None else None),
+    ),
+    MetricOf(
         "mlflow_exporter_last_evaluation_timestamp_seconds",
         "gauge",
         "Time of the last evaluation of a version, in seconds since the epoch.",

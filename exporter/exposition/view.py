@@ -15,6 +15,7 @@ from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.fleet import Fleet, ReportedValues, Status, Version
 from exporter.reference.profile import Reference
+from exporter.storage.sampled_rows import SampleSize
 from exporter.typing import Ints
 
 
@@ -57,6 +58,7 @@ class VersionView:
     drift_importance: Mapping[str, float] = field(default_factory=dict)
     attribution: AttributionDrift | None = None
     reported: ReportedValues | None = None
+    sample: SampleSize | None = None
 
     def __post_init__(self) -> None:
         cells = self.reference.cells if self.reference is not None else 0
@@ -109,4 +111,5 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         drift_importance=findings.drift_importance if findings is not None else {},
         attribution=version.attribution,
         reported=version.reported,
+        sample=fleet.sample_sizes.get(version.key),
     )

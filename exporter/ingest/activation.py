@@ -18,6 +18,7 @@ from exporter.fleet import Live, Status, Version
 from exporter.ingest.changes import Changes
 from exporter.ingest.prepare import count_raw_rows
 from exporter.reference.profile import Reference
+from exporter.sampling.sampler import SampledVersion, Sampler
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -27,17 +28,19 @@ log = logging.getLogger(__name__)
 def activate(
     store: Store,
     settings: Settings,
+    sampler: Sampler,
     version: Version,
     reference: Reference,
     reference_id: int | None,
     now: float,
     entry: Entry | None = None,
 ) -> None:
-    """Give a version its reference, and count the rows that waited for it.
+    """Give a version its reference, and count and sample the rows that waited for it.
 
     Args:
         store: where both are written, in one transaction.
         settings: the lengths of blocks.
+        sampler: takes the sample of the rows.
         version: the version.
         reference: its reference.
         reference_id: of a stored reference; None if it is to be stored.
@@ -61,9 +64,11 @@ def activate(
         version_counts = VersionCounts(
             reference_id, reference, timeline, layout, counted, maturation, segments
         )
+        draw = sampler.begin(transaction.connection)
+        source = SampledVersion(version.key, version.facts.config.sample, reference)
         for waiting in store.load_waiting(version.key):  # deleted below, read beside the transaction
             try:
-                counts = count_raw_rows(waiting, version_counts, now, settings)
+                counts, rows = count_raw_rows(waiting, version, version_counts, now, settings)
             except RequestError as error:  # damaged since it was accepted
                 log.error(
                     "%s version %s: %d rows cannot be read any more: %s",
@@ -71,14 +76,17 @@ def activate(
                 )
                 continue
             changes.add_counts(version, version_counts, counts, now)
+            draw.take(source, rows, counts.starts, now)
             waited += np.sum([block.counts for block in counts.blocks.values()], axis=0, dtype=np.int64)
         changes.write(transaction)
+        draw.write()
         transaction.delete_waiting(version.key)
         transaction.set_status(version.key, "")
         # Rows were counted as they came; bins are counted from here on.
         live = Live(version_counts, replace(version.live.totals, values=waited))
     with store.applying():
         changes.apply()
+        draw.apply()
         version.live = live
         version.waiting_rows, version.status, version.detail = 0, Status.READY, ""
 

@@ -20,6 +20,7 @@ from exporter.ingest.deduplication import Identity, identify
 from exporter.ingest.join import Joining, LabelAnswer, PreparedLabels
 from exporter.ingest.join_counts import count_joined
 from exporter.ingest.prepare import Part, Prepared, prepare
+from exporter.sampling.sampler import Draw, LiveRows, SampledVersion, Sampler
 from exporter.settings import Settings
 from exporter.storage.labels import LabelTables
 from exporter.storage.schema import RawRows
@@ -55,10 +56,18 @@ _Outcomes = dict[PredictionRequest, PredictionAnswer | RequestError]
 class GroupCommit:
     """Commits groups of requests, in the writer's thread."""
 
-    def __init__(self, store: Store, fleet: Fleet, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fleet: Fleet,
+        settings: Settings,
+        sampler: Sampler,
+        clock: Callable[[], float],
+    ) -> None:
         self._store = store
         self._fleet = fleet
         self._settings = settings
+        self._sampler = sampler
         self._clock = clock
 
     def commit(self, requests: Sequence[IngestRequest]) -> list[Answer | RequestError]:
@@ -71,11 +80,12 @@ class GroupCommit:
         self._store.flush()
         with self._store.begin() as transaction:
             now = self._clock()
+            draw = self._sampler.begin(transaction.connection)
             joining = Joining(LabelTables(transaction), now)
             repeated = [_answer_repeated(transaction, request, now) for request in requests]
             fresh = [r for r, answer in zip(requests, repeated, strict=True) if answer is None]
             predictions = [request for request in fresh if isinstance(request, PredictionRequest)]
-            outcomes = self._take_predictions(transaction, changes, joining, predictions, now)
+            outcomes = self._take_predictions(transaction, changes, joining, draw, predictions, now)
             answers = iter(joining.take([r for r in fresh if isinstance(r, PreparedLabels)]))
             every: list[Answer | RequestError] = []
             for request, answer in zip(requests, repeated, strict=True):
@@ -86,8 +96,11 @@ class GroupCommit:
                 every.append(answer)
             count_joined(changes, joining.joined, self._fleet.by_key, self._settings)
             changes.write(transaction)
+            draw.write()
         with self._store.applying():
             changes.apply()
+            draw.apply()
+            self._fleet.sample_sizes = self._sampler.sizes
         return every
 
     def _take_predictions(
@@ -95,6 +108,7 @@ class GroupCommit:
         transaction: Transaction,
         changes: Changes,
         joining: Joining,
+        draw: Draw,
         requests: Sequence[PredictionRequest],
         now: float,
     ) -> _Outcomes:
@@ -108,7 +122,7 @@ class GroupCommit:
         for group, prepared in groups:
             found = [next(left) for _ in prepared.parts]
             for part, identity in zip(prepared.parts, found, strict=True):
-                self._count(transaction, changes, group, part, identity.keep, now)
+                self._count(transaction, changes, draw, group, part, identity.keep, now)
             outcomes.update(zip(group.requests, _answers(group, prepared, found), strict=True))
         joining.meet_predictions()
         joining.take(
@@ -136,12 +150,13 @@ class GroupCommit:
         self,
         transaction: Transaction,
         changes: Changes,
+        draw: Draw,
         group: Group,
         part: Part,
         keep: Bools,
         now: float,
     ) -> None:
-        """Count the rows to be kept; if the version has no reference yet, store them until it has."""
+        """Count and sample the rows to be kept; store them while the version has no reference yet."""
         kept = np.flatnonzero(keep)
         if not len(kept):
             return
@@ -162,6 +177,9 @@ class GroupCommit:
         for block in counts.blocks.values():
             values = block.counts.astype(np.int64)
             changes.add_totals(version, Totals(block.rows, values, block.latency, block.latency_sum))
+        source = SampledVersion(version.key, version.facts.config.sample, version_counts.reference)
+        rows = LiveRows(group.batch, part.row_numbers, part.times, part.records, part.labels, kept)
+        draw.take(source, rows, counts.starts, now)
 
 
 def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:

@@ -24,6 +24,7 @@ from exporter.formats.predictions import decode_acknowledged
 from exporter.reference.binning import bin_batch
 from exporter.reference.classes import Outputs, read_outputs
 from exporter.reference.profile import Reference
+from exporter.sampling.sampler import LiveRows
 from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.lsm.records import ID_BYTES, Records
 from exporter.storage.rows import PREDICTIONS
@@ -115,8 +116,7 @@ def prepare(
         versionless[usable[chosen]] = False
     reasons: dict[DropReason, Bools] = {"future": future, "too_old": old, "no_version": versionless}
     lost = {reason: mask for reason, mask in reasons.items() if mask.any()}
-    is_stored = batch.ids is not None or batch.labels is not None
-    payloads = payload_hashes(batch).view(np.int64) if is_stored else None
+    payloads = _payloads(batch)
     parts = []
     for version, chosen in resolved.items():
         if version.waiting_rows >= _max_waiting_rows(version, settings):
@@ -127,6 +127,13 @@ def prepare(
             own = None if payloads is None else payloads[rows]
             parts.append(_part(_VersionRows(batch, version, rows, times[rows], own), exact[rows]))
     return Prepared(parts, lost)
+
+
+def _payloads(batch: Batch) -> Ints | None:
+    """(rows,) hash of each row's content; None if nothing of the batch is stored by id."""
+    if batch.ids is None and batch.labels is None:
+        return None
+    return payload_hashes(batch).view(np.int64)
 
 
 def _max_waiting_rows(version: Version, settings: Settings) -> float:
@@ -207,11 +214,35 @@ def _records(rows: _VersionRows, prediction: Values, segments: Sequence[str | No
     )
 
 
-def count_raw_rows(raw: RawRows, counts: VersionCounts, now: float, settings: Settings) -> BatchCounts:
-    """Count rows from the request as it came: they waited for the reference, or got another one meanwhile."""
+def count_raw_rows(
+    raw: RawRows, version: Version, counts: VersionCounts, now: float, settings: Settings
+) -> tuple[BatchCounts, LiveRows]:
+    """Count rows from the request as it came, since they waited for the reference.
+
+    Args:
+        raw: the rows.
+        version: that they are for.
+        counts: which the version will have.
+        now: the clock's time.
+        settings: the lengths of blocks.
+
+    Returns:
+        Their counts, and the rows.
+    """
     batch = decode_acknowledged(raw.body, raw.content_type, raw.query, settings)
     _, placed = _place(counts, batch, raw.row_numbers, raw.times)
-    return count_rows(counts, placed, raw.times, now, settings)
+    payloads = _payloads(batch)
+    own = None if payloads is None else payloads[raw.row_numbers]
+    rows = _VersionRows(batch, version, raw.row_numbers, raw.times, own)
+    live = LiveRows(
+        batch=batch,
+        numbers=raw.row_numbers,
+        times=raw.times,
+        records=_records(rows, batch.prediction, _NO_SEGMENTS),
+        labels=rows.of(batch.labels) if batch.labels else [],
+        counted=np.arange(len(raw.times)),
+    )
+    return count_rows(counts, placed, raw.times, now, settings), live
 
 
 def _place(counts: VersionCounts, batch: Batch, rows: Ints, times: Floats) -> tuple[Outputs, Placed]:

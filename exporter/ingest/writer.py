@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
@@ -22,6 +23,7 @@ from exporter.exposition.telemetry import DropReason, Outcome, RowKind, Telemetr
 from exporter.fleet import Fleet
 from exporter.ingest.commit import Answer, GroupCommit, IngestRequest
 from exporter.ingest.join import LabelAnswer, PreparedLabels
+from exporter.sampling.sampler import Sampler
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -47,7 +49,7 @@ class _Entry:
 
 
 class Writer:
-    """Carries out requests and jobs of any thread in its own, in their order."""
+    """Carries out requests and jobs of any thread in its own, in their order; `sampler` is for such jobs."""
 
     def __init__(
         self,
@@ -56,8 +58,10 @@ class Writer:
         settings: Settings,
         telemetry: Telemetry,
         clock: Callable[[], float],
+        random: np.random.Generator,
     ) -> None:
-        self.group_commit = GroupCommit(store, fleet, settings, clock)
+        self.sampler = Sampler(settings, random)
+        self.group_commit = GroupCommit(store, fleet, settings, self.sampler, clock)
         self._store = store
         self._settings = settings
         self._telemetry = telemetry

@@ -17,7 +17,7 @@ from exporter.evaluation.context import Thresholds
 from exporter.formats.texts import redact
 from exporter.settings import Settings, Window
 
-_NO_VERDICTS = {"importance", "reports"}  # sections of a model that decide on no verdict
+_NO_VERDICTS = {"importance", "reports", "sample"}  # sections of a model that decide on no verdict
 
 
 def digest_of_config(config: ModelConfig, thresholds: Thresholds, windows: Sequence[Window]) -> str:

@@ -131,12 +131,16 @@ class Evaluator:
     def _tidy(self) -> None:
         now = self._clock()
         kept = self._retention.advance(now)
-        tidy(self._store, self._settings, self._fleet.versions.values(), kept, now)
+        versions, sampler = self._fleet.versions.values(), self._writer.sampler
+        tidy(self._store, self._settings, versions, kept, now)
+        sampler.age(self._store, {each.key: each.facts.config.sample for each in versions}, kept)
+        self._fleet.sample_sizes = sampler.sizes
         self._pruner.prune(kept, now)
         for model, labels in self._unmatched.sweep(now).items():
             self._telemetry.count_unmatched_labels(model, labels)
         size, limit = self._store.size_bytes(), self._settings.store_limit_bytes
         self._telemetry.store_bytes, self._telemetry.store_limit_bytes = size, limit
+        sampler.watch(size)
         if self._writer.full != (size >= limit):
             self._writer.full = size >= limit
             log.warning("the store has %d bytes of %d", size, limit)

@@ -104,7 +104,16 @@ class Rebaseliner:
 
         def switch() -> None:
             entry = of_reference(version, reference, order.by, order.reason)
-            activate(self._store, self._settings, version, reference, None, self._clock(), entry)
+            activate(
+                self._store,
+                self._settings,
+                self._writer.sampler,
+                version,
+                reference,
+                None,
+                self._clock(),
+                entry,
+            )
             done.append(entry)
 
         try:

@@ -223,7 +223,16 @@ class ReferenceLoader:
         def give() -> None:
             if version.counts is None:
                 entry = of_reference(version, reference) if reference_id is None else None
-                activate(self._store, self._settings, version, reference, reference_id, self._clock(), entry)
+                activate(
+                    self._store,
+                    self._settings,
+                    self._writer.sampler,
+                    version,
+                    reference,
+                    reference_id,
+                    self._clock(),
+                    entry,
+                )
 
         self._writer.call(give).result()
 

@@ -270,7 +270,7 @@ def test_what_waited_is_counted_as_if_it_had_not() -> None:
     assert version_counts is not None
     rows, chosen = make_rows(50, latency_seconds=0.02), np.arange(0, 50, 2)
     waiting = RawRows(JSON_TYPE, {}, orjson.dumps(make_document(rows)), chosen, np.full(25, NOON))
-    counts = count_raw_rows(waiting, version_counts, NOON, Settings())
+    counts, _ = count_raw_rows(waiting, fleet.versions["fraud", "1"], version_counts, NOON, Settings())
     part = only_part(prepare_rows(rows[::2], fleet))
     assert part.placed is not None
     expected = count_rows(version_counts, part.placed, part.times, NOON, Settings())
