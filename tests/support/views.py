@@ -32,6 +32,7 @@ from exporter.reference.bins import Column
 from exporter.reference.profile import Reference, Segment, Variation
 from exporter.registry.runs import Experiment, Run
 from exporter.settings import Window
+from exporter.storage.sampled_rows import SampleSize
 from exporter.typing import Floats
 
 NOW = 1_800_000_000.0
@@ -190,6 +191,7 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "segments": tuple(make_segment_evaluation(reference, segment) for segment in reference.segments),
         "importance": Importance({"age": 0.75, "country": 0.25, "user_id": 0.0}, "tag"),
         "drift_importance": {"1h": 0.48},
+        "sample": SampleSize(1200, 480_000),
         "attribution": AttributionDrift(NOW - 600, 0.04, 900, {"age": 0.71, "country": 0.29, "user_id": 0.0}),
         "reported": ReportedValues(
             "4f2a", {("ValueDrift", "age", ""): 0.1, ("MissingValueCount", "country", "share"): 0.02}, 1
