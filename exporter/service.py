@@ -29,6 +29,7 @@ from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
 from exporter.remediation.remediation import Remediation
+from exporter.sampling.reading import SampleReader
 from exporter.settings import Settings, find_warnings
 from exporter.storage.store import Store
 from exporter.tokens import load_tokens
@@ -68,7 +69,8 @@ class Service:
         self.evaluator = Evaluator(*parts, self.journal, clock, monotonic)
         key = load_signing_key(settings)
         self.checkpoints = Checkpoints(settings, self.store, key, self.fleet, self.telemetry, registry, clock)
-        self.rebaseliner = Rebaseliner(settings, self.store, self.writer, clock)
+        self.samples = SampleReader(self.store, settings, self.writer.call)
+        self.rebaseliner = Rebaseliner(settings, self.store, self.writer, self.samples, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         poll, evaluation = settings.mlflow_poll_interval_seconds, settings.evaluation_interval_seconds
         self._evaluation = Loop("evaluation", self.evaluator.evaluate_all, evaluation)

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from exporter.formats.class_scores import MAX_CLASSES, ClassScores, Scores, read_class_scores, split_scores
-from exporter.formats.columns import EXACT_IN_FLOAT, OPAQUE, Mixed, Texts, Times, Values
+from exporter.formats.columns import (
+    EXACT_IN_FLOAT,
+    OPAQUE,
+    Mixed,
+    Texts,
+    Times,
+    Values,
+    canonical_texts,
+    encode_texts,
+)
 from exporter.formats.limits import MAX_NAME_LENGTH
 from exporter.typing import Floats, Ints
 
+MAX_SECONDS = 1e11  # the year 5138; larger numbers are milliseconds or finer
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**6}  # nanoseconds are cut to microseconds first
 
 
@@ -114,6 +125,34 @@ def _seconds(whole: pa.Array, unit: str) -> Floats:
     if whole.null_count:
         seconds[~whole.is_valid().to_numpy(zero_copy_only=False)] = np.nan
     return seconds
+
+
+def times_to_arrow(times: Times) -> pa.Array:
+    """Times as timestamps in UTC; those beyond the year 5138 are cut to it."""
+    missing = np.isnan(times.seconds)
+    micros = np.clip(np.where(missing, 0.0, times.seconds), -MAX_SECONDS, MAX_SECONDS) * 1e6
+    return pa.array(micros.astype(np.int64), mask=missing).cast(pa.timestamp("us", tz="UTC"))
+
+
+def join_as_arrow(columns: Sequence[Values | Scores]) -> pa.Array:
+    """All rows of columns as one: numbers, times or scores where all are, else texts."""
+    if any(isinstance(column, Scores) and column.several is not None for column in columns):
+        rows = [c.several_or_none if isinstance(c, Scores) else [None] * len(c) for c in columns]
+        return scores_to_arrow([*chain.from_iterable(rows)])
+    parts = [column.single if isinstance(column, Scores) else column for column in columns]
+    known = [part for part in parts if not (isinstance(part, np.ndarray) and np.isnan(part).all())]
+    if all(isinstance(part, np.ndarray) for part in known):
+        return pa.array(
+            np.concatenate([part for part in parts if isinstance(part, np.ndarray)]), from_pandas=True
+        )
+    if all(isinstance(part, Times) for part in known):
+        return times_to_arrow(
+            Times(np.concatenate([part.seconds if isinstance(part, Times) else part for part in parts]))
+        )
+    texts = encode_texts([text for part in parts for text in canonical_texts(part).rows()])
+    # JSON can escape half a surrogate pair, which is no text that Arrow or a label of a metric could hold.
+    shown = pa.array([text.encode("utf-8", "replace").decode() for text in texts.texts], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(texts.codes, mask=texts.codes < 0), shown)
 
 
 def _from_dictionary(array: pa.DictionaryArray) -> Texts:

@@ -26,16 +26,19 @@ from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
 from exporter.monitoring.entries import of_missing_reference, of_reference
 from exporter.profiling.from_live_rows import live_reference
-from exporter.profiling.isolated import profile
+from exporter.profiling.isolated import Profiled, profile
 from exporter.reference.profile import Reference
 from exporter.registry.models import RegisteredVersion
 from exporter.registry.registry import Registry
+from exporter.sampling.reading import rows_to_keep
 from exporter.settings import Settings
+from exporter.storage.reference_rows import delete_reference_rows, put_reference_rows, were_looked_for
 from exporter.storage.store import Store
 
 THREADS = 2
 REFERENCE_RETRY_SECONDS = 300.0
 MAX_RUN_METRICS = 50  # of a source run, the first by name
+WITHOUT_SOURCE = ("live", "file")  # references that MLflow does not have
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,13 @@ class _Progress:
     """State of the loader for one version.
 
     `follow` sets `loading` and `metrics_loading`, and the job that it queues then clears them. `next_try` and
-    `metrics_due` are requests, which any thread may set.
+    `metrics_due` are requests, which any thread may set. `rows_of` is the reference whose rows were looked
+    for last, and whether they were wanted.
     """
 
     loading: bool = False
     next_try: float = 0.0
+    rows_of: tuple[int, bool] | None = None
     metrics_loading: bool = False
     metrics_due: bool = True
 
@@ -125,14 +130,19 @@ class ReferenceLoader:
             self._jobs.put(partial(self._load_run_metrics, version, progress, registered))
         if progress.loading:
             return
+        # or the clock was put back
+        due = not now < progress.next_try <= now + REFERENCE_RETRY_SECONDS
         if version.counts is not None:
             if version.counts.maturation_seconds != version.facts.config.maturation:
                 progress.loading = True
                 self._jobs.put(partial(self._recount, version, progress))
+            elif progress.rows_of != (rows_of := _rows_of(version, version.counts.reference_id)) and due:
+                progress.next_try, progress.loading = now + REFERENCE_RETRY_SECONDS, True
+                self._jobs.put(partial(self._find_rows, version, progress, registered, rows_of))
             return
         if version.status is Status.COLLECTING and version.waiting_rows >= self._settings.reference_live_rows:
             self._submit(version, progress, partial(self._collect, version))
-        elif not now < progress.next_try <= now + REFERENCE_RETRY_SECONDS:  # or the clock was put back
+        elif due:
             progress.next_try = now + REFERENCE_RETRY_SECONDS
             self._submit(version, progress, partial(self._find, version, registered))
 
@@ -184,12 +194,67 @@ class ReferenceLoader:
 
     def _find(self, version: Version, registered: RegisteredVersion) -> None:
         if not self.load_stored(version):
-            config = version.facts.config
-            settings = self._settings
-            reference = self._registry.load_reference(
-                registered, config, lambda file: profile(file, settings)
-            )
-            self._activate(version, reference)
+            self._activate(version, self._profile(version, registered))
+
+    def _profile(self, version: Version, registered: RegisteredVersion) -> Profiled:
+        config, settings = version.facts.config, self._settings
+        keep = rows_to_keep(self._store, config.sample)
+        return self._registry.load_reference(registered, config, lambda file: profile(file, settings, keep))
+
+    def _find_rows(
+        self,
+        version: Version,
+        progress: _Progress,
+        registered: RegisteredVersion,
+        rows_of: tuple[int, bool],
+    ) -> None:
+        """Read the reference of an older store once more, for its rows; delete rows that are not wanted."""
+        try:
+            reference_id, wanted = rows_of
+            with self._store.reading() as connection:
+                known = were_looked_for(connection, reference_id)
+            if known and not wanted:
+                self._keep_rows(version, reference_id, None)
+            elif wanted and not known:
+                self._keep_rows(version, reference_id, self._read_again(version, registered))
+            progress.rows_of = rows_of
+        except (RegistryError, StoreError) as error:  # retried later
+            log.warning("%s version %s: no rows of its reference: %s", *version.names, error)
+        except Exception:
+            log.exception("%s version %s: no rows of its reference", *version.names)
+            progress.rows_of = rows_of
+        finally:
+            gc.collect()
+            progress.loading = False
+
+    def _read_again(self, version: Version, registered: RegisteredVersion) -> bytes:
+        """Rows of a version's reference from where it was found; empty if another is there now, or none."""
+        counts = version.counts
+        if counts is None or counts.reference.source in WITHOUT_SOURCE:
+            return b""
+        try:
+            found = self._profile(version, registered)
+        except (ReferenceNotFoundError, ReferenceInvalidError) as error:
+            log.info("%s version %s: no rows of its reference: %s", *version.names, error)
+            return b""
+        if found.reference.counts.tolist() == counts.reference.counts.tolist():
+            return found.rows
+        log.info("%s version %s: its reference is not where it was: reports lack it", *version.names)
+        return b""
+
+    def _keep_rows(self, version: Version, reference_id: int, rows: bytes | None) -> None:
+        """Store rows of a reference, unless it was replaced meanwhile; None deletes them."""
+
+        def keep() -> None:
+            if version.counts is None or version.counts.reference_id != reference_id:
+                return
+            with self._store.begin() as transaction:
+                if rows is None:
+                    delete_reference_rows(transaction.connection, reference_id)
+                else:
+                    put_reference_rows(transaction.connection, reference_id, rows)
+
+        self._writer.call(keep).result()
 
     def _recount(self, version: Version, progress: _Progress) -> None:
         try:
@@ -203,11 +268,14 @@ class ReferenceLoader:
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows
         data = live_reference(self._store.load_waiting(version.key), rows, self._settings)
-        said = version.facts.config.reference_fields() | {"split": data.split} | data.named
-        self._activate(version, profile(replace(data, **said), self._settings))
+        config = version.facts.config
+        said = config.reference_fields() | {"split": data.split} | data.named
+        keep = rows_to_keep(self._store, config.sample)
+        self._activate(version, profile(replace(data, **said), self._settings, keep))
 
-    def _activate(self, version: Version, reference: Reference) -> None:
-        self._give(version, reference, None)
+    def _activate(self, version: Version, profiled: Profiled) -> None:
+        reference = profiled.reference
+        self._give(version, reference, None, profiled.rows)
         if version.counts is None or version.counts.reference is not reference:
             return
         log.info(
@@ -217,7 +285,9 @@ class ReferenceLoader:
         for note in reference.remarks:
             log.info("%s version %s: %s", *version.names, note)
 
-    def _give(self, version: Version, reference: Reference, reference_id: int | None) -> None:
+    def _give(
+        self, version: Version, reference: Reference, reference_id: int | None, rows: bytes = b""
+    ) -> None:
         """Give a version its reference, unless it was given one by hand meanwhile."""
 
         def give() -> None:
@@ -232,6 +302,7 @@ class ReferenceLoader:
                     reference_id,
                     self._clock(),
                     entry,
+                    rows,
                 )
 
         self._writer.call(give).result()
@@ -261,3 +332,8 @@ class ReferenceLoader:
             progress.metrics_due = True
         finally:
             progress.metrics_loading = False
+
+
+def _rows_of(version: Version, reference_id: int) -> tuple[int, bool]:
+    """Reference whose rows belong in the store, and whether they are wanted there."""
+    return reference_id, version.facts.config.sample.rows > 0

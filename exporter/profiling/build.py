@@ -28,7 +28,14 @@ MAX_LISTED = 300  # names in a note
 
 
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
-    """Profile reference data.
+    """Profile reference data; as `build_from`."""
+    return build_from(data, read_own_columns(data), windows, max_columns)
+
+
+def build_from(
+    data: ReferenceData, own: OwnColumns, windows: tuple[Window, ...], max_columns: int
+) -> Reference:
+    """Profile reference data, of which the row's `own` columns have been read.
 
     `choose_roles` tells predictions, scores, times, the target and ids; all other columns are features, of
     which `max_columns` are taken. With a target, the reference has a profile of it and the quality of the
@@ -40,7 +47,6 @@ def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_column
     rows = data.table.num_rows
     if rows == 0:
         raise ReferenceInvalidError("the reference has no rows")
-    own = read_own_columns(data)
     timestamps, outputs = own.timestamps, own.outputs
     columns, values, notes = _profile_columns(data, own, max_columns)
     score = own.monitored.get("score")
@@ -104,7 +110,8 @@ def _profile_columns(
                 beyond.append(name)
                 continue
         shown = name if role == "feature" else role
-        columns.append(profile_column(shown, role, kind, column_values, own.timestamps))
+        frozen = data.frozen.get(role)
+        columns.append(frozen or profile_column(shown, role, kind, column_values, own.timestamps))
         if role == "feature":
             values[role, name] = without_rare(columns[-1], column_values)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from exporter.config.models import Columns
+from exporter.reference.bins import Column
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ReferenceData:
     `with_classes` says. `target`, `prediction`, `score` and `timestamp` name columns; where they are empty,
     `choose_roles` says which those are. `inputs` are the model's inputs by its signature, with their types,
     empty where it has none. `columns` says which features are looked at, `segments` which of them slice the
-    rows.
+    rows. `frozen` are columns by role, of predictions and scores, whose bins are given.
     """
 
     table: pa.Table
@@ -45,6 +46,7 @@ class ReferenceData:
     score: str = ""
     timestamp: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
+    frozen: Mapping[str, Column] = field(default_factory=dict)
 
     @property
     def named(self) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 
 import pyarrow as pa
@@ -9,25 +11,43 @@ import pyarrow as pa
 from exporter.errors import CrashedError, IsolationError, ReferenceInvalidError
 from exporter.formats.texts import first_line
 from exporter.isolation import Children
-from exporter.profiling.build import build_reference
+from exporter.profiling.build import build_from
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.profiling.files import read_reference
+from exporter.profiling.from_sampled_rows import LiveSample, profile_live_sample
+from exporter.profiling.kept_rows import kept_rows
+from exporter.profiling.own_columns import read_own_columns
 from exporter.reference.profile import Reference, decode_reference
+from exporter.sampling.rows import RowsToKeep
 from exporter.settings import Settings
 
 MEMORY_BYTES = 768 * 2**20
 PROFILING_SECONDS = 600.0
 MAX_ENCODED_BYTES = 256 * 2**20
+_LENGTH_BYTES = 8
 
 
-def profile(data: ReferenceFile | ReferenceData, settings: Settings) -> Reference:
+@dataclass(frozen=True)
+class Profiled:
+    """A reference, and rows of it as Parquet, see `kept_rows`; empty where none are to be kept."""
+
+    reference: Reference
+    rows: bytes
+
+
+def profile(
+    data: ReferenceFile | ReferenceData | LiveSample, settings: Settings, keep: RowsToKeep | None = None
+) -> Profiled:
     """Read and profile reference data in a child process, one reference at a time.
 
     Raises:
         ReferenceInvalidError: it cannot be read or profiled, or that takes too much memory or time.
     """
     try:
-        return decode_reference(_children().run(_profile, data, settings))
+        answer = _children().run(_profile, data, settings, keep)
+        length = int.from_bytes(answer[:_LENGTH_BYTES])
+        encoded, rows = answer[_LENGTH_BYTES:][:length], answer[_LENGTH_BYTES + length :]
+        return Profiled(decode_reference(encoded), rows)
     except IsolationError as error:
         name = repr(data.path.name) if isinstance(data, ReferenceFile) else "the reference"
         detail = f"{name} cannot be profiled: {error}"
@@ -41,12 +61,26 @@ def _children() -> Children:
     return Children(1, [__name__, "scipy.stats"], MEMORY_BYTES, PROFILING_SECONDS, MAX_ENCODED_BYTES)
 
 
-def _profile(data: ReferenceFile | ReferenceData, settings: Settings) -> bytes:
+def _profile(
+    data: ReferenceFile | ReferenceData | LiveSample, settings: Settings, keep: RowsToKeep | None
+) -> bytes:
+    """Length of the encoded reference, the reference, and rows of it."""
     name = repr(data.path.name) if isinstance(data, ReferenceFile) else "the reference"
-    if isinstance(data, ReferenceFile):
-        data = read_reference(data, settings.reference_max_rows)
     try:
-        return build_reference(data, settings.windows, settings.max_columns).encode()
+        if isinstance(data, LiveSample):
+            table, own, reference = profile_live_sample(data, settings)
+            keep = keep.without_hashes() if keep is not None else None  # what is sampled is hashed
+        else:
+            if isinstance(data, ReferenceFile):
+                data = read_reference(data, settings.reference_max_rows)
+            table, own = data.table, read_own_columns(data)
+            reference = build_from(data, own, settings.windows, settings.max_columns)
+        encoded = reference.encode()
+        rows = b""
+        if keep is not None:
+            with suppress(MemoryError):  # the reference itself is worth more
+                rows = kept_rows(table, own, reference, keep)
+        return len(encoded).to_bytes(_LENGTH_BYTES) + encoded + rows
     # Arrow looks at some parts of a table only when they are used.
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise ReferenceInvalidError(f"{name} cannot be read: {first_line(error)}") from error

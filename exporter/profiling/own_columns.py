@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from exporter.formats.arrow_columns import from_arrow, is_text, scores_from_arrow
+from exporter.formats.arrow_columns import MAX_SECONDS, from_arrow, is_text, scores_from_arrow
 from exporter.formats.class_scores import MAX_CLASSES, Scores
 from exporter.formats.columns import (
     Mixed,
@@ -27,7 +27,6 @@ from exporter.typing import Floats, Ints
 
 TASKS = ("binary", "multiclass", "regression")
 MIN_SECONDS = 1e8  # 1973: smaller numbers count from something else than the epoch
-MAX_SECONDS = 1e11  # the year 5138; larger numbers are milliseconds or finer
 
 
 @dataclass(frozen=True)

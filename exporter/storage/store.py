@@ -27,7 +27,7 @@ from exporter.storage.database import Database
 from exporter.storage.lsm.pages import PageReader
 from exporter.storage.lsm.tree import LsmTree
 from exporter.storage.rows import LABELS, PREDICTIONS
-from exporter.storage.schema import RETENTION_KEY, AliasMove, RawRows, StoredVersion
+from exporter.storage.schema import COARSE, FINE, RETENTION_KEY, AliasMove, RawRows, StoredVersion
 from exporter.storage.transaction import Transaction
 
 
@@ -163,6 +163,22 @@ class Store:
             for row in connection.execute(query):
                 families[row.family][row.start] = decode_block(bytes(row.payload))
         return families
+
+    def load_block_rows(self, version_id: int, first: float, end: float) -> list[tuple[int, int, int]]:
+        """(family, start, rows) of blocks with first <= start < end, in the bins of all references so far."""
+        blocks, references = schema.aggregates.c, schema.references.c
+        query = sa.select(blocks.family, blocks.start, blocks.payload).where(
+            blocks.reference_id.in_(sa.select(references.id).where(references.version_id == version_id)),
+            blocks.family.in_((FINE, COARSE)),  # with it, the condition below is a range of the primary key
+            blocks.start >= int(first),
+            blocks.start < end,
+            blocks.segment == "",
+        )
+        with self.reading() as connection:
+            return [
+                (row.family, row.start, decode_block(bytes(row.payload)).rows)
+                for row in connection.execute(query)
+            ]
 
     def load_segment_blocks(self, reference_id: int) -> dict[str, dict[int, Block]]:
         """Coarse blocks by segment and start."""

@@ -17,6 +17,7 @@ from exporter.storage import schema
 from exporter.storage.alerts import expire_alerts
 from exporter.storage.lsm.records import Records
 from exporter.storage.lsm.tree import LsmTree
+from exporter.storage.reference_rows import delete_former_rows, expire_reference_rows, put_reference_rows
 from exporter.storage.rows import PREDICTIONS, StoredLabel, StoredPrediction
 from exporter.storage.schema import (
     COARSE,
@@ -168,8 +169,14 @@ class Transaction:
     def delete_waiting(self, version_id: int) -> None:
         self.connection.execute(sa.delete(schema.spool).where(schema.spool.c.version_id == version_id))
 
-    def save_reference(self, version_id: int, reference: Reference, at: float) -> int:
+    def save_reference(self, version_id: int, reference: Reference, at: float, rows: bytes = b"") -> int:
         """Store a version's reference and make it the current one.
+
+        Args:
+            version_id: key of the version.
+            reference: its reference.
+            at: the time, in seconds since the epoch.
+            rows: rows of the reference as Parquet, in place of those of the one before; empty for none.
 
         Returns:
             Its id, under which its aggregates are kept: counts of different bins are never added up.
@@ -182,6 +189,9 @@ class Transaction:
         }
         key = self.connection.execute(schema.references.insert(), values).inserted_primary_key
         assert key is not None
+        delete_former_rows(self.connection, version_id)
+        if rows:
+            put_reference_rows(self.connection, int(key[0]), rows)
         return int(key[0])
 
     def forget_recorded(self, version_id: int) -> None:
@@ -199,7 +209,8 @@ class Transaction:
         alerts_before: float,
         days_before: int,
     ) -> None:
-        """Delete idempotency keys, blocks, outcomes, alerts and days of ids from before the given times."""
+        """Delete idempotency keys, blocks, outcomes, alerts and days of ids from before the given times, and
+        the rows of references of versions without a block since."""
         expire_alerts(self.connection, alerts_before)
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.at < keys_before))
         for reference_id in self.connection.scalars(sa.select(schema.references.c.id)).all():
@@ -217,5 +228,6 @@ class Transaction:
                     schema.outcomes.c.start < int(outcomes_before),
                 )
             )
+        expire_reference_rows(self.connection, blocks_before)
         for tree in (self.predictions, self.labels):
             tree.drop_before(days_before)

@@ -37,8 +37,8 @@ def test_a_table_and_a_file_of_it_give_the_reference_that_they_give_here(tmp_pat
     table = make_table()
     data = ReferenceData(table, "test", task="binary")
     here = build_reference(data, SETTINGS.windows, SETTINGS.max_columns)
-    assert profile(data, SETTINGS).digest == here.digest
-    assert profile(write(tmp_path / "r.parquet", table), SETTINGS).digest == here.digest
+    assert profile(data, SETTINGS).reference.digest == here.digest
+    assert profile(write(tmp_path / "r.parquet", table), SETTINGS).reference.digest == here.digest
 
 
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_file_that_ends_its_reader_is_invalid_and_the_next_one_is_profiled(tmp
     harmful = write(tmp_path / "harmful.parquet", make_nested_parquet())
     with pytest.raises(ReferenceInvalidError, match=r"^'harmful.parquet' cannot be (profiled: its|read as)"):
         profile(harmful, SETTINGS)
-    assert profile(write(tmp_path / "r.parquet", make_table(10)), SETTINGS).rows == 10
+    assert profile(write(tmp_path / "r.parquet", make_table(10)), SETTINGS).reference.rows == 10
 
 
 def test_a_file_that_takes_too_much_memory_is_invalid(
@@ -91,7 +91,7 @@ def megabytes(name):
     return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) / 1024
 
 before = megabytes("VmRSS")
-rows = profile(ReferenceFile(Path(sys.argv[1]), "test"), Settings()).rows
+rows = profile(ReferenceFile(Path(sys.argv[1]), "test"), Settings()).reference.rows
 print(rows, megabytes("VmHWM") - before)
 """
 
@@ -102,7 +102,7 @@ def test_a_reference_of_long_different_texts_fits(tmp_path: Path) -> None:
     texts = pc.binary_join_element_wise(numbers, "\N{GRINNING FACE}" + "x" * 80, "")
     path = tmp_path / "r.parquet"
     pq.write_table(pa.table({"text": texts, "n": np.arange(len(texts))}), path, use_dictionary=False)
-    assert profile(ReferenceFile(path, "test"), SETTINGS).rows == len(texts)
+    assert profile(ReferenceFile(path, "test"), SETTINGS).reference.rows == len(texts)
 
 
 def test_the_memory_of_the_parent_stays_flat(tmp_path: Path) -> None:
