@@ -34,7 +34,7 @@ def activate(
     reference_id: int | None,
     now: float,
     entry: Entry | None = None,
-    rows: bytes = b"",
+    reference_rows: bytes = b"",
 ) -> None:
     """Give a version its reference, and count and sample the rows that waited for it.
 
@@ -47,7 +47,7 @@ def activate(
         reference_id: of a stored reference; None if it is to be stored.
         now: the clock's time, in seconds since the epoch.
         entry: for the audit trail, if the reference is a new one.
-        rows: of a new reference, as Parquet, to be stored with it.
+        reference_rows: of a new reference, as Parquet, to be stored with it.
     """
     fine, coarse = store.load_blocks(reference_id) if reference_id is not None else ({}, {})
     layout = outcome_layout(reference)
@@ -57,7 +57,7 @@ def activate(
     changes = Changes()
     with store.begin() as transaction:
         if reference_id is None:
-            reference_id = transaction.save_reference(version.key, reference, now, rows)
+            reference_id = transaction.save_reference(version.key, reference, now, reference_rows)
         if entry is not None:
             append(transaction.connection, [entry], now)
         timeline = Timeline(settings, fine, coarse)

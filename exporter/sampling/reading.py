@@ -125,7 +125,7 @@ class SampleReader:
                 labels = {id_hash: label.row for id_hash, label in tables.find_labels(hashes).items()}
                 latest = tables.find_latest(list(labels))[1]
             own = latest.take(np.flatnonzero(latest.numbers["version_id"] == version_id))
-            priorities = priorities_of(own.numbers, len(own), _UNUSED).tolist()
+            priorities = priorities_of(own, len(own), _UNUSED).tolist()
             times = own.numbers["at"].tolist()
             for id_hash, priority, at in zip(own.ids, priorities, times, strict=True):
                 label = labels[id_hash]

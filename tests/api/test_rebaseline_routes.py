@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from exporter.errors import MalformedError
 from exporter.formats.raw import PARQUET_TYPE
 from tests.support.api_server import Server, assert_problem
 from tests.support.fakes import TIMEOUT_SECONDS
-from tests.support.rig import eventually, make_document, make_rows, make_table
+from tests.support.rig import eventually, make_document, make_rows, make_table, over_a_day
 
 Serve = Callable[..., Server]
 PATH = "/v1/models/fraud/versions/1/rebaseline"
@@ -83,7 +84,7 @@ def test_replaced_references_are_on_record(serve: Serve) -> None:
 
 def test_live_rows_become_the_reference(serve: Serve) -> None:
     server = serve()
-    document = make_document(make_rows(1200))
+    document = make_document(over_a_day(make_rows(1200), time.time()))
     assert server.client.post("/v1/predictions", json=document).status_code == 202
     answer = server.client.post(PATH, params={**WHO, "live": "24h"})
     assert (answer.status_code, answer.json()["rows"]) == (200, 1200)
@@ -160,7 +161,8 @@ def test_the_command_sends_a_file_and_who_runs_it(
     server = serve(api_token_file=str(token))
     assert run(server, "--file", str(file)) == 0
     headers = {"Authorization": "Bearer secret"}
-    entry = server.client.get("/v1/audit", headers=headers).json()["entries"][0]
+    query = {"kind": "reference_replaced"}
+    (entry,) = server.client.get("/v1/audit", params=query, headers=headers).json()["entries"]
     assert (entry["actor"], entry["data"]["reason"]) == ("default (grace)", "new prices")
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from exporter.audit.report import write_report
 from exporter.monitoring.rebaseline import Order
 from exporter.settings import parse_window
-from tests.support.rig import NOON, Rig, make_rows
+from tests.support.rig import NOON, Rig, make_rows, over_a_day
 
 HOUR = 3600.0
 
@@ -14,7 +14,7 @@ def test_monitoring_is_written_up(rig: Rig) -> None:
     rows = make_rows(2000)
     for row in rows:
         row["features"]["age"] += 50
-    rig.post_rows(rows)
+    rig.post_rows(over_a_day(rows))
     for _ in range(5):
         rig.evaluate()
         rig.clock.advance(HOUR)

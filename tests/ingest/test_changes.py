@@ -17,7 +17,7 @@ from exporter.settings import parse_window
 from exporter.storage.store import Store
 from exporter.storage.transaction import Transaction
 from tests.support.fakes import TIMEOUT_SECONDS
-from tests.support.rig import Rig, make_document, make_rows, make_table
+from tests.support.rig import Rig, make_document, make_rows, make_table, over_a_day
 
 Start = Callable[..., Rig]
 RESTART = "restart the exporter"
@@ -167,7 +167,8 @@ def test_so_it_is_with_every_other_change(
     expected: object,
 ) -> None:
     rig = start()
-    rig.post_rows(make_rows(2000, prefix="r"))
+    rows = make_rows(2000, prefix="r")
+    rig.post_rows(over_a_day(rows) if change is rebaseline else rows)
     with monkeypatch.context() as broken:
         fail_to_assign(broken, attribute)
         with suppress(ExporterError):

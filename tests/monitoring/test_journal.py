@@ -17,7 +17,7 @@ from exporter.settings import parse_window
 from exporter.storage.schema import verdict_states
 from tests.support.fakes import Clock
 from tests.support.monitored import make_registry
-from tests.support.rig import NOON, Rig, make_rows, make_table
+from tests.support.rig import NOON, Rig, make_rows, make_table, over_a_day
 from tests.support.trail import bodies
 
 Start = Callable[..., Rig]
@@ -71,7 +71,7 @@ def test_nothing_is_written_while_nothing_changes(rig: Rig) -> None:
 
 
 def test_the_end_of_a_bad_verdict_is_recorded_with_what_came_of_it(rig: Rig) -> None:
-    rig.post_rows(older())
+    rig.post_rows(over_a_day(older()))
     rig.evaluate()
     rig.clock.advance(25 * HOUR)
     rig.evaluate()
@@ -280,7 +280,7 @@ def test_a_version_without_a_reference_is_summarized(start: Start) -> None:
 
 
 def test_a_new_reference_begins_a_summary_of_its_own(rig: Rig) -> None:
-    rig.post_rows(make_rows(1500))
+    rig.post_rows(over_a_day(make_rows(1500)))
     rig.evaluate()
     rig.clock.advance(60)
     rig.service.rebaseliner.from_live(rig.version(), parse_window("24h"), Order("ada", "as it is"))

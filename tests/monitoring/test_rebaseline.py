@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,25 @@ import sqlalchemy as sa
 
 from exporter.audit.record import Entry
 from exporter.errors import MalformedError, RegistryUnreachableError
+from exporter.evaluation.context import QualityRules
+from exporter.evaluation.quality_reference import quality_reference
 from exporter.fleet import Status
+from exporter.monitoring import rebaseline
 from exporter.monitoring.rebaseline import Order
 from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
+from exporter.profiling.from_sampled_rows import LiveSample
 from exporter.reference.profile import Reference
 from exporter.settings import parse_window
 from exporter.storage import schema
+from exporter.storage.reference_rows import load_reference_rows
 from tests.support.fakes import BROKEN, FakeRegistry
-from tests.support.rig import NOON, Rig, make_rows, make_table
+from tests.support.rig import NOON, Rig, make_rows, make_table, over_a_day
 from tests.support.trail import bodies
 
 ORDER = Order("ada", "prices are in cents now")
 DRIFT = 'mlflow_model_drift_score{model="fraud",model_version="1",column="age",role="feature",window="24h"}'
 DAY = parse_window("24h")
+Start = Callable[..., Rig]
 
 
 @pytest.fixture
@@ -43,7 +50,7 @@ def parquet(table: pa.Table) -> bytes:
 
 def older(rows: int = 2000, prefix: str = "") -> list[dict[str, Any]]:
     """Predictions for people who are ten years older than those of the reference."""
-    found = make_rows(rows, prefix=prefix, timestamp=NOON - 60)
+    found = over_a_day(make_rows(rows, prefix=prefix))
     for row in found:
         row["features"]["age"] += 10
     return found
@@ -63,6 +70,29 @@ def from_file(rig: Rig, table: pa.Table) -> Entry:
     return rig.service.rebaseliner.from_file(rig.version(), parquet(table), ORDER)[0]
 
 
+def start_with(start: Start, directory: Path, settings: str) -> Rig:
+    """A rig with settings of the model in its configuration file."""
+    path = directory / "exporter.yml"
+    path.write_text(f"models: {{fraud: {{{settings}}}}}")
+    return start(config=str(path))
+
+
+def rows_of(rig: Rig) -> pa.Table:
+    """Rows of the reference as they are kept."""
+    counts = rig.version().counts
+    assert counts is not None
+    with rig.service.store.reading() as connection:
+        content = load_reference_rows(connection, counts.reference_id)
+    return pq.read_table(io.BytesIO(content))
+
+
+def quality_of(rig: Rig) -> dict[str, float]:
+    """Baselines of quality that the reference gives."""
+    found = quality_reference(reference_of(rig), QualityRules(), {})
+    assert found is not None
+    return {name: baseline.figure.value for name, baseline in found.baselines.items()}
+
+
 def replacements(rig: Rig) -> list[dict[str, Any]]:
     """Data of the records about replaced references."""
     return [body["data"] for body in bodies(rig.service.store) if body["kind"] == "reference_replaced"]
@@ -76,6 +106,109 @@ def test_what_is_live_becomes_normal(rig: Rig) -> None:
     rig.post_rows(older())
     rig.evaluate()
     assert (rig.sample(DRIFT) or 0) < 0.1
+
+
+def test_live_rows_bring_bins_and_baselines_of_their_own(rig: Rig) -> None:
+    rows = older(prefix="r")
+    for row in rows:
+        row["features"]["age"] *= 100
+    rig.post_rows(rows)
+    rig.post_labels(
+        {row["id"]: row["prediction"] if k % 4 else 1 - row["prediction"] for k, row in enumerate(rows)}
+    )
+    before = reference_of(rig)
+    from_live(rig)
+    after = reference_of(rig)
+    assert after.columns[0].edges[0] > before.columns[0].edges[-1]
+    assert [c.name for c in after.columns] == [c.name for c in before.columns]
+    assert (after.rows, after.split, after.target) == (2000, "live", "label")
+    assert after.notes[0] == (
+        "a uniform sample of 2,000 of the 2,000 live rows of the last 24h: what was wrong with them is taken "
+        "as normal"
+    )
+    counts = rig.version().counts
+    assert counts is not None
+    assert counts.layout is not None
+    assert quality_of(rig)["accuracy"] == pytest.approx(0.75)
+
+
+def test_labels_of_rows_that_are_too_young_give_no_baselines(start: Start, store_uri: str) -> None:
+    """The ones that came at once need not be like those that are still to come."""
+    rig = start(store=store_uri)
+    rig.registry.tag("fraud", maturation="7d")
+    rig.poll()
+    rows = older(prefix="r")
+    rig.post_rows(rows)
+    rig.post_labels({row["id"]: row["prediction"] for row in rows})
+    from_live(rig)
+    assert reference_of(rig).labels is None
+
+
+def test_a_sample_that_is_off_is_said(start: Start, tmp_path: Path) -> None:
+    rig = start_with(start, tmp_path, "sample: {rows: 0}")
+    rig.post_rows(older())
+    with pytest.raises(MalformedError, match="no live rows are kept"):
+        from_live(rig)
+    assert not replacements(rig)
+
+
+def test_a_sample_that_is_too_small_is_said(rig: Rig) -> None:
+    rig.post_rows(make_rows(2000, timestamp=NOON - 60))
+    message = r"the sample has 100 of the 2,000 rows of the last 24h, a reference needs 1,000: take a longer"
+    with pytest.raises(MalformedError, match=message):
+        from_live(rig)
+    assert not replacements(rig)
+
+
+def test_columns_that_are_not_in_the_sample_stay_as_they_were(start: Start, tmp_path: Path) -> None:
+    rig = start_with(start, tmp_path, "sample: {leave_out: [age], hash: [country]}")
+    rig.post_rows(older())
+    before = reference_of(rig)
+    from_live(rig)
+    after = reference_of(rig)
+    assert {c.name for c in after.columns} == {c.name for c in before.columns}
+    assert rig.post_rows(older(30)).accepted == 30
+    rig.evaluate()
+    evaluation = rig.version().evaluation
+    assert evaluation is not None
+    assert not rig.version().unknown_columns
+    assert rows_of(rig).column_names == [
+        "features.new",
+        "features.country",
+        "prediction",
+        "score",
+        "timestamp",
+    ]
+    assert all(len(text) == 16 for text in rows_of(rig)["features.country"].to_pylist())
+
+
+def test_a_file_that_came_meanwhile_is_not_lost(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each replacement is on record with what it replaced, in the order in which they took effect."""
+    rig.post_rows(older())
+    run = rebaseline.profile
+
+    def profile(data: Any, *others: Any) -> Any:
+        if isinstance(data, LiveSample):
+            from_file(rig, make_table(1500, seed=6))
+        return run(data, *others)
+
+    monkeypatch.setattr(rebaseline, "profile", profile)
+    from_live(rig)
+    file, live = replacements(rig)
+    assert (file["source"], live["source"]) == ("file", "live")
+    assert live["old_digest"] == file["new_digest"]
+    assert reference_of(rig).source == "live"
+
+
+def test_its_rows_are_kept_in_place_of_those_before(rig: Rig) -> None:
+    assert rows_of(rig).num_rows == 1000
+    from_file(rig, make_table(1500, seed=6))
+    assert rows_of(rig)["features.age"].to_pylist() == make_table(1500, seed=6)["age"].to_pylist()
+    rig.post_rows(older())
+    from_live(rig)
+    assert rows_of(rig).num_rows == 2000
+    with rig.service.store.reading() as connection:
+        assert len(connection.execute(sa.select(schema.reference_rows)).all()) == 1
 
 
 def test_windows_start_anew(rig: Rig) -> None:
@@ -187,7 +320,6 @@ def test_segments_are_those_of_the_live_rows(start: Callable[..., Rig], store_ur
     found = reference_of(rig)
     assert [segment.name for segment in found.segments] == ["country=DE", "country=FR"]
     assert sum(segment.reference.rows for segment in found.segments) == found.rows
-    assert any("segments without a row are left out: country=AT" in note for note in found.notes)
     rig.post_rows(older(30))
     assert rig.window_rows() == 30
 

@@ -18,7 +18,7 @@ from tests.stores import DIRECTORY
 from tests.support.fakes import Clock, FakeRegistry
 from tests.support.postgres import postgres_server
 from tests.support.programs import get_program
-from tests.support.rig import NOON, Rig, make_rows, make_table
+from tests.support.rig import NOON, Rig, make_rows, make_table, over_a_day
 
 ROWS, LABELS, OLDER, NEWER, WAITING = 600, 300, 640, 40, 30
 
@@ -34,7 +34,7 @@ def fill(uri: str) -> None:
     rig = Rig(uri, registry, clock)
     rig.post_rows(make_rows(ROWS, prefix="r"), key="batch")
     rig.post_labels({f"r{number}": number % 2 for number in range(LABELS)})
-    rig.post_rows(make_rows(2000, prefix="c"), model="churn", version="1")
+    rig.post_rows(over_a_day(make_rows(2000, prefix="c")), model="churn", version="1")
     rig.service.rebaseliner.from_live(
         rig.version(model="churn"), parse_window("24h"), Order("ada", "prices are in cents now")
     )

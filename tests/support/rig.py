@@ -55,6 +55,12 @@ def make_rows(count: int, *, prefix: str = "", seed: int = 1, **own: Any) -> lis
     return rows
 
 
+def over_a_day(rows: Sequence[dict[str, Any]], end: float = NOON) -> list[dict[str, Any]]:
+    """Rows with times that are evenly spread over the day before `end`, so that all of them are sampled."""
+    step = 82_800 / max(1, len(rows))
+    return [{**row, "timestamp": end - 60 - step * number} for number, row in enumerate(rows)]
+
+
 def make_document(rows: Sequence[dict[str, Any]], model: str = "fraud", **target: str) -> dict[str, Any]:
     return {"model": model, **(target or {"version": "1"}), "predictions": list(rows)}
 
