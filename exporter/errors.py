@@ -16,6 +16,7 @@ ExporterError
 │   └── ReferenceInvalidError   it is broken, empty or unusable
 ├── ReportError                 a report cannot be made; the message is a sentence for its readers
 ├── ImportanceError             the importance of a model's columns cannot be read or measured
+├── SendingError                MLflow or Evidently's UI did not take a report
 ├── IsolationError              a call in a child process failed
 │   ├── MemoryExceededError
 │   ├── TimeExceededError
@@ -110,6 +111,14 @@ class ReportError(ExporterError):
 
 class ImportanceError(ExporterError):
     """The importance of a model's columns cannot be read or measured; the message says why."""
+
+
+class SendingError(ExporterError):
+    """MLflow or Evidently's UI did not take a report. If it is `down`, none of the others would be taken."""
+
+    def __init__(self, problem: str, *, down: bool) -> None:
+        super().__init__(problem)
+        self.down = down
 
 
 class IsolationError(ExporterError):

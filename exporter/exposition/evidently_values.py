@@ -31,12 +31,12 @@ EVIDENTLY_CATALOG = (VALUE, DROPPED_VALUES)
 
 def count_evidently_series(view: VersionView) -> int:
     """Number of the series that `add_evidently_values` adds."""
-    return len(view.reported.values) + 1 if view.reported is not None else 0
+    return len(view.reported.values) + 1 if view.reported is not None and view.reported.values else 0
 
 
 def add_evidently_values(samples: Samples, view: VersionView) -> None:
     """Add the values of the newest report; none where the configuration names no metrics."""
-    if view.reported is None:
+    if view.reported is None or not view.reported.values:
         return
     version = (view.model, view.version)
     for labels, value in view.reported.values.items():

@@ -25,6 +25,7 @@ from exporter.errors import StoreFault
 from exporter.exposition.metric import VERSION, Metric
 from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
 from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTelemetry
+from exporter.exposition.report_sending import SENDING_CATALOG, SendingTelemetry
 
 RowKind = Literal["prediction", "label"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
@@ -160,6 +161,7 @@ TELEMETRY_CATALOG = (
     CLOSED_CONNECTIONS,
     STORE_ERRORS,
     *REMEDIATION_CATALOG,
+    *SENDING_CATALOG,
     *PROCESS_CATALOG,
 )
 _BY_OPENMETRICS_NAME = {metric.openmetrics_name: metric for metric in TELEMETRY_CATALOG}
@@ -170,7 +172,7 @@ class Telemetry(Collector):
 
     The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
     `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `remediation` has the
-    metrics of remediation and audit.
+    metrics of remediation and audit, `sending` those of the sending of reports.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -200,6 +202,7 @@ class Telemetry(Collector):
         self._closed_connections = self._series(CLOSED_CONNECTIONS, product(get_args(CloseReason)))
         self._store_errors = self._series(STORE_ERRORS, product(get_args(StoreFault)))
         self.remediation = RemediationTelemetry(self._registry, clock)
+        self.sending = SendingTelemetry(self._registry)
         self._registry.register(ProcessMetrics())
 
     def _counter(self, metric: Metric) -> Counter:

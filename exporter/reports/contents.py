@@ -50,7 +50,7 @@ class ReportInput:
     as in `Reference`. `columns` are in the order in which they are shown. `rows` are a sample of
     `rows_counted` rows. `reference_rows` are Parquet, empty where there are none. Without `metrics` the
     presets of the task are used. `reason` is a sentence on why the report was made, `notes` are remarks on
-    its data, `links` are URLs by text.
+    its data, `links` are URLs by text. By `report_id` the report is found in Evidently's UI.
     """
 
     model: str
@@ -69,6 +69,7 @@ class ReportInput:
     descriptors: tuple[NamedMetric, ...] = ()
     reason: str = ""
     notes: tuple[str, ...] = ()
+    report_id: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
 
 

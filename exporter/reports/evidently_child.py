@@ -45,6 +45,7 @@ def make(given: ReportInput) -> ReportResult:
         f"{given.model} {given.version}",
         {"model": given.model, "model_version": given.version, "reference_digest": given.reference_digest},
         datetime.fromtimestamp(given.end, UTC).replace(tzinfo=None),
+        [given.report_id] if given.report_id else [],
     )
     contents = snapshot.dict()
     pairs = list(zip(contents["metrics"], [name in results.named for name in results.order], strict=True))

@@ -57,7 +57,9 @@ class Results:
                 self.named.add(name)
         self.widgets += model.widgets
 
-    def snapshot(self, name: str, metadata: Mapping[str, str], timestamp: Any) -> Snapshot:
+    def snapshot(
+        self, name: str, metadata: Mapping[str, str], timestamp: Any, tags: Sequence[str] = ()
+    ) -> Snapshot:
         """Evidently's snapshot of all that was made."""
         tests = [test for each in self.order for test in self.metrics[each].tests]
         model = SnapshotModel(
@@ -65,7 +67,7 @@ class Results:
             name=name,
             timestamp=timestamp,
             metadata=dict(metadata),
-            tags=[],
+            tags=list(tags),
             metric_results=self.metrics,
             top_level_metrics=self.order,
             widgets=self.widgets,

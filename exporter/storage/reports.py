@@ -64,8 +64,10 @@ class StoredReport:
         mlflow_state: `waiting`, `sent`, `off` or `given_up`; empty before it is done.
         mlflow_run_id: run that it was logged to.
         evidently_state: as `mlflow_state`, for Evidently's own UI.
-        send_attempts: failed attempts to send it.
+        evidently_run_id: run there.
+        send_attempts: refusals by either.
         send_after: when it is tried again; None for at once.
+        send_problem: why it is not sent yet; empty if it is.
     """
 
     id: str
@@ -92,8 +94,15 @@ class StoredReport:
     mlflow_state: str = ""
     mlflow_run_id: str = ""
     evidently_state: str = ""
+    evidently_run_id: str = ""
     send_attempts: int = 0
     send_after: float | None = None
+    send_problem: str = ""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Model and version."""
+        return self.model, self.model_version
 
 
 _SELECT = sa.select(*(column for column in reports.c if column.name != "values"))
@@ -214,6 +223,15 @@ def open_reports(connection: sa.Connection, limit: int) -> list[StoredReport]:
     """Reports that wait or are being made, in the order in which they are made."""
     query = _SELECT.where(reports.c.state.in_(OPEN))
     return _load(connection, query.order_by(_PRIORITY, reports.c.created_at, reports.c.id).limit(limit))
+
+
+def find_reports(
+    connection: sa.Connection, condition: sa.ColumnElement[bool], limit: int
+) -> list[StoredReport]:
+    """Reports for which a condition holds, oldest first."""
+    return _load(
+        connection, _SELECT.where(condition).order_by(reports.c.created_at, reports.c.id).limit(limit)
+    )
 
 
 def newest_done(connection: sa.Connection) -> list[StoredReport]:

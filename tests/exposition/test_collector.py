@@ -22,6 +22,7 @@ import exporter.exposition.experiments
 import exporter.exposition.importance
 import exporter.exposition.quality
 import exporter.exposition.remediation
+import exporter.exposition.report_sending
 import exporter.exposition.segments
 import exporter.exposition.telemetry
 import exporter.exposition.versions
@@ -63,6 +64,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.experiments, 2),
         (exporter.exposition.telemetry, 2),
         (exporter.exposition.remediation, 2),
+        (exporter.exposition.report_sending, 2),
     ],
 )
 def test_the_excerpt_in_a_docstring_is_on_the_golden_page(module: ModuleType, count: int) -> None:

@@ -246,6 +246,8 @@ def make_telemetry() -> Telemetry:
     remediation.count_alert("firing")
     remediation.count_end("rollback", "recovered")
     remediation.count_refused("cooldown")
+    telemetry.sending.count("mlflow", "sent")
+    telemetry.sending.unsent = {"mlflow": 0, "evidently": 3}
     return telemetry
 
 

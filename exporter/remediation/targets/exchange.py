@@ -104,10 +104,10 @@ class Credentials:
     def of(cls, config: HttpTarget) -> Credentials:
         """Read the files of a target."""
         if config.token_file is not None:
-            token = _secret(config.token_file)
+            token = read_secret(config.token_file)
             return cls({config.token_header: _scheme(config.token_header) + token}, secrets=(token,))
         if config.password_file is not None:
-            password = _secret(config.password_file, ascii_only=False)
+            password = read_secret(config.password_file, ascii_only=False)
             pair = b64encode(f"{config.username}:{password}".encode()).decode()
             return cls({"Authorization": f"Basic {pair}"}, password, (password, pair))
         return cls()
@@ -212,7 +212,12 @@ def _scheme(header: str) -> str:
     return "Bearer " if header.lower() == "authorization" else ""
 
 
-def _secret(file: str, *, ascii_only: bool = True) -> str:
+def read_secret(file: str, *, ascii_only: bool = True) -> str:
+    """The secret in a file.
+
+    Raises:
+        NotSentError: the file cannot be used; the message has nothing of it.
+    """
     try:
         with Path(file).open("rb") as opened:
             content = opened.read(MAX_SECRET_BYTES + 1)
