@@ -19,10 +19,12 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView, version_view
 from exporter.fleet import Fleet, Version
 from exporter.ingest.writer import Writer
+from exporter.monitoring.attributions import Attributions
 from exporter.monitoring.checkpoints import Checkpoints
 from exporter.monitoring.config_digest import digest_of_file
 from exporter.monitoring.discovery import Discovery
 from exporter.monitoring.evaluator import Evaluator
+from exporter.monitoring.importance_loader import ImportanceLoader
 from exporter.monitoring.journal import Journal
 from exporter.monitoring.loop import Loop
 from exporter.monitoring.rebaseline import Rebaseliner
@@ -76,7 +78,12 @@ class Service:
         self._evaluation = Loop("evaluation", self.evaluator.evaluate_all, evaluation)
         polling = Loop("registry", self.discovery.poll, poll)
         checkpoint = Loop("checkpoint", self.checkpoints.run, settings.audit_checkpoint_seconds)
-        self._loops = [self._evaluation, polling, checkpoint]
+        attributions = Attributions(settings, self.store, registry, self.samples)
+        self.importance = ImportanceLoader(
+            self.store, self.fleet, self.telemetry, registry, attributions, clock
+        )
+        importance = Loop("importance", self.importance.run, poll)
+        self._loops = [self._evaluation, polling, checkpoint, importance]
         if self.runs is not None:
             self._loops.append(Loop("runs", self.runs.poll, poll))
         self.remediation = Remediation(

@@ -203,7 +203,7 @@ IMPORTANT = {
     "c": "71",
     "d": "00",
     "e": "26",
-}  # by column, in the order in which they come
+}  # in the order in which they come
 
 
 def important_alerts() -> list[Alert]:
