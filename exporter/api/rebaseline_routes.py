@@ -51,7 +51,7 @@ def rebaseline_router(service: Service) -> APIRouter:
         reason: Annotated[_Text, Query(description="The reason.")],
         live: Annotated[str, Query(description="A duration such as `24h`, in place of a body.")] = "",
     ) -> view_schemas.Rebaselined:
-        """Replace a version's reference by a Parquet file in the body, or by recent live data."""
+        """Replace a version's reference by a Parquet file in the body, or by a sample of recent live rows."""
         found = service.fleet.versions.get((model, version))
         if found is None:
             raise UnknownModelError(f"version {version} of model {model!r} is not monitored")

@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     rebaseline.add_argument("model")
     rebaseline.add_argument("version")
     source = rebaseline.add_mutually_exclusive_group(required=True)
-    source.add_argument("--live", metavar="24h", help="what was counted in so long, in the bins as they are")
+    source.add_argument("--live", metavar="24h", help="a sample of the rows that came in so long")
     source.add_argument("--file", type=Path, help="Parquet with the columns of a reference")
     rebaseline.add_argument("--reason", required=True, help="why; kept with the change")
     rebaseline.add_argument("--by", help="who (default the user of this machine)")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import io
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from exporter.errors import StoreError
 from exporter.exposition.render import Format
@@ -19,6 +22,8 @@ from exporter.monitoring.reference_loader import REFERENCE_RETRY_SECONDS
 from exporter.profiling.data import ReferenceFile
 from exporter.reference.profile import PROVISIONAL
 from exporter.registry.models import RegisteredVersion
+from exporter.storage import schema
+from exporter.storage.reference_rows import load_reference_rows
 from exporter.views.versions import version_detail
 from tests.support.fakes import BROKEN, FakeRegistry
 from tests.support.hostile import make_nested_parquet
@@ -345,3 +350,124 @@ def test_a_new_version_while_mlflow_fails_waits_and_says_why(start: Start) -> No
     rig.poll()
     assert state(rig) == ("ready", "")
     assert rig.window_rows() == 3
+
+
+class LameRegistry(FakeRegistry):
+    """Lists versions, and gives no reference while it is `lame`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lame = False
+
+    def load_reference(self, *arguments: Any) -> Any:
+        if self.lame:
+            raise DOWN
+        return super().load_reference(*arguments)
+
+
+# -- rows of references -------------------------------------------------------------------------------------
+
+
+def kept(rig: Rig) -> pa.Table | None:
+    """Rows of the reference of version 1 that are stored."""
+    counts = rig.version().counts
+    assert counts is not None
+    with rig.service.store.reading() as connection:
+        content = load_reference_rows(connection, counts.reference_id)
+    return pq.read_table(io.BytesIO(content)) if content else None
+
+
+def forget_rows(rig: Rig) -> None:
+    """Have the store as an older version left it, and start again."""
+    with rig.service.store.writing() as connection:
+        connection.execute(sa.delete(schema.reference_rows))
+    rig.stop()
+
+
+def start_again(start: Start, rig: Rig, **options: Any) -> Rig:
+    """A rig that has polled twice: at first the labels are counted again."""
+    again = start(registry=rig.registry, clock=rig.clock, **options)
+    again.poll()
+    return again
+
+
+def configured(directory: Path, sample: str) -> str:
+    path = directory / "exporter.yml"
+    path.write_text(f"models: {{fraud: {{sample: {sample}}}}}")
+    return str(path)
+
+
+def test_rows_of_a_reference_are_kept_with_it(start: Start) -> None:
+    table = kept(start(registry=make_registry(make_table(50))))
+    assert table is not None
+    assert table["features.age"].to_pylist() == make_table(50)["age"].to_pylist()
+
+
+def test_the_reference_of_an_older_store_is_read_once_more(start: Start) -> None:
+    registry = make_registry(make_table(50))
+    rig = start(registry=registry)
+    forget_rows(rig)
+    again = start_again(start, rig)
+    table = kept(again)
+    assert table is not None
+    assert table.num_rows == 50
+    registry.set_reference("fraud", "1", BROKEN)
+    again.clock.advance(REFERENCE_RETRY_SECONDS)
+    again.poll()
+    assert kept(again) is not None
+
+
+@pytest.mark.parametrize("now", [make_table(50, seed=9), None, BROKEN], ids=["another", "none", "broken"])
+def test_rows_of_another_reference_are_not_taken_for_its_own(start: Start, now: Any) -> None:
+    registry = make_registry(make_table(50))
+    rig = start(registry=registry)
+    forget_rows(rig)
+    registry.set_reference("fraud", "1", now)
+    again = start_again(start, rig)
+    assert kept(again) is None
+    assert again.version().status is Status.READY
+    registry.set_reference("fraud", "1", make_table(50))
+    again.clock.advance(REFERENCE_RETRY_SECONDS)
+    again.poll()
+    assert kept(again) is None  # it is not looked for again
+
+
+def test_while_mlflow_is_down_they_are_looked_for_again(start: Start) -> None:
+    registry = LameRegistry()
+    registry.register("fraud", make_table(50), alias="champion")
+    rig = start(registry=registry)
+    forget_rows(rig)
+    registry.lame = True
+    again = start_again(start, rig)
+    assert kept(again) is None
+    registry.lame = False
+    again.poll()
+    assert kept(again) is None  # not at every poll
+    again.clock.advance(REFERENCE_RETRY_SECONDS)
+    again.poll()
+    assert kept(again) is not None
+
+
+def test_without_a_sample_no_rows_are_kept(start: Start, tmp_path: Path) -> None:
+    registry = make_registry(make_table(50))
+    rig = start(registry=registry)
+    assert kept(rig) is not None
+    rig.stop()
+    off = start_again(start, rig, config=configured(tmp_path, "{rows: 0}"))
+    assert kept(off) is None
+    off.stop()
+    on = start_again(start, off, config=configured(tmp_path, "{rows: 50}"))
+    assert kept(on) is not None
+
+
+def test_rows_of_a_version_without_traffic_expire(start: Start) -> None:
+    rig = start(registry=make_registry(make_table(50)))
+    rig.evaluate()
+    assert kept(rig) is not None
+    rig.post_rows(make_rows(5))
+    rig.clock.advance(44 * DAY)
+    rig.evaluate()
+    assert kept(rig) is not None
+    rig.clock.advance(2 * DAY)
+    rig.evaluate()
+    assert kept(rig) is None
