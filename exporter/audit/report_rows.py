@@ -223,10 +223,10 @@ def told(record: Record) -> str:
             return "; ".join(" ".join(filter(None, row[2:6])) for row in alert_rows(record)[:MAX_TOLD])
         case "reference_built" | "reference_replaced" | "reference_missing":
             return ", ".join(filter(None, (reference_row(record)[k] for k in (1, 2, 6))))
+        case "config_changed":
+            return before_and_after(data)
         case _:
-            row = (
-                change_rows([record], {})[0] if "config" not in data else ("", "", "", record.subject, "", "")
-            )
+            (row,) = change_rows([record], {})
             return ": ".join(filter(None, (row[3], row[5])))
 
 

@@ -110,6 +110,13 @@ class LabelDrift(BaseModel):
     undecided: str = Field(description="Why there is no verdict; empty if there is one.")
 
 
+class ConfusionMatrix(BaseModel):
+    """Labelled rows by class."""
+
+    classes: list[str] = Field(description="The last is every other class.")
+    rows: list[list[int]] = Field(description="By actual class, then by predicted class.")
+
+
 class QualityWindow(BaseModel):
     """Model quality in a matured window, from `start` to `end`."""
 
@@ -125,6 +132,7 @@ class QualityWindow(BaseModel):
     weighted: bool = Field(description="Labels are missing unevenly: rows are weighted by inverse coverage.")
     metrics: list[MetricDetail]
     classes: list[ClassMetric]
+    confusion: ConfusionMatrix | None = Field(description="Null for a regression.")
     estimates: list[EstimateDetail]
     no_estimate: str = Field(description="Why estimates are missing; empty if none are.")
     label_drift: LabelDrift | None = Field(description="Null if the reference has no labels.")

@@ -14,7 +14,7 @@ from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
 from exporter.evaluation.importance import Importance
-from exporter.evaluation.model_quality import EstimatedQuality, QualityEvaluation
+from exporter.evaluation.model_quality import Confusion, EstimatedQuality, QualityEvaluation
 from exporter.evaluation.quality_verdicts import MetricQuality
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.fleet import Fleet, Version
@@ -263,6 +263,7 @@ def _quality_window(found: QualityEvaluation) -> schemas.QualityWindow:
             )
             for one in found.classes
         ],
+        confusion=_confusion(found.confusion) if found.confusion is not None else None,
         estimates=[_estimate(estimate) for estimate in found.estimates],
         no_estimate=found.no_estimate,
         label_drift=_label_drift(found.label_drift) if found.label_drift is not None else None,
@@ -284,6 +285,10 @@ def _metric(quality: MetricQuality, absent: str = "") -> schemas.MetricDetail:
         degraded=quality.degraded,
         undecided=quality.undecided,
     )
+
+
+def _confusion(confusion: Confusion) -> schemas.ConfusionMatrix:
+    return schemas.ConfusionMatrix(classes=list(confusion.classes), rows=confusion.rows.tolist())
 
 
 def _estimate(estimate: EstimatedQuality) -> schemas.EstimateDetail:

@@ -79,7 +79,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class VersionPage:
-    """Contents of the page of a version. `rows` are those of the chosen window, None before an evaluation."""
+    """Contents of the page of a version.
+
+    `rows` are those of the chosen window, None before an evaluation. `drift_importance` is the drift in it,
+    weighted by the importance of the columns, None if that is not known.
+    """
 
     version: Version
     reference: Reference | None
@@ -91,6 +95,7 @@ class VersionPage:
     needs: tuple[Need, ...]
     steps: tuple[Step, ...]
     report_command: str
+    drift_importance: float | None
     columns: ColumnList
     quality: QualityView | None
     no_quality: str
@@ -162,6 +167,7 @@ def view_version(
         needs=find_needs(version, exporter),
         steps=next_steps(version, fleet, state.reasons, stored.actions, stored.reports, chosen),
         report_command=report_command(version, chosen),
+        drift_importance=findings.drift_importance.get(chosen) if findings is not None else None,
         columns=columns,
         quality=quality,
         no_quality=why_no_quality(version),

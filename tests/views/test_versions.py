@@ -186,6 +186,9 @@ def test_every_finding_of_quality_is_shown() -> None:
     assert shown["classes"][0]["label"] == "1"
     assert (shown["estimates"][0]["value"], shown["estimates"][0]["degraded"]) == (0.78, True)
     assert shown["label_drift"]["verdict"] == "drifted"
+    confusion = make_quality().confusion
+    assert confusion is not None
+    assert shown["confusion"] == {"classes": list(confusion.classes), "rows": confusion.rows.tolist()}
 
 
 def test_a_version_without_a_reference_has_no_evaluation(server: Server) -> None:
