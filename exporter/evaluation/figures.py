@@ -5,7 +5,7 @@ Figures are computed independently: one that cannot be computed is absent, with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf, isfinite, ldexp, sqrt
 from typing import TypeAlias
@@ -57,7 +57,13 @@ def measure(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float =
     return measure_each(layout, found, tables, effect).figures
 
 
-def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: float = 1.0) -> Measured:
+def measure_each(
+    layout: OutcomeLayout,
+    found: Tally,
+    tables: Tables,
+    effect: float = 1.0,
+    only: Collection[str] | None = None,
+) -> Measured:
     """Figures of the task by metric, and the reasons for absent ones.
 
     Args:
@@ -65,6 +71,7 @@ def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: fl
         found: labelled rows.
         tables: counts of the rows, plain or weighted.
         effect: rows per independent row, at least 1.
+        only: metrics that are wanted; None: all of the task.
     """
     if layout.task == "binary":
         of_task = _binary(layout, found, tables, effect) | _scored(layout, found, tables, effect)
@@ -74,6 +81,8 @@ def measure_each(layout: OutcomeLayout, found: Tally, tables: Tables, effect: fl
         of_task = _regression(layout, found, effect)
     figures, absent = {}, {}
     for metric in QUALITY_METRICS[layout.task]:
+        if only is not None and metric not in only:
+            continue
         try:
             figure = of_task[metric]() if metric in of_task else NO_FIGURE
         except (ArithmeticError, ValueError) as error:

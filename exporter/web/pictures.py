@@ -40,12 +40,21 @@ class Pictures:
 
     def __init__(self, findings: Findings | None, history: History, columns: tuple[str, ...]) -> None:
         self._findings = findings
-        self._history = history
+        self.history = history
         self._columns = columns
 
     @classmethod
-    def of(cls, findings: Findings | None, counts: VersionCounts, now: float) -> Pictures:
-        """Return the figures of a version at a time in seconds since the epoch."""
+    def of(
+        cls, findings: Findings | None, counts: VersionCounts, now: float, before: History | None = None
+    ) -> Pictures:
+        """Return the figures of a version.
+
+        Args:
+            findings: of the last evaluation.
+            counts: of the version.
+            now: in seconds since the epoch.
+            before: history of the same reference, which saves most of the work.
+        """
         if findings is not None and findings.evaluation.reference is not counts.reference:
             findings = None  # of the reference before
         quality = findings.quality if findings is not None else ()
@@ -54,11 +63,11 @@ class Pictures:
         headline = next((name for name in HEADLINES if name in known), "")
         metrics = sorted(bad | ({headline} - {""}))
         columns = tuple(printable(column.name) for column in counts.reference.columns)
-        return cls(findings, find_history(counts, metrics, now), columns)
+        return cls(findings, find_history(counts, metrics, now, before), columns)
 
     def traffic(self) -> Figure | None:
         """Predictions; None if there were none."""
-        history = self._history
+        history = self.history
         if not history.rows.any():
             return None
         label = f"Predictions per {history.period} in the last {history.span}"
@@ -95,10 +104,10 @@ class Pictures:
         failed = [check for check in evaluation.checks if check.degraded]
         for check in sorted(failed, key=lambda each: -each.ratio)[:MAX_BAD]:
             name = f"{self._columns[check.column]}: {check.check.replace('_', ' ')}"
-            label = f"Share of {name} per {self._history.period} in the last {self._history.span}"
-            values = self._history.checks.get(check.check, np.empty((0, 0)))
+            label = f"Share of {name} per {self.history.period} in the last {self.history.span}"
+            values = self.history.check(check.check)[:, check.column]
             line = ("reference", check.reference_ratio)
-            picture = sparkline(values[:, check.column].tolist() if values.size else [], label, line)
+            picture = sparkline(values.tolist(), label, line)
             yield Figure(name, check.ratio, *line, picture)
         verdicts = [window.verdict for window in evaluation.windows]
         verdicts += [change.verdict for change in evaluation.changes]
@@ -109,9 +118,9 @@ class Pictures:
     def _drift(self, evaluation: Evaluation, place: int) -> Figure:
         _, window = _worst(evaluation, place)
         found, name = evaluation.windows[window], self._columns[place]
-        label = f"Drift of {name} per {self._history.period} in the last {self._history.span}"
+        label = f"Drift of {name} per {self.history.period} in the last {self.history.span}"
         line = ("limit", float(found.drift_limit[place]))
-        picture = sparkline(self._history.drift[:, place].tolist(), label, line)
+        picture = sparkline(self.history.drift[:, place].tolist(), label, line)
         return Figure(f"{name} ({found.window.name})", float(found.drift_score[place]), *line, picture)
 
     def _quality(self) -> tuple[QualityEvaluation, ...]:
@@ -123,7 +132,7 @@ class Pictures:
         return list({each.metric: each for each in reversed(found)}.values())[::-1]
 
     def _metric(self, found: MetricQuality) -> Figure:
-        history = self._history
+        history = self.history
         label = f"{found.metric} per {history.labelled_period} in the last {history.labelled_span}"
         line = ("baseline", found.baseline)
         values = history.quality.get(found.metric, [])

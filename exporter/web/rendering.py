@@ -13,6 +13,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from exporter import __version__
+from exporter.exposition.negotiation import compress_page, gzip_accepted
 from exporter.formats.texts import printable
 from exporter.views.reasons import runbook_url
 from exporter.web.distributions import percent
@@ -31,23 +32,30 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Vary": "Accept-Encoding",
 }
 _UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def render(template: str, *, root: str, status: int = 200, **values: Any) -> HTMLResponse:
+def render(
+    template: str, *, root: str, status: int = 200, encodings: str = "", **values: Any
+) -> HTMLResponse:
     """Return a page.
 
     Args:
         template: name of a file in `templates`.
         root: relative path from the page to `/`, since a proxy may serve the exporter under another path.
         status: of the answer.
+        encodings: that the client accepts; with gzip among them, the page is compressed.
         values: for the template. Texts among them are escaped, and what they have of characters that are not
             printable, such as those that turn the direction of writing, is shown as an escape.
     """
     page = _ENVIRONMENT.get_template(template)
     known = {"root": root, "styles": STYLES_PATH, "exporter_version": __version__}
-    return HTMLResponse(page.render(**known, **values), status, HEADERS)
+    content = page.render(**known, **values).encode()
+    if gzip_accepted(encodings):
+        return HTMLResponse(compress_page(content), status, HEADERS | {"Content-Encoding": "gzip"})
+    return HTMLResponse(content, status, HEADERS)
 
 
 def format_figure(value: float | None) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from exporter.service import Service
 from exporter.web.links import Links
-from exporter.web.notices import find_notices
+from exporter.web.notices import Notice, find_notices
 from exporter.web.rendering import ICON, STYLES, STYLES_PATH, render
 from exporter.web.states import Level
-from exporter.web.status import StatusBoard
+from exporter.web.status import Entry, StatusBoard
 
 MAX_ATTENTION = 30  # versions of which all that is bad is shown at once
 REFRESH_SECONDS = 60  # of a page that is to load itself anew
@@ -44,20 +45,26 @@ def pages_router(service: Service) -> APIRouter:
     @router.head("/")
     @router.get("/")
     def get_status(  # in a thread: 200 versions take a while
+        request: Request,
         refresh: Annotated[bool, Query(description="Load the page anew every minute.")] = False,
     ) -> Response:
         now = service.clock()
-        entries = board.entries(now)
-        return render(
-            "status.html",
-            root="",
-            entries=entries,
-            counts={level: sum(each.state.level is level for each in entries) for level in Level},
-            max_attention=MAX_ATTENTION,
-            notices=find_notices(service),
-            links=links,
-            now=now,
-            refresh=REFRESH_SECONDS if refresh else 0,
-        )
+        values = status_page(board.entries(now), find_notices(service), now, refresh=refresh)
+        encodings = request.headers.get("accept-encoding", "")
+        return render("status.html", root="", encodings=encodings, **values)
 
     return router
+
+
+def status_page(
+    entries: Sequence[Entry], notices: Sequence[Notice], now: float, *, refresh: bool = False
+) -> dict[str, Any]:
+    """Return the values for the template of the status page."""
+    return {
+        "entries": entries,
+        "counts": {level: sum(each.state.level is level for each in entries) for level in Level},
+        "max_attention": MAX_ATTENTION,
+        "notices": notices,
+        "now": now,
+        "refresh": REFRESH_SECONDS if refresh else 0,
+    }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Lock
 
+from exporter.aggregates.state import VersionCounts
 from exporter.fleet import Fleet, Version
 from exporter.views.paths import version_path
+from exporter.web.history import History
 from exporter.web.links import Links
 from exporter.web.needs import Need, find_needs
 from exporter.web.pictures import Figure, Pictures
@@ -47,9 +49,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Known:
-    """An entry, and the objects that it was made of."""
+    """An entry, and what it was made of."""
 
     sources: tuple[object, ...]
+    state: tuple[object, ...]
+    counts: VersionCounts | None
+    history: History | None
     entry: Entry
 
 
@@ -74,20 +79,23 @@ class StatusBoard:
             return sorted((known.entry for known in self._known.values()), key=lambda each: each.urgency)
 
     def _describe(self, version: Version, now: float) -> _Known:
-        sources = (
-            *(version.findings, version.counts is None, version.status, version.detail, version.aliases),
-            *(version.failures, version.facts, version.last_prediction is None),
-            len(version.bad_since),
-        )
+        sources = (version.findings, version.facts, version.live.counts and version.live.counts.reference)
+        state = (version.status, version.detail, version.aliases, version.failures, version.bad_since)
         known = self._known.get(version)
-        if known is not None and known.sources == sources and version.findings is not None:
-            return known
-        return _Known(sources, _entry(version, self._links, now))
+        if known is not None and version.findings is not None and known.state == state:
+            same = [mine is its for mine, its in zip(known.sources, sources, strict=True)]
+            if all(same):
+                return known
+        findings, counts, before = version.findings, version.counts, None
+        if known is not None and counts is not None and known.counts is not None:
+            before = known.history if known.counts.reference is counts.reference else None
+        pictures = Pictures.of(findings, counts, now, before) if counts is not None else None
+        history = pictures.history if pictures is not None else None
+        return _Known(sources, state, counts, history, _entry(version, pictures, self._links))
 
 
-def _entry(version: Version, links: Links, now: float) -> Entry:
-    state, findings, counts = describe(version), version.findings, version.counts
-    pictures = Pictures.of(findings, counts, now) if counts is not None else None
+def _entry(version: Version, pictures: Pictures | None, links: Links) -> Entry:
+    state = describe(version)
     return Entry(
         model=version.model,
         version=version.version,
