@@ -27,6 +27,7 @@ ExporterError
     ├── UnknownModelError 404
     ├── UnknownActionError 404
     ├── UnknownAlertError 404
+    ├── UnknownReportError 404
     ├── TooSlowError      408
     ├── ConflictError     409
     ├── TooLargeError     413
@@ -106,7 +107,11 @@ class ReferenceInvalidError(ReferenceError):
 
 
 class ReportError(ExporterError):
-    """A report cannot be made."""
+    """A report cannot be made; another attempt may help if `retry` is true."""
+
+    def __init__(self, problem: str, *, retry: bool = False) -> None:
+        super().__init__(problem)
+        self.retry = retry
 
 
 class ImportanceError(ExporterError):
@@ -177,6 +182,11 @@ class UnknownActionError(RequestError):
 class UnknownAlertError(RequestError):
     status = 404
     title = "Unknown alert"
+
+
+class UnknownReportError(RequestError):
+    status = 404
+    title = "Unknown report"
 
 
 class TooSlowError(RequestError):

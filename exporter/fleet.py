@@ -132,6 +132,7 @@ class Version:
         self.bad_since: Mapping[tuple[str, str, str, str], float] = {}
         # the reports
         self.reported: ReportedValues | None = None
+        self.report_problem = ""  # why the newest report failed, for users
         # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""

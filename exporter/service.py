@@ -31,6 +31,7 @@ from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
 from exporter.remediation.remediation import Remediation
+from exporter.reports.reports import Reports
 from exporter.sampling.reading import SampleReader
 from exporter.settings import Settings, find_warnings
 from exporter.storage.store import Store
@@ -67,11 +68,21 @@ class Service:
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock, np.random.default_rng())
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
         self.discovery = Discovery(*parts, registry, clock)
-        self.journal = Journal(settings, self.store, self.writer, clock)
+        self.samples = SampleReader(self.store, settings, self.writer.call)
+        self.reports = Reports(
+            settings,
+            self.store,
+            self.fleet,
+            self.samples,
+            self.telemetry.reports,
+            lambda: self.writer.full,
+            clock,
+            monotonic,
+        )
+        self.journal = Journal(settings, self.store, self.writer, clock, self.reports.queue.add_for_verdicts)
         self.evaluator = Evaluator(*parts, self.journal, clock, monotonic)
         key = load_signing_key(settings)
         self.checkpoints = Checkpoints(settings, self.store, key, self.fleet, self.telemetry, registry, clock)
-        self.samples = SampleReader(self.store, settings, self.writer.call)
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, self.samples, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         poll, evaluation = settings.mlflow_poll_interval_seconds, settings.evaluation_interval_seconds
@@ -83,7 +94,7 @@ class Service:
             self.store, self.fleet, self.telemetry, registry, attributions, clock
         )
         importance = Loop("importance", self.importance.run, poll)
-        self._loops = [self._evaluation, polling, checkpoint, importance]
+        self._loops = [self._evaluation, polling, checkpoint, importance, self.reports.loop]
         if self.runs is not None:
             self._loops.append(Loop("runs", self.runs.poll, poll))
         self.remediation = Remediation(
@@ -126,6 +137,7 @@ class Service:
         """Commit what was accepted, and close the store."""
         for loop in self._loops:
             loop.stop()
+        self.reports.worker.stop()
         if self.runs is not None:
             self.runs.stop()
         self.discovery.loader.stop()
@@ -160,6 +172,7 @@ class Service:
     def _use(self, config: ConfigFile, cause: str = "start") -> None:
         self.discovery.configure(config, digest_of_file(config), cause)
         self.remediation.use(config.remediation)
+        self.reports.use(config.reports)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:

@@ -29,6 +29,7 @@ from exporter.api.problems import (
 )
 from exporter.api.rebaseline_routes import rebaseline_router
 from exporter.api.remediation_routes import remediation_router
+from exporter.api.report_routes import report_pages_router, reports_router
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError, StoreError
@@ -69,6 +70,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(rebaseline_router(service))
     app.include_router(audit_router(service))
     app.include_router(remediation_router(service))
+    app.include_router(reports_router(service))
+    app.include_router(report_pages_router(service))
     app.include_router(operations_router(service))
     app.include_router(assets_router())
     app.include_router(pages_router(service), dependencies=[Depends(authorizer(service))])

@@ -15,15 +15,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from exporter.config.section import Location, Name, Seconds, Section
+from exporter.config.named_metrics import NamedMetrics
+from exporter.config.section import Location, Seconds, Section
 from exporter.errors import ConfigError
 from exporter.settings import DAY_SECONDS, parse_window
 
 MAX_WINDOW_DAYS = 60  # longer than any sample is kept
 MAX_RETENTION_DAYS = 400
 MIN_INTERVAL_SECONDS = 60.0
-
-NamedMetrics = tuple[Name | dict[Name, dict[Name, object]], ...]
 
 
 def _window(text: str) -> str:

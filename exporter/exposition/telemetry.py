@@ -26,6 +26,7 @@ from exporter.exposition.metric import VERSION, Metric
 from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
 from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTelemetry
 from exporter.exposition.report_sending import SENDING_CATALOG, SendingTelemetry
+from exporter.exposition.reports import REPORTS_CATALOG, ReportsTelemetry
 
 RowKind = Literal["prediction", "label"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
@@ -162,6 +163,7 @@ TELEMETRY_CATALOG = (
     STORE_ERRORS,
     *REMEDIATION_CATALOG,
     *SENDING_CATALOG,
+    *REPORTS_CATALOG,
     *PROCESS_CATALOG,
 )
 _BY_OPENMETRICS_NAME = {metric.openmetrics_name: metric for metric in TELEMETRY_CATALOG}
@@ -172,7 +174,7 @@ class Telemetry(Collector):
 
     The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
     `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `remediation` has the
-    metrics of remediation and audit, `sending` those of the sending of reports.
+    metrics of remediation and audit, `reports` and `sending` those of reports and of their sending.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -203,6 +205,7 @@ class Telemetry(Collector):
         self._store_errors = self._series(STORE_ERRORS, product(get_args(StoreFault)))
         self.remediation = RemediationTelemetry(self._registry, clock)
         self.sending = SendingTelemetry(self._registry)
+        self.reports = ReportsTelemetry(self._registry, clock)
         self._registry.register(ProcessMetrics())
 
     def _counter(self, metric: Metric) -> Counter:

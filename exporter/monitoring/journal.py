@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # Bad verdicts, and the time at which each was recorded as bad: None in stores of older versions.
 _Bad: TypeAlias = Mapping[Subject, float | None]
+# Called in the transaction that records them, with the verdicts of a version that turned bad, and the time.
+OnBad: TypeAlias = Callable[[sa.Connection, Version, Collection[Subject], float], None]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Change:
 
     version: Version
     bad: _Bad
+    turned_bad: frozenset[Subject]
     entry: Entry
     hour: float
     number: int  # of the version's records in this hour
@@ -59,7 +62,15 @@ class Journal:
     does not fill the store: after the last record of an hour, which says so, changes wait for the next hour.
     """
 
-    def __init__(self, settings: Settings, store: Store, writer: Writer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        writer: Writer,
+        clock: Callable[[], float],
+        on_bad: OnBad = lambda *_: None,
+    ) -> None:
+        self._on_bad = on_bad
         self._settings = settings
         self._store = store
         self._writer = writer
@@ -179,7 +190,7 @@ class Journal:
             reference_digest=findings.evaluation.reference.digest,
             config_digest=version.facts.config_digest,
         )
-        return _Change(version, bad, entry, hour, number)
+        return _Change(version, bad, frozenset(bad.keys() - before.keys()), entry, hour, number)
 
     def _stored(self, version: Version) -> _Bad:
         """Bad verdicts of a version that the trail has."""
@@ -201,6 +212,8 @@ class Journal:
             rows = [{"version_id": change.version.key, "verdicts": _encode(change.bad)} for change in changes]
             if rows:
                 connection.execute(put, rows)
+            for change in changes:
+                self._on_bad(connection, change.version, change.turned_bad, now)
 
 
 def _encode(bad: _Bad) -> str:

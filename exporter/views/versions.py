@@ -60,6 +60,7 @@ def version_problems(version: Version) -> list[str]:
     problems, config = [*version.failures, *version.facts.problems], version.facts.config
     problems += [version.importance_problem] if version.importance_problem else []
     problems += version.importance.notes if version.importance is not None else ()
+    problems += [version.report_problem] if version.report_problem else []
     if version.counts is not None:
         reference = version.counts.reference
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}

@@ -23,6 +23,7 @@ import exporter.exposition.importance
 import exporter.exposition.quality
 import exporter.exposition.remediation
 import exporter.exposition.report_sending
+import exporter.exposition.reports
 import exporter.exposition.segments
 import exporter.exposition.telemetry
 import exporter.exposition.versions
@@ -59,6 +60,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.columns, 3),
         (exporter.exposition.importance, 3),
         (exporter.exposition.quality, 3),
+        (exporter.exposition.reports, 2),
         (exporter.exposition.segments, 1),
         (exporter.exposition.evidently_values, 1),
         (exporter.exposition.experiments, 2),

@@ -24,6 +24,7 @@ from exporter.evaluation.segments import SegmentEvaluation
 from exporter.exposition.experiments import experiment_families
 from exporter.exposition.remediation import CheckpointView, LedgerView, PolicyView
 from exporter.exposition.render import Family
+from exporter.exposition.reports import ReportsView
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView
 from exporter.fleet import ReportedValues
@@ -248,6 +249,8 @@ def make_telemetry() -> Telemetry:
     remediation.count_refused("cooldown")
     telemetry.sending.count("mlflow", "sent")
     telemetry.sending.unsent = {"mlflow": 0, "evidently": 3}
+    telemetry.reports.view = ReportsView(2, NOW - 90, {("fraud", "3"): NOW - 600})
+    telemetry.reports.count("done", "verdict", 6.5)
     return telemetry
 
 
