@@ -107,6 +107,7 @@ def order_columns(version: Version, reference: Reference, window: str) -> tuple[
             kind=column.kind,
             drift_limit=float(limits[place]) if np.isfinite(limits[place]) else None,
             unjudged=column.unjudged,
+            importance=shares.get(column.name) if column.role == "feature" else None,
         )
         for place in places
         for column in (reference.columns[place],)

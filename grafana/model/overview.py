@@ -149,10 +149,12 @@ def columns() -> Iterator[panels.Panel]:
         "Score: population stability index against the reference. Limit: threshold, sampling noise and "
         "natural variation of this column; at 1 the score is at its limit. Significance: -log10 p, "
         "significant above 3. A drifted column exceeds both, for long enough. A column without a value in "
-        "the window has no score. Click one to see its distribution below.",
+        "the window has no score. Importance: its share in the model's answers, if it is known; click the "
+        "title to sort by it. Click a column to see its distribution below.",
         tables.Key("column", "Column", CHOOSE_COLUMN),
         tables.Column("Verdict", q.DRIFT_VERDICT, look.worded(_WORDS)),
         tables.Column("Score / limit", q.DRIFT_RATIO, look.gauged(3)),
+        tables.Column("Importance", q.IMPORTANCE, look.measured("percentunit", 90, decimals=0)),
         tables.Column("Score", q.DRIFT_SCORE, look.column(70)),
         tables.Column("Limit", q.DRIFT_LIMIT, look.column(70)),
         tables.Column("Significance", q.DRIFT_SIGNIFICANCE, look.column(105, decimals=0)),

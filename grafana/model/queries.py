@@ -18,6 +18,8 @@ DRIFT_SCORE = gauge("mlflow_model_drift_score", WINDOW, _COLUMN)
 DRIFT_LIMIT = gauge("mlflow_model_drift_limit", WINDOW, _COLUMN)
 DRIFT_SIGNIFICANCE = gauge("mlflow_model_drift_significance", WINDOW, _COLUMN)
 DRIFT_RATIO = f"{DRIFT_SCORE} / {DRIFT_LIMIT}"
+# Joined to the scores, so that a feature without a score in the window gets no row of its own.
+IMPORTANCE = f"{gauge('mlflow_model_feature_importance_ratio', VERSION, _COLUMN)} and {DRIFT_SCORE}"
 # 1 drifted, 0 stable, -1 where there is a score but not enough rows for a verdict.
 DRIFT_VERDICT = f"{gauge('mlflow_model_drift_detected', WINDOW, _COLUMN)} or (0 * {DRIFT_SCORE} - 1)"
 COLUMNS_BY_VERDICT = f"sum by (verdict) ({gauge('mlflow_model_columns', WINDOW, 'role, verdict')})"
