@@ -6,6 +6,7 @@ rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,12 +20,16 @@ from exporter.settings import DAY_SECONDS
 from exporter.typing import Ints
 
 WIDTH = 340
-PLOT_HEIGHT, LABEL_HEIGHT, TOP = 96, 16, 14
+PLOT_HEIGHT, LABEL_HEIGHT, TOP = 96, 19, 14
 ROW_HEIGHT, NAME_WIDTH, SHARE_WIDTH = 24, 110, 78  # of horizontal bars
 MAX_ROWS = 12  # of horizontal bars; other categories are one more
-MAX_TICKS = 4
+TICKS, FEW_TICKS, LONG_TICK = 4, 3, 8  # fewer where a text has more characters
 NAME_LENGTH = 17  # characters of a name in a picture
-LEAST_MOVE = 0.005  # difference of shares that is worth a sentence
+LEAST_MOVE = 0.02  # difference of shares that is worth a sentence
+
+
+YEAR_DAYS = 365.25
+_POWER = re.compile(r"\d(?:\.\d+)?e\+(?:0\d|1[0-5])\b")  # of ten, which people write out
 
 
 @dataclass(frozen=True)
@@ -95,14 +100,25 @@ def _shares(counts: Ints) -> list[float]:
 def _names(column: Column) -> tuple[list[str], tuple[str, ...]]:
     """Names of the bins and texts of the edges; the ages of a column of dates are in days."""
     if column.kind == "time" and len(column.edges):
-        edges = tuple(f"{edge / DAY_SECONDS:.4g} d" for edge in column.edges)
+        edges = tuple(map(_age, column.edges.tolist()))
         inner = [f"{low} to {high} old" for low, high in pairwise(edges)]
         return [f"less than {edges[0]} old", *inner, f"{edges[-1]} old or more"], edges
     names = [printable(name.partition(" ")[2]) for name in column.cell_names[: column.bins]]
     if not column.numeric:
         return names, ()
+    names = [_POWER.sub(lambda power: f"{float(power[0]):.0f}", name) for name in names]
     edges = tuple(name.removeprefix("[").partition(",")[0] for name in names[1:-1])
     return names, (*edges, names[-1].removeprefix(">= ")) if len(names) > 1 else ()
+
+
+def _age(seconds: float) -> str:
+    """Age for people.
+
+    >>> _age(-3600.0), _age(86400 * 12.5), _age(86400 * 365.25 * 30)
+    ('-0.04167 d', '12.5 d', '30 years')
+    """
+    days = seconds / DAY_SECONDS
+    return f"{days:.4g} d" if abs(days) < 2 * YEAR_DAYS else f"{days / YEAR_DAYS:.4g} years"
 
 
 def _numbers(column: Column) -> tuple[list[str], tuple[str, ...]]:
@@ -156,18 +172,19 @@ def _columns(distribution: Distribution) -> list[Markup]:
             parts.append(_rect(kind, slot * (index + start), floor - size, slot * 0.4, size))
         parts.append(Markup("</g>"))
     parts.append(Markup('<path class="axis" d="M0 {0}.5H{1}"/>').format(floor, WIDTH))
-    for place in _ticks(len(edges)):
+    for place in _ticks(edges):
         at = slot * (place + 1)
         parts.append(Markup('<path class="axis" d="M{0:.1f} {1}v4"/>').format(at, floor))
         anchor = "start" if at < 24 else "end" if at > WIDTH - 24 else "middle"
         text = Markup('<text class="{}" x="{:.1f}" y="{}">{}</text>')
-        parts.append(text.format(anchor, at, floor + LABEL_HEIGHT - 1, edges[place]))
+        parts.append(text.format(anchor, at, floor + 15, edges[place]))
     return parts
 
 
-def _ticks(edges: int) -> list[int]:
+def _ticks(edges: Sequence[str]) -> list[int]:
     """Edges that are written, evenly spaced: the first and the last among them."""
-    return sorted({int(place) for place in np.linspace(0, edges - 1, MAX_TICKS).round()}) if edges else []
+    count = FEW_TICKS if any(len(edge) > LONG_TICK for edge in edges) else TICKS
+    return sorted({int(place) for place in np.linspace(0, len(edges) - 1, count).round()}) if edges else []
 
 
 def _rows(bars: Sequence[Bar]) -> list[Markup]:

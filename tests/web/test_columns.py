@@ -12,7 +12,7 @@ from exporter.evaluation.drift import Evaluation
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.bins import Column
 from exporter.web.columns import LEAST_SHOWN, MAX_PICTURES, ColumnList, rank_columns
-from tests.support.views import HOUR, NOW, make_evaluation, make_reference
+from tests.support.views import DAY, HOUR, NOW, make_evaluation, make_reference
 
 
 def make_many(verdicts: list[int], scores: list[float], limits: list[float]) -> Evaluation:
@@ -55,6 +55,16 @@ def test_bad_columns_come_first_then_those_nearest_to_their_limit() -> None:
         [0.1, 0.1, np.nan, 0.6, 0.1],
     )
     assert names(rank(evaluation)) == ["f001", "f003", "f004", "f000", "f002"]
+
+
+def test_columns_that_are_bad_in_another_window_come_before_those_that_are_good() -> None:
+    evaluation = make_many([STABLE, STABLE], [0.09, 0.01], [0.1, 0.1])
+    (hour,) = evaluation.windows
+    day = replace(hour, window=DAY, verdict=np.array([STABLE, DRIFTED], np.int8))
+    ranked = rank(replace(evaluation, windows=(hour, day)))
+    assert names(ranked) == ["f001", "f000"]
+    assert [column.name for column in ranked.shown] == ["f001"]
+    assert ranked.shown[0].elsewhere == (("24h", "drifted"),)
 
 
 def test_importance_times_the_excess_orders_bad_columns_where_it_is_known() -> None:

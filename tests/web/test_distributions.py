@@ -45,7 +45,7 @@ def test_bins_have_the_shares_of_rows_with_a_value_and_the_rest_those_of_all_row
 def test_what_moved_most_comes_first_and_equal_shares_are_left_out() -> None:
     found = find(AGE, [0, 20, 60, 20, 0, 0], [0, 20, 10, 70, 0, 0])
     assert [bar.name for bar in found.moved] == ["[25.5, 60)", ">= 60"]
-    assert find(AGE, [0, 20, 60, 20, 0, 0], [0, 20, 60, 20, 0, 0]).moved == ()
+    assert find(AGE, [0, 20, 60, 20, 0, 0], [0, 20, 61, 19, 0, 0]).moved == ()
 
 
 def test_the_table_leaves_out_what_no_row_fell_into() -> None:
@@ -62,6 +62,20 @@ def test_dates_are_shown_as_ages_in_days() -> None:
     column = Column("opened", "feature", "time", edges=np.array([0.0, 2.5]) * DAY_SECONDS)
     found = find(column, [0, 1, 0, 0, 0], [0, 0, 1, 0, 0])
     assert [bar.name for bar in found.bars] == ["less than 0 d old", "0 d to 2.5 d old", "2.5 d old or more"]
+
+
+def test_old_dates_are_shown_in_years_and_large_numbers_without_a_power_of_ten() -> None:
+    column = Column("born", "feature", "time", edges=np.array([365.25 * 18, 365.25 * 65.5]) * DAY_SECONDS)
+    found = find(column, [0, 1, 0, 0, 0], [0, 0, 1, 0, 0])
+    assert found.edges == ("18 years", "65.5 years")
+    price = Column("price", "feature", "number", edges=np.array([4.984e4, 1.374e5, 2e20]))
+    found = find(price, [0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0])
+    assert [bar.name for bar in found.bars] == [
+        "< 49840",
+        "[49840, 137400)",
+        "[137400, 2e+20)",
+        ">= 2e+20",
+    ]
 
 
 def test_the_content_of_bins_can_be_kept_back() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from markupsafe import escape
 from exporter.formats.texts import printable
 from exporter.monitoring.verdicts import Subject
 from exporter.settings import DAY_SECONDS
+from exporter.storage.reports import ReportState, StoredReport, add_report
 from exporter.web.columns import MAX_PICTURES
 from exporter.web.rendering import HEADERS
+from tests.support.actions import ACTION, plan
 from tests.support.api_server import Server, post
 from tests.support.browser import Browser
 from tests.support.fakes import FakeRegistry
@@ -157,6 +160,28 @@ def test_it_shows_segments_notes_reference_and_what_was_recorded(fraud: Server) 
     assert "version monitored" in text
     assert "There is no report of this version yet." in text
     assert "nothing is on hold" in text
+
+
+def test_it_lists_reports_actions_and_holds(fraud: Server) -> None:
+    service = fraud.service
+    version = service.fleet.versions[MODEL, "1"]
+    report = StoredReport("ab" * 16, version.key, MODEL, "1", "24h", 0.0, 86400.0, "verdict", 86400.0)
+    failed = replace(report, id="ac" * 16, state=ReportState.FAILED, problem="it needs <more> memory")
+    with service.store.writing() as connection:
+        add_report(connection, replace(report, state=ReportState.DONE, rows=10, counted=1200))
+        add_report(connection, failed)
+    action = replace(ACTION, action="retrain", model=MODEL, model_version="1", target_version="")
+    plan(service.store, service.remediation.ledger, action)
+    service.remediation.holds.place("ada", MODEL, "champion", reason="an audit")
+    path = f"models/{quote(MODEL, safe='')}/versions/1"
+    page = fraud.client.get(f"/{path}").text
+    assert f'<a href="../../../{path}/reports/{report.id}">24h</a>' in page
+    text = text_of(fraud, f"/{path}")
+    assert "done verdict 10 of 1,200" in text
+    assert "failed: it needs <more> memory" in text
+    assert "retrain planned champion-rollback" in text
+    assert "alias champion: an audit" in text
+    service.remediation.holds.lift("ada", MODEL)
 
 
 def test_a_column_that_is_asked_for_comes_first(fraud: Server) -> None:
