@@ -11,7 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import Queue
+from typing import TypeAlias
 
+from exporter.config.sampling import SampleConfig
 from exporter.errors import (
     ExporterError,
     ReferenceInvalidError,
@@ -26,13 +28,18 @@ from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
 from exporter.monitoring.entries import of_missing_reference, of_reference
 from exporter.profiling.from_live_rows import live_reference
-from exporter.profiling.isolated import Profiled, profile
+from exporter.profiling.isolated import Profiled, profile, renew_rows
 from exporter.reference.profile import Reference
 from exporter.registry.models import RegisteredVersion
 from exporter.registry.registry import Registry
 from exporter.sampling.reading import rows_to_keep
 from exporter.settings import Settings
-from exporter.storage.reference_rows import delete_reference_rows, put_reference_rows, were_looked_for
+from exporter.storage.reference_rows import (
+    delete_reference_rows,
+    load_reference_rows,
+    put_reference_rows,
+    were_looked_for,
+)
 from exporter.storage.store import Store
 
 THREADS = 2
@@ -42,6 +49,8 @@ WITHOUT_SOURCE = ("live", "file")  # references that MLflow does not have
 
 log = logging.getLogger(__name__)
 
+_RowsOf: TypeAlias = tuple[int, SampleConfig]  # a reference, and how its rows are kept
+
 
 @dataclass
 class _Progress:
@@ -49,12 +58,12 @@ class _Progress:
 
     `follow` sets `loading` and `metrics_loading`, and the job that it queues then clears them. `next_try` and
     `metrics_due` are requests, which any thread may set. `rows_of` is the reference whose rows were looked
-    for last, and whether they were wanted.
+    for last, and the configuration by which they are kept.
     """
 
     loading: bool = False
     next_try: float = 0.0
-    rows_of: tuple[int, bool] | None = None
+    rows_of: _RowsOf | None = None
     metrics_loading: bool = False
     metrics_due: bool = True
 
@@ -206,17 +215,19 @@ class ReferenceLoader:
         version: Version,
         progress: _Progress,
         registered: RegisteredVersion,
-        rows_of: tuple[int, bool],
+        rows_of: _RowsOf,
     ) -> None:
-        """Read the reference of an older store once more, for its rows; delete rows that are not wanted."""
+        """Have the rows of a reference stored as they are to be: read that of an older store once more."""
         try:
-            reference_id, wanted = rows_of
+            reference_id, sample = rows_of
             with self._store.reading() as connection:
                 known = were_looked_for(connection, reference_id)
-            if known and not wanted:
+            if known and not sample.rows:
                 self._keep_rows(version, reference_id, None)
-            elif wanted and not known:
+            elif sample.rows and not known:
                 self._keep_rows(version, reference_id, self._read_again(version, registered))
+            elif known and (sample.leave_out or sample.hash):
+                self._treat_again(version, reference_id, sample)
             progress.rows_of = rows_of
         except (RegistryError, StoreError) as error:  # retried later
             log.warning("%s version %s: no rows of its reference: %s", *version.names, error)
@@ -241,6 +252,14 @@ class ReferenceLoader:
             return found.rows
         log.info("%s version %s: its reference is not where it was: reports lack it", *version.names)
         return b""
+
+    def _treat_again(self, version: Version, reference_id: int, sample: SampleConfig) -> None:
+        """Leave out and hash what the configuration names since the rows were stored."""
+        keep = rows_to_keep(self._store, sample)
+        with self._store.reading() as connection:
+            stored = load_reference_rows(connection, reference_id)
+        if stored and keep is not None and (renewed := renew_rows(stored, keep)) != stored:
+            self._keep_rows(version, reference_id, renewed)
 
     def _keep_rows(self, version: Version, reference_id: int, rows: bytes | None) -> None:
         """Store rows of a reference, unless it was replaced meanwhile; None deletes them."""
@@ -334,6 +353,6 @@ class ReferenceLoader:
             progress.metrics_loading = False
 
 
-def _rows_of(version: Version, reference_id: int) -> tuple[int, bool]:
-    """Reference whose rows belong in the store, and whether they are wanted there."""
-    return reference_id, version.facts.config.sample.rows > 0
+def _rows_of(version: Version, reference_id: int) -> _RowsOf:
+    """Reference whose rows belong in the store, and how they are kept."""
+    return reference_id, version.facts.config.sample

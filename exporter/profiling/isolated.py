@@ -15,7 +15,7 @@ from exporter.profiling.build import build_from
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.profiling.files import read_reference
 from exporter.profiling.from_sampled_rows import LiveSample, profile_live_sample
-from exporter.profiling.kept_rows import kept_rows
+from exporter.profiling.kept_rows import kept_rows, treat_again
 from exporter.profiling.own_columns import read_own_columns
 from exporter.reference.profile import Reference, decode_reference
 from exporter.sampling.rows import RowsToKeep
@@ -56,6 +56,15 @@ def profile(
         raise ReferenceInvalidError(detail) from error
 
 
+def renew_rows(content: bytes, keep: RowsToKeep) -> bytes:
+    """Rows of a reference as `treat_again` makes them, in a child process.
+
+    Raises:
+        IsolationError, UnavailableError: as from `Children.run`.
+    """
+    return _children().run(treat_again, content, keep)
+
+
 @cache
 def _children() -> Children:
     return Children(1, [__name__, "scipy.stats"], MEMORY_BYTES, PROFILING_SECONDS, MAX_ENCODED_BYTES)
@@ -66,10 +75,10 @@ def _profile(
 ) -> bytes:
     """Length of the encoded reference, the reference, and rows of it."""
     name = repr(data.path.name) if isinstance(data, ReferenceFile) else "the reference"
+    is_hashed = isinstance(data, LiveSample)
     try:
         if isinstance(data, LiveSample):
             table, own, reference = profile_live_sample(data, settings)
-            keep = keep.without_hashes() if keep is not None else None  # what is sampled is hashed
         else:
             if isinstance(data, ReferenceFile):
                 data = read_reference(data, settings.reference_max_rows)
@@ -79,7 +88,7 @@ def _profile(
         rows = b""
         if keep is not None:
             with suppress(MemoryError):  # the reference itself is worth more
-                rows = kept_rows(table, own, reference, keep)
+                rows = kept_rows(table, own, reference, keep, hashed=is_hashed)
         return len(encoded).to_bytes(_LENGTH_BYTES) + encoded + rows
     # Arrow looks at some parts of a table only when they are used.
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:

@@ -17,7 +17,7 @@ from exporter.storage.schema import COARSE, FINE
 from exporter.storage.store import Store
 
 MAX_BYTES = 32 * 2**20  # of the contents of a sample
-LABELS_AT_ONCE = 500  # looked up in one job of the writer: a few milliseconds, which commits wait for
+LABELS_AT_ONCE = 250  # looked up in one job of the writer: a few milliseconds, which commits wait for
 _UNUSED = np.random.default_rng(0)  # rows with ids get no random priorities
 
 

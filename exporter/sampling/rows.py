@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from exporter.config.sampling import SampleConfig
 
@@ -35,7 +35,3 @@ class RowsToKeep:
 
     sample: SampleConfig
     key: bytes
-
-    def without_hashes(self) -> RowsToKeep:
-        """The same for rows that are hashed already."""
-        return replace(self, sample=self.sample.model_copy(update={"hash": ()}))

@@ -460,6 +460,29 @@ def test_without_a_sample_no_rows_are_kept(start: Start, tmp_path: Path) -> None
     assert kept(on) is not None
 
 
+def test_columns_that_are_left_out_or_hashed_later_are_so_in_stored_rows(
+    start: Start, tmp_path: Path
+) -> None:
+    rig = start(registry=make_registry(make_table(50)))
+    before = kept(rig)
+    assert before is not None
+    rig.stop()
+    path = configured(tmp_path, "{leave_out: [age], hash: [country]}")
+    again = start_again(start, rig, config=path)
+    after = kept(again)
+    assert after is not None
+    assert after.column_names == [name for name in before.column_names if name != "features.age"]
+    others = [name for name in after.column_names if name != "features.country"]
+    assert after.select(others).equals(before.select(others))
+    hashed = after["features.country"].to_pylist()
+    assert len(set(hashed)) == 3
+    assert {len(text) for text in hashed} == {16}
+    again.stop()
+    once_more = kept(start_again(start, again, config=path))
+    assert once_more is not None
+    assert once_more["features.country"].to_pylist() == hashed  # not hashed twice
+
+
 def test_rows_of_a_version_without_traffic_expire(start: Start) -> None:
     rig = start(registry=make_registry(make_table(50)))
     rig.evaluate()
