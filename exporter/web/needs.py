@@ -70,10 +70,12 @@ class _Needs:
     def _quality(self, counts: VersionCounts) -> Iterator[Need]:
         version, reference = self._version, counts.reference
         if reason := why_no_layout(reference):
+            predicts = any(column.role == "prediction" for column in reference.columns)
+            with_what = "rows of both classes" if predicts else "columns `prediction` and `score`"
             yield Need(
                 f"Its quality cannot be measured: {reason}.",
                 "Labels are kept and not counted, and nothing is estimated without them.",
-                f"{self._rebaseline('with predictions')}  # with a column `prediction`, and `score`",
+                f"{self._rebaseline('to measure quality')}  # with {with_what}",
             )
             return
         found = version.findings.quality if version.findings is not None else ()
