@@ -31,6 +31,7 @@ from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
 from exporter.registry.registry import Registry
 from exporter.remediation.remediation import Remediation
+from exporter.reports.publishing import Publishing
 from exporter.reports.reports import Reports
 from exporter.sampling.reading import SampleReader
 from exporter.settings import Settings, find_warnings
@@ -100,6 +101,17 @@ class Service:
         self.remediation = Remediation(
             settings, self.store, registry, self.fleet, self.telemetry.remediation, clock, polling.wake
         )
+        self.publishing = Publishing(
+            settings,
+            self.store,
+            self.fleet,
+            registry,
+            self.reports,
+            self.remediation.ledger,
+            self.telemetry.sending,
+            clock,
+        )
+        self._loops.append(self.publishing.loop)
         self.ready = threading.Event()  # stored versions are loaded and evaluated
         self._collector = SeriesCollector(settings, self.telemetry)
         self._dropped: tuple[DroppedSeries, ...] = ()
@@ -138,6 +150,7 @@ class Service:
         for loop in self._loops:
             loop.stop()
         self.reports.worker.stop()
+        self.publishing.stop()
         if self.runs is not None:
             self.runs.stop()
         self.discovery.loader.stop()
