@@ -73,10 +73,10 @@ class Reports:
             return SWITCHED_OFF
         if not found.facts.config.sample.rows:
             return NO_SAMPLE
-        if found.report_problem:
-            return found.report_problem
         if at is not None and at < self._clock() - config.retention:
             return f"reports are kept for {config.retention / DAY_SECONDS:g} days"
+        if found.report_problem:
+            return found.report_problem
         return f"none was made yet{' of that time' if at is not None else ''}"
 
     def _wake(self) -> None:

@@ -10,6 +10,7 @@ from exporter.config.reports import ReportsConfig
 from exporter.fleet import Version
 from exporter.reports.contents import EvidentlyValue, ReportInput, ReportResult
 from exporter.storage.reports import StoredReport, find_report, list_reports
+from tests.support.api_server import Server
 from tests.support.rig import Rig
 
 HTML = b"<html><script>var metric_1 = 1</script></html>"
@@ -57,8 +58,8 @@ class FakeReports:
         return answer
 
 
-def fake(rig: Rig, *answers: ReportResult | Exception) -> FakeReports:
-    """Have a rig's reports made by a fake."""
+def fake(rig: Rig | Server, *answers: ReportResult | Exception) -> FakeReports:
+    """Have the reports of a rig or of a server made by a fake."""
     made = FakeReports(list(answers) or [RESULT])
     worker = rig.service.reports.worker
     worker.gather, worker.make = made.gather, made.make
