@@ -83,8 +83,8 @@ docs: setup ## generate the table of metrics in exporter/exposition/README.md
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --no-header
 lock: setup ## update the lock files to the newest versions
 	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements.lock
-	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml -o exporter/requirements.lock
-	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra demo -o exporter/requirements-demo.lock
+	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra reports -o exporter/requirements.lock
+	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra reports --extra demo -o exporter/requirements-demo.lock
 	echo 'hatchling>=1.27' | $(COMPILE) --upgrade --constraints requirements.lock --python-version 3.11 - -o exporter/requirements-build.lock
 
 clean: ## remove everything that was generated

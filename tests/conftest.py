@@ -25,6 +25,7 @@ hypothesis.settings.register_profile("quick", max_examples=20)
 pytest_plugins = [
     "tests.support.programs",  # before those that import it, or its assertions are not rewritten
     "tests.support.browser",
+    "tests.support.evidently_reports",
     "tests.support.mlflow_server",
     "tests.support.mlflow_world",
     "tests.support.postgres",

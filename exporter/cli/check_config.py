@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exporter.errors import ConfigError, IsolationError, ReportError
 from exporter.settings import find_warnings, load_settings
 
 if TYPE_CHECKING:
     from exporter.cli.commands import Commands
+    from exporter.config.file import ConfigFile
     from exporter.config.remediation import Mode, Policy
 
 
@@ -28,10 +30,36 @@ def _check_config(options: argparse.Namespace) -> int:
     for warning in find_warnings(settings):
         print(f"warning: {warning}", file=sys.stderr)
     config = load_config_file(options.file, settings)
+    _check_named_metrics(options.file, config)
     print(f"{options.file}: no mistakes; models with an entry: {', '.join(config.models) or 'none'}")
     for policy in config.remediation.policies:
         print(_summary(policy, config.remediation.effective_mode(policy)))
     return 0
+
+
+def _check_named_metrics(path: Path, config: ConfigFile) -> None:
+    """Have Evidently check the metrics and descriptors that the file names.
+
+    Raises:
+        ConfigError: there are mistakes in them.
+    """
+    from exporter.reports.making import check_named_metrics
+
+    entries = [config.defaults.reports, *(model.reports for model in config.models.values())]
+    metrics = [*config.reports.metrics, *(named for entry in entries for named in entry.metrics or ())]
+    descriptors = [
+        *config.reports.descriptors,
+        *(named for entry in entries for named in entry.descriptors or ()),
+    ]
+    if not metrics and not descriptors:
+        return
+    try:
+        problems = check_named_metrics(metrics, descriptors)
+    except (ReportError, IsolationError) as error:
+        print(f"warning: metrics of Evidently are not checked: {error}", file=sys.stderr)
+        return
+    if problems:
+        raise ConfigError("\n".join(f"{path}: reports: {problem}" for problem in dict.fromkeys(problems)))
 
 
 def _summary(policy: Policy, mode: Mode) -> str:

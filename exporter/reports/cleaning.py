@@ -16,12 +16,13 @@ from typing import Any
 
 from exporter.formats.categories import MISMATCHED, canonical_text
 from exporter.formats.columns import parse_time
-from exporter.formats.texts import cut
+from exporter.formats.texts import cut, storable
 from exporter.reference.bins import OTHER, ColumnKind
+from exporter.sampling.content import MAX_TEXT, NESTED
 
 MAX_CATEGORIES = 30
 MAX_CATEGORY_LENGTH = 64
-MAX_TEXT_LENGTH = 256
+MAX_NUMBER = 1e150  # squares of larger ones are infinite
 MIN_SECONDS, MAX_SECONDS = -9_000_000_000, 9_000_000_000  # 1684 and 2255: nanoseconds hold 1677 to 2262
 
 
@@ -97,17 +98,13 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except OverflowError:
         raise _InfiniteError from None
-    if math.isinf(number):
+    if abs(number) > MAX_NUMBER:
         raise _InfiniteError
     return None if math.isnan(number) else number
 
 
 def _category(value: Any) -> str | None:
-    if isinstance(value, Decimal):
-        value = float(value)
-    text = canonical_text(value)
-    if text is MISMATCHED:
-        raise _WrongError
+    text = _text(value)
     return None if text is None else cut(text, MAX_CATEGORY_LENGTH)
 
 
@@ -117,10 +114,12 @@ def _boolean(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
+    if isinstance(value, Decimal):
+        value = float(value)
     text = canonical_text(value)
-    if text is MISMATCHED:
+    if text is MISMATCHED or text == NESTED:
         raise _WrongError
-    return None if text is None else cut(text, MAX_TEXT_LENGTH)
+    return None if text is None else storable(cut(text, MAX_TEXT))
 
 
 def _time(value: Any) -> datetime.datetime | None:

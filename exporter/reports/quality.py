@@ -8,8 +8,12 @@ from typing import Any
 
 import pandas as pd
 from evidently import BinaryClassification, DataDefinition, Dataset, MulticlassClassification, Regression
-from evidently.metrics import Accuracy
-from evidently.presets import ClassificationPreset, ClassificationQualityByLabel, RegressionPreset
+from evidently.presets import (
+    ClassificationPreset,
+    ClassificationQuality,
+    ClassificationQualityByLabel,
+    RegressionPreset,
+)
 
 from exporter.reports.contents import ReportInput
 from exporter.reports.outputs import Outputs, is_classification
@@ -42,11 +46,14 @@ def labelled_rows(given: ReportInput, outputs: Sequence[Outputs], notes: list[st
     if current.empty:
         notes.append("no row of the window has a label, so the quality of predictions is not shown")
         return None
-    notes.append(f"{len(current):,} rows of the window have a label")
+    notes.append(f"{len(current):,} of {len(outputs[0].labels.values):,} sampled rows have a label")
     if reference is not None and reference.empty:
         notes.append("the reference has no labels, so quality is not compared with it")
         reference = None
     if not is_classification(given.task):
+        if not current["target"].any():
+            notes.append("every label is 0, of which Evidently has no quality")
+            return None
         definition = DataDefinition(
             numerical_columns=list(current.columns),
             regression=[Regression(target="target", prediction="prediction")],
@@ -75,7 +82,8 @@ def _classified(
         definition = _definition(
             columns, MulticlassClassification(target="target", prediction_labels="prediction")
         )
-        presets = (Accuracy(), ClassificationQualityByLabel())
+        whole = () if given.task == "binary" else (ClassificationQuality(conf_matrix=True),)
+        presets = (*whole, ClassificationQualityByLabel())
         return _rows(current[columns], None, definition, presets)
     if given.task == "binary":
         scored = "score" in current and (reference is None or "score" in reference)

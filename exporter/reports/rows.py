@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +37,9 @@ def read_live(rows: Sequence[ReportRow], names: Sequence[str]) -> RawRows:
     features: dict[str, list[Any]] = {name: [] for name in names}
     predictions, scores, labels = [], [], []
     for row in rows:
-        try:
-            content = orjson.loads(row.content)
-            values = content["features"]
-        except (ValueError, LookupError, TypeError):
+        content = _read_json(row.content)
+        values = content.get("features") if isinstance(content, dict) else None
+        if not isinstance(content, dict) or not isinstance(values, dict):
             continue
         for name, column in features.items():
             column.append(values.get(name))
@@ -47,6 +47,18 @@ def read_live(rows: Sequence[ReportRow], names: Sequence[str]) -> RawRows:
         scores.append(content.get("scores", content.get("score")))
         labels.append(row.label)
     return RawRows(features, predictions, scores, labels)
+
+
+def _read_json(content: bytes) -> Any:
+    """The content; None of what is no JSON."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # NaN, and halves of characters
+        return json.loads(content.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_reference(parquet: bytes, names: Sequence[str]) -> RawRows | None:

@@ -11,6 +11,8 @@ from evidently.core.container import MetricContainer
 from evidently.core.metric_types import metric_tests_widget
 from evidently.core.report import Context, Snapshot, metric_tests_stats
 from evidently.core.serialization import ReportModel, SnapshotModel
+from evidently.metrics import ValueDrift
+from evidently.presets import DataDriftPreset
 
 from exporter.formats.texts import first_line
 from exporter.reports.values import metric_name
@@ -86,7 +88,8 @@ def run(items: Sequence[Item]) -> Results:
     return results
 
 
-def _run(item: Item, results: Results) -> None:
+def _run(item: Item, results: Results) -> bool:
+    """Run an item, or what works of it; false if it is left out."""
     try:
         report = Report([item.metric], include_tests=item.tested)
         snapshot = report.run(item.current, item.reference)
@@ -94,14 +97,34 @@ def _run(item: Item, results: Results) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - Evidently raises any
         parts = list(_parts(item))
-        for part in parts:
-            _run(part, results)
         if not parts:
             results.failed += 1
             if len(results.notes) < MAX_NOTES:
                 results.notes.append(f"{_describe(item.metric)} is left out: {first_line(error)}")
-    else:
-        results.add(snapshot, item.named)
+            return False
+        if isinstance(item.metric, DataDriftPreset):
+            return _run_drift(item, parts, results)
+        made = [_run(part, results) for part in parts]
+        return any(made)
+    results.add(snapshot, item.named)
+    return True
+
+
+def _run_drift(item: Item, parts: Sequence[Item], results: Results) -> bool:
+    """Run a preset of drift without the columns that fail by themselves."""
+    tried = Results()
+    drifts = [part for part in parts if isinstance(part.metric, ValueDrift)]
+    working = [part.metric.column for part in drifts if _run(part, tried)]
+    results.notes += tried.notes[: max(MAX_NOTES - len(results.notes), 0)]
+    results.failed += tried.failed
+    if not working:
+        return False
+    if len(working) < len(drifts):
+        narrower = item.metric.copy(update={"columns": working})
+        return _run(Item(narrower, item.current, item.reference, item.named, item.tested), results)
+    for part in drifts:  # each works, all together do not
+        _run(part, results)
+    return True
 
 
 def _parts(item: Item) -> Iterator[Item]:

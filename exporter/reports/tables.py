@@ -112,11 +112,17 @@ class _Making:
         return self.add_clean(name, kind, [clean_texts(v) if kind == "text" else clean(kind, v) for v in raw])
 
     def add_clean(
-        self, name: str, kind: ColumnKind | Literal["text"], columns: Sequence[CleanColumn]
+        self,
+        name: str,
+        kind: ColumnKind | Literal["text"],
+        columns: Sequence[CleanColumn],
+        expected: str = "",
     ) -> bool:
+        """The same of clean values; `expected` says what they have to be."""
         shown = printable(name)
         places = ("the window", "the reference")
-        if self._note_wrong(shown, kind, columns):
+        expected = expected or {"number": "numbers", "time": "times"}.get(kind, "single values")
+        if self._note_wrong(shown, expected, columns):
             return False
         for column, place in zip(columns, places, strict=False):
             if not column.present:
@@ -134,11 +140,10 @@ class _Making:
             table[name] = series(self.kinds[name], each)
         return True
 
-    def _note_wrong(self, shown: str, kind: str, columns: Sequence[CleanColumn]) -> bool:
+    def _note_wrong(self, shown: str, expected: str, columns: Sequence[CleanColumn]) -> bool:
         """Note values that count as missing; true if the column has no others."""
         wrong, infinite = sum(c.wrong for c in columns), sum(c.infinite for c in columns)
-        expected = {"number": "numbers", "time": "times"}.get(kind, "single values")
-        if wrong and not sum(column.present for column in columns):
+        if any(column.wrong and not column.present for column in columns):
             self.notes.append(f"column {shown} is left out: its values are no {expected}")
             return True
         if wrong:
@@ -159,7 +164,8 @@ class _Making:
         ):
             if any(column.present or column.wrong for column in columns):
                 name = role if role not in self.kinds else f"{role} (of the model)"
-                if self.add_clean(name, kind, columns):
+                expected = "class of the model" if role == "target" and given.classes else ""
+                if self.add_clean(name, kind, columns, expected):
                     found[role] = name
         return found
 

@@ -32,22 +32,27 @@ def extract_values(results: Sequence[tuple[Mapping[str, Any], bool]]) -> tuple[l
             configuration names them.
     """
     found: dict[tuple[str, str], list[EvidentlyValue]] = {}
+    kept: list[tuple[Mapping[str, Any], object]] = []
     for result, named in sorted(results, key=lambda each: not each[1]):
         config = result["config"]
+        if (config, result["value"]) in kept:
+            continue
+        kept.append((config, result["value"]))
         name, numbers = metric_name(config), list(_numbers(result["value"]))
+        inner = config.get("metric")
+        if isinstance(inner, Mapping) and "column_name" in config:  # GroupBy: a metric for each label
+            name = f"{metric_name(inner)} by {config['column_name']}"
+            numbers = [(" ".join(filter(None, (str(config.get("label")), part))), x) for part, x in numbers]
+            config = inner
         column = storable(str(config.get("column") or config.get("column_name") or ""))
         candidates = [name]
         if config.get("method"):
             candidates.append(_with_argument(name, f"method={config['method']}"))
         candidates += [_with_argument(candidates[-1], str(number)) for number in range(2, 10)]
         for candidate in candidates:
-            before = found.get((candidate, column))
-            if before is not None and [(each.part, each.value) for each in before] == numbers:
-                break
-            if before is None:
-                found[candidate, column] = [
-                    EvidentlyValue(candidate, column, part, value, named) for part, value in numbers
-                ]
+            there = found.setdefault((candidate, column), [])
+            if not {each.part for each in there} & {part for part, _ in numbers}:
+                there += [EvidentlyValue(candidate, column, part, value, named) for part, value in numbers]
                 break
     values = list(chain.from_iterable(found.values()))
     return values[:MAX_VALUES], max(len(values) - MAX_VALUES, 0)
@@ -62,11 +67,8 @@ def metric_name(config: Mapping[str, Any]) -> str:
     'Accuracy'
     """
     name = str(config["type"]).rpartition(":")[2]
-    inner = config.get("metric")
-    if isinstance(inner, Mapping) and "type" in inner:
-        name = f"{name} {metric_name(inner)}"
     arguments = [
-        f"{key}={getattr(value, 'value', value)}"
+        f"{key}={'|'.join(map(str, value)) if isinstance(value, list) else getattr(value, 'value', value)}"
         for key, value in config.items()
         if key not in _SILENT
         and not key.endswith(("tests", "_method", "_threshold"))

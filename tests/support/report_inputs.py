@@ -63,10 +63,10 @@ COLUMNS = (
 )
 
 
-def binary_input(rows: int = 400, reference_rows: int = 1000, **changes: Any) -> ReportInput:
+def binary_input(count: int = 400, reference_count: int = 1000, **changes: Any) -> ReportInput:
     """Input of a binary classifier whose amounts have drifted."""
-    features, predictions, scores, labels = binary_rows(rows, 1, shift=1.0)
-    base, base_predictions, base_scores, base_labels = binary_rows(reference_rows, 2)
+    features, predictions, scores, labels = binary_rows(count, 1, shift=1.0)
+    base, base_predictions, base_scores, base_labels = binary_rows(reference_count, 2)
     given: dict[str, Any] = {
         "model": "fraud",
         "version": "3",
@@ -77,7 +77,7 @@ def binary_input(rows: int = 400, reference_rows: int = 1000, **changes: Any) ->
         "positive_class": "1",
         "columns": COLUMNS,
         "rows": live_rows(features, predictions, scores, labels),
-        "rows_counted": 10 * rows,
+        "rows_counted": 10 * count,
         "reference_rows": reference_parquet(
             base, prediction=base_predictions, score=base_scores, target=base_labels
         ),
