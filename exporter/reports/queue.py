@@ -7,6 +7,7 @@ for are left out.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection
@@ -176,6 +177,8 @@ class ReportQueue:
     ) -> None:
         """Add a report of the window in which verdicts turned bad, at most one per version and `pause`.
 
+        The report of those that turn bad within a pause is added after it by `add_late`.
+
         Args:
             connection: within the transaction that records the verdicts.
             version: that they are on.
@@ -183,13 +186,26 @@ class ReportQueue:
             now: time of the evaluation.
         """
         config, findings = self._config(version), version.findings
-        if not (turned_bad and findings is not None and config.enabled and config.on_verdicts):
+        shown = [each for each in turned_bad if each.measure not in _NOT_SHOWN]
+        if not (shown and findings is not None and config.on_verdicts and _is_possible(version, config)):
             return
         last = last_asked(connection, "verdict").get(version.key)
         if last is not None and 0 <= now - last < config.pause:
             return
-        period = period_of(findings, turned_bad, now)
-        self.add(connection, version, "verdict", period, reason=in_words(turned_bad), verdicts=turned_bad)
+        period = period_of(findings, shown, now)
+        self.add(connection, version, "verdict", period, reason=in_words(shown), verdicts=turned_bad)
+
+    def add_late(self) -> None:
+        """Add reports for verdicts that turned bad since the last one for verdicts, and are bad still."""
+        now = self._clock()
+        with self._store.reading() as connection:
+            last = last_asked(connection, "verdict")
+        for version in self._fleet.versions.values():
+            since = last.get(version.key, -math.inf)
+            turned_bad = [Subject(*each) for each, at in version.bad_since.items() if since < at <= now]
+            if turned_bad and now - since >= self._config(version).pause:
+                with self._store.writing() as connection:
+                    self.add_for_verdicts(connection, version, turned_bad, now)
 
     def add_scheduled(self) -> None:
         """Add the scheduled report that is due for longest, if none waits."""
@@ -202,7 +218,7 @@ class ReportQueue:
         for version in self._fleet.versions.values():
             config = self._config(version)
             window = parse_window(config.window)
-            if config.enabled and config.every and _has_rows(version, now - window.seconds):
+            if config.every and _is_possible(version, config) and _has_rows(version, now - window.seconds):
                 next_at = min(last.get(version.key, 0.0), now) + config.every
                 due.append((next_at, version.key, version, window))
         if due and min(due)[0] <= now:
@@ -241,6 +257,7 @@ def in_words(subjects: Collection[Subject]) -> str:
     return "; ".join(_WORDS[measure].format(listed(list(names), 5)) for measure, names in named.items())
 
 
+_NOT_SHOWN = ("coverage",)  # by Evidently
 _BY_LABELS = ("quality", "coverage", "label_drift")
 _WORDS = {
     "drift": "drift of {}",
@@ -251,6 +268,11 @@ _WORDS = {
     "label_drift": "drift of labels",
     "coverage": "too few labels",
 }
+
+
+def _is_possible(version: Version, config: ReportsConfig) -> bool:
+    """True unless the configuration rules reports on a version out."""
+    return config.enabled and version.facts.config.sample.rows > 0
 
 
 def _has_rows(version: Version, since: float) -> bool:

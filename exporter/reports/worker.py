@@ -95,6 +95,7 @@ class ReportWorker:
         self.refresh()
 
     def _make_all(self) -> None:
+        self._queue.add_late()
         if self._monotonic() - self._started >= QUIET_SECONDS:
             self._queue.add_scheduled()
         while not self._stopping.is_set() and (report := self._claim()) is not None:

@@ -74,6 +74,51 @@ def test_there_is_one_report_per_version_and_pause(rig: Rig, monkeypatch: pytest
     assert [(report.created_at - NOON) / 60 for report in reversed(reports(rig))] == [0, 60, 120]
 
 
+def test_verdicts_that_turn_bad_within_the_pause_get_their_report_after_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Subject("drift", "age", "24h"), Subject("drift", "country", "7d")
+    found = [frozenset({first})]
+    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    rig.evaluate()
+    rig.clock.advance(600)
+    found[0] = frozenset({first, second})
+    for _ in range(8):
+        rig.evaluate()
+        rig.service.reports.queue.add_late()
+        rig.clock.advance(600)
+    (late, early) = reports(rig)
+    assert (early.created_at, late.created_at) == (NOON, NOON + HOUR)
+    assert (late.reason, late.window, late.end) == ("drift of country", "7d", NOON + HOUR)
+
+
+def test_those_that_are_good_again_by_then_get_none(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Subject("drift", "age", "24h"), Subject("drift", "country", "24h")
+    found = [frozenset({first})]
+    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    for bad in ({first}, {first, second}, {first}):
+        found[0] = frozenset(bad)
+        rig.evaluate()
+        rig.clock.advance(1000)
+    rig.clock.advance(HOUR)
+    rig.evaluate()
+    rig.service.reports.queue.add_late()
+    assert len(reports(rig)) == 1
+
+
+def test_too_few_labels_are_no_reason_for_a_report(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    coverage = Subject("coverage", "labels", "24h")
+    found = [frozenset({coverage})]
+    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    rig.evaluate()
+    rig.service.reports.queue.add_late()
+    assert reports(rig) == []
+    rig.clock.advance(60)
+    found[0] = frozenset({coverage, Subject("drift", "age", "24h")})
+    rig.evaluate()
+    assert [report.reason for report in reports(rig)] == ["drift of age"]
+
+
 def test_verdicts_that_end_ask_for_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [frozenset({Subject("drift", "age", "24h")})]
     monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
@@ -84,11 +129,16 @@ def test_verdicts_that_end_ask_for_nothing(rig: Rig, monkeypatch: pytest.MonkeyP
     assert len(reports(rig)) == 1
 
 
-@pytest.mark.parametrize("section", ["{enabled: false}", "{on_verdicts: false}"])
+@pytest.mark.parametrize(
+    "section",
+    ["reports: {enabled: false}", "reports: {on_verdicts: false}", "defaults: {sample: {rows: 0}}"],
+    ids=["off", "not on verdicts", "no sample"],
+)
 def test_they_may_be_switched_off(start: Start, tmp_path: Path, section: str) -> None:
-    (tmp_path / "exporter.yml").write_text(f"reports: {section}\n")
+    (tmp_path / "exporter.yml").write_text(section + "\n")
     rig = start(config=str(tmp_path / "exporter.yml"))
     drift(rig)
+    rig.service.reports.queue.add_late()
     assert reports(rig) == []
 
 
