@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -174,7 +174,7 @@ def insert_rows(
 ) -> None:
     """Insert rows and thresholds, by version and start of the block."""
     values: list[dict[str, Any]] = [
-        {"version_id": key, "start": start, "size": len(row.content)} | asdict(row)
+        {"version_id": key, "start": start, "size": len(row.content)} | vars(row)
         for (key, start), some in rows.items()
         for row in some
     ]

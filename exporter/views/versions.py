@@ -64,6 +64,7 @@ def version_problems(version: Version) -> list[str]:
     if version.counts is not None:
         reference = version.counts.reference
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}
+        named |= {*config.sample.leave_out, *config.sample.hash}
         unknown = named - {column.name for column in reference.columns}
         problems += [f"the reference has no column {name!r}" for name in sorted(unknown)]
         sliced = {reference.columns[segment.column].name for segment in reference.segments}

@@ -1,7 +1,7 @@
 """Post predictions to the real service, durable on SQLite, from another process over kept connections; then
 its memory with 20 versions.
 
-python tests/benchmarks/bench_ingest.py [rows | ids | memory ...]
+python tests/benchmarks/bench_ingest.py [rows | ids | sample | memory ...]
 
 Wall time is what a client sees, and suffers from whatever else the machine does; CPU time is the service's.
 """
@@ -41,6 +41,7 @@ from exporter.storage.store import Store
 BATCH_ROWS, COLUMNS = 500, 20
 CONNECTIONS = 32
 STORED_IDS = 10_000_000
+SAMPLE_ROUNDS = 12
 VERSIONS, WIDE_COLUMNS = 20, 50
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -151,6 +152,16 @@ def json_bodies(batches: int, *, ids: bool) -> list[bytes]:
     return bodies
 
 
+def single_bodies(requests: int) -> list[bytes]:
+    rows = [
+        row
+        for body in json_bodies(-(-requests // BATCH_ROWS), ids=True)
+        for row in json.loads(body)["predictions"]
+    ]
+    target = {"model": "bench", "version": "1"}
+    return [json.dumps({**target, "predictions": [row]}).encode() for row in rows[:requests]]
+
+
 def arrow_bodies(batches: int, *, ids: bool) -> list[bytes]:
     bodies = []
     for batch in range(batches):
@@ -235,6 +246,34 @@ def bench_ids(directory: Path) -> None:
         path.unlink()
 
 
+def bench_sample(directory: Path) -> None:
+    """Two services in turns, one without a sample, so that both suffer alike from the rest of the machine."""
+    forms = {
+        "JSON rows": (json_bodies(20, ids=False), JSON_TYPE),
+        "JSON rows with ids": (json_bodies(SAMPLE_ROUNDS * 20, ids=True), JSON_TYPE),
+        "one JSON row per request, with ids": (single_bodies(SAMPLE_ROUNDS * 250), JSON_TYPE),
+        "Arrow": (arrow_bodies(100, ids=False), ARROW_TYPE),
+        "Arrow with ids": (arrow_bodies(SAMPLE_ROUNDS * 50, ids=True), ARROW_TYPE),
+    }
+    config = directory / "exporter.yml"
+    config.write_text("defaults: {sample: {rows: 0}}\n")
+    stores = [f"sqlite:///{directory}/{name}.db" for name in ("without", "with")]
+    for store in stores:
+        make_store(store)
+    print("CPU time of a row with the sample, as a multiple of that without, both services in turns")
+    with running(stores[0], str(config)) as without, running(stores[1]) as sampling:
+        for name, (bodies, content_type) in forms.items():
+            cpu = {without: 0.0, sampling: 0.0}
+            rounds = np.array_split(np.arange(len(bodies)), SAMPLE_ROUNDS) if "ids" in name else None
+            for number in range(SAMPLE_ROUNDS):
+                sent = bodies if rounds is None else [bodies[index] for index in rounds[number].tolist()]
+                for service in (without, sampling) if number % 2 else (sampling, without):
+                    before = service.cpu_seconds
+                    post_all(service, sent, content_type)
+                    cpu[service] += service.cpu_seconds - before
+            print(f"  {name:<46}{cpu[sampling] / cpu[without]:>10.3f}   (at most 1.05)", flush=True)
+
+
 def bench_memory(directory: Path) -> None:
     uri = f"sqlite:///{directory}/memory.db"
     settings, now, random = Settings(), time.time(), np.random.default_rng(3)
@@ -278,7 +317,12 @@ def bench_memory(directory: Path) -> None:
 
 
 def main(chosen: Sequence[str]) -> None:
-    parts: dict[str, Callable[[Path], None]] = {"rows": bench_rows, "ids": bench_ids, "memory": bench_memory}
+    parts: dict[str, Callable[[Path], None]] = {
+        "rows": bench_rows,
+        "ids": bench_ids,
+        "sample": bench_sample,
+        "memory": bench_memory,
+    }
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as directory:
         for name in chosen or parts:
             parts[name](Path(directory))

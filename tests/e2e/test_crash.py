@@ -14,10 +14,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from exporter.aggregates.block import decode_block
 from exporter.audit.filters import Filters, find
 from exporter.audit.read_only import reading
 from exporter.audit.verification import verify_store
+from exporter.config.sampling import SampleConfig
+from exporter.storage import schema
+from exporter.storage.sampled_rows import load_sampled_blocks
+from exporter.storage.schema import FINE
 from exporter.storage.store import Store
 from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
@@ -115,8 +121,14 @@ def test_every_acknowledged_row_is_counted_once_however_often_it_is_killed(
     with reading(store_uri) as connection:  # beside the last one, which runs
         trail = verify_store(connection)
         starts = find(connection, Filters(kind="started"), 100)[0]
+        blocks = load_sampled_blocks(connection, 1, 0, 2**40)
+        stored = connection.execute(sa.select(schema.aggregates).filter_by(family=FINE, segment="")).all()
     assert trail.intact, trail.faults
     assert len(starts) == len(processes)
+    counted = {row.start: decode_block(bytes(row.payload)).rows for row in stored}
+    assert {block.start: block.rows for block in blocks} == {
+        start: min(rows, SampleConfig().rows) for start, rows in counted.items()
+    }
 
 
 def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_all(
