@@ -89,6 +89,7 @@ def with_former_quality(new: Reference, former: Reference) -> Reference:
 def _promising(new: Reference, former: Reference) -> Reference:
     return replace(
         new,
+        task=former.task,
         target=former.target,
         split=former.split,
         classes=former.classes,

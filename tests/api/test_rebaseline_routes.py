@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -84,10 +85,29 @@ def test_replaced_references_are_on_record(serve: Serve) -> None:
 
 def test_live_rows_become_the_reference(serve: Serve) -> None:
     server = serve()
-    document = make_document(over_a_day(make_rows(1200), time.time()))
-    assert server.client.post("/v1/predictions", json=document).status_code == 202
+    rows = over_a_day(make_rows(1200, prefix="r"), time.time())
+    for row in rows:
+        row["features"]["age"] += 100
+    assert server.client.post("/v1/predictions", json=make_document(rows)).status_code == 202
+    labels = [{"id": row["id"], "label": row["prediction"]} for row in rows[:900]]
+    assert server.client.post("/v1/labels", json={"model": "fraud", "labels": labels}).status_code == 202
     answer = server.client.post(PATH, params={**WHO, "live": "24h"})
     assert (answer.status_code, answer.json()["rows"]) == (200, 1200)
+    assert answer.json()["notes"][0].startswith(
+        "a uniform sample of 1,200 of the 1,200 live rows of the last 24h"
+    )
+    rows = over_a_day(make_rows(1200, seed=5, prefix="s"), time.time())
+    for row in rows:
+        row["features"]["age"] += 100
+    assert server.client.post("/v1/predictions", json=make_document(rows)).status_code == 202
+    server.service.evaluator.evaluate_all()
+    shown = server.client.get("/v1/models/fraud/versions/1").json()
+    assert shown["reference"]["digest"] == answer.json()["new_digest"]
+    page = server.client.get("/metrics").text
+    score = re.search(r'mlflow_model_drift_score{[^}]*column="age"[^}]*window="24h"} (\S+)', page)
+    assert score is not None
+    assert float(score[1]) < 0.1  # in the bins of before nearly all would be in the last
+    assert 'mlflow_model_quality_baseline{model="fraud",model_version="1",metric="recall"} 1.0' in page
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,9 @@ def test_with_few_labels_what_was_promised_stays(minimums: Minimums) -> None:
     assert now.digest == before.digest  # or what is stored of labels could not be read
     assert column(found, "age").edges[0] != column(FORMER, "age").edges[0]
     assert any("what the reference before says of quality stays" in note for note in found.notes)
+    other = rebuilt(live(), minimums=minimums, task="multiclass")  # as it was configured since
+    assert outcome_layout(other) is not None
+    assert (other.task, other.outcomes) == ("binary", FORMER.outcomes)
     parts = {segment.name: segment.reference for segment in found.segments}
     assert parts["country=AT"].outcomes == FORMER.segments[2].reference.outcomes
 
