@@ -88,6 +88,7 @@ def test_a_switch_is_on(text: str) -> None:
         ("EXPORTER_MAX_FUTURE_SECONDS", "-0.5", "0 or more"),
         ("EXPORTER_BIN_NAMES", "maybe", "^EXPORTER_BIN_NAMES='maybe': it has to be true or false$"),
         ("EXPORTER_GRAFANA_URL", "javascript:alert(1)", "it must begin with http:// or https://"),
+        ("EXPORTER_MLFLOW_URL", "data:text/html,x", "it must begin with http:// or https://"),
         ("EXPORTER_LOG_LEVEL", "loud", "debug, info, warning or error"),
         ("EXPORTER_DRIFT_DISTANCES", "ks,wasserstein", "unknown distance 'wasserstein'"),
         ("EXPORTER_WINDOWS", "1h,tomorrow", "'tomorrow' is not a duration"),

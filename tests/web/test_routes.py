@@ -92,3 +92,12 @@ def test_the_style_sheet_is_kept_by_browsers_and_has_every_file(server: Server) 
     assert "immutable" in answer.headers["cache-control"]
     styles = Path(__file__).parents[2] / "exporter" / "web" / "styles"
     assert all(file.read_text() in answer.text for file in styles.iterdir())
+
+
+def test_pages_are_compressed_for_those_who_take_it(server: Server) -> None:
+    plain = server.client.get("/", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    compressed = server.client.get("/", headers={"Accept-Encoding": "gzip"})
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in compressed.headers["vary"]
+    assert compressed.text.partition("<h1>")[2].startswith("No model needs attention")
