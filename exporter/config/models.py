@@ -150,7 +150,7 @@ class ModelsConfig(Section):
         merged = _merge(_said(self.defaults), _said(self.models.get(model, ModelConfig())))
         problems = []
         for tag, text in sorted(tags.items()):
-            if tag.startswith(f"{TAG_PREFIX}sample."):  # or who can tag could have left-out columns kept
+            if f"{tag}.".startswith(f"{TAG_PREFIX}sample."):  # a tag could undo `leave_out`
                 problems.append(f"tag {tag}: the sample is set in the configuration file only")
                 continue
             try:

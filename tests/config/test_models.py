@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from exporter.config.models import (
     ModelConfig,
     ModelsConfig,
 )
+from exporter.config.sampling import SampleConfig
+from exporter.errors import ConfigError
 from exporter.formats.categories import match_class
 
 EVERYTHING = """\
@@ -36,6 +39,7 @@ models:
     baselines: {recall: 0.8}
     tolerances: {recall: 0.05}
     segments: [country]
+    sample: {rows: 20, retention: 7d, leave_out: [iban], hash: [customer]}
 """
 
 
@@ -71,6 +75,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
         baselines={"recall": 0.8},
         tolerances={"recall": 0.05},
         segments=("country",),
+        sample=SampleConfig(rows=20, retention=7 * 86400, leave_out=("iban",), hash=("customer",)),
     )
 
 
@@ -235,6 +240,30 @@ def test_tags_of_others_and_empty_ones_are_passed_over() -> None:
         {"owner": "me", "monitoring.team": "risk", "monitoring.enabled": "true", "monitoring.target": " "},
     )
     assert (config, problems) == (ModelConfig(), ())
+
+
+def test_no_tag_can_have_more_sampled_than_the_file_allows(tmp_path: Path) -> None:
+    config = load(tmp_path, "defaults: {sample: {leave_out: [iban]}}\nmodels: {m: {sample: {rows: 0}}}")
+    tags = {"monitoring.sample.rows": "9", "monitoring.sample.leave_out": "x", "monitoring.sample": "{}"}
+    found, problems = config.resolve("m", tags)
+    assert found.sample == SampleConfig(rows=0, leave_out=("iban",))
+    assert len(problems) == 3
+    assert "tag monitoring.sample.rows: the sample is set in the configuration file only" in problems
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rows: 1001", "less than or equal to 1000"),
+        ("rows: -1", "greater than or equal to 0"),
+        ("retention: soon", "soon"),
+        ("leave_out: [a, a]", "a column is named twice"),
+        ("leaveout: [a]", "did you mean leave_out?"),
+    ],
+)
+def test_mistakes_in_a_sample_are_told(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        entry(tmp_path, f"sample: {{{text}}}")
 
 
 @pytest.mark.parametrize("tag", ["reference_uri", "reference_uri.", "reference_uri.x"])
