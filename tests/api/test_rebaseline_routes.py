@@ -107,7 +107,7 @@ def test_live_rows_become_the_reference(serve: Serve) -> None:
     score = re.search(r'mlflow_model_drift_score{[^}]*column="age"[^}]*window="24h"} (\S+)', page)
     assert score is not None
     assert float(score[1]) < 0.1  # in the bins of before nearly all would be in the last
-    assert 'mlflow_model_quality_baseline{model="fraud",model_version="1",metric="recall"} 1.0' in page
+    assert 'mlflow_model_quality_baseline{model="fraud",model_version="1",metric="precision"} 1.0' in page
 
 
 @pytest.mark.parametrize(
