@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from exporter.evaluation.comparison import UNDECIDED
+from exporter.evaluation.comparison import MIN_SIGNIFICANCE, UNDECIDED
 from exporter.evaluation.drift import Evaluation
 from exporter.measures.importance import drift_importance, excess_drift, importance_shares
 from exporter.reference.bins import BinLayout
@@ -76,12 +76,15 @@ def _listed(names: list[str]) -> str:
 
 
 def weigh_drift(importance: Importance, evaluation: Evaluation) -> dict[str, float]:
-    """Drift importance by window, of the columns with a verdict; windows where it is unknown are left out."""
+    """Drift importance by window, of the columns with a verdict, or with significant drift that the window
+    before cannot confirm; windows where it is unknown are left out.
+    """
     shares = importance.of_columns(evaluation.reference)
     found = {}
     for window in evaluation.windows:
         excess = excess_drift(window.drift_score, window.drift_limit)
-        value = drift_importance(shares, np.where(window.verdict != UNDECIDED, excess, np.nan))
+        known = (window.verdict != UNDECIDED) | (window.drift_significance > MIN_SIGNIFICANCE)
+        value = drift_importance(shares, np.where(known, excess, np.nan))
         if np.isfinite(value):
             found[window.window.name] = value
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from exporter.evaluation.comparison import UNDECIDED
 from exporter.evaluation.importance import make_importance, weigh_drift
 from tests.support.views import make_evaluation, make_reference
 
@@ -54,3 +57,13 @@ def test_drift_is_weighed_in_windows_where_most_of_the_importance_has_a_verdict(
     ids = make_importance({"user_id": 6, "age": 4}, REFERENCE, "tag")
     assert ids is not None
     assert weigh_drift(ids, evaluation) == {}
+
+
+def test_significant_drift_counts_before_it_is_confirmed() -> None:
+    evaluation = make_evaluation(REFERENCE)
+    hour = evaluation.windows[0]
+    undecided = replace(hour, verdict=np.full(len(hour.verdict), UNDECIDED, np.int8))
+    importance = make_importance({"age": 6, "country": 4}, REFERENCE, "tag")
+    assert importance is not None
+    found = weigh_drift(importance, replace(evaluation, windows=(undecided,)))
+    assert found == {"1h": pytest.approx(1 - 0.112 / 0.31)}
