@@ -35,6 +35,7 @@ EXPIRY_SECONDS = 3600.0  # between deletions
 MAX_KEPT = 50  # reports of a version
 KEPT_PART = 4  # of the store's limit, reports take one part
 MAX_PROBLEM = 1000  # characters
+ENDED = "the exporter ended while it was made"
 STORE_FULL = "reports wait, because the store has reached its limit"
 
 log = logging.getLogger(__name__)
@@ -127,9 +128,9 @@ class ReportWorker:
         with self._store.reading() as connection:
             found = [each for each in open_reports(connection, MAX_OPEN) if each.state is ReportState.RUNNING]
         for report in found:
-            problem = self._problems.get(report.id, "the exporter ended while it was made")
-            self._give_back(report, problem, again=True)
-            self._problems.pop(report.id, None)
+            self._give_back(report, self._problems.get(report.id, ENDED), again=True)
+            if self._problems.pop(report.id, None) is None:  # of a process before: waits for nothing
+                self._next_attempt.pop(report.id, None)
 
     def _expire(self) -> None:
         now = self._clock()
