@@ -10,9 +10,11 @@ from exporter.aggregates.state import VersionCounts
 from exporter.audit.evidence import Record, recent_records
 from exporter.audit.report_rows import told
 from exporter.config.models import Minimums
+from exporter.errors import StoreError
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.fleet import Findings, Fleet, Version
+from exporter.formats.texts import first_line
 from exporter.monitoring.verdicts import bad_subjects
 from exporter.reference.profile import Reference
 from exporter.remediation.action import Action
@@ -68,13 +70,15 @@ class Comparison:
 class Stored:
     """What is stored about a version, the newest first.
 
-    `records` are None where the reader may not see the audit trail.
+    `records` are None where the reader may not see the audit trail. `fault` is why the store could not be
+    read, empty if it could.
     """
 
     actions: tuple[Action, ...] = ()
     holds: tuple[Hold, ...] = ()
     records: tuple[tuple[Record, str], ...] | None = ()
     reports: tuple[StoredReport, ...] = ()
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,27 +177,39 @@ def view_version(
         no_quality=why_no_quality(version),
         segments=segments,
         comparisons=_comparisons(version, fleet, chosen),
-        problems=tuple(version_problems(version)),
-        notes=tuple(reference.remarks[:MAX_NOTES]) if reference is not None else (),
+        problems=tuple(version_problems(version)[:MAX_NOTES]),
+        notes=_notes(version, reference),
         stored=stored,
     )
 
 
+def _notes(version: Version, reference: Reference | None) -> tuple[str, ...]:
+    notes = reference.remarks if reference is not None else ()
+    if version.importance is not None:
+        notes = (*notes, *version.importance.notes)
+    return notes[:MAX_NOTES]
+
+
 def read_stored(service: Service, version: Version, *, audit: bool) -> Stored:
-    """Read what is stored about a version.
+    """Read what is stored about a version; without it if the store cannot be read.
 
     Args:
         service: with the store.
         version: the version.
         audit: False to leave out the records of the audit trail.
-
-    Raises:
-        StoreError: the store cannot be read.
     """
+    try:
+        return _read_stored(service, version, audit=audit)
+    except StoreError as error:
+        return Stored(records=None, fault=first_line(error))
+
+
+def _read_stored(service: Service, version: Version, *, audit: bool) -> Stored:
     model, number = version.names
     remediation = service.remediation
     actions = remediation.ledger.search(ActionFilter(model), SEARCHED_ACTIONS)
     own = [each for each in actions if number in (each.model_version, each.target_version)]
+    holds = remediation.holds.active(model)
     records: tuple[tuple[Record, str], ...] | None = None
     with service.store.reading() as connection:
         reports = list_reports(connection, model, number, MAX_REPORTS)
@@ -201,7 +217,6 @@ def read_stored(service: Service, version: Version, *, audit: bool) -> Stored:
             since = service.clock() - RECORDS_SECONDS
             found = recent_records(connection, model, number, since, MAX_RECORDS)
             records = tuple((record, told(record)) for record in found)
-    holds = remediation.holds.active(model)
     return Stored(tuple(own[:MAX_ACTIONS]), tuple(holds[:MAX_ACTIONS]), records, tuple(reports))
 
 

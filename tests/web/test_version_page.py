@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from markupsafe import escape
 
+from exporter.errors import StoreError
 from exporter.formats.texts import printable
 from exporter.monitoring.verdicts import Subject
 from exporter.settings import DAY_SECONDS
@@ -188,6 +189,18 @@ def test_a_column_that_is_asked_for_comes_first(fraud: Server) -> None:
     page = fraud.client.get(PAGE, params={"column": HOSTILE}).text
     shown = escape(printable(HOSTILE))
     assert re.findall(r"<h3>(.*?) *<span", page)[0].strip() == shown
+
+
+def test_it_shows_what_is_in_memory_while_the_store_cannot_be_read(
+    fraud: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the disk is away")
+
+    monkeypatch.setattr(fraud.service.remediation.ledger, "search", fail)
+    text = text_of(fraud)
+    assert text.count("They cannot be read: the disk is away") == 2
+    assert "3 features drifted" in text
 
 
 def test_a_version_without_a_reference_says_what_it_lacks(fraud: Server) -> None:
