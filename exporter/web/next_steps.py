@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.fleet import Fleet, Version
-from exporter.formats.texts import utc_text
 from exporter.remediation.action import Action
 from exporter.storage.action_states import State
 from exporter.storage.reports import ReportState, StoredReport
@@ -29,11 +28,16 @@ OUTPUT_ALERTS = {
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do. `link` is a path from the root, `command` is for a shell; they are empty for none."""
+    """Something to do.
+
+    `link` is a path from the root, `command` is for a shell; they are empty for none. `until` is a time with
+    which the text ends, in seconds since the epoch.
+    """
 
     text: str
     link: str = ""
     command: str = ""
+    until: float | None = None
 
 
 def next_steps(
@@ -62,8 +66,9 @@ def next_steps(
     done = next((each for each in reports if each.state is ReportState.DONE), None)
     if done is not None:
         link = f"{version_path(*version.names)}/reports/{done.id}"
-        until = utc_text(done.end)
-        steps.append(Step(f"See the full picture: the report of the {done.window} until {until}", link))
+        steps.append(
+            Step(f"See the full picture: the report of the {done.window} until", link, until=done.end)
+        )
     else:
         steps.append(
             Step("Have the full picture: a report of this window", command=report_command(version, window))

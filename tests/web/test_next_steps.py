@@ -62,7 +62,7 @@ def test_a_report_that_is_done_is_linked_instead() -> None:
     done = replace(REPORT, state=ReportState.DONE)
     first, *_ = steps(DRIFT, reports=(REPORT, done))
     assert (first.link, first.command) == (f"models/fraud/versions/3/reports/{'ab' * 16}", "")
-    assert "2026-02-16T12:00:00Z" in first.text
+    assert (first.text, first.until) == ("See the full picture: the report of the 24h until", NOON)
 
 
 def test_an_action_that_waits_for_a_person_comes_first() -> None:

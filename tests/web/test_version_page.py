@@ -64,7 +64,7 @@ def make_rows(table: pa.Table, prefix: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def fraud(serve_module: Serve) -> Server:
+def fraud(serve_module: Serve, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A champion, version 2, whose inputs and quality are bad; version 1 is a good challenger."""
     registry = FakeRegistry()
     reference = make_table(4500, 0, (2, 32))  # enough a day to know how days differ
@@ -72,7 +72,9 @@ def fraud(serve_module: Serve) -> Server:
         registry.register(MODEL, reference, alias=alias)
     registry.register("spam", None, alias="champion")
     registry.tag(MODEL, segments="country")
-    server = serve_module(registry)
+    config = tmp_path_factory.mktemp("config") / "exporter.yml"
+    config.write_text("reports: {enabled: false}\n")  # they would take seconds
+    server = serve_module(registry, config=str(config))
     for version, broken in (("1", False), ("2", True)):
         server.await_ready(MODEL, version)
         rows = make_rows(make_table(1200, 1, (0.01, 1.9), broken=broken), f"v{version}-")
