@@ -115,10 +115,12 @@ def test_texts_have_contrast(page: Page, dark: bool) -> None:
             assert page.evaluate(f"{CONTRAST}('{text}', '{ground}')") >= 4.5, (text, ground)
 
 
-@pytest.mark.parametrize("width", [320, 800])
+@pytest.mark.parametrize("width", [320, 390, 800])
 def test_it_fits_narrow_screens(page: Page, width: int) -> None:
     page.resize(width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for part in ("h1", ".troubles p", ".fleet tbody th a", ".fleet .judged"):
+        assert page.evaluate(f"document.querySelector('{part}').getBoundingClientRect().right") <= width, part
 
 
 def test_states_do_not_depend_on_colour(page: Page) -> None:
