@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import traceback
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,8 +87,10 @@ def _profile(
         encoded = reference.encode()
         rows = b""
         if keep is not None:
-            with suppress(MemoryError):  # the reference itself is worth more
+            try:
                 rows = kept_rows(table, own, reference, keep, hashed=is_hashed)
+            except Exception:  # noqa: BLE001 - also when memory runs out: the profile is worth more than rows
+                traceback.print_exc()
         return len(encoded).to_bytes(_LENGTH_BYTES) + encoded + rows
     # Arrow looks at some parts of a table only when they are used.
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:

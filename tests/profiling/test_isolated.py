@@ -12,17 +12,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from exporter.config.sampling import SampleConfig
 from exporter.errors import ReferenceInvalidError
 from exporter.isolation import Children
 from exporter.profiling import isolated
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.profiling.isolated import profile
+from exporter.reference.profile import decode_reference
+from exporter.sampling.rows import RowsToKeep
 from exporter.settings import Settings
 from tests.support.hostile import make_nested_parquet
 from tests.support.rig import make_table
 
 SETTINGS = Settings()
+KEEP = RowsToKeep(SampleConfig(), b"")
 
 
 def write(path: Path, content: pa.Table | bytes) -> ReferenceFile:
@@ -39,6 +43,26 @@ def test_a_table_and_a_file_of_it_give_the_reference_that_they_give_here(tmp_pat
     here = build_reference(data, SETTINGS.windows, SETTINGS.max_columns)
     assert profile(data, SETTINGS).reference.digest == here.digest
     assert profile(write(tmp_path / "r.parquet", table), SETTINGS).reference.digest == here.digest
+
+
+def test_rows_come_with_the_reference_that_asks_for_them(tmp_path: Path) -> None:
+    file = write(tmp_path / "r.parquet", make_table(100))
+    assert profile(file, SETTINGS).rows == b""
+    profiled = profile(file, SETTINGS, KEEP)
+    assert profiled.reference.rows == 100
+    assert pq.read_table(pa.BufferReader(profiled.rows)).num_rows == 100
+
+
+@pytest.mark.parametrize("error", [MemoryError, pa.ArrowInvalid("odd")])
+def test_a_reference_is_profiled_though_its_rows_cannot_be_kept(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(isolated, "kept_rows", fail)
+    answer = isolated._profile(ReferenceData(make_table(100), "test"), SETTINGS, KEEP)
+    assert decode_reference(answer[8:]).rows == 100
 
 
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
