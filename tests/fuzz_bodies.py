@@ -33,6 +33,7 @@ from exporter.profiling.data import ReferenceFile
 from exporter.profiling.isolated import profile
 from exporter.reference.bins import Column, ColumnKind
 from exporter.reference.profile import Reference
+from exporter.sampling.content import MAX_ROW_BYTES, Treatment, encode_row
 from exporter.settings import Settings
 from tests.support.wire import QUERY, Predictions, bin_decoded, decode, encode, to_parquet, to_stream
 
@@ -193,6 +194,9 @@ def read(content_type: str, body: bytes, reference: Reference, directory: Path) 
             batch = decode(body, SETTINGS, content_type, **query)
             bin_decoded(reference, batch, np.full(batch.rows, 1.8e9))
             payload_hashes(batch)
+            names = [*batch.features]
+            for row in {0, batch.rows - 1}:
+                assert len(encode_row(batch, row, Treatment(names, names[::2], b"key"))) <= MAX_ROW_BYTES
             good += 1
     except RequestError as error:
         check(error)

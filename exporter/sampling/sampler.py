@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 MAX_KNOWN_BLOCKS = 2000  # in memory, of all versions; others are read from the store when a row is for them
 MAX_AGED_AT_ONCE = 4  # versions: requests wait meanwhile
 LIMIT_SHARE, STORE_SHARE = 0.25, 0.8  # of the store's limit: what the sample may take, and how full it may be
+ROW_OVERHEAD_BYTES = 120  # beside its content, with its part of the index
 _NO_ID = bytes(ID_BYTES)
 
 _Key = tuple[int, int]  # of a block: version and start
@@ -168,7 +169,7 @@ class Sampler:
     def watch(self, store_bytes: int) -> None:
         """Pause while the store is nearly full, or the sample has its part of it."""
         limit = self.settings.store_limit_bytes
-        taken = sum(size.bytes for size in self.sizes.values())
+        taken = sum(size.bytes + ROW_OVERHEAD_BYTES * size.rows for size in self.sizes.values())
         paused = store_bytes >= STORE_SHARE * limit or taken >= LIMIT_SHARE * limit
         if paused != self.paused:
             self.paused = paused
