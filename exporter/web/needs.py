@@ -79,7 +79,7 @@ class _Needs:
             )
             return
         found = version.findings.quality if version.findings is not None else ()
-        if version.last_prediction is not None and not _labelled(counts):
+        if found and version.last_prediction is not None and not _labelled(version, found):
             estimated = any(window.estimates for window in found)
             body = {"model": version.model, "labels": [{"id": "a1", "label": 1}]}
             yield Need(
@@ -142,10 +142,9 @@ class _Needs:
         return f"mlflow.MlflowClient().set_model_version_tag({arguments})"
 
 
-def _labelled(counts: VersionCounts) -> bool:
-    """True if a label has been joined with a prediction."""
-    outcomes = list(dict(counts.outcomes).values())  # atomic: another thread writes
-    return any(int(each.counts[0]) for each in outcomes)
+def _labelled(version: Version, found: tuple[QualityEvaluation, ...]) -> bool:
+    """True if labels came since the start, or count in a window."""
+    return bool(version.live.totals.labels or any(each.labels or each.unusable_labels for each in found))
 
 
 def _without_baseline(found: tuple[QualityEvaluation, ...]) -> list[str]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from exporter.aggregates.outcome_layout import outcome_layout
-from exporter.aggregates.outcomes import Outcomes
 from exporter.aggregates.state import VersionCounts
 from exporter.cli import parser
 from exporter.fleet import Live, Status, Version
@@ -46,7 +45,14 @@ def the_need(version: Version, lack: str) -> Need:
 def test_a_version_with_everything_needs_nothing_but_labels() -> None:
     labelled = make_labelled_reference("binary", target="label")
     reference = replace(labelled, variation=make_reference().variation)
-    assert lacks(make_version(reference)) == ["It has no labels."]
+    version = make_version(reference)
+    assert lacks(version) == []  # not evaluated yet
+    findings = good_findings()
+    version.findings = replace(findings, quality=(replace(findings.quality[0], labels=0, estimates=()),))
+    assert lacks(version) == ["It has no labels."]
+    assert find_needs(version, "http://x")[0].cost == "Its quality is neither measured nor estimated."
+    version.live = replace(version.live, totals=replace(version.live.totals, labels=1))
+    assert "It has no labels." not in lacks(version)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +89,6 @@ def test_without_predictions_in_the_reference_there_is_no_quality() -> None:
 def test_a_metric_without_a_baseline_is_named() -> None:
     version = make_version(make_labelled_reference("binary", target="label"))
     version.findings = good_findings()
-    counts = version.counts
-    assert counts is not None
-    assert counts.layout is not None
-    outcomes = Outcomes.empty(counts.layout)
-    outcomes.counts[0] = 1
-    version.live = Live(replace(counts, outcomes={0: outcomes}))
     need = the_need(version, "It has no baseline for precision.")
     assert "set_model_version_tag('fraud', '3', 'monitoring.baseline.precision', '0.8')" in need.line
 
