@@ -75,8 +75,14 @@ def test_a_stream_that_goes_bad_is_told_and_so_is_that_it_recovered(
 ) -> None:
     store, (port,) = f"sqlite:///{tmp_path}/exporter.db", free_ports(1)
     make_store(store, make_reference(), [parse_window(window) for window in WINDOWS])
+    config = tmp_path / "exporter.yml"
+    config.write_text("reports: {on_verdicts: false}\n")  # they take seconds, and have tests of their own
     exporter = ExporterProcess(
-        store, port, tmp_path, windows=",".join(WINDOWS), block_seconds=1, evaluation_interval_seconds=1
+        *(store, port, tmp_path),
+        windows=",".join(WINDOWS),
+        block_seconds=1,
+        evaluation_interval_seconds=1,
+        config=config,
     )
     drift, unseen = (
         "ModelFeatureDrift in fraud v1: age",

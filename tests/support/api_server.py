@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from exporter.api.server import make_server
+from exporter.config.reports import ReportsConfig
 from exporter.formats.raw import JSON_TYPE
 from exporter.service import Service
 from exporter.settings import Settings
@@ -24,11 +25,13 @@ from tests.support.wire import Predictions, encode, type_of
 
 
 class Server:
-    """A running exporter; `client` asks it."""
+    """A running exporter; `client` asks it. Verdicts lead to no reports, which take seconds, by default."""
 
     def __init__(self, registry: FakeRegistry, **settings: Any) -> None:
         loops = {"evaluation_interval_seconds": 0.2, "mlflow_poll_interval_seconds": 0.2}
         self.service = Service(Settings(port=0, **{**loops, **settings}), registry)
+        if "config" not in settings:
+            self.service.reports.use(ReportsConfig(on_verdicts=False))
         self._server = make_server(self.service)
         self._thread = threading.Thread(target=self._server.run)
 
