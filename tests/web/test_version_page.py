@@ -74,7 +74,8 @@ def fraud(serve_module: Serve, tmp_path_factory: pytest.TempPathFactory) -> Serv
     registry.tag(MODEL, segments="country")
     config = tmp_path_factory.mktemp("config") / "exporter.yml"
     config.write_text("reports: {enabled: false}\n")  # they would take seconds
-    server = serve_module(registry, config=str(config))
+    # Evaluations of labels, over and over, would take most of the time.
+    server = serve_module(registry, config=str(config), evaluation_interval_seconds=2.0)
     for version, broken in (("1", False), ("2", True)):
         server.await_ready(MODEL, version)
         rows = make_rows(make_table(1200, 1, (0.01, 1.9), broken=broken), f"v{version}-")
@@ -250,7 +251,7 @@ def test_a_version_with_five_hundred_columns_is_a_page_of_bounded_size(serve: Se
     table = pa.table({name: draw.normal(0, 1, 300) for name in names})
     registry = FakeRegistry()
     registry.register("wide", table, alias="champion")
-    server = serve(registry)
+    server = serve(registry, evaluation_interval_seconds=2.0)
     server.await_ready("wide")
     rows = [{"features": {**row, names[-1]: 40.0}, "prediction": 1} for row in table.to_pylist()]
     assert post(server, make_document(rows, "wide")).status_code == 202
