@@ -13,7 +13,7 @@ PYTEST_FLAGS ?= -n 2 --dist worksteal
 
 # Left out of test-quick, besides tests marked `slow` and those that need programs: a real MLflow, processes,
 # months of flights, gigabytes.
-SLOW := tests/demo tests/e2e tests/prometheus tests/profiling/test_isolated.py tests/storage/lsm/test_crash.py tests/measures/test_evidently.py tests/study/test_false_alarms.py \
+SLOW := tests/demo tests/e2e tests/prometheus tests/profiling/test_isolated.py tests/storage/lsm/test_crash.py tests/reports/test_making.py tests/reports/test_figures.py tests/study/test_false_alarms.py \
 	tests/study/test_flight_quality.py tests/study/test_flights.py tests/registry/test_local_mlflow.py \
 	tests/registry/test_registry.py tests/monitoring/test_run_watcher.py tests/registry/test_sources.py tests/study/test_study.py tests/evaluation/test_change.py tests/grafana \
 	tests/evaluation/test_live_variation.py tests/api/test_readme_calls.py tests/measures/test_contract.py

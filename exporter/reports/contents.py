@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from exporter.config.named_metrics import NamedMetric
 from exporter.errors import decoding
 from exporter.reference.bins import ColumnKind, Role
+from exporter.sampling.rows import SampledRow
 
 FILES = ("html", "json", "snapshot")
 MAX_VALUES = 5000
@@ -34,15 +35,6 @@ class ReportColumn:
 
 
 @dataclass(frozen=True)
-class ReportRow:
-    """A sampled row: its time in seconds since the epoch, its content as JSON, and its label."""
-
-    at: float
-    content: bytes
-    label: str | None
-
-
-@dataclass(frozen=True)
 class ReportInput:
     """Everything that a report is made of.
 
@@ -61,7 +53,7 @@ class ReportInput:
     classes: tuple[str, ...]
     positive_class: str
     columns: tuple[ReportColumn, ...]
-    rows: tuple[ReportRow, ...]
+    rows: tuple[SampledRow, ...]
     rows_counted: int
     reference_rows: bytes
     reference_digest: str

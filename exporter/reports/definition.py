@@ -44,10 +44,10 @@ def define(given: ReportInput, tables: Tables) -> tuple[list[Item], list[str]]:
         items.append(Item(preset, current, reference, tested=True))
     if labelled is not None:
         items += [Item(each, labelled.current, labelled.reference) for each in labelled.presets]
-    items.append(Item(DataSummaryPreset(include_tests=False), current, reference))
+    items.append(Item(DataSummaryPreset(), current, reference))
     described = current.data_definition
     if described.numerical_descriptors or described.categorical_descriptors:
-        items.append(Item(TextEvals(include_tests=False), current, reference))
+        items.append(Item(TextEvals(), current, reference))
     return items, notes
 
 
@@ -158,7 +158,7 @@ def _defaults(
         return defaults if text or column not in limits else {**defaults, "threshold": limits[column]}
     if labelled is not None and labelled.threshold is not None and _is_of_quality(named.name):
         return {"probas_threshold": labelled.threshold}
-    return {"include_tests": False}
+    return {}
 
 
 def _absent_columns(named: NamedMetric, dataset: Dataset) -> list[str]:

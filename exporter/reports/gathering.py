@@ -10,7 +10,7 @@ from exporter.config.reports import ReportsConfig
 from exporter.errors import ReportError
 from exporter.fleet import Version
 from exporter.reference.profile import Reference
-from exporter.reports.contents import ReportColumn, ReportInput, ReportRow
+from exporter.reports.contents import ReportColumn, ReportInput
 from exporter.sampling.reading import SampleReader
 from exporter.storage.reference_rows import load_reference_rows
 from exporter.storage.reports import StoredReport
@@ -72,7 +72,7 @@ class Gatherer:
             classes=reference.classes,
             positive_class=reference.positive_class,
             columns=order_columns(version, reference, report.window),
-            rows=tuple(ReportRow(row.at, row.content, row.label) for row in sample.rows),
+            rows=sample.rows,
             rows_counted=sample.counted,
             reference_rows=reference_rows,
             reference_digest=reference.digest,

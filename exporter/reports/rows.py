@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exporter.reports.contents import ReportRow
+from exporter.sampling.rows import SampledRow
 
 FEATURE_PREFIX = "features."  # of a feature's column in the Parquet of reference rows
 
@@ -32,7 +32,7 @@ class RawRows:
         return len(self.predictions)
 
 
-def read_live(rows: Sequence[ReportRow], names: Sequence[str]) -> RawRows:
+def read_live(rows: Sequence[SampledRow], names: Sequence[str]) -> RawRows:
     """The features of these names, and the outputs, of sampled rows; a row that is no JSON is left out."""
     features: dict[str, list[Any]] = {name: [] for name in names}
     predictions, scores, labels = [], [], []

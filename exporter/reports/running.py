@@ -104,6 +104,8 @@ def _run(item: Item, results: Results) -> bool:
             return False
         if isinstance(item.metric, DataDriftPreset):
             return _run_drift(item, parts, results)
+        if len(results.notes) < MAX_NOTES:
+            results.notes.append(f"{_describe(item.metric)} is made of its parts: {first_line(error)}")
         made = [_run(part, results) for part in parts]
         return any(made)
     results.add(snapshot, item.named)

@@ -16,7 +16,8 @@ from exporter.cli import main
 from exporter.config.named_metrics import NamedMetric
 from exporter.errors import ReportError
 from exporter.reports import making
-from exporter.reports.contents import ReportColumn, ReportInput, ReportResult, ReportRow
+from exporter.reports.contents import ReportColumn, ReportInput, ReportResult
+from exporter.sampling.rows import SampledRow
 from tests.support.report_inputs import (
     COLUMNS,
     binary_input,
@@ -112,7 +113,7 @@ def hostile(make_report: Make) -> ReportResult:
     return make_report(
         binary_input(
             columns=columns + COLUMNS[-2:],
-            rows=(ReportRow(0.0, b"{", None), *live_rows(live, predictions, scores, ["0"] * len(rows))),
+            rows=(SampledRow(0.0, b"{", None), *live_rows(live, predictions, scores, ["0"] * len(rows))),
             reference_rows=reference_parquet(base, prediction=predictions, score=scores, target=labels),
             model=SCRIPT,
             reason=SCRIPT,
@@ -195,9 +196,9 @@ def test_without_a_reference_the_window_is_shown(make_report: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [(), (ReportRow(0.0, b"[]", None), ReportRow(0.0, b'{"features": 3}', None))]
+    "rows", [(), (SampledRow(0.0, b"[]", None), SampledRow(0.0, b'{"features": 3}', None))]
 )
-def test_a_window_without_rows_has_no_report(make_report: Make, rows: tuple[ReportRow, ...]) -> None:
+def test_a_window_without_rows_has_no_report(make_report: Make, rows: tuple[SampledRow, ...]) -> None:
     with pytest.raises(ReportError, match=r"^no rows of the window were sampled$"):
         make_report(binary_input(rows=rows))
 

@@ -11,14 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exporter.reports.contents import ReportColumn, ReportInput, ReportRow
+from exporter.reports.contents import ReportColumn, ReportInput
+from exporter.sampling.rows import SampledRow
 
 Rows = Mapping[str, Sequence[Any]]
 
 
 def live_rows(
     columns: Rows, predictions: Sequence[Any], scores: Sequence[Any], labels: Sequence[Any]
-) -> tuple[ReportRow, ...]:
+) -> tuple[SampledRow, ...]:
     """Sampled rows, as the store has them: missing values are absent."""
     rows = []
     for place, prediction in enumerate(predictions):
@@ -26,7 +27,7 @@ def live_rows(
         content = {"features": features, "prediction": prediction}
         if scores[place] is not None:
             content["score" if isinstance(scores[place], int | float) else "scores"] = scores[place]
-        rows.append(ReportRow(1000.0 + place, json.dumps(content).encode(), labels[place]))
+        rows.append(SampledRow(1000.0 + place, json.dumps(content).encode(), labels[place]))
     return tuple(rows)
 
 
