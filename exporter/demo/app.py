@@ -11,16 +11,20 @@ from collections.abc import Sequence
 
 from exporter.demo.mailbox import Mail, Mailbox
 from exporter.demo.observation import (
+    Report,
     fetch,
+    follow,
     read_alerts,
+    read_aliases,
     read_findings,
     read_quality,
     read_remediations,
+    read_reports,
     read_samples,
 )
 from exporter.demo.operator import Operator
 from exporter.demo.processes import Processes
-from exporter.demo.scenario import Pace
+from exporter.demo.scenario import MODEL, Pace
 from exporter.demo.screen import View, open_screen
 from exporter.demo.stack import Ports, Programs, Stack, find_ports, find_programs
 from exporter.errors import DemoError
@@ -29,6 +33,7 @@ LOOK_SECONDS = 1.0
 # A busy machine may take minutes to train a model; the time until the mail is the point of the demo.
 INCIDENT_LIMIT_SECONDS, MAIL_LIMIT_SECONDS, LOOP_LIMIT_SECONDS = 900.0, 300.0, 900.0
 DRIFT_ALERT = "ModelFeatureDrift"
+PLACES = 3  # where a report is to be: the exporter, MLflow, Evidently
 PHASES = ("training", "healthy", "incident", "recovery")
 NOT_INSTALLED = (
     "Prometheus and Alertmanager are not both installed: there will be no alerts and no mails.\n"
@@ -72,7 +77,7 @@ def demonstrate(pace: Pace, until_mail: bool, remediate: bool) -> None:
     Raises:
         DemoError: something does not run as it should, or did not happen in time.
     """
-    began, incident = time.monotonic(), None
+    began, incident, mailed = time.monotonic(), None, None
     programs, ports = find_programs(), find_ports()
     if (until_mail or remediate) and not programs.complete:
         raise DemoError(NOT_INSTALLED)
@@ -96,8 +101,14 @@ def demonstrate(pace: Pace, until_mail: bool, remediate: bool) -> None:
                 if incident is None and is_broken(traffic):
                     incident = now
                 if until_mail and has_come(mailbox.mails, traffic):
-                    screen.say(f"The mail came {now - began:.0f} seconds after the start.")
-                    return
+                    if mailed is None:
+                        mailed = now
+                        screen.say(f"The mail came {mailed - began:.0f} seconds after the start.")
+                    if not programs.evidently:
+                        return
+                    if is_reported(view.reports):
+                        screen.say(f"Its link opens the report: {open_report(mailbox.mails, stack.token)}")
+                        return
                 if operator is not None:
                     operator.advance(view.remediations, now)
                     if operator.promoted(view.remediations):
@@ -144,6 +155,8 @@ def look(traffic: str, programs: Programs, ports: Ports, mailbox: Mailbox, token
     samples = read_samples(fetch(ports.url("exporter") + "/metrics?collect[]=core") or "")
     alerts = fetch(ports.url("prometheus") + "/api/v1/alerts") if programs.complete else None
     remediations = fetch(ports.url("exporter") + "/v1/remediations", token)
+    of_versions = f"{ports.url('exporter')}/v1/models/{MODEL}/versions"
+    reports = [fetch(f"{of_versions}/{each}/reports", token) for each in sorted(read_aliases(samples))]
     return View(
         phase=phase,
         story=story,
@@ -151,6 +164,7 @@ def look(traffic: str, programs: Programs, ports: Ports, mailbox: Mailbox, token
         quality=read_quality(samples),
         alerts=read_alerts(alerts) if alerts else (),
         remediations=read_remediations(remediations) if remediations else (),
+        reports=[report for answer in reports if answer for report in read_reports(answer)],
         mails=mailbox.mails,
     )
 
@@ -184,8 +198,31 @@ def has_come(mails: Sequence[Mail], traffic: str) -> bool:
     Raises:
         DemoError: it was sent before the incident.
     """
-    if not any(DRIFT_ALERT in mail.subject and not mail.subject.startswith("[resolved]") for mail in mails):
+    if not any(map(is_of_drift, mails)):
         return False
     if not is_broken(traffic):
         raise DemoError("a drift was reported before anything was broken")
     return True
+
+
+def is_of_drift(mail: Mail) -> bool:
+    """Return true if a mail is about the drift, and not about its end."""
+    return DRIFT_ALERT in mail.subject and not mail.subject.startswith("[resolved]")
+
+
+def is_reported(reports: Sequence[Report]) -> bool:
+    """Return true if a report is wherever one can be read."""
+    return any(len(report.places) == PLACES for report in reports)
+
+
+def open_report(mails: Sequence[Mail], token: str) -> str:
+    """Return the address of the report that the mail of the drift links to.
+
+    Raises:
+        DemoError: its link leads to none.
+    """
+    link = re.search(r"^Report: (\S+)$", next(filter(is_of_drift, mails)).text, flags=re.MULTILINE)
+    address = follow(link[1], token) if link else ""
+    if not address or "/latest" in address:
+        raise DemoError(f"the link of the mail leads to no report: {link and link[1]}")
+    return address

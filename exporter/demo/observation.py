@@ -94,6 +94,17 @@ class Remediation:
     reason: str
 
 
+@dataclass(frozen=True)
+class Report:
+    """A report by Evidently on a version; `places` are where it is, empty until it is done."""
+
+    id: str
+    version: str
+    reason: str
+    state: str
+    places: tuple[str, ...] = ()
+
+
 def read_samples(metrics: str) -> list[Sample]:
     """Return all samples of an exposition."""
     return [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
@@ -104,7 +115,7 @@ def read_findings(samples: Sequence[Sample]) -> list[Finding]:
 
     Only the champion's, since all versions have the same input.
     """
-    champions = {version for version, alias in _aliases(samples).items() if alias == CHAMPION_ALIAS}
+    champions = {version for version, alias in read_aliases(samples).items() if alias == CHAMPION_ALIAS}
     series: dict[str, dict[tuple[str, str], float]] = {}
     for sample in samples:
         if "column" in sample.labels and sample.labels["model_version"] in champions:
@@ -136,7 +147,7 @@ def read_quality(samples: Sequence[Sample]) -> list[Quality]:
     over = max(windows, key=lambda window: parse_window(window).seconds, default="")
     found = []
     for metric in SHOWN_METRICS:
-        for version, alias in sorted(_aliases(samples).items()):
+        for version, alias in sorted(read_aliases(samples).items()):
             estimated, real = (
                 Figure(
                     values.get((name, version, metric, over), math.nan),
@@ -151,7 +162,7 @@ def read_quality(samples: Sequence[Sample]) -> list[Quality]:
     return found
 
 
-def _aliases(samples: Sequence[Sample]) -> dict[str, str]:
+def read_aliases(samples: Sequence[Sample]) -> dict[str, str]:
     """Return aliases by version."""
     return {s.labels["model_version"]: s.labels["alias"] for s in samples if s.name == ALIAS}
 
@@ -210,13 +221,44 @@ def _about_action(found: Mapping[str, str]) -> list[str]:
     return ["for", f"v{found['model_version']}"]
 
 
+def read_reports(answer: str) -> list[Report]:
+    """Return the reports that a bad verdict led to, newest first, from the exporter's list of a version's."""
+    return [
+        Report(
+            id=found["id"],
+            version=found["version"],
+            reason=found["reason"],
+            state=found["state"],
+            places=tuple(
+                place
+                for place, state in (
+                    ("the exporter", found["state"]),
+                    ("MLflow", found["mlflow_state"]),
+                    ("Evidently", found["evidently_state"]),
+                )
+                if state in ("done", "sent")
+            ),
+        )
+        for found in json.loads(answer)["reports"]
+        if found["trigger"] == "verdict"
+    ]
+
+
 def fetch(url: str, token: str = "") -> str | None:
     """Return the text at `url`, or None if there is no answer."""
+    return _get(url, token)[0]
+
+
+def follow(url: str, token: str = "") -> str:
+    """Return the address at which `url` ends after redirects; empty if there is no answer."""
+    return _get(url, token)[1]
+
+
+def _get(url: str, token: str) -> tuple[str | None, str]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - an address of our own
     try:
         with urllib.request.urlopen(request, timeout=QUERY_SECONDS) as answer:  # noqa: S310
-            text: str = answer.read().decode()
+            return answer.read().decode(), answer.url
     except OSError:
-        return None
-    return text
+        return None, ""

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.demo.mailbox import Mail
-from exporter.demo.observation import Alert, Figure, Finding, Quality, Remediation
+from exporter.demo.observation import Alert, Figure, Finding, Quality, Remediation, Report
+from exporter.formats.texts import listed
 
 STYLES = {"healthy": "green", "recovery": "green", "incident": "bold red"}
 TEXT_WIDTH = 90
@@ -32,6 +33,7 @@ class View:
     quality: Sequence[Quality] = ()
     alerts: Sequence[Alert] = ()
     remediations: Sequence[Remediation] = ()
+    reports: Sequence[Report] = ()
     mails: Sequence[Mail] = ()
 
 
@@ -104,6 +106,7 @@ def _render(view: View, seconds: int) -> RenderableType:
         _quality_table(view.quality),
         _alerts_table(view.alerts),
         _remediations_table(view.remediations),
+        _reports_table(view.reports),
         Group(Text("mails", style="dim"), *mails) if mails else None,
     )
     parts = [part for table in tables if table is not None for part in (Text(), table)]
@@ -167,6 +170,13 @@ def _remediations_table(remediations: Sequence[Remediation]) -> Table | None:
     for found in remediations:
         table.add_row(found.action, found.about, Text(found.state), Text(found.reason))
     return table if remediations else None
+
+
+def _reports_table(reports: Sequence[Report]) -> Table | None:
+    table = _table(("report", "state"), (), "because of")
+    for found in reports:
+        table.add_row(f"v{found.version}", _report_state(found), Text(found.reason))
+    return table if reports else None
 
 
 # -- anywhere else ------------------------------------------------------------------------------------------
@@ -245,6 +255,11 @@ def changes(before: View, now: View) -> list[str]:
         for found in reversed(now.remediations)
         if found not in before.remediations
     ]
+    lines += [
+        f"report on v{found.version}, {found.reason}: {_report_state(found)}"
+        for found in reversed(now.reports)
+        if found not in before.reports
+    ]
     lines += [f"mail: {mail.subject}" for mail in now.mails[len(before.mails) :]]
     return lines
 
@@ -292,6 +307,10 @@ def _verdict(found: Finding) -> str:
     if found.measure != "PSI":
         return "degraded"
     return "undecided" if found.verdict is None else "drifted" if found.verdict else "stable"
+
+
+def _report_state(report: Report) -> str:
+    return f"{report.state}, in {listed(report.places, 3)}" if report.places else report.state
 
 
 def _figure(value: float) -> str:

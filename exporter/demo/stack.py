@@ -21,8 +21,8 @@ from typing import Any
 import yaml
 
 import exporter
+from exporter.demo.configuration import CHALLENGER_ALERT, Tokens, configuration
 from exporter.demo.observation import fetch
-from exporter.demo.policies import CHALLENGER_ALERT, Tokens, policies
 from exporter.demo.processes import Processes
 from exporter.demo.scenario import SCENARIO, SCRAPE_INTERVAL_SECONDS, Pace
 from exporter.errors import DemoError
@@ -183,7 +183,7 @@ class Stack:
             "EXPORTER_PORT": str(self._ports.exporter),
             "EXPORTER_STORE": self.store,
             "EXPORTER_EXTERNAL_URL": self._ports.url("exporter"),
-            "EXPORTER_CONFIG": str(self._write_policies()),
+            "EXPORTER_CONFIG": str(self._write_configuration()),
         }
         if self.tokens is not None:
             environment["EXPORTER_API_TOKENS_FILE"] = str(self.tokens.all)
@@ -202,9 +202,14 @@ class Stack:
         """URI of the exporter's store."""
         return f"sqlite:///{self._processes.directory}/exporter.db"
 
-    def _write_policies(self) -> Path:
+    def _write_configuration(self) -> Path:
         file = self._processes.directory / "exporter.yml"
-        content = policies(self._pace, self._processes.directory, remediate=self._remediate)
+        content = configuration(
+            self._pace,
+            self._processes.directory,
+            remediate=self._remediate,
+            evidently_url=self._ports.url("evidently") if self._programs.evidently else "",
+        )
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         return file
 
@@ -217,9 +222,9 @@ class Stack:
             | {"templates": [str(write_templates(files, directory, ports) / "*.tmpl")]},
             "prometheus": prometheus_configuration(files, ports, rules),
         }
-        for name, configuration in configurations.items():
+        for name, content in configurations.items():
             file, data = directory / f"{name}.yml", directory / name
-            file.write_text(yaml.safe_dump(configuration, sort_keys=False))
+            file.write_text(yaml.safe_dump(content, sort_keys=False))
             flags = {
                 "alertmanager": [f"--storage.path={data}", "--cluster.listen-address="],  # no cluster
                 "prometheus": [f"--storage.tsdb.path={data}"],

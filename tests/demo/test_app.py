@@ -4,16 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from exporter.cli import main
-from exporter.demo.app import check_time, has_come, read_phase
+from exporter.demo.app import check_time, has_come, is_reported, open_report, read_phase
 from exporter.demo.mailbox import Mail
+from exporter.demo.observation import Report
 from exporter.errors import DemoError
+from tests.support.web_server import Answer, WebServer
 
 
 def run(*flags: str) -> object:
@@ -97,8 +100,27 @@ def test_a_mail_before_anything_is_broken_is_a_failure() -> None:
         has_come([mail("[warning] ModelFeatureDrift in flight-delays v1: seats")], "healthy: as ever\n")
 
 
-def mail(subject: str) -> Mail:
-    return Mail(datetime(2026, 1, 1, tzinfo=UTC), subject, "")
+def mail(subject: str, text: str = "") -> Mail:
+    return Mail(datetime(2026, 1, 1, tzinfo=UTC), subject, text)
+
+
+def test_the_report_is_waited_for_until_it_is_everywhere() -> None:
+    places = ("the exporter", "MLflow", "Evidently")
+    reports = [Report("7", "2", "drift of distance", "done", places[:number]) for number in range(4)]
+    assert [is_reported([report]) for report in reports] == [False, False, False, True]
+
+
+def test_the_link_of_the_mail_has_to_open_a_report(web_server: Callable[[Answer], WebServer]) -> None:
+    report = web_server(Answer(200, b"drawn"))
+    link = web_server(Answer(302, b"", {"Location": f"{report.uri}/7"}))
+    mails = [
+        mail("[warning] ModelQualityDegraded in flight-delays v1: f1", "Report: http://127.0.0.1/"),
+        mail("[warning] ModelFeatureDrift in m v2: x", f"First.\nReport: {link.uri}/latest?at=1\n"),
+    ]
+    assert open_report(mails, "") == f"{report.uri}/7"
+    being_made = replace(mails[1], text=f"Report: {report.uri}/latest?at=1\n")
+    with pytest.raises(DemoError, match="leads to no report: http"):
+        open_report([mails[0], being_made], "")
 
 
 def test_the_limit_for_the_end_counts_from_the_incident() -> None:

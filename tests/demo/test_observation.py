@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -12,13 +13,17 @@ from exporter.demo.observation import (
     Finding,
     Quality,
     Remediation,
+    Report,
     fetch,
+    follow,
     read_alerts,
     read_quality,
     read_remediations,
+    read_reports,
     read_samples,
 )
 from exporter.exposition.catalog import CATALOG
+from tests.support.web_server import Answer, WebServer
 
 ALIASES = """\
 mlflow_model_alias_info{model="m",model_version="1",alias="champion",team=""} 1
@@ -213,3 +218,32 @@ def test_a_remediation_says_what_it_moves() -> None:
 
 def test_nobody_there_is_nothing_to_see(free_port: int) -> None:
     assert fetch(f"http://127.0.0.1:{free_port}/metrics") is None
+
+
+def test_reports_on_bad_verdicts_say_where_they_are() -> None:
+    def report(number: int, trigger: str, state: str, mlflow: str, evidently: str) -> dict[str, str]:
+        return {
+            "id": str(number), "version": "2", "trigger": trigger, "reason": "drift of distance",
+            "state": state, "mlflow_state": mlflow, "evidently_state": evidently,
+        }  # fmt: skip
+
+    answer = json.dumps(
+        {
+            "reports": [
+                report(3, "verdict", "running", "", ""),
+                report(2, "schedule", "done", "sent", "sent"),
+                report(1, "verdict", "done", "sent", "waiting"),
+            ]
+        }
+    )
+    assert read_reports(answer) == [
+        Report("3", "2", "drift of distance", "running"),
+        Report("1", "2", "drift of distance", "done", ("the exporter", "MLflow")),
+    ]
+
+
+def test_the_address_that_a_link_leads_to_is_known(web_server: Callable[[Answer], WebServer]) -> None:
+    report = web_server(Answer(200, b"drawn"))
+    link = web_server(Answer(302, b"", {"Location": f"{report.uri}/7"}))
+    assert follow(f"{link.uri}/latest") == follow(f"{report.uri}/7") == f"{report.uri}/7"
+    assert follow(f"{web_server(Answer(404, b'')).uri}/latest") == ""

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from exporter.demo.mailbox import Mail
-from exporter.demo.observation import Alert, Figure, Finding, Quality, Remediation
+from exporter.demo.observation import Alert, Figure, Finding, Quality, Remediation, Report
 from exporter.demo.screen import LiveScreen, PlainScreen, View, changes, settle, wrap
 
 DRIFT = Finding("distance", "PSI", "15s", 1.2345, 0.1, True)
@@ -34,15 +34,18 @@ QUALITY = Quality(
     coverage=0.95,
 )
 
+REPORT = Report("7", "2", "drift of distance", "done", ("the exporter", "MLflow"))
+
 
 def view(
     *findings: Finding,
     quality: tuple[Quality, ...] = (),
     alerts: tuple[Alert, ...] = (),
     remediations: tuple[Remediation, ...] = (),
+    reports: tuple[Report, ...] = (),
     mails: tuple[Mail, ...] = (),
 ) -> View:
-    return View("incident", "in km", findings, quality, alerts, remediations, mails)
+    return View("incident", "in km", findings, quality, alerts, remediations, reports, mails)
 
 
 def plain(*views: View) -> str:
@@ -72,6 +75,15 @@ def test_each_state_of_a_remediation_is_news() -> None:
     ]
 
 
+def test_each_state_of_a_report_is_news() -> None:
+    running = replace(REPORT, state="running", places=())
+    output = plain(*(view(reports=(each,)) for each in (running, running, REPORT)))
+    assert [line[8:] for line in output.splitlines() if "report" in line] == [
+        "report on v2, drift of distance: running",
+        "report on v2, drift of distance: done, in the exporter, MLflow",
+    ]
+
+
 def test_the_live_table_shows_everything() -> None:
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=120, height=60)
@@ -85,11 +97,13 @@ def test_the_live_table_shows_everything() -> None:
                 quality=(QUALITY, shadow),
                 alerts=(FIRING,),
                 remediations=(REHEARSED,),
+                reports=(REPORT,),
                 mails=(MAIL,),
             )
         )
     for text in (
         "champion to v1",
+        "done, in the exporter, MLflow",
         "version 1 drifts as well",
         "where to look",
         "incident",

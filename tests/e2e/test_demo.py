@@ -36,6 +36,8 @@ def test_the_demo_ends_with_the_mail_of_the_drift_and_leaves_nothing(tmp_path: P
         "alert ModelFeatureDrift v2 distance (warning): firing",
         "remediation: rollback champion to v1: dry_run, would move the alias champion",
         "The mail came",
+        "done, in the exporter, MLflow, Evidently",
+        "Its link opens the report: http://127.0.0.1:",
     ):
         assert line in incident
     assert re.search(r"mail: \[warning\] ModelFeatureDrift in flight-delays v[12]: .*distance", incident)

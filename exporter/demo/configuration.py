@@ -1,4 +1,4 @@
-"""The demo's policies of remediation, and its tokens."""
+"""The demo's configuration of the exporter, and its tokens."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ DRIFT_ALERT, CHALLENGER_ALERT = "ModelFeatureDrift", "ModelChallengerBetter"
 SCOPES = {"traffic": "ingest", "alertmanager": "alerts", "operator": "approve,admin"}  # of tokens
 # Of rollbacks: new figures of the version before have to follow the move.
 VERIFY_SECONDS = 10
+REPORT_PAUSE_SECONDS = 120  # weeks of the demo's time
 
 
-def policies(pace: Pace, directory: Path, *, remediate: bool) -> dict[str, Any]:
-    """Return the configuration file: a rollback that is rehearsed or, with `remediate`, the whole loop.
+def configuration(pace: Pace, directory: Path, *, remediate: bool, evidently_url: str = "") -> dict[str, Any]:
+    """Return the configuration file: reports, and a rollback that is rehearsed or, with `remediate`, the
+    whole loop.
 
     Args:
         pace: at which a retrained model is to be compared.
         directory: for what the retraining writes.
         remediate: let the exporter act.
+        evidently_url: of Evidently's UI; empty if there is none.
     """
+    reports = {"pause": f"{REPORT_PAUSE_SECONDS}s", "evidently_url": evidently_url}
     model = {"model": MODEL, "alias": CHAMPION_ALIAS}
     rollback = {
         "name": "champion-rollback",
@@ -35,7 +39,7 @@ def policies(pace: Pace, directory: Path, *, remediate: bool) -> dict[str, Any]:
         "verify": {"after": f"{VERIFY_SECONDS}s"},
     }
     if not remediate:
-        return {"remediation": {"mode": "dry_run", "policies": [rollback]}}
+        return {"reports": reports, "remediation": {"mode": "dry_run", "policies": [rollback]}}
     retrain = {
         "name": "champion-retrain",
         "match": {"alertname": DRIFT_ALERT},
@@ -60,11 +64,12 @@ def policies(pace: Pace, directory: Path, *, remediate: bool) -> dict[str, Any]:
         "body": {"action_id": "{action_id}", "seconds_per_day": str(pace.seconds_per_day)},
     }
     return {
+        "reports": reports,
         "remediation": {
             "mode": "auto",
             "targets": {"training": training},
             "policies": [rollback, retrain, promote],
-        }
+        },
     }
 
 
