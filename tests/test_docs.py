@@ -20,7 +20,7 @@ from exporter.config.file import load_config_file
 from exporter.config.models import ModelConfig
 from exporter.config.remediation import Policy, RemediationConfig
 from exporter.config.reports import ReportsConfig
-from exporter.exposition.catalog import metrics_table
+from exporter.exposition.catalog import BY_NAME, metrics_table
 from exporter.settings import Settings
 from tests.support.docs import PAGES, ROOT, anchors, page, section
 from tests.test_architecture import ORDER
@@ -31,6 +31,11 @@ SEVERITIES = ("none", "info", "warning", "critical")
 
 def test_the_metrics_are_those_of_the_catalogue() -> None:
     assert section(page("exporter/exposition/README.md"), "metrics") == metrics_table().strip()
+
+
+def test_the_metrics_of_the_page_for_users_of_evidently_exist() -> None:
+    names = set(re.findall(r"\bmlflow_\w+", (ROOT / "grafana" / "EVIDENTLY.md").read_text()))
+    assert names - {"mlflow_model_evidently_value"} <= BY_NAME.keys()
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
