@@ -211,8 +211,8 @@ def is_of_drift(mail: Mail) -> bool:
 
 
 def is_reported(reports: Sequence[Report]) -> bool:
-    """Return true if a report is wherever one can be read."""
-    return any(len(report.places) == PLACES for report in reports)
+    """Return true if all reports are wherever they can be read."""
+    return bool(reports) and all(len(report.places) == PLACES for report in reports)
 
 
 def open_report(mails: Sequence[Mail], token: str) -> str:
@@ -221,7 +221,7 @@ def open_report(mails: Sequence[Mail], token: str) -> str:
     Raises:
         DemoError: its link leads to none.
     """
-    link = re.search(r"^Report: (\S+)$", next(filter(is_of_drift, mails)).text, flags=re.MULTILINE)
+    link = re.search(r"^Report: (\S+)", next(filter(is_of_drift, mails)).text, flags=re.MULTILINE)
     address = follow(link[1], token) if link else ""
     if not address or "/latest" in address:
         raise DemoError(f"the link of the mail leads to no report: {link and link[1]}")

@@ -108,6 +108,8 @@ def test_the_report_is_waited_for_until_it_is_everywhere() -> None:
     places = ("the exporter", "MLflow", "Evidently")
     reports = [Report("7", "2", "drift of distance", "done", places[:number]) for number in range(4)]
     assert [is_reported([report]) for report in reports] == [False, False, False, True]
+    assert not is_reported([])
+    assert not is_reported(reports)
 
 
 def test_the_link_of_the_mail_has_to_open_a_report(web_server: Callable[[Answer], WebServer]) -> None:
@@ -115,7 +117,7 @@ def test_the_link_of_the_mail_has_to_open_a_report(web_server: Callable[[Answer]
     link = web_server(Answer(302, b"", {"Location": f"{report.uri}/7"}))
     mails = [
         mail("[warning] ModelQualityDegraded in flight-delays v1: f1", "Report: http://127.0.0.1/"),
-        mail("[warning] ModelFeatureDrift in m v2: x", f"First.\nReport: {link.uri}/latest?at=1\n"),
+        mail("[warning] ModelFeatureDrift in m v2: x", f"First.\r\nReport: {link.uri}/latest?at=1\r\n"),
     ]
     assert open_report(mails, "") == f"{report.uri}/7"
     being_made = replace(mails[1], text=f"Report: {report.uri}/latest?at=1\n")
