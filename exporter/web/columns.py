@@ -46,8 +46,10 @@ class Judged:
 
     @property
     def excess(self) -> float:
-        """Score beyond the limit, 0 if it is not."""
-        return max(self.score - self.limit, 0.0) if self.score is not None and self.limit is not None else 0.0
+        """Share of the score that is beyond the limit, as in `measures.importance`; 0 if none is."""
+        if not self.score or self.limit is None:
+            return 0.0
+        return max(0.0, 1.0 - self.limit / self.score)
 
     @property
     def ratio(self) -> float:
@@ -140,7 +142,7 @@ def rank_columns(
     """Columns of a version, the ones to look at first.
 
     Those that are bad come first, then those that are bad in another window. Within these the order is by
-    importance times the score beyond the limit where importance is known, then by the score in units of the
+    importance times the excess drift where importance is known, then by the score in units of the
     limit.
 
     Args:
