@@ -12,8 +12,8 @@ from exporter.api.auth import authorizer, told_by
 from exporter.api.parameters import known_parameters
 from exporter.api.problems import REFUSALS
 from exporter.api.report_schemas import ReportDetail, ReportList, ReportSummary
+from exporter.config.reports import check_window
 from exporter.errors import (
-    ConfigError,
     MalformedError,
     UnavailableError,
     UnknownModelError,
@@ -25,7 +25,6 @@ from exporter.formats.batch import Target
 from exporter.formats.texts import storable
 from exporter.reports.incident import find_incident_report
 from exporter.service import Service
-from exporter.settings import parse_window
 from exporter.storage.reports import (
     FileName,
     ReportState,
@@ -92,13 +91,12 @@ def reports_router(service: Service) -> APIRouter:
         found = _monitored(service, model, version)
         if service.writer.full:
             raise UnavailableError("the store has reached its limit", retry_after_seconds=STORE_RETRY_SECONDS)
-        window = window or service.reports.config_of(found).window
         try:
-            parse_window(window)
-        except ConfigError as error:
+            window = check_window(window or service.reports.config_of(found).window)
+        except ValueError as error:
             raise MalformedError(str(error), "query.window") from None
         actor = told_by(request, storable(by)) if by else request.state.actor
-        report = service.reports.queue.request(found, window.strip(), actor, reason)
+        report = service.reports.queue.request(found, window, actor, reason)
         response.headers["Location"] = f"/v1/{version_path(model, version)}/reports/{report.id}"
         return _summary(report)
 

@@ -25,7 +25,12 @@ MAX_RETENTION_DAYS = 400
 MIN_INTERVAL_SECONDS = 60.0
 
 
-def _window(text: str) -> str:
+def check_window(text: str) -> str:
+    """The name of a window, such as `24h`.
+
+    Raises:
+        ValueError: it is none, or longer than any sample is kept.
+    """
     try:
         seconds = parse_window(text).seconds
     except ConfigError as error:
@@ -55,7 +60,7 @@ def _experiment(name: str) -> str:
     return name
 
 
-WindowName = Annotated[str, AfterValidator(_window)]
+WindowName = Annotated[str, AfterValidator(check_window)]
 Interval = Annotated[Seconds, AfterValidator(_interval)]
 
 

@@ -126,6 +126,7 @@ def test_the_json_is_there_for_programs(server: Server) -> None:
     ("query", "where", "detail"),
     [
         ("window=a day", "query.window", "'a day' is not a duration"),
+        ("window=9999999w", "query.window", "more than 60 days"),
         ("window=" + "9" * 99, "query.window", "at most 16 characters"),
         ("windw=1h", "query.windw", "window"),
         ("reason=" + "a" * 501, "query.reason", "at most 500 characters"),
