@@ -2,7 +2,8 @@
 
 Landlock (Linux 5.13 and newer, see kernel.org/doc/html/latest/userspace-api/landlock.html) takes from a
 process, and all that it starts, the access to files. It also hides other processes, whose environment in
-/proc holds credentials, and with newer kernels keeps it from TCP and from signals to others.
+/proc holds credentials, and with newer kernels keeps it from TCP and from signals to others. Sockets are
+refused with a filter of system calls, as are process groups of its own, so that all ends with it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+from exporter.isolation.system_calls import refuse_system_calls
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # system calls, the same on all architectures
 _VERSION = 1  # flag of the first: ask for the version of the interface
@@ -61,6 +64,7 @@ def confine(directory: Path) -> None:
     _checked(ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0))
     _checked(_call(_RESTRICT_SELF, ruleset, 0))
     os.close(ruleset)
+    refuse_system_calls()
 
 
 def _readable() -> Iterable[Path]:

@@ -32,6 +32,10 @@ def look_around(secret: str, address: tuple[str, int]) -> bytes:
         "writing elsewhere": outcome(lambda: Path(secret).write_text("mine")),
         "a signal": outcome(lambda: os.kill(parent, 0)),
         "network": outcome(lambda: socket.create_connection(address, 5)),
+        "a datagram": outcome(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
+        "a local socket": outcome(lambda: socket.socket(socket.AF_UNIX)),
+        "a session": outcome(lambda: subprocess.run(["true"], start_new_session=True, check=False)),
+        "a process group": outcome(lambda: os.setpgid(0, 0)),
         "a program": outcome(lambda: subprocess.run(["/usr/bin/cat", secret], check=False)),
         "own file": outcome(lambda: Path("own").write_text("mine")),
     }
