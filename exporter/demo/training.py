@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
@@ -23,6 +24,7 @@ from sklearn import metrics
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, SplineTransformer
@@ -113,6 +115,16 @@ class TrainedModel:
             "brier": float(metrics.brier_score_loss(truth, score)),
         }
 
+    @property
+    def importance(self) -> dict[str, float]:
+        """Increase of the log loss on a thousand rows of the reference when a feature is permuted."""
+        rows = self.reference.sample(1000, random_state=2013)
+        features = rows[list(FEATURES)]
+        found = permutation_importance(
+            self.pipeline, features, rows[TARGET], scoring="neg_log_loss", n_repeats=2, random_state=2013
+        )
+        return dict(zip(FEATURES, np.maximum(found.importances_mean, 0.0).tolist(), strict=True))
+
 
 def train(
     candidate: Candidate, training: pd.DataFrame, held_out: pd.DataFrame, pace: Pace, now: datetime
@@ -148,6 +160,7 @@ def register(model: TrainedModel, pace: Pace, tags: Mapping[str, str] = MappingP
             }
         )
         mlflow.log_metrics(model.metrics)
+        mlflow.log_dict(model.importance, "monitoring/importance.json")
         info = mlflow.sklearn.log_model(
             model.pipeline,
             name="model",

@@ -34,6 +34,14 @@ def test_both_models_are_worth_watching(model: TrainedModel, challenger: Trained
         assert each.metrics["accuracy"] > 0.9
 
 
+def test_the_delay_at_departure_is_the_most_important_feature(model: TrainedModel) -> None:
+    found = model.importance
+    assert found == model.importance
+    assert found.keys() == set(FEATURES)
+    assert max(found, key=found.__getitem__) == "dep_delay"
+    assert min(found.values()) >= 0
+
+
 def test_the_reference_has_what_the_exporter_can_use(model: TrainedModel) -> None:
     assert list(model.reference) == [*FEATURES, "late", "score", "prediction", "timestamp"]
     assert model.reference["score"].between(0, 1).all()
@@ -100,3 +108,5 @@ def test_registering_makes_a_champion_and_a_challenger_with_their_references(
         assert registered.run_id is not None
         run = mlflow.get_run(registered.run_id)
         assert run.data.metrics["roc_auc"] == pytest.approx(trained.metrics["roc_auc"])
+        stored = mlflow.artifacts.load_dict(f"runs:/{registered.run_id}/monitoring/importance.json")
+        assert stored == pytest.approx(trained.importance)
