@@ -14,7 +14,7 @@ import orjson
 
 from exporter.config.reports import ReportsConfig
 from exporter.errors import SendingError
-from exporter.formats.texts import redact
+from exporter.formats.texts import cut, redact, storable
 from exporter.remediation.targets.exchange import (
     Answer,
     Call,
@@ -31,6 +31,7 @@ from exporter.storage.reports import StoredReport
 from exporter.storage.store import Store
 
 SECRET_HEADER = "evidently-secret"  # noqa: S105 - its name
+MAX_RUN_ID = 64  # characters
 LIMITS = Limits(connect_seconds=5.0, read_seconds=30.0, total_seconds=60.0)
 _TOO_LARGE, _SERVER_ERROR = 413, 500
 
@@ -73,32 +74,33 @@ class EvidentlySender:
             runs = _parse(self._ask("GET", f"/api/projects/{project}/snapshots"))
             for run in runs if isinstance(runs, list) else ():
                 if report.id in run.get("tags", ()):
-                    return str(run["id"])
+                    return _run_id(run["id"])
         added = _parse(self._ask("POST", f"/api/v2/snapshots/{project}", orjson.Fragment(snapshot)))
-        return str(added.get("snapshot_id", "")) if isinstance(added, dict) else ""
+        return _run_id(added.get("snapshot_id", "")) if isinstance(added, dict) else ""
 
     def _has_project(self, project: UUID) -> bool:
-        answer = self._exchange("GET", f"/api/projects/{project}/info", None)
+        answer, credentials = self._exchange("GET", f"/api/projects/{project}/info", None)
         if answer.json.get("detail") == "project not found":
             return False
-        return bool(_checked(answer))
+        return bool(_checked(answer, credentials))
 
     def _ask(self, method: str, path: str, body: object = None) -> Answer:
-        return _checked(self._exchange(method, path, body))
+        return _checked(*self._exchange(method, path, body))
 
-    def _exchange(self, method: str, path: str, body: object) -> Answer:
+    def _exchange(self, method: str, path: str, body: object) -> tuple[Answer, Credentials]:
         config = self._config()
         file = config.evidently_secret_file
         call = Call("POST" if method == "POST" else "GET", f"{config.evidently_url.rstrip('/')}{path}", body)
         try:
             secret = read_secret(file) if file is not None else ""
             headers = {SECRET_HEADER: secret} if secret else {}
-            return exchange(call, Credentials(headers, secrets=(secret,) if secret else ()), LIMITS)
+            credentials = Credentials(headers, secrets=(secret,) if secret else ())
+            return exchange(call, credentials, LIMITS), credentials
         except (NotSentError, NoAnswerError) as error:
             raise SendingError(redact(str(error)), down=True) from error
 
 
-def _checked(answer: Answer) -> Answer:
+def _checked(answer: Answer, credentials: Credentials) -> Answer:
     """The answer of Evidently's UI.
 
     Raises:
@@ -108,7 +110,7 @@ def _checked(answer: Answer) -> Answer:
         hint = ""
         if answer.status == _TOO_LARGE:
             hint = "; its option --litestar-request-max-body-size sets how large a report may be"
-        raise SendingError(answer.message[:300] + hint, down=answer.status >= _SERVER_ERROR)
+        raise SendingError(credentials.hide(answer.message) + hint, down=answer.status >= _SERVER_ERROR)
     return answer
 
 
@@ -117,3 +119,7 @@ def _parse(answer: Answer) -> object:
         return orjson.loads(answer.body)
     except ValueError:
         raise SendingError("it does not answer as Evidently's UI does", down=False) from None
+
+
+def _run_id(given: object) -> str:
+    return cut(storable(str(given)), MAX_RUN_ID)

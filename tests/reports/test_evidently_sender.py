@@ -134,6 +134,24 @@ def test_an_answer_that_is_no_success_is_told(
     assert refused.value.down == down
 
 
+def test_a_secret_that_is_sent_back_is_not_told(
+    embedded: Store, web_server: Callable[[Answer], WebServer], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    url = web_server(Answer(400, b"evidently-secret: s3cret")).uri
+    with pytest.raises(SendingError, match=r"it answers 400: evidently-secret: \*\*\*"):
+        make_sender(embedded, url, secret).send(add_done_report(embedded))
+
+
+def test_an_id_of_any_length_is_stored(
+    embedded: Store, web_server: Callable[[Answer], WebServer]
+) -> None:
+    runs = [{"id": "\0" + "7" * 2**16, "tags": ["4f2a"]}]
+    sender = make_sender(embedded, web_server(Answer(200, json.dumps(runs).encode())).uri)
+    assert sender.send(replace(add_done_report(embedded), send_after=1.0)) == "7" * 63 + "…"
+
+
 def test_without_a_connection_or_its_secret_nothing_is_sent(
     embedded: Store, free_port: int, tmp_path: Path
 ) -> None:
