@@ -136,11 +136,15 @@ class ReportWorker:
         now = self._clock()
         if self._expired_at is not None and 0 <= now - self._expired_at < EXPIRY_SECONDS:
             return
-        # As far as retention has come: a clock that is wrong for an hour must not delete everything.
-        before = self._store.load_retention(now) - self._config().retention
+        before = self._kept_from(now)
         with self._store.writing() as connection:
             expire_reports(connection, before, MAX_KEPT, self._kept_bytes)
         self._expired_at = now
+
+    def _kept_from(self, now: float) -> float:
+        """Time before which reports have expired."""
+        # As far as retention has come: a clock that is wrong for an hour must not delete everything.
+        return self._store.load_retention(now) - self._config().retention
 
     def _claim(self) -> StoredReport | None:
         now = self._monotonic()
@@ -202,8 +206,11 @@ class ReportWorker:
             "snapshot": result.snapshot,
         }
         values = [asdict(value) for value in result.values]
+        before = self._kept_from(self._clock())
         with self._store.writing() as connection:
             stored = change_report(connection, report, done, values, files)
+            # Here too: reports that are asked for one after another must not fill the store.
+            expire_reports(connection, before, MAX_KEPT, self._kept_bytes)
         self._next_attempt.pop(report.id, None)
         if stored:
             log.info("%s version %s: report %s (%s)", *version.names, report.id, report.trigger)

@@ -144,9 +144,7 @@ def test_a_secret_that_is_sent_back_is_not_told(
         make_sender(embedded, url, secret).send(add_done_report(embedded))
 
 
-def test_an_id_of_any_length_is_stored(
-    embedded: Store, web_server: Callable[[Answer], WebServer]
-) -> None:
+def test_an_id_of_any_length_is_stored(embedded: Store, web_server: Callable[[Answer], WebServer]) -> None:
     runs = [{"id": "\0" + "7" * 2**16, "tags": ["4f2a"]}]
     sender = make_sender(embedded, web_server(Answer(200, json.dumps(runs).encode())).uri)
     assert sender.send(replace(add_done_report(embedded), send_after=1.0)) == "7" * 63 + "…"
