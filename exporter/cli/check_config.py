@@ -43,8 +43,6 @@ def _check_named_metrics(path: Path, config: ConfigFile) -> None:
     Raises:
         ConfigError: there are mistakes in them.
     """
-    from exporter.reports.making import check_named_metrics
-
     entries = [config.defaults.reports, *(model.reports for model in config.models.values())]
     metrics = [*config.reports.metrics, *(named for entry in entries for named in entry.metrics or ())]
     descriptors = [
@@ -53,6 +51,9 @@ def _check_named_metrics(path: Path, config: ConfigFile) -> None:
     ]
     if not metrics and not descriptors:
         return
+
+    from exporter.reports.making import check_named_metrics
+
     try:
         problems = check_named_metrics(metrics, descriptors)
     except (ReportError, IsolationError) as error:

@@ -442,7 +442,9 @@ def test_every_field_of_a_version_has_one_writing_thread(
     monkeypatch.setattr(Store, "load_reference", fail_to_read)
     rig = start(registry=registry, store=rig.settings.store)
     # By the loops, turned here.
-    own = {"aliases", "unaliased_since", "facts", "recorded_config", "findings", "failures"}
+    own = {
+        "aliases", "unaliased_since", "facts", "recorded_config", "findings", "failures", "bad_since",
+    }  # fmt: skip
     stored = {"status", "detail", "live", "last_prediction", "waiting_rows", "unknown_columns"}
     expected = {name: {"MainThread"} for name in own} | {name: {"writer"} for name in stored}
     assert writers == expected | {"run_metrics": {"reference"}}
