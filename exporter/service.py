@@ -108,7 +108,7 @@ class Service:
             registry,
             self.reports,
             self.remediation.ledger,
-            self.telemetry.sending,
+            self.telemetry.reports,
             clock,
         )
         self._loops.append(self.publishing.loop)

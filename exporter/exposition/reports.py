@@ -2,6 +2,8 @@
 
     mlflow_exporter_reports_total{outcome="done",trigger="verdict"} 1.0
     mlflow_exporter_reports_waiting 2.0
+    mlflow_exporter_report_sendings_total{destination="mlflow",outcome="sent"} 1.0
+    mlflow_exporter_reports_unsent{destination="mlflow"} 0.0
 
 Counters are of this process. The gauges are read from the store, so they are the same after a restart.
 """
@@ -19,10 +21,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from exporter.exposition.metric import VERSION, Metric
+from exporter.storage.report_sending import DESTINATIONS, DestinationName
 from exporter.storage.reports import TRIGGERS, Trigger
 
 # repeated: the attempt failed, and the report waits for the next one.
 ReportOutcome = Literal["done", "failed", "repeated"]
+SendOutcome = Literal["sent", "refused", "given_up", "down"]
 
 REPORTS = Metric(
     "mlflow_exporter_reports_total",
@@ -51,7 +55,20 @@ REPORT_TIME = Metric(
     "Time at which the newest report of the version was done, in seconds since the epoch.",
     VERSION,
 )
-REPORTS_CATALOG = (REPORTS, DURATION, WAITING, OLDEST_WAITING, REPORT_TIME)
+SENDINGS = Metric(
+    "mlflow_exporter_report_sendings_total",
+    "counter",
+    "Attempts to send a report that is done, by destination (mlflow, evidently) and outcome (sent, refused: "
+    "it is tried again, given_up, down: all reports wait).",
+    ("destination", "outcome"),
+)
+UNSENT = Metric(
+    "mlflow_exporter_reports_unsent",
+    "gauge",
+    "Reports that are done and wait to be sent, by destination (mlflow, evidently).",
+    ("destination",),
+)
+REPORTS_CATALOG = (SENDINGS, UNSENT, REPORTS, DURATION, WAITING, OLDEST_WAITING, REPORT_TIME)
 
 
 @dataclass(frozen=True)
@@ -70,10 +87,15 @@ class ReportsView:
 
 
 class ReportsTelemetry(Collector):
-    """Metrics of reports. Methods may be called from any thread; `view` has one owner, None is unknown."""
+    """Metrics of reports. Methods may be called from any thread.
+
+    `view` and `unsent`, the number of reports that wait to be sent by destination, have one owner each, which
+    replaces them as a whole; None is unknown.
+    """
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float]) -> None:
         self.view: ReportsView | None = None
+        self.unsent: Mapping[DestinationName, int] | None = None
         self._clock = clock
         attempts = Counter(REPORTS.name, REPORTS.help, REPORTS.labels, registry=registry)
         self._attempts = {
@@ -81,6 +103,11 @@ class ReportsTelemetry(Collector):
             for outcome, trigger in product(get_args(ReportOutcome), TRIGGERS)
         }
         self._duration = Histogram(DURATION.name, DURATION.help, buckets=DURATION.buckets, registry=registry)
+        sendings = Counter(SENDINGS.name, SENDINGS.help, SENDINGS.labels, registry=registry)
+        self._sendings = {
+            (destination, outcome): sendings.labels(destination, outcome)
+            for destination, outcome in product(DESTINATIONS, get_args(SendOutcome))
+        }
         registry.register(self)
 
     def count(self, outcome: ReportOutcome, trigger: Trigger, seconds: float) -> None:
@@ -88,8 +115,17 @@ class ReportsTelemetry(Collector):
         self._attempts[outcome, trigger].inc()
         self._duration.observe(seconds)
 
+    def count_sending(self, destination: DestinationName, outcome: SendOutcome) -> None:
+        """Count an attempt to send a report that is done."""
+        self._sendings[destination, outcome].inc()
+
     def collect(self) -> Iterable[ClientMetric]:
         """Gauges that are known."""
+        if self.unsent is not None:
+            unsent = GaugeMetricFamily(UNSENT.name, UNSENT.help, labels=UNSENT.labels)
+            for destination, count in self.unsent.items():
+                unsent.add_metric([destination], count)
+            yield unsent
         if (view := self.view) is None:
             return
         yield GaugeMetricFamily(WAITING.name, WAITING.help, view.waiting)

@@ -25,7 +25,6 @@ from exporter.errors import StoreFault
 from exporter.exposition.metric import VERSION, Metric
 from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
 from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTelemetry
-from exporter.exposition.report_sending import SENDING_CATALOG, SendingTelemetry
 from exporter.exposition.reports import REPORTS_CATALOG, ReportsTelemetry
 
 RowKind = Literal["prediction", "label"]
@@ -162,7 +161,6 @@ TELEMETRY_CATALOG = (
     CLOSED_CONNECTIONS,
     STORE_ERRORS,
     *REMEDIATION_CATALOG,
-    *SENDING_CATALOG,
     *REPORTS_CATALOG,
     *PROCESS_CATALOG,
 )
@@ -174,7 +172,7 @@ class Telemetry(Collector):
 
     The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
     `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `remediation` has the
-    metrics of remediation and audit, `reports` and `sending` those of reports and of their sending.
+    metrics of remediation and audit, `reports` those of reports.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -204,7 +202,6 @@ class Telemetry(Collector):
         self._closed_connections = self._series(CLOSED_CONNECTIONS, product(get_args(CloseReason)))
         self._store_errors = self._series(STORE_ERRORS, product(get_args(StoreFault)))
         self.remediation = RemediationTelemetry(self._registry, clock)
-        self.sending = SendingTelemetry(self._registry)
         self.reports = ReportsTelemetry(self._registry, clock)
         self._registry.register(ProcessMetrics())
 

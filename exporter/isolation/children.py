@@ -40,7 +40,11 @@ _ENVIRONMENT = (
     "TZ",
 )
 # Each thread and each allocator of its own would reserve address space, which is what is limited.
-_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+_FRUGAL = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+    **{f"{library}_NUM_THREADS": "1" for library in ("MKL", "NUMEXPR", "OMP", "OPENBLAS")},
+}
 
 
 class Children:

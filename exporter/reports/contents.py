@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+
+from pydantic import Base64Bytes
 
 from exporter.config.named_metrics import NamedMetric
-from exporter.errors import decoding
 from exporter.reference.bins import ColumnKind, Role
 from exporter.sampling.rows import SampledRow
 
-FILES = ("html", "json", "snapshot")
 MAX_VALUES = 5000
-_LENGTH = struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
@@ -86,52 +83,12 @@ class ReportResult:
     """A report: gzip of its HTML, of its JSON and of Evidently's own snapshot, and the numbers in it.
 
     `values` are at most `MAX_VALUES`, the named ones first. `notes` are sentences on what was left out and
-    why. `rows` and `reference_rows` are the numbers of rows in the report.
+    why. `rows` is the number of sampled rows in the report. Files are base64 in the child's answer.
     """
 
-    html: bytes
-    json: bytes
-    snapshot: bytes
+    html: Base64Bytes
+    json: Base64Bytes
+    snapshot: Base64Bytes
     values: tuple[EvidentlyValue, ...]
     notes: tuple[str, ...]
     rows: int
-    reference_rows: int
-
-    def encode(self) -> bytes:
-        """Bytes from which `decode_result` restores it, without pickle."""
-        files = [getattr(self, name) for name in FILES]
-        head = json.dumps(
-            {
-                "sizes": list(map(len, files)),
-                "values": [asdict(value) for value in self.values],
-                "notes": self.notes,
-                "rows": self.rows,
-                "reference_rows": self.reference_rows,
-            }
-        ).encode()
-        return b"".join([_LENGTH.pack(len(head)), head, *files])
-
-
-def decode_result(data: bytes) -> ReportResult:
-    """Decode the bytes of `ReportResult.encode`.
-
-    Raises:
-        StoreDamagedError: the bytes are damaged.
-    """
-    with decoding("the report"):
-        (length,) = _LENGTH.unpack_from(data)
-        position = _LENGTH.size + length
-        head = json.loads(data[_LENGTH.size : position])
-        files = {}
-        for name, size in zip(FILES, head["sizes"], strict=True):
-            files[name] = data[position : position + size]
-            position += size
-        if position != len(data):
-            raise ValueError("its length is wrong")
-        return ReportResult(
-            **files,
-            values=tuple(EvidentlyValue(**value) for value in head["values"]),
-            notes=tuple(head["notes"]),
-            rows=head["rows"],
-            reference_rows=head["reference_rows"],
-        )

@@ -17,10 +17,11 @@ from exporter.reports.contents import ReportInput, ReportResult
 from exporter.reports.definition import define
 from exporter.reports.document import describe_time, make_html, make_json
 from exporter.reports.evidently_classes import find_mistakes
-from exporter.reports.running import MAX_NOTES, run
+from exporter.reports.running import run
 from exporter.reports.tables import make_tables
 from exporter.reports.values import extract_values
 
+MAX_NOTES = 100
 MAX_RANKED = 10  # most important columns in a report's head
 _LEVEL = 6  # of gzip
 
@@ -62,7 +63,6 @@ def make(given: ReportInput) -> ReportResult:
         values=tuple(values),
         notes=tuple(notes),
         rows=about["rows"],
-        reference_rows=about["reference_rows"],
     )
 
 

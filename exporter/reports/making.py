@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from exporter.config.named_metrics import NamedMetric
-from exporter.errors import ReportError
+from exporter.errors import CrashedError, ReportError
 from exporter.isolation import Children
-from exporter.reports import child
-from exporter.reports.contents import ReportInput, ReportResult, decode_result
+from exporter.reports.contents import ReportInput, ReportResult
 
 MEMORY_BYTES = 2 * 2**30  # of address space; half of it suffices for 10,000 rows of 20 columns
 SECONDS = 600.0  # it comes after answers to requests
 ANSWER_BYTES = 256 * 2**20
-# Evidently would report its use, compute on all processors, and write to the home directory.
+# Evidently would report its use and write to the home directory.
 ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "EVIDENTLY_DISABLE_TELEMETRY": "1",
     "MPLCONFIGDIR": "/tmp",  # noqa: S108 - nothing is read from there
-    "NUMEXPR_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
 }
+# Answers of the child, which are not unpickled: what it read may have taken it over.
+_RESULT, _MISTAKES = TypeAdapter(ReportResult), TypeAdapter(tuple[str, ...])
+_T = TypeVar("_T")
 NOT_INSTALLED = "Evidently is not installed: pip install 'mlflow-exporter[reports]'"
 
 
@@ -40,9 +42,7 @@ def make_report(given: ReportInput) -> ReportResult:
         IsolationError: it took too much memory or time, or its process crashed.
         UnavailableError: no process can be started.
     """
-    if not is_installed():
-        raise ReportError(NOT_INSTALLED)
-    return decode_result(_children().run(child.make, given))
+    return _run(_RESULT, _make, given)
 
 
 def check_named_metrics(
@@ -54,11 +54,33 @@ def check_named_metrics(
         ReportError: Evidently is not installed.
         IsolationError, UnavailableError: as `make_report`.
     """
+    return _run(_MISTAKES, _check, tuple(metrics), tuple(descriptors))
+
+
+def _run(kind: TypeAdapter[_T], function: Callable[..., bytes], *arguments: object) -> _T:
     if not is_installed():
         raise ReportError(NOT_INSTALLED)
-    return tuple(json.loads(_children().run(child.check, tuple(metrics), tuple(descriptors))))
+    try:
+        return kind.validate_json(_children().run(function, *arguments))
+    except ValidationError as error:
+        raise CrashedError("the answer of its process is unreadable") from error
 
 
 @cache
 def _children() -> Children:
     return Children(1, [], MEMORY_BYTES, SECONDS, ANSWER_BYTES, ENVIRONMENT, single_use=True)
+
+
+# -- in the child, which alone imports Evidently ------------------------------------------------------------
+
+
+def _make(given: ReportInput) -> bytes:
+    from exporter.reports import evidently_child
+
+    return _RESULT.dump_json(evidently_child.make(given))
+
+
+def _check(metrics: tuple[NamedMetric, ...], descriptors: tuple[NamedMetric, ...]) -> bytes:
+    from exporter.reports import evidently_child
+
+    return _MISTAKES.dump_json(tuple(evidently_child.check(metrics, descriptors)))

@@ -1,4 +1,4 @@
-"""What happens to a report once it is done: it is sent, linked, shown on /metrics, and deleted in MLflow."""
+"""Sends reports that are done, links them with actions, shows their values, and expires them in MLflow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from exporter.errors import RegistryError
-from exporter.exposition.report_sending import SendingTelemetry
+from exporter.exposition.reports import ReportsTelemetry
 from exporter.fleet import Fleet
 from exporter.monitoring.loop import Loop
 from exporter.registry.registry import Registry
@@ -36,7 +36,7 @@ class Publishing:
         registry: Registry,
         reports: Reports,
         ledger: Ledger,
-        telemetry: SendingTelemetry,
+        telemetry: ReportsTelemetry,
         clock: Callable[[], float],
     ) -> None:
         self._store = store

@@ -17,8 +17,6 @@ from evidently.presets import DataDriftPreset
 from exporter.formats.texts import first_line
 from exporter.reports.values import metric_name
 
-MAX_NOTES = 100
-
 
 @dataclass(frozen=True)
 class Item:
@@ -36,14 +34,13 @@ class Item:
 
 @dataclass
 class Results:
-    """What was made of the items, as one snapshot of Evidently."""
+    """Metrics and widgets of the items that worked, to be one snapshot of Evidently."""
 
     metrics: dict[str, Any] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
     widgets: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    failed: int = 0
 
     def add(self, snapshot: Snapshot, named: bool) -> None:
         """Add a run's metrics and widgets; a metric that is there already keeps its place."""
@@ -83,8 +80,6 @@ def run(items: Sequence[Item]) -> Results:
     results = Results()
     for item in items:
         _run(item, results)
-    if results.failed > len(results.notes):
-        results.notes.append(f"{results.failed - len(results.notes):,} more metrics are left out")
     return results
 
 
@@ -98,14 +93,11 @@ def _run(item: Item, results: Results) -> bool:
     except Exception as error:  # noqa: BLE001 - Evidently raises any
         parts = list(_parts(item))
         if not parts:
-            results.failed += 1
-            if len(results.notes) < MAX_NOTES:
-                results.notes.append(f"{_describe(item.metric)} is left out: {first_line(error)}")
+            results.notes.append(f"{_describe(item.metric)} is left out: {first_line(error)}")
             return False
         if isinstance(item.metric, DataDriftPreset):
             return _run_drift(item, parts, results)
-        if len(results.notes) < MAX_NOTES:
-            results.notes.append(f"{_describe(item.metric)} is made of its parts: {first_line(error)}")
+        results.notes.append(f"{_describe(item.metric)} is made of its parts: {first_line(error)}")
         made = [_run(part, results) for part in parts]
         return any(made)
     results.add(snapshot, item.named)
@@ -117,8 +109,7 @@ def _run_drift(item: Item, parts: Sequence[Item], results: Results) -> bool:
     tried = Results()
     drifts = [part for part in parts if isinstance(part.metric, ValueDrift)]
     working = [part.metric.column for part in drifts if _run(part, tried)]
-    results.notes += tried.notes[: max(MAX_NOTES - len(results.notes), 0)]
-    results.failed += tried.failed
+    results.notes += tried.notes
     if not working:
         return False
     if len(working) < len(drifts):

@@ -13,7 +13,7 @@ from threading import Event
 from typing import Protocol
 
 from exporter.errors import SendingError, StoreError
-from exporter.exposition.report_sending import SendingTelemetry
+from exporter.exposition.reports import ReportsTelemetry
 from exporter.formats.texts import cut, first_line, storable
 from exporter.storage.report_sending import (
     DestinationName,
@@ -64,7 +64,7 @@ class ReportSending:
         self,
         store: Store,
         destinations: Sequence[Destination],
-        telemetry: SendingTelemetry,
+        telemetry: ReportsTelemetry,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -125,7 +125,7 @@ class ReportSending:
                 else:
                     refusals = report.send_attempts + 1
                     states[name] = "given_up" if refusals >= MAX_REFUSALS else "waiting"
-                    self._telemetry.count(name, "given_up" if refusals >= MAX_REFUSALS else "refused")
+                    self._telemetry.count_sending(name, "given_up" if refusals >= MAX_REFUSALS else "refused")
                     log.warning("report %s on %s version %s: %s", report.id, *report.names, problem)
         refused = refusals > report.send_attempts
         backoff = min(REST_SECONDS * 2 ** (refusals - 1), MAX_BACKOFF_SECONDS) if refused else 0.0
@@ -154,7 +154,7 @@ class ReportSending:
             raise SendingError(f"internal error: {first_line(error)}", down=False) from error
         if self._rests.pop(name, None):
             log.info("%s takes reports again", TITLES[name])
-        self._telemetry.count(name, "sent")
+        self._telemetry.count_sending(name, "sent")
         return "sent", run_id
 
     def _rest(self, name: DestinationName, problem: str) -> None:
@@ -164,6 +164,6 @@ class ReportSending:
         if not before:
             log.warning("reports are not sent: %s", problem)
         self._rests[name] = seconds, self._clock() + seconds
-        self._telemetry.count(name, "down")
+        self._telemetry.count_sending(name, "down")
         with self._store.writing() as connection:
             store_send_problem(connection, name, problem)

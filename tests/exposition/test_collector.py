@@ -22,7 +22,6 @@ import exporter.exposition.experiments
 import exporter.exposition.importance
 import exporter.exposition.quality
 import exporter.exposition.remediation
-import exporter.exposition.report_sending
 import exporter.exposition.reports
 import exporter.exposition.segments
 import exporter.exposition.telemetry
@@ -60,13 +59,12 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.columns, 3),
         (exporter.exposition.importance, 3),
         (exporter.exposition.quality, 3),
-        (exporter.exposition.reports, 2),
+        (exporter.exposition.reports, 4),
         (exporter.exposition.segments, 1),
         (exporter.exposition.evidently_values, 1),
         (exporter.exposition.experiments, 2),
         (exporter.exposition.telemetry, 2),
         (exporter.exposition.remediation, 2),
-        (exporter.exposition.report_sending, 2),
     ],
 )
 def test_the_excerpt_in_a_docstring_is_on_the_golden_page(module: ModuleType, count: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.config.reports import ReportsConfig
-from exporter.exposition.report_sending import SendingTelemetry
+from exporter.exposition.reports import ReportsTelemetry
 from exporter.registry.models import REPORT_TAG
 from exporter.registry.registry import Registry
 from exporter.reports.mlflow_sender import MlflowSender
@@ -48,7 +48,7 @@ def test_a_report_that_waited_for_mlflow_is_sent_and_gets_its_action_later(
 
     def step(asked: Registry) -> None:
         sender = make_sender(asked, embedded)
-        ReportSending(embedded, [sender], SendingTelemetry(CollectorRegistry()), clock).step()
+        ReportSending(embedded, [sender], ReportsTelemetry(CollectorRegistry(), clock), clock).step()
 
     step(Registry(f"http://127.0.0.1:{free_port}", None, timeout_seconds=1))
     waiting = read_report(embedded)

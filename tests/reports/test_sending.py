@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.errors import SendingError
-from exporter.exposition.report_sending import SendingTelemetry
+from exporter.exposition.reports import ReportsTelemetry
 from exporter.reports.sending import (
     CLAIM_SECONDS,
     MAX_BACKOFF_SECONDS,
@@ -61,7 +61,7 @@ class Post:
 
     def __post_init__(self) -> None:
         self.metrics = CollectorRegistry()
-        telemetry = SendingTelemetry(self.metrics)
+        telemetry = ReportsTelemetry(self.metrics, self.clock)
         self.sending = ReportSending(self.store, [self.mlflow, self.evidently], telemetry, self.clock)
 
     def restart(self) -> Post:

@@ -21,7 +21,6 @@ RESULT = ReportResult(
     values=(EvidentlyValue("ValueDrift", "age", "", 0.3, named=True),),
     notes=("the column `notes` is left out",),
     rows=7,
-    reference_rows=9,
 )
 
 

@@ -247,8 +247,8 @@ def make_telemetry() -> Telemetry:
     remediation.count_alert("firing")
     remediation.count_end("rollback", "recovered")
     remediation.count_refused("cooldown")
-    telemetry.sending.count("mlflow", "sent")
-    telemetry.sending.unsent = {"mlflow": 0, "evidently": 3}
+    telemetry.reports.count_sending("mlflow", "sent")
+    telemetry.reports.unsent = {"mlflow": 0, "evidently": 3}
     telemetry.reports.view = ReportsView(2, NOW - 90, {("fraud", "3"): NOW - 600})
     telemetry.reports.count("done", "verdict", 6.5)
     return telemetry
