@@ -98,7 +98,7 @@ def reports_router(service: Service) -> APIRouter:
         actor = told_by(request, storable(by)) if by else request.state.actor
         report = service.reports.queue.request(found, window, actor, reason)
         response.headers["Location"] = f"/v1/{version_path(model, version)}/reports/{report.id}"
-        return _summary(report)
+        return ReportSummary.of(report)
 
     @router.get(reports, dependencies=reading, responses={k: REFUSALS[k] for k in (401, 403, 422, 503)})
     def get_reports(
@@ -107,7 +107,7 @@ def reports_router(service: Service) -> APIRouter:
         """Reports on a version, newest first; none where no such version is or was monitored."""
         with service.store.reading() as connection:
             found = list_reports(connection, storable(model), storable(version), limit)
-        return ReportList(reports=[_summary(report) for report in found])
+        return ReportList(reports=[ReportSummary.of(report) for report in found])
 
     @router.get(
         f"{reports}/{{report_id}}",
@@ -119,7 +119,7 @@ def reports_router(service: Service) -> APIRouter:
         report = _find(service, model, version, report_id)
         with service.store.reading() as connection:
             values = load_report_values(connection, report.id)
-        return ReportDetail.of(report, _page(report), values=values)
+        return ReportDetail.of(report, values=values)
 
     @router.get(
         f"{reports}/{{report_id}}/json",
@@ -205,13 +205,3 @@ def _file(
     else:
         content = gzip.decompress(content)
     return Response(content, headers=headers | {"Content-Type": media_type})
-
-
-def _summary(report: StoredReport) -> ReportSummary:
-    return ReportSummary.of(report, _page(report))
-
-
-def _page(report: StoredReport) -> str:
-    if report.state is not ReportState.DONE:
-        return ""
-    return f"/{version_path(report.model, report.model_version)}/reports/{report.id}"

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from exporter.storage.reports import StoredReport
+from exporter.storage.reports import ReportState, StoredReport
+from exporter.views.paths import version_path
 
 
 class ReportVerdict(BaseModel):
@@ -48,13 +49,13 @@ class ReportSummary(BaseModel):
     send_problem: str = Field(description="Why it is not sent yet; empty if nothing is wrong.")
 
     @classmethod
-    def of(cls, report: StoredReport, page: str, **more: Any) -> Self:
-        """Return the summary of a report, whose page has this path."""
+    def of(cls, report: StoredReport, **more: Any) -> Self:
+        """Return the summary of a report."""
         known = {name: value for name, value in asdict(report).items() if name in cls.model_fields}
-        finished = report.finished_at
+        finished, is_done = report.finished_at, report.state is ReportState.DONE
         known |= {
             "version": report.model_version,
-            "page": page,
+            "page": f"/{version_path(*report.names)}/reports/{report.id}" if is_done else "",
             "start": _moment(report.start),
             "end": _moment(report.end),
             "created_at": _moment(report.created_at),

@@ -65,7 +65,7 @@ Interval = Annotated[Seconds, AfterValidator(_interval)]
 
 
 class ModelReportsConfig(Section):
-    """What a model says otherwise than the section `reports`; None is as there."""
+    """Keys of the section `reports` that a model may set otherwise; None is as there."""
 
     every: Interval | None = None
     window: WindowName | None = None

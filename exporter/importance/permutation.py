@@ -18,13 +18,12 @@ import pyarrow.parquet as pq
 
 from exporter.errors import ImportanceError
 from exporter.formats.texts import first_line
+from exporter.sampling.rows import FEATURE_PREFIX
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_ROWS = 1000
-# Columns of reference rows that are features begin with it.
-FEATURE = "features."
 
 Answer = Callable[["pd.DataFrame"], npt.NDArray[Any]]
 
@@ -70,8 +69,8 @@ def attributions(
 
 def _reference_rows(content: bytes, features: Sequence[str], random: np.random.Generator) -> pd.DataFrame:
     file = pq.ParquetFile(BytesIO(content))
-    kept = [name for name in features if FEATURE + name in file.schema_arrow.names]
-    table = file.read([FEATURE + name for name in kept]).rename_columns(kept)
+    kept = [name for name in features if FEATURE_PREFIX + name in file.schema_arrow.names]
+    table = file.read([FEATURE_PREFIX + name for name in kept]).rename_columns(kept)
     chosen = np.sort(random.permutation(table.num_rows)[:MAX_ROWS])
     texts = [pa.types.is_dictionary(column.type) for column in table.schema]
     named = zip(kept, table.take(chosen).columns, texts, strict=True)

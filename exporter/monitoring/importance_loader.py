@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args
+from typing import cast
 
 import numpy as np
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What decides on an importance."""
+    """Inputs of an importance: it is loaded again when one of them changes."""
 
     digest: str
     run_id: str
@@ -128,7 +128,8 @@ class ImportanceLoader:
         if stored.problem:
             version.importance_problem = stored.problem
         else:
-            version.importance = make_importance(stored.weights, reference, _source(stored.source))
+            source = cast(ImportanceSource, stored.source)
+            version.importance = make_importance(stored.weights, reference, source)
         if progress.wanted.measured:
             progress.done = version.importance is not None
             progress.due = stored.at + REMEASURE_SECONDS
@@ -187,8 +188,3 @@ class ImportanceLoader:
                 live, before = (np.nan_to_num(each.of_columns(reference)) for each in (found, importance))
                 value = attribution_drift(live, before)
                 version.attribution = AttributionDrift(now, value, rows, found.shares)
-
-
-def _source(text: str) -> ImportanceSource:
-    known: tuple[ImportanceSource, ...] = get_args(ImportanceSource)
-    return next((source for source in known if source == text), "config")

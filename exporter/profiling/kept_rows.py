@@ -15,7 +15,7 @@ from exporter.formats.texts import storable
 from exporter.profiling.own_columns import OwnColumns, read_column
 from exporter.reference.profile import Reference
 from exporter.sampling.content import MAX_TEXT, NESTED, hash_values
-from exporter.sampling.rows import RowsToKeep
+from exporter.sampling.rows import FEATURE_PREFIX, RowsToKeep
 from exporter.typing import Ints
 
 MAX_KEPT_ROWS = 10_000
@@ -73,7 +73,7 @@ def _encode(table: pa.Table, hashed: Iterable[str]) -> bytes:
 
 def _feature(name: str) -> str:
     """Column of the kept rows that has a feature."""
-    return f"features.{name}"
+    return FEATURE_PREFIX + name
 
 
 _Column = Callable[[Ints], pa.Array]  # values of the rows at given places among the chosen ones

@@ -11,7 +11,7 @@ from exporter.fleet import Fleet, Version
 from exporter.remediation.action import Action
 from exporter.remediation.ledger import ActionFilter, Ledger
 from exporter.reports.incident import find_incident_report
-from exporter.reports.queue import Period, ReportQueue
+from exporter.reports.queue import ReportPeriod, ReportQueue
 from exporter.settings import DAY_SECONDS, parse_window
 from exporter.storage.report_sending import store_action
 from exporter.storage.reports import ReportState, list_reports
@@ -81,7 +81,7 @@ class ActionLinks:
         version = self._fleet.versions.get((action.model, action.model_version))
         if version is None or not self._config(version).enabled:
             return False
-        period = Period.until(action.created_at, parse_window(self._config(version).window))
+        period = ReportPeriod.until(action.created_at, parse_window(self._config(version).window))
         reason = f"{action.action} by the policy {action.policy}"
         with self._store.writing() as connection:
             added = self._queue.add(connection, version, "action", period, reason=reason, action_id=action.id)

@@ -16,9 +16,9 @@ from exporter.errors import ReportError
 from exporter.formats.texts import first_line, printable
 from exporter.reports.contents import ReportColumn, ReportInput
 from exporter.reports.evidently_classes import METRICS, make_descriptor, make_metric
-from exporter.reports.quality import LabelledRows, labelled_rows
+from exporter.reports.quality import LabelledData, labelled_rows
 from exporter.reports.running import Item
-from exporter.reports.tables import Tables
+from exporter.reports.tables import ReportTables
 
 # Named, since Evidently would choose by the number of rows. PSI has one definition for it and for us.
 DRIFT_METHODS = {"num_method": "psi", "cat_method": "psi", "text_method": "abs_text_content_drift"}
@@ -28,7 +28,7 @@ _QUALITY_MODULES = ("classification", "regression")
 _DRIFT = (DataDriftPreset, DriftedColumnsCount, ValueDrift)
 
 
-def define(given: ReportInput, tables: Tables) -> tuple[list[Item], list[str]]:
+def define(given: ReportInput, tables: ReportTables) -> tuple[list[Item], list[str]]:
     """Items of a report in their order, and notes on what cannot be made."""
     notes: list[str] = []
     current, reference = _datasets(given, tables, notes)
@@ -51,7 +51,7 @@ def define(given: ReportInput, tables: Tables) -> tuple[list[Item], list[str]]:
     return items, notes
 
 
-def _datasets(given: ReportInput, tables: Tables, notes: list[str]) -> tuple[Dataset, Dataset | None]:
+def _datasets(given: ReportInput, tables: ReportTables, notes: list[str]) -> tuple[Dataset, Dataset | None]:
     """Window and reference with the columns of the descriptors, but of those that fail on either."""
     frames = [frame for frame in (tables.current, tables.reference) if frame is not None]
     pair = [_dataset(frame, tables, ()) for frame in frames]
@@ -68,7 +68,7 @@ def _datasets(given: ReportInput, tables: Tables, notes: list[str]) -> tuple[Dat
     return pair[0], pair[1] if len(pair) > 1 else None
 
 
-def _dataset(frame: pd.DataFrame, tables: Tables, descriptors: Sequence[Any]) -> Dataset:
+def _dataset(frame: pd.DataFrame, tables: ReportTables, descriptors: Sequence[Any]) -> Dataset:
     names = set(tables.kinds)
     ranking = [Recsys()] if {"user_id", "item_id", "target", "prediction"} <= names else None
     definition = DataDefinition(
@@ -81,7 +81,7 @@ def _dataset(frame: pd.DataFrame, tables: Tables, descriptors: Sequence[Any]) ->
     return Dataset.from_pandas(frame[list(tables.kinds)], definition, descriptors=list(descriptors))
 
 
-def _drift_limits(tables: Tables) -> dict[str, float]:
+def _drift_limits(tables: ReportTables) -> dict[str, float]:
     """PSI from which on each judged column has drifted, in the order in which they are shown.
 
     The version's limit, or the default, and the PSI that samples of this size have without drift.
@@ -110,10 +110,10 @@ def _is_of_quality(name: str) -> bool:
 
 def _named(
     metrics: Sequence[NamedMetric],
-    tables: Tables,
+    tables: ReportTables,
     current: Dataset,
     reference: Dataset | None,
-    labelled: LabelledRows | None,
+    labelled: LabelledData | None,
     limits: dict[str, float],
     notes: list[str],
 ) -> list[Item]:
@@ -140,7 +140,7 @@ def _named(
 
 
 def _defaults(
-    named: NamedMetric, tables: Tables, limits: dict[str, float], labelled: LabelledRows | None
+    named: NamedMetric, tables: ReportTables, limits: dict[str, float], labelled: LabelledData | None
 ) -> dict[str, Any]:
     """Arguments that we add where none are written."""
     written = named.arguments.keys()

@@ -10,11 +10,11 @@ from exporter.formats.categories import MISMATCHED, canonical_text, match_class
 from exporter.reference.bins import ColumnKind
 from exporter.reports.cleaning import CleanColumn, clean
 from exporter.reports.contents import ReportInput
-from exporter.reports.rows import RawRows
+from exporter.reports.rows import RowValues
 
 
 @dataclass(frozen=True)
-class Outputs:
+class CleanOutputs:
     """(rows,) clean values.
 
     `scores` are of the positive class of two, else of the predicted one; `probabilities` are by class, empty
@@ -40,7 +40,7 @@ def prediction_kind(given: ReportInput) -> ColumnKind:
     return kinds[0] if kinds and not is_classification(given.task) else "category"
 
 
-def read_outputs(given: ReportInput, rows: RawRows) -> Outputs:
+def clean_outputs(given: ReportInput, rows: RowValues) -> CleanOutputs:
     """Read the outputs of rows. A label that is none of the classes is wrong."""
     classes = given.classes
     if is_classification(given.task):
@@ -61,7 +61,7 @@ def read_outputs(given: ReportInput, rows: RawRows) -> Outputs:
         value if each is None else each.get(name)
         for value, each, name in zip(rows.scores, by_class, wanted, strict=True)
     ]
-    return Outputs(predictions, clean("number", single), labels, _probabilities(by_class, classes))
+    return CleanOutputs(predictions, clean("number", single), labels, _probabilities(by_class, classes))
 
 
 def _class(value: Any, classes: tuple[str, ...]) -> Any:

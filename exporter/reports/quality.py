@@ -16,14 +16,14 @@ from evidently.presets import (
 )
 
 from exporter.reports.contents import ReportInput
-from exporter.reports.outputs import Outputs, is_classification
+from exporter.reports.outputs import CleanOutputs, is_classification
 from exporter.reports.tables import series
 
 DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class LabelledRows:
+class LabelledData:
     """Labelled rows of the window and of the reference, None without any.
 
     `presets` are what is made of them by default. `threshold` is the score from which on the model predicts
@@ -36,7 +36,9 @@ class LabelledRows:
     threshold: float | None = None
 
 
-def labelled_rows(given: ReportInput, outputs: Sequence[Outputs], notes: list[str]) -> LabelledRows | None:
+def labelled_rows(
+    given: ReportInput, outputs: Sequence[CleanOutputs], notes: list[str]
+) -> LabelledData | None:
     """Labelled rows, None without any; what is missing is added to the notes."""
     if not given.task:
         notes.append("the task of the model is not known, so its quality is not shown")
@@ -64,11 +66,11 @@ def labelled_rows(given: ReportInput, outputs: Sequence[Outputs], notes: list[st
 
 def _classified(
     given: ReportInput,
-    outputs: Sequence[Outputs],
+    outputs: Sequence[CleanOutputs],
     current: pd.DataFrame,
     reference: pd.DataFrame | None,
     notes: list[str],
-) -> LabelledRows:
+) -> LabelledData:
     absent = set(given.classes) - set(current["target"])
     if reference is not None and set(reference["target"]) != set(given.classes):
         notes.append("the reference has no label of some class, so quality is not compared with it")
@@ -114,8 +116,8 @@ def _rows(
     definition: DataDefinition,
     presets: tuple[Any, ...],
     threshold: float | None = None,
-) -> LabelledRows:
-    return LabelledRows(
+) -> LabelledData:
+    return LabelledData(
         Dataset.from_pandas(current, definition),
         None if reference is None else Dataset.from_pandas(reference[list(current.columns)], definition),
         presets,
@@ -131,7 +133,7 @@ def _definition(columns: Sequence[str], classification: Any) -> DataDefinition:
     )
 
 
-def _table(given: ReportInput, outputs: Outputs) -> pd.DataFrame:
+def _table(given: ReportInput, outputs: CleanOutputs) -> pd.DataFrame:
     """Rows with a label and a prediction, and with a score if any has one."""
     kind: Any = "category" if is_classification(given.task) else "number"
     table = pd.DataFrame(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-import os
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Period:
+class ReportPeriod:
     """Time that a report is about, in seconds since the epoch; `window` is its length, such as `24h`."""
 
     window: str
@@ -47,7 +47,7 @@ class Period:
     end: float
 
     @classmethod
-    def until(cls, end: float, window: Window) -> Period:
+    def until(cls, end: float, window: Window) -> ReportPeriod:
         return cls(window.name, end - window.seconds, end)
 
 
@@ -60,7 +60,6 @@ class ReportQueue:
         config: the section `reports` as it is for a version now.
         clock: seconds since the epoch.
         wake: called when a report was requested.
-        random: bytes for ids.
     """
 
     def __init__(
@@ -70,21 +69,19 @@ class ReportQueue:
         config: Callable[[Version], ReportsConfig],
         clock: Callable[[], float],
         wake: Callable[[], None],
-        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._store = store
         self._fleet = fleet
         self._config = config
         self._clock = clock
         self._wake = wake
-        self._random = random
 
     def add(
         self,
         connection: sa.Connection,
         version: Version,
         trigger: Trigger,
-        period: Period,
+        period: ReportPeriod,
         *,
         actor: str = "system",
         reason: str = "",
@@ -111,7 +108,7 @@ class ReportQueue:
             return None
         bad = list(dict.fromkeys((*sorted(verdicts), *sorted(version.bad_since))))
         report = StoredReport(
-            id=self._random(ID_BYTES).hex(),
+            id=secrets.token_hex(ID_BYTES),
             version_id=version.key,
             model=version.model,
             model_version=version.version,
@@ -143,7 +140,7 @@ class ReportQueue:
         if not self._config(version).enabled:
             raise ConflictError(SWITCHED_OFF)
         now = self._clock()
-        period = Period.until(now, parse_window(window))
+        period = ReportPeriod.until(now, parse_window(window))
         with self._store.writing() as connection:
             requested = [each for each in open_reports(connection, MAX_OPEN) if each.trigger == "request"]
             for each in requested:
@@ -224,24 +221,26 @@ class ReportQueue:
         if due and min(due)[0] <= now:
             _, _, version, window = min(due, key=lambda each: each[:2])
             with self._store.writing() as connection:
-                self.add(connection, version, "schedule", Period.until(now, window))
+                self.add(connection, version, "schedule", ReportPeriod.until(now, window))
 
 
-def period_of(findings: Findings, subjects: Collection[Subject], now: float) -> Period:
+def period_of(findings: Findings, subjects: Collection[Subject], now: float) -> ReportPeriod:
     """The shortest window in which one of the subjects is bad.
 
     Windows of checks of data quality, which choose theirs, count if there is no other, and matured ones, of
     quality by labels, if there is none up to now.
     """
     windows = {each.window.name: each.window for each in findings.evaluation.windows}
-    matured = {each.window.name: Period(each.window.name, each.start, each.end) for each in findings.quality}
+    matured = {
+        each.window.name: ReportPeriod(each.window.name, each.start, each.end) for each in findings.quality
+    }
     labelled = [each for each in subjects if each.measure in _BY_LABELS and each.window in matured]
     live = [windows[each.window] for each in set(subjects).difference(labelled) if each.window in windows]
     if not live and any(each.measure.startswith("data_quality") for each in subjects):
         live = [check.window for check in findings.evaluation.checks if check.degraded]
     if not live and labelled:
         return min((matured[each.window] for each in labelled), key=lambda period: period.end - period.start)
-    return Period.until(now, min(live or windows.values()))
+    return ReportPeriod.until(now, min(live or windows.values()))
 
 
 def in_words(subjects: Collection[Subject]) -> str:

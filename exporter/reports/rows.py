@@ -11,13 +11,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exporter.sampling.rows import SampledRow
-
-FEATURE_PREFIX = "features."  # of a feature's column in the Parquet of reference rows
+from exporter.sampling.rows import FEATURE_PREFIX, SampledRow
 
 
 @dataclass(frozen=True)
-class RawRows:
+class RowValues:
     """Rows as they came, by column; None is a missing value.
 
     `features` are (rows,) values by name. `scores` are one number, a list or a mapping by class each.
@@ -32,7 +30,7 @@ class RawRows:
         return len(self.predictions)
 
 
-def read_live(rows: Sequence[SampledRow], names: Sequence[str]) -> RawRows:
+def read_live(rows: Sequence[SampledRow], names: Sequence[str]) -> RowValues:
     """The features of these names, and the outputs, of sampled rows; a row that is no JSON is left out."""
     features: dict[str, list[Any]] = {name: [] for name in names}
     predictions, scores, labels = [], [], []
@@ -46,7 +44,7 @@ def read_live(rows: Sequence[SampledRow], names: Sequence[str]) -> RawRows:
         predictions.append(content.get("prediction"))
         scores.append(content.get("scores", content.get("score")))
         labels.append(row.label)
-    return RawRows(features, predictions, scores, labels)
+    return RowValues(features, predictions, scores, labels)
 
 
 def _read_json(content: bytes) -> Any:
@@ -61,7 +59,7 @@ def _read_json(content: bytes) -> Any:
         return None
 
 
-def read_reference(parquet: bytes, names: Sequence[str]) -> RawRows | None:
+def read_reference_rows(parquet: bytes, names: Sequence[str]) -> RowValues | None:
     """The same of reference rows; None where there are none."""
     if not parquet:
         return None
@@ -73,7 +71,7 @@ def read_reference(parquet: bytes, names: Sequence[str]) -> RawRows | None:
         found = next((name for name in candidates if name in table.column_names), None)
         return [None] * table.num_rows if found is None else _values(table.column(found))
 
-    return RawRows(
+    return RowValues(
         features={name: column(FEATURE_PREFIX + name) for name in names},
         predictions=column("prediction"),
         scores=column("scores", "score"),

@@ -20,8 +20,8 @@ from exporter.reports.cleaning import (
     limit_categories,
 )
 from exporter.reports.contents import ReportColumn, ReportInput
-from exporter.reports.outputs import Outputs, prediction_kind, read_outputs
-from exporter.reports.rows import read_live, read_reference
+from exporter.reports.outputs import CleanOutputs, clean_outputs, prediction_kind
+from exporter.reports.rows import read_live, read_reference_rows
 
 MAX_COLUMNS = 50  # each takes a tenth of a second, and 20 kB of the compressed page
 MAX_LISTED = 20  # names in a note
@@ -29,7 +29,7 @@ Kind = Literal["number", "category", "text", "time"]
 
 
 @dataclass(frozen=True)
-class Tables:
+class ReportTables:
     """Window and reference, None without one, with the same columns.
 
     `kinds` are by column. `names` are the columns of prediction, score and target, by role, as far as they
@@ -42,7 +42,7 @@ class Tables:
     kinds: Mapping[str, Kind]
     features: tuple[ReportColumn, ...]
     names: Mapping[str, str]
-    outputs: tuple[Outputs, ...]
+    outputs: tuple[CleanOutputs, ...]
     notes: tuple[str, ...]
 
     def of_kind(self, kind: Kind) -> list[str]:
@@ -50,7 +50,7 @@ class Tables:
         return [name for name, each in self.kinds.items() if each == kind]
 
 
-def make_tables(given: ReportInput) -> Tables:
+def make_tables(given: ReportInput) -> ReportTables:
     """Clean the rows of a report.
 
     Raises:
@@ -63,7 +63,7 @@ def make_tables(given: ReportInput) -> Tables:
         notes.append(f"at most {MAX_COLUMNS} columns are shown; left out: {listed(beyond, MAX_LISTED)}")
         features = features[:MAX_COLUMNS]
     names = [column.name for column in features]
-    live, base = read_live(given.rows, names), read_reference(given.reference_rows, names)
+    live, base = read_live(given.rows, names), read_reference_rows(given.reference_rows, names)
     if not len(live):
         raise ReportError("no rows of the window were sampled")
     if base is None:
@@ -75,9 +75,9 @@ def make_tables(given: ReportInput) -> Tables:
         raw = [live.features[column.name], *([base.features[column.name]] if base is not None else [])]
         if making.add(column.name, "text" if column.name in texts else column.kind, raw):
             kept.append(column)
-    outputs = [read_outputs(given, rows) for rows in (live, base) if rows is not None]
+    outputs = [clean_outputs(given, rows) for rows in (live, base) if rows is not None]
     own = making.add_outputs(given, outputs)
-    return Tables(
+    return ReportTables(
         current=pd.DataFrame(making.current),
         reference=pd.DataFrame(making.reference) if base is not None else None,
         kinds=making.kinds,
@@ -99,7 +99,7 @@ def _text_columns(descriptors: Sequence[NamedMetric], names: Sequence[str]) -> s
 
 @dataclass
 class _Making:
-    """Tables in the making, column by column."""
+    """ReportTables in the making, column by column."""
 
     has_reference: bool
     notes: list[str]
@@ -152,7 +152,7 @@ class _Making:
             self.notes.append(f"column {shown}: {infinite:,} infinite values count as missing")
         return False
 
-    def add_outputs(self, given: ReportInput, outputs: Sequence[Outputs]) -> dict[str, str]:
+    def add_outputs(self, given: ReportInput, outputs: Sequence[CleanOutputs]) -> dict[str, str]:
         """Add predictions, scores and labels that both tables have; the names of their columns, by role."""
         found = {}
         labels = [each.labels for each in outputs]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from threading import Event
@@ -56,7 +55,7 @@ class ReportWorker:
         store_limit_bytes: int,
         store_full: Callable[[], bool],
         clock: Callable[[], float],
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float],
     ) -> None:
         self.gather, self.make = gather, make
         self.on_done: list[Callable[[], None]] = []  # called after each report that is done
@@ -160,7 +159,7 @@ class ReportWorker:
 
     def _work(self, report: StoredReport) -> None:
         """Make a report, and store it or its problem."""
-        started, outcome = time.monotonic(), None
+        started, outcome = self._monotonic(), None
         try:
             outcome = self._make(report)
         except StoreError as error:
@@ -179,7 +178,7 @@ class ReportWorker:
             log.exception("report %s on %s version %s failed", report.id, report.model, report.model_version)
             outcome = self._give_back(report, f"internal error: {first_line(error)}", again=False)
         finally:
-            self._telemetry.count(outcome or "failed", report.trigger, time.monotonic() - started)
+            self._telemetry.count(outcome or "failed", report.trigger, self._monotonic() - started)
 
     def _make(self, report: StoredReport) -> ReportOutcome:
         version = self._fleet.by_key(report.version_id)

@@ -22,7 +22,7 @@ _UNUSED = np.random.default_rng(0)  # rows with ids get no random priorities
 
 
 def rows_to_keep(store: Store, sample: SampleConfig) -> RowsToKeep | None:
-    """How the rows of a reference are kept, None if they are not.
+    """Columns of reference rows to leave out and to hash; None if no rows are kept.
 
     Raises:
         StoreError: the store failed.

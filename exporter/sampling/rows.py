@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from exporter.config.sampling import SampleConfig
 
+FEATURE_PREFIX = "features."  # of a feature's column in the Parquet of reference rows
+
 
 @dataclass(frozen=True)
 class SampledRow:

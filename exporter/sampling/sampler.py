@@ -97,7 +97,7 @@ class Sampler:
         return Draw(self, connection)
 
     def retention_seconds(self, config: SampleConfig) -> float:
-        """How long rows are kept: at most as long as their ids, by which labels are found."""
+        """Time for which rows are kept: at most that of their ids, by which labels are found."""
         return min(config.retention, self.settings.prediction_retention_days * DAY_SECONDS)
 
     def find_block(self, connection: sa.Connection, key: _Key) -> BottomK:

@@ -1,4 +1,4 @@
-"""What the store has of the sending of reports: where each still has to be sent, and when.
+"""State of the sending of stored reports: where each still has to be sent, and when.
 
 A report is claimed by an update that names its states and the time at which it was due, so that of several
 exporters one sends it. A process that ends while it sends leaves a report that is due again when the claim is
