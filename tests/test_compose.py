@@ -238,3 +238,9 @@ def test_alertmanager_delivers_to_the_exporter() -> None:
     config = yaml.safe_load((ROOT / "prometheus" / "alertmanager.yml").read_text())
     urls = [hook["url"] for receiver in config["receivers"] for hook in receiver.get("webhook_configs", [])]
     assert [(urlsplit(url).hostname, urlsplit(url).port) for url in urls] == [("exporter", 19464)]
+
+
+def test_the_image_installs_what_is_locked_and_resolves_nothing() -> None:
+    installs = re.findall(r"pip (?:--python \S+ )?install .*--require-hashes.*", DOCKERFILE)
+    assert len(installs) == 3
+    assert all("--no-deps" in install for install in installs)
