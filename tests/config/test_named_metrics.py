@@ -45,5 +45,7 @@ for _ in range(40):
     ids=["two names", "no mapping", "no class", "unknown key", "too many", "exponential"],
 )
 def test_a_mistake_is_told(written: list[object], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ValidationError) as refused:
         ADAPTER.validate_python(written)
+    # The error's own text would have the whole input in it.
+    assert message in refused.value.errors(include_input=False)[0]["msg"]
