@@ -35,7 +35,6 @@ from exporter.api.schemas import untyped_schemas
 from exporter.errors import RequestError, StoreError
 from exporter.service import Service
 from exporter.web.routes import assets_router, pages_router
-from exporter.web.version_routes import version_router
 
 DESCRIPTION = """Takes live predictions and labels of models in MLflow, and exposes drift, data
 quality and model quality as Prometheus metrics.
@@ -75,7 +74,6 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(operations_router(service))
     app.include_router(assets_router())
     app.include_router(pages_router(service), dependencies=[Depends(authorizer(service))])
-    app.include_router(version_router(service), dependencies=[Depends(authorizer(service))])
     app.add_middleware(Ingestion, routes=ingest, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(StoreError, on_store_error)

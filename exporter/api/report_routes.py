@@ -21,6 +21,7 @@ from exporter.errors import (
 )
 from exporter.exposition.negotiation import gzip_accepted
 from exporter.fleet import Version
+from exporter.formats.addresses import version_path
 from exporter.formats.batch import Target
 from exporter.formats.texts import storable
 from exporter.reports.incident import find_incident_report
@@ -34,7 +35,7 @@ from exporter.storage.reports import (
     load_report_file,
     load_report_values,
 )
-from exporter.views.paths import VERSION_PATH, version_path
+from exporter.views.paths import VERSION_PATH
 from exporter.web.report_pages import missing_page, waiting_page
 
 MAX_LISTED = 200

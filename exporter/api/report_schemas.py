@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
+from exporter.formats.addresses import version_path
 from exporter.storage.reports import ReportState, StoredReport
-from exporter.views.paths import version_path
 
 
 class ReportVerdict(BaseModel):

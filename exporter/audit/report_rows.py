@@ -208,7 +208,7 @@ def _run_detail(record: Record) -> str:
 
 
 def told(record: Record) -> str:
-    """What a record says, in a line; empty if its content was erased."""
+    """Content of a record in a line; empty if it was erased."""
     data = record.data
     match record.kind:
         case "verdict_changed":

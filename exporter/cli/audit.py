@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote
 
 from exporter.cli.client import Client, add_client_options, user_name
 from exporter.errors import ConfigError, ExporterError
+from exporter.formats.addresses import version_path
 from exporter.settings import DAY_SECONDS, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _report(options: argparse.Namespace) -> int:
         parts: Any = [_report_of_store(options, form, start, end)]
     else:
         client = Client.of(options, REPORT_TIMEOUT_SECONDS)
-        path = f"/v1/models/{quote(options.model)}/versions/{quote(options.version, safe='')}/report"
+        path = f"/v1/{version_path(options.model, options.version)}/report"
         query = {"from": _iso(start), "to": _iso(end), "format": form, "by": user_name()}
         parts = client.chunks(path, query)
     with _sink(options.output) as sink:

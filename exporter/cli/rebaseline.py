@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from exporter.cli.client import Client, add_client_options, user_name
 from exporter.errors import ConfigError
+from exporter.formats.addresses import version_path
 from exporter.formats.raw import PARQUET_TYPE
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _rebaseline(options: argparse.Namespace) -> int:
         body = options.file.read_bytes() if options.file else b""
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
-    path = f"/v1/models/{quote(options.model)}/versions/{quote(options.version, safe='')}/rebaseline"
+    path = f"/v1/{version_path(options.model, options.version)}/rebaseline"
     query = {"by": options.by or user_name(), "reason": options.reason, "live": options.live}
     answer = client.post(path, query, body, PARQUET_TYPE)
     print(f"{options.model} version {options.version}: {answer['rows']:,} rows are its reference")

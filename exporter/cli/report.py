@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from exporter.cli.client import Client, RefusedError, add_client_options, user_name
+from exporter.formats.addresses import version_path
 from exporter.formats.texts import printable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
 def _report(options: argparse.Namespace) -> int:
     """Ask for a report, wait for it and print where it is."""
     client = Client.of(options)
-    path = f"/v1/models/{quote(options.model, safe='')}/versions/{quote(options.version, safe='')}/reports"
+    path = f"/v1/{version_path(options.model, options.version)}/reports"
     query = {"window": options.window, "reason": options.reason, "by": options.by or user_name()}
     found = client.post(path, query)
     deadline = time.monotonic() + options.wait

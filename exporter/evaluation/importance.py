@@ -10,6 +10,7 @@ import numpy as np
 
 from exporter.evaluation.comparison import MIN_SIGNIFICANCE, UNDECIDED
 from exporter.evaluation.drift import Evaluation
+from exporter.formats.texts import listed
 from exporter.measures.importance import drift_importance, excess_drift, importance_shares
 from exporter.reference.bins import BinLayout
 from exporter.typing import Floats
@@ -63,16 +64,13 @@ def make_importance(
     notes = []
     unknown, silent = sorted(weights.keys() - set(features)), sorted(set(features) - weights.keys())
     if unknown:
-        notes.append(f"importance names {_listed(unknown)}, which the reference has no feature of")
+        names = listed([*map(repr, unknown)], MAX_NAMED)
+        notes.append(f"importance names {names}, which the reference has no feature of")
     if silent:
-        notes.append(f"importance says nothing of {_listed(silent)}, which count as 0")
+        names = listed([*map(repr, silent)], MAX_NAMED)
+        notes.append(f"importance says nothing of {names}, which count as 0")
     by_share = sorted(zip(features, shares.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
     return Importance(dict(by_share), source, tuple(notes))
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:MAX_NAMED])
-    return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED} more"
 
 
 def weigh_drift(importance: Importance, evaluation: Evaluation) -> dict[str, float]:

@@ -61,6 +61,15 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def capitalized(text: str) -> str:
+    """The text with a capital at the start; unlike `str.capitalize`, the rest is as it was.
+
+    >>> capitalized("drift of PSI")
+    'Drift of PSI'
+    """
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def utc_text(seconds: float) -> str:
     """A time in seconds since the epoch to the second, in UTC.
 

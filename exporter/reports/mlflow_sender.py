@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from urllib.parse import quote
 
 from exporter.config.reports import ReportsConfig
 from exporter.errors import RegistryError, RegistryUnreachableError, SendingError
+from exporter.formats.addresses import report_address, version_path
 from exporter.formats.texts import utc_text
 from exporter.registry.models import KEPT_TAG
 from exporter.registry.registry import Registry
 from exporter.registry.report_runs import MAX_METRICS, ReportRun, metric_name
-from exporter.reports.addresses import report_address
 from exporter.reports.stored_files import read_stored_file
 from exporter.storage.report_sending import DestinationName
 from exporter.storage.reports import FileName, StoredReport, list_reports, load_report_values
@@ -104,7 +103,7 @@ def _verdicts(report: StoredReport) -> str:
 
 def _description(report: StoredReport, address: str) -> str:
     """The report in Markdown, with links within MLflow and to the exporter."""
-    place = f"#/models/{quote(report.model, safe='')}/versions/{quote(report.model_version, safe='')}"
+    place = f"#/{version_path(*report.names)}"
     lines = [
         f"Live rows of [version {report.model_version} of {_plain(report.model)}]({place}) from "
         f"{utc_text(report.start)} to {utc_text(report.end)}, compared with its reference: a sample of "

@@ -1,8 +1,6 @@
-"""Addresses of versions, in the API and of the pages."""
+"""Path of a version in routes, of the API and of the pages."""
 
 from __future__ import annotations
-
-from urllib.parse import quote
 
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -22,12 +20,3 @@ class _ModelName(Convertor[str]):
 register_url_convertor("model_name", _ModelName())
 
 VERSION_PATH = "/models/{model:model_name}/versions/{version}"
-
-
-def version_path(model: str, version: str) -> str:
-    """Return the path of a version, without a slash at the start.
-
-    >>> version_path("team/fraud <1>", "3")
-    'models/team%2Ffraud%20%3C1%3E/versions/3'
-    """
-    return f"models/{quote(model, safe='')}/versions/{quote(version, safe='')}"

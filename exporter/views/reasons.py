@@ -30,17 +30,11 @@ class Reason:
         text: a sentence.
         since: when the first of them became bad, in seconds since the epoch; None if it is not known.
         runbook: name of the alert whose runbook says what to do.
-        windows: their names, the shortest first.
     """
 
     text: str
     since: float | None
     runbook: str
-    windows: tuple[str, ...]
-
-    @property
-    def runbook_link(self) -> str:
-        return runbook_url(self.runbook)
 
 
 def runbook_url(alert: str) -> str:
@@ -84,10 +78,10 @@ class _Reasons:
     ) -> Reason:
         found = found or {each.window for each in subjects}
         windows = (window.window.name for window in self._findings.evaluation.windows)
-        inside = tuple(name for name in windows if name in found)
+        inside = [name for name in windows if name in found]
         known = [self._since[each] for each in subjects if each in self._since]
         shown = f"{text} ({', '.join(inside)})" if inside else text
-        return Reason(shown, min(known, default=None), runbook, inside)
+        return Reason(shown, min(known, default=None), runbook)
 
     def _quality(self) -> Iterator[Reason]:
         figures: dict[tuple[str, str, str], MetricQuality | EstimatedQuality] = {}

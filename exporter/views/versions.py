@@ -22,8 +22,6 @@ from exporter.measures.intervals import NO_FIGURE
 from exporter.reference.profile import PROVISIONAL, Reference
 from exporter.views import schemas
 
-_VERDICTS = {DRIFTED: "drifted", STABLE: "stable"}
-
 
 def models_view(fleet: Fleet, *, up: bool, error: str) -> schemas.Models:
     by_model: dict[str, list[Version]] = defaultdict(list)
@@ -144,7 +142,7 @@ def _columns(evaluation: Evaluation, importance: Importance | None) -> list[sche
                 check=check.check,
                 window=check.window.name,
                 ratio=check.ratio,
-                reference_ratio=_or_null(check.reference_ratio),
+                reference_ratio=or_none(check.reference_ratio),
                 degraded=check.degraded,
                 undecided=check.undecided,
             )
@@ -162,7 +160,7 @@ def _columns(evaluation: Evaluation, importance: Importance | None) -> list[sche
             windows=[_window(window, k) for window in evaluation.windows],
             changes=[_change(change, k) for change in evaluation.changes],
             checks=checks[k],
-            importance=_or_null(shares[k]),
+            importance=or_none(shares[k]),
         )
         for k, column in sorted(enumerate(evaluation.reference.columns), key=lambda place: -known[place[0]])
     ]
@@ -172,24 +170,23 @@ def _window(window: WindowEvaluation, column: int) -> schemas.ColumnWindow:
     return schemas.ColumnWindow(
         window=window.window.name,
         rows=int(window.rows_by_column[column]),
-        effective_rows=_or_null(window.effective_rows[column]),
-        drift_score=_or_null(window.drift_score[column]),
-        drift_limit=_or_null(window.drift_limit[column]),
-        drift_significance=_or_null(window.drift_significance[column]),
-        verdict=_verdict_name(int(window.verdict[column])),
+        effective_rows=or_none(window.effective_rows[column]),
+        drift_score=or_none(window.drift_score[column]),
+        drift_limit=or_none(window.drift_limit[column]),
+        drift_significance=or_none(window.drift_significance[column]),
+        verdict=verdict_name(window.verdict[column]),
         undecided=window.undecided[column],
-        distances={method: _or_null(values[column]) for method, values in window.distances.items()},
+        distances={method: or_none(values[column]) for method, values in window.distances.items()},
     )
 
 
 def _change(change: ChangeEvaluation, column: int) -> schemas.ColumnChange:
-    verdict = int(change.verdict[column])
     return schemas.ColumnChange(
         window=change.window.name,
-        change_score=_or_null(change.score[column]),
-        change_limit=_or_null(change.limit[column]),
-        change_significance=_or_null(change.significance[column]),
-        verdict="changed" if verdict == DRIFTED else _verdict_name(verdict),
+        change_score=or_none(change.score[column]),
+        change_limit=or_none(change.limit[column]),
+        change_significance=or_none(change.significance[column]),
+        verdict=verdict_name(change.verdict[column], "changed"),
         undecided=change.undecided[column],
     )
 
@@ -224,9 +221,9 @@ def _segment(reference: Reference, found: SegmentEvaluation) -> schemas.SegmentD
                 column=column.name,
                 role=column.role,
                 window=window.window.name,
-                drift_score=_or_null(window.drift_score[place]),
-                drift_limit=_or_null(window.drift_limit[place]),
-                verdict=_verdict_name(int(window.verdict[place])),
+                drift_score=or_none(window.drift_score[place]),
+                drift_limit=or_none(window.drift_limit[place]),
+                verdict=verdict_name(window.verdict[place]),
                 undecided=window.undecided[place],
             )
             for place, column in enumerate(reference.columns)
@@ -246,7 +243,7 @@ def _quality_window(found: QualityEvaluation) -> schemas.QualityWindow:
         predictions=found.predictions,
         labels=found.labels,
         unusable_labels=found.unusable_labels,
-        coverage=_or_null(found.coverage),
+        coverage=or_none(found.coverage),
         weighted=found.weighted,
         metrics=[
             *(_metric(quality) for quality in found.metrics),
@@ -260,8 +257,8 @@ def _quality_window(found: QualityEvaluation) -> schemas.QualityWindow:
                 label=one.label,
                 metric=one.metric,
                 value=one.figure.value,
-                lower=_or_null(one.figure.lower),
-                upper=_or_null(one.figure.upper),
+                lower=or_none(one.figure.lower),
+                upper=or_none(one.figure.upper),
             )
             for one in found.classes
         ],
@@ -275,14 +272,14 @@ def _quality_window(found: QualityEvaluation) -> schemas.QualityWindow:
 def _metric(quality: MetricQuality, absent: str = "") -> schemas.MetricDetail:
     return schemas.MetricDetail(
         metric=quality.metric,
-        value=_or_null(quality.figure.value),
-        lower=_or_null(quality.figure.lower),
-        upper=_or_null(quality.figure.upper),
+        value=or_none(quality.figure.value),
+        lower=or_none(quality.figure.lower),
+        upper=or_none(quality.figure.upper),
         absent=absent,
-        baseline=_or_null(quality.baseline),
-        tolerance=_or_null(quality.tolerance),
-        allowance=_or_null(quality.allowance),
-        shortfall=_or_null(quality.shortfall),
+        baseline=or_none(quality.baseline),
+        tolerance=or_none(quality.tolerance),
+        allowance=or_none(quality.allowance),
+        shortfall=or_none(quality.shortfall),
         provisional=quality.provisional,
         degraded=quality.degraded,
         undecided=quality.undecided,
@@ -296,13 +293,13 @@ def _confusion(confusion: Confusion) -> schemas.ConfusionMatrix:
 def _estimate(estimate: EstimatedQuality) -> schemas.EstimateDetail:
     return schemas.EstimateDetail(
         metric=estimate.metric,
-        value=_or_null(estimate.figure.value),
-        lower=_or_null(estimate.figure.lower),
-        upper=_or_null(estimate.figure.upper),
-        baseline=_or_null(estimate.baseline),
-        allowance=_or_null(estimate.allowance),
-        shortfall=_or_null(estimate.shortfall),
-        error=_or_null(estimate.error),
+        value=or_none(estimate.figure.value),
+        lower=or_none(estimate.figure.lower),
+        upper=or_none(estimate.figure.upper),
+        baseline=or_none(estimate.baseline),
+        allowance=or_none(estimate.allowance),
+        shortfall=or_none(estimate.shortfall),
+        error=or_none(estimate.error),
         degraded=estimate.degraded,
         undecided=estimate.undecided,
     )
@@ -310,10 +307,10 @@ def _estimate(estimate: EstimatedQuality) -> schemas.EstimateDetail:
 
 def _label_drift(drift: WindowEvaluation) -> schemas.LabelDrift:
     return schemas.LabelDrift(
-        drift_score=_or_null(drift.drift_score[0]),
-        drift_limit=_or_null(drift.drift_limit[0]),
-        drift_significance=_or_null(drift.drift_significance[0]),
-        verdict=_verdict_name(int(drift.verdict[0])),
+        drift_score=or_none(drift.drift_score[0]),
+        drift_limit=or_none(drift.drift_limit[0]),
+        drift_significance=or_none(drift.drift_significance[0]),
+        verdict=verdict_name(drift.verdict[0]),
         undecided=drift.undecided[0],
     )
 
@@ -325,10 +322,11 @@ def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _or_null(value: float) -> float | None:
+def or_none(value: float) -> float | None:
     """Return the value, or None if it is not finite: JSON has no NaN."""
     return float(value) if math.isfinite(value) else None
 
 
-def _verdict_name(verdict: int) -> str:
-    return _VERDICTS.get(verdict, "undecided")
+def verdict_name(verdict: int, bad: str = "drifted") -> str:
+    """Return `stable`, `undecided`, or the name of the bad verdict."""
+    return {DRIFTED: bad, STABLE: "stable"}.get(int(verdict), "undecided")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite, nan
+from math import nan
 
 import numpy as np
 from markupsafe import Markup
 
 from exporter.evaluation.change import ChangeEvaluation
-from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
 from exporter.formats.texts import printable
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.bins import Column
 from exporter.typing import Ints
+from exporter.views.versions import or_none, verdict_name
 from exporter.web.distributions import Distribution, draw, find_distribution
 from exporter.web.history import History
-from exporter.web.sparkline import sparkline
+from exporter.web.pictures import drift_trend
 
 MAX_PICTURES = 30  # columns with a distribution, on one page
 LEAST_SHOWN = 6  # columns that are not folded away, where none is bad
@@ -60,7 +60,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckView:
     """Share of a column's rows that fails a check of data quality in `window`."""
 
     name: str
@@ -76,10 +76,9 @@ class Check:
 class ColumnView:
     """A column in the window that is shown.
 
-    `rows` have a value. `elsewhere` are the verdicts on drift in the other windows. `importance` is the share
-    of the model's, None if it is unknown. `distribution` is None unless the column has a picture, as is
-    `trend`, the drift over time, which is
-    also None where it is not known.
+    `rows` have a value. `elsewhere` are the verdicts on drift in the other windows. `importance` is its share
+    in the model's answers, None if it is unknown. `distribution`, and `trend`, the drift over time, are None
+    unless the column has pictures; `trend` also where it is not known.
     """
 
     name: str
@@ -89,7 +88,7 @@ class ColumnView:
     drift: Judged
     elsewhere: tuple[tuple[str, str], ...]
     change: Judged | None
-    checks: tuple[Check, ...]
+    checks: tuple[CheckView, ...]
     importance: float | None
     distribution: Distribution | None = None
     trend: Markup | None = None
@@ -101,7 +100,7 @@ class ColumnView:
         return self.drift.bad or changed or any(check.degraded for check in self.checks)
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[CheckView, ...]:
         return tuple(check for check in self.checks if check.degraded)
 
     @property
@@ -175,10 +174,8 @@ def rank_columns(
             counts = evaluation.reference.counts[own], live[own]
             view = replace(view, distribution=find_distribution(column, *counts, named=named))
         if history is not None and np.isfinite(history.drift[:, place]).any():
-            label = f"Drift of {printable(column.name)} per {history.period} in the last {history.span}"
             limit = view.drift.limit if view.drift.limit is not None else nan
-            trend = sparkline(history.drift[:, place].tolist(), label, ("limit", limit))
-            view = replace(view, trend=trend)
+            view = replace(view, trend=drift_trend(history, place, printable(column.name), limit))
         return view
 
     pictures = [with_picture(place) for place in pictured]
@@ -216,7 +213,7 @@ class _Views:
             rows=int(found.rows_by_column[place]) if found is not None else 0,
             drift=self._drift(found, place, column),
             elsewhere=tuple(
-                (each.window.name, _verdict(each.verdict[place], "drifted"))
+                (each.window.name, verdict_name(each.verdict[place]))
                 for each in self._windows
                 if each is not found
             ),
@@ -229,37 +226,29 @@ class _Views:
         if found is None:
             return Judged("undecided", None, None, "it was not evaluated over this window yet", None)
         return Judged(
-            verdict=_verdict(found.verdict[place], "drifted"),
-            score=_known(found.drift_score[place]),
-            limit=_known(found.drift_limit[place]),
+            verdict=verdict_name(found.verdict[place]),
+            score=or_none(found.drift_score[place]),
+            limit=or_none(found.drift_limit[place]),
             why=found.undecided[place],
             since=self._since.get(Subject("drift", column.name, found.window.name)),
         )
 
     def _change(self, found: ChangeEvaluation, place: int, column: Column) -> Judged:
         return Judged(
-            verdict=_verdict(found.verdict[place], "changed"),
-            score=_known(found.score[place]),
-            limit=_known(found.limit[place]),
+            verdict=verdict_name(found.verdict[place], "changed"),
+            score=or_none(found.score[place]),
+            limit=or_none(found.limit[place]),
             why=found.undecided[place],
             since=self._since.get(Subject("change", column.name, found.window.name)),
         )
 
-    def _check(self, check: QualityCheck, column: Column) -> Check:
-        return Check(
+    def _check(self, check: QualityCheck, column: Column) -> CheckView:
+        return CheckView(
             name=check.check,
             ratio=check.ratio,
-            reference_ratio=_known(check.reference_ratio),
+            reference_ratio=or_none(check.reference_ratio),
             degraded=check.degraded,
             window=check.window.name,
             why=check.undecided,
             since=self._since.get(Subject(f"data_quality/{check.check}", column.name)),
         )
-
-
-def _verdict(code: int, bad: str) -> str:
-    return {DRIFTED: bad, STABLE: "stable"}.get(int(code), "undecided")
-
-
-def _known(value: float) -> float | None:
-    return float(value) if isfinite(value) else None

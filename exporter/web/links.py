@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from exporter.formats.addresses import version_path
 from exporter.settings import Settings
 
 DASHBOARD = "/d/mlflow-model"
@@ -47,7 +48,7 @@ class Links:
         """URL of a version in MLflow's UI; empty where that is not known."""
         if not self.mlflow:
             return ""
-        return f"{self.mlflow}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}"
+        return f"{self.mlflow}/#/{version_path(model, version)}"
 
 
 def _without_user(uri: str) -> str:

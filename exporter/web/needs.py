@@ -19,7 +19,7 @@ MAX_NAMES = 4
 
 @dataclass(frozen=True)
 class Need:
-    """What a version lacks, the consequence, and a line for a shell or for Python that mends it."""
+    """Lack of a version, its consequence, and a line for a shell or for Python that mends it."""
 
     lack: str
     cost: str

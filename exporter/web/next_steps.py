@@ -1,4 +1,4 @@
-"""What a person can do about a version now: links and commands. Pure."""
+"""Next steps of a person about a version: links and commands. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.fleet import Fleet, Version
+from exporter.formats.addresses import version_path
 from exporter.remediation.action import Action
 from exporter.storage.action_states import State
 from exporter.storage.reports import ReportState, StoredReport
 from exporter.storage.schema import AliasMove
-from exporter.views.paths import version_path
 from exporter.views.reasons import Reason
 
 MAX_ACTIONS = 3  # that wait for a person

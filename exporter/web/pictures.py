@@ -35,6 +35,19 @@ class Figure:
     picture: Markup
 
 
+def drift_trend(history: History, place: int, name: str, limit: float) -> Markup:
+    """Picture of the drift of a column over time, beside its limit; NaN: none is drawn."""
+    label = f"Drift of {name} per {history.period} in the last {history.span}"
+    return sparkline(history.drift[:, place].tolist(), label, ("limit", limit))
+
+
+def quality_trend(history: History, quality: MetricQuality) -> Markup:
+    """Picture of a metric over time, beside its baseline."""
+    label = f"{quality.metric} per {history.labelled_period} in the last {history.labelled_span}"
+    values = history.quality.get(quality.metric, ())
+    return sparkline(values, label, ("baseline", quality.baseline), from_zero=False)
+
+
 class Pictures:
     """Figures of a version after an evaluation; `findings` are None before the first."""
 
@@ -118,10 +131,10 @@ class Pictures:
     def _drift(self, evaluation: Evaluation, place: int) -> Figure:
         _, window = _worst(evaluation, place)
         found, name = evaluation.windows[window], self._columns[place]
-        label = f"Drift of {name} per {self.history.period} in the last {self.history.span}"
-        line = ("limit", float(found.drift_limit[place]))
-        picture = sparkline(self.history.drift[:, place].tolist(), label, line)
-        return Figure(f"{name} ({found.window.name})", float(found.drift_score[place]), *line, picture)
+        limit = float(found.drift_limit[place])
+        picture = drift_trend(self.history, place, name, limit)
+        score = float(found.drift_score[place])
+        return Figure(f"{name} ({found.window.name})", score, "limit", limit, picture)
 
     def _quality(self) -> tuple[QualityEvaluation, ...]:
         return self._findings.quality if self._findings is not None else ()
@@ -132,12 +145,8 @@ class Pictures:
         return list({each.metric: each for each in reversed(found)}.values())[::-1]
 
     def _metric(self, found: MetricQuality) -> Figure:
-        history = self.history
-        label = f"{found.metric} per {history.labelled_period} in the last {history.labelled_span}"
-        line = ("baseline", found.baseline)
-        values = history.quality.get(found.metric, [])
-        picture = sparkline(values, label, line, from_zero=False)
-        return Figure(found.metric, found.figure.value, *line, picture)
+        picture = quality_trend(self.history, found)
+        return Figure(found.metric, found.figure.value, "baseline", found.baseline, picture)
 
 
 def _worst(evaluation: Evaluation, place: int) -> tuple[float, int]:

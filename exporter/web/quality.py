@@ -8,14 +8,14 @@ from math import isfinite
 
 from markupsafe import Markup
 
-from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.figures import HIGHER_IS_BETTER
 from exporter.evaluation.model_quality import Confusion, EstimatedQuality, QualityEvaluation
 from exporter.evaluation.quality_verdicts import MetricQuality
 from exporter.measures.intervals import Interval
 from exporter.monitoring.verdicts import Subject
+from exporter.views.versions import or_none, verdict_name
 from exporter.web.history import History
-from exporter.web.sparkline import sparkline
+from exporter.web.pictures import quality_trend
 
 MAX_CLASSES = 12  # of a confusion matrix that is shown
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_EDGE = 150, 18, 5
@@ -99,8 +99,7 @@ def view_quality(found: QualityEvaluation, history: History | None, since: Since
         by_class.setdefault(one.label, []).append((one.metric, one.figure))
     label_drift = ""
     if found.label_drift is not None:
-        verdicts = {DRIFTED: "drifted", STABLE: "stable"}
-        label_drift = verdicts.get(int(found.label_drift.verdict[0]), "undecided")
+        label_drift = verdict_name(found.label_drift.verdict[0])
     return QualityView(
         found=found,
         metrics=tuple(sorted(metrics, key=lambda each: each.verdict != "degraded")),
@@ -112,29 +111,23 @@ def view_quality(found: QualityEvaluation, history: History | None, since: Since
 
 
 def _metric(quality: MetricQuality, history: History | None, since: float | None) -> FigureView:
-    limit = known(quality.limit)
+    limit = or_none(quality.limit)
     return FigureView(
         metric=quality.metric,
         figure=quality.figure,
-        baseline=known(quality.baseline),
+        baseline=or_none(quality.baseline),
         limit=limit,
         verdict=_verdict(quality.degraded),
         why=quality.undecided,
         provisional=quality.provisional and isfinite(quality.baseline),
         since=since,
-        picture=draw_interval(quality.metric, quality.figure, known(quality.baseline), limit),
-        trend=_trend(quality, history) if history is not None else None,
+        picture=draw_interval(quality.metric, quality.figure, or_none(quality.baseline), limit),
+        trend=quality_trend(history, quality) if history is not None else None,
     )
 
 
-def _trend(quality: MetricQuality, history: History) -> Markup:
-    label = f"{quality.metric} per {history.labelled_period} in the last {history.labelled_span}"
-    values = history.quality.get(quality.metric, ())
-    return sparkline(values, label, ("baseline", quality.baseline), from_zero=False)
-
-
 def _estimate(estimate: EstimatedQuality, since: float | None) -> FigureView:
-    baseline = known(estimate.baseline)
+    baseline = or_none(estimate.baseline)
     return FigureView(
         metric=estimate.metric,
         figure=estimate.figure,
@@ -142,7 +135,7 @@ def _estimate(estimate: EstimatedQuality, since: float | None) -> FigureView:
         limit=None,
         verdict=_verdict(estimate.degraded),
         why=estimate.undecided,
-        error=known(estimate.error),
+        error=or_none(estimate.error),
         since=since,
         picture=draw_interval(estimate.metric, estimate.figure, baseline, None),
     )
@@ -163,11 +156,6 @@ def _matrix(confusion: Confusion) -> MatrixView:
 
 def _verdict(degraded: bool | None) -> str:
     return "undecided" if degraded is None else "degraded" if degraded else "ok"
-
-
-def known(value: float) -> float | None:
-    """The value, None if it is not finite."""
-    return float(value) if isfinite(value) else None
 
 
 # -- comparison with another version -------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from exporter import __version__
 from exporter.exposition.negotiation import compress_page, gzip_accepted
-from exporter.formats.texts import printable
+from exporter.formats.texts import capitalized, printable
 from exporter.views.reasons import runbook_url
 from exporter.web.distributions import percent
 
@@ -107,6 +106,7 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters |= {
+        "capitalized": capitalized,
         "figure": format_figure,
         "moment": format_moment,
         "duration": format_duration,
@@ -114,11 +114,6 @@ def _environment() -> Environment:
         "percent": percent,
     }
     return environment
-
-
-def template_names() -> Iterator[str]:
-    """Names of all templates."""
-    yield from _ENVIRONMENT.list_templates()
 
 
 _ENVIRONMENT = _environment()

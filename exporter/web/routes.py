@@ -9,15 +9,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from exporter.fleet import Version
+from exporter.formats.addresses import version_path
+from exporter.formats.batch import Target
 from exporter.service import Service
+from exporter.views.paths import VERSION_PATH
 from exporter.web.links import Links
 from exporter.web.notices import Notice, find_notices
 from exporter.web.rendering import ICON, STYLES, STYLES_PATH, render
-from exporter.web.states import Level
+from exporter.web.states import ADVICE, Level
 from exporter.web.status import Entry, StatusBoard
+from exporter.web.version_page import read_stored, view_version
 
 MAX_ATTENTION = 30  # versions of which all that is bad is shown at once
 REFRESH_SECONDS = 60  # of a page that is to load itself anew
+_Text = Annotated[str, Query(max_length=1000)]
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
@@ -53,6 +59,33 @@ def pages_router(service: Service) -> APIRouter:
         encodings = request.headers.get("accept-encoding", "")
         return render("status.html", root="", encodings=encodings, **values)
 
+    @router.head(VERSION_PATH)
+    @router.get(VERSION_PATH)
+    def get_version_page(  # in a thread: it reads the store
+        request: Request, model: str, version: str, window: _Text = "", column: _Text = ""
+    ) -> Response:
+        root = _root(request)
+        found = service.fleet.versions.get((model, version))
+        if found is None:
+            hint = service.fleet.hint(Target(model, version))
+            return render("not_monitored.html", root=root, status=404, hint=hint)
+        token = request.state.token
+        stored = read_stored(service, found, audit=token is None or token.may("audit"))
+        page = view_version(
+            *(found, service.fleet, service.settings, stored, links.exporter, service.clock()),
+            window=window,
+            column=column,
+        )
+        return render(
+            "version.html",
+            root=root,
+            page=page,
+            path=version_path(model, version),
+            links=_elsewhere(found, links),
+            advice=ADVICE,
+            now=service.clock(),
+        )
+
     return router
 
 
@@ -68,3 +101,14 @@ def status_page(
         "now": now,
         "refresh": REFRESH_SECONDS if refresh else 0,
     }
+
+
+def _root(request: Request) -> str:
+    """Relative path from the page to `/`; slashes of the model's name may be escaped or not."""
+    path: bytes = request.scope["raw_path"]
+    return "../" * (path.count(b"/") - 1)
+
+
+def _elsewhere(version: Version, links: Links) -> dict[str, str]:
+    known = {"Grafana": links.dashboard(*version.names), "MLflow": links.registered(*version.names)}
+    return {name: address for name, address in known.items() if address}

@@ -24,7 +24,6 @@ class SegmentView:
     rows: int
     drifted: tuple[str, ...]
     degraded: tuple[str, ...]
-    labels: int
     figures: tuple[tuple[str, Interval], ...]
     why: str
 
@@ -57,7 +56,6 @@ def _view(found: SegmentEvaluation, window: str, columns: Sequence[str]) -> Segm
         rows=drift.rows if drift is not None else 0,
         drifted=tuple(columns[place] for place in drifted if place != own),
         degraded=tuple(each.metric for each in quality.metrics if each.degraded) if quality else (),
-        labels=quality.labels if quality is not None else 0,
         figures=tuple((each.metric, each.figure) for each in quality.metrics[:3]) if quality else (),
         why=_why_no_figures(quality),
     )

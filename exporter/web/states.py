@@ -12,7 +12,7 @@ from exporter.evaluation.comparison import UNDECIDED
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.fleet import Status, Version
-from exporter.formats.texts import listed, printable
+from exporter.formats.texts import capitalized, listed, printable
 from exporter.monitoring.verdicts import Subject, bad_subjects
 from exporter.settings import DAY_SECONDS
 from exporter.views.reasons import Reason, find_reasons
@@ -81,7 +81,7 @@ class State:
 
     @property
     def since(self) -> float | None:
-        """When the first verdict that is bad now became so; None if it is not known."""
+        """Start of the oldest bad verdict, in seconds since the epoch; None if it is not known."""
         return _first(self.reasons)
 
     @property
@@ -105,7 +105,7 @@ def describe(version: Version) -> State:
     if reasons := find_reasons(version):
         assert version.findings is not None
         bad = bad_subjects(version.findings, version.facts.config)
-        return State(Level.BAD, f"{_sentence('; '.join(_summary(bad)))}.", reasons)
+        return State(Level.BAD, f"{capitalized('; '.join(_summary(bad)))}.", reasons)
     return State(*_without_troubles(version))
 
 
@@ -171,7 +171,3 @@ def _judged(evaluation: Evaluation) -> int:
     """Number of columns with a verdict on drift in some window."""
     decided = [window.verdict != UNDECIDED for window in evaluation.windows]
     return int(np.any(decided, axis=0).sum())
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

@@ -7,7 +7,7 @@ from threading import Lock
 
 from exporter.aggregates.state import VersionCounts
 from exporter.fleet import Fleet, Version
-from exporter.views.paths import version_path
+from exporter.formats.addresses import version_path
 from exporter.web.history import History
 from exporter.web.links import Links
 from exporter.web.needs import Need, find_needs

@@ -14,6 +14,7 @@ from exporter.errors import StoreError
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.fleet import Findings, Fleet, Version
+from exporter.formats.addresses import version_path
 from exporter.formats.texts import first_line
 from exporter.monitoring.verdicts import bad_subjects
 from exporter.reference.profile import Reference
@@ -25,7 +26,6 @@ from exporter.service import Service
 from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.reports import StoredReport, list_reports
 from exporter.typing import Ints
-from exporter.views.paths import version_path
 from exporter.views.versions import version_problems, why_no_quality
 from exporter.web.columns import ColumnList, rank_columns
 from exporter.web.history import find_history
@@ -68,7 +68,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored about a version, the newest first.
+    """Actions, holds, audit records and reports of a version, the newest first.
 
     `records` are None where the reader may not see the audit trail. `fault` is why the store could not be
     read, empty if it could.

@@ -17,8 +17,8 @@ from tests.support.actions import ACTION
 from tests.support.cases import MOVES
 from tests.support.rig import NOON
 
-DRIFT = Reason("1 of 3 features drifted: age (24h)", NOON, "ModelFeatureDrift", ("24h",))
-QUALITY = Reason("quality is degraded", NOON, "ModelQualityDegraded", ("24h",))
+DRIFT = Reason("1 of 3 features drifted: age (24h)", NOON, "ModelFeatureDrift")
+QUALITY = Reason("quality is degraded", NOON, "ModelQualityDegraded")
 REPORT = StoredReport("ab" * 16, 1, "fraud", "3", "24h", NOON - 86400, NOON, "verdict", NOON)
 
 
