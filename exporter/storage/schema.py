@@ -288,9 +288,9 @@ reports = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),  # of the sample
     sa.Column("counted", sa.BigInteger, nullable=False),  # rows of the window, of which they are a sample
     sa.Column("values", sa.String, nullable=False),  # JSON
-    sa.Column("mlflow_state", sa.String, nullable=False),
+    sa.Column("mlflow_state", sa.String, nullable=False, index=True),
     sa.Column("mlflow_run_id", sa.String, nullable=False),
-    sa.Column("evidently_state", sa.String, nullable=False),
+    sa.Column("evidently_state", sa.String, nullable=False, index=True),
     sa.Column("evidently_run_id", sa.String, nullable=False, server_default=""),
     sa.Column("send_attempts", sa.Integer, nullable=False),
     sa.Column("send_after", sa.Float),  # when sending is tried again
