@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 DEMO_PROGRAMS := prometheus prometheus-alertmanager
 TEST_PROGRAMS := $(DEMO_PROGRAMS) chromium postgresql
 
-# Two workers: much of the time is waiting for servers.
-PYTEST_FLAGS ?= -n 2 --dist worksteal
+# Three workers for two cores: much of the time is waiting for servers.
+PYTEST_FLAGS ?= -n 3 --dist worksteal
 
 # Left out of test-quick, besides tests marked `slow` and those that need programs: a real MLflow, processes,
 # months of flights, gigabytes.

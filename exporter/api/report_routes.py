@@ -169,6 +169,8 @@ def report_pages_router(service: Service) -> APIRouter:
         report = _find(service, model, version, report_id)
         if report.state in (ReportState.WAITING, ReportState.RUNNING):
             return waiting_page(report)
+        if report.state is ReportState.FAILED:
+            return missing_page(*report.names, report.problem, report)
         answer = _file(service, request, report, "html", "text/html; charset=utf-8")
         answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return answer

@@ -7,6 +7,7 @@ in, so that of two claims one succeeds.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -158,7 +159,7 @@ def expire_reports(connection: sa.Connection, before: float, kept: int, kept_byt
     Args:
         connection: within a transaction.
         before: seconds since the epoch.
-        kept: reports of each version.
+        kept: reports of each version by request, and as many others.
         kept_bytes: of all reports.
 
     Returns:
@@ -170,17 +171,19 @@ def expire_reports(connection: sa.Connection, before: float, kept: int, kept_byt
         .subquery()
     )
     query = (
-        sa.select(reports.c.id, reports.c.version_id, reports.c.created_at, sizes.c.size)
+        sa.select(reports.c.id, reports.c.version_id, reports.c.created_at, reports.c.trigger, sizes.c.size)
         .outerjoin(sizes, sizes.c.report_id == reports.c.id)
         .where(reports.c.state.in_(ENDED))
         .order_by(reports.c.created_at.desc())
     )
-    by_version: dict[int, int] = {}
+    # Apart by request, so that requests push no report out that a mail links to.
+    numbers: Counter[tuple[int, bool]] = Counter()
     total, expired = 0, []
     for row in connection.execute(query):
-        by_version[row.version_id] = by_version.get(row.version_id, 0) + 1
+        kind = row.version_id, row.trigger == "request"
+        numbers[kind] += 1
         total += row.size or 0
-        if row.created_at < before or by_version[row.version_id] > kept or total > kept_bytes:
+        if row.created_at < before or numbers[kind] > kept or total > kept_bytes:
             expired.append({"expired": row.id})
     if expired:
         connection.execute(

@@ -162,6 +162,15 @@ def test_they_expire_with_their_files(store: Store, limits: tuple[float, int, in
         assert sorted(connection.scalars(sa.select(report_files.c.report_id))) == left
 
 
+def test_requests_push_out_no_report_that_a_mail_links_to(store: Store) -> None:
+    finish(store, add(store, "verdict", 100.0))
+    for n in range(3):
+        finish(store, add(store, f"request {n}", 200.0 + n, trigger="request"))
+    with store.writing() as connection:
+        expire_reports(connection, 0.0, 2, 10**9)
+        assert sorted(connection.scalars(sa.select(reports.c.id))) == ["request 1", "request 2", "verdict"]
+
+
 def test_a_report_that_cannot_be_read_is_told(store: Store) -> None:
     add(store, "a")
     with store.writing() as connection:
