@@ -63,6 +63,12 @@ def serve(store: str, port: int, config: str) -> None:
         def poll(self) -> object:  # type: ignore[override]
             raise RegistryUnreachableError("there is none")
 
+        def load_importance(self, run_id: str, tag: str, setting: str) -> None:
+            return None
+
+        def delete_expired_reports(self, now: float) -> int:
+            raise RegistryUnreachableError("there is none")
+
         def set_model_tag(self, model: str, key: str, value: str) -> None:
             raise RegistryUnreachableError("there is none")
 

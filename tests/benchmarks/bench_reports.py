@@ -81,7 +81,7 @@ def measure_report(given: ReportInput) -> None:
     cpu = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
     sizes = {name: len(getattr(report, name)) / 2**20 for name in ("html", "json", "snapshot")}
     gc.collect()
-    print(f"a report of {report.rows:,} and {report.reference_rows:,} rows x {NUMBERS + CATEGORIES} columns")
+    print(f"a report of {report.rows:,} rows and {ROWS:,} of the reference x {NUMBERS + CATEGORIES} columns")
     print(
         f"  {cpu:.1f} s of CPU (below 15), {wall:.1f} s; memory of the child {after.ru_maxrss / 1024:,.0f} MB"
     )
