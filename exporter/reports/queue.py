@@ -183,8 +183,8 @@ class ReportQueue:
             now: time of the evaluation.
         """
         config, findings = self._config(version), version.findings
-        shown = [each for each in turned_bad if each.measure not in _NOT_SHOWN]
-        if not (shown and findings is not None and config.on_verdicts and _is_possible(version, config)):
+        shown = _shown(turned_bad, version, config)
+        if not shown or findings is None:
             return
         last = last_asked(connection, "verdict").get(version.key)
         if last is not None and 0 <= now - last < config.pause:
@@ -200,7 +200,8 @@ class ReportQueue:
         for version in self._fleet.versions.values():
             since = last.get(version.key, -math.inf)
             turned_bad = [Subject(*each) for each, at in version.bad_since.items() if since < at <= now]
-            if turned_bad and now - since >= self._config(version).pause:
+            config = self._config(version)
+            if _shown(turned_bad, version, config) and now - since >= config.pause:
                 with self._store.writing() as connection:
                     self.add_for_verdicts(connection, version, turned_bad, now)
 
@@ -267,6 +268,13 @@ _WORDS = {
     "label_drift": "drift of labels",
     "coverage": "too few labels",
 }
+
+
+def _shown(turned_bad: Collection[Subject], version: Version, config: ReportsConfig) -> list[Subject]:
+    """Verdicts that a report on them can show; none where the configuration rules such reports out."""
+    if not config.on_verdicts or not _is_possible(version, config):
+        return []
+    return [each for each in turned_bad if each.measure not in _NOT_SHOWN]
 
 
 def _is_possible(version: Version, config: ReportsConfig) -> bool:

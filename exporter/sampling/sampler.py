@@ -106,19 +106,21 @@ class Sampler:
         if block is None:
             priorities, threshold = load_block_priorities(connection, *key)
             block = BottomK(np.array(priorities, np.int64), ANY if threshold is None else threshold)
-            self._blocks[key] = block
-            if len(self._blocks) > MAX_KNOWN_BLOCKS:
-                self._blocks.popitem(last=False)
+            self._keep({key: block})
         else:
             self._blocks.move_to_end(key)
         return block
 
     def apply(self, blocks: Mapping[_Key, BottomK], grown: Mapping[int, SampleSize]) -> None:
         """Take over what a transaction has written."""
+        self._keep(blocks)
+        self._grow(grown)
+
+    def _keep(self, blocks: Mapping[_Key, BottomK]) -> None:
+        """Keep blocks in memory, and drop the longest unused beyond what may be known."""
         self._blocks |= blocks
         while len(self._blocks) > MAX_KNOWN_BLOCKS:
             self._blocks.popitem(last=False)
-        self._grow(grown)
 
     def _grow(self, grown: Mapping[int, SampleSize]) -> None:
         if self._loaded and grown:

@@ -14,6 +14,7 @@ from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
 from exporter.formats.texts import printable
+from exporter.measures.importance import excess_drift
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.bins import Column
 from exporter.typing import Ints
@@ -46,10 +47,9 @@ class Judged:
 
     @property
     def excess(self) -> float:
-        """Share of the score that is beyond the limit, as in `measures.importance`; 0 if none is."""
-        if not self.score or self.limit is None:
-            return 0.0
-        return max(0.0, 1.0 - self.limit / self.score)
+        """Part of the score that is beyond the limit, see `excess_drift`; 0 if either is unknown."""
+        score, limit = (nan if each is None else each for each in (self.score, self.limit))
+        return float(np.nan_to_num(excess_drift(np.array(score), np.array(limit))))
 
     @property
     def ratio(self) -> float:

@@ -1,4 +1,4 @@
-"""What records of the audit trail say, in a line each."""
+"""Records of the audit trail, told in a line each."""
 
 from __future__ import annotations
 

@@ -5,11 +5,10 @@ python tests/benchmarks/bench_evaluate.py
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from timing import best_seconds
 
 from exporter.aggregates.block import LATENCY_BOUNDS, Block
 from exporter.aggregates.timeline import Timeline
@@ -68,16 +67,6 @@ def make_timeline(rows_per_day: int) -> Timeline:
     return Timeline(settings, fine, blocks(horizon - 6 * WEEK.seconds, horizon, settings.coarse_seconds))
 
 
-def best_milliseconds(work: Callable[[], object]) -> float:
-    """CPU time of the fastest of several runs: wall time measures the machine's other work as well."""
-    durations = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        work()
-        durations.append(time.process_time() - start)
-    return 1000 * min(durations)
-
-
 def main() -> None:
     reference = make_reference()
     print(f"evaluate one version of {COLUMNS} columns, {BINS} bins each, milliseconds of CPU")
@@ -94,10 +83,11 @@ def main() -> None:
         def evaluate_again(blocks: Timeline = timeline, again: EvaluationContext = again) -> Evaluation:
             return evaluate(reference, blocks, again.with_effects(reference, blocks))
 
+        works = (lambda: evaluate_windows(DAY), lambda: evaluate_windows(HOUR, DAY, WEEK), evaluate_again)
+        day, three, within_hour = (1000 * best_seconds(work, REPEATS) for work in works)
         print(
-            f"  {rows:11,} rows a day: 24h {best_milliseconds(lambda: evaluate_windows(DAY)):6.1f} ms,"
-            f" 1h, 24h and 7d {best_milliseconds(lambda: evaluate_windows(HOUR, DAY, WEEK)):6.1f} ms,"
-            f" again within the hour {best_milliseconds(evaluate_again):6.1f} ms"
+            f"  {rows:11,} rows a day: 24h {day:6.1f} ms, 1h, 24h and 7d {three:6.1f} ms,"
+            f" again within the hour {within_hour:6.1f} ms"
         )
 
 

@@ -6,12 +6,11 @@ python tests/benchmarks/bench_pages.py
 from __future__ import annotations
 
 import gzip
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+from timing import best_seconds
 
 from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import fold_outcomes
@@ -70,16 +69,6 @@ def make_fleet() -> Fleet:
     return fleet
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """CPU time of the fastest of several runs: wall time measures the machine's other work as well."""
-    durations = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        work()
-        durations.append(time.process_time() - start)
-    return min(durations)
-
-
 def main() -> None:
     fleet = make_fleet()
     links = Links("http://grafana.example", "http://mlflow.example", "http://localhost:19464")
@@ -97,10 +86,11 @@ def main() -> None:
 
     page, size = draw(), f"{VERSIONS} versions of {FEATURES + 2} columns, {BAD} of them bad"
     print(f"the status page of {size}, seconds of CPU")
-    print(f"  the first time             {seconds_of(lambda: StatusBoard(fleet, links).entries(NOW)):8.3f} s")
-    print(f"  after an evaluation of all {seconds_of(after_evaluation):8.3f} s")
-    print(f"  between evaluations        {seconds_of(lambda: board.entries(NOW)):8.3f} s")
-    print(f"  render                     {seconds_of(draw):8.3f} s")
+    first = best_seconds(lambda: StatusBoard(fleet, links).entries(NOW), REPEATS)
+    print(f"  the first time             {first:8.3f} s")
+    print(f"  after an evaluation of all {best_seconds(after_evaluation, REPEATS):8.3f} s")
+    print(f"  between evaluations        {best_seconds(lambda: board.entries(NOW), REPEATS):8.3f} s")
+    print(f"  render                     {best_seconds(draw, REPEATS):8.3f} s")
     print(f"  size {len(page) / 1e6:.2f} MB, gzipped {len(gzip.compress(page, 5)) / 1e6:.2f} MB")
 
 

@@ -5,13 +5,13 @@ python tests/benchmarks/bench_render.py
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from timing import best_seconds
 
 from exporter.exposition.collector import SeriesCollector
 from exporter.exposition.negotiation import compress_page
@@ -54,16 +54,6 @@ def make_views() -> list[VersionView]:
     return views
 
 
-def best_seconds(work: Callable[[], object]) -> float:
-    """CPU time of the fastest of several runs: wall time measures the machine's other work as well."""
-    durations = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        work()
-        durations.append(time.process_time() - start)
-    return min(durations)
-
-
 def main() -> None:
     collector = SeriesCollector(Settings(), Telemetry())
     views = make_views()
@@ -76,13 +66,13 @@ def main() -> None:
     registry = CollectorRegistry()
     registry.register(Fixed(text_string_to_metric_families(page.decode())))
 
-    ours = best_seconds(lambda: bins.render(Format.TEXT))
-    theirs = best_seconds(lambda: generate_latest(registry))
+    ours = best_seconds(lambda: bins.render(Format.TEXT), REPEATS)
+    theirs = best_seconds(lambda: generate_latest(registry), REPEATS)
     print(f"{bins.series:,} samples, {len(page) / 1e6:.1f} MB, seconds of CPU")
     print(f"  prefix and value                  {ours:8.3f} s")
     print(f"  prometheus-client generate_latest {theirs:8.3f} s   {theirs / ours:.1f} x")
-    print(f"  collect and render, the whole page{best_seconds(collect_and_render):8.3f} s")
-    print(f"  gzip                              {best_seconds(lambda: compress_page(page)):8.3f} s")
+    print(f"  collect and render, the whole page{best_seconds(collect_and_render, REPEATS):8.3f} s")
+    print(f"  gzip                              {best_seconds(lambda: compress_page(page), REPEATS):8.3f} s")
 
 
 if __name__ == "__main__":

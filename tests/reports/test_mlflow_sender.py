@@ -1,4 +1,4 @@
-"""What a report looks like in MLflow, and that it gets there after MLflow was down."""
+"""Reports as runs of MLflow, which get there after MLflow was down."""
 
 from __future__ import annotations
 

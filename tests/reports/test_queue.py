@@ -1,4 +1,4 @@
-"""How reports are asked for: by verdicts, on a schedule, on request; and how many."""
+"""Reports asked for by verdicts, on a schedule and on request, and their bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored of a sampled row."""
+"""Stored content of a sampled row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the headless browser tells about a page."""
+"""Contents, errors and requests of a page, as the headless browser tells them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person can do about a version, on its page."""
+"""Steps that the page of a version offers a person."""
 
 from __future__ import annotations
 
