@@ -3,7 +3,7 @@
     mlflow_experiment_runs{experiment="fraud",status="FINISHED"} 41
     mlflow_run_metric{experiment="fraud",run_id="a1b2",run_name="bold-owl-7",metric="val/f1 score"} 0.91
 
-Every run counts for its status; the newest of an experiment show their metrics.
+Every run counts for its status; the newest of an experiment show their start, status and metrics.
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ LAST_RUN = Metric(
     ("experiment",),
     "runs",
 )
+RUN_START = Metric(
+    "mlflow_run_start_timestamp_seconds",
+    "gauge",
+    "Time at which a run started, of the newest 20 of each experiment, in seconds since the epoch; the status "
+    "is the present one.",
+    ("experiment", "experiment_id", "run_id", "run_name", "status"),
+    "runs",
+)
 RUN_METRIC = Metric(
     "mlflow_run_metric",
     "gauge",
@@ -41,7 +49,7 @@ DROPPED_RUN_SERIES = Metric(
     "Series of experiments and runs that are left out because of the limits on them.",
     group="runs",
 )
-RUN_CATALOG = (EXPERIMENT_RUNS, LAST_RUN, RUN_METRIC, DROPPED_RUN_SERIES)
+RUN_CATALOG = (EXPERIMENT_RUNS, LAST_RUN, RUN_START, RUN_METRIC, DROPPED_RUN_SERIES)
 
 SERIES_PER_EXPERIMENT = len(RUN_STATUSES) + 1
 
@@ -58,18 +66,22 @@ def experiment_families(experiments: Sequence[Experiment], known: int, max_serie
     dropped = SERIES_PER_EXPERIMENT * (known - len(shown))
     counts: _Samples = {(e.name, status): e.runs_by_status[status] for e in shown for status in RUN_STATUSES}
     last_runs: _Samples = {(e.name,): e.last_run_at for e in shown if e.last_run_at > 0}
+    starts: _Samples = {}
     metrics: _Samples = {}
     for experiment, run in _by_rank(shown):
+        series = len(run.metrics) + 1
         dropped += run.metrics_left_out
-        if len(run.metrics) > left:  # shown in part it would look as if it had not logged the rest
-            dropped += len(run.metrics)
+        if series > left:  # shown in part it would look as if it had not logged the rest
+            dropped += series
             continue
-        left -= len(run.metrics)
+        left -= series
+        starts[experiment.name, run.experiment_id, run.run_id, run.name, run.status] = run.started_at
         labels = (experiment.name, run.run_id, run.name)
         metrics.update(((*labels, name), value) for name, value in run.metrics.items())
     return (
         _family(EXPERIMENT_RUNS, counts),
         _family(LAST_RUN, last_runs),
+        _family(RUN_START, starts),
         _family(RUN_METRIC, metrics),
         _family(DROPPED_RUN_SERIES, {(): dropped}),
     )

@@ -46,6 +46,13 @@ FACTS: tuple[MetricOf[VersionView, Iterable[Labelled]], ...] = (
         read=_info,
     ),
     MetricOf(
+        "mlflow_model_version_created_timestamp_seconds",
+        "gauge",
+        "Time at which the version was registered in MLflow, in seconds since the epoch.",
+        VERSION,
+        read=lambda view: _if_known(view.created),
+    ),
+    MetricOf(
         "mlflow_model_alias_info",
         "gauge",
         "Always 1: an alias of a version and the team that owns the model.",

@@ -25,8 +25,8 @@ class VersionView:
 
     Counters are of this process since its start: `values` (cells,) in the layout of `reference`, empty
     without one; `latency` (len(LATENCY_BOUNDS) + 1,) and `label_delay` (len(LABEL_DELAY_BOUNDS) + 1,) by
-    bucket, not cumulative, their sums in seconds. `run_metrics` are the source run's. `last_prediction` and
-    `alias_changes` are in seconds since the epoch.
+    bucket, not cumulative, their sums in seconds. `run_metrics` are the source run's. `created`,
+    `last_prediction` and `alias_changes` are in seconds since the epoch.
 
     Raises:
         ValueError: a counter does not have the length of its layout.
@@ -37,6 +37,7 @@ class VersionView:
     aliases: tuple[str, ...] = ()
     team: str = ""
     run_id: str = ""
+    created: float | None = None
     task: str = ""
     reference: Reference | None = None
     reference_source: str = "none"
@@ -90,6 +91,7 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         aliases=version.aliases,
         team=version.facts.team,
         run_id=version.facts.run_id,
+        created=version.created_ms / 1000,
         task=reference.task if reference is not None else "",
         reference=reference,
         reference_source=reference.source if reference is not None else lack,

@@ -145,6 +145,7 @@ def test_runs_are_a_group_of_their_own() -> None:
     assert [family.metric.name for family in page.families] == [
         "mlflow_experiment_runs",
         "mlflow_experiment_last_run_timestamp_seconds",
+        "mlflow_run_start_timestamp_seconds",
         "mlflow_run_metric",
         "mlflow_exporter_dropped_run_series",
     ]

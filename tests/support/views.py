@@ -173,6 +173,7 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "aliases": ("champion", "shadow"),
         "team": "risk",
         "run_id": "a1b2",
+        "created": NOW - 30 * 86400,
         "task": "binary",
         "reference": reference,
         "reference_source": reference.source,
