@@ -31,8 +31,8 @@ LAST_RUN = Metric(
 RUN_START = Metric(
     "mlflow_run_start_timestamp_seconds",
     "gauge",
-    "Time at which a run started, of the newest 20 of each experiment, in seconds since the epoch; the status "
-    "is the present one.",
+    "Time at which a run started, of the newest 20 of each experiment, in seconds since the epoch; the "
+    "status is the present one.",
     ("experiment", "experiment_id", "run_id", "run_name", "status"),
     "runs",
 )
