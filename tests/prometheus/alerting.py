@@ -45,12 +45,12 @@ def _rules() -> tuple[Rule, ...]:
     )
 
 
-RECORDED = frozenset(
-    rule["record"]
+RECORDED = {
+    rule["record"]: rule["expr"]
     for path in RULE_FILES
     for group in read_yaml(path)["groups"]
     for rule in group["rules"]
     if "record" in rule
-)
+}
 RULES = _rules()
 ALERTS = sorted({rule.alert for rule in RULES})
