@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,17 +63,26 @@ class Facts:
     problems: tuple[str, ...] = ()
 
 
+class BadVerdict(NamedTuple):
+    """History of a bad verdict: its start in seconds since the epoch, and if it has been severe since."""
+
+    since: float
+    severe: bool = False
+
+
 @dataclass(frozen=True)
 class Findings:
     """Results of one evaluation of a version; `quality` is empty if it cannot be measured.
 
-    `drift_importance` is by window, see `weigh_drift`.
+    `drift_importance` is by window, see `weigh_drift`. `bad` are the bad verdicts by measure, name, window
+    and segment, as `monitoring.verdicts.Subject`; None if the store cannot tell when they began.
     """
 
     evaluation: Evaluation
     quality: tuple[QualityEvaluation, ...] = ()
     segments: tuple[SegmentEvaluation, ...] = ()
     drift_importance: Mapping[str, float] = field(default_factory=dict)
+    bad: Mapping[tuple[str, str, str, str], BadVerdict] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,9 +137,6 @@ class Version:
         self.findings: Findings | None = None
         # Failures of the last evaluation, as texts for users.
         self.failures: tuple[str, ...] = ()
-        # Seconds since the epoch at which each verdict that is bad became so: by measure, name, window and
-        # segment, as `monitoring.verdicts.Subject`. Those that older versions stored are left out.
-        self.bad_since: Mapping[tuple[str, str, str, str], float] = {}
         # the reports
         self.reported: ReportedValues | None = None
         self.report_problem = ""  # why the newest report failed, for users
@@ -150,6 +157,12 @@ class Version:
     def counts(self) -> VersionCounts | None:
         """The reference and the counts in its bins; None while there is no reference."""
         return self.live.counts
+
+    @property
+    def bad_since(self) -> dict[tuple[str, str, str, str], float]:
+        """Start of each bad verdict, see `Findings.bad`; empty while none is known."""
+        bad = self.findings.bad if self.findings is not None else None
+        return {subject: verdict.since for subject, verdict in (bad or {}).items()}
 
     @property
     def evaluation(self) -> Evaluation | None:

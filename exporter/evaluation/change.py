@@ -173,7 +173,9 @@ def judge_change(
     verdict = judge(now_change, then_change, limit, significance, confirmed=True)
     verdict[:, ~judged] = UNDECIDED
     verdict[~covered[0]] = UNDECIDED
-    undecided = explain(now_change, limit, verdict, [column.unjudged for column in reference.columns])
+    unjudged = [column.unjudged for column in reference.columns]
+    reasons = explain(now_change, limit, significance, verdict, unjudged)
+    undecided = [tuple(reason.text for reason in of_window) for of_window in reasons]
     return tuple(
         ChangeEvaluation(
             window=windows[index],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,18 @@ STANDARD_ERRORS = 3  # above the limit, for drift on few rows
 MIN_VERDICT_ROWS = 20
 # Rows 1/(1/n + 1/M) needed for the ordinary verdict, at two values of the square root of B - 1.
 MIN_ORDINARY_ROWS = ((9**0.5, 400.0), (31**0.5, 650.0))
+
+
+class Undecided(NamedTuple):
+    """Reason why a column has no verdict: a code for metrics, and a text for users; both empty with one.
+
+    Codes: `unjudged` (never judged), `no_values` (in the window), `no_base` (in the reference or past),
+    `variation` (unknown), `rows` (too few), `significance` (beyond the limit, but maybe by chance),
+    `persistence` (beyond the limit, but not confirmed by the window before).
+    """
+
+    code: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,41 +165,51 @@ def _is_beyond(drift: Comparison, limit: Floats, enough: Bools) -> Bools:
 
 
 def explain(
-    now: Comparison, limit: Floats, verdict: npt.NDArray[np.int8], unjudged: Sequence[str]
-) -> list[tuple[str, ...]]:
+    now: Comparison,
+    limit: Floats,
+    significance: Floats,
+    verdict: npt.NDArray[np.int8],
+    unjudged: Sequence[str],
+) -> list[tuple[Undecided, ...]]:
     """Reasons why columns have no verdict, by window and column; empty where there is one.
 
     Args:
         now: the windows.
         limit: (windows, columns) as for `judge`.
+        significance: (windows, columns) as for `judge`.
         verdict: (windows, columns) from `judge`.
         unjudged: (columns,) reason why a column is never judged, empty where it is.
     """
     return [
         tuple(
-            (unjudged[column] or _why_undecided(now, limit, (window, column)))
-            if verdict[window, column] == UNDECIDED
-            else ""
+            Undecided()
+            if verdict[window, column] != UNDECIDED
+            else Undecided("unjudged", unjudged[column])
+            if unjudged[column]
+            else _why_undecided(now, limit, significance, (window, column))
             for column in range(len(unjudged))
         )
         for window in range(len(verdict))
     ]
 
 
-def _why_undecided(now: Comparison, limit: Floats, place: tuple[int, int]) -> str:
+def _why_undecided(now: Comparison, limit: Floats, significance: Floats, place: tuple[int, int]) -> Undecided:
     size, needed = float(now.size[place]), float(now.needed[place])
     if not now.rows[place]:
-        return "no row has a value"
+        return Undecided("no_values", "no row has a value")
     if not np.isfinite(size):
-        return "there is no value to compare with"
+        return Undecided("no_base", "there is no value to compare with")
     if not np.isfinite(limit[place]):
-        return "its natural variation is unknown"
+        return Undecided("variation", "its natural variation is unknown")
     rows = f"{size:.0f} effective rows, window and base combined"
     if size < MIN_VERDICT_ROWS:
-        return f"{rows}; {MIN_VERDICT_ROWS} are needed for any verdict"
+        return Undecided("rows", f"{rows}; {MIN_VERDICT_ROWS} are needed for any verdict")
     if _is_beyond(now, limit, now.enough)[place]:
-        return "beyond the limit, and the window before has too few rows to confirm it"
-    return (
+        if not significance[place] > MIN_SIGNIFICANCE:
+            return Undecided("significance", "beyond the limit, but that is not significant")
+        return Undecided("persistence", "beyond the limit, and the window before does not confirm it")
+    return Undecided(
+        "rows",
         f"{rows}; {needed:.0f} are needed, or a score {STANDARD_ERRORS} standard errors "
-        f"({now.error[place]:.3g} each) beyond the limit"
+        f"({now.error[place]:.3g} each) beyond the limit",
     )

@@ -28,8 +28,8 @@ class WindowEvaluation:
 
     `rows_by_column` are the rows with a value (neither missing nor mismatched), `effective_rows` are these
     divided by the design effect. `drift_limit` is threshold + sampling floor + natural variation. `verdict`
-    is DRIFTED, STABLE or UNDECIDED; `undecided` is the reason, empty where there is a verdict. `distances`
-    are by method.
+    is DRIFTED, STABLE or UNDECIDED; `undecided` is the reason, empty where there is a verdict, and
+    `undecided_codes` are their codes as in `Undecided`. `distances` are by method.
     """
 
     window: Window
@@ -41,6 +41,7 @@ class WindowEvaluation:
     drift_significance: Floats
     verdict: npt.NDArray[np.int8]
     undecided: tuple[str, ...]
+    undecided_codes: tuple[str, ...] = ()
     distances: Mapping[str, Floats] = field(default_factory=dict)
 
 
@@ -115,7 +116,8 @@ def judge_drift(
     held = _reported(reference, context)
     verdict = judge(now_drift, then_drift, limit, significance, then_limit, held)
     verdict[:, ~judged] = UNDECIDED
-    undecided = explain(now_drift, limit, verdict, [column.unjudged for column in reference.columns])
+    unjudged = [column.unjudged for column in reference.columns]
+    undecided = explain(now_drift, limit, significance, verdict, unjudged)
 
     return tuple(
         WindowEvaluation(
@@ -127,7 +129,8 @@ def judge_drift(
             drift_limit=limit[i] + now_drift.floor[i],
             drift_significance=significance[i],
             verdict=verdict[i],
-            undecided=undecided[i],
+            undecided=tuple(each.text for each in undecided[i]),
+            undecided_codes=tuple(each.code for each in undecided[i]),
         )
         for i, window in enumerate(windows)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exporter.exposition.bad_verdicts import BAD_CATALOG
 from exporter.exposition.collector import PAGE_CATALOG
 from exporter.exposition.columns import COLUMN_CATALOG
 from exporter.exposition.evidently_values import EVIDENTLY_CATALOG
@@ -20,6 +21,7 @@ CATALOG: tuple[Metric, ...] = (
     *COLUMN_CATALOG,
     *IMPORTANCE_CATALOG,
     *QUALITY_CATALOG,
+    *BAD_CATALOG,
     *SEGMENT_CATALOG,
     *EVIDENTLY_CATALOG,
     *RUN_CATALOG,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from prometheus_client import Metric as ClientMetric
 
+from exporter.exposition.bad_verdicts import add_bad, count_bad_series
 from exporter.exposition.columns import BINS, add_bins, add_evaluation, count_column_series
 from exporter.exposition.evidently_values import add_evidently_values, count_evidently_series
 from exporter.exposition.importance import add_importance, count_importance_series
@@ -160,6 +161,7 @@ class SeriesCollector:
             add_evaluation(samples, evaluation, known)
             add_importance(samples, view, known, now)
             add_quality(samples, view, reference)
+            add_bad(samples, view, reference)
             version = (view.model, view.version)
             add_segments(samples, version, reference, view.segments[:sliced], names=names)
 
@@ -194,6 +196,7 @@ class SeriesCollector:
             budget -= count_column_series(len(known.columns), windows, distances)
             budget -= count_importance_series(len(known.columns), len(windows))
             budget -= count_quality_series(len(windows), classes)
+            budget -= count_bad_series(len(known.columns), windows)
 
         costs = np.zeros(max((len(known.segments) for known in prefixes), default=0), np.int64)
         for known in prefixes:

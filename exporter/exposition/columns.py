@@ -9,8 +9,10 @@ Bins, drift from the reference, change against the weeks before, and data qualit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import compress
 from typing import TypeVar
 
 import numpy as np
@@ -55,9 +57,18 @@ WINDOW_ROWS = Metric(
 JUDGED_COLUMNS = Metric(
     "mlflow_model_columns",
     "gauge",
-    "Judged columns of a role by verdict within a window; the JSON says why a column is undecided.",
+    "Judged columns of a role by verdict within a window.",
     (*VERSION, "role", "window", "verdict"),
 )
+UNDECIDED_COLUMNS = Metric(
+    "mlflow_model_columns_undecided",
+    "gauge",
+    "Judged columns of a role without a verdict within a window, by reason: `no_values`, `no_base` to "
+    "compare with, unknown `variation`, too few `rows`, or beyond the limit without `significance` or "
+    "without `persistence`; absent where there is none.",
+    (*VERSION, "role", "window", "reason"),
+)
+_REASONS = 6  # of UNDECIDED_COLUMNS
 
 
 def finite(values: Floats) -> Known:
@@ -175,13 +186,14 @@ CHECKS: tuple[MetricOf[QualityCheck, float | None], ...] = (
         read=lambda found: found.degraded,
     ),
 )
-_CHECKS_PER_COLUMN = 4  # missing, type_mismatch, unseen, out_of_range
+CHECKS_PER_COLUMN = 4  # missing, type_mismatch, unseen, out_of_range
 
 BINS = (VALUES, REFERENCE_RATIO)
 COLUMN_CATALOG: tuple[Metric, ...] = (
     *BINS,
     WINDOW_ROWS,
     JUDGED_COLUMNS,
+    UNDECIDED_COLUMNS,
     *DRIFT,
     DRIFT_DISTANCE,
     *CHANGE,
@@ -193,13 +205,18 @@ COLUMN_CATALOG: tuple[Metric, ...] = (
 def count_column_series(columns: int, windows: tuple[Window, ...], distances: int) -> int:
     """Upper bound of the series that `add_evaluation` adds."""
     compared = sum(is_compared(window) for window in windows)
-    by_window = {"window": len(windows), "role": len(ROLES), "verdict": len(VERDICTS)}
+    by_window = {
+        "window": len(windows),
+        "role": len(ROLES),
+        "verdict": len(VERDICTS),
+        "reason": _REASONS,
+    }
     by_column = {"column": columns, "window": len(windows), "method": distances}
     return (
-        count_series((WINDOW_ROWS, JUDGED_COLUMNS), by_window)
+        count_series((WINDOW_ROWS, JUDGED_COLUMNS, UNDECIDED_COLUMNS), by_window)
         + count_series((*DRIFT, DRIFT_DISTANCE), by_column)
         + count_series(CHANGE, {"column": columns, "window": compared})
-        + count_series(CHECKS, {"column": columns, "check": _CHECKS_PER_COLUMN})
+        + count_series(CHECKS, {"column": columns, "check": CHECKS_PER_COLUMN})
     )
 
 
@@ -224,6 +241,10 @@ def add_evaluation(samples: Samples, evaluation: Evaluation, prefixes: VersionPr
                 count = int((found.verdict[judged] == code).sum())
                 named = prefixes.of_version(JUDGED_COLUMNS, role, window, verdict)
                 samples.add(JUDGED_COLUMNS, named, [count])
+            codes = Counter(compress(found.undecided_codes, judged.tolist()))
+            for reason in sorted(codes.keys() - {""}):
+                named = prefixes.of_version(UNDECIDED_COLUMNS, role, window, reason)
+                samples.add(UNDECIDED_COLUMNS, named, [codes[reason]])
     for change in evaluation.changes:
         _add_columns(samples, CHANGE, prefixes, change.window.name, change)
     for check in evaluation.checks:

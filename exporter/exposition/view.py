@@ -13,7 +13,7 @@ from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
-from exporter.fleet import Fleet, ReportedValues, Status, Version
+from exporter.fleet import BadVerdict, Fleet, ReportedValues, Status, Version
 from exporter.reference.profile import Reference
 from exporter.storage.sampled_rows import SampleSize
 from exporter.typing import Ints
@@ -55,6 +55,7 @@ class VersionView:
     label_delay_sum: float = 0.0
     alias_changes: Mapping[str, float] = field(default_factory=dict)
     segments: tuple[SegmentEvaluation, ...] = ()
+    bad: Mapping[tuple[str, str, str, str], BadVerdict] = field(default_factory=dict)
     importance: Importance | None = None
     drift_importance: Mapping[str, float] = field(default_factory=dict)
     attribution: AttributionDrift | None = None
@@ -104,6 +105,7 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         last_prediction=version.last_prediction,
         quality=findings.quality if findings is not None else (),
         segments=findings.segments if findings is not None else (),
+        bad=(findings.bad or {}) if findings is not None else {},
         maturation_seconds=version.facts.config.maturation,
         labels_total=live.totals.labels,
         label_delay=live.totals.label_delay,

@@ -126,7 +126,8 @@ class Evaluator:
         # Failed parts are left out: older figures must not look current.
         importance = version.importance
         weighed = weigh_drift(importance, evaluation) if importance is not None else {}
-        version.findings = Findings(evaluation, quality, tuple(filter(None, segments)), weighed)
+        found = Findings(evaluation, quality, tuple(filter(None, segments)), weighed)
+        version.findings = self._journal.dated(version, found)
 
     def _tidy(self) -> None:
         now = self._clock()

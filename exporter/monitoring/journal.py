@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from exporter.audit.record import Entry
 from exporter.audit.trail import append
 from exporter.errors import StoreError, decoding
-from exporter.fleet import Findings, Version
+from exporter.fleet import BadVerdict, Findings, Version
 from exporter.ingest.writer import Writer
 from exporter.monitoring.config_digest import digest_of_settings
 from exporter.monitoring.entries import omitted
@@ -36,20 +36,20 @@ CLOCK_SLACK_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
-# Bad verdicts, and the time at which each was recorded as bad: None in stores of older versions.
-_Bad: TypeAlias = Mapping[Subject, float | None]
+# By measure, name, window and segment.
+_Bad: TypeAlias = Mapping[tuple[str, str, str, str], BadVerdict]
 # Called in the transaction that records them, with the verdicts of a version that turned bad, and the time.
 OnBad: TypeAlias = Callable[[sa.Connection, Version, Collection[Subject], float], None]
 
 
 @dataclass(frozen=True)
 class _Change:
-    """Bad verdicts of a version after an evaluation, and the entry that says so."""
+    """Bad verdicts of a version to be stored, and the entry that says so if any has begun or ended."""
 
     version: Version
     bad: _Bad
     turned_bad: frozenset[Subject]
-    entry: Entry
+    entry: Entry | None
     hour: float
     number: int  # of the version's records in this hour
 
@@ -120,6 +120,26 @@ class Journal:
         finally:
             self._lock.release()
 
+    def dated(self, version: Version, findings: Findings) -> Findings:
+        """New findings of a version, with the history of their bad verdicts.
+
+        A verdict that the trail has as bad began when the trail says so; any other one in the first of the
+        evaluations that found it, without interruption. Without histories if the store cannot tell.
+        """
+        with self._lock:
+            try:
+                stored = self._stored(version)
+            except StoreError as error:
+                log.error("%s version %s: since when verdicts are bad is unknown: %s", *version.names, error)
+                return findings
+        before = (version.findings.bad if version.findings is not None else None) or {}
+        bad: dict[tuple[str, str, str, str], BadVerdict] = {}
+        for subject, severe in bad_subjects(findings, version.facts.config).items():
+            known = [each[subject] for each in (stored, before) if subject in each]
+            since = known[0].since if known else findings.evaluation.at
+            bad[subject] = BadVerdict(since, severe or any(each.severe for each in known))
+        return replace(findings, bad=bad)
+
     def observe(self, versions: Collection[Version]) -> None:
         """Record what is new after an evaluation of all versions.
 
@@ -128,7 +148,7 @@ class Journal:
         """
         with self._lock:
             now = self._clock()
-            changes = [change for version in versions if (change := self._judge(version, now)) is not None]
+            changes = [change for version in versions if (change := self._compare(version, now)) is not None]
             self._unwritten += self._turned_back(now)
             self._unwritten += self._summaries.observe(versions, now)
             if len(self._unwritten) > MAX_UNWRITTEN:
@@ -138,7 +158,7 @@ class Journal:
                 self._writer.call(partial(self._write, changes, now)).result()
                 self._unwritten = []
                 self._bad.update((change.version, change.bad) for change in changes)
-                self._recorded.update((change.version, (change.hour, change.number)) for change in changes)
+                self._recorded.update((c.version, (c.hour, c.number)) for c in changes if c.entry is not None)
             for version in self._bad.keys() - set(versions):
                 self._judged.pop(version, None)
                 self._recorded.pop(version, None)
@@ -146,8 +166,6 @@ class Journal:
             for version in versions:
                 if version.findings is not None:
                     self._judged[version] = version.findings
-                known = self._bad.get(version, {}).items()
-                version.bad_since = {subject: since for subject, since in known if since is not None}
 
     def _turned_back(self, now: float) -> list[Entry]:
         before, self._observed = self._observed, now
@@ -155,20 +173,28 @@ class Journal:
             return []
         return [Entry("clock_set_back", "system", data={"before": before, "after": now})]
 
-    def _judge(self, version: Version, now: float) -> _Change | None:
+    def _compare(self, version: Version, now: float) -> _Change | None:
+        """New of a version's bad verdicts: begun, ended, or severe for the first time. None if nothing is."""
         findings = version.findings
-        if findings is None or self._judged.get(version) is findings:
+        if findings is None or findings.bad is None or self._judged.get(version) is findings:
             return None
-        config = version.facts.config
-        before = self._stored(version)
-        bad = {subject: before.get(subject, now) for subject in bad_subjects(findings, config)}
+        bad, before = findings.bad, self._stored(version)
         hour = now // HOUR_SECONDS * HOUR_SECONDS
         counted, number = self._recorded.get(version, (hour, 0))
         number = number + 1 if counted == hour else 1
         if bad.keys() == before.keys() or number > MAX_RECORDS:
-            return None
-        verdicts = all_verdicts(findings, config)
-        changed = sorted(bad.keys() ^ before.keys())
+            bad = {subject: bad.get(subject, verdict) for subject, verdict in before.items()}
+            return None if bad == before else _Change(version, bad, frozenset(), None, hour, number)
+        next_after = hour + HOUR_SECONDS if number == MAX_RECORDS else None
+        entry = self._entry(version, findings, before, next_after)
+        turned_bad = frozenset(Subject(*subject) for subject in bad.keys() - before.keys())
+        return _Change(version, bad, turned_bad, entry, hour, number)
+
+    def _entry(self, version: Version, findings: Findings, before: _Bad, next_after: float | None) -> Entry:
+        """Entry of the verdicts that have begun or ended; further ones wait until `next_after`."""
+        bad = findings.bad or {}
+        verdicts = all_verdicts(findings, version.facts.config)
+        changed = sorted(map(Subject._make, bad.keys() ^ before.keys()))
         failures = [failure[:200] for failure in version.failures[:3]]
         data = {
             "changes": [
@@ -178,9 +204,9 @@ class Journal:
             "bad": len(bad),
             **omitted(len(changed) - MAX_CHANGES),
             **({"failures": failures} if failures else {}),
-            **({"next_after": hour + HOUR_SECONDS} if number == MAX_RECORDS else {}),
+            **({"next_after": next_after} if next_after is not None else {}),
         }
-        entry = Entry(
+        return Entry(
             kind="verdict_changed",
             actor="monitor",
             model=version.model,
@@ -190,7 +216,6 @@ class Journal:
             reference_digest=findings.evaluation.reference.digest,
             config_digest=version.facts.config_digest,
         )
-        return _Change(version, bad, frozenset(bad.keys() - before.keys()), entry, hour, number)
 
     def _stored(self, version: Version) -> _Bad:
         """Bad verdicts of a version that the trail has."""
@@ -198,16 +223,18 @@ class Journal:
             states = schema.verdict_states.c
             query = sa.select(states.verdicts).where(states.version_id == version.key)
             with self._store.reading() as connection, decoding("the verdicts of a version"):
-                text = connection.scalar(query)
-                self._bad[version] = {
-                    Subject(*each[:4]): each[4] if len(each) > 4 else None
-                    for each in json.loads(text or "[]")
-                }
+                bad, undated = _decode(connection.scalar(query) or "[]")
+                if undated:
+                    latest = connection.scalar(_latest_start(version))
+                    began = BadVerdict(self._clock() if latest is None else latest)
+                    bad.update(dict.fromkeys(undated, began))
+            self._bad[version] = bad
         return self._bad[version]
 
     def _write(self, changes: Collection[_Change], now: float) -> None:
         with self._store.writing() as connection:
-            append(connection, [*(change.entry for change in changes), *self._unwritten], now)
+            entries = [change.entry for change in changes if change.entry is not None]
+            append(connection, [*entries, *self._unwritten], now)
             put = upsert(schema.verdict_states, "verdicts", connection.dialect.name)
             rows = [{"version_id": change.version.key, "verdicts": _encode(change.bad)} for change in changes]
             if rows:
@@ -217,7 +244,35 @@ class Journal:
 
 
 def _encode(bad: _Bad) -> str:
-    return json.dumps([[*subject, bad[subject]] for subject in sorted(bad)[:MAX_STORED]])
+    return json.dumps([[*subject, *bad[subject]] for subject in sorted(bad)[:MAX_STORED]])
+
+
+def _decode(text: str) -> tuple[dict[tuple[str, str, str, str], BadVerdict], list[Subject]]:
+    """Stored verdicts, and those that an older version stored without their times.
+
+    Stores of older versions do not say either which of them have been severe.
+    """
+    dated: dict[tuple[str, str, str, str], BadVerdict] = {}
+    undated = []
+    for measure, name, window, segment, *history in json.loads(text):
+        subject = Subject(measure, name, window, segment)
+        if history and history[0] is not None:
+            dated[subject] = BadVerdict(*history)
+        else:
+            undated.append(subject)
+    return dated, undated
+
+
+def _latest_start(version: Version) -> sa.Select[Any]:
+    """Latest time at which the stored verdicts of a version can have begun.
+
+    That is its newest record of verdicts, or the oldest record of all if the trail is pruned.
+    """
+    records = schema.audit_records.c
+    names = (records.model == version.model, records.model_version == version.version)
+    newest = sa.select(sa.func.max(records.at)).where(records.kind == "verdict_changed", *names)
+    oldest = sa.select(sa.func.min(records.at))
+    return sa.select(sa.func.coalesce(newest.scalar_subquery(), oldest.scalar_subquery()))
 
 
 def _shown(subject: Subject, verdict: Verdict, before: _Bad) -> dict[str, Any]:

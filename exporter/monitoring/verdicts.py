@@ -22,6 +22,10 @@ from exporter.reference.bins import Column
 
 FIGURE_DIGITS = 6  # of figures in the trail
 
+SEVERE_DRIFT = 3  # times the limit of the score
+SEVERE_SHARE = 0.5  # of the rows that fail a check, above the reference's share
+SEVERE_SHORTFALL = 3  # times the limit of the shortfall, where natural variation is known
+
 
 class Subject(NamedTuple):
     """The column or metric that is judged, by which measure, in which window and segment.
@@ -53,51 +57,61 @@ class Verdict(NamedTuple):
     window: str = ""
 
 
-def bad_subjects(findings: Findings, config: ModelConfig) -> frozenset[Subject]:
-    """Subjects whose verdict is bad: drifted, changed, degraded, or low coverage."""
+def bad_subjects(findings: Findings, config: ModelConfig) -> dict[Subject, bool]:
+    """Subjects whose verdict is bad (drifted, changed, degraded, low coverage); True where it is severe.
+
+    Drift, data quality and quality are severe beyond the limits of this module, other measures never.
+    """
     evaluation = findings.evaluation
     columns = evaluation.reference.columns
-    bad = set(_drifted("drift", evaluation.windows, columns))
-    bad.update(_drifted("change", evaluation.changes, columns))
-    bad.update(
-        Subject(f"data_quality/{check.check}", columns[check.column].name)
-        for check in evaluation.checks
-        if check.degraded
-    )
+    bad: dict[Subject, bool] = {}
+    for found in evaluation.windows:
+        bad.update(_drifted(found, columns))
+    for change in evaluation.changes:
+        for place in np.flatnonzero(change.verdict == DRIFTED).tolist():
+            bad[Subject("change", columns[place].name, change.window.name)] = False
+    for check in evaluation.checks:
+        if check.degraded:
+            severe = check.ratio - check.reference_ratio > SEVERE_SHARE
+            bad[Subject(f"data_quality/{check.check}", columns[check.column].name)] = severe
     bad.update(_bad_quality(findings.quality, config, ""))
-    for found in findings.segments:
-        name = found.segment.name
-        bad.update(_drifted("drift", found.drift, columns, name, skipped=found.segment.column))
-        bad.update(_bad_quality(found.quality, config, name))
-    return frozenset(bad)
+    for part in findings.segments:
+        name = part.segment.name
+        for found in part.drift:
+            bad.update(_drifted(found, columns, name, skipped=part.segment.column))
+        bad.update(_bad_quality(part.quality, config, name))
+    return bad
 
 
 def _drifted(
-    measure: str,
-    windows: Sequence[WindowEvaluation | ChangeEvaluation],
-    columns: Sequence[Column],
-    segment: str = "",
-    skipped: int = -1,
-) -> Iterator[Subject]:
-    for found in windows:
-        for place in np.flatnonzero(found.verdict == DRIFTED).tolist():
-            if place != skipped:
-                yield Subject(measure, columns[place].name, found.window.name, segment)
+    found: WindowEvaluation, columns: Sequence[Column], segment: str = "", skipped: int = -1
+) -> Iterator[tuple[Subject, bool]]:
+    for place in np.flatnonzero(found.verdict == DRIFTED).tolist():
+        if place != skipped:
+            subject = Subject("drift", columns[place].name, found.window.name, segment)
+            yield subject, _is_severe(found, place)
+
+
+def _is_severe(found: WindowEvaluation, place: int) -> bool:
+    return bool(found.drift_score[place] >= SEVERE_DRIFT * found.drift_limit[place])
 
 
 def _bad_quality(
     quality: Sequence[QualityEvaluation], config: ModelConfig, segment: str
-) -> Iterator[Subject]:
+) -> Iterator[tuple[Subject, bool]]:
     for found in quality:
-        window = found.window.name
-        yield from (Subject("quality", m.metric, window, segment) for m in found.metrics if m.degraded)
-        yield from (
-            Subject("estimated_quality", e.metric, window, segment) for e in found.estimates if e.degraded
-        )
-        if found.label_drift is not None and found.label_drift.verdict[0] == DRIFTED:
-            yield Subject("label_drift", "label", window, segment)
+        window, labels = found.window.name, found.label_drift
+        for metric in found.metrics:
+            if metric.degraded:
+                severe = not metric.provisional and metric.shortfall > SEVERE_SHORTFALL * metric.limit
+                yield Subject("quality", metric.metric, window, segment), severe
+        for estimate in found.estimates:
+            if estimate.degraded:
+                yield Subject("estimated_quality", estimate.metric, window, segment), False
+        if labels is not None and labels.verdict[0] == DRIFTED:
+            yield Subject("label_drift", "label", window, segment), _is_severe(labels, 0)
         if _coverage(found, config).bad:
-            yield Subject("coverage", "labels", window, segment)
+            yield Subject("coverage", "labels", window, segment), False
 
 
 def all_verdicts(findings: Findings, config: ModelConfig) -> dict[Subject, Verdict]:

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED, Comparison, compare, explain, judge
+from exporter.evaluation.comparison import (
+    DRIFTED,
+    STABLE,
+    UNDECIDED,
+    Comparison,
+    Undecided,
+    compare,
+    explain,
+    judge,
+)
 from exporter.typing import Floats
 from tests.support.traffic import EVEN, cells_of, make_column, make_reference
 
@@ -69,7 +78,23 @@ def test_without_a_limit_there_is_no_verdict() -> None:
     found = judge(now, now, np.array([[np.nan]]), SIGNIFICANT)
 
     assert found[0, 0] == UNDECIDED
-    assert explain(now, np.array([[np.nan]]), found, [""]) == [("its natural variation is unknown",)]
+    reasons = explain(now, np.array([[np.nan]]), SIGNIFICANT, found, [""])
+    assert reasons == [(Undecided("variation", "its natural variation is unknown"),)]
+
+
+@pytest.mark.parametrize(
+    ("significance", "then", "code"),
+    [(2.9, 0.6, "significance"), (4.0, 0.4, "persistence"), (4.0, 0.6, "")],
+    ids=["by chance", "not before", "drifted"],
+)
+def test_few_rows_far_beyond_the_limit_lack_significance_or_persistence(
+    significance: float, then: float, code: str
+) -> None:
+    now, adjusted = comparison(0.6, size=100), np.array([[significance]])
+
+    found = judge(now, comparison(then), LIMIT, adjusted)
+
+    assert explain(now, LIMIT, adjusted, found, [""])[0][0].code == code
 
 
 def test_dependent_rows_of_either_side_make_a_comparison_smaller() -> None:

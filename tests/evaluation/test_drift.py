@@ -429,25 +429,33 @@ def test_every_distance_that_can_be_configured_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evaluation", "reason"),
+    ("evaluation", "reason", "code"),
     [
-        (lambda: day_of(make_reference([AGE], [EVEN]), {}), "no row has a value"),
-        (lambda: day_of(make_reference([AGE], [0 * EVEN]), TWELVE), "there is no value to compare with"),
+        (lambda: day_of(make_reference([AGE], [EVEN]), {}), "no row has a value", "no_values"),
+        (
+            lambda: day_of(make_reference([AGE], [0 * EVEN]), TWELVE),
+            "there is no value to compare with",
+            "no_base",
+        ),
         (
             lambda: day_of(make_reference([AGE], [EVEN]), TWELVE),
             "12 effective rows, window and base combined; 20 are needed for any verdict",
+            "rows",
         ),
         (
             lambda: day_of(make_reference([AGE], [EVEN]), {0: cells_of([EVEN], 100)}),
             r"\d+ effective rows, .*; 400 are needed, or a score 3 standard errors \(.* each\) beyond .*",
+            "rows",
         ),
         (
             lambda: day_of(make_reference([AGE], [EVEN], 100), {0: cells_of([EVEN], 100_000)}),
             r"\d+ effective rows, .*; 400 are needed, or a score 3 standard errors \(.* each\) beyond .*",
+            "rows",
         ),
         (
             lambda: day_of(make_steady_reference([AGE], [EVEN]), {0: cells_of([MODERATE], 2000)}),
-            "beyond the limit, and the window before has too few rows to confirm it",
+            "beyond the limit, and the window before does not confirm it",
+            "persistence",
         ),
         (
             lambda: day_of(
@@ -455,20 +463,25 @@ def test_every_distance_that_can_be_configured_is_known() -> None:
                 {ago: cells_of([EVEN], 2000) for ago in (0, 1)},
             ),
             "its natural variation is unknown",
+            "variation",
         ),
         (
             lambda: day_of(
                 make_reference([make_column("age", unjudged="looks like a clock")], [EVEN]), TWELVE
             ),
             "looks like a clock",
+            "unjudged",
         ),
     ],
 )
-def test_an_undecided_column_says_why(evaluation: Callable[[], WindowEvaluation], reason: str) -> None:
+def test_an_undecided_column_says_why(
+    evaluation: Callable[[], WindowEvaluation], reason: str, code: str
+) -> None:
     found = evaluation()
 
     assert found.verdict[0] == UNDECIDED
     assert re.fullmatch(reason, found.undecided[0])
+    assert found.undecided_codes == (code,)
 
 
 def test_a_high_score_of_few_rows_says_what_is_missing_for_a_verdict() -> None:

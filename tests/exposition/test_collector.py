@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+import exporter.exposition.bad_verdicts
 import exporter.exposition.columns
 import exporter.exposition.evidently_values
 import exporter.exposition.experiments
@@ -59,6 +60,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.columns, 3),
         (exporter.exposition.importance, 3),
         (exporter.exposition.quality, 3),
+        (exporter.exposition.bad_verdicts, 2),
         (exporter.exposition.reports, 4),
         (exporter.exposition.segments, 1),
         (exporter.exposition.evidently_values, 1),

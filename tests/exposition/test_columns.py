@@ -51,6 +51,15 @@ def test_columns_are_counted_by_all_three_verdicts_of_each_role_and_window() -> 
     }  # fmt: skip
 
 
+def test_undecided_columns_are_counted_by_reason() -> None:
+    page = collect([make_view()])
+    by_reason = values(page, "mlflow_model_columns_undecided")
+    assert by_reason['role="feature",window="24h",reason="no_values"'] == 2
+    by_verdict = values(page, "mlflow_model_columns")
+    undecided = [count for labels, count in by_verdict.items() if labels.endswith('verdict="undecided"')]
+    assert sum(by_reason.values()) == sum(undecided)
+
+
 def test_a_role_without_columns_is_not_counted() -> None:
     column = Column("x", "feature", "number", edges=np.array([1.0]))
     reference = Reference((column,), np.ones(4, np.int64), np.zeros((1, 3)), 4, "regression", "file")

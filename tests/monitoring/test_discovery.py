@@ -443,7 +443,7 @@ def test_every_field_of_a_version_has_one_writing_thread(
     rig = start(registry=registry, store=rig.settings.store)
     # By the loops, turned here.
     own = {
-        "aliases", "unaliased_since", "facts", "recorded_config", "findings", "failures", "bad_since",
+        "aliases", "unaliased_since", "facts", "recorded_config", "findings", "failures",
     }  # fmt: skip
     stored = {"status", "detail", "live", "last_prediction", "waiting_rows", "unknown_columns"}
     expected = {name: {"MainThread"} for name in own} | {name: {"writer"} for name in stored}

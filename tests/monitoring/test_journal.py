@@ -14,7 +14,7 @@ from exporter.errors import StoreError
 from exporter.monitoring.rebaseline import Order
 from exporter.monitoring.verdicts import Subject
 from exporter.settings import parse_window
-from exporter.storage.schema import verdict_states
+from exporter.storage.schema import audit_records, verdict_states
 from tests.support.fakes import Clock
 from tests.support.monitored import make_registry
 from tests.support.rig import NOON, Rig, make_rows, make_table, over_a_day
@@ -22,6 +22,7 @@ from tests.support.trail import bodies
 
 Start = Callable[..., Rig]
 HOUR = 3600
+WINDOWS = ("1h", "24h", "7d")
 
 
 def entries(rig: Rig, kind: str) -> list[dict[str, Any]]:
@@ -132,20 +133,126 @@ def test_a_version_says_since_when_a_verdict_is_bad_across_a_restart(start: Star
     assert same.version().bad_since[drift._replace(window="7d")] == NOON
 
 
-def test_bad_verdicts_that_an_older_version_stored_are_known_without_their_times(start: Start) -> None:
+@pytest.mark.parametrize("kept", [4, 5], ids=["without times", "without severities"])
+def test_bad_verdicts_that_an_older_version_stored_began_at_the_last_record_of_any(
+    start: Start, kept: int
+) -> None:
     rig = start()
     rig.post_rows(older())
     rig.evaluate()
+    before = rig.version().findings
     with rig.service.store.writing() as connection:
         known = json.loads(connection.scalar(sa.select(verdict_states.c.verdicts)) or "")
-        without = json.dumps([each[:4] for each in known])
-        connection.execute(sa.update(verdict_states).values(verdicts=without))
+        older_form = json.dumps([each[:kept] for each in known])
+        connection.execute(sa.update(verdict_states).values(verdicts=older_form))
     records = len(entries(rig, "verdict_changed"))
     rig.stop()
+    rig.clock.advance(HOUR)
     same = start(registry=rig.registry, clock=rig.clock)
     same.evaluate()
     assert len(entries(same, "verdict_changed")) == records
-    assert same.version().bad_since == {}
+    assert before is not None
+    after = same.version().findings
+    assert after is not None
+    assert after.bad == before.bad
+    assert set(same.version().bad_since.values()) == {NOON}
+
+
+def test_verdicts_whose_records_are_pruned_began_before_the_oldest_record(start: Start) -> None:
+    rig = start()
+    rig.post_rows(older())
+    rig.evaluate()
+    rig.stop()
+    rig.clock.advance(HOUR)
+    same = start(registry=rig.registry, clock=rig.clock)
+    same.service.journal.start("")
+    with same.service.store.writing() as connection:
+        known = json.loads(connection.scalar(sa.select(verdict_states.c.verdicts)) or "")
+        without = json.dumps([[*each[:4], None] for each in known])
+        connection.execute(sa.update(verdict_states).values(verdicts=without))
+        connection.execute(sa.delete(audit_records).where(audit_records.c.at < NOON + HOUR))
+    same.clock.advance(HOUR)
+    same.evaluate()
+    assert set(same.version().bad_since.values()) == {NOON + HOUR}
+
+
+def histories(rig: Rig) -> dict[str, float]:
+    """Since when, and how severely, `age` has drifted, by metric and window, on the page."""
+    names = [f"mlflow_model_drift_{name}" for name in ("since_timestamp_seconds", "severe")]
+    labels = 'model="fraud",model_version="1",column="age",role="feature"'
+    found = {(name, window): f'{name}{{{labels},window="{window}"}}' for name in names for window in WINDOWS}
+    series = rig.series(*names)
+    return {f"{n.split('_')[3]} {w}": series[text] for (n, w), text in found.items() if text in series}
+
+
+def test_the_page_has_since_and_severity_as_soon_as_the_verdict(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = start()
+    rig.evaluate()
+    assert histories(rig) == {}
+    rig.post_rows(older())
+    rig.evaluate()
+    expected = {"since 24h": NOON, "since 7d": NOON, "severe 24h": 1, "severe 7d": 1}
+    assert histories(rig) == expected
+    rig.stop()
+    rig.clock.advance(HOUR)
+    monkeypatch.setattr(exporter.monitoring.journal.Journal, "observe", lambda *_: None)
+    same = start(registry=rig.registry, clock=rig.clock)
+    assert histories(same) == {}
+    same.evaluate()
+    assert histories(same) == expected
+
+
+def test_a_verdict_that_was_severe_stays_so_until_it_ends(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drift = Subject("drift", "age", "24h")
+    found: list[dict[Subject, bool]] = []
+    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    rig = start()
+
+    def severe(*each: dict[Subject, bool]) -> list[bool | None]:
+        severities = []
+        for found[:] in ([one] for one in each):
+            rig.clock.advance(30)
+            rig.evaluate()
+            findings = rig.version().findings
+            assert findings is not None
+            assert findings.bad is not None
+            severities.append(findings.bad[drift].severe if drift in findings.bad else None)
+        return severities
+
+    assert severe({drift: False}, {drift: True}, {drift: False}) == [False, True, True]
+    assert len(entries(rig, "verdict_changed")) == 1
+    rig.stop()
+    rig = start(registry=rig.registry, clock=rig.clock)
+    assert severe({drift: False}, {}, {drift: False}) == [True, None, False]
+    assert rig.version().bad_since == {drift: rig.clock()}
+
+
+def test_a_store_that_cannot_be_read_leaves_verdicts_without_their_history(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = start()
+    rig.post_rows(older())
+    rig.evaluate()
+    records = entries(rig, "verdict_changed")
+    rig.stop()
+    same = start(registry=rig.registry, clock=rig.clock)
+    with same.service.store.writing() as connection:
+        known = connection.scalar(sa.select(verdict_states.c.verdicts))
+        connection.execute(sa.update(verdict_states).values(verdicts="{"))
+    same.evaluate()
+    assert histories(same) == {}
+    drifted = "mlflow_model_drift_detected"
+    assert sum(same.series(drifted).values()) == 2
+    assert "since when verdicts are bad is unknown" in caplog.text
+    with same.service.store.writing() as connection:
+        connection.execute(sa.update(verdict_states).values(verdicts=known))
+    same.evaluate()
+    assert histories(same)["since 24h"] == NOON
+    assert entries(same, "verdict_changed") == records
 
 
 def test_a_restart_neither_repeats_a_change_nor_misses_one(start: Start, store_uri: str) -> None:
@@ -194,7 +301,9 @@ def test_a_verdict_that_goes_to_and_fro_waits_for_the_next_hour(
     drifted = frozenset({Subject("drift", "age", "24h")})
     found = [frozenset(), drifted]
     monkeypatch.setattr(exporter.monitoring.journal, "MAX_RECORDS", 4)
-    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    monkeypatch.setattr(
+        exporter.monitoring.journal, "bad_subjects", lambda *_: dict.fromkeys(found[0], False)
+    )
     for _ in range(10):
         rig.evaluate()
         found.reverse()
@@ -207,6 +316,26 @@ def test_a_verdict_that_goes_to_and_fro_waits_for_the_next_hour(
     rig.evaluate()
     assert entries(rig, "verdict_changed")[-1]["data"]["bad"] == 1
     assert len(entries(rig, "verdict_changed")) == 5
+
+
+def test_a_verdict_that_goes_to_and_fro_is_bad_since_the_trail_says_so(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Subject("drift", "age", "24h"), Subject("drift", "country", "24h")
+    monkeypatch.setattr(exporter.monitoring.journal, "MAX_RECORDS", 1)
+    found: list[frozenset[Subject]] = []
+    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: dict.fromkeys(found[0], 0))
+    since = []
+    for names in ({first}, {}, {first}, {first, second}, {first, second}):
+        found[:] = [frozenset(names)]
+        rig.evaluate()
+        since.append({name.name: at - NOON for name, at in rig.version().bad_since.items()})
+        rig.clock.advance(30)
+    assert since == [{"age": 0}, {}, {"age": 0}, {"age": 0, "country": 90}, {"age": 0, "country": 90}]
+    rig.clock.advance(HOUR)
+    rig.evaluate()
+    assert len(entries(rig, "verdict_changed")) == 2
+    assert rig.version().bad_since == {first: NOON, second: NOON + 90}
 
 
 def test_verdicts_of_a_version_that_is_monitored_again_are_recorded_again(rig: Rig) -> None:

@@ -66,7 +66,9 @@ def test_the_report_is_asked_for_in_the_transaction_of_the_verdicts(
 
 def test_there_is_one_report_per_version_and_pause(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [frozenset(), frozenset({Subject("drift", "age", "24h")})]
-    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    monkeypatch.setattr(
+        exporter.monitoring.journal, "bad_subjects", lambda *_: dict.fromkeys(found[0], False)
+    )
     for minutes in range(0, 140, 10):
         rig.evaluate()
         found.reverse()
@@ -79,7 +81,9 @@ def test_verdicts_that_turn_bad_within_the_pause_get_their_report_after_it(
 ) -> None:
     first, second = Subject("drift", "age", "24h"), Subject("drift", "country", "7d")
     found = [frozenset({first})]
-    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    monkeypatch.setattr(
+        exporter.monitoring.journal, "bad_subjects", lambda *_: dict.fromkeys(found[0], False)
+    )
     rig.evaluate()
     rig.clock.advance(600)
     found[0] = frozenset({first, second})
@@ -95,7 +99,9 @@ def test_verdicts_that_turn_bad_within_the_pause_get_their_report_after_it(
 def test_those_that_are_good_again_by_then_get_none(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Subject("drift", "age", "24h"), Subject("drift", "country", "24h")
     found = [frozenset({first})]
-    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    monkeypatch.setattr(
+        exporter.monitoring.journal, "bad_subjects", lambda *_: dict.fromkeys(found[0], False)
+    )
     for bad in ({first}, {first, second}, {first}):
         found[0] = frozenset(bad)
         rig.evaluate()
@@ -109,7 +115,9 @@ def test_those_that_are_good_again_by_then_get_none(rig: Rig, monkeypatch: pytes
 def test_too_few_labels_are_no_reason_for_a_report(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     coverage = Subject("coverage", "labels", "24h")
     found = [frozenset({coverage})]
-    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    monkeypatch.setattr(
+        exporter.monitoring.journal, "bad_subjects", lambda *_: dict.fromkeys(found[0], False)
+    )
     rig.evaluate()
     rig.service.reports.queue.add_late()
     assert reports(rig) == []
@@ -121,7 +129,9 @@ def test_too_few_labels_are_no_reason_for_a_report(rig: Rig, monkeypatch: pytest
 
 def test_verdicts_that_end_ask_for_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [frozenset({Subject("drift", "age", "24h")})]
-    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+    monkeypatch.setattr(
+        exporter.monitoring.journal, "bad_subjects", lambda *_: dict.fromkeys(found[0], False)
+    )
     rig.evaluate()
     found[0] = frozenset()
     rig.clock.advance(2 * HOUR)

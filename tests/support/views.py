@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from exporter.config.models import ModelConfig
 from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation.data_quality import QualityCheck
@@ -27,8 +28,9 @@ from exporter.exposition.render import Family
 from exporter.exposition.reports import ReportsView
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView
-from exporter.fleet import ReportedValues
+from exporter.fleet import BadVerdict, Findings, ReportedValues
 from exporter.measures.intervals import Interval
+from exporter.monitoring.verdicts import bad_subjects
 from exporter.reference.bins import Column
 from exporter.reference.profile import Reference, Segment, Variation
 from exporter.registry.runs import Experiment, Run
@@ -95,6 +97,7 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
         drift_significance=first(300.0, 0.25, nan, nan, nan),
         verdict=first(DRIFTED, STABLE, UNDECIDED, UNDECIDED, UNDECIDED).astype(np.int8),
         undecided=("", "", *["no row has a value"] * 3)[:columns],
+        undecided_codes=("", "", *["no_values"] * 3)[:columns],
         distances={"ks": first(0.2, nan, nan, nan, nan)},
     )
     day = WindowEvaluation(
@@ -107,6 +110,7 @@ def make_evaluation(reference: Reference, at: float = NOW) -> Evaluation:
         drift_significance=np.full(columns, nan),
         verdict=np.full(columns, UNDECIDED, np.int8),
         undecided=("no row has a value",) * columns,
+        undecided_codes=("no_values",) * columns,
         distances={"ks": np.full(columns, nan)},
     )
     checks = (
@@ -199,7 +203,12 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
             "4f2a", {("ValueDrift", "age", ""): 0.1, ("MissingValueCount", "country", "share"): 0.02}, 1
         ),
     }
-    return VersionView(**{**state, **changes})
+    state |= changes
+    if "bad" not in state and state["evaluation"] is not None:
+        findings = Findings(state["evaluation"], state["quality"], state["segments"])
+        found = bad_subjects(findings, ModelConfig())
+        state["bad"] = {subject: BadVerdict(NOW - 7200, severe) for subject, severe in found.items()}
+    return VersionView(**state)
 
 
 def make_segment_evaluation(reference: Reference, segment: Segment) -> SegmentEvaluation:

@@ -9,7 +9,7 @@ import numpy as np
 
 from exporter.config.models import ModelConfig
 from exporter.evaluation.comparison import DRIFTED
-from exporter.fleet import Facts, Findings, Version
+from exporter.fleet import BadVerdict, Facts, Findings, Version
 from exporter.measures.intervals import Interval
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.profile import Segment
@@ -98,11 +98,11 @@ def test_every_reason_names_a_runbook_that_there_is() -> None:
 
 
 def test_it_says_since_when_the_first_of_its_verdicts_is_bad() -> None:
-    version = make_version(bad_findings())
-    version.bad_since = {
-        Subject("drift", "age", "1h"): NOON - 60,
-        Subject("quality", "recall", "24h"): NOON - 7200,
+    bad = {
+        Subject("drift", "age", "1h"): BadVerdict(NOON - 60),
+        Subject("quality", "recall", "24h"): BadVerdict(NOON - 7200),
     }
+    version = make_version(replace(bad_findings(), bad=bad))
     since = {reason.runbook: reason.since for reason in find_reasons(version)}
     assert since["ModelFeatureDrift"] == NOON - 60
     assert since["ModelQualityDegraded"] == NOON - 7200

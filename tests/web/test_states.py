@@ -10,7 +10,7 @@ import pytest
 
 from exporter.aggregates.state import VersionCounts
 from exporter.evaluation.comparison import UNDECIDED
-from exporter.fleet import Findings, Live, Status, Version
+from exporter.fleet import BadVerdict, Findings, Live, Status, Version
 from exporter.monitoring.verdicts import Subject
 from exporter.reference.profile import Segment
 from exporter.storage.schema import StoredVersion
@@ -59,12 +59,11 @@ def test_a_bad_version_is_told_in_a_sentence_that_names_what_is_bad() -> None:
 
 
 def test_bad_verdicts_with_one_remedy_are_told_together_since_the_first() -> None:
-    version = make_version(bad_findings())
-    version.bad_since = {
-        Subject("drift", "age", "1h"): NOON - 60,
-        Subject("quality", "recall", "24h"): NOON - 7200,
+    bad = {
+        Subject("drift", "age", "1h"): BadVerdict(NOON - 60),
+        Subject("quality", "recall", "24h"): BadVerdict(NOON - 7200),
     }
-    state = describe(version)
+    state = describe(make_version(replace(bad_findings(), bad=bad)))
     assert state.since == NOON - 7200
     assert len({trouble.runbook for trouble in state.troubles}) == len(state.troubles)
     since = {trouble.runbook: trouble.since for trouble in state.troubles}
