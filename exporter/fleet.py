@@ -22,6 +22,7 @@ from exporter.config.models import ModelConfig
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.evaluation.context import Thresholds
 from exporter.evaluation.drift import Evaluation
+from exporter.evaluation.habits.limits import Habits
 from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
@@ -181,6 +182,7 @@ class Fleet:
         self.known: Mapping[str, frozenset[str]] | None = None
         # Of each version's sample, by its key in the store; replaced by the writer.
         self.sample_sizes: Mapping[int, SampleSize] = {}
+        self.habits = Habits()  # replaced by the evaluation
         self._moves: dict[tuple[str, str], list[AliasMove]] = {}
         self._wanted: frozenset[tuple[str, str]] = frozenset()  # named by traffic, not monitored yet
 

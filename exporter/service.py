@@ -193,7 +193,7 @@ class Service:
         now = self.clock()
         views = [view for version in self.fleet.versions.values() if (view := self._view(version))]
         runs = self.runs.families(now) if self.runs is not None else None
-        page = self._collector.collect(views, now, runs)
+        page = self._collector.collect(views, now, runs, self.fleet.habits)
         if page.dropped != self._dropped:
             self._dropped = page.dropped
             for dropped in page.dropped:

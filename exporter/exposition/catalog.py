@@ -9,6 +9,7 @@ from exporter.exposition.collector import PAGE_CATALOG
 from exporter.exposition.columns import COLUMN_CATALOG
 from exporter.exposition.evidently_values import EVIDENTLY_CATALOG
 from exporter.exposition.experiments import RUN_CATALOG
+from exporter.exposition.habits import HABIT_CATALOG
 from exporter.exposition.importance import IMPORTANCE_CATALOG
 from exporter.exposition.metric import Metric
 from exporter.exposition.quality import QUALITY_CATALOG
@@ -18,6 +19,7 @@ from exporter.exposition.versions import VERSION_CATALOG
 
 CATALOG: tuple[Metric, ...] = (
     *VERSION_CATALOG,
+    *HABIT_CATALOG,
     *COLUMN_CATALOG,
     *IMPORTANCE_CATALOG,
     *QUALITY_CATALOG,

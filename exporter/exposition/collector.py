@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from prometheus_client import Metric as ClientMetric
 
+from exporter.evaluation.habits.limits import Habits
 from exporter.exposition.bad_verdicts import add_bad, count_bad_series
 from exporter.exposition.columns import BINS, add_bins, add_evaluation, count_column_series
 from exporter.exposition.evidently_values import add_evidently_values, count_evidently_series
+from exporter.exposition.habits import add_habits, count_habit_series
 from exporter.exposition.importance import add_importance, count_importance_series
 from exporter.exposition.metric import Metric
 from exporter.exposition.negotiation import check_groups, is_wanted
@@ -99,16 +101,21 @@ class SeriesCollector:
         self._prefixes: dict[tuple[str, str, str], VersionPrefixes] = {}
 
     def collect(
-        self, views: Sequence[VersionView], now: float, runs: Sequence[Family] | None = None
+        self,
+        views: Sequence[VersionView],
+        now: float,
+        runs: Sequence[Family] | None = None,
+        habits: Habits | None = None,
     ) -> MetricsPage:
         """All series at `now` (seconds since the epoch). Several threads may call it.
 
-        `runs` are the families of MLflow's own runs, None where they are switched off.
+        `runs` are the families of MLflow's own runs, None where they are switched off. `habits` are those of
+        the fleet, None before they are known.
 
-        Measures of an evaluation that is more than five intervals old are left out: a hung monitor must not
-        freeze them. Above `max_series` bins are left out, of whole columns, the last features first, so that
-        every version shows those of equally many; then segments in the same way, the last ones first. A
-        version that fails is left out, logged and counted.
+        Habits, and measures of an evaluation, that are more than five intervals old are left out: a hung
+        monitor must not freeze them. Above `max_series` bins are left out, of whole columns, the last
+        features first, so that every version shows those of equally many; then segments in the same way, the
+        last ones first. A version that fails is left out, logged and counted.
         """
         used: dict[tuple[str, str, str], VersionPrefixes] = {}
         own = self._telemetry.families()
@@ -127,6 +134,8 @@ class SeriesCollector:
                 log.exception("%s version %s is left out", view.model, view.version)
                 self._telemetry.count_evaluation_error(view.model, view.version, "evaluation")
         self._prefixes = used
+        if habits is not None and habits.at >= self._oldest(now):
+            add_habits(samples, habits, {(view.model, view.version) for view in views})
 
         dropped = tuple(
             self._drop(known, shown, sliced)
@@ -153,9 +162,8 @@ class SeriesCollector:
         add_version(samples, view, prefixes)
         add_evidently_values(samples, view)
         add_bins(samples, view, prefixes, shown)
-        oldest = now - _MISSED_EVALUATIONS * self._settings.evaluation_interval_seconds
         evaluation = view.evaluation
-        if evaluation is not None and evaluation.at >= oldest:
+        if evaluation is not None and evaluation.at >= self._oldest(now):
             reference, names = evaluation.reference, self._settings.bin_names
             known = self._prefixes_of(view, reference, used)
             add_evaluation(samples, evaluation, known)
@@ -164,6 +172,9 @@ class SeriesCollector:
             add_bad(samples, view, reference)
             version = (view.model, view.version)
             add_segments(samples, version, reference, view.segments[:sliced], names=names)
+
+    def _oldest(self, now: float) -> float:
+        return now - _MISSED_EVALUATIONS * self._settings.evaluation_interval_seconds
 
     def _prefixes_of(
         self,
@@ -192,6 +203,7 @@ class SeriesCollector:
         for view, known in zip(views, prefixes, strict=True):
             classes = len(known.reference.classes) if known.reference is not None else 0
             budget -= count_version_series(len(view.aliases), len(view.run_metrics))
+            budget -= count_habit_series(len(view.aliases))
             budget -= count_evidently_series(view)
             budget -= count_column_series(len(known.columns), windows, distances)
             budget -= count_importance_series(len(known.columns), len(windows))

@@ -20,6 +20,7 @@ import exporter.exposition.bad_verdicts
 import exporter.exposition.columns
 import exporter.exposition.evidently_values
 import exporter.exposition.experiments
+import exporter.exposition.habits
 import exporter.exposition.importance
 import exporter.exposition.quality
 import exporter.exposition.remediation
@@ -58,6 +59,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
     [
         (exporter.exposition.versions, 2),
         (exporter.exposition.columns, 3),
+        (exporter.exposition.habits, 2),
         (exporter.exposition.importance, 3),
         (exporter.exposition.quality, 3),
         (exporter.exposition.bad_verdicts, 2),

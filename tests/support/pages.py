@@ -9,12 +9,13 @@ from exporter.exposition.collector import MetricsPage, SeriesCollector
 from exporter.exposition.render import Format
 from exporter.exposition.view import VersionView
 from exporter.settings import Settings
-from tests.support.views import NOW, make_runs, make_telemetry
+from tests.support.views import NOW, make_habits, make_runs, make_telemetry
 
 
 def collect(views: Sequence[VersionView], **settings: Any) -> MetricsPage:
     settings = {"max_run_series": 20, **settings}
-    return SeriesCollector(Settings(**settings), make_telemetry()).collect(views, NOW, make_runs())
+    collector = SeriesCollector(Settings(**settings), make_telemetry())
+    return collector.collect(views, NOW, make_runs(), make_habits())
 
 
 def text(page: MetricsPage) -> str:

@@ -13,6 +13,7 @@ from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation.data_quality import QualityCheck
 from exporter.evaluation.drift import Evaluation, WindowEvaluation
+from exporter.evaluation.habits.limits import Habit, Habits
 from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import (
     ClassQuality,
@@ -219,6 +220,18 @@ def make_segment_evaluation(reference: Reference, segment: Segment) -> SegmentEv
 def make_bare_view(model: str = 'odd "näme"\\', version: str = "1") -> VersionView:
     """A version without a reference that nothing was sent to yet."""
     return VersionView(model=model, version=version, aliases=("champion",))
+
+
+def make_habits(at: float = NOW - 10) -> Habits:
+    """Usual traffic of version 3 of `fraud` and of its aliases, and a model whose past is not known yet."""
+    fraud = ("fraud", "3")
+    return Habits(
+        at=at,
+        silences={("fraud", "champion"): Habit(312.0, 4500.0), ("fraud", "shadow"): Habit(86400.0)},
+        label_silences={"fraud": Habit(7200.0, 108000.0), "other": Habit(60.0, 3600.0)},
+        latencies={fraud: Habit(0.21, 0.5)},
+        coverages={(*fraud, "24h"): 0.45},
+    )
 
 
 def make_telemetry() -> Telemetry:
