@@ -9,7 +9,7 @@ Every known combination of labels exists from 0, or `increase()` would miss the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from threading import Lock
 from typing import Literal, get_args
@@ -78,6 +78,13 @@ GAUGES = {
 }
 BUILD_INFO = Metric(
     "mlflow_exporter_build_info", "gauge", "Always 1: the version of the exporter.", ("version",)
+)
+ADDRESS_INFO = Metric(
+    "mlflow_exporter_address_info",
+    "gauge",
+    "Always 1: address, as browsers reach it, of a program: MLflow's UI (mlflow), the exporter's pages "
+    "(exporter).",
+    ("program", "url"),
 )
 LABELS_UNMATCHED = Metric(
     "mlflow_model_labels_unmatched_total",
@@ -149,6 +156,7 @@ STORE_ERRORS = Metric(
 TELEMETRY_CATALOG = (
     *GAUGES.values(),
     BUILD_INFO,
+    ADDRESS_INFO,
     LABELS_UNMATCHED,
     POLL_ERRORS,
     EVALUATION_ERRORS,
@@ -171,8 +179,9 @@ class Telemetry(Collector):
     """The exporter's own metrics. Methods may be called from any thread.
 
     The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
-    `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `remediation` has the
-    metrics of remediation and audit, `reports` those of reports.
+    `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `addresses` are URLs by
+    program, "mlflow" and "exporter"; an empty one gives no series. `remediation` has the metrics of
+    remediation and audit, `reports` those of reports.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -184,6 +193,7 @@ class Telemetry(Collector):
         self.queue_rows = 0
         self.store_bytes: int | None = None
         self.store_limit_bytes: int | None = None
+        self.addresses: Mapping[str, str] = {}
 
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -283,7 +293,7 @@ class Telemetry(Collector):
         self._ingest_duration.observe(seconds)
 
     def collect(self) -> Iterable[ClientMetric]:
-        """Known gauges, and the exporter's version."""
+        """Known gauges, the exporter's version, and addresses."""
         for attribute, metric in GAUGES.items():
             value = getattr(self, attribute)
             if value is not None:
@@ -291,6 +301,11 @@ class Telemetry(Collector):
         build = GaugeMetricFamily(BUILD_INFO.name, BUILD_INFO.help, labels=BUILD_INFO.labels)
         build.add_metric((__version__,), 1)
         yield build
+        addresses = GaugeMetricFamily(ADDRESS_INFO.name, ADDRESS_INFO.help, labels=ADDRESS_INFO.labels)
+        for program, url in self.addresses.items():
+            if url:
+                addresses.add_metric((program, url), 1)
+        yield addresses
 
     def families(self) -> list[tuple[Metric, ClientMetric]]:
         """Own metrics with their samples, without empty ones.

@@ -46,6 +46,7 @@ def pages_router(service: Service) -> APIRouter:
     """Return the routes of the pages."""
     router = APIRouter(include_in_schema=False)
     links = Links.of(service.settings, os.environ)
+    service.telemetry.addresses = {"mlflow": links.mlflow, "exporter": links.exporter}
     board = StatusBoard(service.fleet, links)
 
     @router.head("/")

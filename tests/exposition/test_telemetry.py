@@ -43,6 +43,14 @@ def test_what_is_not_known_yet_is_absent() -> None:
     assert "mlflow_last_success_timestamp_seconds" not in lines(telemetry)
 
 
+def test_only_known_addresses_are_shown() -> None:
+    telemetry = Telemetry()
+    telemetry.addresses = {"mlflow": "", "exporter": "https://monitor.example"}
+    assert {line: value for line, value in lines(telemetry).items() if "address" in line} == {
+        'mlflow_exporter_address_info{program="exporter",url="https://monitor.example"}': "1.0"
+    }
+
+
 def test_what_happens_is_counted() -> None:
     telemetry = Telemetry()
     telemetry.count_rows("prediction", "accepted", 500)

@@ -246,6 +246,7 @@ def make_telemetry() -> Telemetry:
     telemetry.queue_rows = 7
     telemetry.store_bytes = 4096
     telemetry.store_limit_bytes = 20 * 2**30
+    telemetry.addresses = {"mlflow": "https://mlflow.example", "exporter": "https://monitor.example"}
     telemetry.count_rows("prediction", "accepted", 1204)
     telemetry.count_dropped_rows("too_old", 3)
     for version in (("fraud", "3"), ('odd "näme"\\', "1")):

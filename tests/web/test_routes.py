@@ -57,11 +57,14 @@ def test_grafana_and_mlflow_are_linked_where_they_are_known(
     serve: Serve, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@mlflow.example:5000/")
-    text = serve(grafana_url="https://grafana.example/").client.get("/").text
+    linked = serve(grafana_url="https://grafana.example/")
+    text = linked.client.get("/").text
     dashboard = "https://grafana.example/d/mlflow-model?var-model=fraud&amp;var-model_version=1"
     assert f'<a href="{dashboard}"' in text
     assert '<a href="http://mlflow.example:5000/#/models/fraud/versions/1"' in text
     assert "secret" not in text
+    metrics = linked.client.get("/metrics").text
+    assert 'mlflow_exporter_address_info{program="mlflow",url="http://mlflow.example:5000"} 1' in metrics
     assert "Grafana" not in server.client.get("/").text
 
 
