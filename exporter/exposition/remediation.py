@@ -84,6 +84,13 @@ STATE_TIME = Metric(
     "in seconds since the epoch.",
     ("action", "model", "state"),
 )
+REFUSED_TIME = Metric(
+    "mlflow_exporter_remediation_refused_timestamp_seconds",
+    "gauge",
+    "Time at which a guard refused an action, the newest of the model whose action is refused still, of the "
+    "past week, in seconds since the epoch.",
+    ("action", "guard", "model"),
+)
 BREAKER_OPEN = Metric(
     "mlflow_exporter_remediation_breaker_open",
     "gauge",
@@ -111,6 +118,7 @@ REMEDIATION_CATALOG = (
     PENDING_ACTIONS,
     OLDEST_PENDING,
     STATE_TIME,
+    REFUSED_TIME,
     BREAKER_OPEN,
     CHECKPOINT_INFO,
     CHECKPOINT_TIME,
@@ -126,12 +134,14 @@ class LedgerView:
         oldest_pending: time at which the oldest pending action was planned.
         changed: time of the newest change by action, model and present state.
         last_received: time of the last delivery of alerts.
+        refused: time of the newest refusal by action, guard and model.
     """
 
     pending: Mapping[tuple[str, str], int] = field(default_factory=dict)
     oldest_pending: float | None = None
     changed: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     last_received: float | None = None
+    refused: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,6 +208,7 @@ class RemediationTelemetry(Collector):
                 PENDING_ACTIONS, {key: ledger.pending.get(key, 0) for key in product(ACTIONS, PENDING)}
             )
             yield _gauge(STATE_TIME, ledger.changed)
+            yield _gauge(REFUSED_TIME, ledger.refused)
             if ledger.oldest_pending is not None:
                 yield _gauge(OLDEST_PENDING, {(): max(self._clock() - ledger.oldest_pending, 0.0)})
             if ledger.last_received is not None:

@@ -12,7 +12,7 @@ from exporter.exposition.remediation import LedgerView, PolicyView, RemediationT
 from exporter.remediation.guards.limits import FAILURES, open_breakers
 from exporter.remediation.ledger import Ledger
 from exporter.settings import DAY_SECONDS
-from exporter.storage.action_states import PENDING
+from exporter.storage.action_states import PENDING, State
 from exporter.storage.schema import alert_deliveries, remediations
 from exporter.storage.store import Store
 
@@ -76,18 +76,26 @@ def read_ledger(store: Store, ledger: Ledger, now: float) -> LedgerView:
     columns = remediations.c
     newest = sa.func.max(columns.updated_at)
     changes = (
-        sa.select(columns.action, columns.model, columns.state, newest)
+        sa.select(columns.action, columns.model, columns.state, columns.guard, newest)
         .where(sa.or_(columns.updated_at >= now - SHOWN_SECONDS, columns.state.in_(PENDING)))
-        .group_by(columns.action, columns.model, columns.state)
+        .group_by(columns.action, columns.model, columns.state, columns.guard)
         .order_by(newest.desc())
         .limit(MAX_CHANGES)
     )
     with store.reading() as connection:
         rows = connection.execute(changes).all()
         last_received = connection.scalar(sa.select(sa.func.max(alert_deliveries.c.at)))
+    changed: dict[tuple[str, str, str], float] = {}
+    for action, model, state, _, at in rows:  # the newest first
+        changed.setdefault((action, model, state), float(at))
     return LedgerView(
         pending={(each.action, each.state.value): each.count for each in pending},
         oldest_pending=min((each.oldest for each in pending), default=None),
-        changed={(action, model, state): float(at) for action, model, state, at in rows},
+        changed=changed,
+        refused={
+            (action, guard, model): float(at)
+            for action, model, state, guard, at in rows
+            if state == State.REFUSED and guard
+        },
         last_received=last_received,
     )

@@ -41,6 +41,22 @@ def test_actions_are_summed_up_by_state_and_the_newest_of_a_model_counts(
     }
 
 
+def test_refusals_are_summed_up_by_the_guard_that_refused_last(
+    store: Store, ledger: Ledger, clock: Clock
+) -> None:
+    for name, guard in (("a", "cooldown"), ("b", "hold"), ("c", "cooldown")):
+        action = replace(ACTION, id=name * 40)
+        plan(store, ledger, action)
+        take(ledger, S.REFUSED, action=action, guard=guard)
+        clock.advance(60)
+    found = read_ledger(store, ledger, clock.now)
+    assert found.refused == {
+        ("rollback", "cooldown", ACTION.model): NOON + 120,
+        ("rollback", "hold", ACTION.model): NOON + 60,
+    }
+    assert found.changed == {("rollback", ACTION.model, "refused"): NOON + 120}
+
+
 def test_ends_are_forgotten_after_a_week_and_what_waits_is_not(
     store: Store, ledger: Ledger, clock: Clock
 ) -> None:

@@ -264,6 +264,7 @@ def make_telemetry() -> Telemetry:
         NOW - 600,
         {("rollback", "fraud", "recovered"): NOW - 3600},
         NOW - 30,
+        {("rollback", "cooldown", "fraud"): NOW - 7200},
     )
     remediation.open_breakers = frozenset({"fraud"})
     remediation.checkpoint = CheckpointView(41, "5f" * 32, NOW - 1200)
