@@ -277,6 +277,20 @@ class ReferenceDetail(BaseModel):
     notes: list[str]
 
 
+class BadVerdictDetail(BaseModel):
+    """A verdict that is bad now."""
+
+    measure: str = Field(
+        description="`drift`, `change`, `data_quality/<check>`, `quality`, `estimated_quality`, "
+        "`label_drift` or `coverage`."
+    )
+    name: str = Field(description="The column or metric.")
+    window: str = Field(description="Empty for checks of data quality.")
+    segment: str = Field(description="Empty for the whole version.")
+    since: datetime
+    severe: bool = Field(description="It has been severe since.")
+
+
 class VersionDetail(VersionSummary):
     model: str
     reference: ReferenceDetail | None
@@ -286,6 +300,7 @@ class VersionDetail(VersionSummary):
         "that have no effect."
     )
     window_rows: dict[str, int]
+    bad: list[BadVerdictDetail] = Field(description="The oldest first.")
     importance: ImportanceDetail | None
     columns: list[ColumnDetail] = Field(description="In the order of their importance, if it is known.")
     quality: list[QualityWindow] = Field(description="By window, the shortest first.")

@@ -45,6 +45,7 @@ def version_detail(version: Version) -> schemas.VersionDetail:
         unknown_columns=sorted(filter(version.facts.config.columns.select, version.unknown_columns)),
         problems=version_problems(version),
         window_rows={w.window.name: w.rows for w in evaluation.windows} if evaluation is not None else {},
+        bad=_bad(version),
         importance=_importance(version),
         columns=_columns(evaluation, version.importance) if evaluation is not None else [],
         quality=quality_windows(version.findings.quality) if version.findings is not None else [],
@@ -120,6 +121,23 @@ def _reference(reference: Reference) -> schemas.ReferenceDetail:
         provisional=reference.provisional,
         notes=list(reference.remarks),
     )
+
+
+def _bad(version: Version) -> list[schemas.BadVerdictDetail]:
+    bad = (version.findings.bad or {}) if version.findings is not None else {}
+    return [
+        schemas.BadVerdictDetail(
+            measure=measure,
+            name=name,
+            window=window,
+            segment=segment,
+            since=datetime.fromtimestamp(verdict.since, UTC),
+            severe=verdict.severe,
+        )
+        for (measure, name, window, segment), verdict in sorted(
+            bad.items(), key=lambda each: (each[1].since, each[0])
+        )
+    ]
 
 
 def _importance(version: Version) -> schemas.ImportanceDetail | None:

@@ -237,3 +237,12 @@ def test_columns_are_in_the_order_of_their_importance(rig: Rig) -> None:
     assert (shown.importance.attribution_drift, shown.importance.attribution_rows) == (0.1, 300)
     assert set(shown.importance.drift) == {"24h", "7d"}
     assert shown.problems == ["a remark"]
+
+
+def test_bad_verdicts_are_listed_with_their_beginning_and_severity(server: Server) -> None:
+    answer = detail(server)
+    bad = {(each["measure"], each["name"], each["window"]): each for each in answer["bad"]}
+    drift = bad["drift", "age", "24h"]
+    assert (drift["segment"], drift["severe"]) == ("", True)
+    assert drift["since"] <= answer["evaluated_at"]
+    assert {name for measure, name, _ in bad if measure == "drift"} == set(answer["drifted"])
