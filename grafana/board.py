@@ -5,29 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import count
 
+import links
+import look
+import trouble
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
-from look import LIVE, REFERENCE
 from panels import DATASOURCE, Panel, query
-from promql import gauge
+from promql import gauge, matching, or_named, series
 
 TAG = "mlflow"
 # Title of the row, empty where it needs none, and what makes its panels.
 Section = tuple[str, Callable[[], Iterable[Panel]]]
 
+_MODEL = matching("model")
 # The time of a move is a value and so stays exact; the version that the alias points to since is a label.
 ALIAS_MOVES = (
-    f"""1000 * {gauge("mlflow_model_alias_changed_timestamp_seconds", 'model="$model"', "alias")}"""
+    f"1000 * {gauge('mlflow_model_alias_changed_timestamp_seconds', _MODEL, 'alias')}"
     " * on (alias) group_right () "
-    f"""count_values by (alias) ("to", {gauge("mlflow_model_alias_version", 'model="$model"', "alias")})"""
+    f"""count_values by (alias) ("to", {gauge("mlflow_model_alias_version", _MODEL, "alias")})"""
 )
 # A digest that was not there within the day before. A gap, as of a restart, is no change.
-_DIGEST = 'model="$model", reference_source!="none"'
+_DIGEST = f'{_MODEL}, reference_source!="none"'
 REFERENCE_CHANGES = (
     f"""{gauge("mlflow_model_version_info", _DIGEST, "model_version, reference_digest, reference_source")}"""
     " unless on (model_version, reference_digest)"
     " max by (model_version, reference_digest)"
-    f" (last_over_time(mlflow_model_version_info{{{_DIGEST}}}[1d] offset 1m))"
+    f" (last_over_time({series('mlflow_model_version_info', _DIGEST)}[1d] offset 1m))"
+)
+# 2 critical, 1 warning, from the moment at which an alert about the model fires.
+ALERTS = " or ".join(
+    f"{severity[1]} * max by (alertname, column, model_version) "
+    f"""({series("ALERTS", f'{_MODEL}, alertstate="firing", severity="{severity[0]}"')})"""
+    for severity in (("critical", 2), ("warning", 1))
 )
 
 
@@ -42,7 +51,7 @@ def begin(uid: str, title: str, description: str) -> builders.Dashboard:
         .timezone("browser")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
         .time("now-24h", "now")
-        .refresh("30s")
+        .refresh("1m")
         .link(
             builders.DashboardLink("Dashboards")
             .type(dashboard.DashboardLinkType.DASHBOARDS)
@@ -50,47 +59,96 @@ def begin(uid: str, title: str, description: str) -> builders.Dashboard:
             .include_vars(True)
             .keep_time(True)
         )
-        .with_variable(builders.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(
+            builders.DatasourceVariable("datasource")
+            .label("Data source")
+            .type("prometheus")
+            # The one that Grafana has as its default, and not the alphabetically first.
+            .current(chosen("default"))
+        )
+        .with_variable(_scope("cluster", "Cluster", ""))
+        .with_variable(_scope("namespace", "Namespace", 'cluster=~"$cluster"'))
+        .with_variable(_scope("job", "Job", 'cluster=~"$cluster", namespace=~"$namespace"'))
     )
 
 
 def finish(board: builders.Dashboard, sections: Iterable[Section]) -> dashboard.Dashboard:
-    ids = count(1)
+    """The dashboard with the panels of its sections, in lines of 24; those with a heading are collapsed.
+
+    A panel that links name has its id from `links`, the others are numbered.
+    """
+    ids = count(links.FIRST_FREE_ID)
+    placed: list[dashboard.Panel | dashboard.RowPanel] = []
+    y = 0
     for title, panels in sections:
+        arranged, end = _arranged([panel.build() for panel in panels()], y + bool(title))
+        for panel in arranged:
+            panel.id_val = panel.id_val or next(ids)
         if title:
-            board = board.with_row(builders.Row(title).id(next(ids)))
-        for panel in panels():
-            board = board.with_panel(panel.id(next(ids)))
+            row = builders.Row(title).id(next(ids)).collapsed(True).build()
+            row.grid_pos = dashboard.GridPos(x=0, y=y, w=24, h=1)
+            row.panels = arranged
+            placed.append(row)
+            y += 1
+        else:
+            placed.extend(arranged)
+            y = end
     built = board.build()
+    built.panels = placed
     for link in built.links or ():
         # Else they are hidden in a menu, which is what the SDK asks for whether one wants it or not.
         link.placement = None  # type: ignore[assignment]
     return built
 
 
-def of_label(name: str, label: str, series: str, key: str = "") -> builders.QueryVariable:
+def _arranged(panels: list[dashboard.Panel], y: int) -> tuple[list[dashboard.Panel], int]:
+    """The panels from left to right in lines of 24 from `y` on, and where the next line begins."""
+    x = height = 0
+    for panel in panels:
+        place = panel.grid_pos
+        assert place is not None
+        if x + place.w > 24:
+            x, y, height = 0, y + height, 0
+        place.x, place.y = x, y
+        x, height = x + place.w, max(height, place.h)
+    return panels, y + height
+
+
+def of_label(name: str, label: str, metric: str, selector: str = "", key: str = "") -> builders.QueryVariable:
     """A variable with the values of the label `key` (by default the variable's name) on the series."""
-    return _variable(name, label, f"label_values({series}, {key or name})", kind=1).sort(
+    return _variable(name, label, f"label_values({series(metric, selector)}, {key or name})", kind=1).sort(
         dashboard.VariableSort.NATURAL_ASC
     )
 
 
 def of_query(name: str, label: str, expression: str, key: str = "") -> builders.QueryVariable:
-    """A variable with the label's values in the result of an expression, in the order of the result."""
+    """A variable with the values of a label in the result of an expression, in the order of the result.
+
+    The result has this label alone. Grafana does not escape quotes in it.
+    """
     return (
         _variable(name, label, f"query_result({expression})", kind=3)
-        .regex(f'/{key or name}="(.*?)"/')
+        .regex(f'/^{{{key or name}="(.*)"}} /')
         .sort(dashboard.VariableSort.DISABLED)
     )
 
 
 def model() -> builders.QueryVariable:
-    return of_label("model", "Model", "mlflow_model_version_info")
+    """The choice of a model, by default the one with most trouble."""
+    return of_query("model", "Model", or_named(trouble.MODELS, "model", "no model"))
 
 
-def window(selector: str) -> builders.QueryVariable:
-    """The choice of a window, by default 24h where it exists, since verdicts are made for it."""
-    return of_label("window", "Window", f"mlflow_model_window_rows{{{selector}}}").current(chosen("24h"))
+def model_version() -> builders.QueryVariable:
+    """The choice of a version of the model, by default the champion."""
+    return of_query("model_version", "Version", or_named(trouble.VERSIONS, "model_version", "none"))
+
+
+def window(selector: str = "") -> builders.QueryVariable:
+    """The choice of a window; 24h by default, for which verdicts are made, and where there is none."""
+    windows = or_named(f"0 * {gauge('mlflow_model_window_rows', selector, 'window')}", "window", "24h")
+    return (
+        of_query("window", "Window", windows).sort(dashboard.VariableSort.NATURAL_ASC).current(chosen("24h"))
+    )
 
 
 def chosen(value: str) -> dashboard.VariableOption:
@@ -104,7 +162,7 @@ def alias_moves() -> builders.AnnotationQuery:
         .name("Alias moved")
         .datasource(DATASOURCE)
         .enable(True)
-        .icon_color(LIVE)
+        .icon_color(look.LIVE)
         .target(query(ALIAS_MOVES, ref="Annotation"))
         .expr(ALIAS_MOVES)
         .step("60s")
@@ -121,13 +179,42 @@ def reference_changes() -> builders.AnnotationQuery:
         .name("Reference changed")
         .datasource(DATASOURCE)
         .enable(True)
-        .icon_color(REFERENCE)
+        .icon_color(look.REFERENCE)
         .target(query(REFERENCE_CHANGES, ref="Annotation"))
         .expr(REFERENCE_CHANGES)
         .step("60s")
         .title_format("Reference of version {{model_version}} changed")
         .text_format("digest {{reference_digest}}, from {{reference_source}}")
         .tag_keys("model_version")
+    )
+
+
+def alerts() -> builders.AnnotationQuery:
+    """Alerts about the model, from the moment at which they fire."""
+    return (
+        builders.AnnotationQuery()
+        .name("Alert")
+        .datasource(DATASOURCE)
+        .enable(True)
+        .icon_color(look.BAD)
+        .target(query(ALERTS, ref="Annotation"))
+        .expr(ALERTS)
+        .step("60s")
+        .title_format("{{alertname}}")
+        .text_format("{{column}} version {{model_version}}")
+        .tag_keys("alertname,column")
+    )
+
+
+def _scope(name: str, label: str, selector: str) -> builders.QueryVariable:
+    """The choice of a label that Prometheus gives to the exporter's series; All, where they lack it."""
+    matched = f"{{{selector}}}" if selector else ""
+    return (
+        _variable(name, label, f"label_values(mlflow_up{matched}, {name})", kind=1)
+        .sort(dashboard.VariableSort.NATURAL_ASC)
+        .include_all(True)
+        .all_value(".*")
+        .current(dashboard.VariableOption(text="All", value="$__all", selected=True))
     )
 
 

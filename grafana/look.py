@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
+from palette import BAD as BAD
+from palette import BEYOND as BEYOND
+from palette import GOOD as GOOD
+from palette import LIMIT as LIMIT
+from palette import LIVE as LIVE
+from palette import NEAR as NEAR
+from palette import OTHER as OTHER
+from palette import REFERENCE as REFERENCE
+from palette import UNKNOWN as UNKNOWN
 
 # A score in multiples of its limit.
 TIMES = "suffix: \u00d7"
-# States. Red is kept for a verdict: a score beyond its limit alone is orange.
-GOOD, NEAR, BEYOND, BAD, UNKNOWN = "green", "yellow", "orange", "red", "#8e8e8e"
-# All is well over long stretches of time: less loud than a state's green.
-CALM = "#4a6b58"
-# What is compared: the reference is grey and what is live is blue, wherever they are drawn.
-REFERENCE, LIVE, OTHER, LIMIT = "#9aa3ad", "#5794f2", "purple", "orange"
 PLAIN = "text"
+_TRANSPARENT = "transparent"
 
 
 def steps(base: str, *others: tuple[float, str]) -> builders.ThresholdsConfig:
@@ -99,16 +103,21 @@ def gauged(limit: float) -> list[dashboard.DynamicConfigValue]:
     ]
 
 
+def ground() -> dashboard.DynamicConfigValue:
+    """Cells of a table whose state is the colour of the ground, on which Grafana writes in black or white."""
+    return of_field("custom.cellOptions", {"type": "color-background", "mode": "basic"})
+
+
 def column(width: int, decimals: int = 3) -> list[dashboard.DynamicConfigValue]:
     """A column of plain figures in a table; `width` is in pixels."""
     return [of_field("decimals", decimals), of_field("custom.width", width)]
 
 
 def counted() -> list[dashboard.DynamicConfigValue]:
-    """A column of counts of failures: red from 1 on."""
+    """A column of counts of failures: on red from 1 on."""
     return [
-        stepped(steps(GOOD, (1, BAD))),
-        of_field("custom.cellOptions", {"type": "color-text"}),
+        stepped(steps(_TRANSPARENT, (1, BAD))),
+        ground(),
         *column(82, decimals=0),
     ]
 
@@ -129,10 +138,10 @@ def rows() -> list[dashboard.DynamicConfigValue]:
 
 
 def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
-    """Cells of a table that show words in their colour."""
+    """Cells of a table that show words on their colour."""
     return [
         of_field("mappings", texts(by_value)),
-        of_field("custom.cellOptions", {"type": "color-text"}),
+        ground(),
         of_field("custom.align", "left"),
         of_field("custom.width", 88),
     ]

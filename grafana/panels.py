@@ -72,13 +72,14 @@ def number(
         panel = panel.decimals(decimals)
     if words:
         panel = panel.mappings(look.texts(words))
-    panel = panel.color_scheme(look.by_threshold() if thresholds else look.fixed(look.PLAIN))
-    if thresholds:
-        panel = panel.thresholds(thresholds)
+    coloured = thresholds or words
+    panel = panel.color_scheme(look.by_threshold() if coloured else look.fixed(look.PLAIN))
+    if coloured:
+        panel = panel.thresholds(thresholds or look.steps("transparent"))
     return (
         panel.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(common.BigValueGraphMode.NONE)
-        .color_mode(common.BigValueColorMode.VALUE)
+        .color_mode(common.BigValueColorMode.BACKGROUND_SOLID if coloured else common.BigValueColorMode.NONE)
         .justify_mode(common.BigValueJustifyMode.CENTER)
         .text_mode(common.BigValueTextMode.VALUE)
         .text(common_builders.VizTextDisplayOptions().value_size(30))
@@ -95,7 +96,7 @@ def count_of_bad(title: str, description: str, expression: str, color: str, *, s
         size=size,
         decimals=0,
         words={0: ("None", look.GOOD)},
-        thresholds=look.steps(look.PLAIN, (1, color)),
+        thresholds=look.steps("transparent", (1, color)),
     )
 
 
@@ -111,7 +112,12 @@ def numbers(
 ) -> stat.Panel:
     """A figure for each of several series, with its name; `drawn` by name."""
     panel = number(title, description, expression, unit="short", size=size, nothing=nothing)
-    panel = panel.targets([now(expression, legend)]).text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+    panel = (
+        panel.targets([now(expression, legend)])
+        .text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+        .color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
+        .color_scheme(look.fixed("transparent"))
+    )
     for name, properties in drawn.items():
         panel = panel.override_by_name(name, list(properties))
     return panel
@@ -121,7 +127,7 @@ def when_any(color: str) -> list[Property]:
     """Properties of one of `numbers` that has a colour from 1 on."""
     return [
         look.of_field("color", {"mode": "thresholds"}),
-        look.stepped(look.steps(look.UNKNOWN, (1, color))),
+        look.stepped(look.steps("transparent", (1, color))),
     ]
 
 
@@ -130,11 +136,8 @@ def verdict(
 ) -> stat.Panel:
     """Words on a coloured ground, or a count of failures from 1 on."""
     panel = number(title, description, expression, unit=unit, size=size, nothing=nothing, words=words)
-    return (
-        panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
-        .color_scheme(look.by_threshold())
-        .thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD)))
-        .text(common_builders.VizTextDisplayOptions().value_size(28))
+    return panel.thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD))).text(
+        common_builders.VizTextDisplayOptions().value_size(28)
     )
 
 
@@ -292,14 +295,14 @@ def alerts(title: str, description: str, expression: str, legend: str, *, size: 
             size=size,
             nothing="No alert was pending or firing.",
         )
-        .mappings(look.texts({2: ("firing", look.BAD), 1: ("pending", look.NEAR), 0: ("none", look.CALM)}))
+        .mappings(look.texts({2: ("firing", look.BAD), 1: ("pending", look.NEAR), 0: ("none", look.GOOD)}))
         .data_links([builders.DashboardLink("Runbook").url(runbook).target_blank(True)])
     )
 
 
 def aliases(*, size: Size) -> statetimeline.Panel:
     """The version that each alias of the model pointed to, over time."""
-    versions = gauge("mlflow_model_alias_version", 'model="$model"', "alias")
+    versions = gauge("mlflow_model_alias_version", "model=${model:doublequote}", "alias")
     return (
         timeline(
             "Version behind each alias",

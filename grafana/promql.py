@@ -1,18 +1,40 @@
 """The forms of all queries.
 
 Replicas serve the same gauges from the store they share, so a gauge is their maximum; a counter is each
-replica's own, so its rates are summed.
+replica's own, so its rates are summed. All series are those of the chosen cluster, namespace and job.
 """
 
 from __future__ import annotations
 
 from exporter.evaluation.figures import HIGHER_IS_BETTER
 
+# With All, which is `.*`, series without these labels match too.
+SCOPE = ", ".join(f'{label}=~"${label}"' for label in ("cluster", "namespace", "job"))
+
+
+def matching(*labels: str, **variables: str) -> str:
+    """Selector of labels whose values are those of variables: of the same name, or named by `variables`.
+
+    Grafana writes the quotes, and escapes those in the value.
+    """
+    named = {label: label for label in labels} | variables
+    return ", ".join(f"{label}=${{{variable}:doublequote}}" for label, variable in named.items())
+
+
+def series(metric: str, selector: str = "") -> str:
+    """Series of all replicas, without an aggregation."""
+    return f"{metric}{{{joined(selector, SCOPE)}}}"
+
+
+def joined(*selectors: str) -> str:
+    """All of the selectors that are not empty."""
+    return ", ".join(filter(None, selectors))
+
 
 def gauge(metric: str, selector: str = "", by: str = "") -> str:
     """The gauge of any replica, one series per value of the labels in `by`."""
     grouping = f"max by ({by})" if by else "max"
-    return f"{grouping} ({_series(metric, selector)})"
+    return f"{grouping} ({series(metric, selector)})"
 
 
 def highest(expression: str) -> str:
@@ -23,13 +45,13 @@ def highest(expression: str) -> str:
 def rate(counter: str, selector: str, by: str = "") -> str:
     """Growth per second over all replicas."""
     grouping = f"sum by ({by})" if by else "sum"
-    return f"{grouping} (rate({_series(counter, selector)}[$__rate_interval]))"
+    return f"{grouping} (rate({series(counter, selector)}[$__rate_interval]))"
 
 
 def increase(counter: str, selector: str, time: str, by: str = "") -> str:
     """Growth within a range of time over all replicas."""
     grouping = f"sum by ({by})" if by else "sum"
-    return f"{grouping} (increase({_series(counter, selector)}[{time}]))"
+    return f"{grouping} (increase({series(counter, selector)}[{time}]))"
 
 
 def quantile(q: float, histogram: str, selector: str = "", by: str = "") -> str:
@@ -55,7 +77,7 @@ def or_blank(expression: str, figures: str, label: str, value: str) -> str:
 def tolerated(selector: str, by: str) -> str:
     """Accepted distance of a quality metric from its baseline in $window: tolerance and known allowance."""
     tolerance = gauge("mlflow_model_quality_tolerance", selector, by)
-    allowance = gauge("mlflow_model_quality_allowance", f'{selector}, window="$window"', by)
+    allowance = gauge("mlflow_model_quality_allowance", f"{selector}, {matching('window')}", by)
     return f"({tolerance} + ({allowance} or 0 * {tolerance}))"
 
 
@@ -71,7 +93,3 @@ def limit_of_quality(selector: str, by: str) -> str:
         f"({gauge(baseline, higher, by)} - {tolerated(higher, by)})"
         f" or ({gauge(baseline, lower, by)} + {tolerated(lower, by)})"
     )
-
-
-def _series(metric: str, selector: str) -> str:
-    return f"{metric}{{{selector}}}" if selector else metric

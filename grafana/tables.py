@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import links
 import look
 from grafana_foundation_sdk.builders import prometheus as prometheus_builders
 from grafana_foundation_sdk.builders import table
@@ -144,10 +145,9 @@ def listing(title: str, description: str, *, unit: str, size: Size, nothing: str
     )
 
 
-def link(title: str, dashboard_uid: str, variable: str, *kept: str) -> list[Property]:
-    """A link that sets a variable to the value of the cell; the `kept` variables and the time range stay."""
-    taken = "".join(f"${{{name}:queryparam}}&" for name in ("datasource", *kept))
-    url = f"/d/{dashboard_uid}?{taken}var-{variable}=${{__value.text:percentencode}}&${{__url_time_range}}"
+def link(title: str, page: links.Page, *kept: str, panel: str = "", **variables: str) -> list[Property]:
+    """A link of the cells of a column, as `links.url` makes it."""
+    url = links.url(page, *kept, panel=panel, **variables)
     return [look.of_field("links", [{"title": title, "url": url}])]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -14,7 +15,7 @@ _VERSION = "{{model}} v{{model_version}}"
 
 
 def evaluations() -> Iterator[panels.Panel]:
-    link = tables.link("Show this model", "mlflow-model", "model")
+    link = tables.link("Show this model", links.MODEL, model=links.VALUE)
     yield tables.of(
         "Versions",
         "Every monitored version: the age of its last evaluation, which happens every 30 seconds by "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from promql import gauge, increase, or_named, quantile, rate
+from promql import gauge, increase, or_named, quantile, rate, series
 
 # As the rules know it, by the name of its job.
-UP = 'sum (up{job="mlflow-exporter"})'
-MLFLOW = "min (mlflow_up)"
-CONFIGURATION = "min (mlflow_exporter_config_last_reload_successful)"
-QUEUE = "sum (mlflow_exporter_queue_rows)"
+_JOB = 'job="mlflow-exporter"'
+UP = f"sum ({series('up', _JOB)})"
+MLFLOW = f"min ({series('mlflow_up')})"
+CONFIGURATION = f"min ({series('mlflow_exporter_config_last_reload_successful')})"
+QUEUE = f"sum ({series('mlflow_exporter_queue_rows')})"
 _STORE, _LIMIT = gauge("mlflow_exporter_store_bytes"), gauge("mlflow_exporter_store_limit_bytes")
 STORE_USED = f"{_STORE} / {_LIMIT}"
 STORE, STORE_LIMIT = _STORE, _LIMIT
@@ -57,12 +58,12 @@ SINCE_CHECKPOINT = f"time() - {gauge('mlflow_exporter_audit_checkpoint_timestamp
 
 # Process
 
-MEMORY = 'max by (instance) (process_resident_memory_bytes{job="mlflow-exporter"})'
-CPU = 'sum by (instance) (rate(process_cpu_seconds_total{job="mlflow-exporter"}[$__rate_interval]))'
+MEMORY = gauge("process_resident_memory_bytes", _JOB, "instance")
+CPU = rate("process_cpu_seconds_total", _JOB, "instance")
 
 
 def _alerts(state: str) -> str:
-    return f'ALERTS{{alertname=~"MLflow.+", alertstate="{state}"}}'
+    return series("ALERTS", f'alertname=~"MLflow.+", alertstate="{state}"')
 
 
 # 2 firing, 1 pending, and 0 of a series that says so where there is no alert.

@@ -47,7 +47,7 @@ def now() -> Iterator[panels.Panel]:
         q.STORE_USED,
         unit="percentunit",
         decimals=1,
-        thresholds=look.steps(look.PLAIN, (0.85, look.NEAR), (0.97, look.BAD)),
+        thresholds=look.steps("transparent", (0.85, look.NEAR), (0.97, look.BAD)),
         size=(3, 4),
     )
     yield panels.number(

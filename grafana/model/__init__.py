@@ -29,7 +29,6 @@ SECTIONS: tuple[Section, ...] = (
 
 
 def build() -> dashboard.Dashboard:
-    versions = 'mlflow_model_version_info{model="$model"}'
     page = (
         board.begin(
             UID,
@@ -38,10 +37,7 @@ def build() -> dashboard.Dashboard:
             "reference.",
         )
         .with_variable(board.model())
-        .with_variable(
-            # The newest version first.
-            board.of_label("model_version", "Version", versions).sort(dashboard.VariableSort.NUMERICAL_DESC)
-        )
+        .with_variable(board.model_version())
         .with_variable(board.window(q.VERSION))
         .with_variable(
             # The one furthest beyond its limit first, so that the page opens with it.

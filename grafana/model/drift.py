@@ -18,7 +18,7 @@ def column() -> Iterator[panels.Panel]:
         "$column: reference and live, $window",
         "Share of rows in each bin. Bins are frozen from the reference; live rows are those that arrived "
         "within the window, at all replicas. If both bars have the same height, nothing changed.",
-        'column="$column"',
+        "column=${column:doublequote}",
         size=(10, 9),
         nothing="This column has no bins: it is the label, or there is no reference.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -22,7 +23,7 @@ def labels() -> Iterator[panels.Panel]:
         q.CHOSEN_COVERAGE,
         unit="percentunit",
         decimals=1,
-        thresholds=look.steps(look.PLAIN, (0, look.BEYOND), (0.8, look.PLAIN)),
+        thresholds=look.steps("transparent", (0, look.BEYOND), (0.8, "transparent")),
         size=(4, 3),
     )
     yield panels.number(
@@ -53,7 +54,7 @@ def labels() -> Iterator[panels.Panel]:
         "until they arrive.",
         q.MATURATION,
         unit="s",
-        words={0: ("Not set", look.PLAIN)},
+        words={0: ("Not set", "transparent")},
         size=(4, 3),
     )
     yield panels.number(
@@ -85,7 +86,7 @@ def labels() -> Iterator[panels.Panel]:
             filled=False,
         ).max(1),
         0.8,
-    )
+    ).id(links.MODEL.id("label coverage"))
     yield panels.against_limit(
         "Label drift, $window",
         "Drift score of the labels themselves. Labels that drift while inputs do not are a "

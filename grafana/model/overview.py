@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -17,7 +18,7 @@ _WORDS = {1: ("drifted", look.BAD), 0: ("stable", look.GOOD), -1: ("undecided", 
 _NO_SCORE = "No column has a score in this window yet."
 # Makes the name of a column in a table choose that column.
 CHOOSE_COLUMN = tables.link(
-    "Show this column", "mlflow-model", "column", "model", "model_version", "window", "metric"
+    "Show this column", links.MODEL, "model", "model_version", "window", "metric", column=links.VALUE
 )
 
 
@@ -33,7 +34,7 @@ def verdicts() -> Iterator[panels.Panel]:
         words={
             0: ("Quality holds", look.GOOD),
             -1: ("Estimate falls", look.BEYOND),
-            -2: ("Estimate holds", look.CALM),
+            -2: ("Estimate holds", look.GOOD),
             -3: ("No verdict yet", look.UNKNOWN),
         },
         nothing="No labels",
@@ -179,12 +180,9 @@ def columns() -> Iterator[panels.Panel]:
         .color_scheme(look.by_threshold())
         .thresholds(
             look.steps(
-                look.CALM,
-                (0.5, look.GOOD),
+                look.GOOD,
                 (0.75, look.NEAR),
                 (1, look.BEYOND),
-                (2, look.BAD),
-                (4, "dark-red"),
             )
         )
         .decimals(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -23,7 +24,7 @@ _BLIND = (
     "now receives cases that it is less sure of, not that a case has another answer. Only labels show that."
 )
 _CHOOSE_METRIC = tables.link(
-    "Show this metric", "mlflow-model", "metric", "model", "model_version", "window", "column"
+    "Show this metric", links.MODEL, "model", "model_version", "window", "column", metric=links.VALUE
 )
 
 

@@ -6,7 +6,7 @@ from promql import gauge, increase, limit_of_quality, or_named, quantile, rate, 
 
 from model.queries import VERSION, WINDOW
 
-_CHOSEN = f'{WINDOW}, metric="$metric"'
+_CHOSEN = f"{WINDOW}, metric=${{metric:doublequote}}"
 
 
 def by_metric(metric: str) -> str:
@@ -41,8 +41,8 @@ METRICS = or_named(
     f"sort_desc({RELATIVE_SHORTFALL} or 0 * {ESTIMATE} - 1000 or 0 * {BASELINE} - 2000)", "metric", "quality"
 )
 
-CHOSEN_BASELINE = gauge("mlflow_model_quality_baseline", f'{VERSION}, metric="$metric"')
-CHOSEN_LIMIT = limit_of_quality(f'{VERSION}, metric="$metric"', "metric")
+CHOSEN_BASELINE = gauge("mlflow_model_quality_baseline", f"{VERSION}, metric=${{metric:doublequote}}")
+CHOSEN_LIMIT = limit_of_quality(f"{VERSION}, metric=${{metric:doublequote}}", "metric")
 
 # Labels
 
@@ -51,7 +51,7 @@ CHOSEN_COVERAGE = gauge("mlflow_model_label_coverage_ratio", WINDOW)
 LABELS = gauge("mlflow_model_window_labels", WINDOW)
 LABEL_RATE = rate("mlflow_model_labels_total", VERSION)
 MATURATION = gauge("mlflow_model_label_maturation_seconds", VERSION)
-UNMATCHED = increase("mlflow_model_labels_unmatched_total", 'model="$model"', "$__range")
+UNMATCHED = increase("mlflow_model_labels_unmatched_total", "model=${model:doublequote}", "$__range")
 CLASSES = gauge("mlflow_model_class_quality", WINDOW, "class, metric")
 CONFUSION = gauge("mlflow_model_confusion", WINDOW, "actual, predicted")
 ESTIMATE_ERROR = by_metric("mlflow_model_estimated_quality_error")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from promql import gauge, highest, increase, or_blank, or_named
+from promql import gauge, highest, increase, matching, or_blank, or_named, series
 
-VERSION = 'model="$model", model_version="$model_version"'
-OTHER_VERSIONS = 'model="$model", model_version!="$model_version"'
-WINDOW = f'{VERSION}, window="$window"'
+VERSION = matching("model", "model_version")
+OTHER_VERSIONS = "model=${model:doublequote}, model_version!=${model_version:doublequote}"
+WINDOW = f"{VERSION}, window=${{window:doublequote}}"
 # An alert about a whole model has no label `model_version`.
-ALERT = 'model="$model", model_version=~"|$model_version"'
+ALERT = 'model=${model:doublequote}, model_version=~"|$model_version"'
 
 
 # Drift
@@ -31,7 +31,7 @@ COLUMNS_DRIFTED = f"({_DRIFTED} and {_JUDGED} > 0) or (0 * {_DRIFTED} - 1)"
 # Every column that has bins, the one furthest beyond its limit first.
 COLUMNS = (
     f"sort_desc(max by (column) ({DRIFT_RATIO}) "
-    f"or 0 * max by (column) (mlflow_model_reference_ratio{{{VERSION}}}) - 1)"
+    f"or 0 * {gauge('mlflow_model_reference_ratio', VERSION, 'column')} - 1)"
 )
 
 
@@ -43,12 +43,12 @@ def worst(count: int) -> str:
 
 def column_gauge(metric: str) -> str:
     """A drift figure of the chosen column."""
-    return gauge(metric, f'{WINDOW}, column="$column"')
+    return gauge(metric, f"{WINDOW}, column=${{column:doublequote}}")
 
 
 def day_gauge(metric: str) -> str:
     """A figure of the chosen column for the window of a day, whichever window is chosen."""
-    return gauge(metric, f'{VERSION}, column="$column", window=~"24h|1d"')
+    return gauge(metric, f'{VERSION}, column=${{column:doublequote}}, window=~"24h|1d"')
 
 
 def output_ratio(role: str) -> str:
@@ -105,12 +105,17 @@ def most_changed(count: int) -> str:
 
 _VERSION_EXISTS = gauge("mlflow_model_version_info", VERSION)
 ALIASES = or_named(gauge("mlflow_model_alias_info", VERSION, "alias"), "alias", "no alias")
+
+
+def _info(selector: str) -> str:
+    return gauge("mlflow_model_version_info", f"{VERSION}, {selector}")
+
+
 # Natural variation: 2 where the reference tells it, 1 where live days have taught it, 0 where neither,
 # -1 without a reference.
 REFERENCE_STATE = (
-    f"""2 * max (mlflow_model_version_info{{{VERSION}, variation="reference"}}) """
-    f"""or max (mlflow_model_version_info{{{VERSION}, variation="live"}}) """
-    f"""or 0 * max (mlflow_model_version_info{{{VERSION}, reference_digest!=""}}) """
+    f"""2 * {_info('variation="reference"')} or {_info('variation="live"')} """
+    f"""or 0 * {_info('reference_digest!=""')} """
     f"or 0 * {_VERSION_EXISTS} - 1"
 )
 VERSION_INFO = gauge(
@@ -122,8 +127,9 @@ SINCE_EVALUATION = f"time() - {gauge('mlflow_exporter_last_evaluation_timestamp_
 
 def _alerts(state: str, severity: str = 'severity!="none"') -> str:
     """Alerts of this version, of the whole model, and of the exporter itself, which have no model."""
-    own = f"""ALERTS{{{ALERT}, alertstate="{state}", {severity}}}"""
-    return f"""({own} or ALERTS{{model="", alertname=~"MLflow.+", alertstate="{state}", {severity}}})"""
+    told = f'alertstate="{state}", {severity}'
+    own, exporters = f"{ALERT}, {told}", f'model="", alertname=~"MLflow.+", {told}'
+    return f"({series('ALERTS', own)} or {series('ALERTS', exporters)})"
 
 
 _TOLD = 'severity=~"warning|critical"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -17,7 +18,7 @@ _NONE = "This version has no segments: `segments` in exporter.yml names columns 
 
 
 def segments() -> Iterator[panels.Panel]:
-    yield tables.of(
+    table = tables.of(
         "Segments, $window",
         "Each segment against the reference's own rows of it. Drifted: columns by verdict. Score: the "
         "highest of any column. Degraded: metrics by verdict; a segment with few labels has none. "
@@ -34,6 +35,7 @@ def segments() -> Iterator[panels.Panel]:
         size=(10, 9),
         nothing=_NONE,
     )
+    yield table.id(links.MODEL.id("segments"))
     yield _by_segment(
         "$metric by segment, $window",
         "Quality of the six largest segments by rows, beside that of all rows (dashed).",

@@ -26,6 +26,6 @@ def build() -> dashboard.Dashboard:
             # The one with the newest run first.
             board.of_query("experiment", "Experiment", q.EXPERIMENTS)
         )
-        .with_variable(board.of_label("metric", "Metric", f"mlflow_run_metric{{{q.EXPERIMENT}}}"))
+        .with_variable(board.of_label("metric", "Metric", "mlflow_run_metric", q.EXPERIMENT))
     )
     return board.finish(page, SECTIONS)

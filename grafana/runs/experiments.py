@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -20,7 +21,7 @@ _STATUSES = {
 }
 _PAINTED = {status: [look.painted(color)] for status, color in _STATUSES.items()}
 _NO_RUN = "No run of this experiment has logged a metric that is exported."
-_CHOOSE_EXPERIMENT = tables.link("Show this experiment", "mlflow-runs", "experiment")
+_CHOOSE_EXPERIMENT = tables.link("Show this experiment", links.RUNS, experiment=links.VALUE)
 
 
 def summary() -> Iterator[panels.Panel]:

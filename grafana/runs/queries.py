@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from promql import gauge
 
-EXPERIMENT = 'experiment="$experiment"'
+EXPERIMENT = "experiment=${experiment:doublequote}"
 _LAST_RUN = "mlflow_experiment_last_run_timestamp_seconds"
 _RUNS = "mlflow_experiment_runs"
 
@@ -21,7 +21,7 @@ def _labelled(expression: str) -> str:
     return f'label_replace({joined}, "run", "$1", "run", "(.* [^ ]{{8}}).*")'
 
 
-CHOSEN = gauge("mlflow_run_metric", f'{EXPERIMENT}, metric="$metric"', "run_name, run_id")
+CHOSEN = gauge("mlflow_run_metric", f"{EXPERIMENT}, metric=${{metric:doublequote}}", "run_name, run_id")
 METRICS = _labelled(gauge("mlflow_run_metric", EXPERIMENT, "run_name, run_id, metric"))
 
 # Every experiment

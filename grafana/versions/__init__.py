@@ -21,7 +21,6 @@ SECTIONS: tuple[Section, ...] = (
 
 
 def build() -> dashboard.Dashboard:
-    aliases = f"mlflow_model_alias_version{{{q.MODEL}}}"
     page = (
         board.begin(
             UID,
@@ -30,7 +29,9 @@ def build() -> dashboard.Dashboard:
         )
         .with_variable(board.model())
         .with_variable(
-            board.of_label("champion", "Champion", aliases, "alias").current(board.chosen("champion"))
+            board.of_label("champion", "Champion", "mlflow_model_alias_version", q.MODEL, "alias").current(
+                board.chosen("champion")
+            )
         )
         .with_variable(
             board.of_query("challenger", "Challenger", q.CHALLENGERS, "alias").current(

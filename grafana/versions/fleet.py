@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -12,7 +13,7 @@ from grafana_foundation_sdk.models import common
 from versions import queries as q
 
 _NAME = "version {{model_version}}"
-_CHOOSE_VERSION = tables.link("Show this version", "mlflow-model", "model_version", "model", "window")
+_CHOOSE_VERSION = tables.link("Show this version", links.MODEL, "model", "window", model_version=links.VALUE)
 
 
 def versions() -> Iterator[panels.Panel]:
@@ -82,8 +83,8 @@ def drift() -> Iterator[panels.Panel]:
             size=(12, 9),
             nothing="No column has a score in this window yet.",
         )
-        .thresholds(look.steps(look.PLAIN, (0.75, look.NEAR), (1, look.BEYOND)))
-        .override_by_regexp(r"^\d+$", [look.of_field("custom.cellOptions", {"type": "color-text"})])
+        .thresholds(look.steps("transparent", (0.75, look.NEAR), (1, look.BEYOND)))
+        .override_by_regexp(r"^\d+$", [look.ground()])
     )
     yield (
         panels.lines(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from promql import gauge, limit_of_quality, or_named, quantile, rate, tolerated
+from promql import gauge, limit_of_quality, matching, or_named, quantile, rate, tolerated
 
 from exporter.evaluation.figures import HIGHER_IS_BETTER
 
-MODEL = 'model="$model"'
-WINDOW = f'{MODEL}, window="$window"'
-CHOSEN = f'{WINDOW}, metric="$metric"'
+MODEL = "model=${model:doublequote}"
+WINDOW = f"{MODEL}, window=${{window:doublequote}}"
+CHOSEN = f"{WINDOW}, metric=${{metric:doublequote}}"
 CHAMPION, CHALLENGER = "$champion", "$challenger"
 
 METRICS = or_named(
@@ -19,7 +19,9 @@ METRICS = or_named(
     "quality",
 )
 CHALLENGERS = or_named(
-    gauge("mlflow_model_alias_version", f'{MODEL}, alias!="$champion"', "alias"), "alias", "challenger"
+    gauge("mlflow_model_alias_version", f"{MODEL}, alias!=${{champion:doublequote}}", "alias"),
+    "alias",
+    "challenger",
 )
 
 
@@ -27,18 +29,22 @@ def by_version(metric: str, selector: str = MODEL) -> str:
     return gauge(metric, selector, "model_version")
 
 
+def _named(alias: str) -> str:
+    return f"{MODEL}, {matching(alias=alias.removeprefix('$'))}"
+
+
 def version_of(alias: str) -> str:
-    return gauge("mlflow_model_alias_version", f'{MODEL}, alias="{alias}"')
+    return gauge("mlflow_model_alias_version", _named(alias))
 
 
 def since_move(alias: str) -> str:
-    changed = gauge("mlflow_model_alias_changed_timestamp_seconds", f'{MODEL}, alias="{alias}"')
+    changed = gauge("mlflow_model_alias_changed_timestamp_seconds", _named(alias))
     return f"time() - {changed}"
 
 
 def of_alias(metric: str, selector: str, alias: str, by: str = "") -> str:
     """A gauge of the version that the alias points to at the time."""
-    named = gauge("mlflow_model_alias_info", f'{MODEL}, alias="{alias}"', "model_version")
+    named = gauge("mlflow_model_alias_info", _named(alias), "model_version")
     figure = gauge(metric, selector, f"{by}, model_version" if by else "model_version")
     return f"max{f' by ({by})' if by else ''} ({figure} and on (model_version) {named})"
 
@@ -87,12 +93,12 @@ OUTCOMES = " or ".join(
     for name, value in (("better", 1), ("close", 0), ("worse", -1))
 )
 
-LIMIT = limit_of_quality(f'{MODEL}, metric="$metric"', "model_version, metric")
+LIMIT = limit_of_quality(f"{MODEL}, metric=${{metric:doublequote}}", "model_version, metric")
 
 
 def limit_of(alias: str) -> str:
     """Value of the chosen metric at its accepted distance from the baseline, for the version of the alias."""
-    named = gauge("mlflow_model_alias_info", f'{MODEL}, alias="{alias}"', "model_version")
+    named = gauge("mlflow_model_alias_info", _named(alias), "model_version")
     return f"max (({LIMIT}) and on (model_version) {named})"
 
 
@@ -100,14 +106,14 @@ def limit_of(alias: str) -> str:
 
 ALIASES = gauge("mlflow_model_alias_info", MODEL, "model_version, alias")
 VERSIONS = by_version("mlflow_model_version_info")
-BASELINE = by_version("mlflow_model_quality_baseline", f'{MODEL}, metric="$metric"')
+BASELINE = by_version("mlflow_model_quality_baseline", f"{MODEL}, metric=${{metric:doublequote}}")
 ROWS = by_version("mlflow_model_window_rows", WINDOW)
 LABELS = by_version("mlflow_model_window_labels", WINDOW)
 ESTIMATE = by_version("mlflow_model_estimated_quality", CHOSEN)
 DEGRADED = (
     f"sum by (model_version) ({gauge('mlflow_model_quality_degraded', WINDOW, 'model_version, metric')})"
 )
-_TOLERATED = tolerated(f'{MODEL}, metric="$metric"', "model_version")
+_TOLERATED = tolerated(f"{MODEL}, metric=${{metric:doublequote}}", "model_version")
 RELATIVE_SHORTFALL = f"{by_version('mlflow_model_quality_shortfall', CHOSEN)} / {_TOLERATED}"
 _DRIFTED = gauge("mlflow_model_columns", f'{WINDOW}, verdict="drifted"', "model_version, role")
 DRIFTED = f"sum by (model_version) ({_DRIFTED})"

@@ -1,0 +1,95 @@
+"""Links of alerts, tables and dashboards lead to what they promise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.grafana.dashboards import FILES, ROOT, by_uid, charts, each_dashboard, load
+from tests.prometheus.alerting import RULES, Rule
+
+
+def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() -> None:
+    rules = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "prometheus" / "rules").glob("*.yml")
+    )
+    links = re.findall(r"/d/([\w-]+)(\S*\?.*)?", rules)
+    assert {uid for uid, _ in links} == {"mlflow-model", "mlflow-versions", "mlflow-exporter"}
+    for uid, query in links:
+        variables = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
+        assert set(re.findall(r"[?&]var-(\w+)=", query)) <= variables
+
+
+# What an alert speaks of.
+SHOWN = {
+    "ModelFeatureDrift": "$column: score and limit, $window",
+    "ModelFeatureChanged": "$column: a day against the past weeks",
+    "ModelPredictionDrift": "$column: score and limit, $window",
+    "ModelPredictionChanged": "$column: a day against the past weeks",
+    "ModelLabelDrift": "$column: score and limit, $window",
+    "ModelManyFeaturesDrifted": "Columns by drift, $window",
+    "ModelDriftExplained": "$column: reference and live, $window",
+    "ModelDataQualityDegraded": "$column: reference and live, $window",
+    "ModelErrorRateHigh": "$column: reference and live, $window",
+    "ModelSegmentDrift": "Segments, $window",
+    "ModelSegmentQualityDegraded": "Segments, $window",
+    "ModelQualityDegraded": "$metric: real and estimated, $window",
+    "ModelEstimatedQualityDegraded": "$metric: real and estimated, $window",
+    "ModelChallengerBetter": "$challenger against $champion, $window",
+    "ModelLabelsStopped": "Label coverage by window",
+    "ModelLabelCoverageLow": "Label coverage by window",
+    "ModelNoTraffic": "Last prediction",
+    "ModelLatencyHigh": "Latency of the model",
+    "ModelAliasChanged": "Alias $champion moved",
+    "ModelReferenceMissing": "Reference",
+    "MLflowExporterDown": "Replicas up",
+    "MLflowExporterEvaluationStale": "Evaluated",
+    "MLflowExporterEvaluationFailing": "Failures by version",
+    "MLflowExporterIngestRejecting": "Rows refused or dropped",
+    "MLflowExporterRowsDropped": "Rows refused or dropped",
+    "MLflowExporterStoreDamaged": "Failures of the store",
+    "MLflowExporterStoreNearLimit": "Size of the store",
+    "MLflowExporterConfigReloadFailed": "Configuration",
+    "MLflowExporterVersionsUnmonitored": "Versions left out",
+    "MLflowUnreachable": "MLflow",
+    "MLflowExporterRemediationFailed": "Actions of remediation",
+    "MLflowExporterRemediationConflict": "Actions of remediation",
+    "MLflowExporterRemediationInterrupted": "Actions of remediation",
+    "MLflowExporterRemediationNotRecovered": "Actions of remediation",
+    "MLflowExporterRemediationApprovalWaiting": "Actions of remediation",
+    "MLflowExporterRemediationBreakerOpen": "Refused by guards",
+    "MLflowExporterRemediationDeaf": "Since the last delivery and checkpoint",
+    "MLflowExporterAuditCheckpointOverdue": "Since the last delivery and checkpoint",
+    "Watchdog": "Replicas up",
+}
+TWO_SCREENS = 52
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.alert}-{rule.severity}")
+def test_the_link_of_an_alert_opens_what_it_speaks_of(rule: Rule) -> None:
+    url = rule.annotations["dashboard_url"]
+    (uid,) = re.findall(r"/d/([\w-]+)", url)
+    (panel,) = (panel for panel in charts(by_uid(uid)) if panel["title"] == SHOWN[rule.alert])
+    alone = re.findall(r"&viewPanel=(\d+)$", url)
+    assert alone in ([], [str(panel["id"])])
+    needed = set(re.findall(r"\$(column|metric)", panel["title"]))
+    assert needed <= set(re.findall(r"var-(\w+)=", url)) | {"window"}
+
+
+@each_dashboard
+def test_it_links_to_the_other_dashboards_and_takes_model_and_time_along(path: Path) -> None:
+    dashboard = load(path)
+    (link,) = dashboard["links"]
+    assert (link["type"], link["includeVars"], link["keepTime"]) == ("dashboards", True, True)
+    assert all(set(link["tags"]) <= set(load(other)["tags"]) for other in FILES)
+
+
+@each_dashboard
+def test_links_in_tables_lead_to_a_dashboard_and_preset_variables_that_it_has(path: Path) -> None:
+    for uid, query in re.findall(r'"/d/([\w-]+)\?([^"]*)"', path.read_text(encoding="utf-8")):
+        target = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
+        own = {variable["name"] for variable in load(path)["templating"]["list"]}
+        assert set(re.findall(r"\bvar-(\w+)=", query)) <= target
+        assert set(re.findall(r"\$\{(\w+):queryparam\}", query)) <= target & own

@@ -1,0 +1,188 @@
+"""Dashboards query what is exported, of the chosen data source, in a form that is right for replicas."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.exposition.catalog import CATALOG
+from tests.grafana.dashboards import by_uid, charts, each_dashboard, expressions, load, panels
+
+# What Prometheus itself adds: series of alerts and of targets, and labels of targets and of histograms.
+TARGET = {"cluster", "namespace", "job", "instance"}
+PROMETHEUS_METRICS = {
+    "ALERTS": {
+        *("alertname", "alertstate", "severity", "team"),
+        *("model", "model_version", "alias", "column", "role", "check", "metric", "segment", "window"),
+    },
+    "up": set(),
+}
+EXPORTED = {name: {*metric.labels} for metric in CATALOG for name in metric.series_names}
+# A process is a target's.
+EXPORTED |= {name: labels | {"le"} for name, labels in EXPORTED.items() if name.endswith("_bucket")}
+KNOWN = {name: labels | TARGET for name, labels in (EXPORTED | PROMETHEUS_METRICS).items()}
+
+# Values that the variables may have, to make of each expression what Grafana would send.
+VALUES = {
+    "model_version": "3",
+    "model": 'fraud "eu"',
+    "cluster": ".*",
+    "namespace": ".*",
+    "job": ".*",
+    "window": "24h",
+    "champion": "champion",
+    "challenger": "challenger",
+    "metric": "accuracy",
+    "experiment": "training",
+    "column": "age",
+    "__rate_interval": "1m",
+    "__interval": "1m",
+    "__range": "24h",
+}
+
+
+@each_dashboard
+def test_only_metrics_that_are_exported_are_queried(path: Path) -> None:
+    for place, expression in expressions(load(path)):
+        used = set(
+            re.findall(r"\b(?:mlflow|process|python)_\w+|\b[A-Z][A-Z_]+\b|\bup\b", unquoted(expression))
+        )
+        assert used, place
+        assert used <= set(KNOWN), place
+
+
+@each_dashboard
+def test_only_labels_that_the_metric_has_are_selected(path: Path) -> None:
+    for place, expression in expressions(load(path)):
+        for metric, selector in re.findall(r"\b(\w+)\{((?:[^}\"]|\"[^\"]*\")*)\}", expression):
+            labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", unquoted(selector)))
+            assert labels <= KNOWN[metric], f"{place}: {metric}"
+
+
+@each_dashboard
+def test_only_labels_of_the_queried_metrics_are_grouped_by_or_shown(path: Path) -> None:
+    dashboard = load(path)
+    for place, expression in expressions(dashboard):
+        grouped = labels_of(r"\b(?:by|without|on|ignoring|group_left)\s*\(([^()]*)\)", expression)
+        assert grouped <= available(expression), place
+    for panel in charts(dashboard):
+        for target in panel["targets"]:
+            shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+            made = set(re.findall(r'label_replace\(.*?, "(\w+)", "\w+", "", ""\)', target["expr"]))
+            grouped = labels_of(r"\bby\s*\(([^()]*)\)", target["expr"])
+            assert shown <= grouped | made, panel["title"]
+
+
+def labels_of(pattern: str, expression: str) -> set[str]:
+    return {label.strip() for group in re.findall(pattern, expression) for label in group.split(",")} - {""}
+
+
+def available(expression: str) -> set[str]:
+    return {
+        label for name, labels in KNOWN.items() if re.search(rf"\b{name}\b", expression) for label in labels
+    }
+
+
+def unquoted(expression: str) -> str:
+    return re.sub(r'"[^"]*"', '""', expression)
+
+
+@each_dashboard
+def test_counters_are_queried_as_rates_summed_over_replicas(path: Path) -> None:
+    counters = {metric.name for metric in CATALOG if metric.type == "counter"}
+    counters |= {name for metric in CATALOG if metric.type == "histogram" for name in metric.series_names}
+    for place, expression in expressions(load(path)):
+        for name in counters & set(re.findall(r"\w+", expression)):
+            summed = rf"sum (?:by \([\w, ]+\) )?\((?:rate|increase)\({name}\b"
+            assert len(re.findall(summed, expression)) == len(re.findall(rf"\b{name}\b", expression)), place
+
+
+@each_dashboard
+def test_gauges_are_aggregated_over_replicas(path: Path) -> None:
+    gauges = {metric.name for metric in CATALOG if metric.type == "gauge"}
+    for place, expression in expressions(load(path)):
+        if place.startswith("label of"):
+            continue  # values of a label, whoever has it
+        for name in gauges & set(re.findall(r"\w+", expression)):
+            one = rf"(?:max|min|sum) (?:by \([\w, ]+\) )?\((?:last_over_time\()?{name}\b"
+            assert len(re.findall(one, expression)) == len(re.findall(rf"\b{name}\b", expression)), place
+
+
+@each_dashboard
+@pytest.mark.needs("promtool")
+def test_prometheus_can_read_every_expression(
+    path: Path, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    rules = [
+        {"record": "dashboard:expression", "labels": {"place": place}, "expr": substituted(expression)}
+        for place, expression in expressions(load(path))
+    ]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
+    command = [program("promtool"), "check", "rules", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
+
+
+def substituted(expression: str) -> str:
+    for name, value in VALUES.items():
+        quoted = '"' + value.replace('"', r"\"") + '"'
+        expression = expression.replace(f"${{{name}:doublequote}}", quoted)
+        expression = re.sub(rf"\$({name}\b|{{{name}}})", value, expression)
+    assert not re.search(r"\$(?!\d)", expression)  # `$1` is a group of a regular expression
+    return expression
+
+
+@each_dashboard
+def test_every_query_asks_the_data_source_that_was_chosen(path: Path) -> None:
+    dashboard = load(path)
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in charts(dashboard):
+        assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])] == [chosen] * (
+            1 + len(panel["targets"])
+        )
+    assert all(annotation["datasource"] == chosen for annotation in dashboard["annotations"].get("list", ()))
+
+
+@each_dashboard
+def test_where_quality_is_estimated_it_says_what_an_estimate_cannot_see(path: Path) -> None:
+    dashboard = load(path)
+    estimated = any(
+        "mlflow_model_estimated_quality" in expression for _, expression in expressions(dashboard)
+    )
+    told = any("cannot see concept drift" in json.dumps(panel) for panel in panels(dashboard))
+    assert told is estimated
+
+
+@pytest.mark.parametrize("uid", ["mlflow-model", "mlflow-versions"])
+def test_moves_of_aliases_are_marked_at_the_time_at_which_they_happened(uid: str) -> None:
+    marks, _ = by_uid(uid)["annotations"]["list"]
+    assert marks["useValueForTime"] is True
+    # Grafana takes milliseconds.
+    assert marks["expr"].startswith("1000 * max by (alias) (mlflow_model_alias_changed_timestamp_seconds{")
+
+
+@each_dashboard
+def test_every_query_is_of_the_chosen_cluster_namespace_and_job(path: Path) -> None:
+    for place, expression in expressions(load(path)):
+        if place in ("label of cluster", "label of namespace", "label of job"):
+            continue
+        names = "|".join(sorted(KNOWN, key=len, reverse=True))
+        used = re.findall(rf"\b(?:{names})\b(\{{[^}}]*(?:\}}[^}}]*?)*?job=~\"\$job\"\}})?", expression)
+        assert used, place
+        assert all(used), place
+
+
+@each_dashboard
+def test_values_of_variables_are_quoted_by_grafana(path: Path) -> None:
+    """A name may hold a quote, which ends the string in a selector that the dashboard quotes itself."""
+    for place, expression in expressions(load(path)):
+        quoted = set(re.findall(r'[=!]~?"[^"]*\$\{?(\w+)', expression))
+        assert quoted <= {"cluster", "namespace", "job", "model_version"}, place
