@@ -82,8 +82,13 @@ def number(
         .color_mode(common.BigValueColorMode.BACKGROUND_SOLID if coloured else common.BigValueColorMode.NONE)
         .justify_mode(common.BigValueJustifyMode.CENTER)
         .text_mode(common.BigValueTextMode.VALUE)
-        .text(common_builders.VizTextDisplayOptions().value_size(30))
+        .text(written(30))
     )
+
+
+def written(pixels: int) -> common_builders.VizTextDisplayOptions:
+    """The height of the letters of a figure."""
+    return common_builders.VizTextDisplayOptions().value_size(pixels).title_size(min(pixels, 14))
 
 
 def count_of_bad(title: str, description: str, expression: str, color: str, *, size: Size) -> stat.Panel:
@@ -134,7 +139,11 @@ def when_any(color: str) -> list[Property]:
 def verdict(
     title: str, description: str, expression: str, *, unit: str, words: Words, size: Size, nothing: str
 ) -> stat.Panel:
-    """Words on a coloured ground, or a count of failures from 1 on."""
+    """Words on a coloured ground, or a count of failures from 1 on.
+
+    A value below those of the words means that nothing is known now.
+    """
+    words = {**words, -9: ("Unknown", look.UNKNOWN)}
     panel = number(title, description, expression, unit=unit, size=size, nothing=nothing, words=words)
     return panel.thresholds(look.steps(look.UNKNOWN, (0, look.GOOD), (1, look.BAD))).text(
         common_builders.VizTextDisplayOptions().value_size(28)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import links
 import look
 import panels
+import reason
 import tables
 from grafana_foundation_sdk.models import common
 from promql import gauge, rate
@@ -23,13 +24,14 @@ CHOOSE_COLUMN = tables.link(
 
 
 def verdicts() -> Iterator[panels.Panel]:
-    """Verdicts."""
+    """Whether they can be trusted, and verdicts."""
+    yield from reason.strip()
     yield panels.verdict(
         "Quality, $window",
         "Metrics of quality that are worse than the version's baseline by significantly more than the "
         "tolerance. Orange: labels do not show it yet, but the estimate without labels has fallen. Grey: "
         "no labels, or too few for a verdict.",
-        qq.STATE,
+        reason.known(qq.STATE),
         unit="suffix: degraded",
         words={
             0: ("Quality holds", look.GOOD),
@@ -44,7 +46,7 @@ def verdicts() -> Iterator[panels.Panel]:
         "Drift, $window",
         "Columns, prediction and score included, that differ from the reference: beyond their limit, "
         "significantly and persistently. Grey: too few rows for a verdict, which does not mean no drift.",
-        q.COLUMNS_DRIFTED,
+        reason.known(q.COLUMNS_DRIFTED),
         unit="suffix: drifted",
         words={0: ("Nothing drifts", look.GOOD), -1: ("No verdict yet", look.UNKNOWN)},
         nothing="Not evaluated",
@@ -64,7 +66,7 @@ def verdicts() -> Iterator[panels.Panel]:
         "Checks that fail significantly more often than in the reference: values that are missing, "
         "unseen, out of range or of another type. The section on data quality lists them. Grey: too few "
         "rows for a verdict.",
-        q.CHECKS_DEGRADED,
+        reason.known(q.CHECKS_DEGRADED),
         unit="suffix: degraded",
         words={0: ("Data is fine", look.GOOD)},
         nothing="No verdict yet",
