@@ -43,13 +43,16 @@ EVALUATION_INTERVAL = Metric(
     "gauge",
     "Configured interval between evaluations of a version, in seconds.",
 )
+WINDOW = Metric(
+    "mlflow_exporter_window_seconds", "gauge", "Length of a configured window, in seconds.", ("window",)
+)
 SERIES = Metric("mlflow_exporter_series", "gauge", "Series of this page, before any filter.")
 DROPPED_SERIES = Metric(
     "mlflow_exporter_dropped_series",
     "gauge",
     "Series of bins and segments that are left out because of the limit on series.",
 )
-PAGE_CATALOG = (POLL_INTERVAL, EVALUATION_INTERVAL, SERIES, DROPPED_SERIES)
+PAGE_CATALOG = (POLL_INTERVAL, EVALUATION_INTERVAL, WINDOW, SERIES, DROPPED_SERIES)
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,8 @@ class SeriesCollector:
         )
         samples.add_one(POLL_INTERVAL, (), self._settings.mlflow_poll_interval_seconds)
         samples.add_one(EVALUATION_INTERVAL, (), self._settings.evaluation_interval_seconds)
+        for window in self._settings.windows:
+            samples.add_one(WINDOW, (window.name,), window.seconds)
         samples.add_one(DROPPED_SERIES, (), sum(each.series for each in dropped))
         others = MetricsPage((*samples.families(), *(runs or ())), tuple(own), dropped)
         samples.add_one(SERIES, (), others.series + 1)

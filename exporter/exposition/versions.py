@@ -101,6 +101,20 @@ FACTS: tuple[MetricOf[VersionView, Iterable[Labelled]], ...] = (
         read=lambda view: _if_known(view.last_prediction),
     ),
     MetricOf(
+        "mlflow_model_first_prediction_timestamp_seconds",
+        "gauge",
+        "Start of the oldest block of predictions that are counted, in seconds since the epoch.",
+        VERSION,
+        read=lambda view: _if_known(view.first_prediction),
+    ),
+    MetricOf(
+        "mlflow_model_first_label_timestamp_seconds",
+        "gauge",
+        "Start of the oldest block of predictions with labels that are counted, in seconds since the epoch.",
+        VERSION,
+        read=lambda view: _if_known(view.first_label),
+    ),
+    MetricOf(
         "mlflow_model_sample_rows",
         "gauge",
         "Rows in the sample of raw rows.",

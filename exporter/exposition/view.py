@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -48,6 +49,8 @@ class VersionView:
     latency: Ints = field(default_factory=lambda: np.zeros(len(LATENCY_BOUNDS) + 1, np.int64))
     latency_sum: float = 0.0
     last_prediction: float | None = None
+    first_prediction: float | None = None
+    first_label: float | None = None
     quality: tuple[QualityEvaluation, ...] = ()
     maturation_seconds: float = 0.0
     labels_total: int = 0
@@ -81,10 +84,15 @@ class VersionView:
         return self.evaluation.variation if current and self.evaluation is not None else "none"
 
 
+def _first(start: float) -> float | None:
+    return start if start < inf else None
+
+
 def version_view(version: Version, fleet: Fleet) -> VersionView:
     """The state of a version at this moment."""
     live, findings = version.live, version.findings
-    reference = live.counts.reference if live.counts is not None else None
+    counts = live.counts
+    reference = counts.reference if counts is not None else None
     lack = "collecting" if version.status is Status.COLLECTING else "none"
     return VersionView(
         model=version.model,
@@ -103,6 +111,8 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         latency=live.totals.latency,
         latency_sum=live.totals.latency_sum,
         last_prediction=version.last_prediction,
+        first_prediction=_first(counts.timeline.oldest()) if counts is not None else None,
+        first_label=_first(min(list(counts.outcomes), default=inf)) if counts is not None else None,
         quality=findings.quality if findings is not None else (),
         segments=findings.segments if findings is not None else (),
         bad=(findings.bad or {}) if findings is not None else {},

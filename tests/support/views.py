@@ -189,6 +189,8 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "latency": np.array([0, 0, 0, 1000, 200] + [0] * 8 + [4], np.int64),
         "latency_sum": 61.5,
         "last_prediction": NOW - 2.5,
+        "first_prediction": NOW - 86400,
+        "first_label": NOW - 43200,
         "quality": (make_quality(),),
         "maturation_seconds": 86400.0,
         "labels_total": 900,
