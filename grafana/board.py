@@ -1,4 +1,4 @@
-"""Parts that all dashboards share: head, variables, annotations, order of panels."""
+"""Parts that all dashboards share: head, variables, order of panels."""
 
 from __future__ import annotations
 
@@ -6,38 +6,15 @@ from collections.abc import Callable, Iterable
 from itertools import count
 
 import links
-import look
 import trouble
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
-from panels import DATASOURCE, Panel, query
-from promql import gauge, matching, or_named, series
+from panels import DATASOURCE, Panel
+from promql import gauge, or_named, series
 
 TAG = "mlflow"
 # Title of the row, empty where it needs none, and what makes its panels.
 Section = tuple[str, Callable[[], Iterable[Panel]]]
-
-_MODEL = matching("model")
-# The time of a move is a value and so stays exact; the version that the alias points to since is a label.
-ALIAS_MOVES = (
-    f"1000 * {gauge('mlflow_model_alias_changed_timestamp_seconds', _MODEL, 'alias')}"
-    " * on (alias) group_right () "
-    f"""count_values by (alias) ("to", {gauge("mlflow_model_alias_version", _MODEL, "alias")})"""
-)
-# A digest that was not there within the day before. A gap, as of a restart, is no change.
-_DIGEST = f'{_MODEL}, reference_source!="none"'
-REFERENCE_CHANGES = (
-    f"""{gauge("mlflow_model_version_info", _DIGEST, "model_version, reference_digest, reference_source")}"""
-    " unless on (model_version, reference_digest)"
-    " max by (model_version, reference_digest)"
-    f" (last_over_time({series('mlflow_model_version_info', _DIGEST)}[1d] offset 1m))"
-)
-# 2 critical, 1 warning, from the moment at which an alert about the model fires.
-ALERTS = " or ".join(
-    f"{severity[1]} * max by (alertname, column, model_version) "
-    f"""({series("ALERTS", f'{_MODEL}, alertstate="firing", severity="{severity[0]}"')})"""
-    for severity in (("critical", 2), ("warning", 1))
-)
 
 
 def begin(uid: str, title: str, description: str) -> builders.Dashboard:
@@ -138,6 +115,12 @@ def model() -> builders.QueryVariable:
     return of_query("model", "Model", or_named(trouble.MODELS, "model", "no model"))
 
 
+def models() -> builders.QueryVariable:
+    """The choice of a model or of all models, see `promql.among`."""
+    every = of_label("model", "Model", "mlflow_model_version_info")
+    return every.include_all(True).all_value(".*").current(everything())
+
+
 def model_version() -> builders.QueryVariable:
     """The choice of a version of the model, by default the champion."""
     return of_query("model_version", "Version", or_named(trouble.VERSIONS, "model_version", "none"))
@@ -156,54 +139,9 @@ def chosen(value: str) -> dashboard.VariableOption:
     return dashboard.VariableOption(text=value, value=value, selected=True)
 
 
-def alias_moves() -> builders.AnnotationQuery:
-    return (
-        builders.AnnotationQuery()
-        .name("Alias moved")
-        .datasource(DATASOURCE)
-        .enable(True)
-        .icon_color(look.LIVE)
-        .target(query(ALIAS_MOVES, ref="Annotation"))
-        .expr(ALIAS_MOVES)
-        .step("60s")
-        .use_value_for_time(True)
-        .title_format("Alias moved")
-        .text_format("{{alias}} now points to version {{to}}")
-        .tag_keys("alias")
-    )
-
-
-def reference_changes() -> builders.AnnotationQuery:
-    return (
-        builders.AnnotationQuery()
-        .name("Reference changed")
-        .datasource(DATASOURCE)
-        .enable(True)
-        .icon_color(look.REFERENCE)
-        .target(query(REFERENCE_CHANGES, ref="Annotation"))
-        .expr(REFERENCE_CHANGES)
-        .step("60s")
-        .title_format("Reference of version {{model_version}} changed")
-        .text_format("digest {{reference_digest}}, from {{reference_source}}")
-        .tag_keys("model_version")
-    )
-
-
-def alerts() -> builders.AnnotationQuery:
-    """Alerts about the model, from the moment at which they fire."""
-    return (
-        builders.AnnotationQuery()
-        .name("Alert")
-        .datasource(DATASOURCE)
-        .enable(True)
-        .icon_color(look.BAD)
-        .target(query(ALERTS, ref="Annotation"))
-        .expr(ALERTS)
-        .step("60s")
-        .title_format("{{alertname}}")
-        .text_format("{{column}} version {{model_version}}")
-        .tag_keys("alertname,column")
-    )
+def everything() -> dashboard.VariableOption:
+    """The default of a variable that includes All."""
+    return dashboard.VariableOption(text="All", value="$__all", selected=True)
 
 
 def _scope(name: str, label: str, selector: str) -> builders.QueryVariable:
@@ -214,7 +152,7 @@ def _scope(name: str, label: str, selector: str) -> builders.QueryVariable:
         .sort(dashboard.VariableSort.NATURAL_ASC)
         .include_all(True)
         .all_value(".*")
-        .current(dashboard.VariableOption(text="All", value="$__all", selected=True))
+        .current(everything())
     )
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import alerts
 import health
 import model
 import runs
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=DASHBOARDS, help="folder of the files")
     arguments = parser.parse_args()
     outdated = False
-    for dashboard in (model.build(), versions.build(), runs.build(), health.build()):
+    for dashboard in (model.build(), versions.build(), runs.build(), health.build(), alerts.build()):
         path = arguments.output / f"{dashboard.uid}.json"
         text = render(dashboard)
         if path.is_file() and path.read_text(encoding="utf-8") == text:

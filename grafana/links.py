@@ -26,7 +26,9 @@ FLEET = Page("mlflow-fleet", {"models": 1, "worst": 2})
 MODEL = Page("mlflow-model", {"label coverage": 33, "segments": 47})
 COLUMN = Page("mlflow-column")
 VERSIONS = Page("mlflow-versions")
-ALERTS = Page("mlflow-alerts")
+ALERTS = Page(
+    "mlflow-alerts", {"fired": 10, "actions": 20, "refusals": 21, "actions over time": 22, "deliveries": 23}
+)
 RUNS = Page("mlflow-runs")
 EXPORTER = Page("mlflow-exporter")
 

@@ -21,6 +21,14 @@ def matching(*labels: str, **variables: str) -> str:
     return ", ".join(f"{label}=${{{variable}:doublequote}}" for label, variable in named.items())
 
 
+def among(label: str) -> str:
+    """Selector of a label whose value is that of a variable, or any with All, which is `.*`.
+
+    Grafana escapes what has a meaning in regular expressions; within backticks quotes need no escape.
+    """
+    return f"{label}=~`${{{label}:regex}}`"
+
+
 def series(metric: str, selector: str = "") -> str:
     """Series of all replicas, without an aggregation."""
     return f"{metric}{{{joined(selector, SCOPE)}}}"

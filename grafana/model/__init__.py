@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import annotations
 import board
 from board import Section
 from grafana_foundation_sdk.models import dashboard
@@ -47,7 +48,5 @@ def build() -> dashboard.Dashboard:
             # Chosen in the table of metrics; where there is none it is a word that reads well in a title.
             board.of_query("metric", "Metric", qq.METRICS).hide(dashboard.VariableHide.HIDE_VARIABLE)
         )
-        .annotation(board.alias_moves())
-        .annotation(board.reference_changes())
     )
-    return board.finish(page, SECTIONS)
+    return board.finish(annotations.of_model(page), SECTIONS)

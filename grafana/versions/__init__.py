@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import annotations
 import board
 from board import Section
 from grafana_foundation_sdk.models import dashboard
@@ -40,7 +41,5 @@ def build() -> dashboard.Dashboard:
         )
         .with_variable(board.of_query("metric", "Metric", q.METRICS).sort(dashboard.VariableSort.NATURAL_ASC))
         .with_variable(board.window(q.MODEL))
-        .annotation(board.alias_moves())
-        .annotation(board.reference_changes())
     )
-    return board.finish(page, SECTIONS)
+    return board.finish(annotations.of_model(page), SECTIONS)

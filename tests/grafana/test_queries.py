@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from exporter.exposition.catalog import CATALOG
-from tests.grafana.dashboards import by_uid, charts, each_dashboard, expressions, load, panels
+from tests.grafana.dashboards import charts, each_dashboard, expressions, load, panels
 
 # What Prometheus itself adds: series of alerts and of targets, and labels of targets and of histograms.
 TARGET = {"cluster", "namespace", "job", "instance"}
@@ -135,6 +135,7 @@ def substituted(expression: str) -> str:
     for name, value in VALUES.items():
         quoted = '"' + value.replace('"', r"\"") + '"'
         expression = expression.replace(f"${{{name}:doublequote}}", quoted)
+        expression = expression.replace(f"${{{name}:regex}}", re.escape(value))
         expression = re.sub(rf"\$({name}\b|{{{name}}})", value, expression)
     assert not re.search(r"\$(?!\d)", expression)  # `$1` is a group of a regular expression
     return expression
@@ -161,12 +162,25 @@ def test_where_quality_is_estimated_it_says_what_an_estimate_cannot_see(path: Pa
     assert told is estimated
 
 
-@pytest.mark.parametrize("uid", ["mlflow-model", "mlflow-versions"])
-def test_moves_of_aliases_are_marked_at_the_time_at_which_they_happened(uid: str) -> None:
-    marks, _ = by_uid(uid)["annotations"]["list"]
-    assert marks["useValueForTime"] is True
-    # Grafana takes milliseconds.
-    assert marks["expr"].startswith("1000 * max by (alias) (mlflow_model_alias_changed_timestamp_seconds{")
+MARKS = {"Alias moved", "Reference changed", "Alert", "Remediation", "Retraining", "Report"}
+# On all models: of what was done, beside a panel of what fired.
+MARKS_OF_ALL = {"Remediation", "Retraining", "Report"}
+
+
+@each_dashboard
+def test_what_happened_to_a_model_is_marked_wherever_it_is_shown(path: Path) -> None:
+    dashboard = load(path)
+    chosen = {variable["name"]: variable for variable in dashboard["templating"]["list"]}.get("model")
+    marks = {each["name"] for each in dashboard["annotations"].get("list", ())}
+    assert marks == (set() if not chosen else MARKS_OF_ALL if chosen["includeAll"] else MARKS)
+
+
+@each_dashboard
+def test_events_are_marked_at_the_time_at_which_they_happened(path: Path) -> None:
+    for mark in load(path)["annotations"].get("list", ()):
+        assert mark.get("useValueForTime", False) is ("_timestamp_seconds" in mark["expr"])
+        # Grafana takes milliseconds.
+        assert mark["expr"].startswith("1000 * ") is ("_timestamp_seconds" in mark["expr"])
 
 
 @each_dashboard
