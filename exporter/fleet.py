@@ -65,7 +65,10 @@ class Facts:
 
 
 class BadVerdict(NamedTuple):
-    """History of a bad verdict: its start in seconds since the epoch, and if it has been severe since."""
+    """History of a bad verdict, or of another window's on the same column or metric without a gap.
+
+    Its start in seconds since the epoch, and if it has been severe since.
+    """
 
     since: float
     severe: bool = False

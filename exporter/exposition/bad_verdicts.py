@@ -26,7 +26,8 @@ def _since(measure: str, what: str, labels: tuple[str, ...]) -> MetricOf[BadVerd
     return MetricOf(
         f"mlflow_model_{measure}_since_timestamp_seconds",
         "gauge",
-        f"Time since which {what}, as the audit trail has it, in seconds since the epoch; absent otherwise.",
+        f"Time since which {what}, as the audit trail has it, in seconds since the epoch; absent otherwise. "
+        "Windows that follow each other without a gap count as one.",
         labels,
         read=lambda verdict: verdict.since,
     )
@@ -36,7 +37,7 @@ def _severe(measure: str, what: str, how: str, labels: tuple[str, ...]) -> Metri
     return MetricOf(
         f"mlflow_model_{measure}_severe",
         "gauge",
-        f"1 while {what} if {how} since, 0 if not; absent otherwise.",
+        f"1 while {what} if {how} since, in any window, 0 if not; absent otherwise.",
         labels,
         read=lambda verdict: int(verdict.severe),
     )

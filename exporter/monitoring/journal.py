@@ -123,8 +123,9 @@ class Journal:
     def dated(self, version: Version, findings: Findings) -> Findings:
         """New findings of a version, with the history of their bad verdicts.
 
-        A verdict that the trail has as bad began when the trail says so; any other one in the first of the
-        evaluations that found it, without interruption. Without histories if the store cannot tell.
+        Verdicts on one column or metric are one incident while any window is bad: it began with the first of
+        them, when the trail says so or else the evaluation found it, and is severe if one of them has been.
+        Without histories if the store cannot tell.
         """
         with self._lock:
             try:
@@ -133,12 +134,21 @@ class Journal:
                 log.error("%s version %s: since when verdicts are bad is unknown: %s", *version.names, error)
                 return findings
         before = (version.findings.bad if version.findings is not None else None) or {}
-        bad: dict[tuple[str, str, str, str], BadVerdict] = {}
-        for subject, severe in bad_subjects(findings, version.facts.config).items():
-            known = [each[subject] for each in (stored, before) if subject in each]
-            since = known[0].since if known else findings.evaluation.at
-            bad[subject] = BadVerdict(since, severe or any(each.severe for each in known))
-        return replace(findings, bad=bad)
+        found = {
+            subject: BadVerdict(findings.evaluation.at, severe)
+            for subject, severe in bad_subjects(findings, version.facts.config).items()
+        }
+        incidents: dict[tuple[str, str, str], BadVerdict] = {}
+        for measure, name, _, segment, verdict in (
+            (*subject, verdict) for known in (stored, before, found) for subject, verdict in known.items()
+        ):
+            incident = incidents.get((measure, name, segment), verdict)
+            incidents[measure, name, segment] = BadVerdict(
+                min(incident.since, verdict.since), incident.severe or verdict.severe
+            )
+        return replace(
+            findings, bad={each: incidents[each.measure, each.name, each.segment] for each in found}
+        )
 
     def observe(self, versions: Collection[Version]) -> None:
         """Record what is new after an evaluation of all versions.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 import exporter.monitoring.journal
 from exporter.errors import StoreError
+from exporter.fleet import BadVerdict
 from exporter.monitoring.rebaseline import Order
 from exporter.monitoring.verdicts import Subject
 from exporter.settings import parse_window
@@ -229,6 +230,33 @@ def test_a_verdict_that_was_severe_stays_so_until_it_ends(
     rig = start(registry=rig.registry, clock=rig.clock)
     assert severe({drift: False}, {}, {drift: False}) == [True, None, False]
     assert rig.version().bad_since == {drift: rig.clock()}
+
+
+def test_all_windows_of_a_column_are_one_incident(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour, day = Subject("drift", "age", "1h"), Subject("drift", "age", "24h")
+    other, part = Subject("drift", "country", "24h"), Subject("drift", "age", "24h", "new=true")
+    found: list[dict[Subject, bool]] = []
+    monkeypatch.setattr(exporter.monitoring.journal, "bad_subjects", lambda *_: found[0])
+
+    def after(each: dict[Subject, bool]) -> Mapping[tuple[str, str, str, str], BadVerdict] | None:
+        found[:] = [each]
+        rig.clock.advance(60)
+        rig.evaluate()
+        findings = rig.version().findings
+        assert findings is not None
+        return findings.bad
+
+    assert after({hour: True}) == {hour: (NOON + 60, True)}
+    assert after({hour: False, day: False, other: False, part: False}) == {
+        hour: (NOON + 60, True),
+        day: (NOON + 60, True),
+        other: (NOON + 120, False),
+        part: (NOON + 120, False),
+    }
+    assert after({day: False}) == {day: (NOON + 60, True)}
+    assert after({hour: False}) == {hour: (NOON + 60, True)}
+    assert after({}) == {}
+    assert after({day: False}) == {day: (NOON + 360, False)}
 
 
 def test_a_store_that_cannot_be_read_leaves_verdicts_without_their_history(
