@@ -16,7 +16,12 @@ def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() 
         path.read_text(encoding="utf-8") for path in (ROOT / "prometheus" / "rules").glob("*.yml")
     )
     links = re.findall(r"/d/([\w-]+)(\S*\?.*)?", rules)
-    assert {uid for uid, _ in links} == {"mlflow-model", "mlflow-versions", "mlflow-exporter"}
+    assert {uid for uid, _ in links} == {
+        "mlflow-model",
+        "mlflow-versions",
+        "mlflow-exporter",
+        "mlflow-alerts",
+    }
     for uid, query in links:
         variables = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
         assert set(re.findall(r"[?&]var-(\w+)=", query)) <= variables
@@ -54,12 +59,12 @@ SHOWN = {
     "MLflowExporterConfigReloadFailed": "Configuration",
     "MLflowExporterVersionsUnmonitored": "Versions left out",
     "MLflowUnreachable": "MLflow",
-    "MLflowExporterRemediationFailed": "Actions of remediation",
-    "MLflowExporterRemediationConflict": "Actions of remediation",
-    "MLflowExporterRemediationInterrupted": "Actions of remediation",
-    "MLflowExporterRemediationNotRecovered": "Actions of remediation",
-    "MLflowExporterRemediationApprovalWaiting": "Actions of remediation",
-    "MLflowExporterRemediationBreakerOpen": "Refused by guards",
+    "MLflowExporterRemediationFailed": "What was decided and done",
+    "MLflowExporterRemediationConflict": "What was decided and done",
+    "MLflowExporterRemediationInterrupted": "What was decided and done",
+    "MLflowExporterRemediationNotRecovered": "What was decided and done",
+    "MLflowExporterRemediationApprovalWaiting": "What was decided and done",
+    "MLflowExporterRemediationBreakerOpen": "What guards refused",
     "MLflowExporterRemediationDeaf": "Since the last delivery and checkpoint",
     "MLflowExporterAuditCheckpointOverdue": "Since the last delivery and checkpoint",
     "Watchdog": "Replicas up",
