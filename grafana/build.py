@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import alerts
+import column
 import health
 import model
 import runs
@@ -31,7 +32,15 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=DASHBOARDS, help="folder of the files")
     arguments = parser.parse_args()
     outdated = False
-    for dashboard in (model.build(), versions.build(), runs.build(), health.build(), alerts.build()):
+    boards = (
+        model.build(),
+        column.build(),
+        versions.build(),
+        alerts.build(),
+        runs.build(),
+        health.build(),
+    )
+    for dashboard in boards:
         path = arguments.output / f"{dashboard.uid}.json"
         text = render(dashboard)
         if path.is_file() and path.read_text(encoding="utf-8") == text:

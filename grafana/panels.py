@@ -10,15 +10,27 @@ import look
 from grafana_foundation_sdk.builders import barchart, stat, statetimeline, table, text, timeseries
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import heatmap as heatmaps
 from grafana_foundation_sdk.builders import prometheus as prometheus_builders
 from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import text as text_model
 from promql import gauge, or_blank
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | text.Panel | timeseries.Panel
-P = TypeVar("P", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+Panel = (
+    barchart.Panel
+    | heatmaps.Panel
+    | stat.Panel
+    | statetimeline.Panel
+    | table.Panel
+    | text.Panel
+    | timeseries.Panel
+)
+P = TypeVar(
+    "P", barchart.Panel, heatmaps.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel
+)
 Property = dashboard.DynamicConfigValue
 Words = dict[int, tuple[str, str]]
 # Of a panel: its width in 24ths of the page, its height in rows of the grid.
@@ -352,6 +364,34 @@ def bars(title: str, description: str, *, unit: str, size: Size, nothing: str) -
         .axis_border_show(False)
         .legend(_legend())
         .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
+    )
+
+
+def heatmap(
+    title: str, description: str, expression: str, legend: str, *, unit: str, size: Size, nothing: str
+) -> heatmaps.Panel:
+    """A row for each series, in their order from the bottom, the darker the higher the value."""
+    panel = place(heatmaps.Panel(), title, description, unit=unit, size=size, nothing=nothing)
+    return (
+        panel.with_target(query(expression, legend))
+        .calculate(False)
+        .rows_frame(heatmaps.RowsHeatmapOptions().layout(common.HeatmapCellLayout.AUTO))
+        .color(
+            heatmaps.HeatmapColorOptions()
+            .mode(heatmap_model.HeatmapColorMode.SCHEME)
+            .scheme("Blues")
+            .fill(look.LIVE)
+            .scale(heatmap_model.HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.5)
+            .steps(32)
+            .min(0)
+        )
+        .cell_gap(1)
+        .cell_values(heatmaps.CellValues().unit(unit).decimals(1))
+        .filter_values(heatmaps.FilterValueRange().le(-1))
+        .show_legend()
+        .tooltip(heatmaps.HeatmapTooltip().mode(common.TooltipDisplayMode.SINGLE).show_color_scale(True))
+        .exemplars_color(look.REFERENCE)
     )
 
 

@@ -18,9 +18,10 @@ def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() 
     links = re.findall(r"/d/([\w-]+)(\S*\?.*)?", rules)
     assert {uid for uid, _ in links} == {
         "mlflow-model",
+        "mlflow-column",
         "mlflow-versions",
-        "mlflow-exporter",
         "mlflow-alerts",
+        "mlflow-exporter",
     }
     for uid, query in links:
         variables = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
@@ -29,14 +30,14 @@ def test_links_in_alerts_lead_to_a_dashboard_and_preset_variables_that_it_has() 
 
 # What an alert speaks of.
 SHOWN = {
-    "ModelFeatureDrift": "$column: score and limit, $window",
+    "ModelFeatureDrift": "$column: reference, an hour $ago ago, and live in $window",
     "ModelFeatureChanged": "$column: a day against the past weeks",
-    "ModelPredictionDrift": "$column: score and limit, $window",
+    "ModelPredictionDrift": "$column: reference, an hour $ago ago, and live in $window",
     "ModelPredictionChanged": "$column: a day against the past weeks",
-    "ModelLabelDrift": "$column: score and limit, $window",
+    "ModelLabelDrift": "$column: reference, an hour $ago ago, and live in $window",
     "ModelManyFeaturesDrifted": "Columns by drift, $window",
-    "ModelDriftExplained": "$column: reference and live, $window",
-    "ModelDataQualityDegraded": "$column: reference and live, $window",
+    "ModelDriftExplained": "Bad values",
+    "ModelDataQualityDegraded": "Bad values",
     "ModelErrorRateHigh": "$column: reference and live, $window",
     "ModelSegmentDrift": "Segments, $window",
     "ModelSegmentQualityDegraded": "Segments, $window",

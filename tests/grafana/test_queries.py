@@ -41,6 +41,7 @@ VALUES = {
     "metric": "accuracy",
     "experiment": "training",
     "column": "age",
+    "ago": "1d",
     "__rate_interval": "1m",
     "__interval": "1m",
     "__range": "24h",
