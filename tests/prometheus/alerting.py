@@ -30,6 +30,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def grouping(alert: str) -> set[str]:
+    """Labels by which Alertmanager makes one message of alerts of this name, on columns those on features."""
+    root = read_yaml(PROMETHEUS / "alertmanager.yml")["route"]
+    for route in root["routes"]:
+        if "group_by" in route and any(alert in matcher for matcher in route["matchers"]):
+            return set(route["group_by"])
+    return set(root["group_by"])
+
+
 def switch_on(text: str) -> str:
     """Alertmanager's configuration with everything on that is off: lines with # and no space after it."""
     return re.sub(r"^( *)#(?=[^ #])", r"\1", text, flags=re.MULTILINE)
@@ -52,5 +61,13 @@ RECORDED = {
     for rule in group["rules"]
     if "record" in rule
 }
+
+
+def queried(expr: str) -> str:
+    """The expression, followed by those of the recorded series that it is made of."""
+    named = dict.fromkeys(re.findall(r"\w+:\w+:\w+", expr))
+    return "\n".join([expr, *(queried(RECORDED[name]) for name in named)])
+
+
 RULES = _rules()
 ALERTS = sorted({rule.alert for rule in RULES})

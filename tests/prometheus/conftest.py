@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.prometheus.alerting import PROMETHEUS
+from tests.prometheus.alerting import PROMETHEUS, grouping
 
 Alert = dict[str, Any]
 Render = Callable[[str, Sequence[Alert]], str]
 
-GROUP_BY = ("alertname", "namespace", "model", "model_version")
 RUNBOOK = "https://example.org/runbook.md"
 
 
@@ -52,11 +51,12 @@ def render(program: Callable[[str], str], tmp_path: Path) -> Render:
 
     def rendered(template: str, alerts: Sequence[Alert]) -> str:
         labels = shared([each["labels"] for each in alerts])
+        group_by = grouping(labels["alertname"])
         data = {
             "receiver": "oncall",
             "status": "firing" if any(each["status"] == "firing" for each in alerts) else "resolved",
             "alerts": alerts,
-            "groupLabels": {name: value for name, value in labels.items() if name in GROUP_BY},
+            "groupLabels": {name: value for name, value in labels.items() if name in group_by},
             "commonLabels": labels,
             "commonAnnotations": shared([each["annotations"] for each in alerts]),
             "externalURL": "http://localhost:9093",

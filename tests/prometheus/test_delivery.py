@@ -141,6 +141,19 @@ def test_columns_of_a_version_are_one_message(delivery: Delivery) -> None:
 
 
 @pytest.mark.needs("alertmanager")
+def test_the_same_drift_of_two_versions_is_one_message(delivery: Delivery) -> None:
+    delivery.fire(drift("mirrored"), drift("mirrored", model_version="4"))
+    assert told(delivery, "mirrored") == ["[warning] ModelFeatureDrift in mirrored v3, v4: dep_delay"]
+
+
+@pytest.mark.needs("alertmanager")
+def test_answers_of_two_versions_are_two_messages(delivery: Delivery) -> None:
+    answers = {"alertname": "ModelPredictionDrift", "column": "prediction", "role": "prediction"}
+    delivery.fire(drift("answers", **answers), drift("answers", **answers, model_version="4"))
+    assert told(delivery, "answers") == ["[warning] ModelPredictionDrift in answers v3: prediction"]
+
+
+@pytest.mark.needs("alertmanager")
 def test_one_more_column_is_reported_and_so_is_one_less(delivery: Delivery) -> None:
     delivery.fire(drift("more", "a"))
     told(delivery, "more")
@@ -209,6 +222,15 @@ def test_remediation_gets_the_same_alerts_as_people(delivery: Delivery) -> None:
     assert len(told(delivery, "remedied")) == 1
     heard = [each for post in delivery.webhooks.at("/remediation") for each in post["alerts"]]
     assert [each["status"] for each in heard if each["labels"]["model"] == "remedied"] == ["firing"]
+
+
+@pytest.mark.needs("alertmanager")
+def test_remediation_is_not_sent_the_warning_beside_a_critical_alert(delivery: Delivery) -> None:
+    delivery.fire(bad_values("critical", severity="critical"), bad_values("critical"))
+    told(delivery, "critical")
+    heard = [each for post in delivery.webhooks.at("/remediation") for each in post["alerts"]]
+    of_model = [each["labels"]["severity"] for each in heard if each["labels"]["model"] == "critical"]
+    assert set(of_model) == {"critical"}
 
 
 @pytest.mark.needs("alertmanager")

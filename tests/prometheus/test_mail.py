@@ -53,6 +53,60 @@ def test_subject_names_the_check_that_values_fail(render: Render) -> None:
     )
 
 
+def of_two_versions(*columns: str) -> list[Alert]:
+    """The same columns of champion and challenger."""
+    alerts = [alert(column, model_version=version) for column in columns for version in ("3", "4")]
+    for each in alerts:
+        champion = each["labels"]["model_version"] == "3"
+        each["annotations"]["aliases"] = "champion, shadow" if champion else "challenger"
+    return alerts
+
+
+def test_subject_names_each_version_and_each_column_once(render: Render) -> None:
+    subject = render("subject", of_two_versions("carrier", "dep.delay (min)", "dep_delay (min)", "é", "e"))
+    version, _, columns = subject.partition(": ")
+    assert version == "[warning] ModelFeatureDrift in flights v3, v4"
+    assert columns == "carrier, dep.delay (min), dep_delay (min) and 2 more"
+
+
+def test_subject_names_a_column_once_although_its_importance_differs_by_version(render: Render) -> None:
+    alerts = of_two_versions("a", "b")
+    for each, importance in zip(alerts, ("10", "08", "09", "03"), strict=True):
+        each["annotations"]["importance"] = importance
+    assert render("subject", alerts).endswith(": a, b")
+
+
+def test_text_of_several_versions_tells_which_serves_as_what(render: Render) -> None:
+    lines = render("text", of_two_versions("carrier")).splitlines()
+    assert lines[1] == "flights v3, v4, serving as champion, shadow (v3), challenger (v4)"
+    assert {"- Summary of flights v3 carrier.", "- Summary of flights v4 carrier."} <= set(lines)
+
+
+def test_html_tells_the_version_of_each_row_where_there_are_several(render: Render) -> None:
+    texts = Page(render("html", of_two_versions("carrier"))).texts
+    start = texts.index("Since")
+    assert texts[start + 1 : start + 3] == ["carrier", "v3"]
+    assert texts[start + 6 : start + 8] == ["carrier", "v4"]
+    assert "champion, shadow (v3), challenger (v4)" in texts
+    assert "v3" not in Page(render("html", [alert("carrier"), alert("dep_delay")])).texts
+
+
+def test_report_of_several_versions_is_that_of_the_first(render: Render) -> None:
+    assert f"Report: {REPORT}" in render("text", of_two_versions("carrier"))
+
+
+@pytest.mark.parametrize("part", ["html", "text"])
+def test_a_link_to_the_comparison_of_versions_is_offered_where_an_alert_has_it(
+    part: str, render: Render
+) -> None:
+    worse = alert(alertname="ModelQualityDegraded", metric="accuracy")
+    url = "http://localhost:3000/d/mlflow-versions?var-model=flights"
+    assert "Versions" not in render(part, [worse])
+    worse["annotations"]["versions_url"] = url
+    content = render(part, [worse])
+    assert url in (Page(content).links if part == "html" else re.findall("Versions: (.*)", content))
+
+
 def test_subject_names_the_namespace_where_there_is_one(render: Render) -> None:
     subject = render("subject", [alert("carrier", namespace="prod")])
     assert subject == "[warning] ModelFeatureDrift in flights v3 (prod): carrier"
@@ -110,7 +164,7 @@ def test_text_has_every_summary_its_time_its_link_and_what_to_do(render: Render)
         f"Report: {REPORT}",
         f"Runbook: {RUNBOOK}",
         "Silence: http://localhost:9093/#/silences/new?filter=%7Balertname%3D%22ModelFeatureDrift%22"
-        "%2C%20model%3D%22flights%22%2C%20model_version%3D%223%22%7D",
+        "%2C%20model%3D%22flights%22%7D",
     ]
 
 
@@ -168,7 +222,7 @@ def test_html_without_columns_is_a_list_of_summaries(render: Render) -> None:
 def test_html_links_to_each_column_the_dashboard_the_report_the_runbook_and_a_silence(render: Render) -> None:
     links = Page(render("html", [alert("carrier"), alert("dep_delay")])).links
     dashboard = "http://localhost:3000/d/mlflow-model?var-model=flights&var-column="
-    silence = '{alertname="ModelFeatureDrift", model="flights", model_version="3"}'
+    silence = '{alertname="ModelFeatureDrift", model="flights"}'
     assert links[:5] == [
         f"{dashboard}carrier", f"{dashboard}dep_delay", f"{dashboard}carrier", REPORT, RUNBOOK,
     ]  # fmt: skip

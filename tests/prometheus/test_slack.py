@@ -36,8 +36,9 @@ def test_title_names_severity_alert_version_and_columns(render: Render) -> None:
         [alert(alertname="MLflowExporterDown", model="", model_version="")],
         [accuracy(segment="country=DE")],
         [alert(alertname="ModelLabelsStopped", model_version="")],
+        [alert(column, model_version=version) for column in "abcde" for version in ("3", "4")],
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_title_is_the_subject_of_the_mail(alerts: list[Alert], render: Render) -> None:
     assert render("slack.title", alerts) == render("subject", alerts)
@@ -57,6 +58,20 @@ def test_text_of_several_columns_is_their_figures_with_links(render: Render) -> 
 def test_text_of_several_versions_is_their_summaries(render: Render) -> None:
     stale = [alert(alertname="MLflowExporterEvaluationStale", model=model) for model in ("a", "b")]
     assert render("slack.text", stale).splitlines() == ["• Summary of a v3 .", "• Summary of b v3 ."]
+
+
+def test_text_tells_the_version_of_each_column_where_there_are_several(render: Render) -> None:
+    alerts = [alert("carrier", model_version=version) for version in ("3", "4")]
+    alerts[1]["annotations"]["aliases"] = "challenger"
+    assert re.findall(r"\|([^>]+)>", render("slack.text", alerts)) == ["carrier v3", "carrier v4"]
+    assert render("slack.footer", alerts) == "serving as champion, shadow (v3), challenger (v4)"
+
+
+def test_text_offers_the_comparison_of_versions_where_an_alert_has_it(render: Render) -> None:
+    worse = accuracy()
+    url = "http://localhost:3000/d/mlflow-versions?var-model=flights"
+    worse["annotations"]["versions_url"] = url
+    assert render("slack.text", [worse]) == f"Summary of flights v3 . <{url}|Compare versions>"
 
 
 def test_text_of_the_end_says_how_long_it_took(render: Render) -> None:
