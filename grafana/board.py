@@ -147,10 +147,14 @@ def everything() -> dashboard.VariableOption:
 def _scope(name: str, label: str, selector: str) -> builders.QueryVariable:
     """The choice of a label that Prometheus gives to the exporter's series; All, where they lack it."""
     matched = f"{{{selector}}}" if selector else ""
+    values = _variable(name, label, f"label_values(mlflow_up{matched}, {name})", kind=1)
+    return with_all(values.sort(dashboard.VariableSort.NATURAL_ASC))
+
+
+def with_all(variable: builders.QueryVariable) -> builders.QueryVariable:
+    """The variable with All, which is the default and matches series without the label."""
     return (
-        _variable(name, label, f"label_values(mlflow_up{matched}, {name})", kind=1)
-        .sort(dashboard.VariableSort.NATURAL_ASC)
-        .include_all(True)
+        variable.include_all(True)
         .all_value(".*")
         .current(everything())
     )

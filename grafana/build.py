@@ -9,6 +9,7 @@ from pathlib import Path
 
 import alerts
 import column
+import fleet
 import health
 import model
 import runs
@@ -33,6 +34,7 @@ def main() -> int:
     arguments = parser.parse_args()
     outdated = False
     boards = (
+        fleet.build(),
         model.build(),
         column.build(),
         versions.build(),

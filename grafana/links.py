@@ -23,7 +23,19 @@ class Page:
 
 
 FLEET = Page("mlflow-fleet", {"models": 1, "worst": 2})
-MODEL = Page("mlflow-model", {"label coverage": 33, "segments": 47})
+MODEL = Page(
+    "mlflow-model",
+    {
+        "columns": 2,
+        "metrics": 3,
+        "quality": 4,
+        "traffic": 5,
+        "alerts": 6,
+        "checks": 7,
+        "label coverage": 33,
+        "segments": 47,
+    },
+)
 COLUMN = Page("mlflow-column")
 VERSIONS = Page("mlflow-versions")
 ALERTS = Page(

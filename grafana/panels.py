@@ -103,7 +103,9 @@ def written(pixels: int) -> common_builders.VizTextDisplayOptions:
     return common_builders.VizTextDisplayOptions().value_size(pixels).title_size(min(pixels, 14))
 
 
-def count_of_bad(title: str, description: str, expression: str, color: str, *, size: Size) -> stat.Panel:
+def count_of_bad(
+    title: str, description: str, expression: str, color: str, *, size: Size, nothing: str = "-"
+) -> stat.Panel:
     """A count that should be none, and has a colour where it is not."""
     return number(
         title,
@@ -111,6 +113,7 @@ def count_of_bad(title: str, description: str, expression: str, color: str, *, s
         expression,
         unit="short",
         size=size,
+        nothing=nothing,
         decimals=0,
         words={0: ("None", look.GOOD)},
         thresholds=look.steps("transparent", (1, color)),

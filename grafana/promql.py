@@ -85,7 +85,7 @@ def or_blank(expression: str, figures: str, label: str, value: str) -> str:
 def tolerated(selector: str, by: str) -> str:
     """Accepted distance of a quality metric from its baseline in $window: tolerance and known allowance."""
     tolerance = gauge("mlflow_model_quality_tolerance", selector, by)
-    allowance = gauge("mlflow_model_quality_allowance", f"{selector}, {matching('window')}", by)
+    allowance = gauge("mlflow_model_quality_allowance", joined(selector, matching("window")), by)
     return f"({tolerance} + ({allowance} or 0 * {tolerance}))"
 
 

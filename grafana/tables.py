@@ -26,13 +26,16 @@ class Key:
 class Column:
     """Figures of one query, or with `listed` the values of that label, several of them in one cell.
 
-    Without a title it is not shown: its rows are there even if no other query finds them.
+    Without a title it is not shown: its rows are there even if no other query finds them. Labels in `also`
+    are columns of their own, to the left of the figures. With `required` a row without a figure is left out.
     """
 
     title: str
     expression: str
     drawn: Sequence[Property] = ()
     listed: str = ""
+    also: Sequence[Key] = ()
+    required: bool = False
 
 
 def of(
@@ -57,6 +60,7 @@ def of(
     fields: dict[str, object] = {}
     titles: dict[str, str] = {}
     conversions: list[dict[str, str]] = []
+    required: list[str] = []
     # Grafana names the figures of several queries by their letters, those of one alone not.
     several = sum(isinstance(each, Column) for each in shown) > 1
     for index, each in enumerate(shown):
@@ -66,12 +70,20 @@ def of(
         else:
             ref = chr(ord("A") + index)
             panel = panel.with_target(rows(each.expression, ref))
+            for label in each.also:
+                fields[label.label] = {"operation": "aggregate", "aggregations": ["uniqueValues"]}
+                name = f"{label.label} (uniqueValues)"
+                titles[name] = label.title
+                conversions.append({"targetField": name, "destinationType": "string", "joinWith": ", "})
+                panel = panel.override_by_name(label.title, list(label.drawn))
             if not each.title:
                 continue
             value = f"Value #{ref}" if several else "Value"
             name, reducer = (each.listed, "uniqueValues") if each.listed else (value, "lastNotNull")
             fields[name] = {"operation": "aggregate", "aggregations": [reducer]}
             titles[f"{name} ({reducer})"] = each.title
+            if each.required:
+                required.append(name)
             if each.listed:
                 listed = {"targetField": f"{name} ({reducer})", "destinationType": "string", "joinWith": ", "}
                 conversions.append(listed)
@@ -79,6 +91,8 @@ def of(
             panel = panel.override_by_name(each.title, list(each.drawn))
     panel = panel.with_transformation(transformation("merge"))
     panel = panel.with_transformation(transformation("groupBy", fields=fields))
+    if required:
+        panel = panel.with_transformation(having(required))
     if conversions:
         panel = panel.with_transformation(transformation("convertFieldType", conversions=conversions))
     return panel.with_transformation(arranged(titles)).with_transformation(sorted_by(order, descending))
@@ -162,6 +176,19 @@ def arranged(titles: dict[str, str], *hidden: str) -> dashboard.DataTransformerC
         excludeByName=dict.fromkeys(hidden, True),
         indexByName={name: index for index, name in enumerate(titles)},
         renameByName=titles,
+    )
+
+
+def having(fields: Sequence[str]) -> dashboard.DataTransformerConfig:
+    """Rows that have a figure of each of the queries."""
+    return transformation(
+        "filterByValue",
+        type="include",
+        match="all",
+        filters=[
+            {"fieldName": f"{field} (lastNotNull)", "config": {"id": "isNotNull", "options": {}}}
+            for field in fields
+        ],
     )
 
 

@@ -1,57 +1,72 @@
-"""How much a model needs somebody: a score by which models are sorted, and the version that serves it."""
+"""How much a model needs somebody: the score that sorts models, its parts, and a model's versions."""
 
 from __future__ import annotations
 
 from promql import gauge, joined, matching, series
 
-# Points of each alert, degraded metric, drifted column and failing check.
-CRITICAL, WARNING, DEGRADED, DRIFTED, FAILING = 1000, 100, 50, 10, 10
-# Verdicts of this window count; those of others are of the same columns.
-WINDOW = 'window=~"24h|1d"'
+# Points of each alert and degraded metric, of all columns drifted, of each failing check, of silence.
+CRITICAL, WARNING, DEGRADED, DRIFTED, FAILING, SILENT = 1000, 100, 50, 50, 10, 50
+# Verdicts of a day, where no window is chosen.
+_DAY = 'window=~"24h|1d"'
+_ALERT = "alertname, column, role, check, metric, segment"
 
 
-def score(by: str, selector: str = "", window: str = WINDOW) -> str:
-    """Sum of the points, for every value of the labels `by`; 0 where nothing is wrong.
-
-    Alerts without one of these labels belong to no row: a rule about a whole model has no `model_version`.
-    """
-    every = gauge("mlflow_model_version_info", selector, by)
-    windowed = joined(selector, window)
-    parts = (
-        (CRITICAL, firing(by, joined(selector, 'severity="critical"'))),
-        (WARNING, firing(by, joined(selector, 'severity="warning"'))),
-        (DEGRADED, degraded(by, windowed)),
-        (DRIFTED, drifted(by, windowed)),
-        (FAILING, failing(by, selector)),
-    )
+def score() -> str:
+    """Sum of the points, by model."""
+    by = "model"
+    alerts = ((CRITICAL, firing(by, "critical")), (WARNING, firing(by, "warning")))
+    parts = (*alerts, *judged(by), (SILENT, f"max by ({by}) ({silent('model, alias')})"))
+    every = gauge("mlflow_model_version_info", "", by)
     return " + ".join(f"({points} * {figure} or 0 * {every})" for points, figure in parts)
 
 
-def firing(by: str, selector: str, state: str = "firing") -> str:
+def judged(by: str, window: str = _DAY) -> tuple[tuple[int, str], ...]:
+    """Points and figures of the verdicts alone, without alerts."""
+    share = f"{drifted(by, window)} / {columns(by, window)}"
+    return (
+        (DEGRADED, degraded(by, window)),
+        (DRIFTED, share),
+        (FAILING, failing(by)),
+    )
+
+
+def firing(by: str, severity: str, state: str = "firing", selector: str = "") -> str:
     """Alerts in a state; two severities of one alert count once, if both are selected."""
-    alerts = series("ALERTS", joined(selector, f'model!="", alertstate="{state}"'))
-    return f"count by ({by}) (group by ({by}, alertname, column, check, metric, segment) ({alerts}))"
+    told = f'model!="", alertstate="{state}", severity=~"{severity}"'
+    return f"count by ({by}) (group by ({by}, {_ALERT}) ({series('ALERTS', joined(selector, told))}))"
 
 
-def degraded(by: str, selector: str) -> str:
+def degraded(by: str, window: str = _DAY) -> str:
     """Degraded metrics of quality."""
-    return f"sum by ({by}) ({gauge('mlflow_model_quality_degraded', selector, f'{by}, metric')})"
+    return f"sum by ({by}) ({gauge('mlflow_model_quality_degraded', window, f'{by}, metric')})"
 
 
-def drifted(by: str, selector: str) -> str:
+def drifted(by: str, window: str = _DAY) -> str:
     """Drifted columns."""
-    columns = gauge("mlflow_model_columns", joined(selector, 'verdict="drifted"'), f"{by}, role")
-    return f"sum by ({by}) ({columns})"
+    return columns(by, joined(window, 'verdict="drifted"'))
 
 
-def failing(by: str, selector: str = "") -> str:
+def columns(by: str, selector: str = _DAY) -> str:
+    """Columns, whatever their verdict."""
+    return f"sum by ({by}) ({gauge('mlflow_model_columns', selector, f'{by}, role, verdict')})"
+
+
+def failing(by: str) -> str:
     """Failing checks of data quality."""
-    checks = gauge("mlflow_model_data_quality_degraded", selector, f"{by}, column, role, check")
+    checks = gauge("mlflow_model_data_quality_degraded", "", f"{by}, column, role, check")
     return f"sum by ({by}) ({checks})"
 
 
+def silent(by: str) -> str:
+    """1 where predictions are missing for longer than the past explains, 0 where not; `by` is of an alias."""
+    silence, limit = (
+        gauge(f"mlflow_model_silence_{figure}", "", by) for figure in ("seconds", "limit_seconds")
+    )
+    return f"({silence} > bool {limit})"
+
+
 # Models, the one with most trouble first.
-MODELS = f"sort_desc({score('model')})"
+MODELS = f"sort_desc({score()})"
 
 _MODEL = matching("model")
 # Versions of the chosen model: the champion, then what other aliases serve by traffic, then the newest.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -36,7 +37,7 @@ def checks() -> Iterator[panels.Panel]:
         decimals=1,
         size=(13, 9),
         nothing=_NO_FIGURE,
-    )
+    ).id(links.MODEL.id("checks"))
     yield panels.lines(
         "Failing rows above the reference",
         "The five checks that grew most: share of failing rows minus the share in the reference. At zero "

@@ -166,7 +166,7 @@ def columns() -> Iterator[panels.Panel]:
         unit="none",
         size=(13, 11),
         nothing=_NO_SCORE,
-    )
+    ).id(links.MODEL.id("columns"))
     yield (
         panels.timeline(
             "Score in multiples of the limit, $window, worst 20",

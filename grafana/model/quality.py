@@ -51,7 +51,7 @@ def quality() -> Iterator[panels.Panel]:
         decimals=3,
         size=(17, 11),
         nothing=_NO_FIGURE,
-    )
+    ).id(links.MODEL.id("metrics"))
     yield panels.lines(
         "$metric: real and estimated, $window",
         "Quality by labels, with its 99 % interval, and estimated without labels, with its band; dashed: "
@@ -67,5 +67,5 @@ def quality() -> Iterator[panels.Panel]:
         nothing=_NO_FIGURE,
         from_zero=False,
         filled=False,
-    )
+    ).id(links.MODEL.id("quality"))
     yield panels.note(_BLIND, height=2)

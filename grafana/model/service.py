@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -29,7 +30,7 @@ def traffic() -> Iterator[panels.Panel]:
             size=(12, 8),
             nothing="No predictions were received.",
         )
-    )
+    ).id(links.MODEL.id("traffic"))
     yield panels.lines(
         "Latency of the model",
         "Time that the model took for a prediction, as reported by its callers: median, p90 and p99.",
@@ -48,7 +49,7 @@ def alerts_and_aliases() -> Iterator[panels.Panel]:
         q.ALERTS_OVER_TIME,
         "{{alertname}} {{column}}",
         size=(13, 7),
-    )
+    ).id(links.MODEL.id("alerts"))
     yield panels.aliases(size=(11, 7))
 
 

@@ -32,6 +32,9 @@ KNOWN = {name: labels | TARGET for name, labels in (EXPORTED | PROMETHEUS_METRIC
 VALUES = {
     "model_version": "3",
     "model": 'fraud "eu"',
+    "team": "growth",
+    "alias": "champion",
+    "severity": "1",
     "cluster": ".*",
     "namespace": ".*",
     "job": ".*",
@@ -61,7 +64,8 @@ def test_only_metrics_that_are_exported_are_queried(path: Path) -> None:
 @each_dashboard
 def test_only_labels_that_the_metric_has_are_selected(path: Path) -> None:
     for place, expression in expressions(load(path)):
-        for metric, selector in re.findall(r"\b(\w+)\{((?:[^}\"]|\"[^\"]*\")*)\}", expression):
+        selectors = re.findall(r"\b(\w+)\{((?:[^}\"]|\"[^\"]*\")*)\}", flat(substituted(expression)))
+        for metric, selector in selectors:
             labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", unquoted(selector)))
             assert labels <= KNOWN[metric], f"{place}: {metric}"
 
@@ -76,8 +80,14 @@ def test_only_labels_of_the_queried_metrics_are_grouped_by_or_shown(path: Path) 
         for target in panel["targets"]:
             shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
             made = set(re.findall(r'label_replace\(.*?, "(\w+)", "\w+", "", ""\)', target["expr"]))
+            made |= set(re.findall(r'count_values (?:by \([\w, ]+\) )?\("(\w+)"', target["expr"]))
             grouped = labels_of(r"\bby\s*\(([^()]*)\)", target["expr"])
             assert shown <= grouped | made, panel["title"]
+
+
+def flat(expression: str) -> str:
+    """Without quotes in strings."""
+    return expression.replace(r"\"", "")
 
 
 def labels_of(pattern: str, expression: str) -> set[str]:
