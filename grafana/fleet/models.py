@@ -17,7 +17,7 @@ _WORDS = {
     q.CRITICAL: ("critical", look.BAD),
     q.WARNING: ("warning", look.BEYOND),
     q.VERDICT: ("verdict", look.NEAR),
-    q.PENDING_ONLY: ("pending", look.NEAR),
+    q.WATCH: ("watch", look.NEAR),
     q.SILENT: ("silent", look.UNKNOWN),
     q.STALE: ("stale", look.UNKNOWN),
     q.NOT_JUDGED: ("not judged", look.UNKNOWN),
@@ -31,8 +31,9 @@ def head() -> Iterator[panels.Panel]:
     states = panels.numbers(
         "Models by state",
         "Aliases of models by state, the worst that holds. Verdict: a bad verdict without an alert, as "
-        "before it lasts. Silent: predictions are missing for longer than the model's past explains. "
-        "Stale: not evaluated. Not judged: no reference, or too little data.",
+        "before it lasts. Watch: an alert is pending, or a figure is beyond its limit without a verdict. "
+        "Silent: predictions are missing for longer than the past explains. Stale: not evaluated. Not "
+        "judged: no reference, or too little data.",
         q.STATES,
         "{{state}}",
         {},
@@ -77,9 +78,10 @@ def rows() -> Iterator[panels.Panel]:
     table = tables.of(
         "Models by trouble, $window",
         "Each alias of each model. Trouble: 1000 for each critical alert, 100 for each warning, 50 for each "
-        "degraded metric, 50 times the share of drifted columns, 10 for each failing check, 50 for silence. "
-        "The worst column is in multiples of its limit. Quality is of the metric that is furthest below its "
-        "baseline, in multiples of the accepted distance. Each cell leads to what explains it.",
+        "degraded metric, 50 times the share of drifted columns, 10 for each failing check, 10 times the "
+        "shortfall up to five, 50 for silence. The worst column is in multiples of its limit. Quality is of "
+        "the metric that is furthest below its baseline, the shortfall in multiples of the accepted one. "
+        "Each cell leads to what explains it.",
         *_identity(),
         *_alerts(),
         *_columns(),
@@ -97,16 +99,16 @@ def rows() -> Iterator[panels.Panel]:
 
 
 def _identity() -> Iterator[tables.Key | tables.Column]:
-    yield tables.Key("model", "Model", [*_link(links.MODEL), look.at_least(180)])
-    yield tables.Key("alias", "Alias", [*_link(links.VERSIONS), *_width(95)])
-    yield tables.Key("model_version", "V", [*_link(links.MODEL), *_width(44)])
+    yield tables.Key("model", "Model", [*_link(links.MODEL), look.at_least(150)])
+    yield tables.Key("alias", "Alias", [*_link(links.VERSIONS), *_width(88)])
+    yield tables.Key("model_version", "V", [*_link(links.MODEL), *_width(40)])
 
 
 def _alerts() -> Iterator[tables.Column]:
     to_alerts = _link(links.MODEL, panel="alerts")
     yield tables.Column("State", q.STATE, [*look.worded(_WORDS), *to_alerts])
-    yield tables.Column("Trouble", q.ROWS, [*look.column(70, 0), *to_alerts], required=True)
-    yield tables.Column("Alerts", q.FIRING, [*look.counted(), *_width(62), *to_alerts])
+    yield tables.Column("Trouble", q.ROWS, [*look.column(68, 0), *to_alerts], required=True)
+    yield tables.Column("Alerts", q.FIRING, [*look.counted(), *_width(58), *to_alerts])
     yield tables.Column("Pending", q.PENDING, [*look.column(72, 0), *to_alerts])
 
 
@@ -115,18 +117,18 @@ def _columns() -> Iterator[tables.Column]:
     yield tables.Column("Drifted", q.DRIFTED, [*look.counted(), *_width(68), *to_columns])
     yield tables.Column("Judged", q.JUDGED, [*look.column(68, 0), *to_columns])
     to_column = _link(links.MODEL, column=links.cell("Worst column"))
-    named = tables.Key("column", "Worst column", [*to_column, *_width(150)])
-    yield tables.Column("\u00d7 limit", q.WORST_COLUMN, [*_multiples(68), *to_column], also=[named])
+    named = tables.Key("column", "Worst column", [*to_column, *_width(130)])
+    yield tables.Column("\u00d7 limit", q.WORST_COLUMN, [*_multiples(64), *to_column], also=[named])
     to_checks = _link(links.MODEL, panel="checks")
     yield tables.Column("Bad data", q.FAILING, [*look.counted(), *_width(76), *to_checks])
 
 
 def _quality() -> Iterator[tables.Column]:
     to_metric = _link(links.MODEL, panel="quality", metric=links.cell("Metric"))
-    named = tables.Key("metric", "Metric", [*to_metric, *_width(84)])
+    named = tables.Key("metric", "Metric", [*to_metric, *_width(100)])
     yield tables.Column("Quality", q.QUALITY, [*look.column(68), *to_metric], also=[named])
     yield tables.Column("Baseline", q.BASELINE, [*look.column(74), *to_metric])
-    yield tables.Column("\u00d7 accepted", q.SHORTFALL, [*_multiples(88), *to_metric])
+    yield tables.Column("Shortfall", q.SHORTFALL, [*_multiples(80), *to_metric])
     to_coverage = _link(links.MODEL, panel="label coverage")
     yield tables.Column("Labels", q.COVERAGE, [*look.measured("percentunit", 62, 0), *to_coverage])
 

@@ -79,13 +79,15 @@ _STALE = of_alias(
     f" > on () group_left () clamp_min(5 * {gauge('mlflow_exporter_evaluation_interval_seconds')}, 300)"
 )
 _BAD = " or ".join(f"({of_alias(figure)}) > 0" for _, figure in trouble.judged(VERSION, _WINDOW))
+# Beyond a limit, but no verdict yet.
+_BEYOND = f"({SHORTFALL}) > 1 or ({of_alias(f'max by ({VERSION}) ({_RATIO})')}) > 1"
 _DECIDED = " or ".join(
     (
         f"({JUDGED}) > 0",
         of_alias(f"group by ({VERSION}) ({gauge('mlflow_model_quality_degraded', _WINDOW, VERSION)})"),
     )
 )
-WELL, NOT_JUDGED, STALE, SILENT, PENDING_ONLY, VERDICT, WARNING, CRITICAL = range(8)
+WELL, NOT_JUDGED, STALE, SILENT, WATCH, VERDICT, WARNING, CRITICAL = range(8)
 STATE = " or ".join(
     (
         f"{CRITICAL} + 0 * (({alerts('critical')}) > 0)",
@@ -93,17 +95,20 @@ STATE = " or ".join(
         f"{SILENT} + 0 * (({_SILENT}) > 0)",
         f"{STALE} + 0 * ({_STALE})",
         f"{VERDICT} + 0 * ({_BAD})",
-        f"{PENDING_ONLY} + 0 * (({PENDING}) > 0)",
+        f"{WATCH} + 0 * (({PENDING}) > 0 or {_BEYOND})",
         f"{WELL} + 0 * ({_DECIDED})",
         f"{NOT_JUDGED} + {_NONE}",
     )
 )
+# Points of a shortfall by its accepted distance, of which five count.
+_SHORT = 10
 SCORE = " + ".join(
     f"{points} * {_or_none(figure)}"
     for points, figure in (
         (trouble.CRITICAL, alerts("critical")),
         (trouble.WARNING, alerts("warning")),
         *((points, of_alias(figure)) for points, figure in trouble.judged(VERSION, _WINDOW)),
+        (_SHORT, f"clamp_max(({SHORTFALL}) > 1, 5)"),
         (trouble.SILENT, _SILENT),
     )
 )
@@ -136,7 +141,7 @@ _BY_MODEL = " or ".join(
         f"{WARNING} + 0 * ({trouble.firing('model', 'warning')})",
         f"{SILENT} + 0 * (max by (model) ({trouble.silent('model, alias')}) > 0)",
         f"{VERDICT} + 0 * ({_VERDICT})",
-        f"{PENDING_ONLY} + 0 * ({trouble.firing('model', _TOLD, 'pending')})",
+        f"{WATCH} + 0 * ({trouble.firing('model', _TOLD, 'pending')})",
         f"{WELL} + 0 * ({_JUDGED} > 0)",
         f"{NOT_JUDGED} + 0 * {gauge('mlflow_model_version_info', '', 'model')}",
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,9 +95,57 @@ def test_it_links_to_the_other_dashboards_and_takes_model_and_time_along(path: P
 
 
 @each_dashboard
-def test_links_in_tables_lead_to_a_dashboard_and_preset_variables_that_it_has(path: Path) -> None:
-    for uid, query in re.findall(r'"/d/([\w-]+)\?([^"]*)"', path.read_text(encoding="utf-8")):
+def test_links_lead_to_a_panel_that_exists_and_preset_variables_that_it_has(
+    path: Path,
+) -> None:
+    dashboard = load(path)
+    own = {variable["name"] for variable in dashboard["templating"]["list"]}
+    for url in urls(dashboard):
+        uid, query = re.fullmatch(r"/d/([\w-]+)\?(.*)", url).groups()  # type: ignore[union-attr]
         target = {variable["name"] for variable in by_uid(uid)["templating"]["list"]}
-        own = {variable["name"] for variable in load(path)["templating"]["list"]}
-        assert set(re.findall(r"\bvar-(\w+)=", query)) <= target
-        assert set(re.findall(r"\$\{(\w+):queryparam\}", query)) <= target & own
+        assert set(re.findall(r"\bvar-(\w+)=", query)) <= target, url
+        assert set(re.findall(r"\$\{(\w+):queryparam\}", query)) <= target & own, url
+        assert set(re.findall(r"viewPanel=(\d+)", query)) <= {
+            str(each["id"]) for each in charts(by_uid(uid))
+        }, url
+
+
+@each_dashboard
+def test_links_keep_where_the_data_is_and_the_time(path: Path) -> None:
+    for url in urls(load(path)):
+        kept = re.findall(r"\$\{(\w+):queryparam\}", url)
+        assert kept[:4] == ["datasource", "cluster", "namespace", "job"]
+        assert "${__url_time_range}" in url
+
+
+@each_dashboard
+def test_links_from_a_line_of_a_table_name_columns_that_it_has(path: Path) -> None:
+    for panel in charts(load(path)):
+        titles = {
+            title
+            for each in panel.get("transformations", [])
+            if each["id"] == "organize"
+            for title in each["options"]["renameByName"].values()
+        }
+        for url in urls(panel):
+            assert set(re.findall(r'__data\.fields\["([^"]+)"\]', url)) <= titles, url
+
+
+def urls(node: Any) -> Iterator[str]:
+    """Links to dashboards anywhere below a part of a dashboard."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "url" and isinstance(value, str) and value.startswith("/d/"):
+                yield value
+            else:
+                yield from urls(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from urls(value)
+
+
+def test_the_fleet_leads_from_every_cell_to_what_explains_it() -> None:
+    (table,) = (panel for panel in charts(by_uid("mlflow-fleet")) if panel["id"] == 1)
+    (shown,) = (each for each in table["transformations"] if each["id"] == "organize")
+    linked = {each["matcher"]["options"] for each in table["fieldConfig"]["overrides"] if list(urls(each))}
+    assert linked == set(shown["options"]["renameByName"].values())
