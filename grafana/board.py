@@ -153,11 +153,7 @@ def _scope(name: str, label: str, selector: str) -> builders.QueryVariable:
 
 def with_all(variable: builders.QueryVariable) -> builders.QueryVariable:
     """The variable with All, which is the default and matches series without the label."""
-    return (
-        variable.include_all(True)
-        .all_value(".*")
-        .current(everything())
-    )
+    return variable.include_all(True).all_value(".*").current(everything())
 
 
 def _variable(name: str, label: str, text: str, *, kind: int) -> builders.QueryVariable:

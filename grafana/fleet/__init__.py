@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import annotations as marks
 import board
 from board import Section
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
 from links import FLEET
-from promql import any_of
+from promql import among
 
 from fleet import models
 
+_ANY = 'model!=""'
 SECTIONS: tuple[Section, ...] = (
     ("", models.head),
     ("", models.rows),
@@ -27,7 +29,7 @@ def build() -> dashboard.Dashboard:
             "quality against its baseline, labels, traffic, age.",
         )
         .with_variable(_filter("team", "Team", ""))
-        .with_variable(_filter("alias", "Alias", any_of("team")))
+        .with_variable(_filter("alias", "Alias", among("team")))
         .with_variable(
             builders.CustomVariable("severity")
             .label("Alerts")
@@ -36,6 +38,8 @@ def build() -> dashboard.Dashboard:
         )
         .with_variable(board.window())
     )
+    for mark in (marks.remediations(_ANY), marks.retrainings(_ANY), marks.reports(_ANY)):
+        page = page.annotation(mark)
     return board.finish(page, SECTIONS)
 
 

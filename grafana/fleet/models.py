@@ -105,8 +105,8 @@ def _identity() -> Iterator[tables.Key | tables.Column]:
 
 
 def _alerts() -> Iterator[tables.Column]:
-    to_alerts = _link(links.MODEL, panel="alerts")
-    yield tables.Column("State", q.STATE, [*look.worded(_WORDS), *to_alerts])
+    to_alerts = _link(links.ALERTS, panel="fired")
+    yield tables.Column("State", q.STATE, [*look.worded(_WORDS), *_link(links.MODEL)])
     yield tables.Column("Trouble", q.ROWS, [*look.column(68, 0), *to_alerts], required=True)
     yield tables.Column("Alerts", q.FIRING, [*look.counted(), *_width(58), *to_alerts])
     yield tables.Column("Pending", q.PENDING, [*look.column(72, 0), *to_alerts])
@@ -116,7 +116,7 @@ def _columns() -> Iterator[tables.Column]:
     to_columns = _link(links.MODEL, panel="columns")
     yield tables.Column("Drifted", q.DRIFTED, [*look.counted(), *_width(68), *to_columns])
     yield tables.Column("Judged", q.JUDGED, [*look.column(68, 0), *to_columns])
-    to_column = _link(links.MODEL, column=links.cell("Worst column"))
+    to_column = _link(links.COLUMN, column=links.cell("Worst column"))
     named = tables.Key("column", "Worst column", [*to_column, *_width(130)])
     yield tables.Column("\u00d7 limit", q.WORST_COLUMN, [*_multiples(64), *to_column], also=[named])
     to_checks = _link(links.MODEL, panel="checks")
@@ -168,9 +168,10 @@ def over_time() -> Iterator[panels.Panel]:
 def _link(page: links.Page, panel: str = "", **variables: str) -> list[panels.Property]:
     """A link that keeps the model of the row, and its version where the page is of one."""
     row = {"model": links.cell("Model"), "model_version": links.cell("V")}
-    taken = {links.MODEL.uid: ("model", "model_version"), links.VERSIONS.uid: ("model",)}
-    of_row = {name: row[name] for name in taken.get(page.uid, ())}
-    return tables.link("Explain", page, "window", panel=panel, **of_row, **variables)
+    kept = {links.ALERTS.uid: ()}.get(page.uid, ("window",))
+    taken = {links.FLEET.uid: (), links.VERSIONS.uid: ("model",), links.ALERTS.uid: ("model",)}
+    of_row = {name: row[name] for name in taken.get(page.uid, ("model", "model_version"))}
+    return tables.link("Explain", page, *kept, panel=panel, **of_row, **variables)
 
 
 def _width(pixels: int) -> list[panels.Property]:

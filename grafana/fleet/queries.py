@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import trouble
-from promql import any_of, gauge, highest, joined, matching, rate, series, tolerated
+from promql import among, gauge, highest, joined, matching, rate, series, tolerated
 
 VERSION = "model, model_version"
 _WINDOW = matching("window")
-_CHOSEN = joined(any_of("alias"), any_of("team"))
+_CHOSEN = joined(among("alias"), among("team"))
 # One series for each alias of each model.
 ALIASES = gauge("mlflow_model_alias_info", _CHOSEN, "model, model_version, alias, team")
 _NONE = f"0 * {ALIASES}"
