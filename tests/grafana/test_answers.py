@@ -1,0 +1,172 @@
+"""Dashboards that are asked of a real Prometheus about models that something is the matter with."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from exporter.exposition.render import Format
+from tests.grafana.dashboards import by_uid, charts, each_dashboard
+from tests.grafana.frontend import Opened, Prometheus, open_dashboard
+from tests.prometheus.servers import running_prometheus, serving_target, wait_for
+from tests.support.fakes import Clock, FakeRegistry
+from tests.support.programs import get_program
+from tests.support.rig import Rig, make_rows, make_table, over_a_day
+
+pytestmark = pytest.mark.needs("prometheus")
+
+DEAD = 'credit "eu"'  # a column of it has no values
+MANY = "many versions"
+MONITORED = {2: "shadow", 9: "champion", 10: "challenger"}  # of many
+SILENT, BARE, FILLING = "silent", "without reference", "filling"
+STALE_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A Prometheus, and times at which it knew nothing, what was, what is, and that the exporter is down."""
+
+    url: str
+    empty: float
+    stale: float
+    live: float
+    down: float
+
+    def open(self, uid: str, at: str = "live", **chosen: str) -> Opened:
+        return open_dashboard(by_uid(uid), Prometheus(self.url, getattr(self, at)), **chosen)
+
+
+@pytest.fixture(scope="module")
+def planted(
+    tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]
+) -> Iterator[Planted]:
+    directory = tmp_path_factory.mktemp("planted")
+    exporter, port = free_ports(2)
+    config = directory / "prometheus.yml"
+    config.write_text(
+        f"""
+global: {{scrape_interval: 200ms}}
+scrape_configs:
+  - {{job_name: mlflow-exporter, static_configs: [{{targets: ["127.0.0.1:{exporter}"]}}]}}
+"""
+    )
+    rig = Rig(f"sqlite:///{directory}/exporter.db", registry(), Clock(time.time() - STALE_SECONDS))
+    try:
+        with (
+            serving_target(exporter) as target,
+            running_prometheus(get_program("prometheus"), config, port) as url,
+        ):
+            empty = time.time()
+
+            def known_at(metric: str, page: str | None) -> float:
+                """Time at which Prometheus knows the page, or that there is none."""
+                target.exposition, shown = page, time.time()
+                wait_for("scrape", lambda: Prometheus(url, time.time()).now(f"timestamp({metric}) > {shown}"))
+                return time.time()
+
+            send(rig)
+            rig.evaluate()
+            stale = known_at("mlflow_up", rig.service.scrape(Format.TEXT, (), ()).decode())
+            rig.clock.now = time.time()
+            rig.evaluate()
+            live = known_at("mlflow_up", rig.service.scrape(Format.TEXT, (), ()).decode())
+            down = known_at("up == 0", None)
+            yield Planted(url, empty, stale, live, down)
+    finally:
+        rig.stop()
+
+
+def send(rig: Rig) -> None:
+    """Predictions of the past day to all versions, except for one whose traffic ended two days ago."""
+    now = rig.clock()
+    for model in (DEAD, BARE):
+        rows = over_a_day(make_rows(800), now)
+        for row in rows if model == DEAD else ():
+            row["features"]["age"] = None
+        rig.post_rows(rows, model=model)
+    for version in MONITORED:
+        rig.post_rows(over_a_day(make_rows(500 + version), now), model=MANY, version=str(version))
+    rig.post_rows(over_a_day(make_rows(500), now - 2 * 86400), model=SILENT)
+    rig.post_rows(over_a_day(make_rows(5), now), model=FILLING)
+
+
+def registry() -> FakeRegistry:
+    registry = FakeRegistry()
+    for model in (DEAD, SILENT, FILLING):
+        registry.register(model, make_table(), alias="champion")
+    registry.register(BARE, alias="champion")
+    for number in range(1, 12):
+        registry.register(MANY, make_table() if number in MONITORED else None)
+    for number, alias in MONITORED.items():
+        registry.set_alias(MANY, alias, str(number))
+    return registry
+
+
+def words(opened: Opened, title: str) -> str:
+    """The text that a panel shows for its one value."""
+    (panel,) = (panel for panel in charts(opened.dashboard) if panel["title"] == title)
+    ((_, value),) = (series["value"] for series in opened.answer(title))
+    texts = {
+        key: option["text"]
+        for mapping in panel["fieldConfig"]["defaults"]["mappings"]
+        for key, option in mapping["options"].items()
+    }
+    return str(texts[value])
+
+
+@pytest.mark.parametrize(
+    ("at", "model", "expected"),
+    [
+        ("empty", DEAD, "Exporter down"),
+        ("down", DEAD, "Exporter down"),
+        ("stale", DEAD, "Evaluation stale"),
+        ("live", "never seen", "Not monitored"),
+        ("live", SILENT, "Silent"),
+        ("live", BARE, "No reference"),
+        ("live", FILLING, "Filling"),
+        ("live", DEAD, "Judged"),
+    ],
+)
+def test_the_strip_says_why_verdicts_are_not_of_the_present(
+    planted: Planted, at: str, model: str, expected: str
+) -> None:
+    opened = planted.open("mlflow-model", at, model=model, model_version="1", window="24h")
+    assert words(opened, "Verdicts on version $model_version, $window").startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("at", "model"), [("empty", DEAD), ("down", DEAD), ("stale", DEAD), ("live", SILENT)]
+)
+def test_no_verdict_is_shown_while_nothing_is_known(planted: Planted, at: str, model: str) -> None:
+    opened = planted.open("mlflow-model", at, model=model, model_version="1", window="24h")
+    verdicts = [
+        panel["title"]
+        for panel in charts(opened.dashboard)
+        if '"Unknown"' in json.dumps(panel["fieldConfig"]) and panel["title"] != "Alerts"
+    ]
+    assert len(verdicts) >= 3
+    assert {title: words(opened, title) for title in verdicts} == dict.fromkeys(verdicts, "Unknown")
+
+
+def test_a_dashboard_opens_on_the_model_with_most_trouble_and_its_champion(planted: Planted) -> None:
+    opened = planted.open("mlflow-model")
+    assert (opened.values["model"], opened.values["model_version"]) == (DEAD, "1")
+
+
+def test_versions_are_offered_by_traffic_the_champion_first(planted: Planted) -> None:
+    offered = planted.open("mlflow-model", model=MANY).options["model_version"]
+    assert offered == ["9", "10", "2"]
+
+
+@pytest.mark.parametrize("at", ["empty", "live", "down"])
+@each_dashboard
+def test_prometheus_takes_every_query(planted: Planted, path: Path, at: str) -> None:
+    """With a quote in the name of the model, and where variables have no values."""
+    opened = planted.open(path.stem, at)
+    for _, expression, instant in opened.queries():
+        (opened.prometheus.now if instant else opened.prometheus.over_time)(expression)
