@@ -37,12 +37,26 @@ MODEL = Page(
     },
 )
 COLUMN = Page("mlflow-column")
-VERSIONS = Page("mlflow-versions")
+VERSIONS = Page("mlflow-versions", {"moved": 5, "compared": 10, "over time": 20, "by age": 21})
 ALERTS = Page(
     "mlflow-alerts", {"fired": 10, "actions": 20, "refusals": 21, "actions over time": 22, "deliveries": 23}
 )
 RUNS = Page("mlflow-runs")
-EXPORTER = Page("mlflow-exporter")
+EXPORTER = Page(
+    "mlflow-exporter",
+    {
+        "replicas": 1,
+        "mlflow": 2,
+        "configuration": 3,
+        "store used": 4,
+        "lag": 5,
+        "rows refused": 6,
+        "versions left out": 7,
+        "failures": 20,
+        "store failures": 30,
+        "store size": 31,
+    },
+)
 
 VALUE = "${__value.text:percentencode}"
 

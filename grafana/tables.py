@@ -28,6 +28,7 @@ class Column:
 
     Without a title it is not shown: its rows are there even if no other query finds them. Labels in `also`
     are columns of their own, to the left of the figures. With `required` a row without a figure is left out.
+    A `hidden` one only gives the order.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Column:
     listed: str = ""
     also: Sequence[Key] = ()
     required: bool = False
+    hidden: bool = False
 
 
 def of(
@@ -61,6 +63,7 @@ def of(
     titles: dict[str, str] = {}
     conversions: list[dict[str, str]] = []
     required: list[str] = []
+    hidden: list[str] = []
     # Grafana names the figures of several queries by their letters, those of one alone not.
     several = sum(isinstance(each, Column) for each in shown) > 1
     for index, each in enumerate(shown):
@@ -84,6 +87,8 @@ def of(
             titles[f"{name} ({reducer})"] = each.title
             if each.required:
                 required.append(name)
+            if each.hidden:
+                hidden.append(f"{name} ({reducer})")
             if each.listed:
                 listed = {"targetField": f"{name} ({reducer})", "destinationType": "string", "joinWith": ", "}
                 conversions.append(listed)
@@ -95,7 +100,12 @@ def of(
         panel = panel.with_transformation(having(required))
     if conversions:
         panel = panel.with_transformation(transformation("convertFieldType", conversions=conversions))
-    return panel.with_transformation(arranged(titles)).with_transformation(sorted_by(order, descending))
+    # Of a hidden column the title is unknown once it is gone.
+    by_hidden = next((name for name in hidden if titles[name] == order), "")
+    if by_hidden:
+        panel = panel.with_transformation(sorted_by(by_hidden, descending))
+    panel = panel.with_transformation(arranged(titles, *hidden))
+    return panel if by_hidden else panel.with_transformation(sorted_by(order, descending))
 
 
 def matrix(

@@ -6,16 +6,17 @@ import board
 from board import Section
 from grafana_foundation_sdk.models import dashboard
 
-from health import evaluation, intake, remediation, state
+from health import children, evaluation, intake, state
 
 UID = "mlflow-exporter"
 SECTIONS: tuple[Section, ...] = (
     ("", state.now),
+    ("", state.alerts),
+    ("", evaluation.evaluations),
     ("", intake.rows),
-    ("Evaluations", evaluation.evaluations),
-    ("Remediation and audit trail", remediation.actions),
+    ("Requests and connections", intake.requests),
+    ("Reports and other child processes", children.reports),
     ("Store and process", state.resources),
-    ("Alerts", state.alerts),
 )
 
 
@@ -23,7 +24,7 @@ def build() -> dashboard.Dashboard:
     page = board.begin(
         UID,
         "MLflow exporter",
-        "The exporter itself: is it up, does it accept samples, does it evaluate, does its store have room, "
-        "what has it done about alerts.",
+        "The exporter itself: is it up, does it accept samples, does it evaluate in time, does its store "
+        "have room, do its child processes fail?",
     )
     return board.finish(page, SECTIONS)

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 
 import look
 import panels
+from links import EXPORTER
 
 from health import queries as q
 
 _OUTCOMES = {
-    ".*accepted": look.LIVE,
+    "prediction accepted": look.LIVE,
+    "label accepted": look.OTHER,
     ".*duplicate": look.REFERENCE,
     ".*conflict": look.NEAR,
-    ".*correction": look.OTHER,
+    ".*correction": look.REFERENCE,
     ".*unmatched": look.LIMIT,
     ".*rejected": look.BEYOND,
     "dropped .*": look.BAD,
 }
+_SHADES = (look.shaded(look.LIVE),)
 
 
 def rows() -> Iterator[panels.Panel]:
@@ -47,7 +50,7 @@ def rows() -> Iterator[panels.Panel]:
             nothing="No rows were received.",
         ).axis_soft_max(0.012),
         0.01,
-    )
+    ).id(EXPORTER.id("rows refused"))
     yield panels.lines(
         "Time to commit",
         "Time from the receipt of a batch to its commit, after which the client is answered: median, p90 "
@@ -57,3 +60,24 @@ def rows() -> Iterator[panels.Panel]:
         size=(7, 8),
         nothing="Nothing was committed.",
     )
+
+
+def requests() -> Iterator[panels.Panel]:
+    yield panels.lines(
+        "Requests refused",
+        "Requests with predictions or labels that were not answered with 202, per second by status.",
+        panels.Line("{{kind}} {{status}}", q.REFUSED_REQUESTS, _SHADES),
+        unit="reqps",
+        size=(12, 7),
+        nothing="No request was refused.",
+    )
+    yield panels.lines(
+        "Connections closed",
+        "Connections that the exporter closed per step of the chart, by reason: the client stalled "
+        "(timeout), too many were open (limit), the head of a request was too large (head).",
+        panels.Line("{{reason}}", q.CLOSED, _SHADES),
+        unit="short",
+        decimals=0,
+        size=(12, 7),
+        nothing="The exporter is not scraped.",
+    ).axis_soft_max(3)

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import look
 import panels
+from links import EXPORTER
 
 from health import queries as q
+
+_SHADES = (look.shaded(look.LIVE),)
+_DOWN = ("Exporter down", look.UNKNOWN)
 
 
 def now() -> Iterator[panels.Panel]:
@@ -20,27 +24,32 @@ def now() -> Iterator[panels.Panel]:
         nothing="No target",
         decimals=0,
         thresholds=look.steps(look.BAD, (1, look.GOOD)),
-    )
+    ).id(EXPORTER.id("replicas"))
     yield panels.number(
         "MLflow",
         "Whether MLflow answered the last poll of every replica. If not, known versions are evaluated as "
         "before.",
         q.MLFLOW,
         unit="none",
-        words={1: ("Reachable", look.GOOD), 0: ("Unreachable", look.BAD)},
+        words={1: ("Reachable", look.GOOD), 0: ("Unreachable", look.BAD), 2: _DOWN},
         size=(3, 4),
-        nothing="Exporter down",
-    )
+        nothing="No target",
+    ).id(EXPORTER.id("mlflow"))
     yield panels.number(
         "Configuration",
         "Whether every replica accepted its configuration file when it last read it. If not, it uses the "
         "previous one.",
         q.CONFIGURATION,
         unit="none",
-        words={1: ("Taken", look.GOOD), 0: ("Refused", look.BAD)},
+        words={
+            1: ("Taken", look.GOOD),
+            0: ("Refused", look.BAD),
+            2: _DOWN,
+            3: ("No file", look.UNKNOWN),
+        },
         size=(3, 4),
-        nothing="No file",
-    )
+        nothing="No target",
+    ).id(EXPORTER.id("configuration"))
     yield panels.number(
         "Store used",
         "Size of the durable store as a share of its limit, at which no more samples are accepted.",
@@ -49,18 +58,22 @@ def now() -> Iterator[panels.Panel]:
         decimals=1,
         thresholds=look.steps("transparent", (0.85, look.NEAR), (0.97, look.BAD)),
         size=(3, 4),
-    )
+    ).id(EXPORTER.id("store used"))
+    yield panels.number(
+        "Evaluation's lag",
+        "Age of the oldest last evaluation of a monitored version in multiples of the interval: 1 is on time "
+        "and from 5 on the version's figures disappear.",
+        q.LAG,
+        unit=look.TIMES,
+        decimals=1,
+        thresholds=look.steps("transparent", (2, look.NEAR), (5, look.BAD)),
+        size=(3, 4),
+        nothing="No version",
+    ).id(EXPORTER.id("lag"))
     yield panels.number(
         "Rows in the queue",
         "Rows waiting to be committed, all replicas together. While the queue is full, callers get 429.",
         q.QUEUE,
-        unit="short",
-        size=(3, 4),
-    )
-    yield panels.number(
-        "Series",
-        "Series of monitored versions, all models together, that one replica exports.",
-        q.SERIES,
         unit="short",
         size=(3, 4),
     )
@@ -77,7 +90,7 @@ def now() -> Iterator[panels.Panel]:
         q.VERSIONS_LEFT_OUT,
         look.BAD,
         size=(3, 4),
-    )
+    ).id(EXPORTER.id("versions left out"))
 
 
 def resources() -> Iterator[panels.Panel]:
@@ -90,21 +103,25 @@ def resources() -> Iterator[panels.Panel]:
         unit="bytes",
         size=(6, 7),
         nothing="The exporter exports no figures of a store.",
+    ).id(EXPORTER.id("store size"))
+    yield (
+        panels.lines(
+            "Failures of the store",
+            "Per step of the chart. Failed: it could not be reached or written; damaged: it cannot be read; "
+            "missing: its files were removed; lost: memory may differ from it, and the process ends.",
+            panels.Line("{{reason}}", q.STORE_FAILURES, _SHADES),
+            unit="short",
+            decimals=0,
+            size=(6, 7),
+            nothing="The exporter exports no figures of a store.",
+        )
+        .axis_soft_max(3)
+        .id(EXPORTER.id("store failures"))
     )
-    yield panels.lines(
-        "Failures of the store",
-        "Per step of the chart. Failed: it could not be reached or written; damaged: it cannot be read; "
-        "missing: its files were removed; lost: memory may differ from it, and the process ends.",
-        panels.Line("{{reason}}", q.STORE_FAILURES),
-        unit="short",
-        decimals=0,
-        size=(6, 7),
-        nothing="The exporter exports no figures of a store.",
-    ).axis_soft_max(3)
     yield panels.lines(
         "Memory",
         "Resident memory of each replica.",
-        panels.Line("{{instance}}", q.MEMORY),
+        panels.Line("{{instance}}", q.MEMORY, _SHADES),
         unit="bytes",
         size=(6, 7),
         nothing="No replica answers.",
@@ -112,7 +129,7 @@ def resources() -> Iterator[panels.Panel]:
     yield panels.lines(
         "Processor",
         "Processor time of each replica as a share of one core.",
-        panels.Line("{{instance}}", q.CPU),
+        panels.Line("{{instance}}", q.CPU, _SHADES),
         unit="percentunit",
         size=(6, 7),
         nothing="No replica answers.",
@@ -122,8 +139,9 @@ def resources() -> Iterator[panels.Panel]:
 def alerts() -> Iterator[panels.Panel]:
     yield panels.alerts(
         "Alerts of the exporter",
-        "Alerts in Prometheus on the exporter itself: pending, then firing. Click one for its runbook.",
+        "Alerts in Prometheus on the exporter itself: pending, then firing. Empty where Prometheus does not "
+        "have the rules. Click one for its runbook.",
         q.ALERTS,
         "{{alertname}} {{model}}",
-        size=(24, 7),
+        size=(24, 5),
     )

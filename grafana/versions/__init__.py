@@ -1,20 +1,24 @@
-"""The dashboard of a model's versions, champion and challenger side by side."""
+"""The dashboard of a model's versions: is the challenger better, was the version before?"""
 
 from __future__ import annotations
 
 import annotations
 import board
+import reason
 from board import Section
 from grafana_foundation_sdk.models import dashboard
+from promql import or_named
 
 from versions import comparison, fleet
 from versions import queries as q
 
 UID = "mlflow-versions"
 SECTIONS: tuple[Section, ...] = (
+    ("", reason.strip),
     ("", comparison.outcome),
     ("", comparison.metrics),
-    ("Every version", fleet.versions),
+    ("", fleet.versions),
+    ("", comparison.age),
     ("Live against baseline", fleet.baseline),
     ("Drift", fleet.drift),
     ("Traffic", fleet.traffic),
@@ -26,20 +30,19 @@ def build() -> dashboard.Dashboard:
         board.begin(
             UID,
             "MLflow versions",
-            "Versions of a model side by side: champion against challenger, each against its own baseline.",
+            "Is the challenger better than the champion, and was the version before? Each against its own "
+            "baseline as well.",
         )
         .with_variable(board.model())
-        .with_variable(
-            board.of_label("champion", "Champion", "mlflow_model_alias_version", q.MODEL, "alias").current(
-                board.chosen("champion")
-            )
-        )
-        .with_variable(
-            board.of_query("challenger", "Challenger", q.CHALLENGERS, "alias").current(
-                board.chosen("challenger")
-            )
-        )
+        .with_variable(board.of_query("champion", "Champion", q.CHAMPIONS, "alias"))
+        .with_variable(board.of_query("challenger", "Challenger", q.CHALLENGERS, "alias"))
         .with_variable(board.of_query("metric", "Metric", q.METRICS).sort(dashboard.VariableSort.NATURAL_ASC))
         .with_variable(board.window(q.MODEL))
+        # The version whose verdicts the strip on top is about.
+        .with_variable(
+            board.of_query(
+                "model_version", "Version", or_named(q.named(q.CHAMPION), "model_version", "none")
+            ).hide(dashboard.VariableHide.HIDE_VARIABLE)
+        )
     )
     return board.finish(annotations.of_model(page), SECTIONS)
