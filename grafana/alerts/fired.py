@@ -7,10 +7,17 @@ from collections.abc import Iterator
 import links
 import look
 import panels
+from grafana_foundation_sdk.models import common
 
 from alerts import queries as q
 
-_WORDS = {3: ("critical", look.BAD), 2: ("warning", look.BEYOND), 1: ("pending", look.NEAR)}
+_WORDS = {
+    3: ("critical", look.BAD),
+    2: ("warning", look.BEYOND),
+    1: ("pending", look.NEAR),
+    0: ("none", look.GOOD),
+    -1: ("unknown", look.UNKNOWN),
+}
 
 
 def now() -> Iterator[panels.Panel]:
@@ -91,8 +98,9 @@ def over_time() -> Iterator[panels.Panel]:
             "the exporter. Click one for its runbook.",
             q.ALERTS,
             "{{alertname}} {{model}} {{model_version}}",
-            size=(24, 9),
+            size=(24, 8),
         )
         .mappings(look.texts(_WORDS))
+        .show_value(common.VisibilityMode.AUTO)
         .id(links.ALERTS.id("fired"))
     )

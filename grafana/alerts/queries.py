@@ -20,14 +20,20 @@ def firing(severity: str) -> str:
     return f"count (group by ({_ALERT}) ({alerts})) or {_NONE}"
 
 
-# 3 critical, 2 warning, 1 pending: by the worst of an alert's severities.
-ALERTS = " or ".join(
+# 3 critical, 2 warning, 1 pending: by the worst of an alert's severities. Where there is none,
+# a series says so.
+_WORST = " or ".join(
     f"max by (alertname, model, model_version) ({value} * group by ({_ALERT}) ({alerts}))"
     for value, alerts in (
         (3, series("ALERTS", f'{MODEL}, alertstate="firing", severity="critical"')),
         (2, series("ALERTS", f'{MODEL}, alertstate="firing", severity="warning"')),
         (1, series("ALERTS", f'{MODEL}, alertstate="pending", severity=~"critical|warning"')),
     )
+)
+
+_NAMED = 'label_replace({}, "alertname", "{}", "", "")'
+ALERTS = " or on () ".join(
+    (f"({_WORST})", _NAMED.format(_NONE, "no alert"), _NAMED.format("vector(-1)", "no rules"))
 )
 
 # What was decided and done

@@ -8,7 +8,7 @@ import links
 import look
 import panels
 import tables
-from grafana_foundation_sdk.models import dashboard
+from grafana_foundation_sdk.models import common, dashboard
 
 from alerts import queries as q
 
@@ -32,7 +32,7 @@ _STATES = {
 
 
 def _when() -> list[panels.Property]:
-    return look.measured("dateTimeAsLocal", 160, decimals=0)
+    return look.measured("dateTimeAsLocal", 200, decimals=0)
 
 
 def _named(by_value: dict[str, tuple[str, str]]) -> list[panels.Property]:
@@ -50,6 +50,13 @@ def _records() -> list[panels.Property]:
     return [look.of_field("links", [{"title": "Open the records", "url": url, "targetBlank": True}])]
 
 
+_GUARDS = {
+    "title": "What guards stop",
+    "url": "https://github.com/mlflow-exporter/mlflow-exporter/blob/main/exporter/remediation/README.md#guards",
+    "targetBlank": True,
+}
+
+
 def actions() -> Iterator[panels.Panel]:
     yield tables.of(
         "What was decided and done",
@@ -62,7 +69,7 @@ def actions() -> Iterator[panels.Panel]:
         order="When",
         descending=True,
         unit="none",
-        size=(14, 9),
+        size=(14, 8),
         nothing="No action was planned within a week.",
     ).id(links.ALERTS.id("actions"))
     yield tables.of(
@@ -71,12 +78,12 @@ def actions() -> Iterator[panels.Panel]:
         "that refused it. A later alert of the same incident asks the guards again.",
         tables.Key("model", "Model", tables.link("Open the model", links.MODEL, model=links.VALUE)),
         tables.Key("action", "Action", _records()),
-        tables.Key("guard", "Guard"),
+        tables.Key("guard", "Guard", [look.of_field("links", [_GUARDS])]),
         tables.Column("When", q.REFUSALS, _when()),
         order="When",
         descending=True,
         unit="none",
-        size=(10, 9),
+        size=(10, 8),
         nothing="No action was refused within a week.",
     ).id(links.ALERTS.id("refusals"))
 
@@ -92,7 +99,7 @@ def effects() -> Iterator[panels.Panel]:
         panels.guide("severe", q.severe("drift", "data_quality", "quality"), look.LIMIT),
         unit="short",
         decimals=0,
-        size=(10, 8),
+        size=(10, 7),
         nothing="No version is monitored.",
     ).axis_soft_max(3)
     yield (
@@ -104,10 +111,11 @@ def effects() -> Iterator[panels.Panel]:
             panels.Line("{{action}} {{outcome}}", q.ENDED),
             unit="short",
             decimals=0,
-            size=(7, 8),
+            size=(7, 7),
             nothing="No action was planned.",
         )
         .axis_soft_max(3)
+        .show_points(common.VisibilityMode.AUTO)  # of an action that ended between two steps
         .id(links.ALERTS.id("actions over time"))
     )
     yield panels.lines(
@@ -117,6 +125,6 @@ def effects() -> Iterator[panels.Panel]:
         panels.line("delivery", q.SINCE_DELIVERY, look.LIVE),
         panels.line("checkpoint", q.SINCE_CHECKPOINT, look.OTHER),
         unit="s",
-        size=(7, 8),
+        size=(7, 7),
         nothing="No alert was delivered, and no checkpoint made.",
     ).id(links.ALERTS.id("deliveries"))
