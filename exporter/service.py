@@ -131,6 +131,7 @@ class Service:
         self.writer.start()
         self.journal.start(self.discovery.config_digest)
         self.discovery.restore()
+        self.writer.arrivals.load(self.store)
         self.evaluator.evaluate_all()
         self.ready.set()
         self.discovery.loader.start()
@@ -186,6 +187,7 @@ class Service:
         self.discovery.configure(config, digest_of_file(config), cause)
         self.remediation.use(config.remediation)
         self.reports.use(config.reports)
+        self.evaluator.habits.use(config.calendar)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:

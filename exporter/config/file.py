@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ValidationError
 
+from exporter.config.calendar import Calendar
 from exporter.config.models import ModelsConfig
 from exporter.config.remediation import RemediationConfig
 from exporter.config.remediation_checks import mistakes
@@ -44,6 +45,7 @@ class ConfigFile(ModelsConfig):
 
     remediation: Annotated[RemediationConfig, EmptyMapping] = RemediationConfig()
     reports: Annotated[ReportsConfig, EmptyMapping] = ReportsConfig()
+    calendar: Annotated[Calendar, EmptyMapping] = Calendar()
 
 
 def maturation_problem(maturation_seconds: float, settings: Settings) -> str:

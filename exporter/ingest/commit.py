@@ -14,6 +14,7 @@ from exporter.aggregates.state import Totals
 from exporter.errors import MalformedError, RequestError
 from exporter.exposition.telemetry import DropReason
 from exporter.fleet import Fleet, Status
+from exporter.ingest.arrivals import Arrivals
 from exporter.ingest.batching import Group, PredictionRequest, group_alike
 from exporter.ingest.changes import Changes
 from exporter.ingest.deduplication import Identity, identify
@@ -62,12 +63,14 @@ class GroupCommit:
         fleet: Fleet,
         settings: Settings,
         sampler: Sampler,
+        arrivals: Arrivals,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._fleet = fleet
         self._settings = settings
         self._sampler = sampler
+        self._arrivals = arrivals
         self._clock = clock
 
     def commit(self, requests: Sequence[IngestRequest]) -> list[Answer | RequestError]:
@@ -98,6 +101,7 @@ class GroupCommit:
             changes.write(transaction)
             draw.write()
         with self._store.applying():
+            self._arrivals.record(changes.lives, now)
             changes.apply()
             draw.apply()
             self._fleet.sample_sizes = self._sampler.sizes

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import DropReason, Outcome, RowKind, Telemetry
 from exporter.fleet import Fleet
+from exporter.ingest.arrivals import Arrivals
 from exporter.ingest.commit import Answer, GroupCommit, IngestRequest
 from exporter.ingest.join import LabelAnswer, PreparedLabels
 from exporter.sampling.sampler import Sampler
@@ -49,7 +50,10 @@ class _Entry:
 
 
 class Writer:
-    """Carries out requests and jobs of any thread in its own, in their order; `sampler` is for such jobs."""
+    """Carries out requests and jobs of any thread in its own, in their order.
+
+    `sampler` and `arrivals` are for such jobs.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,8 @@ class Writer:
         random: np.random.Generator,
     ) -> None:
         self.sampler = Sampler(settings, random)
-        self.group_commit = GroupCommit(store, fleet, settings, self.sampler, clock)
+        self.arrivals = Arrivals()
+        self.group_commit = GroupCommit(store, fleet, settings, self.sampler, self.arrivals, clock)
         self._store = store
         self._settings = settings
         self._telemetry = telemetry

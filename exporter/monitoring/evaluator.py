@@ -22,6 +22,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Findings, Fleet, Version
 from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
 from exporter.ingest.writer import Writer
+from exporter.monitoring.habits import HabitWatch, widest_labelled
 from exporter.monitoring.journal import Journal
 from exporter.settings import Settings
 from exporter.storage.store import Store
@@ -56,6 +57,7 @@ class Evaluator:
         self._unmatched = UnmatchedLabels(store)
         self._pruner = Pruner(store, settings.audit_retention_days)
         self._references = QualityReferences()
+        self.habits = HabitWatch(fleet, writer.arrivals, telemetry)
 
     def evaluate_all(self) -> None:
         """Evaluate every version with a reference. One that fails keeps its last figures for a while."""
@@ -71,6 +73,7 @@ class Evaluator:
             version.failures = tuple(failures)
             self._telemetry.observe_evaluation(time.monotonic() - started)
         self._references.keep_only(self._fleet.versions.keys())
+        self._fleet.habits = self.habits.judge(self._clock())
         self._record(versions)
         try:
             self._writer.call(self._tidy).result()
@@ -136,6 +139,10 @@ class Evaluator:
         tidy(self._store, self._settings, versions, kept, now)
         sampler.age(self._store, {each.key: each.facts.config.sample for each in versions}, kept)
         self._fleet.sample_sizes = sampler.sizes
+        for version in versions:
+            if (found := widest_labelled(version)) is not None:
+                self._writer.arrivals.record_coverage(version, found.coverage, now)
+        self._writer.arrivals.save(self._store, kept, now)
         self._pruner.prune(kept, now)
         for model, labels in self._unmatched.sweep(now).items():
             self._telemetry.count_unmatched_labels(model, labels)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from exporter.typing import Floats, Ints
 
-SCHEMA_VERSION = 7  # see migrations
+SCHEMA_VERSION = 8  # see migrations
 FINE, COARSE = 0, 1  # families of aggregates
 KEY_RETENTION_SECONDS = 86400.0  # of idempotency keys
 RETENTION_KEY = "retention"  # in `meta`: the time that it has reached
@@ -85,6 +85,22 @@ aliases = sa.Table(
     sa.Column("alias", sa.String, nullable=False),
     sa.Column("version", sa.String, nullable=False),  # empty: the alias was removed
     sa.Column("since", sa.Float, nullable=False),
+)
+# Arrivals by hour, see `exporter.aggregates.activity`; of version 0: when the exporter itself ran.
+activity = sa.Table(
+    "activity",
+    metadata,
+    sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("predictions", sa.BigInteger, nullable=False),
+    sa.Column("stretches", sa.Integer, nullable=False),
+    sa.Column("last_prediction", sa.Float),
+    sa.Column("labels", sa.BigInteger, nullable=False),
+    sa.Column("last_label", sa.Float),
+    sa.Column("label_delay_seconds", sa.Float, nullable=False),
+    sa.Column("coverage", sa.Float),
+    sa.Index("activity_by_start", "start"),
+    sqlite_with_rowid=False,
 )
 batches = sa.Table(
     "batches",
