@@ -39,7 +39,8 @@ def build() -> dashboard.Dashboard:
         .with_variable(board.window())
     )
     for mark in (marks.remediations(_ANY), marks.retrainings(_ANY), marks.reports(_ANY)):
-        page = page.annotation(mark)
+        # Of a hundred models they are too many, until somebody asks for them.
+        page = page.annotation(mark.enable(False))
     return board.finish(page, SECTIONS)
 
 

@@ -87,7 +87,7 @@ def rows() -> Iterator[panels.Panel]:
         *_columns(),
         *_quality(),
         *_traffic(),
-        tables.Key("team", "Team", [*_link(links.FLEET, team=links.VALUE), *_width(82)]),
+        tables.Key("team", "Team", [*_link(links.FLEET, team=links.VALUE), *_width(78)]),
         order="Trouble",
         descending=True,
         unit="none",
@@ -99,14 +99,14 @@ def rows() -> Iterator[panels.Panel]:
 
 
 def _identity() -> Iterator[tables.Key | tables.Column]:
-    yield tables.Key("model", "Model", [*_link(links.MODEL), look.at_least(150)])
-    yield tables.Key("alias", "Alias", [*_link(links.VERSIONS), *_width(88)])
+    yield tables.Key("model", "Model", [*_link(links.MODEL), look.at_least(116)])
+    yield tables.Key("alias", "Alias", [*_link(links.VERSIONS), *_width(82)])
     yield tables.Key("model_version", "V", [*_link(links.MODEL), *_width(40)])
 
 
 def _alerts() -> Iterator[tables.Column]:
     to_alerts = _link(links.ALERTS, panel="fired")
-    yield tables.Column("State", q.STATE, [*look.worded(_WORDS), *_link(links.MODEL)])
+    yield tables.Column("State", q.STATE, [*look.worded(_WORDS), *_width(80), *_link(links.MODEL)])
     yield tables.Column("Trouble", q.ROWS, [*look.column(68, 0), *to_alerts], required=True)
     yield tables.Column("Alerts", q.FIRING, [*look.counted(), *_width(58), *to_alerts])
     yield tables.Column("Pending", q.PENDING, [*look.column(72, 0), *to_alerts])
@@ -114,10 +114,10 @@ def _alerts() -> Iterator[tables.Column]:
 
 def _columns() -> Iterator[tables.Column]:
     to_columns = _link(links.MODEL, panel="columns")
-    yield tables.Column("Drifted", q.DRIFTED, [*look.counted(), *_width(68), *to_columns])
-    yield tables.Column("Judged", q.JUDGED, [*look.column(68, 0), *to_columns])
+    yield tables.Column("Drifted", q.DRIFTED, [*look.counted(), *_width(62), *to_columns])
+    yield tables.Column("Judged", q.JUDGED, [*look.column(62, 0), *to_columns])
     to_column = _link(links.COLUMN, column=links.cell("Worst column"))
-    named = tables.Key("column", "Worst column", [*to_column, *_width(130)])
+    named = tables.Key("column", "Worst column", [*to_column, look.at_least(100)])
     yield tables.Column("\u00d7 limit", q.WORST_COLUMN, [*_multiples(64), *to_column], also=[named])
     to_checks = _link(links.MODEL, panel="checks")
     yield tables.Column("Bad data", q.FAILING, [*look.counted(), *_width(76), *to_checks])
@@ -125,10 +125,10 @@ def _columns() -> Iterator[tables.Column]:
 
 def _quality() -> Iterator[tables.Column]:
     to_metric = _link(links.MODEL, panel="quality", metric=links.cell("Metric"))
-    named = tables.Key("metric", "Metric", [*to_metric, *_width(100)])
-    yield tables.Column("Quality", q.QUALITY, [*look.column(68), *to_metric], also=[named])
+    named = tables.Key("metric", "Metric", [*to_metric, look.at_least(76)])
+    yield tables.Column("Quality", q.QUALITY, [*look.column(64), *to_metric], also=[named])
     yield tables.Column("Baseline", q.BASELINE, [*look.column(74), *to_metric])
-    yield tables.Column("Shortfall", q.SHORTFALL, [*_multiples(80), *to_metric])
+    yield tables.Column("Shortfall", q.SHORTFALL, [*_multiples(74), *to_metric])
     to_coverage = _link(links.MODEL, panel="label coverage")
     yield tables.Column("Labels", q.COVERAGE, [*look.measured("percentunit", 62, 0), *to_coverage])
 
@@ -136,8 +136,8 @@ def _quality() -> Iterator[tables.Column]:
 def _traffic() -> Iterator[tables.Column]:
     to_traffic = _link(links.MODEL, panel="traffic")
     yield tables.Column("Rows/h", q.TRAFFIC, [*look.measured("short", 68), *to_traffic])
-    yield tables.Column("Last row", q.SINCE_PREDICTION, [*look.measured("s", 78, 0), *to_traffic])
-    yield tables.Column("Age", q.AGE, [*look.measured("s", 76, 0), *_link(links.VERSIONS)])
+    yield tables.Column("Last row", q.SINCE_PREDICTION, [*look.measured("s", 72, 0), *to_traffic])
+    yield tables.Column("Age", q.AGE, [*look.measured("s", 66, 0), *_link(links.VERSIONS)])
 
 
 def over_time() -> Iterator[panels.Panel]:

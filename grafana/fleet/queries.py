@@ -118,12 +118,14 @@ ROWS = f"({SCORE}) and ({_LEVEL}) >= $severity"
 
 # Counts of the head. "None" needs rules that are loaded and models that could have trouble.
 
+_MODELS = gauge("mlflow_model_alias_info", _CHOSEN, "model")
 _NO_ALERT = f"""0 * max (ALERTS{{alertname="Watchdog", alertstate="firing"}}) * count ({ALIASES})"""
 
 
 def total(severity: str, state: str = "firing") -> str:
-    """Alerts about all models."""
-    return f"sum ({trouble.firing('model, model_version, alias', severity, state)}) or {_NO_ALERT}"
+    """Alerts about the models that are shown."""
+    found = trouble.firing("model, model_version, alias", severity, state)
+    return f"sum ({found} and on (model) {_MODELS}) or {_NO_ALERT}"
 
 
 STATES = f'count_values ("state", {STATE})'
@@ -132,7 +134,6 @@ EXPORTER = f"min ({series('mlflow_up')}) or vector(-1)"
 
 # Models over time
 
-_MODELS = gauge("mlflow_model_alias_info", _CHOSEN, "model")
 _VERDICT = " or ".join(f"({figure}) > 0" for _, figure in trouble.judged("model", _WINDOW))
 _JUDGED = trouble.columns("model", joined(_WINDOW, 'verdict!="undecided"'))
 _BY_MODEL = " or ".join(
