@@ -1,9 +1,9 @@
 """Samples of weeks -> what the rules select of them, by Prometheus itself.
 
-Rules that look back on days and weeks are asked as they stand: samples are backfilled, a Prometheus is
-started on them, and every expression is evaluated at every moment. What bridges a failed scrape, `[5m]`, is
-as long as the steps between evaluations here; `for` is left to `rules.firing`. There are no `ALERTS`, so a
-critical alert is a warning besides, as if Alertmanager alone muted it.
+Rules that look back on days and weeks are asked as they stand, with recorded series replaced by what records
+them: samples are backfilled, a Prometheus is started on them, and every expression is evaluated at every
+moment. What bridges a failed scrape, `[5m]`, is as long as the steps between evaluations here; `for` is left
+to `rules.firing`.
 """
 
 from __future__ import annotations
@@ -21,26 +21,59 @@ from typing import Any
 import httpx
 import yaml
 
+from exporter.exposition.catalog import CATALOG
 from tests.prometheus.servers import running
 from tests.study.rules import RULES, Alert
 
 Samples = Iterable[tuple[str, float, float]]  # name with labels, value, seconds since the epoch
+SELECTOR = r"(\b(?:\w+:)?mlflow_\w+(?::\w+)?)(?:\{([^}]*)\})?"  # recorded series too; no comma in a matcher
+LABELS = {name: {"job", "namespace", *metric.labels} for metric in CATALOG for name in metric.series_names}
 MAX_POINTS = 10_000  # a query may ask for 11,000
 BLOCK = "1000h"
 
 
 def expressions(names: Sequence[str], step_seconds: int | None = None) -> list[tuple[str, str, str]]:
     """(alert, severity, expression) of the rules; `step_seconds` is how far samples are apart, if far."""
+    written = [
+        rule
+        for path in sorted(RULES.glob("*.yml"))
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    recorded = {rule["record"]: rule["expr"] for rule in written if "record" in rule}
     found = []
-    for path in sorted(RULES.glob("*.yml")):
-        for group in yaml.safe_load(path.read_text())["groups"]:
-            for rule in group["rules"]:
-                if rule.get("alert") in names:
-                    expression = rule["expr"]
-                    if step_seconds is not None:
-                        expression = re.sub(r"\[(5m|30m|1h)\]", f"[{step_seconds}s]", expression)
-                    found.append((rule["alert"], rule["labels"]["severity"], expression))
+    for rule in written:
+        if rule.get("alert") in names:
+            expression = inlined(rule["expr"], recorded)
+            if step_seconds is not None:
+                expression = re.sub(r"\[(5m|30m|1h)\]", f"[{step_seconds}s]", expression)
+            found.append((rule["alert"], rule["labels"]["severity"], expression))
     return found
+
+
+def inlined(expression: str, recorded: Mapping[str, str], matchers: Sequence[str] = ()) -> str:
+    """The expression over metrics alone: recorded series are replaced by the expressions that record them.
+
+    Matchers of a recorded series become those of all metrics in its expression that have the label, unless
+    they are matched by it already.
+
+    >>> inlined('a:mlflow_up:max{job="x"} == 0', {"a:mlflow_up:max": "max without (pod) (mlflow_up)"})
+    '(max without (pod) (mlflow_up{job="x"})) == 0'
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        name, own = found[1], [each for each in (found[2] or "").split(",") if each]
+        if name in recorded:
+            return f"({inlined(recorded[name], recorded, [*own, *matchers])})"
+        labels = LABELS[name] - {_label(each) for each in own}
+        taken = [*own, *(each for each in matchers if _label(each) in labels)]
+        return f"{name}{{{','.join(taken)}}}" if taken else name
+
+    return re.sub(SELECTOR, replaced, expression)
+
+
+def _label(matcher: str) -> str:
+    return re.split("[!=]", matcher)[0].strip()
 
 
 def ask(
