@@ -8,8 +8,8 @@ laws         distributions of single columns, as values and as shares of a refer
 worlds       references and live traffic of models whose columns follow such laws, through the seasons
 scenarios    which worlds there are, and which nobody had in view when the constants were chosen
 simulation   a scenario -> its false pages
-replay       blocks of a version -> its evaluations
-rules        evaluations -> alerts and pages, as prometheus/rules and alertmanager.yml would
+replay       blocks of a version -> its findings
+rules        findings -> alerts and pages, as prometheus/rules and alertmanager.yml would
 peers        what others alert on, on the same traffic
 flights      the same for the flights of 2013
 incidents    what is broken on purpose, and how long it takes until somebody is told

@@ -15,7 +15,7 @@ from exporter.aggregates.outcomes import Outcomes, fold_outcomes, fold_predictio
 from exporter.aggregates.segments import fold_segments
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.context import EvaluationContext, QualityRules
-from exporter.evaluation.drift import Evaluation, evaluate
+from exporter.evaluation.drift import evaluate
 from exporter.evaluation.model_quality import evaluate_quality
 from exporter.evaluation.quality_reference import quality_reference, segment_references
 from exporter.evaluation.segments import evaluate_segment
@@ -23,6 +23,7 @@ from exporter.exposition.collector import SeriesCollector
 from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView
+from exporter.fleet import Findings
 from exporter.formats.arrow_columns import from_arrow
 from exporter.formats.columns import Values, take_rows
 from exporter.profiling.build import build_reference
@@ -30,7 +31,7 @@ from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
 from exporter.settings import Settings
 from exporter.typing import Bools, Floats, Ints
-from tests.study.replay import timelines
+from tests.study.replay import dated, timelines
 from tests.study.worlds import START
 from tests.support.labelled import places_of
 
@@ -146,9 +147,9 @@ class LabelledWorld:
 
 @dataclass(frozen=True)
 class Moment:
-    """An evaluation of a version, and its samples on /metrics: (name with labels, value)."""
+    """Findings on a version, and its samples on /metrics: (name with labels, value)."""
 
-    evaluation: Evaluation
+    findings: Findings
     samples: list[tuple[str, float]] = field(repr=False)
 
 
@@ -197,7 +198,7 @@ def watch(
         )
 
     collector = SeriesCollector(SETTINGS, Telemetry())
-    evaluation, last, labels = None, -np.inf, 0
+    found, last, labels = None, -np.inf, 0
     empty = np.zeros(reference.cells, np.int64)
     for now, timeline in timelines(blocks, moments):
         came = np.flatnonzero((rows.times > last) & (rows.times <= now))
@@ -217,7 +218,9 @@ def watch(
                 of_slice = known[inside[known]]
                 if len(of_slice):
                     _add(of_slices[name], label(of_slice))
-        context = EvaluationContext(SETTINGS.windows, now, rules=rules, before=evaluation)
+        context = EvaluationContext(
+            SETTINGS.windows, now, rules=rules, before=found.evaluation if found is not None else None
+        )
         context = context.with_effects(reference, timeline)
         evaluation = evaluate(reference, timeline, context)
         quality = evaluate_quality(against, outcomes, timeline, context)
@@ -231,6 +234,7 @@ def watch(
             )
             for segment in reference.segments
         )
+        found = dated(Findings(evaluation, quality, sliced_evaluations), found)
         view = VersionView(
             version[0],
             version[1],
@@ -240,11 +244,12 @@ def watch(
             evaluation=evaluation,
             quality=quality,
             segments=sliced_evaluations,
+            bad=found.bad or {},
             predictions_total=int((rows.times <= now).sum()),
             labels_total=labels,
             values=empty,
         )
-        yield Moment(evaluation, _samples(collector, view, now))
+        yield Moment(found, _samples(collector, view, now))
 
 
 def _columns(table: pd.DataFrame) -> dict[str, Values]:

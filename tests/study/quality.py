@@ -174,12 +174,12 @@ def alerts_of(
         for watched in versions.values():
             for moment in watched:
                 for series, value in moment.samples:
-                    yield series, value, moment.evaluation.at
+                    yield series, value, moment.findings.evaluation.at
 
     asked = ask(samples(), expressions(RULES, held or step), moments[0], moments[-1], step)
     found = {}
     for model, version in versions:
-        own = {moment.evaluation.at: moment.evaluation for moment in versions[model, version]}
+        own = {moment.findings.evaluation.at: moment.findings for moment in versions[model, version]}
         met: dict[float, set[Alert]] = {at: set() for at in moments}
         latest: set[Alert] = set()
         of_columns = dict(told(own.values()))

@@ -1,28 +1,48 @@
-"""Blocks of a version -> its evaluations, by the evaluation that serves /metrics."""
+"""Blocks of a version -> its findings, by the evaluation that serves /metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from exporter.aggregates.block import Block
 from exporter.aggregates.timeline import Timeline
-from exporter.evaluation.context import EvaluationContext
-from exporter.evaluation.drift import Evaluation, evaluate
+from exporter.config.models import ModelConfig
+from exporter.evaluation.context import EvaluationContext, Thresholds
+from exporter.evaluation.drift import evaluate
+from exporter.fleet import BadVerdict, Findings
+from exporter.monitoring.verdicts import bad_subjects
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 
 SETTINGS = Settings()
+DEFAULTS = Thresholds()
 
 
 def replay(
-    reference: Reference, blocks: Mapping[int, Block], moments: Sequence[float]
-) -> Iterator[Evaluation]:
-    """Evaluate at each moment what had been counted by then, with the default windows and thresholds."""
-    evaluation = None
+    reference: Reference,
+    blocks: Mapping[int, Block],
+    moments: Sequence[float],
+    thresholds: Thresholds = DEFAULTS,
+) -> Iterator[Findings]:
+    """Evaluate at each moment what had been counted by then, in the default windows."""
+    found = None
     for now, timeline in timelines(blocks, moments):
-        context = EvaluationContext(SETTINGS.windows, now, before=evaluation)
+        before = found.evaluation if found is not None else None
+        context = EvaluationContext(SETTINGS.windows, now, thresholds, before=before)
         evaluation = evaluate(reference, timeline, context.with_effects(reference, timeline))
-        yield evaluation
+        found = dated(Findings(evaluation), found)
+        yield found
+
+
+def dated(found: Findings, before: Findings | None) -> Findings:
+    """Findings with the history of their bad verdicts, as `Journal.dated` has it."""
+    histories = (before.bad if before is not None else None) or {}
+    bad: dict[tuple[str, str, str, str], BadVerdict] = {}
+    for subject, severe in bad_subjects(found, ModelConfig()).items():
+        known = histories.get(subject, BadVerdict(found.evaluation.at))
+        bad[subject] = BadVerdict(known.since, severe or known.severe)
+    return replace(found, bad=bad)
 
 
 def timelines(blocks: Mapping[int, Block], moments: Sequence[float]) -> Iterator[tuple[float, Timeline]]:

@@ -1,9 +1,9 @@
-"""Evaluations -> alerts -> pages: what prometheus/rules and prometheus/alertmanager.yml make of them.
+"""Findings -> alerts -> pages: what prometheus/rules and prometheus/alertmanager.yml make of them.
 
 The rules pass verdicts on, so their logic is short: which verdict is whose alert, no change alert beside a
-drift verdict, `for` and `keep_firing_for`. All versions of the study carry an alias. Durations are read from
-the rules; a test runs a sample through promtool with the rules themselves and compares every alert at every
-moment.
+drift verdict, drift at once if it is severe and else after half a day, `for` and `keep_firing_for`. All
+versions of the study carry an alias. Durations are read from the rules; a test runs a sample through promtool
+with the rules themselves and compares every alert at every moment.
 
 A page is what wakes somebody: the first message of a group (alert, severity, model, version). Columns that
 join a group that is firing already, and its repetition after a day, are not counted again.
@@ -22,6 +22,7 @@ import yaml
 
 from exporter.evaluation.comparison import DRIFTED, STABLE, UNDECIDED
 from exporter.evaluation.drift import Evaluation
+from exporter.fleet import Findings
 from exporter.typing import Bools
 
 RULES = Path(__file__).parents[2] / "prometheus" / "rules"
@@ -56,9 +57,8 @@ CAUSES = (
     ("ModelLabelsStopped", "ModelLabelCoverageLow"),
     ("ModelLabelCoverageLow", "ModelLabelDrift"),
 )
-HALF = 0.5  # more bad values than in the reference by so much are critical
 MANY_FEATURES = 3
-GROSS, LASTING_SECONDS = 3, 12 * 3600  # times the limit that one column is told of at once, and else when
+LASTING_SECONDS = 12 * 3600  # after which drift that has never been severe is told
 
 
 @dataclass(frozen=True, order=True)
@@ -92,47 +92,36 @@ class Page:
     columns: tuple[str, ...]
 
 
-def told(evaluations: Iterable[Evaluation]) -> Iterator[tuple[float, set[Alert]]]:
-    """Alerts whose expression is true, for evaluations in order of time."""
-    past: list[tuple[float, Bools]] = []
-    met: set[Alert] = set()
-    for evaluation in evaluations:
-        drifted = np.stack([window.verdict == DRIFTED for window in evaluation.windows])
-        half_a_day_ago = (then for at, then in reversed(past) if at <= evaluation.at - LASTING_SECONDS)
-        met = conditions(evaluation, next(half_a_day_ago, np.zeros_like(drifted)), met)
-        past.append((evaluation.at, drifted))
-        yield evaluation.at, met
+def told(found: Iterable[Findings]) -> Iterator[tuple[float, set[Alert]]]:
+    """Alerts whose expression is true, for dated findings at several times."""
+    for findings in found:
+        yield findings.evaluation.at, conditions(findings)
 
 
-def conditions(evaluation: Evaluation, lasting: Bools, before: set[Alert]) -> set[Alert]:
-    """The same at one moment; `lasting` (windows, columns) had drifted half a day ago, `before` was met."""
+def conditions(findings: Findings) -> set[Alert]:
+    """The same at one moment."""
+    evaluation = findings.evaluation
     columns = evaluation.reference.columns
+    roles: dict[str, str] = {column.name: column.role for column in columns}
     found = set()
+    for (measure, name, _, segment), bad in (findings.bad or {}).items():
+        measure, _, check = measure.partition("/")
+        lasting = evaluation.at - bad.since >= LASTING_SECONDS  # the next evaluation is half a minute later
+        if measure == "drift" and not segment and (bad.severe or lasting):
+            found.add(Alert(DRIFT[roles[name]], "warning", name, roles[name]))
+        elif check:
+            severities = ("warning", "critical") if bad.severe else ("warning",)
+            found |= {Alert(DATA_QUALITY, severity, name, roles[name], check) for severity in severities}
     verdicts = np.stack([window.verdict for window in evaluation.windows])
     decided = (verdicts == DRIFTED).any(axis=0)
     if evaluation.variation != "none":
         decided |= (verdicts != UNDECIDED).any(axis=0)
-    gross = np.stack([each.drift_score > GROSS * each.drift_limit for each in evaluation.windows])
-    for place in np.flatnonzero((verdicts == DRIFTED).any(axis=0)).tolist():
-        column = columns[place]
-        alert = Alert(DRIFT[column.role], "warning", column.name, column.role)
-        if alert in before or ((gross | lasting) & (verdicts == DRIFTED))[:, place].any():
-            found.add(alert)
     features = np.array([column.role == "feature" for column in columns])
     drifted, stable = ((verdicts[:, features] == v).sum(axis=1) for v in (DRIFTED, STABLE))
     if ((drifted >= MANY_FEATURES) & (drifted >= stable)).any():
         found.add(Alert(MANY, "warning"))
     for place in np.flatnonzero(_changed(evaluation) & ~decided).tolist():
         found.add(Alert(CHANGE[columns[place].role], "warning", columns[place].name, columns[place].role))
-    for check in evaluation.checks:
-        if check.degraded:
-            column = columns[check.column]
-            warning, critical = (
-                Alert(DATA_QUALITY, severity, column.name, column.role, check.check)
-                for severity in ("warning", "critical")
-            )
-            gross = check.ratio - check.reference_ratio > HALF or critical in before
-            found |= {critical, warning} & before | {critical if gross else warning}
     return found
 
 

@@ -14,11 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.aggregates.block import fold
-from exporter.evaluation.drift import Evaluation
 from exporter.exposition.collector import SeriesCollector
 from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView
+from exporter.fleet import Findings
 from exporter.formats.arrow_columns import from_arrow
 from exporter.reference.binning import bin_columns
 from exporter.settings import Settings
@@ -156,11 +156,12 @@ def test_a_feed_that_brings_unseen_values_is_one_page_and_not_two() -> None:
 # -- the rules ----------------------------------------------------------------------------------------------
 
 
-def series_of(evaluations: list[Evaluation]) -> dict[str, list[str]]:
-    """Input series for promtool, by series of /metrics: a value or none for each evaluation."""
+def series_of(found_at: list[Findings]) -> dict[str, list[str]]:
+    """Input series for promtool, by series of /metrics: a value or none for each of the findings."""
     collector = SeriesCollector(Settings(), Telemetry())
     found: dict[str, list[str]] = {}
-    for place, evaluation in enumerate(evaluations):
+    for place, findings in enumerate(found_at):
+        evaluation = findings.evaluation
         reference = evaluation.reference
         view = VersionView(
             "flights",
@@ -168,6 +169,7 @@ def series_of(evaluations: list[Evaluation]) -> dict[str, list[str]]:
             ("champion",),
             reference=reference,
             evaluation=evaluation,
+            bad=findings.bad or {},
             values=np.zeros(reference.cells, np.int64),
         )
         page = collector.collect([view], evaluation.at).render(Format.TEXT).decode()
@@ -177,7 +179,7 @@ def series_of(evaluations: list[Evaluation]) -> dict[str, list[str]]:
                     "mlflow_model_(drift|change|data_quality|columns|alias_info|version_info)", sample.name
                 ):
                     labels = ",".join(f"{name}={json.dumps(text)}" for name, text in sample.labels.items())
-                    held = found.setdefault(f"{sample.name}{{{labels}}}", [f"_x{SCRAPES}"] * len(evaluations))
+                    held = found.setdefault(f"{sample.name}{{{labels}}}", [f"_x{SCRAPES}"] * len(found_at))
                     held[place] = f"{sample.value!r}x{SCRAPES - 1}"
     return found
 
@@ -215,8 +217,9 @@ EXPECTED = {
 def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Callable[[str], str]) -> None:
     world, changes, hours = WORLDS[name]
     model = world.draw(24, (7,), changes)
-    evaluations = list(replay(model.reference, model.blocks, [START + hour * 3600 for hour in hours]))
-    met = [(at - evaluations[0].at, alerts) for at, alerts in told(evaluations)]
+    found_at = list(replay(model.reference, model.blocks, [START + hour * 3600 for hour in hours]))
+    first = found_at[0].evaluation.at
+    met = [(at - first, alerts) for at, alerts in told(found_at)]
     fired = firing(met, 60 * STEP_MINUTES)
     names = "|".join(sorted(STUDIED))
     expectations = []
@@ -231,7 +234,7 @@ def test_the_study_pages_as_the_rules_do(name: str, tmp_path: Path, program: Cal
                 "exp_samples": spell(firing_then),
             }
         )
-    inputs = [{"series": series, "values": " ".join(held)} for series, held in series_of(evaluations).items()]
+    inputs = [{"series": series, "values": " ".join(held)} for series, held in series_of(found_at).items()]
     test = {"interval": f"{SCRAPE_MINUTES}m", "input_series": inputs, "promql_expr_test": expectations}
     path = tmp_path / "study.test.yml"
     path.write_text(
