@@ -10,6 +10,8 @@ scenarios    which worlds there are, and which nobody had in view when the const
 simulation   a scenario -> its false pages
 replay       blocks of a version -> its findings
 rules        findings -> alerts and pages, as prometheus/rules and alertmanager.yml would
+frontier     thresholds: false pages against the hours until a change is told
+detectors    change detectors of textbooks and of river, on figures of days
 peers        what others alert on, on the same traffic
 flights      the same for the flights of 2013
 incidents    what is broken on purpose, and how long it takes until somebody is told

@@ -10,7 +10,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.study.figures import Delay, Row, alarms_table, delays_table, habits_table, merge
+from tests.study import frontier
+from tests.study.figures import (
+    Choice,
+    Delay,
+    Row,
+    alarms_table,
+    delays_table,
+    frontier_table,
+    habits_table,
+    merge,
+)
 from tests.study.flights import HELD_OUT as CARRIERS
 from tests.study.flights import LATE_CLOCK, run_carriers, run_flights, run_late_clock
 from tests.study.flights import ROWS as FLIGHTS
@@ -28,7 +38,7 @@ from tests.study.scenarios import HELD_OUT, SCENARIOS, TIMELESS
 from tests.study.simulation import run_scenario
 from tests.study.traffic import OUTAGES, SERVICES, run_outage, run_service
 
-PAGE = Path(__file__).parents[2] / "prometheus" / "PAGE.md"
+PAGE = Path(__file__).parents[2] / "prometheus" / "README.md"
 RUNS, LABEL_RUNS = 5, 2  # of each incident
 HELD_OUT_SEED, TIMELESS_SEED = 500, 600
 
@@ -46,14 +56,22 @@ BROKEN = [
     *(name for name, _, _ in LABEL_INCIDENTS),
     *(name for name, _, _ in OUTAGES),
 ]
+THRESHOLDS = [f"{climate}: {choice}" for climate in frontier.CLIMATES for choice in frontier.CHOICES]
+TOLERANCES = [
+    f"{climate}: {choice}" for climate in frontier.LABEL_CLIMATES for choice in frontier.LABEL_CHOICES
+]
+FRONTIER_MODELS, FRONTIER_RUNS, LABEL_MODELS = 8, 3, 4
+
 TABLES = (
     (alarms_table, CLEAN),
     (alarms_table, UNSEEN),
     (alarms_table, UNTIMED),
     (habits_table, HABITS),
     (delays_table, BROKEN),
+    (partial(frontier_table, changes=frontier.CHANGES), THRESHOLDS),
+    (partial(frontier_table, changes=frontier.LABEL_CHANGES), TOLERANCES),
 )
-Job = Callable[[], Sequence[Row | Delay]]
+Job = Callable[[], Sequence[Row | Delay | Choice]]
 
 
 def jobs(quick: bool) -> list[tuple[str, Job]]:
@@ -75,6 +93,12 @@ def jobs(quick: bool) -> list[tuple[str, Job]]:
     for number, (name, _, _) in enumerate(LABEL_INCIDENTS):
         found.append((name, one(run_label_incident, number, min(LABEL_RUNS, few))))
     found += [(name, one(run_outage, k)) for k, (name, _, _) in enumerate(OUTAGES)]
+    for climate in frontier.CLIMATES:
+        sizes = min(FRONTIER_MODELS, few), min(FRONTIER_RUNS, few)
+        found.append((f"frontier: {climate}", partial(frontier.run_climate, climate, *sizes)))
+    for climate in frontier.LABEL_CLIMATES:
+        sizes = min(LABEL_MODELS, few), min(LABEL_RUNS, few)
+        found.append((f"frontier: {climate}", partial(frontier.run_label_climate, climate, *sizes)))
     if not quick:
         found.append((" ".join(FLIGHTS), partial(run_flights)))
         found.append((" ".join(CARRIERS), partial(run_carriers)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,18 @@ class Delay:
     incident: str
     hours: tuple[float, ...]
     peers: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold of the exporter or of another detector: false pages and days with a false alarm in so many
+    clean model-days, and of each change the hours until it is told, by run, infinity where it is not."""
+
+    name: str
+    days: float
+    pages: int
+    false_days: int
+    hours: tuple[tuple[float, ...], ...]
 
 
 def upper_bound(events: int) -> float:
@@ -84,9 +96,25 @@ def habits_table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
+def frontier_table(choices: Iterable[Choice], changes: Sequence[str]) -> str:
+    """One line for each choice: its price in false pages, and what it buys."""
+    lines = [
+        "| Threshold | False pages per model-quarter (95 %) | Days with a false alarm "
+        f"| {' | '.join(changes)} |",
+        "| --- " * (3 + len(changes)) + "|",
+    ]
+    for choice in choices:
+        quarters = choice.days / QUARTER_DAYS
+        rate, bound = choice.pages / quarters, upper_bound(choice.pages) / quarters
+        cells = " | ".join(_delay(hours) for hours in choice.hours)
+        days = f"{choice.false_days / choice.days:.0%}"
+        lines.append(f"| {choice.name} | {rate:.1f} (< {bound:.1f}) | {days} | {cells} |")
+    return "\n".join(lines)
+
+
 def merge(
     before: str,
-    results: Iterable[Row | Delay],
+    results: Iterable[Row | Delay | Choice],
     tables: Iterable[tuple[Callable[[list[Any]], str], list[str]]],
 ) -> str:
     """The tables with new rows in the place of those of the same name, in the order of each table's names."""
@@ -100,7 +128,9 @@ def merge(
     return "\n\n".join(merged)
 
 
-def _name(result: Row | Delay) -> str:
+def _name(result: Row | Delay | Choice) -> str:
+    if isinstance(result, Choice):
+        return result.name
     return result.scenario if isinstance(result, Row) else result.incident
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -161,6 +161,7 @@ def watch(
     maturation_days: float,
     version: tuple[str, str, str],
     segments: bool = False,
+    tolerance_factor: float = 1.0,
 ) -> Iterator[Moment]:
     """Evaluate drift, quality and segments of a version (model, version, alias) at each moment."""
     table = pa.Table.from_pandas(
@@ -173,6 +174,11 @@ def watch(
     rules = QualityRules(maturation_seconds=maturation_days * DAY)
     against = quality_reference(reference, rules, {})
     assert against is not None
+    if tolerance_factor != 1:
+        tolerances = {metric: tolerance_factor * usual for metric, usual in against.tolerances.items()}
+        rules = replace(rules, tolerances=tolerances)
+        against = quality_reference(reference, rules, {})
+        assert against is not None
     of_segments = segment_references(reference, rules)
     columns = _columns(rows.table)
     values = {
