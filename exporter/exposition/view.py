@@ -10,6 +10,7 @@ import numpy as np
 
 from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS
+from exporter.aggregates.state import VersionCounts
 from exporter.evaluation.drift import Evaluation
 from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
@@ -88,6 +89,15 @@ def _first(start: float) -> float | None:
     return start if start < inf else None
 
 
+def _first_label(counts: VersionCounts) -> float | None:
+    """Start of the first hour with labels; outcomes count predictions without labels as well."""
+    layout, outcomes = counts.layout, dict(counts.outcomes)
+    if layout is None:
+        return None
+    labelled = (hour for hour in sorted(outcomes) if outcomes[hour].counts[: layout.traffic_start].any())
+    return next(labelled, None)
+
+
 def version_view(version: Version, fleet: Fleet) -> VersionView:
     """The state of a version at this moment."""
     live, findings = version.live, version.findings
@@ -112,7 +122,7 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         latency_sum=live.totals.latency_sum,
         last_prediction=version.last_prediction,
         first_prediction=_first(counts.timeline.oldest()) if counts is not None else None,
-        first_label=_first(min(list(counts.outcomes), default=inf)) if counts is not None else None,
+        first_label=_first_label(counts) if counts is not None else None,
         quality=findings.quality if findings is not None else (),
         segments=findings.segments if findings is not None else (),
         bad=(findings.bad or {}) if findings is not None else {},

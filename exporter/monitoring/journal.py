@@ -20,7 +20,7 @@ from exporter.ingest.writer import Writer
 from exporter.monitoring.config_digest import digest_of_settings
 from exporter.monitoring.entries import omitted
 from exporter.monitoring.hourly_summary import HourlySummaries
-from exporter.monitoring.verdicts import Subject, Verdict, all_verdicts, bad_subjects
+from exporter.monitoring.verdicts import Subject, Verdict, all_verdicts, bad_subjects, merge_histories
 from exporter.settings import HOUR_SECONDS, Settings
 from exporter.storage import schema
 from exporter.storage.schema import upsert
@@ -121,10 +121,8 @@ class Journal:
             self._lock.release()
 
     def dated(self, version: Version, findings: Findings) -> Findings:
-        """New findings of a version, with the history of their bad verdicts.
+        """New findings of a version, with the history of their bad verdicts, see `merge_histories`.
 
-        Verdicts on one column or metric are one incident while any window is bad: it began with the first of
-        them, when the trail says so or else the evaluation found it, and is severe if one of them has been.
         Without histories if the store cannot tell.
         """
         with self._lock:
@@ -134,21 +132,8 @@ class Journal:
                 log.error("%s version %s: since when verdicts are bad is unknown: %s", *version.names, error)
                 return findings
         before = (version.findings.bad if version.findings is not None else None) or {}
-        found = {
-            subject: BadVerdict(findings.evaluation.at, severe)
-            for subject, severe in bad_subjects(findings, version.facts.config).items()
-        }
-        incidents: dict[tuple[str, str, str], BadVerdict] = {}
-        for measure, name, _, segment, verdict in (
-            (*subject, verdict) for known in (stored, before, found) for subject, verdict in known.items()
-        ):
-            incident = incidents.get((measure, name, segment), verdict)
-            incidents[measure, name, segment] = BadVerdict(
-                min(incident.since, verdict.since), incident.severe or verdict.severe
-            )
-        return replace(
-            findings, bad={each: incidents[each.measure, each.name, each.segment] for each in found}
-        )
+        bad = bad_subjects(findings, version.facts.config)
+        return replace(findings, bad=merge_histories(bad, findings.evaluation.at, stored, before))
 
     def observe(self, versions: Collection[Version]) -> None:
         """Record what is new after an evaluation of all versions.

@@ -6,7 +6,7 @@ cost of a few array operations; all verdicts are listed only where the bad ones 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from exporter.evaluation.change import ChangeEvaluation
 from exporter.evaluation.comparison import DRIFTED, STABLE
 from exporter.evaluation.drift import WindowEvaluation
 from exporter.evaluation.model_quality import QualityEvaluation
-from exporter.fleet import Findings
+from exporter.fleet import BadVerdict, Findings
 from exporter.reference.bins import Column
 
 FIGURE_DIGITS = 6  # of figures in the trail
@@ -112,6 +112,27 @@ def _bad_quality(
             yield Subject("label_drift", "label", window, segment), _is_severe(labels, 0)
         if _coverage(found, config).bad:
             yield Subject("coverage", "labels", window, segment), False
+
+
+def merge_histories(
+    bad: Mapping[Subject, bool], at: float, *known: Mapping[tuple[str, str, str, str], BadVerdict]
+) -> dict[tuple[str, str, str, str], BadVerdict]:
+    """History of each bad verdict of an evaluation at that time, from what was known before.
+
+    Verdicts on one column or metric are one incident while any window is bad: it began with the first of
+    them, and is severe if one of them has been. `bad` is that of `bad_subjects`.
+    """
+    found: dict[tuple[str, str, str, str], BadVerdict] = {
+        subject: BadVerdict(at, severe) for subject, severe in bad.items()
+    }
+    incidents: dict[tuple[str, str, str], BadVerdict] = {}
+    for histories in (*known, found):
+        for (measure, name, _, segment), verdict in histories.items():
+            incident = incidents.get((measure, name, segment), verdict)
+            incidents[measure, name, segment] = BadVerdict(
+                min(incident.since, verdict.since), incident.severe or verdict.severe
+            )
+    return {subject: incidents[subject.measure, subject.name, subject.segment] for subject in bad}
 
 
 def all_verdicts(findings: Findings, config: ModelConfig) -> dict[Subject, Verdict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -204,7 +205,7 @@ def watch(
         )
 
     collector = SeriesCollector(SETTINGS, Telemetry())
-    found, last, labels = None, -np.inf, 0
+    found, last, labels, first_label = None, -np.inf, 0, inf
     empty = np.zeros(reference.cells, np.int64)
     for now, timeline in timelines(blocks, moments):
         came = np.flatnonzero((rows.times > last) & (rows.times <= now))
@@ -220,6 +221,7 @@ def watch(
             )
         if len(known):
             _add(outcomes, label(known))
+            first_label = min(first_label, int(hours[known].min()))
             for name, inside in members.items():
                 of_slice = known[inside[known]]
                 if len(of_slice):
@@ -251,6 +253,8 @@ def watch(
             quality=quality,
             segments=sliced_evaluations,
             bad=found.bad or {},
+            first_prediction=min(blocks, default=None),
+            first_label=first_label if first_label < inf else None,
             predictions_total=int((rows.times <= now).sum()),
             labels_total=labels,
             values=empty,
@@ -277,7 +281,7 @@ def _add(outcomes: dict[int, Outcomes], more: dict[int, Outcomes]) -> None:
 WANTED = (
     "mlflow_model_quality", "mlflow_model_estimated", "mlflow_model_drift", "mlflow_model_window",
     "mlflow_model_label_coverage", "mlflow_model_labels_total", "mlflow_model_predictions_total",
-    "mlflow_model_alias_info", "mlflow_model_version_info", "mlflow_segment",
+    "mlflow_model_first", "mlflow_model_alias_info", "mlflow_model_version_info", "mlflow_segment",
 )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from exporter.aggregates.timeline import Timeline
 from exporter.config.models import ModelConfig
 from exporter.evaluation.context import EvaluationContext, Thresholds
 from exporter.evaluation.drift import evaluate
-from exporter.fleet import BadVerdict, Findings
-from exporter.monitoring.verdicts import bad_subjects
+from exporter.fleet import Findings
+from exporter.monitoring.verdicts import bad_subjects, merge_histories
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 
@@ -37,12 +37,9 @@ def replay(
 
 def dated(found: Findings, before: Findings | None) -> Findings:
     """Findings with the history of their bad verdicts, as `Journal.dated` has it."""
-    histories = (before.bad if before is not None else None) or {}
-    bad: dict[tuple[str, str, str, str], BadVerdict] = {}
-    for subject, severe in bad_subjects(found, ModelConfig()).items():
-        known = histories.get(subject, BadVerdict(found.evaluation.at))
-        bad[subject] = BadVerdict(known.since, severe or known.severe)
-    return replace(found, bad=bad)
+    known = (before.bad if before is not None else None) or {}
+    bad = bad_subjects(found, ModelConfig())
+    return replace(found, bad=merge_histories(bad, found.evaluation.at, known))
 
 
 def timelines(blocks: Mapping[int, Block], moments: Sequence[float]) -> Iterator[tuple[float, Timeline]]:
