@@ -99,8 +99,8 @@ def test_description_says_what_to_do_first(rule: Rule) -> None:
 
 
 def test_a_challenger_is_held_against_the_champion_in_every_metric_that_has_a_direction() -> None:
-    (rule,) = (rule for rule in RULES if rule.alert == "ModelChallengerBetter")
-    higher, lower = (set(names.split("|")) for names in re.findall(r'metric=~"([^"]+)"', rule.expr))
+    better = RECORDED["version_metric_window:mlflow_model_quality:better"]
+    higher, lower = (set(names.split("|")) for names in re.findall(r'metric=~"([^"]+)"', better))
     assert higher == HIGHER_IS_BETTER
     assert lower == {name for names in QUALITY_METRICS.values() for name in names} - HIGHER_IS_BETTER - {
         "bias"
@@ -128,13 +128,14 @@ def test_a_request_that_the_model_failed_to_answer_is_judged_where_the_rule_look
     rig = start()
     rig.post_rows(make_rows(60) + make_rows(40, prefix="failed", prediction=None, score=None))
     rig.evaluate()
+    unanswered = RECORDED["column:mlflow_model_data_quality_ratio:unanswered"]
+    expressions = [unanswered, *(rule.expr for rule in rules_of("ModelErrorRateHigh"))]
     selectors = {
         f"{metric}{{{labels}}}"
-        for rule in RULES
-        if rule.alert == "ModelErrorRateHigh"
-        for metric, labels in re.findall(r"(mlflow_model_data_quality_\w+)\{([^}]*)\}", rule.expr)
+        for expr in expressions
+        for metric, labels in re.findall(r"(?<!:)(mlflow_model_data_quality_\w+)\{([^}]*)\}", expr)
     }
-    expected = {"ratio": 0.4, "degraded": 1, "reference_ratio": 0}
+    expected = {"ratio": 0.4, "degraded": 1, "severe": 0}
     assert len(selectors) == len(expected)
     for selector in selectors:
         metric, labels = selector.rstrip("}").split("{")
