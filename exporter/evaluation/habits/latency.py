@@ -17,7 +17,8 @@ from exporter.evaluation.habits.limits import Habit
 from exporter.settings import DAY_SECONDS
 from exporter.typing import Floats, Ints
 
-LONG_SECONDS, SHORT_SECONDS = 1800, 600  # a slow minute is in only one of them for long
+LONG_SECONDS = 1800
+SHORT_SECONDS = 300  # and the block it begins in: a slow minute is out of it before the alert is due
 MIN_PREDICTIONS = 100  # or the p95 would rest on fewer than five
 MIN_AGE_SECONDS = 2 * DAY_SECONDS
 PAST_SECONDS = 8 * DAY_SECONDS  # of which the latest day is left out
