@@ -70,7 +70,7 @@ fuzz-new: setup ## fuzz with a new seed, which is printed
 bench: setup ## measure speed and memory
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-study: setup ## measure false alarms and detection times, into prometheus/README.md; half an hour
+study: setup ## measure false alarms and detection times, into prometheus/README.md; forty minutes
 	@nice -n 19 $(BIN)/python -m tests.study --write
 
 dashboards: setup ## generate grafana/dashboards
