@@ -1,6 +1,6 @@
 """The false-alarm study: clean traffic, simulated and real, through the real evaluation and the rules' logic.
 
-make study                                  # forty minutes of CPU; writes its tables into prometheus/README.md
+make study                                  # forty minutes of CPU; writes into prometheus/README.md
 python -m tests.study --quick               # five minutes, two models of each world; prints the rows
 python -m tests.study --write --only flights  # the rows whose name matches, again
 
