@@ -112,6 +112,7 @@ def open_dashboard(dashboard: dict[str, Any], prometheus: Prometheus, **chosen: 
             "__range": f"{seconds}s",
             "__range_s": str(seconds),
             "__interval": f"{max(1, seconds // 60)}s",
+            "__interval_ms": str(1000 * max(1, seconds // 60)),
             "__rate_interval": f"{max(20, seconds // 15)}s",
             "__from": str(int(1000 * (prometheus.at - seconds))),
             "__to": str(int(1000 * prometheus.at)),

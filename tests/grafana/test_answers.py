@@ -85,7 +85,7 @@ def send(rig: Rig) -> None:
     """Predictions of the past day to all versions, except for one whose traffic ended two days ago."""
     now = rig.clock()
     for model in (DEAD, BARE):
-        rows = over_a_day(make_rows(800), now)
+        rows = [*over_a_day(make_rows(800), now), *make_rows(100)]  # enough in the last hour for a verdict
         for row in rows if model == DEAD else ():
             row["features"]["age"] = None
         rig.post_rows(rows, model=model)
@@ -170,3 +170,19 @@ def test_prometheus_takes_every_query(planted: Planted, path: Path, at: str) -> 
     opened = planted.open(path.stem, at)
     for _, expression, instant in opened.queries():
         (opened.prometheus.now if instant else opened.prometheus.over_time)(expression)
+
+
+@pytest.mark.parametrize(("model", "expected"), [(DEAD, ["1", "1"]), (SILENT, ["0", "0"])])
+def test_bad_and_severe_verdicts_are_counted_for_the_chosen_model(
+    planted: Planted, model: str, expected: list[str]
+) -> None:
+    opened = planted.open("mlflow-alerts", model=model)
+    answers = [opened.answer("Did it help?", ref) for ref in ("B", "D")]  # failing checks, severe verdicts
+    assert [series["values"][-1][1] for (series,) in answers] == expected
+
+
+def test_without_rules_nothing_is_said_about_alerts(planted: Planted) -> None:
+    opened = planted.open("mlflow-alerts")
+    assert opened.answer("Firing, critical") == []
+    ((_, value),) = {tuple(each) for series in opened.answer("What fired") for each in series["values"][-1:]}
+    assert value == "-1"
