@@ -1,26 +1,37 @@
-"""Traffic, latency and errors: counters of weeks -> pages of the rules that compare with the past.
+"""Traffic, latency and labels: arrivals of weeks -> pages of the alerts that compare with the past.
 
-No evaluation is part of it: the rules look at counters alone. Scrapes are two minutes apart.
+The exporter's own limits are asked for: at the end of every pause that might be too long, and while answers
+are slower than usual. Arrivals are two minutes apart.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 
-from exporter.aggregates.block import LATENCY_BOUNDS
+from exporter.aggregates.block import LATENCY_BOUNDS, Block
+from exporter.aggregates.timeline import Timeline
+from exporter.config.calendar import Calendar
+from exporter.evaluation.habits.labels import VersionLabels, judge_label_silence
+from exporter.evaluation.habits.latency import judge_latency, percentile95
+from exporter.evaluation.habits.limits import Habit
+from exporter.evaluation.habits.local_time import LocalTime
+from exporter.evaluation.habits.traffic import Observed, VersionTraffic, judge_silence
+from exporter.settings import Settings
+from exporter.storage.schema import AliasMove
 from exporter.typing import Floats, Ints
 from tests.study.figures import Delay, Row
-from tests.study.queries import ask, expressions
 from tests.study.rules import Alert, Firing, firing, pages
 from tests.study.worlds import START
+from tests.support.arrivals import hours_of
 
 SCRAPE, STEP, DAY, HOUR = 120, 300, 86400, 3600
-RULES = ("ModelNoTraffic", "ModelLabelsStopped", "ModelLatencyHigh", "ModelErrorRateHigh")
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Service:
     `hours` of the day and `weekdays` in which it is asked, `rows_per_day` on such a day; or all of them in
     one batch at the first of the hours. Nobody asks on `holidays`, days from the start; from `shift_day` on
     all is an hour earlier, as when clocks change. Labels come at noon, of `label_weekdays`. `slow` and
-    `failing` are shares of the days on which one minute is slow, or fails; a new version comes on `deploys`.
+    `failing` are shares of the days on which one minute is slow; a new version comes on `deploys`.
     """
 
     name: str
@@ -42,9 +53,9 @@ class Service:
     shift_day: int | None = None
     label_weekdays: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
     slow: float = 0.0
-    failing: float = 0.0
     deploys: tuple[int, ...] = ()
-    answers: bool = False  # whether latency and errors are looked at
+    calendar: bool = False
+    answers: bool = False  # whether latency is looked at
     models: int = 5
     days: int = 56
 
@@ -63,9 +74,17 @@ SERVICES = (
         label_weekdays=WORKDAYS,
         holidays=(38,),
     ),
+    Service(
+        "asked in office hours, a holiday of the calendar",
+        hours=OFFICE,
+        weekdays=WORKDAYS,
+        label_weekdays=WORKDAYS,
+        holidays=(38,),
+        calendar=True,
+    ),
     Service("a batch each workday", hours=(2, 3), weekdays=WORKDAYS, batch=True, label_weekdays=WORKDAYS),
     Service("a batch each week, labels too", hours=(2, 3), weekdays=(0,), batch=True, label_weekdays=(2,)),
-    Service("a slow minute and a failing one every other day", slow=0.5, failing=0.5, answers=True, days=21),
+    Service("a slow minute every other day", slow=0.5, answers=True, days=21),
     Service(
         "a new version each week, 0.3 s instead of 0.2 s",
         deploys=(7, 14),
@@ -78,7 +97,7 @@ OUTAGES = (
     ("traffic ends, asked around the clock", SERVICES[0], "ModelNoTraffic"),
     ("traffic ends, asked 30 times a day", SERVICES[1], "ModelNoTraffic"),
     ("traffic ends, asked in office hours", SERVICES[2], "ModelNoTraffic"),
-    ("traffic ends, a batch each workday", SERVICES[5], "ModelNoTraffic"),
+    ("traffic ends, a batch each workday", SERVICES[6], "ModelNoTraffic"),
 )
 
 
@@ -108,89 +127,132 @@ def _labels(service: Service, asked: Ints) -> Ints:
     return np.diff(np.maximum.accumulate(given), prepend=0)
 
 
-def _samples(
-    service: Service, model: str, asked: Ints, draw: np.random.Generator
-) -> Iterator[tuple[str, float, float]]:
-    times = START + SCRAPE * (np.arange(len(asked)) + 1)
-    came = np.maximum.accumulate(np.where(asked > 0, times - SCRAPE // 2, 0))
-    whole = {
-        f'mlflow_model_labels_total{{model="{model}",model_version="1"}}': np.cumsum(_labels(service, asked))
-    }
-    moved = np.full(len(asked), float(START))
-    for day in service.deploys:
-        moved[day * DAY // SCRAPE :] = START + day * DAY
-    whole[f'mlflow_model_alias_changed_timestamp_seconds{{model="{model}",alias="champion"}}'] = moved
+def _local(service: Service) -> LocalTime:
+    first = datetime.fromtimestamp(START, UTC).date()
+    days = [first + timedelta(days=day) for day in service.holidays] if service.calendar else []
+    return LocalTime(Calendar(holidays=tuple(days)))
+
+
+def _moves(service: Service) -> list[AliasMove]:
+    days = [0, *service.deploys]
+    return [AliasMove("m", "champion", str(n), START + day * DAY) for n, day in enumerate(days, start=1)]
+
+
+def _times(counted: Ints) -> Floats:
+    """Times of the scrapes in which something came."""
+    return START + SCRAPE * (np.flatnonzero(counted) + 0.5)
+
+
+def _pauses(
+    name: str, times: Floats, least: float, end: float, judge: Callable[[float], Habit]
+) -> Iterator[tuple[float, Alert]]:
+    """Moments of an alert within the pauses after each of `times` that are longer than `least` seconds."""
+    for last, following in pairwise([*times.tolist(), end]):
+        if following - last > least and _is_unusual(judge(following - 1)):
+            first = np.ceil((last + least) / STEP) * STEP
+            for now in np.arange(first, following, STEP).tolist():
+                if _is_unusual(judge(now)):
+                    yield now, Alert(name, "warning")
+
+
+def _is_unusual(found: Habit) -> bool:
+    return found.figure is not None and found.limit is not None and found.figure > found.limit
+
+
+def _silences(service: Service, asked: Ints) -> Iterator[tuple[float, Alert]]:
+    times, moves, local = _times(asked), _moves(service), _local(service)
+    begins = [move.since for move in moves]
+    observed = Observed(START)
+
+    def judge(now: float) -> Habit:
+        traffic = {}
+        for move, end in zip(moves, [*begins[1:], np.inf], strict=True):
+            own = times[(times >= move.since) & (times < end) & (times <= now)]
+            if len(own):
+                traffic[move.version] = VersionTraffic(
+                    np.unique(own // STEP).astype(np.int64), float(own[-1])
+                )
+        return judge_silence([move for move in moves if move.since <= now], traffic, observed, local, now)
+
+    return _pauses("ModelNoTraffic", times, HOUR, START + SCRAPE * len(asked), judge)
+
+
+def _label_silences(service: Service, asked: Ints) -> Iterator[tuple[float, Alert]]:
+    labels = _labels(service, asked)
+    times, counts, local = _times(labels), labels[labels > 0], _local(service)
+    hours = hours_of(_times(asked), times)
+    hours["labels"][hours["labels"] > 0] = counts
+
+    def judge(now: float) -> Habit:
+        known = VersionLabels(hours[hours["start"] <= now - HOUR], monitored=True)
+        return judge_label_silence([known], -np.inf, np.zeros(0, np.int64), local, now)
+
+    return _pauses("ModelLabelsStopped", times, DAY, START + SCRAPE * len(asked), judge)
+
+
+def _slow_answers(service: Service, asked: Ints, draw: np.random.Generator) -> Iterator[tuple[float, Alert]]:
+    """Moments at which a version answers more slowly than its limit."""
     bounds = [0, *(day * DAY // SCRAPE for day in service.deploys), len(asked)]
     for version, (begin, end) in enumerate(pairwise(bounds), start=1):
-        name = f'model="{model}",model_version="{version}"'
-        own = np.zeros(len(asked), np.int64)
-        own[begin:end] = asked[begin:end]
-        whole[f"mlflow_model_predictions_total{{{name}}}"] = np.cumsum(own)
-        there = np.zeros(len(asked))
-        there[begin:end] = 1
-        whole[f'mlflow_model_alias_info{{{name},alias="champion",team=""}}'] = np.where(
-            there > 0, 1.0, np.nan
-        )
-        latest = np.where((there > 0) & (came > 0), came, np.nan)
-        whole[f"mlflow_model_last_prediction_timestamp_seconds{{{name}}}"] = latest
-        if service.answers:
-            whole |= _answers(service, name, own, 0.2 if version == 1 else 0.3, draw)
-    for series, values in whole.items():
-        for at, value in zip(times.tolist(), values.tolist(), strict=True):
-            if value == value:
-                yield series, value, at
+        latencies = _latencies(service, asked[begin:end], 0.2 if version == 1 else 0.3, draw)
+        start = START + begin * SCRAPE
+        starts = (start + np.arange(len(latencies)) * SCRAPE) // STEP * STEP
+        blocks = {int(at): _block(latencies[starts == at].sum(axis=0)) for at in np.unique(starts).tolist()}
+        usual = np.median([percentile95(block.latency) for block in blocks.values() if block.rows])
+        for at, block in blocks.items():
+            if percentile95(block.latency) > 1.5 * usual:  # the limit is at least about twice of it
+                for now in range(at + STEP, at + STEP + 1800, STEP):
+                    if _is_unusual(judge_latency(_timeline(blocks, now), now)):
+                        yield now, Alert("ModelLatencyHigh", "warning")
 
 
-def _answers(
-    service: Service, name: str, asked: Ints, seconds: float, draw: np.random.Generator
-) -> dict[str, Floats]:
-    """Cumulative counts by latency, and of predictions with a value and without."""
-    scrapes = DAY // SCRAPE
-    slow, failing = (
-        np.zeros(len(asked), np.bool_),
-        np.zeros(len(asked), np.bool_),
-    )
-    for chosen, share in ((slow, service.slow), (failing, service.failing)):
-        for day in range(len(asked) // scrapes):
-            if draw.random() < share:
-                chosen[day * scrapes + draw.integers(scrapes)] = True
-    half = np.where(slow, asked // 2, 0)  # one of the two minutes
-    edges = np.array(LATENCY_BOUNDS)
-    usual = np.array([np.mean(seconds * draw.lognormal(0, 0.5, 20_000) <= edge) for edge in edges])
-    found: dict[str, Floats] = {}
-    below = [
-        draw.binomial(asked - half, share) + np.where(edge >= 10.0, half, 0)
-        for edge, share in zip(edges, usual, strict=True)
-    ]
-    for edge, counts in zip([*edges, np.inf], [*np.maximum.accumulate(below, axis=0), asked], strict=True):
-        le = "+Inf" if edge == np.inf else repr(float(edge))
-        found[f'mlflow_model_latency_seconds_bucket{{{name},le="{le}"}}'] = np.cumsum(counts)
-    found[f"mlflow_model_latency_seconds_count{{{name}}}"] = np.cumsum(asked)
-    errors = draw.binomial(asked, 0.01) + np.where(failing, asked // 2, 0)
-    of_prediction = f'{name},column="prediction",role="prediction"'
-    found[f'mlflow_model_values_total{{{of_prediction},bin="01 1"}}'] = np.cumsum(asked - errors)
-    found[f'mlflow_model_values_total{{{of_prediction},bin="02 (missing)"}}'] = np.cumsum(errors)
-    found[f'mlflow_model_reference_ratio{{{of_prediction},bin="02 (missing)"}}'] = np.full(len(asked), 0.01)
-    return found
+def _latencies(service: Service, asked: Ints, seconds: float, draw: np.random.Generator) -> Ints:
+    """(scrapes, buckets) predictions by latency; in a slow minute they take more than ten seconds."""
+    usual = seconds * draw.lognormal(0, 0.5, 20_000)
+    places = np.bincount(np.searchsorted(LATENCY_BOUNDS, usual), minlength=len(LATENCY_BOUNDS) + 1)
+    slow = np.zeros(len(asked), np.int64)
+    for day in range(len(asked) // (DAY // SCRAPE)):
+        if draw.random() < service.slow:
+            chosen = day * DAY // SCRAPE + draw.integers(DAY // SCRAPE)
+            slow[chosen] = asked[chosen] // 2  # one of the two minutes
+    counted = draw.multinomial(asked - slow, places / places.sum())
+    counted[:, -1] += slow
+    return np.asarray(counted, np.int64)
+
+
+def _block(latency: Ints) -> Block:
+    return Block(int(latency.sum()), np.zeros(0, np.uint32), np.zeros((0, 3)), latency, 0.0)
+
+
+def _timeline(blocks: dict[int, Block], now: float) -> Timeline:
+    """Blocks up to a time, those of the past merged into hours."""
+    settings = Settings()
+    horizon = Timeline(settings).horizon(now)
+    coarse: dict[int, Block] = {}
+    for start, block in blocks.items():
+        if start < horizon:
+            hour = start // HOUR * HOUR
+            coarse[hour] = coarse[hour] + block if hour in coarse else block
+    return Timeline(settings, {s: b for s, b in blocks.items() if horizon <= s < now}, coarse)
 
 
 def _fired(
     service: Service, number: int, models: int, days: int, ends: float | None = None
 ) -> dict[str, list[Firing]]:
-    def samples() -> Iterator[tuple[str, float, float]]:
-        for seed in range(models):
-            draw = np.random.default_rng((4000 + number, seed))
-            asked = _asked(service, days, draw)
-            if ends is not None:
-                asked[int(ends) // SCRAPE :] = 0
-            yield from _samples(service, f"m{seed}", asked, draw)
-
-    asked = ask(samples(), expressions(RULES), START + STEP, START + days * DAY, STEP)
-    met: dict[str, dict[float, set[Alert]]] = {f"m{seed}": {} for seed in range(models)}
-    for (model, _), moments in asked.items():
-        for at, alerts in moments:
-            met[model].setdefault(at, set()).update(alerts)
-    return {model: firing(sorted(moments.items()), STEP) for model, moments in met.items()}
+    found = {}
+    for seed in range(models):
+        draw = np.random.default_rng((4000 + number, seed))
+        asked = _asked(service, days, draw)
+        if ends is not None:
+            asked[int(ends) // SCRAPE :] = 0
+        met: dict[float, set[Alert]] = defaultdict(set)
+        told = [*_silences(service, asked), *_label_silences(service, asked)]
+        if service.answers:
+            told += _slow_answers(service, asked, draw)
+        for at, alert in told:
+            met[at].add(alert)
+        found[f"m{seed}"] = firing(sorted(met.items()), STEP)
+    return found
 
 
 def run_service(service: Service, number: int) -> Row:
