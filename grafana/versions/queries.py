@@ -243,7 +243,8 @@ def _at_the_same_age(times: str) -> str:
     of_champion = f"max ({with_role(_CREATED, CHAMPION)})"
     until_then = f"time() - {created} <= on () group_left () ($__to / 1000 - {of_champion})"
     quality = by_version(QUALITY, CHOSEN)
-    reached = f"{_CREATED} <= on () group_left () {of_champion}"
+    month = f"max by (model_version) (last_over_time({series(CREATED, MODEL)}[30d]))"
+    reached = f"{month} <= on () group_left () {of_champion}"
     return (
         f"last_over_time(({quality} and on (model_version) ({until_then}))[{times}] @ end())"
         f" and on (model_version) ({reached})"
