@@ -20,13 +20,14 @@ def score() -> str:
     return " + ".join(f"({points} * {figure} or 0 * {every})" for points, figure in parts)
 
 
-def judged(by: str, window: str = _DAY) -> tuple[tuple[int, str], ...]:
+def judged(by: str, window: str = _DAY, selector: str = "") -> tuple[tuple[int, str], ...]:
     """Points and figures of the verdicts alone, without alerts."""
+    window = joined(selector, window)
     share = f"{drifted(by, window)} / {columns(by, window)}"
     return (
         (DEGRADED, degraded(by, window)),
         (DRIFTED, share),
-        (FAILING, failing(by)),
+        (FAILING, failing(by, selector)),
     )
 
 
@@ -51,16 +52,16 @@ def columns(by: str, selector: str = _DAY) -> str:
     return f"sum by ({by}) ({gauge('mlflow_model_columns', selector, f'{by}, role, verdict')})"
 
 
-def failing(by: str) -> str:
+def failing(by: str, selector: str = "") -> str:
     """Failing checks of data quality."""
-    checks = gauge("mlflow_model_data_quality_degraded", "", f"{by}, column, role, check")
+    checks = gauge("mlflow_model_data_quality_degraded", selector, f"{by}, column, role, check")
     return f"sum by ({by}) ({checks})"
 
 
-def silent(by: str) -> str:
+def silent(by: str, selector: str = "") -> str:
     """1 where predictions are missing for longer than the past explains, 0 where not; `by` is of an alias."""
     silence, limit = (
-        gauge(f"mlflow_model_silence_{figure}", "", by) for figure in ("seconds", "limit_seconds")
+        gauge(f"mlflow_model_silence_{figure}", selector, by) for figure in ("seconds", "limit_seconds")
     )
     return f"({silence} > bool {limit})"
 

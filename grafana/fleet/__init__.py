@@ -11,6 +11,7 @@ from links import FLEET
 from promql import among
 
 from fleet import models
+from fleet import queries as q
 
 _ANY = 'model!=""'
 SECTIONS: tuple[Section, ...] = (
@@ -37,6 +38,12 @@ def build() -> dashboard.Dashboard:
             .current(dashboard.VariableOption(text="Any", value="0", selected=True))
         )
         .with_variable(board.window())
+        .with_variable(
+            board.of_query("worst", "Worst", q.worst(25), "model")
+            .include_all(True)
+            .current(dashboard.VariableOption(text="All", value="$__all", selected=True))
+            .hide(dashboard.VariableHide.HIDE_VARIABLE)
+        )
     )
     for mark in (marks.remediations(_ANY), marks.retrainings(_ANY), marks.reports(_ANY)):
         # Of a hundred models they are too many, until somebody asks for them.

@@ -146,14 +146,15 @@ def over_time() -> Iterator[panels.Panel]:
         "Worst state of each model, 25 with most trouble",
         "Since when a model has been in trouble: the worst state that held at the time, as in the table "
         "above. A click leads to the model.",
-        q.worst(25),
+        q.STATE_OVER_TIME,
         "{{model}}",
         unit="none",
         size=(24, 16),
         nothing=_NOTHING,
     ).mappings(look.texts(_WORDS))
     yield (
-        timeline.show_value(common.VisibilityMode.AUTO)
+        timeline.max_data_points(200)
+        .show_value(common.VisibilityMode.AUTO)
         .data_links(
             [
                 builders.DashboardLink("Open the model").url(

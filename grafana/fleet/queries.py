@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import trouble
-from promql import among, gauge, highest, joined, matching, rate, series, tolerated
+from promql import among, gauge, joined, matching, rate, series, tolerated
 
 VERSION = "model, model_version"
 _WINDOW = matching("window")
+_IS_DECIDED = 'verdict!="undecided"'
 _CHOSEN = joined(among("alias"), among("team"))
 # One series for each alias of each model.
 ALIASES = gauge("mlflow_model_alias_info", _CHOSEN, "model, model_version, alias, team")
@@ -44,7 +45,7 @@ FIRING, PENDING = alerts(_TOLD), alerts(_TOLD, "pending")
 # Verdicts
 
 DRIFTED = of_alias(trouble.drifted(VERSION, _WINDOW))
-JUDGED = of_alias(trouble.columns(VERSION, joined(_WINDOW, 'verdict!="undecided"')))
+JUDGED = of_alias(trouble.columns(VERSION, joined(_WINDOW, _IS_DECIDED)))
 FAILING = of_alias(trouble.failing(VERSION))
 _RATIO = " / ".join(
     gauge(f"mlflow_model_drift_{figure}", _WINDOW, f"{VERSION}, column") for figure in ("score", "limit")
@@ -132,26 +133,25 @@ STATES = f'count_values ("state", {STATE})'
 # 1 all is up, 0 MLflow does not answer, -1 the exporter does not.
 EXPORTER = f"min ({series('mlflow_up')}) or vector(-1)"
 
-# Models over time
-
-_VERDICT = " or ".join(f"({figure}) > 0" for _, figure in trouble.judged("model", _WINDOW))
-_JUDGED = trouble.columns("model", joined(_WINDOW, 'verdict!="undecided"'))
-_BY_MODEL = " or ".join(
-    (
-        f"{CRITICAL} + 0 * ({trouble.firing('model', 'critical')})",
-        f"{WARNING} + 0 * ({trouble.firing('model', 'warning')})",
-        f"{SILENT} + 0 * (max by (model) ({trouble.silent('model, alias')}) > 0)",
-        f"{VERDICT} + 0 * ({_VERDICT})",
-        f"{WATCH} + 0 * ({trouble.firing('model', _TOLD, 'pending')})",
-        f"{WELL} + 0 * ({_JUDGED} > 0)",
-        f"{NOT_JUDGED} + 0 * {gauge('mlflow_model_version_info', '', 'model')}",
-    )
-)
+# Models over time: of the worst ones alone, since a hundred over a day take Prometheus too long
 
 
 def worst(count: int) -> str:
-    """States of the models that had most trouble within the time range."""
-    return (
-        f"(({_BY_MODEL}) and on (model) {_MODELS})"
-        f" and on (model) topk ({count}, {highest(trouble.score())} and on (model) {_MODELS})"
+    """Models that are shown and have most trouble now."""
+    return f"topk ({count}, ({trouble.score()}) and on (model) {_MODELS})"
+
+
+_SHOWN = "model=~`${worst:regex}`"
+_VERDICT = " or ".join(f"({figure}) > 0" for _, figure in trouble.judged("model", _WINDOW, _SHOWN))
+_QUIET = f"max by (model) ({trouble.silent('model, alias', _SHOWN)})"
+STATE_OVER_TIME = " or ".join(
+    (
+        f"{CRITICAL} + 0 * ({trouble.firing('model', 'critical', selector=_SHOWN)})",
+        f"{WARNING} + 0 * ({trouble.firing('model', 'warning', selector=_SHOWN)})",
+        f"{SILENT} + 0 * ({_QUIET} > 0)",
+        f"{VERDICT} + 0 * ({_VERDICT})",
+        f"{WATCH} + 0 * ({trouble.firing('model', _TOLD, 'pending', _SHOWN)})",
+        f"{WELL} + 0 * ({trouble.columns('model', joined(_SHOWN, _WINDOW, _IS_DECIDED))} > 0)",
+        f"{NOT_JUDGED} + 0 * {gauge('mlflow_model_version_info', _SHOWN, 'model')}",
     )
+)

@@ -33,6 +33,7 @@ VALUES = {
     "model_version": "3",
     "model": 'fraud "eu"',
     "team": "growth",
+    "worst": "fraud",
     "alias": "champion",
     "severity": "1",
     "cluster": ".*",
