@@ -40,7 +40,7 @@ DOES_NOT_HAPPEN = {
 
 
 def check_demonstration(url: str) -> None:
-    """Assert that dashboards open on the champion, and that every query finds data once or is listed above."""
+    """Assert that dashboards open on the champion, and that every query finds data or is listed above."""
     deadline = time.monotonic() + LIMIT_SECONDS
     missing = ask_all(url)
     while missing:
