@@ -93,6 +93,7 @@ class Rig:
         self.service.writer.start()
         self.service.discovery.loader.start()
         self.service.discovery.restore()
+        self.service.writer.arrivals.load(self.service.store)
         self.service.discovery.poll()
         if settle:
             self.settle()
