@@ -16,6 +16,7 @@ peers        what others alert on, on the same traffic
 flights      the same for the flights of 2013
 incidents    what is broken on purpose, and how long it takes until somebody is told
 labelled     models whose labels come -> their evaluations, and what /metrics shows of them
+label_habits their arrivals -> how long they may be without labels, and how few they may have
 quality      which of those there are, clean and broken
 traffic      counters of models that are asked, and of their answers
 queries      samples of weeks -> what the rules select of them, by Prometheus itself

@@ -17,6 +17,7 @@ from exporter.aggregates.segments import fold_segments
 from exporter.aggregates.timeline import Timeline
 from exporter.evaluation.context import EvaluationContext, QualityRules
 from exporter.evaluation.drift import evaluate
+from exporter.evaluation.habits.limits import Habits
 from exporter.evaluation.model_quality import evaluate_quality
 from exporter.evaluation.quality_reference import quality_reference, segment_references
 from exporter.evaluation.segments import evaluate_segment
@@ -32,6 +33,7 @@ from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
 from exporter.settings import Settings
 from exporter.typing import Bools, Floats, Ints
+from tests.study.label_habits import LabelHabits
 from tests.study.replay import dated, timelines
 from tests.study.worlds import START
 from tests.support.labelled import places_of
@@ -205,12 +207,14 @@ def watch(
         )
 
     collector = SeriesCollector(SETTINGS, Telemetry())
+    habits = LabelHabits(*version)
     found, last, labels, first_label = None, -np.inf, 0, inf
     empty = np.zeros(reference.cells, np.int64)
     for now, timeline in timelines(blocks, moments):
         came = np.flatnonzero((rows.times > last) & (rows.times <= now))
         known = np.flatnonzero((rows.known > last) & (rows.known <= now))
         labels, last = labels + len(known), now
+        habits.add(rows.times[came], rows.known[known], (rows.known - rows.times)[known])
         if len(came) and scores is not None:
             predicted = take_rows(columns["prediction"], came)
             _add(
@@ -259,7 +263,7 @@ def watch(
             labels_total=labels,
             values=empty,
         )
-        yield Moment(found, _samples(collector, view, now))
+        yield Moment(found, _samples(collector, view, habits.judge(quality, now), now))
 
 
 def _columns(table: pd.DataFrame) -> dict[str, Values]:
@@ -280,12 +284,15 @@ def _add(outcomes: dict[int, Outcomes], more: dict[int, Outcomes]) -> None:
 
 WANTED = (
     "mlflow_model_quality", "mlflow_model_estimated", "mlflow_model_drift", "mlflow_model_window",
-    "mlflow_model_label_coverage", "mlflow_model_labels_total", "mlflow_model_predictions_total",
-    "mlflow_model_first", "mlflow_model_alias_info", "mlflow_model_version_info", "mlflow_segment",
+    "mlflow_model_label_coverage", "mlflow_model_label_silence", "mlflow_model_labels_total",
+    "mlflow_model_predictions_total", "mlflow_model_first", "mlflow_model_alias_info",
+    "mlflow_model_version_info", "mlflow_segment",
 )  # fmt: skip
 
 
-def _samples(collector: SeriesCollector, view: VersionView, now: float) -> list[tuple[str, float]]:
-    page = collector.collect([view], now).render(Format.TEXT).decode()
+def _samples(
+    collector: SeriesCollector, view: VersionView, habits: Habits, now: float
+) -> list[tuple[str, float]]:
+    page = collector.collect([view], now, habits=habits).render(Format.TEXT).decode()
     lines = (line.rpartition(" ") for line in page.splitlines() if line.startswith(WANTED))
     return [(series, float(value)) for series, _, value in lines]
