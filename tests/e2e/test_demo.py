@@ -60,7 +60,7 @@ def test_the_demo_ends_with_the_mail_of_the_drift_and_leaves_nothing(tmp_path: P
         "Its link opens the report: http://127.0.0.1:",
     ):
         assert line in incident
-    assert re.search(r"mail: \[warning\] ModelFeatureDrift in flight-delays v[12]: .*distance", incident)
+    assert re.search(r"mail: \[warning\] ModelFeatureDrift in flight-delays v1, v2: .*distance", incident)
     assert re.search(r"Feature distance of flight-delays v[12] has drifted", incident)
 
     for version in ("v2 champion", "v1 challenger"):
