@@ -32,6 +32,7 @@ MODEL = Page(
         "traffic": 5,
         "alerts": 6,
         "checks": 7,
+        "latency": 8,
         "label coverage": 33,
         "segments": 47,
     },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
 from palette import BAD as BAD
@@ -40,6 +42,18 @@ def texts(by_value: dict[int, tuple[str, str]]) -> list[dashboard.ValueMapping]:
             }
         )
     ]
+
+
+def ranged(states: Sequence[tuple[int, str, str]]) -> list[dashboard.DynamicConfigValue]:
+    """Cells that show a word on its colour, by the whole number below the value."""
+    mapped = [
+        {
+            "type": "range",
+            "options": {"from": low, "to": low + 0.9995, "result": {"text": text, "color": color, "index": index}},
+        }
+        for index, (low, text, color) in enumerate(states)
+    ]
+    return [of_field("mappings", mapped), ground(), of_field("custom.width", 95)]
 
 
 def by_threshold() -> builders.FieldColor:

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import common, dashboard
 from alerts import queries as q
 
 # By state: a word, and its colour.
-_STATES = {
+STATES = {
     "planned": ("planned", look.UNKNOWN),
     "awaiting_approval": ("waits for approval", look.NEAR),
     "executing": ("is carried out", look.UNKNOWN),
@@ -35,7 +35,7 @@ def _when() -> list[panels.Property]:
     return look.measured("dateTimeAsLocal", 200, decimals=0)
 
 
-def _named(by_value: dict[str, tuple[str, str]]) -> list[panels.Property]:
+def named(by_value: dict[str, tuple[str, str]]) -> list[panels.Property]:
     """Cells that show the words of a value on their colour."""
     mapped = {
         value: dashboard.ValueMappingResult(text=text, color=color, index=index)
@@ -64,7 +64,7 @@ def actions() -> Iterator[panels.Panel]:
         "kind of action. Click an action for its records.",
         tables.Key("model", "Model", tables.link("Open the model", links.MODEL, model=links.VALUE)),
         tables.Key("action", "Action", _records()),
-        tables.Key("state", "State", _named(_STATES)),
+        tables.Key("state", "State", named(STATES)),
         tables.Column("When", q.STATES, _when()),
         order="When",
         descending=True,

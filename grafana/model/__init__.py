@@ -7,25 +7,21 @@ import board
 from board import Section
 from grafana_foundation_sdk.models import dashboard
 
-from model import data_quality, drift, labels, overview, quality, segments, service
+from model import data_quality, labels, overview, quality, segments, service
 from model import quality_queries as qq
 from model import queries as q
 
 UID = "mlflow-model"
-# The first three need no heading.
 SECTIONS: tuple[Section, ...] = (
     ("", overview.verdicts),
-    ("", overview.grounds),
     ("", overview.columns),
-    ("Column $column", drift.column),
-    ("Model quality", quality.quality),
-    ("Traffic", service.traffic),
+    ("", overview.cause_and_effect),
+    ("Quality by metric and by class", quality.quality),
     ("Labels", labels.labels),
-    ("Predictions and scores", drift.outputs),
     ("Data quality", data_quality.checks),
     ("Segments", segments.segments),
-    ("Alerts and aliases", service.alerts_and_aliases),
-    ("Version $model_version", service.version),
+    ("Traffic and latency", service.traffic),
+    ("Alerts, aliases and the version's source", service.alerts_and_version),
 )
 
 
@@ -40,10 +36,6 @@ def build() -> dashboard.Dashboard:
         .with_variable(board.model())
         .with_variable(board.model_version())
         .with_variable(board.window(q.VERSION))
-        .with_variable(
-            # The one furthest beyond its limit first, so that the page opens with it.
-            board.of_query("column", "Column", q.COLUMNS)
-        )
         .with_variable(
             # Chosen in the table of metrics; where there is none it is a word that reads well in a title.
             board.of_query("metric", "Metric", qq.METRICS).hide(dashboard.VariableHide.HIDE_VARIABLE)
