@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
 from palette import BAD as BAD
 from palette import BEYOND as BEYOND
+from palette import CAUSE as CAUSE
 from palette import GOOD as GOOD
 from palette import LIMIT as LIMIT
 from palette import LIVE as LIVE
@@ -44,16 +45,25 @@ def texts(by_value: dict[int, tuple[str, str]]) -> list[dashboard.ValueMapping]:
     ]
 
 
+def mapped(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
+    """The property of an override that gives numbers words and colours."""
+    return [of_field("mappings", texts(by_value))]
+
+
 def ranged(states: Sequence[tuple[int, str, str]]) -> list[dashboard.DynamicConfigValue]:
     """Cells that show a word on its colour, by the whole number below the value."""
-    mapped = [
+    ranges = [
         {
             "type": "range",
-            "options": {"from": low, "to": low + 0.9995, "result": {"text": text, "color": color, "index": index}},
+            "options": {
+                "from": low,
+                "to": low + 0.9995,
+                "result": {"text": text, "color": color, "index": index},
+            },
         }
         for index, (low, text, color) in enumerate(states)
     ]
-    return [of_field("mappings", mapped), ground(), of_field("custom.width", 95)]
+    return [of_field("mappings", ranges), ground(), of_field("custom.width", 95)]
 
 
 def by_threshold() -> builders.FieldColor:
@@ -141,6 +151,11 @@ def at_least(width: int) -> dashboard.DynamicConfigValue:
     return of_field("custom.minWidth", width)
 
 
+def wrapped() -> dashboard.DynamicConfigValue:
+    """Cells with names, wrapped where long, as their ends may tell them apart."""
+    return of_field("custom.cellOptions", {"type": "auto", "wrapText": True})
+
+
 def measured(unit: str, width: int, decimals: int = 1) -> list[dashboard.DynamicConfigValue]:
     """A column of figures in a unit of their own."""
     return [of_field("unit", unit), *column(width, decimals)]
@@ -154,7 +169,7 @@ def rows() -> list[dashboard.DynamicConfigValue]:
 def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfigValue]:
     """Cells of a table that show words on their colour."""
     return [
-        of_field("mappings", texts(by_value)),
+        *mapped(by_value),
         ground(),
         of_field("custom.align", "left"),
         of_field("custom.width", 88),

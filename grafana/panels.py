@@ -233,7 +233,7 @@ def lines(
         .fill_opacity(6 if filled else 0)
         .show_points(common.VisibilityMode.NEVER)
         .axis_border_show(False)
-        .legend(_legend().calcs(["lastNotNull"]))
+        .legend(legend_below().calcs(["lastNotNull"]))
         .tooltip(
             common_builders.VizTooltipOptions()
             .mode(common.TooltipDisplayMode.MULTI)
@@ -298,7 +298,7 @@ def timeline(
         .line_width(0)
         .fill_opacity(85)
         .merge_values(True)
-        .legend(_legend())
+        .legend(legend_below())
         .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
     )
 
@@ -365,7 +365,7 @@ def bars(title: str, description: str, *, unit: str, size: Size, nothing: str) -
         .x_tick_label_max_length(14)
         .x_tick_label_spacing(20)
         .axis_border_show(False)
-        .legend(_legend())
+        .legend(legend_below())
         .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
     )
 
@@ -404,7 +404,8 @@ def note(markdown: str, *, height: int) -> text.Panel:
     return panel.span(24).height(height)
 
 
-def _legend() -> common_builders.VizLegendOptions:
+def legend_below() -> common_builders.VizLegendOptions:
+    """Names of the series below the panel."""
     return (
         common_builders.VizLegendOptions()
         .display_mode(common.LegendDisplayMode.LIST)

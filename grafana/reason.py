@@ -44,7 +44,8 @@ _REFERENCE = gauge("mlflow_model_version_info", joined(VERSION, 'reference_diges
 _COLUMNS = gauge("mlflow_model_columns", joined(_WINDOW, 'verdict!="undecided"'), "role, verdict")
 _UNDECIDED = f"sum by (reason) ({gauge('mlflow_model_columns_undecided', _WINDOW, 'role, reason')})"
 
-_BLIND = " or ".join(
+# Present while no verdict can be of the present.
+BLIND = " or ".join(
     (
         f"{_DOWN} * absent({gauge(_INTERVAL)})",
         f"{_MISSING} * absent({gauge('mlflow_model_version_info', VERSION)})",
@@ -54,14 +55,14 @@ _BLIND = " or ".join(
     )
 )
 REASON = (
-    f"{_BLIND} or {_NO_REFERENCE} * absent({_REFERENCE})"
+    f"{BLIND} or {_NO_REFERENCE} * absent({_REFERENCE})"
     f" or {_FILLING} * absent(sum ({_COLUMNS}) > 0) or vector({_JUDGED})"
 )
 
 
 def known(expression: str) -> str:
     """The expression, one value without labels; `UNKNOWN` while no verdict can be of the present."""
-    return f"{UNKNOWN} + 0 * ({_BLIND}) or {expression}"
+    return f"{UNKNOWN} + 0 * ({BLIND}) or {expression}"
 
 
 def strip() -> tuple[stat.Panel, stat.Panel]:

@@ -10,10 +10,12 @@ import panels
 import tables
 
 from model import queries as q
-from model.overview import CHOOSE_COLUMN
 
 _WORDS = {1: ("degraded", look.BAD), 0: ("fine", look.GOOD), -1: ("undecided", look.UNKNOWN)}
 _NO_FIGURE = "No check has a figure yet."
+_OPEN_COLUMN = tables.link(
+    "Open this column", links.COLUMN, "model", "model_version", "window", column=links.VALUE
+)
 
 
 def checks() -> Iterator[panels.Panel]:
@@ -22,11 +24,11 @@ def checks() -> Iterator[panels.Panel]:
         "Checks by change",
         "Share of rows that fail a check, now and in the reference, and the difference; degraded means "
         "significantly more often than in the reference. Window: the shortest for which the reference is "
-        "dense enough, or the shortest of all if half of the column fails there. Click a column to see "
-        "its distribution above.",
-        tables.Key("column", "Column", CHOOSE_COLUMN),
+        "dense enough, or the shortest of all if half of the column fails there. Click a column to open it.",
+        tables.Key("column", "Column", [*_OPEN_COLUMN, look.wrapped()]),
         tables.Key("check", "Check", [look.at_least(115)]),
         tables.Column("Verdict", q.QUALITY_VERDICT, look.worded(_WORDS)),
+        tables.Column("Since", q.QUALITY_SINCE, look.measured("dateTimeFromNow", 115, 0)),
         tables.Column("Change", f"{q.QUALITY_RATIO} - {q.QUALITY_REFERENCE}", share),
         tables.Column("Live", q.QUALITY_RATIO, share),
         tables.Column("Reference", q.QUALITY_REFERENCE, share),
@@ -35,7 +37,7 @@ def checks() -> Iterator[panels.Panel]:
         descending=True,
         unit="percentunit",
         decimals=1,
-        size=(13, 9),
+        size=(14, 9),
         nothing=_NO_FIGURE,
     ).id(links.MODEL.id("checks"))
     yield panels.lines(
@@ -44,6 +46,6 @@ def checks() -> Iterator[panels.Panel]:
         "nothing changed.",
         panels.Line("{{column}} {{check}}", q.most_changed(5)),
         unit="percentunit",
-        size=(11, 9),
+        size=(10, 9),
         nothing=_NO_FIGURE,
     )

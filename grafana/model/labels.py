@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import links
 import look
 import panels
-import tables
 
 from model import quality_queries as q
 
 _NO_LABELS = "No labels have arrived."
-_NO_CONFUSION = "There are no labels, no classes, or more than ten."
 
 
 def labels() -> Iterator[panels.Panel]:
@@ -95,48 +93,4 @@ def labels() -> Iterator[panels.Panel]:
         q.label_drift("limit"),
         size=(8, 8),
         nothing="Labels have no score in this window.",
-    )
-    yield tables.matrix(
-        "Quality by class, $window",
-        "For each class: the share of its predictions that are right (precision), the share of its rows "
-        "that are found (recall), and their harmonic mean (f1).",
-        q.CLASSES,
-        row=tables.Key("class", "Class"),
-        column="metric",
-        unit="none",
-        decimals=3,
-        size=(12, 8),
-        nothing="There are no labels, or no classes.",
-    )
-    yield tables.matrix(
-        "Confusion, $window",
-        "Labelled predictions: a row for each actual class, a column for each predicted one.",
-        q.CONFUSION,
-        row=tables.Key("actual", "Actual"),
-        column="predicted",
-        unit="short",
-        decimals=0,
-        size=(12, 8),
-        nothing=_NO_CONFUSION,
-    )
-    yield panels.lines(
-        "Confusion over time, $window",
-        "The same counts over time; every point is of the whole window that ends there.",
-        panels.Line("{{actual}} predicted as {{predicted}}", q.CONFUSION),
-        unit="short",
-        size=(12, 8),
-        nothing=_NO_CONFUSION,
-        filled=False,
-    )
-    yield panels.lines(
-        "Estimate minus real quality, $window",
-        "Error of the estimate where labels have arrived since. Near zero it can be trusted while inputs "
-        "change; a lasting distance means concept drift, or scores that are not calibrated.",
-        panels.Line("{{metric}}", q.ESTIMATE_ERROR),
-        unit="none",
-        decimals=3,
-        size=(12, 8),
-        nothing="There is no window with both labels and an estimate.",
-        from_zero=False,
-        filled=False,
     )

@@ -14,9 +14,14 @@ from grafana_foundation_sdk.models import common
 
 from model import quality_queries as qq
 from model import queries as q
+from model import verdict_queries as vq
 
-_VERDICTS = {1: ("bad", look.BAD), 0: ("good", look.GOOD), -1: ("undecided", look.UNKNOWN)}
-# By the lowest value of a state, see `q.STATE`.
+_VERDICTS = {
+    2: ("data degraded", look.BAD),
+    1: ("bad", look.BAD),
+    0: ("good", look.GOOD),
+}
+# By the whole number below a state, see `q.STATE`.
 _STATES = (
     (3, "drifted", look.BAD),
     (2, "degraded", look.BAD),
@@ -24,57 +29,47 @@ _STATES = (
     (0, "stable", look.GOOD),
     (-1, "undecided", look.UNKNOWN),
     (-2, "no score", look.UNKNOWN),
+    (-3, "unknown", look.UNKNOWN),
 )
-_NO_FIGURE = "No labels, no scores to estimate quality from, and no column with a drift score."
 _OPEN_COLUMN = tables.link(
     "Open this column", links.COLUMN, "model", "model_version", "window", column=links.VALUE
 )
 
 
 def verdicts() -> Iterator[panels.Panel]:
-    """Whether verdicts can be trusted, what they say, and since when."""
+    """Whether verdicts can be trusted, and what they say."""
     yield from reason.strip()
+    said = panels.number(
+        "In words, $window",
+        "The verdicts on quality, drift and data quality: how many are bad, which most, and for how long. "
+        "Orange: the estimate of quality falls, which labels do not show yet. Grey: unknown.",
+        vq.QUALITY,
+        unit="none",
+        size=(19, 3),
+        nothing="Prometheus does not answer",
+        thresholds=look.steps(look.UNKNOWN, (0, look.GOOD), (0.5, look.BEYOND), (1, look.BAD)),
+    )
+    clauses = (("A", vq.QUALITY), ("B", vq.DRIFT), ("C", vq.DATA_QUALITY))
     yield (
-        panels.number(
-            "In words, $window",
-            "Columns that drifted, the one furthest beyond its limit, checks of data quality and metrics of "
-            "quality that are degraded. A count is unknown where nothing is judged.",
-            q.SENTENCE,
-            unit="none",
-            size=(15, 3),
-            nothing="Nothing is judged yet.",
-        )
-        .targets(
-            [
-                panels.now(
-                    q.SENTENCE,
-                    "Drifted columns: {{drifted}} (worst: {{column}}). Failing checks: {{checks}}. "
-                    "Degraded metrics: {{metrics}}.",
-                )
-            ]
-        )
+        said.targets([panels.now(expression, vq.CLAUSE, ref) for ref, expression in clauses])
         .text_mode(common.BigValueTextMode.NAME)
-        .text(panels.written(20))
+        .orientation(common.VizOrientation.VERTICAL)
+        .text(panels.written(16).title_size(16))
     )
-    yield panels.number(
-        "Bad since",
-        "Start of the oldest verdict that is still bad, as the audit trail has it.",
-        q.SINCE,
-        unit="dateTimeFromNow",
-        size=(4, 3),
-        nothing="Nothing is bad",
-    ).text(panels.written(20))
-    alerts = panels.numbers(
+    told = panels.numbers(
         "Alerts",
-        "Alerts about this version or its model that fire, and those that are about to. Without rules in "
-        "Prometheus there are none, and the panel says so.",
-        q.ALERTS_BY_STATE,
+        "Alerts in Prometheus about this version or its model that fire, and those that are about to. "
+        "Unknown without rules in Prometheus, or where the exporter is not scraped.",
+        vq.ALERTS_BY_STATE,
         "{{alertstate}}",
-        {"firing": panels.when_any(look.BAD), "pending": panels.when_any(look.NEAR)},
+        {
+            "firing": [*panels.when_any(look.BAD), *look.mapped({0: ("None", look.GOOD)})],
+            "pending": panels.when_any(look.NEAR),
+        },
         size=(5, 3),
-        nothing="No rules",
+        nothing="Unknown",
     )
-    yield alerts.text(panels.written(20))
+    yield told.text(panels.written(20))
 
 
 def columns() -> Iterator[panels.Panel]:
@@ -85,67 +80,85 @@ def columns() -> Iterator[panels.Panel]:
         "values are all missing, and at the end those without a score. Score / limit: at 1 the drift score "
         "is at its limit. Failing: checks that fail more often than in the reference, and the largest share "
         "of rows that fails one. Importance: its share in the model's answers, if known. Click a column.",
-        tables.Key("column", "Column", [*_OPEN_COLUMN, look.at_least(150)]),
+        tables.Key("column", "Column", [*_OPEN_COLUMN, look.wrapped(), look.at_least(170)]),
         tables.Column("State", q.STATE, look.ranged(_STATES)),
-        tables.Column("Since", q.COLUMN_SINCE, look.measured("dateTimeFromNow", 120, 0)),
-        tables.Column("Score / limit", q.COLUMN_RATIO, look.gauged(3)),
-        tables.Column("Failing", q.FAILING, [look.of_field("custom.width", 110)], listed="check"),
-        tables.Column("Rows failing", q.FAILING_ROWS, look.measured("percentunit", 95)),
+        tables.Column("Since", q.COLUMN_SINCE, look.measured("dateTimeFromNow", 115, 0)),
+        tables.Column("Score / limit", q.DRIFT_RATIO, look.gauged(3)),
+        tables.Column("Failing", q.FAILING, [look.of_field("custom.width", 105)], listed="check"),
+        tables.Column("Rows failing", q.FAILING_ROWS, look.measured("percentunit", 100)),
         tables.Column("Importance", q.IMPORTANCE, look.measured("percentunit", 90, decimals=0)),
         order="State",
         descending=True,
         unit="none",
-        size=(15, 9),
-        nothing="The version has no reference, or was not evaluated yet.",
+        size=(14, 9),
+        nothing="No column is known: the strip on top says why.",
     ).id(links.MODEL.id("columns"))
-    yield panels.timeline(
+    over_time = panels.timeline(
         "Verdicts over time, $window",
-        "Quality, its estimate, data quality, and every column that drifted within the time range: when "
-        "each verdict turned bad and good again.",
-        q.VERDICTS_OVER_TIME,
-        "{{verdict}}",
+        "Quality, its estimate, data quality, and the ten worst columns that were bad within the time range: "
+        "when each verdict turned bad, and good again. Gaps: there was no verdict.",
+        vq.QUALITY_OVER_TIME,
+        "Quality",
         unit="none",
-        size=(9, 9),
-        nothing="Nothing is judged yet.",
+        size=(10, 9),
+        nothing="Nothing was judged.",
     ).mappings(look.texts(_VERDICTS))
+    shown = (
+        ("Quality", vq.QUALITY_OVER_TIME),
+        ("Estimated quality", vq.ESTIMATE_OVER_TIME),
+        ("Data quality", vq.DATA_OVER_TIME),
+        ("{{column}}", vq.over_time(q.troubled(10))),
+    )
+    yield over_time.targets(
+        [
+            panels.query(expression, name, chr(ord("A") + index))
+            for index, (name, expression) in enumerate(shown)
+        ]
+    ).show_value(common.VisibilityMode.AUTO)
 
 
 def cause_and_effect() -> Iterator[panels.Panel]:
     """Quality beside the columns that may explain it, on one axis of time; what was done about it."""
-    band = panels.band("$metric", lambda end: qq.of_metric(f"mlflow_model_quality{end}"), look.LIVE)
-    right = look.of_field("custom.axisPlacement", "right")
+    beside = (
+        look.shaded(look.CAUSE),
+        look.of_field("custom.axisPlacement", "right"),
+        look.of_field("custom.axisLabel", "Score / limit"),
+        look.of_field("custom.axisSoftMin", 0),
+        look.of_field("custom.lineWidth", 1),
+        look.of_field("unit", look.TIMES),
+        look.of_field("decimals", 1),
+    )
     chart = panels.lines(
-        "$metric and the five worst columns, $window",
-        "Left: quality by labels with its 99 % interval, its estimate without labels, and dashed the baseline "
-        "and the accepted distance from it. Right: the five columns furthest beyond their limits, in "
-        "multiples of the limit. Quality lags by the maturation of labels; drift and estimate do not.",
-        *band,
-        panels.line("Estimate", qq.of_metric("mlflow_model_estimated_quality"), look.OTHER),
+        "$metric beside the worst columns, $window",
+        "Left: quality by labels with its 99 % interval, its estimate without labels, and dashed the "
+        "baseline and the accepted distance from it. Right: the columns furthest beyond their limits, in "
+        "multiples of the limit. Quality lags by the maturation of labels; drift and estimate do not. An "
+        "estimate cannot see concept drift: only labels show that a case has another answer now.",
+        *panels.band("Quality", lambda end: qq.of_metric(f"mlflow_model_quality{end}"), look.LIVE),
+        *panels.band(
+            "Estimate", lambda end: qq.of_metric(f"mlflow_model_estimated_quality{end}"), look.OTHER
+        ),
         panels.guide("Baseline", qq.CHOSEN_BASELINE, look.REFERENCE),
         panels.guide("Limit", qq.CHOSEN_LIMIT, look.LIMIT),
-        panels.Line(
-            "{{column}}", q.worst(5), (right, look.of_field("unit", look.TIMES), look.of_field("decimals", 1))
-        ),
+        panels.Line("{{column}}", q.worst(5), beside),
         unit="none",
         decimals=3,
-        size=(15, 9),
-        nothing=_NO_FIGURE,
+        size=(14, 8),
+        nothing="No labels, no scores to estimate quality from, and no column with a drift score.",
         from_zero=False,
         filled=False,
     )
-    yield chart.id(links.MODEL.id("quality"))
+    yield chart.legend(panels.legend_below()).id(links.MODEL.id("quality"))
     yield tables.of(
         "What was done about it",
         "Actions of remediation on the model by present state, of the past week; the dashboard Alerts and "
         "remediation has the guards and what came of them.",
-        tables.Key(
-            "action", "Action", [*tables.link("Open", links.ALERTS, "model"), look.at_least(90)]
-        ),
+        tables.Key("action", "Action", [*tables.link("Open", links.ALERTS, "model"), look.at_least(90)]),
         tables.Key("state", "State", named(STATES)),
-        tables.Column("When", q.ACTIONS, look.measured("dateTimeFromNow", 120, 0)),
+        tables.Column("When", vq.ACTIONS, look.measured("dateTimeFromNow", 120, 0)),
         order="When",
         descending=True,
         unit="none",
-        size=(9, 9),
-        nothing="Nothing was done: no policy matched an alert about this model.",
+        size=(10, 8),
+        nothing="Nothing: no policy matched an alert about this model within a week.",
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from promql import gauge, increase, limit_of_quality, or_named, quantile, rate, tolerated
+from promql import gauge, increase, joined, limit_of_quality, matching, or_named, quantile, rate, tolerated
 
 from model.queries import VERSION, WINDOW
 
-_CHOSEN = f"{WINDOW}, metric=${{metric:doublequote}}"
+_CHOSEN = joined(WINDOW, matching("metric"))
 
 
 def by_metric(metric: str) -> str:
@@ -27,22 +27,14 @@ RELATIVE_SHORTFALL = f"{SHORTFALL} / {tolerated(VERSION, 'metric')}"
 # 1 degraded, 0 not, -1 where labels are too few, -2 where there is an estimate alone.
 VERDICT = f"{by_metric('mlflow_model_quality_degraded')} or (0 * {QUALITY} - 1) or (0 * {ESTIMATE} - 2)"
 ESTIMATED_VERDICT = f"{by_metric('mlflow_model_estimated_quality_degraded')} or (0 * {ESTIMATE} - 1)"
-
-_DEGRADED = f"sum ({by_metric('mlflow_model_quality_degraded')})"
-_ESTIMATED_DEGRADED = f"sum ({by_metric('mlflow_model_estimated_quality_degraded')})"
-# How many metrics are degraded; -1 where none is but the estimate has fallen, which may be ahead of the
-# labels; 0 where none is; -2 where only the estimate says so; -3 where there are figures and no verdict.
-STATE = (
-    f"({_DEGRADED} > 0) or (0 * ({_ESTIMATED_DEGRADED} > 0) - 1) or {_DEGRADED}"
-    f" or (0 * {_ESTIMATED_DEGRADED} - 2) or (0 * count ({QUALITY} or {ESTIMATE}) - 3)"
-)
+SINCE = f"1000 * {gauge('mlflow_model_quality_since_timestamp_seconds', WINDOW, 'metric')}"
 # The metric that fell furthest first.
 METRICS = or_named(
     f"sort_desc({RELATIVE_SHORTFALL} or 0 * {ESTIMATE} - 1000 or 0 * {BASELINE} - 2000)", "metric", "quality"
 )
 
-CHOSEN_BASELINE = gauge("mlflow_model_quality_baseline", f"{VERSION}, metric=${{metric:doublequote}}")
-CHOSEN_LIMIT = limit_of_quality(f"{VERSION}, metric=${{metric:doublequote}}", "metric")
+CHOSEN_BASELINE = gauge("mlflow_model_quality_baseline", joined(VERSION, matching("metric")))
+CHOSEN_LIMIT = limit_of_quality(joined(VERSION, matching("metric")), "metric")
 
 # Labels
 
@@ -51,7 +43,7 @@ CHOSEN_COVERAGE = gauge("mlflow_model_label_coverage_ratio", WINDOW)
 LABELS = gauge("mlflow_model_window_labels", WINDOW)
 LABEL_RATE = rate("mlflow_model_labels_total", VERSION)
 MATURATION = gauge("mlflow_model_label_maturation_seconds", VERSION)
-UNMATCHED = increase("mlflow_model_labels_unmatched_total", "model=${model:doublequote}", "$__range")
+UNMATCHED = increase("mlflow_model_labels_unmatched_total", matching("model"), "$__range")
 CLASSES = gauge("mlflow_model_class_quality", WINDOW, "class, metric")
 CONFUSION = gauge("mlflow_model_confusion", WINDOW, "actual, predicted")
 ESTIMATE_ERROR = by_metric("mlflow_model_estimated_quality_error")

@@ -1,15 +1,13 @@
-"""Queries of the model dashboard."""
+"""Queries of the model dashboard on columns, data quality and the version."""
 
 from __future__ import annotations
 
-from promql import gauge, highest, matching, or_named, series
+import reason
+from promql import gauge, highest, joined, matching, or_named
 
 VERSION = matching("model", "model_version")
 OTHER_VERSIONS = "model=${model:doublequote}, model_version!=${model_version:doublequote}"
-WINDOW = f"{VERSION}, window=${{window:doublequote}}"
-# An alert about a whole model has no label `model_version`.
-ALERT = 'model=${model:doublequote}, model_version=~"|$model_version"'
-
+WINDOW = joined(VERSION, matching("window"))
 
 # Columns
 
@@ -17,93 +15,70 @@ _COLUMN = "column, role"
 _CHECK = "column, role, check"
 _SCORE = gauge("mlflow_model_drift_score", WINDOW, "column")
 DRIFT_RATIO = f"{_SCORE} / {gauge('mlflow_model_drift_limit', WINDOW, 'column')}"
-_DETECTED = gauge("mlflow_model_drift_detected", WINDOW, "column")
-_DEGRADED = gauge("mlflow_model_data_quality_degraded", VERSION, "column")
-_MISSING = gauge("mlflow_model_data_quality_ratio", f'{VERSION}, check="missing"', "column")
+DETECTED = gauge("mlflow_model_drift_detected", WINDOW, "column")
+DEGRADED = gauge("mlflow_model_data_quality_degraded", VERSION, "column")
+_MISSING = gauge("mlflow_model_data_quality_ratio", joined(VERSION, 'check="missing"'), "column")
 _HAS_BINS = gauge("mlflow_model_reference_ratio", VERSION, "column")
-# From the lowest value on: 3 drifted, 2 degraded, 1 all missing, 0 stable, -1 undecided, -2 without a score.
-# What is added, less than 1, is a thousandth of score over limit: it sorts those of one state.
+# What is added to a state, less than 1, sorts the columns of one state by their score.
 _PLACE = f"clamp_max({DRIFT_RATIO}, 999) / 1000"
-STATE = " or ".join(
+# By the whole number below: 3 drifted, 2 with degraded data, 1 all values missing, 0 stable, -1 undecided,
+# -2 without a score.
+_JUDGED_STATE = " or ".join(
     (
-        f"({_PLACE} + 3 and {_DETECTED} == 1)",
-        f"(0 * ({_MISSING} > 0.999) + 1)",
-        f"(0 * ({_DEGRADED} == 1) + 2)",
-        f"({_PLACE} and {_DETECTED} == 0)",
+        f"({_PLACE} + 3 and {DETECTED} == 1)",
+        f"(0 * ({_MISSING} > 0.999 and {DEGRADED} == 1) + 1)",
+        f"(0 * ({DEGRADED} == 1) + 2)",
+        f"({_PLACE} and {DETECTED} == 0)",
         f"({_PLACE} - 1)",
         f"(0 * {_HAS_BINS} - 2)",
     )
 )
-# Joined to the columns that have bins, so that no other row appears.
-COLUMN_RATIO = DRIFT_RATIO
+# -3 for all of them while no verdict can be of the present.
+STATE = (
+    f"(0 * ({_HAS_BINS} or {_MISSING}) + on () group_left () (0 * ({reason.BLIND}) - 3)) or {_JUDGED_STATE}"
+)
 IMPORTANCE = gauge("mlflow_model_feature_importance_ratio", VERSION, "column")
 FAILING = f"{gauge('mlflow_model_data_quality_degraded', VERSION, 'column, check')} == 1"
-FAILING_ROWS = gauge("mlflow_model_data_quality_ratio", VERSION, "column")
+FAILING_ROWS = (
+    f"max by (column) ({gauge('mlflow_model_data_quality_ratio', VERSION, 'column, check')} and ({FAILING}))"
+)
 
 
-def _since(by: str, *kinds: str) -> str:
-    found = " or ".join(
-        f"label_replace({gauge(f'mlflow_model_{kind}_since_timestamp_seconds', VERSION, labels)},"
-        f' "kind", "{kind}", "", "")'
-        for kind, labels in (
-            ("drift", _COLUMN),
-            ("change", _COLUMN),
-            ("data_quality", _CHECK),
-            ("quality", "metric"),
-            ("estimated_quality", "metric"),
-        )
-        if kind in kinds
-    )
-    return f"1000 * min by ({by}) ({found})"
+def since(measure: str, by: str, selector: str = VERSION) -> str:
+    """Start of the oldest bad verdict by a measure, for each value of the labels `by`, in seconds."""
+    found = gauge(f"mlflow_model_{measure}_since_timestamp_seconds", selector, _KEYS[measure])
+    return f"min by ({by}) ({found})" if by else f"min ({found})"
 
 
+_KEYS = {
+    "drift": _COLUMN,
+    "change": _COLUMN,
+    "data_quality": _CHECK,
+    "quality": "metric",
+    "estimated_quality": "metric",
+}
+_STARTS = (
+    f'label_replace({since(measure, "column")}, "kind", "{measure}", "", "")'
+    for measure in ("drift", "change", "data_quality")
+)
 # In milliseconds, as Grafana has times.
-COLUMN_SINCE = _since("column", "drift", "change", "data_quality")
-SINCE = _since("model", "drift", "change", "data_quality", "quality", "estimated_quality")
+COLUMN_SINCE = f"1000 * min by (column) ({' or '.join(_STARTS)})"
 
 
 def worst(count: int) -> str:
-    """Score over limit of the columns where it was largest within the time range."""
-    return f"({DRIFT_RATIO}) and on (column) topk ({count}, {highest(DRIFT_RATIO)})"
+    """Score over limit of the columns where it was largest, and near the limit, within the time range."""
+    return f"({DRIFT_RATIO}) and on (column) topk ({count}, {highest(DRIFT_RATIO)} > 0.75)"
 
 
-# Verdicts
+def troubled(count: int) -> str:
+    """Verdicts on columns that were bad within the time range: 1 drifted, 2 with degraded data, 0 neither.
 
-_DRIFTED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict="drifted"', "role")})"""
-_JUDGED = f"""sum ({gauge("mlflow_model_columns", f'{WINDOW}, verdict!="undecided"', "role, verdict")})"""
-_COUNTED = f"({_DRIFTED} and {_JUDGED} > 0)"
-_CHECKS = f"sum ({gauge('mlflow_model_data_quality_degraded', VERSION, _CHECK)})"
-_METRICS = f"sum ({gauge('mlflow_model_quality_degraded', WINDOW, 'metric')})"
-_WORST = f"group by (column) (topk (1, ({DRIFT_RATIO}) and {_DETECTED} == 1))"
-
-
-def _named(expression: str, label: str, otherwise: str) -> str:
-    return or_named(f'count_values("{label}", {expression})', label, otherwise)
-
-
-# One series with a label for each count: its value means nothing.
-SENTENCE = (
-    f"{_named(_COUNTED, 'drifted', 'unknown')}"
-    f" * on () group_left (column) ({or_named(_WORST, 'column', 'none')})"
-    f" * on () group_left (checks) ({_named(_CHECKS, 'checks', 'unknown')})"
-    f" * on () group_left (metrics) ({_named(_METRICS, 'metrics', 'unknown')})"
-)
-
-
-def _verdict(name: str, figure: str) -> str:
-    return f'label_replace({figure}, "verdict", "{name}", "", "")'
-
-
-_ESTIMATED = gauge("mlflow_model_estimated_quality_degraded", WINDOW)
-# 1 bad, 0 good; a gap where there is no verdict.
-VERDICTS_OVER_TIME = " or ".join(
-    (
-        _verdict("Quality", gauge("mlflow_model_quality_degraded", WINDOW)),
-        _verdict("Estimated quality", _ESTIMATED),
-        _verdict("Data quality", gauge("mlflow_model_data_quality_degraded", VERSION)),
-        f'label_replace({_DETECTED} and on (column) {highest(_DETECTED)} == 1, "verdict", "$1", "column", "(.*)")',
-    )
-)
+    Series sort by the label `at`, which makes the worst the first: it is smaller, the higher the state was.
+    """
+    state = highest(_JUDGED_STATE)
+    order = f'count_values by (column) ("at", 70000 - floor(10000 * topk ({count}, {state} >= 1)))'
+    bad = f"({DETECTED} == 1 or 2 * ({DEGRADED} == 1) or 0 * {DETECTED} or 0 * {DEGRADED})"
+    return f"{bad} * on (column) group_left (at) {order}"
 
 
 # Data quality
@@ -111,9 +86,9 @@ VERDICTS_OVER_TIME = " or ".join(
 QUALITY_RATIO = gauge("mlflow_model_data_quality_ratio", VERSION, _CHECK)
 QUALITY_REFERENCE = gauge("mlflow_model_data_quality_reference_ratio", VERSION, _CHECK)
 QUALITY_WINDOW = gauge("mlflow_model_data_quality_window_seconds", VERSION, _CHECK)
-QUALITY_VERDICT = (
-    f"{gauge('mlflow_model_data_quality_degraded', VERSION, _CHECK)} or (0 * {QUALITY_RATIO} - 1)"
-)
+QUALITY_DEGRADED = gauge("mlflow_model_data_quality_degraded", VERSION, _CHECK)
+QUALITY_VERDICT = f"{QUALITY_DEGRADED} or (0 * {QUALITY_RATIO} - 1)"
+QUALITY_SINCE = f"1000 * {since('data_quality', _CHECK)}"
 
 
 def most_changed(count: int) -> str:
@@ -122,14 +97,14 @@ def most_changed(count: int) -> str:
     return f"({change}) and on ({_CHECK}) topk ({count}, {highest(change)})"
 
 
-# Version, aliases, alerts
+# Version and aliases
 
 _VERSION_EXISTS = gauge("mlflow_model_version_info", VERSION)
 ALIASES = or_named(gauge("mlflow_model_alias_info", VERSION, "alias"), "alias", "no alias")
 
 
 def _info(selector: str) -> str:
-    return gauge("mlflow_model_version_info", f"{VERSION}, {selector}")
+    return gauge("mlflow_model_version_info", joined(VERSION, selector))
 
 
 # Natural variation: 2 where the reference tells it, 1 where live days have taught it, 0 where neither,
@@ -144,28 +119,3 @@ VERSION_INFO = gauge(
 )
 SINCE_PREDICTION = f"time() - {gauge('mlflow_model_last_prediction_timestamp_seconds', VERSION)}"
 SINCE_EVALUATION = f"time() - {gauge('mlflow_exporter_last_evaluation_timestamp_seconds', VERSION)}"
-
-
-# What fires and what was done
-
-_TOLD = f'{ALERT}, severity=~"warning|critical"'
-_BY_STATE = f"count by (alertstate) (group by (alertname, alertstate, column, check) ({series('ALERTS', _TOLD)}))"
-_WATCHDOG = series("ALERTS", 'alertname="Watchdog", alertstate="firing"')
-# 0 firing where the rules are there and none fires.
-ALERTS_BY_STATE = f"{_BY_STATE} or 0 * group by (alertstate) ({_WATCHDOG})"
-
-
-def _alerts(state: str) -> str:
-    """Alerts of this version, of the whole model, and of the exporter itself, which have no model."""
-    told = f'alertstate="{state}", severity!="none"'
-    own, exporters = f"{ALERT}, {told}", f'model="", alertname=~"MLflow.+", {told}'
-    return f"({series('ALERTS', own)} or {series('ALERTS', exporters)})"
-
-
-# 2 firing, 1 pending, and 0 of a series that says so where there is no alert.
-ALERTS_OVER_TIME = or_named(
-    f"max by (alertname, column) (2 * {_alerts('firing')} or {_alerts('pending')})", "alertname", "no alert"
-)
-ACTIONS = "1000 * " + gauge(
-    "mlflow_exporter_remediation_state_timestamp_seconds", matching("model"), "action, state"
-)

@@ -8,9 +8,11 @@ import links
 import look
 import panels
 import tables
+from grafana_foundation_sdk.models import common
 from promql import gauge, quantile, rate
 
 from model import queries as q
+from model import verdict_queries as vq
 
 
 def traffic() -> Iterator[panels.Panel]:
@@ -38,7 +40,7 @@ def traffic() -> Iterator[panels.Panel]:
         unit="s",
         size=(12, 8),
         nothing="Callers report no latency.",
-    )
+    ).id(links.MODEL.id("latency"))
 
 
 def alerts_and_aliases() -> Iterator[panels.Panel]:
@@ -46,14 +48,65 @@ def alerts_and_aliases() -> Iterator[panels.Panel]:
         "Alerts of this version",
         "Alerts in Prometheus for this version, its model, or the exporter itself: pending, then firing. "
         "Click one for its runbook.",
-        q.ALERTS_OVER_TIME,
+        vq.ALERTS_OVER_TIME,
         "{{alertname}} {{column}}",
-        size=(13, 7),
+        size=(13, 8),
     ).id(links.MODEL.id("alerts"))
-    yield panels.aliases(size=(11, 7))
+    yield panels.aliases(size=(11, 8))
 
 
 def version() -> Iterator[panels.Panel]:
+    """The version, and the data that its verdicts are based on."""
+    yield (
+        panels.number(
+            "Version $model_version",
+            "Aliases of this version in MLflow, which deployments load. A version without an alias is no "
+            "longer served; it is monitored for another day, so that a rollback can be judged.",
+            q.ALIASES,
+            unit="none",
+            size=(5, 3),
+        )
+        .targets([panels.now(q.ALIASES, "{{alias}}")])
+        .text_mode(common.BigValueTextMode.NAME)
+    )
+    yield panels.number(
+        "Last prediction",
+        "Age of the newest prediction. If it is old, the figures here do not describe the present.",
+        q.SINCE_PREDICTION,
+        unit="s",
+        size=(5, 3),
+    )
+    yield panels.number(
+        "Rows, $window",
+        "Predictions that the verdicts are based on. With fewer than some hundreds only gross drift can "
+        "be detected.",
+        gauge("mlflow_model_window_rows", q.WINDOW),
+        unit="short",
+        size=(4, 3),
+    )
+    yield panels.number(
+        "Reference",
+        "The data that live data is compared with. Provisional: the reference has no timestamps, so the "
+        "limits on drift are wide until two weeks of traffic have shown how much days differ (Learned); a "
+        "column timestamp in the reference avoids that.",
+        q.REFERENCE_STATE,
+        unit="none",
+        words={
+            2: ("Complete", look.GOOD),
+            1: ("Learned", look.GOOD),
+            0: ("Provisional", look.NEAR),
+            -1: ("No reference", look.BEYOND),
+        },
+        size=(5, 3),
+    )
+    yield panels.number(
+        "Evaluated",
+        "Age of the last evaluation of this version, which happens every 30 seconds by default. If it grows, "
+        "the figures on this page are old.",
+        q.SINCE_EVALUATION,
+        unit="s",
+        size=(5, 3),
+    )
     yield tables.facts(
         "Source of version $model_version",
         "The run in MLflow that made this version, and the source of its reference. Variation none: the "

@@ -45,6 +45,7 @@ VALUES = {
     "metric": "accuracy",
     "experiment": "training",
     "column": "age",
+    "segment": "country=DE",
     "ago": "1d",
     "__rate_interval": "1m",
     "__interval": "1m",
