@@ -25,7 +25,7 @@ _VERDICTS = {
 _STATES = (
     (3, "drifted", look.BAD),
     (2, "degraded", look.BAD),
-    (1, "all missing", look.BAD),
+    (1, "all missing", look.BEYOND),
     (0, "stable", look.GOOD),
     (-1, "undecided", look.UNKNOWN),
     (-2, "no score", look.UNKNOWN),

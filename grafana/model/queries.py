@@ -18,6 +18,9 @@ DRIFT_RATIO = f"{_SCORE} / {gauge('mlflow_model_drift_limit', WINDOW, 'column')}
 DETECTED = gauge("mlflow_model_drift_detected", WINDOW, "column")
 DEGRADED = gauge("mlflow_model_data_quality_degraded", VERSION, "column")
 _MISSING = gauge("mlflow_model_data_quality_ratio", joined(VERSION, 'check="missing"'), "column")
+_NEVER_THERE = gauge(
+    "mlflow_model_data_quality_reference_ratio", joined(VERSION, 'check="missing"'), "column"
+)
 _HAS_BINS = gauge("mlflow_model_reference_ratio", VERSION, "column")
 # What is added to a state, less than 1, sorts the columns of one state by their score.
 _PLACE = f"clamp_max({DRIFT_RATIO}, 999) / 1000"
@@ -26,7 +29,7 @@ _PLACE = f"clamp_max({DRIFT_RATIO}, 999) / 1000"
 _JUDGED_STATE = " or ".join(
     (
         f"({_PLACE} + 3 and {DETECTED} == 1)",
-        f"(0 * ({_MISSING} > 0.999 and {DEGRADED} == 1) + 1)",
+        f"(0 * ({_MISSING} > 0.999 unless {_NEVER_THERE} > 0.999) + 1)",
         f"(0 * ({DEGRADED} == 1) + 2)",
         f"({_PLACE} and {DETECTED} == 0)",
         f"({_PLACE} - 1)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -144,13 +144,38 @@ def test_the_strip_says_why_verdicts_are_not_of_the_present(
 )
 def test_no_verdict_is_shown_while_nothing_is_known(planted: Planted, at: str, model: str) -> None:
     opened = planted.open("mlflow-model", at, model=model, model_version="1", window="24h")
-    verdicts = [
-        panel["title"]
-        for panel in charts(opened.dashboard)
-        if '"Unknown"' in json.dumps(panel["fieldConfig"]) and panel["title"] != "Alerts"
-    ]
-    assert len(verdicts) >= 3
-    assert {title: words(opened, title) for title in verdicts} == dict.fromkeys(verdicts, "Unknown")
+    assert said(opened) == {f"{clause} unknown": -9 for clause in ("Quality", "Drift", "Data quality")}
+    assert {math.floor(state) for state in states(opened).values()} <= {-3}
+    assert opened.answer("Alerts") == []  # shown as unknown: there are no rules
+
+
+def test_the_verdicts_are_said_in_words(planted: Planted) -> None:
+    clauses = said(planted.open("mlflow-model", model=DEAD, model_version="1", window="24h"))
+    assert clauses["No column drifts"] == 0
+    assert all(value in (reason, 0, 1) for value, reason in zip(clauses.values(), [-9] * 3, strict=True))
+
+
+def test_a_column_whose_values_are_all_missing_stays_on_top(planted: Planted) -> None:
+    found = states(planted.open("mlflow-model", model=DEAD, model_version="1", window="24h"))
+    assert found.pop("age") == 1
+    assert found
+    assert max(found.values()) < 1
+
+
+def said(opened: Opened) -> dict[str, float]:
+    """Clauses of the sentence, and the values that are their colours."""
+    answers = [series for ref in "ABC" for series in opened.answer("In words, $window", ref)]
+    parts = ("what", "total", "worst", "since")
+    return {
+        "".join(each["metric"].get(part, "") for part in parts): float(each["value"][1]) for each in answers
+    }
+
+
+def states(opened: Opened) -> dict[str, float]:
+    """States of the columns in the table."""
+    return {
+        each["metric"]["column"]: float(each["value"][1]) for each in opened.answer("Columns, $window", "B")
+    }
 
 
 def test_a_dashboard_opens_on_the_model_with_most_trouble_and_its_champion(planted: Planted) -> None:
