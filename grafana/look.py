@@ -153,7 +153,7 @@ def at_least(width: int) -> dashboard.DynamicConfigValue:
 
 def wrapped() -> dashboard.DynamicConfigValue:
     """Cells with names, wrapped where long, as their ends may tell them apart."""
-    return of_field("custom.cellOptions", {"type": "auto", "wrapText": True})
+    return of_field("custom.wrapText", True)
 
 
 def measured(unit: str, width: int, decimals: int = 1) -> list[dashboard.DynamicConfigValue]:

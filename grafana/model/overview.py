@@ -120,11 +120,10 @@ def columns() -> Iterator[panels.Panel]:
 def cause_and_effect() -> Iterator[panels.Panel]:
     """Quality beside the columns that may explain it, on one axis of time; what was done about it."""
     beside = (
-        look.shaded(look.CAUSE),
+        look.painted(look.CAUSE),
         look.of_field("custom.axisPlacement", "right"),
         look.of_field("custom.axisLabel", "Score / limit"),
         look.of_field("custom.axisSoftMin", 0),
-        look.of_field("custom.lineWidth", 1),
         look.of_field("unit", look.TIMES),
         look.of_field("decimals", 1),
     )

@@ -27,7 +27,10 @@ def _bad(count: str, total: str, worst: str, kind: str, start: str) -> str:
     hours = f"floor((time() - {start}) / 3600)"
     lasting = _counted(hours, "since", ", for $1 h")
     lasting = f'label_replace({lasting}, "since", ", for minutes", "n", "0")'
-    most = f'label_replace(group by ({kind}) (topk (1, {worst})), "worst", ", worst: $1", "{kind}", "(.*)")'
+    worst = f"group by ({kind}) (topk (1, {worst}))"
+    most = f'label_replace({worst}, "worst", ", worst: $1", "{kind}", "(.*)")'
+    # Of a long name the beginning and the end, which is what tells such names apart.
+    most = f'label_replace({most}, "worst", ", worst: $1…$2", "{kind}", "(.{{12}}).{{9,}}(.{{14}})")'
     return (
         f"{_counted(f'{count} > 0', 'what', '$1 of ')}"
         f" * on () group_left (total) {total}"
