@@ -16,6 +16,8 @@ from tests.grafana.dashboards import charts
 from tests.support.fakes import TIMEOUT_SECONDS
 
 Series = dict[str, Any]
+# Between several values of one variable.
+AND = "\x1f"
 ALL = "$__all"
 
 
@@ -86,7 +88,8 @@ class Opened:
                 case "doublequote":
                     return '"' + text.replace('"', '\\"') + '"'
                 case "regex":
-                    return text if text == ".*" else re.sub(r"[-\\^$*+?.()|\[\]{}/]", r"\\\g<0>", text)
+                    each = [re.sub(r"[-\\^$*+?.()|\[\]{}/]", r"\\\g<0>", part) for part in text.split(AND)]
+                    return text if text == ".*" else each[0] if len(each) == 1 else f"({'|'.join(each)})"
                 case _:
                     return text
 
@@ -183,7 +186,7 @@ def _naturally(text: str) -> list[tuple[int, str]]:
 def _default(variable: Mapping[str, Any], offered: list[str]) -> str:
     current = str((variable.get("current") or {}).get("value") or "")
     if current == ALL and variable.get("includeAll"):
-        return str(variable["allValue"])
+        return str(variable.get("allValue") or AND.join(offered))
     if current in offered:
         return current
     return offered[0] if offered else ""

@@ -188,6 +188,46 @@ def test_versions_are_offered_by_traffic_the_champion_first(planted: Planted) ->
     assert offered == ["9", "10", "2"]
 
 
+# Of the table of the fleet: the queries of two of its columns.
+STATE, TROUBLE = "D", "E"
+
+
+def test_the_fleet_shows_every_alias_and_gives_a_state_only_to_what_is_judged(planted: Planted) -> None:
+    opened = planted.open("mlflow-fleet")
+    (panel,) = (panel for panel in charts(opened.dashboard) if panel["id"] == 1)
+    (texts,) = (
+        option["value"][0]["options"]
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == "State"
+        for option in override["properties"]
+        if option["id"] == "mappings"
+    )
+    states = {
+        (series["metric"]["model"], series["metric"]["alias"]): texts[series["value"][1]]["text"]
+        for series in opened.answer(panel["title"], STATE)
+    }
+    expected = {(MANY, alias): "well" for alias in MONITORED.values()}
+    expected |= {(DEAD, "champion"): "verdict"}
+    expected |= {(model, "champion"): "not judged" for model in (SILENT, BARE, FILLING)}
+    assert states == expected
+
+
+def test_the_fleet_gives_most_trouble_to_the_model_with_a_bad_verdict(planted: Planted) -> None:
+    scores = planted.open("mlflow-fleet").answer("Models by trouble, $window", TROUBLE)
+    worst = max(scores, key=lambda series: float(series["value"][1]))
+    assert worst["metric"]["model"] == DEAD
+    assert float(worst["value"][1]) > 0
+
+
+@pytest.mark.parametrize("at", ["empty", "live", "down"])
+def test_the_fleet_does_not_say_that_no_alert_fires_where_no_rules_are_loaded(
+    planted: Planted, at: str
+) -> None:
+    opened = planted.open("mlflow-fleet", at)
+    for title in ("Critical", "Warnings", "Pending"):
+        assert opened.answer(title) == []
+
+
 @pytest.mark.parametrize("at", ["empty", "live", "down"])
 @each_dashboard
 def test_prometheus_takes_every_query(planted: Planted, path: Path, at: str) -> None:
