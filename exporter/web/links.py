@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from exporter.formats.addresses import version_path
 from exporter.settings import Settings
 
-DASHBOARD = "/d/mlflow-model"
+MODEL_DASHBOARD, COLUMN_DASHBOARD = "/d/mlflow-model", "/d/mlflow-column"
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Links:
         )
 
     def dashboard(self, model: str, version: str, column: str = "") -> str:
-        """URL of the dashboard of a model; empty without Grafana."""
+        """URL of the dashboard of a model, or of one of its columns; empty without Grafana."""
         if not self.grafana:
             return ""
         variables = {"model": model, "model_version": version} | ({"column": column} if column else {})
         query = urlencode({f"var-{name}": value for name, value in variables.items()}, quote_via=quote)
-        return f"{self.grafana}{DASHBOARD}?{query}"
+        return f"{self.grafana}{COLUMN_DASHBOARD if column else MODEL_DASHBOARD}?{query}"
 
     def registered(self, model: str, version: str) -> str:
         """URL of a version in MLflow's UI; empty where that is not known."""

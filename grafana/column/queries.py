@@ -45,7 +45,6 @@ SINCE = " or ".join(
 )
 CHANGE = f"{of_day('detected')} or (0 * {of_day('score')} - 1)"
 CHECKS = f"sum ({check('degraded')}) or (0 * sum ({check('ratio')}) - 1)"
-IMPORTANCE = gauge("mlflow_model_feature_importance_ratio", _COLUMN)
 DISTANCES = gauge("mlflow_model_drift_distance", _WINDOW, "method")
 
 

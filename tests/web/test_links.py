@@ -11,9 +11,10 @@ from exporter.web.links import Links
 def test_they_lead_to_the_version_whatever_it_is_called() -> None:
     settings = Settings(grafana_url="https://g.example/grafana/", mlflow_url="https://m.example/")
     links = Links.of(settings, {})
-    assert links.dashboard("a/b &c", "3", "x=y") == (
-        "https://g.example/grafana/d/mlflow-model?var-model=a%2Fb%20%26c&var-model_version=3&var-column=x%3Dy"
-    )
+    version = "?var-model=a%2Fb%20%26c&var-model_version=3"
+    assert links.dashboard("a/b &c", "3") == f"https://g.example/grafana/d/mlflow-model{version}"
+    column = f"https://g.example/grafana/d/mlflow-column{version}&var-column=x%3Dy"
+    assert links.dashboard("a/b &c", "3", "x=y") == column
     assert links.registered("a/b &c", "3") == "https://m.example/#/models/a%2Fb%20%26c/versions/3"
 
 
