@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,25 @@ VERSION = 'model="flights",model_version="3"'
 REFERENCE = 'run_id="r",task="classification",reference_source="tag",reference_digest="d"'
 
 
+SINCE = 1_795_428_000
+# Opens on the window, two of which before the verdict began.
+DASHBOARD = (
+    "var-model=flights&var-model_version=3&var-column=dep_delay"
+    f"&var-window=1h&from={1000 * (SINCE - 7200)}&to=now"
+)
+
+
 def exposition(*, drifted: bool) -> str:
     """A version with one column, on the two windows of which the short one may have drifted."""
     column = f'{VERSION},column="dep_delay",role="feature"'
+    verdict = f"""\
+mlflow_model_drift_severe{{{column},window="1h"}} 1
+mlflow_model_drift_since_timestamp_seconds{{{column},window="1h"}} {SINCE}
+"""
     return f"""\
+{verdict if drifted else ""}\
+mlflow_exporter_window_seconds{{window="1h"}} 3600
+mlflow_exporter_window_seconds{{window="24h"}} 86400
 mlflow_model_alias_info{{{VERSION},alias="champion",team=""}} 1
 mlflow_model_version_info{{{VERSION},{REFERENCE},variation="reference"}} 1
 mlflow_model_drift_score{{{column},window="1h"}} {2.31 if drifted else 0.04}
@@ -55,11 +71,11 @@ def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
         for part in ("plain", "html"):
             body = mail.get_body((part,))
             assert body is not None
-            content = body.get_content()
+            content = unescape(body.get_content())
             assert "at most 0.204 over 1h" in content or "PSI 2.310 over 1h, limit 0.204" in content
             assert "champion" in content
             assert "/prometheus/runbooks/ModelFeatureDrift.md" in content
-            assert "/d/mlflow-model?var-model=flights" in content
+            assert f"/d/mlflow-column?{DASHBOARD}" in content
 
         message = delivery.webhooks.wait_for_slack("[warning] ModelFeatureDrift in flights v3: dep_delay")
         assert message["channel"] == "#mlops-alerts"
@@ -73,7 +89,7 @@ def test_drift_arrives_as_a_mail_and_a_message_and_so_does_its_end(
             r"http://localhost:19464/models/flights/versions/3/reports/latest\?at=\d{10}", links["Report"]
         )
         assert links["Runbook"].endswith("/prometheus/runbooks/ModelFeatureDrift.md")
-        assert "/d/mlflow-model?var-model=flights" in links["Dashboard"] == attachment["title_link"]
+        assert f"/d/mlflow-column?{DASHBOARD}" in links["Dashboard"] == attachment["title_link"]
         assert "/#/silences/new?filter=" in links["Silence"]
 
         target.exposition = exposition(drifted=False)
