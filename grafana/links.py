@@ -37,7 +37,7 @@ MODEL = Page(
         "segments": 47,
     },
 )
-COLUMN = Page("mlflow-column")
+COLUMN = Page("mlflow-column", {"bad values": 6, "segments": 7})
 VERSIONS = Page("mlflow-versions", {"moved": 5, "compared": 10, "over time": 20, "by age": 21})
 ALERTS = Page(
     "mlflow-alerts", {"fired": 10, "actions": 20, "refusals": 21, "actions over time": 22, "deliveries": 23}

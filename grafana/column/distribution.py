@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import links
 import look
 import panels
 import tables
@@ -68,7 +69,7 @@ def over_time() -> Iterator[panels.Panel]:
         size=(9, 10),
         nothing="No check applies, or none has a figure yet.",
         filled=False,
-    )
+    ).id(links.COLUMN.id("bad values"))
 
 
 def _shares() -> barchart.Panel:

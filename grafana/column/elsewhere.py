@@ -27,7 +27,7 @@ def compared() -> Iterator[panels.Panel]:
         unit="none",
         size=(8, 8),
         nothing="No segment has a score: `segments` in exporter.yml names columns to slice by.",
-    )
+    ).id(links.COLUMN.id("segments"))
     yield _versions()
     yield panels.in_limits(
         panels.lines(

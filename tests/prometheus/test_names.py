@@ -115,7 +115,14 @@ def test_alerts_in_alertmanagers_configuration_exist() -> None:
         assert any(re.fullmatch(pattern, alert) for alert in ALERTS), pattern
 
 
-def test_dashboards_and_variables_that_alerts_link_to_exist() -> None:
+def panel_ids(tree: dict[str, Any]) -> Iterator[int]:
+    """Of the panels of a dashboard, those in collapsed rows included."""
+    for panel in tree.get("panels", []):
+        yield panel["id"]
+        yield from panel_ids(panel)
+
+
+def test_dashboards_variables_and_panels_that_alerts_link_to_exist() -> None:
     for rule in RULES:
         url = rule.annotations["dashboard_url"]
         (uid,) = re.findall(r"/d/([\w-]+)", url)
@@ -123,6 +130,7 @@ def test_dashboards_and_variables_that_alerts_link_to_exist() -> None:
         assert dashboard["uid"] == uid
         variables = {variable["name"] for variable in dashboard["templating"]["list"]}
         assert set(re.findall(r"var-(\w+)=", url)) <= variables
+        assert {int(panel) for panel in re.findall(r"viewPanel=(\d+)", url)} <= set(panel_ids(dashboard))
 
 
 def test_remediation_knows_every_alert_that_is_delivered_to_it() -> None:
