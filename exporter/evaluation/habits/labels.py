@@ -43,7 +43,7 @@ def judge_label_silence(
 
     Labels of a version without aliases are counted until it retires; those of its successor begin as late as
     labels come. So while no monitored version had a label within a week, the limit is at least that time and
-    a day after the last move of an alias.
+    a day after the last move of an alias. Predictions that paused for a day have no labels on the next one.
 
     Args:
         versions: all that had arrivals in the last weeks.
@@ -57,12 +57,15 @@ def judge_label_silence(
     if last == -inf:
         return Habit()
     silence = max(now - last, 0.0)
-    asked = hours[hours["predictions"] > 0]["start"]
+    asked = np.unique(hours[hours["predictions"] > 0]["start"])
     if silence > INTENDED_SECONDS or not (asked > now - DAY_SECONDS - HOUR_SECONDS).any():
         return Habit(silence)
     limit = _delivery(hours, down, local, last)
     if limit is None:
         return Habit(silence)
+    resumed = asked[1:][(np.diff(asked) > DAY_SECONDS) & (asked[1:] > last)]
+    if len(resumed):
+        limit = max(limit, float(resumed[-1]) + DAY_SECONDS - last)
     labelled = [version.hours["last_label"] for version in versions if version.monitored]
     if not any((times > now - 7 * DAY_SECONDS).any() for times in labelled):
         limit = max(limit, alias_moved + _delay(hours, last) + DAY_SECONDS - last)

@@ -192,7 +192,7 @@ class _Pattern:
 
     def _busy(self) -> int | None:
         """End of the first stretches after the start of the silence that are busy in every known week."""
-        return self._first_expected(BUSY, BUSY_ACTIVE, BUSY_WEEKS, 1, 0)
+        return self._first_expected(self.silent + 1, BUSY, BUSY_ACTIVE, BUSY_WEEKS, 1, 0)
 
     def _regular(self) -> int | None:
         """End of the grace for the first regular arrival; None if arrivals are not regular."""
@@ -202,12 +202,16 @@ class _Pattern:
         regular = (taken.sum(axis=0) == SLOT_WEEKS - 1) & ~(taken & ~hits).any(axis=0)
         if not len(recent) or regular.mean() < REGULAR_SHARE:
             return None
-        return self._first_expected(SLOT, 1, SLOT_WEEKS, SLOT_WEEKS, GRACE)
+        # Within half a slot the last arrivals were those that are due.
+        begin = self.silent + 1 + SLOT // 2
+        return self._first_expected(begin, SLOT, 1, SLOT_WEEKS, SLOT_WEEKS, GRACE)
 
-    def _first_expected(self, length: int, least: int, weeks: int, needed: int, grace: int) -> int | None:
-        """End of the first windows of `length` and `grace` after the start of the silence whose first part
-        had `least` active stretches in the last `weeks` known weeks, of which there are `needed`."""
-        begin, end = self.silent + 1, self.silent + 1 + 2 * WEEK + DAY
+    def _first_expected(
+        self, begin: int, length: int, least: int, weeks: int, needed: int, grace: int
+    ) -> int | None:
+        """End of the first windows of `length` and `grace`, from `begin` on, whose first part had `least`
+        active stretches in the last `weeks` known weeks, of which there are `needed`."""
+        end = begin + 2 * WEEK + DAY
         for starts in (np.arange(begin, begin + HOUR), np.arange(begin + HOUR, end)):  # mostly the first
             usable, hits = self._compare(starts, length, least)
             taken = usable & (np.cumsum(usable, axis=0) <= weeks)

@@ -11,7 +11,7 @@ from exporter.evaluation.habits.labels import VersionLabels, judge_label_silence
 from exporter.evaluation.habits.limits import Habit
 from exporter.evaluation.habits.local_time import LocalTime
 from exporter.typing import Floats
-from tests.support.arrivals import at, every, hours_of, workdays
+from tests.support.arrivals import at, every, hours_of, office, workdays
 
 NO_HOURS = np.zeros(0, np.int64)
 
@@ -72,6 +72,15 @@ def test_few_labels_and_single_deliveries_set_no_pattern() -> None:
 
 def test_without_predictions_no_labels_are_expected() -> None:
     assert judge(noon(list(range(15))), at(17), predictions=every(20, at(0), at(15))).limit is None
+
+
+def test_after_a_day_without_predictions_labels_are_due_a_day_later() -> None:
+    asked = office([day for day in workdays(0, 29) if day != 21])
+    kept = noon([day for day in workdays(0, 29) if day != 21])
+    assert told(kept, 14, 25, predictions=asked) == []
+    ended = kept[kept < at(21)]
+    assert not unusual(ended, at(22, 23), predictions=asked)
+    assert unusual(ended, at(23, 12), predictions=asked)
 
 
 def test_a_model_that_never_had_labels_has_no_silence() -> None:

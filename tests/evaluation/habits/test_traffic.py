@@ -114,6 +114,13 @@ def test_after_clocks_have_changed_the_day_begins_or_ends_an_hour_later() -> Non
             np.concatenate([office(workdays(0, 13)), office(workdays(14, 25), 9 + shift, 17 + shift)])
         )
         assert shifted.told(at(14, 6), at(15, 12), 0.25) == []
+    # A week later, when the last hour of the days before the change is due no longer.
+    assert (
+        one(np.concatenate([office(workdays(0, 29)), office(workdays(30, 40), 8, 16)])).told(
+            at(31, 15), at(36, 12), 2
+        )
+        == []
+    )
 
 
 def test_a_time_zone_knows_when_clocks_change() -> None:
