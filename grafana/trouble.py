@@ -1,4 +1,4 @@
-"""How much a model needs somebody: the score that sorts models, its parts, and a model's versions."""
+"""The score of trouble that sorts models, its parts, and a model's versions."""
 
 from __future__ import annotations
 

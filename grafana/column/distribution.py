@@ -75,9 +75,9 @@ def over_time() -> Iterator[panels.Panel]:
 def _shares() -> barchart.Panel:
     panel = panels.bars(
         "$column: reference, an hour $ago ago, and live in $window",
-        "Share of rows in each bin. Bins are frozen from the reference; live rows are those that arrived "
-        "within the window, at all replicas, before are those of one hour. If the bars have the same "
-        "height, nothing changed. Bins that are empty everywhere are left out.",
+        "Share of rows in each bin of the reference. Live: rows that arrived within the window, at all "
+        "replicas. $ago ago: rows of the hour that ended then. If the bars have the same height, nothing "
+        "changed. Bins that are empty everywhere are left out.",
         unit="percentunit",
         size=(15, 10),
         nothing=_NO_BINS,

@@ -16,7 +16,7 @@ _NO_SCORE = "This column has no score in this window yet."
 
 
 def verdicts() -> Iterator[panels.Panel]:
-    """Whether they can be trusted, and the verdicts."""
+    """The reason strip, and the verdicts on the column."""
     yield from reason.strip()
     yield panels.verdict(
         "Drift, $window",

@@ -37,7 +37,7 @@ _OPEN_COLUMN = tables.link(
 
 
 def verdicts() -> Iterator[panels.Panel]:
-    """Whether verdicts can be trusted, and what they say."""
+    """The reason strip, the verdicts in words, and alerts."""
     yield from reason.strip()
     said = panels.number(
         "In words, $window",

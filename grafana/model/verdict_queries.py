@@ -23,7 +23,7 @@ def _counted(figure: str, label: str, words: str) -> str:
 
 
 def _bad(count: str, total: str, worst: str, kind: str, start: str) -> str:
-    """How many of how many, which of them most, and for how long."""
+    """Number of bad ones and of all, the worst, and the time since `start`, in the words of labels."""
     hours = f"floor((time() - {start}) / 3600)"
     lasting = _counted(hours, "since", ", for $1 h")
     lasting = f'label_replace({lasting}, "since", ", for minutes", "n", "0")'

@@ -96,7 +96,7 @@ class Opened:
         return re.sub(r"\$\{(\w+)(?::(\w+))?\}|\$([A-Za-z_]\w*)", value, text)
 
     def answer(self, title: str, ref: str = "A") -> list[Series]:
-        """What a panel's query gets; its title as the dashboard has it."""
+        """Result of a panel's query; the title is written as in the dashboard."""
         (found,) = (
             (expression, instant)
             for place, expression, instant in self.queries()
@@ -129,7 +129,7 @@ def open_dashboard(dashboard: dict[str, Any], prometheus: Prometheus, **chosen: 
 
 
 def has_data(series: list[Series]) -> bool:
-    """Whether there is any number."""
+    """True if any value is a number."""
     values = (
         value for each in series for _, value in (*each.get("values", ()), *filter(None, [each.get("value")]))
     )

@@ -129,7 +129,7 @@ def test_gauges_are_aggregated_over_replicas(path: Path) -> None:
     gauges = {metric.name for metric in CATALOG if metric.type == "gauge"}
     for place, expression in expressions(load(path)):
         if place.startswith("label of"):
-            continue  # values of a label, whoever has it
+            continue  # values of a label on any series
         for name in gauges & set(re.findall(r"\w+", expression)):
             one = rf"(?:max|min|sum) (?:by \([\w, ]+\) )?\((?:last_over_time\()?{name}\b"
             assert len(re.findall(one, expression)) == len(re.findall(rf"\b{name}\b", expression)), place

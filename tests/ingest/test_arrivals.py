@@ -1,4 +1,4 @@
-"""What is recorded of arrivals, and that it outlives the process."""
+"""Arrivals are recorded, and outlive the process."""
 
 from __future__ import annotations
 

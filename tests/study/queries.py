@@ -1,9 +1,8 @@
 """Samples of weeks -> what the rules select of them, by Prometheus itself.
 
-Rules that look back on days and weeks are asked as they stand, with recorded series replaced by what records
-them: samples are backfilled, a Prometheus is started on them, and every expression is evaluated at every
-moment. What bridges a failed scrape, `[5m]`, is as long as the steps between evaluations here; `for` is left
-to `rules.firing`.
+Rules are asked as they stand, with recorded series replaced by what records them: samples are backfilled, a
+Prometheus is started on them, and every expression is evaluated at every moment. What bridges a failed
+scrape, `[5m]`, is as long as the steps between evaluations here; `for` is left to `rules.firing`.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ MAX_POINTS = 10_000  # a query may ask for 11,000
 BLOCK = "1000h"
 
 
-def expressions(names: Sequence[str], step_seconds: int | None = None) -> list[tuple[str, str, str]]:
-    """(alert, severity, expression) of the rules; `step_seconds` is how far samples are apart, if far."""
+def expressions(names: Sequence[str], step_seconds: int) -> list[tuple[str, str, str]]:
+    """(alert, severity, expression) of the rules; samples are `step_seconds` apart."""
     written = [
         rule
         for path in sorted(RULES.glob("*.yml"))
@@ -44,9 +43,7 @@ def expressions(names: Sequence[str], step_seconds: int | None = None) -> list[t
     found = []
     for rule in written:
         if rule.get("alert") in names:
-            expression = inlined(rule["expr"], recorded)
-            if step_seconds is not None:
-                expression = re.sub(r"\[(5m|30m|1h)\]", f"[{step_seconds}s]", expression)
+            expression = inlined(rule["expr"], recorded).replace("[5m]", f"[{step_seconds}s]")
             found.append((rule["alert"], rule["labels"]["severity"], expression))
     return found
 

@@ -37,7 +37,7 @@ CHANGE = {
     "score": "ModelPredictionChanged",
 }
 DATA_QUALITY, MANY = "ModelDataQualityDegraded", "ModelManyFeaturesDrifted"
-ASKED = (  # of Prometheus itself, see `queries`
+ASKED = (  # of Prometheus itself, see `queries`, or of habits, see `traffic`
     "ModelQualityDegraded",
     "ModelEstimatedQualityDegraded",
     "ModelLabelDrift",
@@ -48,7 +48,6 @@ ASKED = (  # of Prometheus itself, see `queries`
     "ModelSegmentQualityDegraded",
     "ModelNoTraffic",
     "ModelLatencyHigh",
-    "ModelErrorRateHigh",
 )
 STUDIED = {*DRIFT.values(), *CHANGE.values(), DATA_QUALITY, MANY}
 EXPLAIN_DRIFT = ("unseen", "out_of_range")  # of the same column: alertmanager.yml inhibits drift and change

@@ -1,4 +1,4 @@
-"""What the table of thresholds rests on: detectors that are set to days, and a count of their pages."""
+"""Change detectors set to days, and the count of their pages, for the table of thresholds."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ class Service:
 
     `hours` of the day and `weekdays` in which it is asked, `rows_per_day` on such a day; or all of them in
     one batch at the first of the hours. Nobody asks on `holidays`, days from the start; from `shift_day` on
-    all is an hour earlier, as when clocks change. Labels come at noon, of `label_weekdays`. `slow` and
-    `failing` are shares of the days on which one minute is slow; a new version comes on `deploys`.
+    all is an hour earlier, as when clocks change. Labels come at noon, of `label_weekdays`. `slow` is the
+    share of the days on which one minute is slow; a new version comes on `deploys`.
     """
 
     name: str

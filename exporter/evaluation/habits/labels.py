@@ -1,4 +1,4 @@
-"""How long a model may be without labels, and how few predictions may have one: (arrivals, now) -> limits.
+"""Limits on the silence and coverage of a model's labels, by its own past: (arrivals, now) -> limits.
 
 Labels arrive by the hour, by the day or by the week. A day without any is compared with the same day of the
 last two weeks that are known, so that a single delivery sets no pattern; holidays, and days on which the

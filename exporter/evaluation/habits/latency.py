@@ -1,4 +1,4 @@
-"""How slow a version may answer, by its own past: (blocks, now) -> p95 and limit.
+"""Limit on the latency of a version, by its own past: (blocks, now) -> p95 and limit.
 
 The limit is twice the 95th percentile of the hourly p95 of a week, without the latest day, and at least a
 tenth of a second. A slow batch every night is usual, and slow answers become usual after a day and eight

@@ -1,4 +1,4 @@
-"""How long an alias may be without predictions, by its own past: (arrivals, moves) -> limit.
+"""Limit on the silence of an alias, by its own past: (arrivals, moves) -> silence and limit.
 
 The pattern belongs to the alias, whichever version it pointed to at the time, and outlives versions: a silent
 champion is reported although its shadow continues. The limit is set by the first of these that ends:

@@ -1,4 +1,4 @@
-"""Which silences of labels, and which coverage, are unusual."""
+"""Unusual silence and coverage of labels."""
 
 from __future__ import annotations
 

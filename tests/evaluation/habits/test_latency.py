@@ -1,4 +1,4 @@
-"""Which latencies of a version are unusual."""
+"""Unusual latencies of a version."""
 
 from __future__ import annotations
 

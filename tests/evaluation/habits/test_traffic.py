@@ -1,4 +1,4 @@
-"""Which silences of an alias are unusual."""
+"""Unusual silence of an alias."""
 
 from __future__ import annotations
 
