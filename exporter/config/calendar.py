@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -23,7 +23,9 @@ from exporter.config.section import Location, Section
 
 MAX_HOLIDAYS = 10_000
 MAX_CALENDAR_BYTES = 2**20
-LAST_YEAR = 2100  # up to which events that repeat are followed
+MAX_REPEATED = 100_000  # days that several events, or repetitions of one, name again
+FREQUENCIES = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
+LAST_DAY = date(2100, 12, 31)  # up to which events that repeat are followed
 
 
 def _zone(value: object) -> object:
@@ -75,18 +77,20 @@ def read_calendar(path: Path) -> set[date]:
     from icalendar import Calendar as Parsed  # a third of a second, for those who use it
 
     try:
-        if path.stat().st_size > MAX_CALENDAR_BYTES:
-            raise ValueError(f"{path}: larger than {MAX_CALENDAR_BYTES} bytes")
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_CALENDAR_BYTES + 1)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
+    if len(content) > MAX_CALENDAR_BYTES:
+        raise ValueError(f"{path}: larger than {MAX_CALENDAR_BYTES} bytes")
+    found, repeated = set[date](), 0
     try:
         events = Parsed.from_ical(content).walk("VEVENT")
-        found = set[date]()
-        for event in events:
-            if str(event.get("STATUS", "")).upper() != "CANCELLED":
-                found.update(_days_of(event))
-            if len(found) > MAX_HOLIDAYS:
+        kept = (event for event in events if str(event.get("STATUS", "")).upper() != "CANCELLED")
+        for day in chain.from_iterable(map(_days_of, kept)):
+            repeated += day in found
+            found.add(day)
+            if len(found) > MAX_HOLIDAYS or repeated > MAX_REPEATED:
                 break
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"{path}: this is no iCalendar file that can be read: {error}") from None
@@ -94,31 +98,46 @@ def read_calendar(path: Path) -> set[date]:
         raise ValueError(f"{path}: it has no all-day event")
     if len(found) > MAX_HOLIDAYS:
         raise ValueError(f"{path}: its events are on more than {MAX_HOLIDAYS} days")
+    if repeated > MAX_REPEATED:
+        raise ValueError(f"{path}: its events name days more than {MAX_REPEATED} times again")
     return found
 
 
 def _days_of(event: Any) -> Iterator[date]:
     """Yield the days of an event, with its repetitions."""
-    from dateutil.rrule import rruleset, rrulestr
-
     first = event.start
     if isinstance(first, datetime):
         return
     length = max((event.end - first).days, 1)
-    starts = rruleset()
-    begin = datetime.combine(first, time())
-    starts.rdate(begin)
+    starts = {first}
     for rule in _listed(event.get("RRULE")):
-        starts.rrule(rrulestr(rule.to_ical().decode(), dtstart=begin, ignoretz=True))
-    for name, add in (("RDATE", starts.rdate), ("EXDATE", starts.exdate)):
+        starts.update(_repetitions(rule, first))
+    for name, change in (("RDATE", starts.add), ("EXDATE", starts.discard)):
         for dates in _listed(event.get(name)):
             for each in dates.dts:
-                add(datetime.combine(each.dt, time()))
-    for start in islice(starts, MAX_HOLIDAYS + 1):
-        if start.year > LAST_YEAR:
-            return
-        for number in range(min(length, MAX_HOLIDAYS + 1)):
-            yield start.date() + timedelta(days=number)
+                change(datetime.combine(each.dt, time()).date())
+    for start in sorted(starts):
+        for number in range(length):
+            yield start + timedelta(days=number)
+
+
+def _repetitions(rule: Any, first: date) -> Iterator[date]:
+    """Yield days on which an event from `first` on is repeated, until `LAST_DAY`, of endless rules, too.
+
+    Raises:
+        ValueError: it repeats within a day or without a step, which would never end.
+    """
+    from dateutil.rrule import rrulestr
+    from icalendar import vRecur
+
+    if not {*map(str.upper, rule.get("FREQ", ()))} <= FREQUENCIES or min(rule.get("INTERVAL", [1])) < 1:
+        raise ValueError(f"a rule that no all-day event has: {rule.to_ical().decode()}")
+    ends = [datetime.combine(end, time()) for end in rule.get("UNTIL", ())]
+    count = min([MAX_HOLIDAYS + 1, *rule.get("COUNT", ())])
+    rule = vRecur({name: value for name, value in rule.items() if name not in ("COUNT", "UNTIL")})
+    starts = rrulestr(rule.to_ical().decode(), dtstart=datetime.combine(first, time()))
+    for start in islice(starts.replace(until=min([datetime.combine(LAST_DAY, time()), *ends])), count):
+        yield start.date()
 
 
 def _listed(value: Any) -> list[Any]:

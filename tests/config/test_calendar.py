@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config.calendar import read_calendar
 from exporter.config.file import load_config_file
 from exporter.errors import ConfigError
 
@@ -45,6 +46,16 @@ def test_days_are_those_of_the_list_and_of_the_file(tmp_path: Path) -> None:
     assert not {date(2026, 1, 1), date(2026, 1, 6)} & set(days)
 
 
+def test_rules_end_by_their_count_and_with_the_century(tmp_path: Path) -> None:
+    path = tmp_path / "days.ics"
+    path.write_text(EVENT.format("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;COUNT=3"))
+    assert read_calendar(path) == {date(year, 1, 1) for year in (2026, 2027, 2028)}
+    path.write_text(EVENT.format("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;UNTIL=20270101T000000Z"))
+    assert read_calendar(path) == {date(2026, 1, 1), date(2027, 1, 1)}
+    path.write_text(EVENT.format("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY"))
+    assert len(read_calendar(path)) == 75
+
+
 @pytest.mark.parametrize(
     ("calendar", "file", "message"),
     [
@@ -60,6 +71,21 @@ def test_days_are_those_of_the_list_and_of_the_file(tmp_path: Path) -> None:
             "file: days.ics",
             EVENT.format("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=DAILY"),
             "days.ics: its events are on more than 10000 days",
+        ),
+        (
+            "file: days.ics",
+            EVENT.format("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30"),
+            "a rule that no all-day event has: FREQ=SECONDLY",
+        ),
+        (
+            "file: days.ics",
+            EVENT.format("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=DAILY;INTERVAL=0"),
+            "a rule that no all-day event has: FREQ=DAILY;INTERVAL=0",
+        ),
+        (
+            "file: days.ics",
+            EVENT.format("DTSTART;VALUE=DATE:20260101\nDURATION:P9000D\nRRULE:FREQ=DAILY;COUNT=900"),
+            "days.ics: its events name days more than 100000 times again",
         ),
     ],
 )
