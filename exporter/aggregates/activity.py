@@ -47,9 +47,10 @@ class Activity:
         self._hours = hours if hours is not None else no_hours()
         self._changed: set[int] = set()
 
-    def hours(self) -> Hours:
-        """Copy of all hours."""
-        return self._hours.copy()
+    def hours(self, until: float = np.inf) -> Hours:
+        """Copy of the hours that began until then; later ones come from a clock that was ahead."""
+        hours = self._hours
+        return hours[hours["start"] <= until]
 
     def add_predictions(self, rows: int, at: float) -> None:
         """Count predictions that arrived at `at`, in seconds since the epoch."""
@@ -98,8 +99,10 @@ class Activity:
             if place == len(starts) or starts[place] != start:
                 hours = np.insert(self._hours, place, _EMPTY[0])
                 hours["start"][place] = start
-                self._hours = hours[-ACTIVITY_HOURS:]
-                place -= len(hours) - len(self._hours)
+                if len(hours) > ACTIVITY_HOURS:
+                    hours = np.delete(hours, 0 if place else 1)
+                    place = max(place - 1, 0)
+                self._hours = hours
         found: np.void = self._hours[place]
         return found
 

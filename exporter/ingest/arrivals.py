@@ -6,6 +6,7 @@ It is kept in memory and written with retention: a crash loses what arrived sinc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from exporter.aggregates.activity import ACTIVITY_HOURS, Activity, Hours
 from exporter.fleet import Live, Version
@@ -34,13 +35,16 @@ class Arrivals:
             if stored.key in found:
                 self._activities[stored.model, stored.version] = (stored.key, Activity(found[stored.key]))
 
-    def hours(self) -> dict[tuple[str, str], Hours]:
-        """Copy of the hours with arrivals, by model and version. Any thread may call it."""
-        return {names: activity.hours() for names, (_, activity) in self._activities.copy().items()}
+    def hours(self, until: float = inf) -> dict[tuple[str, str], Hours]:
+        """Copy of the hours with arrivals that began until then, by model and version.
 
-    def uptime(self) -> Hours:
-        """Copy of the hours in which the exporter ran. Any thread may call it."""
-        return self._uptime.hours()
+        Any thread may call it.
+        """
+        return {names: activity.hours(until) for names, (_, activity) in self._activities.copy().items()}
+
+    def uptime(self, until: float = inf) -> Hours:
+        """Copy of the hours in which the exporter ran that began until then. Any thread may call it."""
+        return self._uptime.hours(until)
 
     def record(self, lives: Mapping[Version, Live], now: float) -> None:
         """Record what the totals of versions gain by a commit; `lives` will be those after it."""

@@ -25,11 +25,19 @@ class EarlierActivity:
     def __init__(self) -> None:
         self._earlier: dict[int, Hours] = {}
 
-    def add_to(self, recorded: Hours | None, version: Version, now: float) -> Hours:
-        """Recorded hours of a version, after the ones from its blocks if these stand for arrivals."""
+    def add_to(self, recorded: Hours | None, version: Version, since: float, now: float) -> Hours:
+        """Recorded hours of a version, after the ones from its blocks if these stand for arrivals.
+
+        Args:
+            recorded: hours with arrivals, None without any.
+            version: with the blocks.
+            since: time at which the record of all versions begins. Blocks of later hours without an arrival
+                came afterwards.
+            now: seconds since the epoch.
+        """
         recorded = no_hours() if recorded is None else recorded
         if version.key not in self._earlier:
-            found = _hours_of_blocks(version, recorded, now)
+            found = _hours_of_blocks(version, recorded, since, now)
             if found is None:
                 return recorded
             self._earlier[version.key] = found
@@ -37,7 +45,7 @@ class EarlierActivity:
         return np.concatenate([earlier, recorded]) if len(earlier) else recorded
 
 
-def _hours_of_blocks(version: Version, recorded: Hours, now: float) -> Hours | None:
+def _hours_of_blocks(version: Version, recorded: Hours, since: float, now: float) -> Hours | None:
     """Hours of the blocks before the record began, none if they do not stand for arrivals; None: not yet."""
     if version.counts is None or not len(recorded):
         return None
@@ -49,7 +57,8 @@ def _hours_of_blocks(version: Version, recorded: Hours, now: float) -> Hours | N
     arrived = set(recorded["start"][recorded["predictions"] > 0].tolist())
     if not compared or len(compared & arrived) < AGREEMENT * len(compared):
         return no_hours()
-    before = sorted(hour for hour in rows if begin - ACTIVITY_HOURS * HOUR_SECONDS <= hour < begin)
+    end = min(begin, since)
+    before = sorted(hour for hour in rows if begin - ACTIVITY_HOURS * HOUR_SECONDS <= hour < end)
     found = np.zeros(len(before), HOUR)
     found["start"] = before
     found["predictions"] = [rows[hour] for hour in before]

@@ -47,15 +47,14 @@ class HabitWatch:
 
     def judge(self, now: float) -> Habits:
         """Habits of the fleet; those of a model that fail are left out, logged and counted."""
-        local, hours, uptime = self._local, self._arrivals.hours(), self._arrivals.uptime()
+        local, hours, uptime = self._local, self._arrivals.hours(now), self._arrivals.uptime(now)
         versions = tuple(self._fleet.versions.values())
+        labels_of = _by_model(hours)  # blocks do not say when labels came
+        since = float(uptime["start"][0]) if len(uptime) else now
         for version in versions:
-            hours[version.names] = self._earlier.add_to(hours.get(version.names), version, now)
+            hours[version.names] = self._earlier.add_to(hours.get(version.names), version, since, now)
         observed, down = Observed.of(uptime, now), _down_hours(uptime, now)
-        by_model: dict[str, dict[str, Hours]] = defaultdict(dict)
-        for (model, number), known in hours.items():
-            if len(known):
-                by_model[model][number] = known
+        by_model = _by_model(hours)
         silences: dict[tuple[str, str], Habit] = {}
         label_silences: dict[str, Habit] = {}
         latencies: dict[tuple[str, str], Habit] = {}
@@ -63,7 +62,7 @@ class HabitWatch:
         for model in sorted({version.model for version in versions}):
             own = [version for version in versions if version.model == model]
             try:
-                label_silences[model] = self._judge_labels(model, own, by_model[model], down, local, now)
+                label_silences[model] = self._judge_labels(model, own, labels_of[model], down, local, now)
                 silences |= self._judge_silences(model, by_model[model], observed, local, now)
                 for version in own:
                     latencies[version.names] = _judge_latency(version, now)
@@ -105,6 +104,15 @@ class HabitWatch:
         changes = self._fleet.alias_changes(model)
         moved = max((changes[alias] for alias in aliases if alias in changes), default=-np.inf)
         return judge_label_silence(known, moved, down, local, now)
+
+
+def _by_model(hours: Mapping[tuple[str, str], Hours]) -> dict[str, dict[str, Hours]]:
+    """Hours of versions that have any, by model."""
+    found: dict[str, dict[str, Hours]] = defaultdict(dict)
+    for (model, number), known in hours.items():
+        if len(known):
+            found[model][number] = known
+    return found
 
 
 def _judge_latency(version: Version, now: float) -> Habit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from exporter.aggregates.activity import ACTIVITY_HOURS, Activity
 from exporter.storage.activity import load_activity
 from tests.support.fakes import Clock, FakeRegistry
 from tests.support.rig import NOON, Rig, make_rows, make_table
@@ -53,3 +54,26 @@ def test_a_repeated_batch_has_not_arrived_again(start: Start, store_uri: str) ->
     rig.post_rows(make_rows(30, prefix="r"))
     (hour,) = rig.service.writer.arrivals.hours()["fraud", "1"]
     assert (hour["predictions"], hour["last_prediction"]) == (30, NOON + 60)
+
+
+def test_rows_of_a_clock_that_was_ahead_are_not_the_last_ones(start: Start, store_uri: str) -> None:
+    clock = Clock(NOON + 60)
+    rig = start(store=store_uri, registry=make_registry(), clock=clock)
+    rig.post_rows(make_rows(30, prefix="r"))
+    rig.evaluate()
+    clock.now += 400 * 86400
+    rig.post_rows(make_rows(10, prefix="s"))
+    rig.evaluate()
+    clock.now -= 400 * 86400 - 7200
+    rig.evaluate()
+    assert rig.service.fleet.habits.silences["fraud", "champion"].figure == 7200
+
+
+def test_an_hour_before_all_that_are_kept_is_not_counted_in_the_last() -> None:
+    activity = Activity()
+    for hour in range(ACTIVITY_HOURS):
+        activity.add_predictions(1, NOON + hour * 3600)
+    activity.add_predictions(7, NOON - 3600)
+    hours = activity.hours()
+    assert (len(hours), hours["predictions"][0], hours["predictions"][-1]) == (ACTIVITY_HOURS, 7, 1)
+    assert hours["last_prediction"][-1] == NOON + (ACTIVITY_HOURS - 1) * 3600
