@@ -14,7 +14,7 @@ from math import inf
 import numpy as np
 
 from exporter.aggregates.activity import Hours
-from exporter.evaluation.habits.limits import Habit
+from exporter.evaluation.habits.limits import INTENDED_SECONDS, Habit
 from exporter.evaluation.habits.local_time import LocalTime
 from exporter.settings import DAY_SECONDS, HOUR_SECONDS
 from exporter.typing import Bools, Floats, Ints
@@ -23,7 +23,6 @@ DAY, WEEK = 24, 168  # in hours
 WEEKS, COMPARED_WEEKS = 6, 2
 GRACE = 6  # hours by which a delivery may be late
 MIN_LABELS = 20  # of a day; a day without any may be chance otherwise
-INTENDED_SECONDS = 14 * DAY_SECONDS
 MIN_PREDICTIONS = 200  # of a window, for its coverage to be judged
 USUAL_SHARE = 0.5  # of the usual coverage
 

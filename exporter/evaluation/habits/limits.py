@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exporter.settings import DAY_SECONDS
+
+INTENDED_SECONDS = 14 * DAY_SECONDS  # a longer silence is taken to be intended
+
 
 @dataclass(frozen=True)
 class Habit:

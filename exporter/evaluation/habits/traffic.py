@@ -24,7 +24,7 @@ from math import inf
 import numpy as np
 
 from exporter.aggregates.activity import STRETCH_SECONDS, Hours, stretch_numbers
-from exporter.evaluation.habits.limits import Habit
+from exporter.evaluation.habits.limits import INTENDED_SECONDS, Habit
 from exporter.evaluation.habits.local_time import LocalTime
 from exporter.settings import DAY_SECONDS, HOUR_SECONDS
 from exporter.storage.schema import AliasMove
@@ -33,7 +33,6 @@ from exporter.typing import Bools, Ints
 WEEK_SECONDS = 7 * DAY_SECONDS
 WEEK, DAY, HOUR = (seconds // STRETCH_SECONDS for seconds in (WEEK_SECONDS, DAY_SECONDS, HOUR_SECONDS))
 WEEKS = 6  # of the past that are looked at
-INTENDED_SECONDS = 2 * WEEK_SECONDS
 BUSY, BUSY_ACTIVE, BUSY_WEEKS = 15, 13, 2
 SLOT, GRACE, SLOT_WEEKS, REGULAR_SHARE = 3 * HOUR, 12 * HOUR, 4, 0.8
 YOUNG_SECONDS = 3 * DAY_SECONDS
