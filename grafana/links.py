@@ -59,7 +59,7 @@ EXPORTER = Page(
     },
 )
 
-VALUE = "${__value.text:percentencode}"
+VALUE = "${__value.raw:percentencode}"  # also where a mapping shortens it
 
 
 def cell(column: str) -> str:

@@ -63,7 +63,7 @@ def ranged(states: Sequence[tuple[int, str, str]]) -> list[dashboard.DynamicConf
         }
         for index, (low, text, color) in enumerate(states)
     ]
-    return [of_field("mappings", ranges), ground(), of_field("custom.width", 95)]
+    return [of_field("mappings", ranges), *grounded(), of_field("custom.width", 95)]
 
 
 def by_threshold() -> builders.FieldColor:
@@ -132,6 +132,11 @@ def ground() -> dashboard.DynamicConfigValue:
     return of_field("custom.cellOptions", {"type": "color-background", "mode": "basic"})
 
 
+def grounded() -> list[dashboard.DynamicConfigValue]:
+    """The same for mapped values: where there is none the ground is bare, and not Grafana's green."""
+    return [ground(), stepped(steps("transparent"))]
+
+
 def column(width: int, decimals: int = 3) -> list[dashboard.DynamicConfigValue]:
     """A column of plain figures in a table; `width` is in pixels."""
     return [of_field("decimals", decimals), of_field("custom.width", width)]
@@ -151,9 +156,20 @@ def at_least(width: int) -> dashboard.DynamicConfigValue:
     return of_field("custom.minWidth", width)
 
 
-def wrapped() -> dashboard.DynamicConfigValue:
-    """Cells with names, wrapped where long, as their ends may tell them apart."""
-    return of_field("custom.wrapText", True)
+def both_ends() -> dashboard.DynamicConfigValue:
+    """Cells with names, without the middle of long ones, as their ends may tell them apart."""
+    return of_field(
+        "mappings",
+        [
+            {
+                "type": "regex",
+                "options": {
+                    "pattern": "(.{12}).{9,}(.{14})",
+                    "result": {"text": "$1\u2026$2", "index": 0},
+                },
+            }
+        ],
+    )
 
 
 def measured(unit: str, width: int, decimals: int = 1) -> list[dashboard.DynamicConfigValue]:
@@ -170,7 +186,7 @@ def worded(by_value: dict[int, tuple[str, str]]) -> list[dashboard.DynamicConfig
     """Cells of a table that show words on their colour."""
     return [
         *mapped(by_value),
-        ground(),
+        *grounded(),
         of_field("custom.align", "left"),
         of_field("custom.width", 88),
     ]

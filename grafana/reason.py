@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import look
 import panels
+import trouble
 from grafana_foundation_sdk.builders import stat
 from promql import gauge, joined, matching
 
@@ -35,10 +36,7 @@ _SINCE = f"time() - {gauge('mlflow_exporter_last_evaluation_timestamp_seconds', 
 # As the rule MLflowExporterEvaluationStale has it.
 _STALENESS = f"clamp_min(5 * {gauge(_INTERVAL)}, 300)"
 _ALIASES = gauge("mlflow_model_alias_info", VERSION, "alias")
-_SILENCE, _LONGEST = (
-    gauge(f"mlflow_model_silence_{figure}", matching("model"), "alias")
-    for figure in ("seconds", "limit_seconds")
-)
+_SILENT_ALIASES = f"({trouble.silent('model, alias', matching('model'))}) > 0"
 _WINDOW = joined(VERSION, matching("window"))
 _REFERENCE = gauge("mlflow_model_version_info", joined(VERSION, 'reference_digest!=""'))
 _COLUMNS = gauge("mlflow_model_columns", joined(_WINDOW, 'verdict!="undecided"'), "role, verdict")
@@ -50,7 +48,7 @@ BLIND = " or ".join(
         f"{_DOWN} * absent({gauge(_INTERVAL)})",
         f"{_MISSING} * absent({gauge('mlflow_model_version_info', VERSION)})",
         f"{_STALE} + 0 * ({_SINCE} > {_STALENESS})",
-        f"{_SILENT} + 0 * max ({_ALIASES} and on (alias) ({_SILENCE} > {_LONGEST}))",
+        f"{_SILENT} + 0 * max ({_ALIASES} and on (alias) ({_SILENT_ALIASES}))",
         f"{_SILENT} + 0 * ({gauge('mlflow_model_window_rows', _WINDOW)} == 0)",
     )
 )

@@ -9,13 +9,16 @@ CRITICAL, WARNING, DEGRADED, DRIFTED, FAILING, SILENT = 1000, 100, 50, 50, 10, 5
 # Verdicts of a day, where no window is chosen.
 _DAY = 'window=~"24h|1d"'
 _ALERT = "alertname, column, role, check, metric, segment"
+# A silence that is told although its habit is unknown, as of a model that stopped before the exporter was
+# upgraded; after two weeks it is intended, as for the exporter.
+_LONG_SECONDS, _INTENDED_SECONDS = 6 * 3600, 14 * 86400
 
 
 def score() -> str:
     """Sum of the points, by model."""
     by = "model"
     alerts = ((CRITICAL, firing(by, "critical")), (WARNING, firing(by, "warning")))
-    parts = (*alerts, *judged(by), (SILENT, f"max by ({by}) ({silent('model, alias')})"))
+    parts = (*alerts, *judged(by), (SILENT, f"max by ({by}) ({beyond_habit('model, alias')})"))
     every = gauge("mlflow_model_version_info", "", by)
     return " + ".join(f"({points} * {figure} or 0 * {every})" for points, figure in parts)
 
@@ -58,12 +61,22 @@ def failing(by: str, selector: str = "") -> str:
     return f"sum by ({by}) ({checks})"
 
 
-def silent(by: str, selector: str = "") -> str:
+def beyond_habit(by: str, selector: str = "") -> str:
     """1 where predictions are missing for longer than the past explains, 0 where not; `by` is of an alias."""
-    silence, limit = (
-        gauge(f"mlflow_model_silence_{figure}", selector, by) for figure in ("seconds", "limit_seconds")
-    )
-    return f"({silence} > bool {limit})"
+    return f"({_silence('seconds', by, selector)} > bool {_silence('limit_seconds', by, selector)})"
+
+
+def silent(by: str, selector: str = "") -> str:
+    """1 where an alias is beyond its habit, or has none, as no arrival was recorded, and stopped long ago."""
+    last = gauge("mlflow_model_last_prediction_timestamp_seconds", selector, "model, model_version")
+    stopped = f"(time() - {last} > {_LONG_SECONDS} < {_INTENDED_SECONDS})"
+    aliases = gauge("mlflow_model_alias_info", selector, f"{by}, model_version")
+    without = f"max by ({by}) ({aliases} * on (model, model_version) group_left () ({stopped} > bool 0))"
+    return f"({beyond_habit(by, selector)} or ({without} unless {_silence('seconds', by, selector)}))"
+
+
+def _silence(figure: str, by: str, selector: str) -> str:
+    return gauge(f"mlflow_model_silence_{figure}", selector, by)
 
 
 # Models, the one with most trouble first.

@@ -98,8 +98,9 @@ def over_time() -> Iterator[panels.Panel]:
             "the exporter. Click one for its runbook.",
             q.ALERTS,
             "{{alertname}} {{model}} {{model_version}}",
-            size=(24, 8),
+            size=(24, 13),
         )
+        .per_page(20)  # more labels would overlap
         .mappings(look.texts(_WORDS))
         .show_value(common.VisibilityMode.AUTO)
         .id(links.ALERTS.id("fired"))

@@ -41,7 +41,7 @@ def named(by_value: dict[str, tuple[str, str]]) -> list[panels.Property]:
         value: dashboard.ValueMappingResult(text=text, color=color, index=index)
         for index, (value, (text, color)) in enumerate(by_value.items())
     }
-    return [look.of_field("mappings", [dashboard.ValueMap(options=mapped)]), look.ground()]
+    return [look.of_field("mappings", [dashboard.ValueMap(options=mapped)]), *look.grounded()]
 
 
 def _records() -> list[panels.Property]:

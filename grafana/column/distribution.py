@@ -56,20 +56,24 @@ def over_time() -> Iterator[panels.Panel]:
         size=(15, 10),
         nothing=_NO_BINS,
     ).with_transformation(tables.transformation("renameByRegex", regex=r"^\d+ (.*)$", renamePattern="$1"))
-    yield panels.lines(
-        "Missing, unseen and out of range",
-        "Share of rows that fail a check, over time, beside the share in the reference (dashed).",
-        panels.Line("{{check}}", q.check("ratio")),
-        panels.Line(
-            "{{check}}, reference",
-            q.check("reference_ratio"),
-            (look.painted(look.REFERENCE), look.dashed(), look.unfilled()),
-        ),
-        unit="percentunit",
-        size=(9, 10),
-        nothing="No check applies, or none has a figure yet.",
-        filled=False,
-    ).id(links.COLUMN.id("bad values"))
+    yield (
+        panels.lines(
+            "Missing, unseen and out of range",
+            "Share of rows that fail a check, over time, beside the share in the reference (dashed).",
+            panels.Line("{{check}}", q.check("ratio")),
+            panels.Line(
+                "{{check}}, reference",
+                q.check("reference_ratio"),
+                (look.painted(look.REFERENCE), look.dashed(), look.unfilled()),
+            ),
+            unit="percentunit",
+            size=(9, 10),
+            nothing="No check applies, or none has a figure yet.",
+            filled=False,
+        )
+        .axis_soft_max(0.05)
+        .id(links.COLUMN.id("bad values"))
+    )
 
 
 def _shares() -> barchart.Panel:

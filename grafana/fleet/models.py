@@ -23,7 +23,7 @@ _WORDS = {
     q.NOT_JUDGED: ("not judged", look.UNKNOWN),
     q.WELL: ("well", look.GOOD),
 }
-_NOTHING = "No model with an alias is monitored, or the exporter is down."
+_NOTHING = "No figures: no model with an alias, figures that are late, or the exporter is down."
 
 
 def head() -> Iterator[panels.Panel]:

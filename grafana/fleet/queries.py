@@ -110,7 +110,7 @@ SCORE = " + ".join(
         (trouble.WARNING, alerts("warning")),
         *((points, of_alias(figure)) for points, figure in trouble.judged(VERSION, _WINDOW)),
         (_SHORT, f"clamp_max(({SHORTFALL}) > 1, 5)"),
-        (trouble.SILENT, _SILENT),
+        (trouble.SILENT, of_alias(trouble.beyond_habit("model, alias"), "model, alias")),
     )
 )
 # Rows that the chosen severity leaves.

@@ -25,7 +25,7 @@ def checks() -> Iterator[panels.Panel]:
         "Share of rows that fail a check, now and in the reference, and the difference; degraded means "
         "significantly more often than in the reference. Window: the shortest for which the reference is "
         "dense enough, or the shortest of all if half of the column fails there. Click a column to open it.",
-        tables.Key("column", "Column", [*_OPEN_COLUMN, look.wrapped()]),
+        tables.Key("column", "Column", [*_OPEN_COLUMN, look.both_ends()]),
         tables.Key("check", "Check", [look.at_least(115)]),
         tables.Column("Verdict", q.QUALITY_VERDICT, look.worded(_WORDS)),
         tables.Column("Since", q.QUALITY_SINCE, look.measured("dateTimeFromNow", 115, 0)),

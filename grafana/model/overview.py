@@ -80,7 +80,7 @@ def columns() -> Iterator[panels.Panel]:
         "values are all missing, and at the end those without a score. Score / limit: at 1 the drift score "
         "is at its limit. Failing: checks that fail more often than in the reference, and the largest share "
         "of rows that fails one. Importance: its share in the model's answers, if known. Click a column.",
-        tables.Key("column", "Column", [*_OPEN_COLUMN, look.wrapped(), look.at_least(170)]),
+        tables.Key("column", "Column", [*_OPEN_COLUMN, look.both_ends(), look.at_least(170)]),
         tables.Column("State", q.STATE, look.ranged(_STATES)),
         tables.Column("Since", q.COLUMN_SINCE, look.measured("dateTimeFromNow", 115, 0)),
         tables.Column("Score / limit", q.DRIFT_RATIO, look.gauged(3)),

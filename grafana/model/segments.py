@@ -50,7 +50,7 @@ def segments() -> Iterator[panels.Panel]:
         "Columns in $segment, $window",
         "Drift score of each column in the chosen segment, beside that in all rows: where it is high here "
         "alone, the segment drifts and not the whole. Click a column to open it.",
-        tables.Key("column", "Column", [*_OPEN_COLUMN, look.wrapped(), look.at_least(110)]),
+        tables.Key("column", "Column", [*_OPEN_COLUMN, look.both_ends(), look.at_least(110)]),
         tables.Column("Verdict", q.COLUMN_VERDICTS, look.worded(_DRIFT)),
         tables.Column("Score", q.COLUMN_SCORES, look.column(65)),
         tables.Column("All rows", q.WHOLE_SCORES, look.column(75)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reason
-from promql import gauge, joined, matching, series
+from promql import gauge, joined, matching, or_blank, series
 
 from model import quality_queries as qq
 from model import queries as q
@@ -98,7 +98,8 @@ def over_time(figure: str) -> str:
 
 QUALITY_OVER_TIME = over_time(f"max ({_DEGRADED})")
 ESTIMATE_OVER_TIME = over_time(f"max ({_ESTIMATE})")
-DATA_OVER_TIME = over_time(f"max ({q.QUALITY_DEGRADED})")
+_DATA = over_time(f"max ({q.QUALITY_DEGRADED})")
+DATA_OVER_TIME = or_blank(_DATA, _DATA, "verdict", "none")
 
 # Alerts, and what was done
 

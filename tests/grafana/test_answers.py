@@ -24,6 +24,7 @@ DEAD = 'credit "eu"'  # a column of it has no values
 MANY = "many versions"
 MONITORED = {2: "shadow", 9: "champion", 10: "challenger"}  # of many
 SILENT, BARE, FILLING = "silent", "without reference", "filling"
+HALTED = "halted"  # eight hours ago, before the exporter that keeps arrivals
 STALE_SECONDS = 900
 
 
@@ -74,7 +75,12 @@ scrape_configs:
             stale = known_at("mlflow_up", rig.service.scrape(Format.TEXT, (), ()).decode())
             rig.clock.now = time.time()
             rig.evaluate()
-            live = known_at("mlflow_up", rig.service.scrape(Format.TEXT, (), ()).decode())
+            page = rig.service.scrape(Format.TEXT, (), ()).decode()
+            unrecorded = f'mlflow_model_silence_seconds{{model="{HALTED}"'
+            assert unrecorded in page
+            live = known_at(
+                "mlflow_up", "".join(x for x in page.splitlines(True) if not x.startswith(unrecorded))
+            )
             down = known_at("up == 0", None)
             yield Planted(url, empty, stale, live, down)
     finally:
@@ -92,12 +98,13 @@ def send(rig: Rig) -> None:
     for version in MONITORED:
         rig.post_rows(over_a_day(make_rows(500 + version), now), model=MANY, version=str(version))
     rig.post_rows(over_a_day(make_rows(500), now - 2 * 86400), model=SILENT)
+    rig.post_rows(over_a_day(make_rows(500), now - 8 * 3600), model=HALTED)
     rig.post_rows(over_a_day(make_rows(5), now), model=FILLING)
 
 
 def registry() -> FakeRegistry:
     registry = FakeRegistry()
-    for model in (DEAD, SILENT, FILLING):
+    for model in (DEAD, SILENT, HALTED, FILLING):
         registry.register(model, make_table(), alias="champion")
     registry.register(BARE, alias="champion")
     for number in range(1, 12):
@@ -127,6 +134,7 @@ def words(opened: Opened, title: str) -> str:
         ("stale", DEAD, "Evaluation stale"),
         ("live", "never seen", "Not monitored"),
         ("live", SILENT, "Silent"),
+        ("live", HALTED, "Silent"),
         ("live", BARE, "No reference"),
         ("live", FILLING, "Filling"),
         ("live", DEAD, "Judged"),
@@ -146,6 +154,7 @@ def test_no_verdict_is_shown_while_nothing_is_known(planted: Planted, at: str, m
     opened = planted.open("mlflow-model", at, model=model, model_version="1", window="24h")
     assert said(opened) == {f"{clause} unknown": -9 for clause in ("Quality", "Drift", "Data quality")}
     assert {math.floor(state) for state in states(opened).values()} <= {-3}
+    assert len(opened.answer("Verdicts over time, $window", "C")) == 1  # an empty row, and not an error
     assert opened.answer("Alerts") == []  # shown as unknown: there are no rules
 
 
@@ -207,7 +216,7 @@ def test_the_fleet_shows_every_alias_and_gives_a_state_only_to_what_is_judged(pl
         for series in opened.answer(panel["title"], STATE)
     }
     expected = {(MANY, alias): "well" for alias in MONITORED.values()}
-    expected |= {(DEAD, "champion"): "verdict"}
+    expected |= {(DEAD, "champion"): "verdict", (HALTED, "champion"): "silent"}
     expected |= {(model, "champion"): "not judged" for model in (SILENT, BARE, FILLING)}
     assert states == expected
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.grafana.dashboards import ROOT, each_dashboard, load
+from tests.grafana.dashboards import ROOT, charts, each_dashboard, load
 
 
 @each_dashboard
@@ -39,3 +39,14 @@ def generate(*arguments: str) -> subprocess.CompletedProcess[str]:
 @each_dashboard
 def test_the_browser_cannot_change_it(path: Path) -> None:
     assert load(path)["editable"] is False
+
+
+@each_dashboard
+def test_no_cell_has_a_colour_where_it_has_no_value(path: Path) -> None:
+    """Grafana's own thresholds begin with green."""
+    for panel in charts(load(path)):
+        for override in panel["fieldConfig"].get("overrides", ()):
+            drawn = {option["id"]: option["value"] for option in override["properties"]}
+            if drawn.get("custom.cellOptions", {}).get("type") == "color-background":
+                base = drawn["thresholds"]["steps"][0]["color"]
+                assert base == "transparent", (panel["title"], override["matcher"])
