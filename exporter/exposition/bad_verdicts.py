@@ -26,8 +26,8 @@ def _since(measure: str, what: str, labels: tuple[str, ...]) -> MetricOf[BadVerd
     return MetricOf(
         f"mlflow_model_{measure}_since_timestamp_seconds",
         "gauge",
-        f"Time since which {what}, as the audit trail has it, in seconds since the epoch; absent otherwise. "
-        "Windows that follow each other without a gap count as one.",
+        f"Time since which {what}, as the audit trail has it, in seconds since the epoch; absent otherwise; "
+        "windows that follow each other without a gap count as one.",
         labels,
         read=lambda verdict: verdict.since,
     )
