@@ -280,4 +280,5 @@ def test_the_documentation_has_every_scenario_and_every_incident() -> None:
             *(name for name, _, _ in OUTAGES),
         ],
         [f"{climate}: {choice}" for climate in frontier.CLIMATES for choice in frontier.CHOICES],
+        [f"{climate}: {choice}" for climate in frontier.LABEL_CLIMATES for choice in frontier.LABEL_CHOICES],
     ]
