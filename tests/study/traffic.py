@@ -84,7 +84,6 @@ SERVICES = (
     ),
     Service("a batch each workday", hours=(2, 3), weekdays=WORKDAYS, batch=True, label_weekdays=WORKDAYS),
     Service("a batch each week, labels too", hours=(2, 3), weekdays=(0,), batch=True, label_weekdays=(2,)),
-    Service("a slow minute every other day", slow=0.5, answers=True, days=21),
     Service(
         "a new version each week, 0.3 s instead of 0.2 s",
         deploys=(7, 14),
