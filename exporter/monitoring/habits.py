@@ -49,10 +49,7 @@ class HabitWatch:
         """Habits of the fleet; those of a model that fail are left out, logged and counted."""
         local, hours, uptime = self._local, self._arrivals.hours(now), self._arrivals.uptime(now)
         versions = tuple(self._fleet.versions.values())
-        labels_of = _by_model(hours)  # blocks do not say when labels came
         since = float(uptime["start"][0]) if len(uptime) else now
-        for version in versions:
-            hours[version.names] = self._earlier.add_to(hours.get(version.names), version, since, now)
         observed, down = Observed.of(uptime, now), _down_hours(uptime, now)
         by_model = _by_model(hours)
         silences: dict[tuple[str, str], Habit] = {}
@@ -60,14 +57,19 @@ class HabitWatch:
         latencies: dict[tuple[str, str], Habit] = {}
         coverages: dict[tuple[str, str, str], float] = {}
         for model in sorted({version.model for version in versions}):
-            own = [version for version in versions if version.model == model]
+            own, known = [version for version in versions if version.model == model], by_model[model]
             try:
-                label_silences[model] = self._judge_labels(model, own, labels_of[model], down, local, now)
-                silences |= self._judge_silences(model, by_model[model], observed, local, now)
+                # Before those from blocks, which do not say when labels came.
+                label_silences[model] = self._judge_labels(model, own, known, down, local, now)
+                for version in own:
+                    added = self._earlier.add_to(known.get(version.version), version, since, now)
+                    if len(added):
+                        known[version.version] = added
+                silences |= self._judge_silences(model, known, observed, local, now)
                 for version in own:
                     latencies[version.names] = _judge_latency(version, now)
-                    if (found := widest_labelled(version)) and version.names in hours:
-                        limit = usual_coverage(hours[version.names], now)
+                    if (found := widest_labelled(version)) and version.version in known:
+                        limit = usual_coverage(known[version.version], now)
                         if limit is not None and found.predictions >= MIN_PREDICTIONS:
                             coverages[*version.names, found.window.name] = limit
             except Exception:  # others go on

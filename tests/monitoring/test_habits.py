@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
+from exporter.aggregates.timeline import Timeline
 from exporter.ingest.arrivals import EXPORTER
+from exporter.monitoring import earlier_activity
 from exporter.monitoring.earlier_activity import EarlierActivity
 from exporter.storage.activity import put_activity
 from tests.support.arrivals import every, hours_of
@@ -53,3 +57,29 @@ def test_blocks_do_not_say_that_no_labels_came(start: Start, store_uri: str) -> 
     assert habit.figure == DAY
     assert habit.limit is not None
     assert habit.limit < 2 * DAY
+
+
+def test_a_model_that_cannot_be_judged_does_not_hold_up_the_others(
+    start: Start, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, clock = FakeRegistry(), Clock(NOON)
+    for model in ("broken", "fraud"):
+        registry.register(model, make_table(), alias="champion")
+    rig = start(store=store_uri, registry=registry, clock=clock)
+    rig.post_rows(make_rows(20), model="fraud")
+    asked = hours_of(every(5, NOON - 9 * DAY, NOON))
+    with rig.service.store.writing() as connection:
+        put_activity(connection, {rig.version(model=model).key: asked for model in ("broken", "fraud")})
+        put_activity(connection, {EXPORTER: asked})
+    rig.stop()
+    rig = start(store=store_uri, registry=registry, clock=clock)
+    read = earlier_activity.rows_by_hour
+
+    def read_or_fail(timeline: Timeline) -> dict[int, int]:
+        if not timeline.fine:  # of the model that had no predictions
+            raise ValueError("a damaged block")
+        return read(timeline)
+
+    monkeypatch.setattr(earlier_activity, "rows_by_hour", read_or_fail)
+    rig.evaluate()
+    assert rig.service.fleet.habits.silences.keys() == {("fraud", "champion")}
