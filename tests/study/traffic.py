@@ -84,6 +84,7 @@ SERVICES = (
     ),
     Service("a batch each workday", hours=(2, 3), weekdays=WORKDAYS, batch=True, label_weekdays=WORKDAYS),
     Service("a batch each week, labels too", hours=(2, 3), weekdays=(0,), batch=True, label_weekdays=(2,)),
+    Service("a slow minute every other day", slow=0.5, answers=True, days=21),
     Service(
         "a new version each week, 0.3 s instead of 0.2 s",
         deploys=(7, 14),
@@ -197,11 +198,12 @@ def _slow_answers(service: Service, asked: Ints, draw: np.random.Generator) -> I
         start = START + begin * SCRAPE
         starts = (start + np.arange(len(latencies)) * SCRAPE) // STEP * STEP
         blocks = {int(at): _block(latencies[starts == at].sum(axis=0)) for at in np.unique(starts).tolist()}
+        hours = _hours(blocks)
         usual = np.median([percentile95(block.latency) for block in blocks.values() if block.rows])
         for at, block in blocks.items():
             if percentile95(block.latency) > 1.5 * usual:  # the limit is at least about twice of it
                 for now in range(at + STEP, at + STEP + 1800, STEP):
-                    if _is_unusual(judge_latency(_timeline(blocks, now), now)):
+                    if _is_unusual(judge_latency(_timeline(blocks, hours, now), now)):
                         yield now, Alert("ModelLatencyHigh", "warning")
 
 
@@ -223,16 +225,21 @@ def _block(latency: Ints) -> Block:
     return Block(int(latency.sum()), np.zeros(0, np.uint32), np.zeros((0, 3)), latency, 0.0)
 
 
-def _timeline(blocks: dict[int, Block], now: float) -> Timeline:
+def _hours(blocks: dict[int, Block]) -> dict[int, Block]:
+    """The blocks merged into hours."""
+    hours: dict[int, Block] = {}
+    for start, block in blocks.items():
+        hour = start // HOUR * HOUR
+        hours[hour] = hours[hour] + block if hour in hours else block
+    return hours
+
+
+def _timeline(blocks: dict[int, Block], hours: dict[int, Block], now: float) -> Timeline:
     """Blocks up to a time, those of the past merged into hours."""
     settings = Settings()
     horizon = Timeline(settings).horizon(now)
-    coarse: dict[int, Block] = {}
-    for start, block in blocks.items():
-        if start < horizon:
-            hour = start // HOUR * HOUR
-            coarse[hour] = coarse[hour] + block if hour in coarse else block
-    return Timeline(settings, {s: b for s, b in blocks.items() if horizon <= s < now}, coarse)
+    fine = {start: block for start, block in blocks.items() if horizon <= start < now}
+    return Timeline(settings, fine, {start: block for start, block in hours.items() if start < horizon})
 
 
 def _fired(

@@ -54,23 +54,27 @@ def _limit(timeline: Timeline, now: float) -> float | None:
     for start, _, block in timeline.blocks():
         if now - PAST_SECONDS < start < now - DAY_SECONDS:
             hours[start // length] += block.latency
-    figures = np.array([percentile95(latency) for latency in hours.values()])
-    figures = figures[~np.isnan(figures)]
-    if not len(figures):
+    known = [latency for latency in hours.values() if latency.any()]
+    if not known:
         return None
-    return max(FACTOR * float(np.quantile(figures, 0.95)), LEAST_SECONDS)
+    return max(FACTOR * float(np.quantile(percentiles95(np.array(known)), 0.95)), LEAST_SECONDS)
 
 
 def percentile95(latency: Ints) -> float:
-    """95th percentile of a histogram, interpolated within its bucket; NaN of an empty one.
+    """95th percentile of a histogram (buckets,); NaN of an empty one."""
+    return float(percentiles95(latency[None])[0]) if latency.any() else float("nan")
+
+
+def percentiles95(latency: Ints) -> Floats:
+    """(n,) 95th percentiles of histograms (n, buckets) that are not empty, interpolated within their buckets.
 
     Latencies beyond the last bound count as the last bound, as in Prometheus' `histogram_quantile`.
     """
-    total = latency.sum()
-    if not total:
-        return float("nan")
     edges: Floats = np.array([0.0, *LATENCY_BOUNDS, LATENCY_BOUNDS[-1]])
-    below = np.concatenate([[0], np.cumsum(latency)])
-    place = int(np.searchsorted(below, 0.95 * total)) - 1
-    part = (0.95 * total - below[place]) / latency[place]
-    return float(edges[place] + part * (edges[place + 1] - edges[place]))
+    upto = np.cumsum(latency, axis=1)
+    rank = 0.95 * upto[:, -1]
+    place = (upto < rank[:, None]).sum(axis=1)
+    every = np.arange(len(latency))
+    part = (rank - upto[every, place] + latency[every, place]) / latency[every, place]
+    found: Floats = edges[place] + part * (edges[place + 1] - edges[place])
+    return found
