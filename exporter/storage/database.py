@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -302,11 +303,16 @@ def _cause(error: SQLAlchemyError) -> str:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, see Database._transaction
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",  # a commit survives a power cut, not only a crash of the process
-        "busy_timeout=10000",
-        "cache_size=-4096",  # KiB; ids are random: a larger cache would not help
-        "temp_store=MEMORY",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a commit survives a power cut, not only a crash of the process
+            "busy_timeout=10000",
+            "cache_size=-4096",  # KiB; ids are random: a larger cache would not help
+            "temp_store=MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except UnicodeDecodeError as error:  # SQLite quotes the damaged schema in its message
+        damaged = sqlite3.DatabaseError("the schema is malformed")
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged from error
