@@ -226,6 +226,8 @@ def test_the_trail_begins_with_the_start_and_ends_with_the_stop(tmp_path: Path) 
         service = Service(settings, make_registry(make_table()))
         service.start()
         eventually(lambda: service.telemetry.remediation.checkpoint)  # noqa: B023
+        # Its poll is recorded too, and would be recorded after the stop.
+        eventually(lambda: any(each.counts for each in service.fleet.versions.values()))  # noqa: B023
         service.stop()
     with reading(settings.store) as connection:
         bodies = [orjson.loads(record.body or b"{}") for record in read(connection)]
