@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import links
 import look
 import panels
+from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.models import common
 
 from alerts import queries as q
@@ -22,38 +23,26 @@ _WORDS = {
 
 def now() -> Iterator[panels.Panel]:
     for severity, color in (("critical", look.BAD), ("warning", look.BEYOND)):
-        yield panels.number(
+        yield _count(
             f"Firing, {severity}",
             f"Alerts of severity {severity} that fire now: about the chosen models, and with all models also "
             "about the exporter.",
             q.firing(severity),
-            unit="short",
-            decimals=0,
-            words={0: ("None", look.GOOD)},
-            thresholds=look.steps(look.UNKNOWN, (1, color)),
-            size=(3, 4),
+            color,
             nothing="No rules",
         )
-    yield panels.number(
+    yield _count(
         "Wait for approval",
         "Actions of remediation, on any model, that a person has to approve or to reject.",
         q.WAITING,
-        unit="short",
-        decimals=0,
-        words={0: ("None", look.GOOD)},
-        thresholds=look.steps(look.UNKNOWN, (1, look.BEYOND)),
-        size=(3, 4),
+        look.BEYOND,
         nothing="No remediation",
     )
-    yield panels.number(
+    yield _count(
         "Suspended models",
         "Models whose actions are refused after several failures in a row, until the breaker closes.",
         q.SUSPENDED,
-        unit="short",
-        decimals=0,
-        words={0: ("None", look.GOOD)},
-        thresholds=look.steps(look.UNKNOWN, (1, look.BEYOND)),
-        size=(3, 4),
+        look.BEYOND,
         nothing="No remediation",
     )
     yield panels.numbers(
@@ -76,17 +65,28 @@ def now() -> Iterator[panels.Panel]:
         size=(3, 4),
         nothing="None",
     )
-    yield panels.number(
+    yield _count(
         "Contradictions",
         "Records of the audit trail that two checkpoints within the time range sign with different digests: "
         "the trail was rebuilt. `mlflow-exporter audit verify` checks all of it.",
         q.CONTRADICTIONS,
+        look.BAD,
+        nothing="No checkpoint",
+    )
+
+
+def _count(title: str, description: str, expression: str, color: str, *, nothing: str) -> stat.Panel:
+    """A count that should be none; grey with the words `nothing` where it is not known."""
+    return panels.number(
+        title,
+        description,
+        expression,
         unit="short",
         decimals=0,
         words={0: ("None", look.GOOD)},
-        thresholds=look.steps(look.UNKNOWN, (1, look.BAD)),
+        thresholds=look.steps(look.UNKNOWN, (1, color)),
         size=(3, 4),
-        nothing="No checkpoint",
+        nothing=nothing,
     )
 
 

@@ -116,7 +116,7 @@ def test_alerts_in_alertmanagers_configuration_exist() -> None:
 
 
 def panel_ids(tree: dict[str, Any]) -> Iterator[int]:
-    """Of the panels of a dashboard, those in collapsed rows included."""
+    """Ids of the panels of a dashboard, those in collapsed rows included."""
     for panel in tree.get("panels", []):
         yield panel["id"]
         yield from panel_ids(panel)

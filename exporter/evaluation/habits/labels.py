@@ -14,10 +14,11 @@ from math import inf
 import numpy as np
 
 from exporter.aggregates.activity import Hours
+from exporter.evaluation.habits.cells import count_within, cumulative
 from exporter.evaluation.habits.limits import INTENDED_SECONDS, Habit
 from exporter.evaluation.habits.local_time import LocalTime
 from exporter.settings import DAY_SECONDS, HOUR_SECONDS
-from exporter.typing import Bools, Floats, Ints
+from exporter.typing import Ints
 
 DAY, WEEK = 24, 168  # in hours
 WEEKS, COMPARED_WEEKS = 6, 2
@@ -83,16 +84,16 @@ def _delivery(hours: Hours, down: Ints, local: LocalTime, last: float) -> float 
     hidden = local.on_holiday(every * HOUR_SECONDS)
     stopped = (local.local(down) // HOUR_SECONDS).astype(np.int64) - first
     hidden[stopped[(stopped >= 0) & (stopped < len(every))]] = True
-    labels, without = _cumulative(counted), _cumulative(hidden)
+    labels, without = cumulative(counted), cumulative(hidden)
 
     starts = silent + 1 + np.arange(2 * WEEK + DAY)
     earlier = starts - WEEK * np.arange(1, WEEKS + 1)[:, None]
     usable = (earlier >= max(known, first)) & (earlier + DAY <= silent + 1)
-    usable &= _count(without, earlier - first, DAY) == 0
+    usable &= count_within(without, earlier - first, DAY) == 0
     taken = usable & (np.cumsum(usable, axis=0) <= COMPARED_WEEKS)
-    delivered = _count(labels, earlier - first, DAY) >= MIN_LABELS
+    delivered = count_within(labels, earlier - first, DAY) >= MIN_LABELS
     expected = taken.any(axis=0) & ~(taken & ~delivered).any(axis=0)
-    expected &= _count(without, starts - first, DAY + GRACE) == 0
+    expected &= count_within(without, starts - first, DAY + GRACE) == 0
     lasting = np.lib.stride_tricks.sliding_window_view(expected, GRACE + 1).all(axis=1)
     found = np.flatnonzero(lasting)
     if not len(found):
@@ -104,15 +105,6 @@ def _delay(hours: Hours, last: float) -> float:
     """Mean time from a prediction to its label, of the labels of two weeks, in seconds."""
     recent = hours[(hours["start"] > last - 14 * DAY_SECONDS) & (hours["labels"] > 0)]
     return float(recent["label_delay_seconds"].sum() / max(int(recent["labels"].sum()), 1))
-
-
-def _count(cumulative: Floats | Ints, places: Ints, length: int) -> Floats | Ints:
-    highest = len(cumulative) - 1
-    return cumulative[np.clip(places + length, 0, highest)] - cumulative[np.clip(places, 0, highest)]
-
-
-def _cumulative(cells: Bools | Floats) -> Floats:
-    return np.concatenate([[0.0], np.cumsum(cells)])
 
 
 def usual_coverage(hours: Hours, now: float) -> float | None:

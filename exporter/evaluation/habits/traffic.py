@@ -24,11 +24,12 @@ from math import inf
 import numpy as np
 
 from exporter.aggregates.activity import STRETCH_SECONDS, Hours, stretch_numbers
+from exporter.evaluation.habits.cells import count_within, cumulative
 from exporter.evaluation.habits.limits import INTENDED_SECONDS, Habit
 from exporter.evaluation.habits.local_time import LocalTime
 from exporter.settings import DAY_SECONDS, HOUR_SECONDS
 from exporter.storage.schema import AliasMove
-from exporter.typing import Bools, Ints
+from exporter.typing import Bools, Floats, Ints
 
 WEEK_SECONDS = 7 * DAY_SECONDS
 WEEK, DAY, HOUR = (seconds // STRETCH_SECONDS for seconds in (WEEK_SECONDS, DAY_SECONDS, HOUR_SECONDS))
@@ -123,8 +124,9 @@ class _Pattern:
 
     Attributes:
         arrived: (n,) numbers of stretches with arrivals before the silence, sorted.
-        active: (cells,) arrivals, of local stretches from `first` on, over the weeks before and two after.
-        hidden: (cells,) holidays, and stretches in which the exporter did not run.
+        active: (cells + 1,) running totals of arrivals, of local stretches from `first` on, over the weeks
+            before and two after.
+        hidden: (cells + 1,) the same of holidays and stretches in which the exporter did not run.
         known: first stretch that could have had an arrival.
         silent: stretch of the last arrival.
         moved: (moves,) stretches in which the alias moved.
@@ -134,8 +136,8 @@ class _Pattern:
     """
 
     arrived: Ints
-    active: Ints
-    hidden: Ints
+    active: Floats
+    hidden: Floats
     first: int
     known: int
     silent: int
@@ -168,8 +170,8 @@ class _Pattern:
         active[stretches[stretches >= first] - first] = True
         return cls(
             arrived=stretches,
-            active=_cumulative(active),
-            hidden=_cumulative(hidden),
+            active=cumulative(active),
+            hidden=cumulative(hidden),
             first=first,
             known=max(_stretch(local, moves[0].since), seen),
             silent=silent,
@@ -215,7 +217,7 @@ class _Pattern:
             usable, hits = self._compare(starts, length, least)
             taken = usable & (np.cumsum(usable, axis=0) <= weeks)
             expected = (taken.sum(axis=0) >= needed) & ~(taken & ~hits).any(axis=0)
-            expected &= self._count(self.hidden, starts, length + grace) == 0
+            expected &= count_within(self.hidden, starts - self.first, length + grace) == 0
             found = np.flatnonzero(expected)
             if len(found):
                 return int(starts[found[0]]) + length + grace
@@ -225,13 +227,8 @@ class _Pattern:
         """(weeks, windows) where an earlier week is known, and where it had `least` active stretches."""
         earlier = starts - WEEK * np.arange(1, WEEKS + 1)[:, None]
         usable = (earlier >= max(self.known, self.first)) & (earlier + length <= self.silent + 1)
-        usable &= self._count(self.hidden, earlier, length) == 0
-        return usable, self._count(self.active, earlier, length) >= least
-
-    def _count(self, cumulative: Ints, starts: Ints, length: int) -> Ints:
-        places = np.clip(starts - self.first, 0, len(cumulative) - 1)
-        ends = np.clip(starts + length - self.first, 0, len(cumulative) - 1)
-        return cumulative[ends] - cumulative[places]
+        usable &= count_within(self.hidden, earlier - self.first, length) == 0
+        return usable, count_within(self.active, earlier - self.first, length) >= least
 
     def _longest(self) -> float:
         """Twice the longest silence that ended in the two weeks before this one, in seconds."""
@@ -245,7 +242,7 @@ class _Pattern:
         chosen = unmoved if len(unmoved) else lengths
         return 2.0 * STRETCH_SECONDS * max(int(chosen.max(initial=0)), HOUR) if len(lengths) else inf
 
-    def _between(self, begins: Ints, ends: Ints) -> Ints:
+    def _between(self, begins: Ints, ends: Ints) -> Floats:
         """Hidden stretches between two with arrivals."""
         places = np.clip(begins + 1 - self.first, 0, len(self.hidden) - 1)
         return self.hidden[np.clip(ends - self.first, 0, len(self.hidden) - 1)] - self.hidden[places]
@@ -272,7 +269,3 @@ def _arrivals_of_alias(moves: Sequence[AliasMove], traffic: Mapping[str, Version
 
 def _stretch(local: LocalTime, at: float) -> int:
     return int(local.local(np.array([at]))[0] // STRETCH_SECONDS)
-
-
-def _cumulative(cells: Bools) -> Ints:
-    return np.concatenate([[0], np.cumsum(cells)])
