@@ -44,6 +44,7 @@ demo: setup ## run the demo: a real model drifts, an alert fires, a mail arrives
 test: setup ## run the checks, the fuzzer and all tests; pytest's summary comes last
 	@.ci/packages $(TEST_PROGRAMS)
 	@.ci/newer-programs $(VENV)/newer
+	@.ci/serving-frameworks $(VENV)/serving
 	$(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory fuzz
 	$(BIN)/pytest $(PYTEST_FLAGS)
@@ -85,6 +86,7 @@ lock: setup ## update the lock files to the newest versions
 	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements.lock
 	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra reports -o exporter/requirements.lock
 	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra reports --extra demo -o exporter/requirements-demo.lock
+	$(COMPILE) --upgrade --python-version 3.11 tests/requirements-serving.in -o tests/requirements-serving.lock
 	echo 'hatchling>=1.27' | $(COMPILE) --upgrade --constraints requirements.lock --python-version 3.11 - -o exporter/requirements-build.lock
 
 clean: ## remove everything that was generated

@@ -1,7 +1,8 @@
 """The `needs` marker and the programs themselves, of which there are two editions.
 
 A test that uses `program` runs with those that are installed and with the newest of the distribution, which
-`.ci/newer-programs` fetches: so Prometheus 2 and 3 both take what the repository has for them.
+`.ci/newer-programs` fetches: so Prometheus 2 and 3 both take what the repository has for them. The frameworks
+that serve models are in an environment of their own, from `.ci/serving-frameworks`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ Program = Callable[[str], str]
 
 # Debian keeps PostgreSQL's programs for servers off the PATH.
 POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))
-# Where to look for each edition.
-EDITIONS = {
+EDITIONS = ("installed", "newer")
+FRAMEWORKS = ("bentoml", "mlserver", "serve")  # `serve` is Ray Serve's
+# Where to look for each edition, and for the frameworks.
+PLACES = {
     "installed": os.pathsep.join([os.environ.get("PATH", os.defpath), *POSTGRESQL]),
     "newer": str(Path(sys.prefix) / "newer"),
+    "serving": str(Path(sys.prefix) / "serving" / "bin"),
 }
 
-MISSING = {"installed": "not installed", "newer": "not brought by .ci/newer-programs"}
+MISSING = {
+    "installed": "not installed",
+    "newer": "not brought by .ci/newer-programs",
+    "serving": "not brought by .ci/serving-frameworks",
+}
 
 # Debian renames programs that others ship under their upstream names.
 OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
@@ -33,8 +41,12 @@ OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
 
 def find_program(name: str, edition: str = "installed") -> str | None:
     """The path of a program by its upstream name, or None."""
-    path = EDITIONS[edition]
+    path = PLACES[_place(name, edition)]
     return shutil.which(name, path=path) or shutil.which(OTHER_NAMES.get(name, name), path=path)
+
+
+def _place(name: str, edition: str) -> str:
+    return "serving" if name in FRAMEWORKS else edition
 
 
 def get_program(name: str, edition: str = "installed") -> str:
@@ -50,7 +62,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = [name for name in wanted if find_program(name, edition) is None]
     if not missing:
         return
-    reason = f"{MISSING[edition]}: {', '.join(missing)}"
+    places = dict.fromkeys(_place(name, edition) for name in missing)
+    reason = "; ".join(
+        f"{MISSING[place]}: {', '.join(name for name in missing if _place(name, edition) == place)}"
+        for place in places
+    )
     if os.environ.get("CI", "").lower() in ("1", "true"):
         # A skipped test in CI is a test that nobody runs.
         pytest.fail(reason, pytrace=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import EDITIONS, Program
+from tests.support.programs import PLACES, Program
 
 pytest_plugins = ["pytester"]
 
@@ -26,7 +26,17 @@ TEST_FILE = """
     @pytest.mark.needs("sh")
     def test_of_both_editions(program):
         program("sh")
+
+    @pytest.mark.needs("mlserver", "sh")
+    def test_of_a_framework():
+        pass
 """
+
+REASONS = [
+    "*not installed: no-such-program, nor-this-one*",
+    "*not brought by .ci/newer-programs: sh*",
+    "*not brought by .ci/serving-frameworks: mlserver*",
+]
 
 # The oldest supported releases, and newer ones.
 OLDEST = {
@@ -38,7 +48,8 @@ OLDEST = {
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setitem(EDITIONS, "newer", str(pytester.path))
+    for place in ("newer", "serving"):
+        monkeypatch.setitem(PLACES, place, str(pytester.path))
     pytester.makeconftest('pytest_plugins = ["tests.support.programs"]')
     pytester.makeini("[pytest]\nmarkers = needs(*programs): x\n")
     pytester.makepyfile(TEST_FILE)
@@ -47,10 +58,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 def test_a_missing_program_skips_the_test_and_is_named(suite: pytest.Pytester) -> None:
     result = suite.runpytest("-rs")
-    result.assert_outcomes(passed=2, skipped=2)
-    result.stdout.fnmatch_lines(
-        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: sh*"]
-    )
+    result.assert_outcomes(passed=2, skipped=3)
+    result.stdout.fnmatch_lines(REASONS)
 
 
 def test_in_ci_a_missing_program_is_a_failure(
@@ -58,10 +67,8 @@ def test_in_ci_a_missing_program_is_a_failure(
 ) -> None:
     monkeypatch.setenv("CI", "true")
     result = suite.runpytest()
-    result.assert_outcomes(passed=2, errors=2)
-    result.stdout.fnmatch_lines(
-        ["*not installed: no-such-program, nor-this-one*", "*not brought by .ci/newer-programs: sh*"]
-    )
+    result.assert_outcomes(passed=2, errors=3)
+    result.stdout.fnmatch_lines(REASONS)
 
 
 @pytest.mark.needs("prometheus", "promtool", "alertmanager", "amtool")
