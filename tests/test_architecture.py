@@ -16,6 +16,7 @@ ORDER = [
     "typing",
     "tokens",
     "settings",
+    "payloads",
     "config",
     "measures",
     "formats",

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from exporter.errors import MalformedError
-from exporter.formats.limits import check_keys
+from exporter.payloads.limits import check_keys
 
 
 def single_parameters(request: Request) -> dict[str, str]:

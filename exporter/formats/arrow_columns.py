@@ -20,7 +20,7 @@ from exporter.formats.columns import (
     canonical_texts,
     encode_texts,
 )
-from exporter.formats.limits import MAX_NAME_LENGTH
+from exporter.payloads.limits import MAX_NAME_LENGTH
 from exporter.typing import Floats, Ints
 
 MAX_SECONDS = 1e11  # the year 5138; larger numbers are milliseconds or finer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from exporter.errors import MalformedError
-from exporter.formats.limits import check_expansion, check_rows
+from exporter.payloads.limits import check_expansion, check_rows
 from exporter.settings import Settings
 
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3  # MessageHeader in Arrow's Message.fbs

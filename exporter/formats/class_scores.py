@@ -26,7 +26,7 @@ from exporter.formats.columns import (
     read_numbers,
     take_rows,
 )
-from exporter.formats.limits import is_short_text
+from exporter.payloads.limits import is_short_text
 from exporter.typing import Floats, Ints
 
 MAX_CLASSES = 30  # of a classification

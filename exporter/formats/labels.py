@@ -12,10 +12,10 @@ from exporter.formats.arrow_columns import from_arrow, text_bytes
 from exporter.formats.batch import RawValues, stored_texts
 from exporter.formats.columns import Values, from_python, read_times
 from exporter.formats.json_forms import read_document
-from exporter.formats.limits import check_expansion, check_keys, check_rows
 from exporter.formats.raw import JSON_TYPE, media_type
 from exporter.formats.row_fields import TIME_DETAIL, read_ids, read_model
 from exporter.formats.tables import read_ids_column, read_table, understanding, without_index
+from exporter.payloads.limits import check_expansion, check_keys, check_rows
 from exporter.settings import Settings
 from exporter.typing import Floats
 

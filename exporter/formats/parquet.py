@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from exporter.formats.limits import check_expansion, check_rows
+from exporter.payloads.limits import check_expansion, check_rows
 from exporter.settings import Settings
 
 _DICTIONARIES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}

@@ -7,11 +7,11 @@ from functools import cache
 import pyarrow as pa
 
 from exporter.errors import IsolationError, MalformedError
-from exporter.formats.limits import MAX_EXPANSION
 from exporter.formats.parquet import read_parquet
 from exporter.formats.raw import ARROW_TYPE, RawRequest
 from exporter.formats.texts import first_line
 from exporter.isolation import Children
+from exporter.payloads.limits import MAX_EXPANSION
 from exporter.settings import Settings
 
 PROCESSES = 2

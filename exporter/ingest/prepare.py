@@ -19,8 +19,8 @@ from exporter.fleet import MAX_UNKNOWN_COLUMNS, Fleet, Status, Version
 from exporter.formats.batch import Batch, stored_texts
 from exporter.formats.columns import Values, read_numbers
 from exporter.formats.hashing import id_hashes, payload_hashes
-from exporter.formats.limits import MAX_NAME_LENGTH
 from exporter.formats.predictions import decode_acknowledged
+from exporter.payloads.limits import MAX_NAME_LENGTH
 from exporter.reference.binning import bin_batch
 from exporter.reference.classes import Outputs, read_outputs
 from exporter.reference.profile import Reference

@@ -10,8 +10,8 @@ import pyarrow as pa
 from exporter.aggregates.outcome_layout import why_no_layout
 from exporter.errors import ReferenceInvalidError
 from exporter.formats.columns import Mixed, Texts, Times, Values
-from exporter.formats.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.formats.texts import listed
+from exporter.payloads.limits import MAX_NAME_LENGTH, is_short_text
 from exporter.profiling.column_bins import profile_column, quantile_edges, without_rare
 from exporter.profiling.counts import count_own
 from exporter.profiling.data import ReferenceData

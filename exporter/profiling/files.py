@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 
 from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.formats.arrow_columns import is_text
-from exporter.formats.limits import MAX_COLUMNS
 from exporter.formats.parquet import column_leaves, open_parquet, without_unused
 from exporter.formats.texts import first_line
+from exporter.payloads.limits import MAX_COLUMNS
 from exporter.profiling.csv_types import CsvTypes
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.profiling.json_columns import OddColumnError, arrow_array, json_columns, utf8

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from exporter.errors import MalformedError, RequestError
 from exporter.formats.hashing import payload_hashes
-from exporter.formats.json_forms import OWN_FIELDS, SERVER_FORMS, TARGET_KEYS
+from exporter.formats.json_forms import OWN_FIELDS, TARGET_KEYS
+from exporter.payloads.invocations import FORMS as SERVER_FORMS
 from exporter.reference.bins import ColumnKind
 from tests.support.documents import ROW, columns, layout_of, refuse, rows, split
 from tests.support.wire import (
@@ -229,7 +230,7 @@ def test_columns_of_the_wrong_shape_are_refused_with_the_place(given: dict[str, 
         ({"dataframe_split": {"columns": ["a"], "data": [[1], [1, 2]]}}, "dataframe_split.data[1]"),
         ({"predictions": None}, "predictions"),
         ({"predictions": [1]}, "predictions"),
-        ({"predictions": {"predictions": [1, 0]}}, "predictions"),
+        ({"predictions": {"prediction": [1]}}, "predictions"),
         ({"score": [0.5]}, "score"),
         ({"id": "a"}, "id"),
         ({"id": ["a", False]}, "id[1]"),
@@ -251,13 +252,13 @@ def test_a_split_of_the_wrong_shape_is_refused_with_the_place(more: dict[str, An
         ({"dataframe_records": [{"x": 1}]}, "predictions"),
         ({"dataframe_records": [{}, {}]}, "dataframe_records[0]"),
         ({"instances": {"x": [1, 2]}}, "instances"),
-        ({"instances": [1, 2]}, "instances[0]"),
+        ({"instances": [1, [2]]}, "instances[0]"),
         ({"instances": [{"x": 1}, 2]}, "instances[1]"),
         ({"instances": [[1], [1, 2]]}, "instances[1]"),
         ({"instances": [[], []]}, "instances"),
         ({"inputs": "text"}, "inputs"),
         ({"inputs": {}}, "inputs"),
-        ({"inputs": {"x": 1}}, "inputs.x"),
+        ({"inputs": {"x": 1, "y": [1]}}, "inputs.x"),
         ({"inputs": {"x": [1, 2], "y": [1]}}, "inputs"),
         ({"inputs": {"x": []}}, "inputs"),
         ({"inputs": [[1, 2], [3, 4]], "instances": [[1, 2], [3, 4]]}, ""),

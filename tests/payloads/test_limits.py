@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import exporter.formats.limits
+import exporter.payloads.limits
 from exporter.formats.raw import JSON_TYPE
 from tests.support.documents import refuse
 from tests.support.wire import (
@@ -31,7 +31,7 @@ from tests.support.wire import (
     ],
 )
 def test_columns_without_end_are_refused(monkeypatch: pytest.MonkeyPatch, form: str, where: str) -> None:
-    monkeypatch.setattr(exporter.formats.limits, "MAX_COLUMNS", 999)  # of ten thousand pyarrow takes seconds
+    monkeypatch.setattr(exporter.payloads.limits, "MAX_COLUMNS", 999)  # of ten thousand pyarrow takes seconds
     body = encode(form, Predictions({f"x{k}": [1] for k in range(1000)}, [1]))
 
     assert refuse(body, type_of(form)) == (422, where)
