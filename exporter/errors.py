@@ -17,6 +17,9 @@ ExporterError
 ├── ReportError                 a report cannot be made; the message is a sentence for its readers
 ├── ImportanceError             the importance of a model's columns cannot be read or measured
 ├── SendingError                MLflow or Evidently's UI did not take a report
+├── CallError                   a call of a running exporter failed
+│   ├── UnreachableError        it gave no answer, or none that an exporter gives
+│   └── CallRefusedError        it refused; carries the status and the detail of its answer
 ├── IsolationError              a call in a child process failed
 │   ├── MemoryExceededError
 │   ├── TimeExceededError
@@ -124,6 +127,28 @@ class SendingError(ExporterError):
     def __init__(self, problem: str, *, down: bool) -> None:
         super().__init__(problem)
         self.down = down
+
+
+class CallError(ExporterError):
+    """A call of a running exporter failed."""
+
+
+class UnreachableError(CallError):
+    """A running exporter gave no answer, or none that an exporter gives."""
+
+
+class CallRefusedError(CallError):
+    """A running exporter refused a call.
+
+    `status` is that of its answer, `detail` says why, and `where` is the place in the body, such as
+    `predictions[3].id`.
+    """
+
+    def __init__(self, message: str, status: int, detail: str, where: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+        self.where = where
 
 
 class IsolationError(ExporterError):

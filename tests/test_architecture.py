@@ -20,6 +20,7 @@ ORDER = [
     "config",
     "measures",
     "formats",
+    "client",
     "logs",
     "isolation",
     "reference",

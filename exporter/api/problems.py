@@ -39,7 +39,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         408: "The body did not arrive in time; send it again, or in parts.",
         409: "The action is in another state, which `detail` names.",
         413: "The body or the batch is too large.",
-        415: "An unknown content type, or a compressed body.",
+        415: "An unknown content type, or a body that is compressed otherwise than by gzip.",
         422: "Malformed, at the place `where`. Nothing of the request counts.",
         429: "The queue is full; try again after `Retry-After`.",
         503: "The version or the store is not ready; try again after `Retry-After`.",

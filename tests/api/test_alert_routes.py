@@ -61,7 +61,8 @@ def test_alerts_are_taken_without_a_policy(server: Server) -> None:
         (b'{"version": "1", "orgId": 1, "alerts": []}', {}, 422, "this is another webhook"),
         (b"{", {}, 422, "no JSON"),
         (make_body(), {"Content-Type": "text/plain"}, 415, "application/json"),
-        (make_body(), {"Content-Encoding": "gzip"}, 415, "compressed"),
+        (make_body(), {"Content-Encoding": "br"}, 415, "compressed"),
+        (make_body(), {"Content-Encoding": "gzip"}, 422, "no gzip"),
         (make_body() + b" " * 2**25, {}, 413, "at most 33554432 are taken"),
     ],
 )

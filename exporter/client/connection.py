@@ -1,0 +1,243 @@
+"""HTTP connection to a running exporter."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from exporter.errors import CallRefusedError, ConfigError, UnreachableError
+from exporter.formats.texts import printable, redact
+
+TIMEOUT_SECONDS = 60.0
+MAX_ANSWER_BYTES = 64 * 2**20  # of an answer that is read as a whole
+MAX_DETAIL = 500  # characters of a refusal's detail
+EXAMPLE_URL = "http://127.0.0.1:19464"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer to a request; the names of `headers` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def problem(self) -> tuple[str, str]:
+        """Detail and place of a problem (RFC 9457); the name of the status where the body is none."""
+        try:
+            document = json.loads(self.body)
+            detail, where = str(document["detail"]), str(document.get("where", ""))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return status_name(self.status), ""
+        return printable(detail[:MAX_DETAIL]), printable(where[:MAX_DETAIL])
+
+
+class Connection:
+    """Connection to the exporter at a URL, which is opened at the first request and kept open.
+
+    It follows no redirects, since the token would go along to another host.
+
+    Args:
+        url: address of the exporter.
+        token: bearer token, empty for none.
+        timeout_seconds: longest wait on the network, and for a whole answer that does not come in parts.
+
+    Raises:
+        ConfigError: the address is no URL, or the token cannot be sent.
+    """
+
+    def __init__(self, url: str, token: str = "", *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        try:
+            parsed = httpx.URL(url)
+        except (httpx.InvalidURL, TypeError):
+            parsed = httpx.URL("")
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise ConfigError(f"{redact(str(url))!r} is no address such as {EXAMPLE_URL}")
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
+            raise ConfigError("a token has printable ASCII characters without spaces")
+        self._url = url.rstrip("/")
+        self._name = parsed.netloc.decode("ascii", "replace")
+        self._timeout_seconds = timeout_seconds
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._secure = parsed.scheme == "https"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if "_client" in vars(self):
+            self._client.close()
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        # Certificates take longer to load than a request, and are only needed for https.
+        return httpx.Client(
+            headers=self._headers,
+            timeout=self._timeout_seconds,
+            follow_redirects=False,
+            verify=self._secure,
+        )
+
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
+        """Return the JSON that a path answers.
+
+        Raises:
+            UnreachableError: no answer came, or no JSON.
+            CallRefusedError: the exporter refused.
+        """
+        return self._json(self.request("GET", path, query))
+
+    def post(
+        self,
+        path: str,
+        query: Mapping[str, object] | None = None,
+        body: bytes = b"",
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Return the JSON answer to a body.
+
+        Raises:
+            UnreachableError: no answer came, or no JSON.
+            CallRefusedError: the exporter refused.
+        """
+        headers = {"Content-Type": content_type, **(headers or {})}
+        return self._json(self.request("POST", path, query, body, headers))
+
+    def post_json(self, path: str, document: object, query: Mapping[str, object] | None = None) -> Any:
+        """Return the JSON answer to a document.
+
+        Raises:
+            UnreachableError: no answer came, or no JSON.
+            CallRefusedError: the exporter refused.
+        """
+        return self.post(path, query, json.dumps(document).encode())
+
+    def chunks(
+        self, path: str, query: Mapping[str, object] | None = None, accept: str = "*/*"
+    ) -> Iterator[bytes]:
+        """Yield the body of a long answer in parts, as it comes.
+
+        Raises:
+            UnreachableError: no answer came, or it broke off.
+            CallRefusedError: the exporter refused.
+        """
+        request = self._request("GET", path, query, None, {"Accept": accept})
+        with self._explained(), self._sent(request) as response:
+            if response.is_success:
+                yield from response.iter_bytes()
+                return
+            answer = self._read(response)
+        raise _refusal(answer)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Return the answer to a request, whatever its status.
+
+        Raises:
+            UnreachableError: no answer came.
+        """
+        request = self._request(method, path, query, body, headers or {})
+        with self._explained(), self._sent(request) as response:
+            return self._read(response)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> httpx.Request:
+        said: dict[str, Any] = {n: value for n, value in (query or {}).items() if value not in (None, "")}
+        return self._client.build_request(
+            method, f"{self._url}{path}", params=said or None, content=body, headers=dict(headers)
+        )
+
+    @contextmanager
+    def _sent(self, request: httpx.Request) -> Iterator[httpx.Response]:
+        response = self._client.send(request, stream=True)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Context in which errors of the network are raised as `UnreachableError`."""
+        try:
+            yield
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            reason = f"the exporter at {self._name} cannot be reached: {_reason(error)}"
+            raise UnreachableError(reason) from None
+
+    def _read(self, response: httpx.Response) -> Answer:
+        parts, size, end = list[bytes](), 0, time.monotonic() + self._timeout_seconds
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ANSWER_BYTES:
+                raise UnreachableError(f"{self._name} answers with more than {MAX_ANSWER_BYTES} bytes")
+            if time.monotonic() > end:
+                raise UnreachableError(f"{self._name} answers for more than {self._timeout_seconds:g} s")
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, b"".join(parts))
+
+    def _json(self, answer: Answer) -> Any:
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise _refusal(answer)
+        try:
+            return json.loads(answer.body)
+        except (ValueError, RecursionError):
+            raise UnreachableError(f"{self._name} does not answer as an exporter does") from None
+
+
+def status_name(status: int) -> str:
+    """
+    >>> status_name(502), status_name(599)
+    ('Bad Gateway', 'status 599')
+    """
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"status {status}"
+
+
+def _refusal(answer: Answer) -> CallRefusedError:
+    detail, where = answer.problem
+    place = f" ({where})" if where else ""
+    message = f"the exporter refused ({answer.status}): {detail}{place}"
+    return CallRefusedError(message, answer.status, detail, where)
+
+
+def _reason(error: Exception) -> str:
+    """Reason why a call failed: the system's own words where it has some."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return printable(str(error)[:MAX_DETAIL]) or type(error).__name__
