@@ -210,6 +210,18 @@ class Fleet:
         if not any(name == model for name, _ in self.versions):
             raise UnknownModelError(self.hint(Target(model)))
 
+    def require_version(self, target: Target) -> Version:
+        """The version that a target names now.
+
+        Raises:
+            UnknownModelError: it is not monitored; the text lists what is.
+        """
+        number = target.version or self.current_aliases().get((target.model, target.alias), "")
+        version = self.versions.get((target.model, number))
+        if version is None:
+            raise UnknownModelError(self.hint(target))
+        return version
+
     def remove(self, keys: Iterable[tuple[str, str]]) -> None:
         gone = set(keys)
         with self._lock:

@@ -34,6 +34,7 @@ from exporter.remediation.remediation import Remediation
 from exporter.reports.publishing import Publishing
 from exporter.reports.reports import Reports
 from exporter.sampling.reading import SampleReader
+from exporter.serving_processes import ServingProcess, ServingProcesses
 from exporter.settings import Settings, find_warnings
 from exporter.storage.store import Store
 from exporter.tokens import load_tokens
@@ -63,6 +64,7 @@ class Service:
         self.clock = clock
         self.telemetry = Telemetry(clock)
         self.fleet = Fleet(settings)
+        self.serving_processes = ServingProcesses(monotonic)
         self.store = Store(
             settings.store, check=settings.store_check, count_fault=self.telemetry.count_store_error
         )
@@ -193,7 +195,10 @@ class Service:
     def scrape(self, form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
         """Return the page of `/metrics`, without I/O, and without arithmetic beyond formatting."""
         now = self.clock()
-        views = [view for version in self.fleet.versions.values() if (view := self._view(version))]
+        serving, versions = self.serving_processes.by_version(), self.fleet.versions
+        views = [
+            view for key, version in versions.items() if (view := self._view(version, serving.get(key, ())))
+        ]
         runs = self.runs.families(now) if self.runs is not None else None
         page = self._collector.collect(views, now, runs, self.fleet.habits)
         if page.dropped != self._dropped:
@@ -206,9 +211,9 @@ class Service:
                 )
         return page.select(names, groups).render(form)
 
-    def _view(self, version: Version) -> VersionView | None:
+    def _view(self, version: Version, processes: tuple[ServingProcess, ...]) -> VersionView | None:
         try:
-            return version_view(version, self.fleet)
+            return version_view(version, self.fleet, processes)
         except ValueError:
             log.exception("%s version %s is left out", *version.names)
             self.telemetry.count_evaluation_error(*version.names, "evaluation")

@@ -34,6 +34,8 @@ MODEL = Page(
         "checks": 7,
         "latency": 8,
         "label coverage": 33,
+        "resources": 34,
+        "lost rows": 35,
         "segments": 47,
     },
 )

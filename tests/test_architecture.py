@@ -33,6 +33,7 @@ ORDER = [
     "importance",
     "registry",
     "fleet",
+    "serving_processes",
     "exposition",
     "ingest",
     "monitoring",

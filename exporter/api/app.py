@@ -32,6 +32,7 @@ from exporter.api.remediation_routes import remediation_router
 from exporter.api.report_routes import report_pages_router, reports_router
 from exporter.api.routes import models_router, operations_router
 from exporter.api.schemas import untyped_schemas
+from exporter.api.serving_routes import serving_router
 from exporter.errors import RequestError, StoreError
 from exporter.service import Service
 from exporter.web.routes import assets_router, pages_router
@@ -64,6 +65,7 @@ def create_app(service: Service) -> FastAPI:
     )
     ingest = IngestRoutes(service)
     app.include_router(ingest.documented)
+    app.include_router(serving_router(service))
     app.include_router(alert_router(service))
     app.include_router(models_router(service))
     app.include_router(rebaseline_router(service))

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from exporter.api.serving_schemas import ServingReport
+
 Scalar = float | int | bool | str | None
 Score = float | list[float | None] | dict[str, float | None] | None
 
@@ -220,7 +222,7 @@ class Problem(BaseModel):
 def untyped_schemas() -> dict[str, Any]:
     """Return the JSON schemas that FastAPI does not see, by name: raw bodies and problems."""
     schemas: dict[str, Any] = {}
-    for model in (PredictionBatch, LabelBatch, Problem):
+    for model in (PredictionBatch, LabelBatch, ServingReport, Problem):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
     return schemas

@@ -14,12 +14,14 @@ from exporter.exposition.importance import IMPORTANCE_CATALOG
 from exporter.exposition.metric import Metric
 from exporter.exposition.quality import QUALITY_CATALOG
 from exporter.exposition.segments import SEGMENT_CATALOG
+from exporter.exposition.serving import SERVING_CATALOG
 from exporter.exposition.telemetry import TELEMETRY_CATALOG
 from exporter.exposition.versions import VERSION_CATALOG
 
 CATALOG: tuple[Metric, ...] = (
     *VERSION_CATALOG,
     *HABIT_CATALOG,
+    *SERVING_CATALOG,
     *COLUMN_CATALOG,
     *IMPORTANCE_CATALOG,
     *QUALITY_CATALOG,

@@ -23,6 +23,7 @@ from exporter.exposition.quality import add_quality, count_quality_series
 from exporter.exposition.render import Family, Format, render
 from exporter.exposition.samples import Samples
 from exporter.exposition.segments import add_segments, count_segment_series
+from exporter.exposition.serving import add_serving, count_serving_series
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.versions import add_version, count_version_series
 from exporter.exposition.view import VersionView
@@ -165,6 +166,7 @@ class SeriesCollector:
         shown: int,
     ) -> None:
         add_version(samples, view, prefixes)
+        add_serving(samples, view)
         add_evidently_values(samples, view)
         add_bins(samples, view, prefixes, shown)
         evaluation = view.evaluation
@@ -210,6 +212,7 @@ class SeriesCollector:
             budget -= count_version_series(len(view.aliases), len(view.run_metrics))
             budget -= count_habit_series(len(view.aliases))
             budget -= count_evidently_series(view)
+            budget -= count_serving_series(view.processes)
             budget -= count_column_series(len(known.columns), windows, distances)
             budget -= count_importance_series(len(known.columns), len(windows))
             budget -= count_quality_series(len(windows), classes)

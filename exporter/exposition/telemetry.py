@@ -39,6 +39,8 @@ DropReason = Literal["too_old", "future", "no_version"]
 CloseReason = Literal["timeout", "limit", "head"]
 # Answers to requests with rows: taken, the client hung up, refused by a `RequestError`, and an error of ours.
 STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
+# Of a report. left_out: too many processes are known; rejected: malformed, or of an unknown version.
+ReportOutcome = Literal["accepted", "left_out", "rejected"]
 # ask: MLflow did not answer; follow: its answer was not taken over.
 PollStage = Literal["ask", "follow"]
 # reference: find, read and profile it; evaluation: of the version; store: keep or read the reference;
@@ -147,6 +149,12 @@ CLOSED_CONNECTIONS = Metric(
     "connections (limit), the head of a request too large (head).",
     ("reason",),
 )
+SERVING_REPORTS = Metric(
+    "mlflow_exporter_serving_reports_total",
+    "counter",
+    "Reports of serving processes, by outcome: accepted, left_out (too many processes), rejected.",
+    ("outcome",),
+)
 STORE_ERRORS = Metric(
     "mlflow_exporter_store_errors_total",
     "counter",
@@ -167,6 +175,7 @@ TELEMETRY_CATALOG = (
     DROPPED_ROWS,
     NAIVE_TIMESTAMPS,
     CLOSED_CONNECTIONS,
+    SERVING_REPORTS,
     STORE_ERRORS,
     *REMEDIATION_CATALOG,
     *REPORTS_CATALOG,
@@ -210,6 +219,7 @@ class Telemetry(Collector):
         self._ingest_requests = self._series(INGEST_REQUESTS, product(OUTCOMES, STATUSES))
         self._dropped_rows = self._series(DROPPED_ROWS, product(get_args(DropReason)))
         self._closed_connections = self._series(CLOSED_CONNECTIONS, product(get_args(CloseReason)))
+        self._serving_reports = self._series(SERVING_REPORTS, product(get_args(ReportOutcome)))
         self._store_errors = self._series(STORE_ERRORS, product(get_args(StoreFault)))
         self.remediation = RemediationTelemetry(self._registry, clock)
         self.reports = ReportsTelemetry(self._registry, clock)
@@ -243,6 +253,10 @@ class Telemetry(Collector):
     def count_closed_connection(self, reason: CloseReason) -> None:
         """Count a connection that the exporter cut."""
         self._closed_connections[reason,].inc()
+
+    def count_serving_report(self, outcome: ReportOutcome) -> None:
+        """Count a report of a serving process."""
+        self._serving_reports[outcome,].inc()
 
     def count_naive_timestamps(self, rows: int) -> None:
         """Count rows whose time came without a zone."""

@@ -17,6 +17,7 @@ from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.fleet import BadVerdict, Fleet, ReportedValues, Status, Version
 from exporter.reference.profile import Reference
+from exporter.serving_processes import ServingProcess
 from exporter.storage.sampled_rows import SampleSize
 from exporter.typing import Ints
 
@@ -65,6 +66,7 @@ class VersionView:
     attribution: AttributionDrift | None = None
     reported: ReportedValues | None = None
     sample: SampleSize | None = None
+    processes: tuple[ServingProcess, ...] = ()
 
     def __post_init__(self) -> None:
         cells = self.reference.cells if self.reference is not None else 0
@@ -98,8 +100,8 @@ def _first_label(counts: VersionCounts) -> float | None:
     return next(labelled, None)
 
 
-def version_view(version: Version, fleet: Fleet) -> VersionView:
-    """The state of a version at this moment."""
+def version_view(version: Version, fleet: Fleet, processes: tuple[ServingProcess, ...] = ()) -> VersionView:
+    """The state of a version at this moment, and the processes that serve it."""
     live, findings = version.live, version.findings
     counts = live.counts
     reference = counts.reference if counts is not None else None
@@ -136,4 +138,5 @@ def version_view(version: Version, fleet: Fleet) -> VersionView:
         attribution=version.attribution,
         reported=version.reported,
         sample=fleet.sample_sizes.get(version.key),
+        processes=processes,
     )

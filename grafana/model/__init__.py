@@ -8,7 +8,7 @@ import links
 from board import Section
 from grafana_foundation_sdk.models import dashboard
 
-from model import data_quality, labels, overview, quality, segments, service
+from model import data_quality, labels, overview, quality, resources, segments, service
 from model import quality_queries as qq
 from model import queries as q
 from model import segment_queries as sq
@@ -22,6 +22,7 @@ SECTIONS: tuple[Section, ...] = (
     ("Segments", segments.segments),
     ("Data quality", data_quality.checks),
     ("Traffic and latency", service.traffic),
+    ("Serving processes", resources.resources),
     ("Alerts and aliases", service.alerts_and_aliases),
     ("Version $model_version", service.version),
 )

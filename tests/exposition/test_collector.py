@@ -26,6 +26,7 @@ import exporter.exposition.quality
 import exporter.exposition.remediation
 import exporter.exposition.reports
 import exporter.exposition.segments
+import exporter.exposition.serving
 import exporter.exposition.telemetry
 import exporter.exposition.versions
 from exporter.exposition.catalog import CATALOG
@@ -65,6 +66,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.bad_verdicts, 2),
         (exporter.exposition.reports, 4),
         (exporter.exposition.segments, 1),
+        (exporter.exposition.serving, 2),
         (exporter.exposition.evidently_values, 1),
         (exporter.exposition.experiments, 2),
         (exporter.exposition.telemetry, 2),

@@ -35,6 +35,7 @@ from exporter.monitoring.verdicts import bad_subjects
 from exporter.reference.bins import Column
 from exporter.reference.profile import Reference, Segment, Variation
 from exporter.registry.runs import Experiment, Run
+from exporter.serving_processes import GpuUse, ServingProcess
 from exporter.settings import Window
 from exporter.storage.sampled_rows import SampleSize
 from exporter.typing import Floats
@@ -205,6 +206,7 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "reported": ReportedValues(
             "4f2a", {("ValueDrift", "age", ""): 0.1, ("MissingValueCount", "country", "share"): 0.02}, 1
         ),
+        "processes": (make_process(),),
     }
     state |= changes
     if "bad" not in state and state["evaluation"] is not None:
@@ -212,6 +214,23 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         found = bad_subjects(findings, ModelConfig())
         state["bad"] = {subject: BadVerdict(NOW - 7200, severe) for subject, severe in found.items()}
     return VersionView(**state)
+
+
+def make_process(process: str = "7-1799990000", **changes: Any) -> ServingProcess:
+    """A process on `web-1` that told everything, with a GPU."""
+    figures: dict[str, Any] = {
+        "cpu_seconds": 81.5,
+        "cpu_limit_cores": 2.0,
+        "memory_bytes": 7e8,
+        "memory_limit_bytes": 1e9,
+        "threads": 12,
+        "open_files": 31,
+        "in_flight_requests": 3,
+        "sent_rows": 1204,
+        "dropped_rows": {"queue_full": 12, "exit": 0},
+        "gpus": (GpuUse("GPU-8f2a", 0.4, 3e9, 16e9),),
+    }
+    return ServingProcess("web-1", process, **{**figures, **changes})
 
 
 def make_segment_evaluation(reference: Reference, segment: Segment) -> SegmentEvaluation:
