@@ -11,7 +11,9 @@ from weakref import finalize
 from exporter.client.columns import ColumnRules
 from exporter.client.connection import Connection
 from exporter.client.counts import Counts
+from exporter.client.in_flight import InFlight
 from exporter.client.outbox import Entry, Kind, Outbox
+from exporter.client.process_reports import INTERVAL_SECONDS, ProcessReports
 from exporter.client.sender import Sender
 from exporter.client.snapshot import (
     Features,
@@ -24,7 +26,7 @@ from exporter.client.snapshot import (
 )
 from exporter.client.uploads import Item, Packer, Row, Target, is_sampled
 from exporter.client.values import id_text
-from exporter.client.worker import Worker, start_anew_after_fork
+from exporter.client.worker import Periodic, Worker, start_anew_after_fork
 from exporter.errors import ConfigError
 
 DEFAULT_EXIT_SECONDS = 5.0
@@ -54,7 +56,9 @@ class Monitor:
         timeout_seconds: longest wait for an answer.
         exit_seconds: that `close` and the end of the process wait at most until all is sent.
         on_drop: is called in the background with a reason and a number of rows.
-        resources: send what the process takes of the machine.
+        resources: report every 15 seconds what the process takes of the machine.
+
+    `in_flight` counts the requests that the process is answering: `with monitor.in_flight.request(): ...`.
 
     Raises:
         ConfigError: an argument cannot be used.
@@ -142,7 +146,12 @@ class Monitor:
             max_age_seconds=self._max_age_seconds,
             now=time.monotonic,
         )
-        self._worker = Worker(self._outbox, self._sender, self._counts, connection, [], self._exit_seconds)
+        self.in_flight = InFlight()
+        reports = ProcessReports(self._target, self._counts, self.in_flight)
+        periodic = [Periodic(INTERVAL_SECONDS, reports.post)] if self._resources else []
+        self._worker = Worker(
+            self._outbox, self._sender, self._counts, connection, periodic, self._exit_seconds
+        )
         finalize(self, self._worker.finish).atexit = False
 
     def __reduce__(self) -> tuple[Callable[..., Monitor], tuple[str, dict[str, Any]]]:
