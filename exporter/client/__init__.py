@@ -5,8 +5,9 @@ pandas, polars and pyarrow are taken from services that use them. `Connection` i
 the answer.
 """
 
+from exporter.client.asgi import MonitoringMiddleware
 from exporter.client.columns import Columns, hash_value
 from exporter.client.connection import Connection
 from exporter.client.monitor import Monitor
 
-__all__ = ["Columns", "Connection", "Monitor", "hash_value"]
+__all__ = ["Columns", "Connection", "Monitor", "MonitoringMiddleware", "hash_value"]

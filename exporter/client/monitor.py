@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import Any, Self
 from weakref import finalize
@@ -22,7 +22,7 @@ from exporter.client.snapshot import (
     copy_scalar,
     copy_score,
     copy_values,
-    unwrap,
+    own_columns,
 )
 from exporter.client.uploads import Item, Packer, Row, Target, is_sampled
 from exporter.client.values import id_text
@@ -96,7 +96,7 @@ class Monitor:
             raise ConfigError("`version` or `alias` is needed, not both")
         self._target = Target(model, str(version), alias)
         self._rules = _rules(leave_out, hashed, hash_key)
-        self._feature_names = _texts("feature_names", feature_names)
+        self.feature_names = _texts("feature_names", feature_names)
         if not 0 < sample <= 1:
             raise ConfigError(f"`sample` is {sample}, it must be above 0 and at most 1")
         positive = {
@@ -116,7 +116,7 @@ class Monitor:
         self._queue_rows, self._queue_bytes = queue_rows, queue_bytes
         self._batch_rows, self._batch_seconds = batch_rows, batch_seconds
         self._max_age_seconds = max_age_seconds
-        self._timeout_seconds, self._exit_seconds = timeout_seconds, exit_seconds
+        self._timeout_seconds, self.exit_seconds = timeout_seconds, exit_seconds
         self._on_drop = on_drop
         self._resources = resources
         self._closed = False
@@ -132,7 +132,7 @@ class Monitor:
             self._rules,
             self._counts,
             sample=self._sample,
-            feature_names=self._feature_names,
+            feature_names=self.feature_names,
             batch_rows=self._batch_rows,
         )
         connection = Connection(self._url, self._token, timeout_seconds=self._timeout_seconds)
@@ -150,7 +150,7 @@ class Monitor:
         reports = ProcessReports(self._target, self._counts, self.in_flight)
         periodic = [Periodic(INTERVAL_SECONDS, reports.post)] if self._resources else []
         self._worker = Worker(
-            self._outbox, self._sender, self._counts, connection, periodic, self._exit_seconds
+            self._outbox, self._sender, self._counts, connection, periodic, self.exit_seconds
         )
         finalize(self, self._worker.finish).atexit = False
 
@@ -206,7 +206,7 @@ class Monitor:
             latency_seconds: of all rows or of each.
         """
         try:
-            copied = copy_features(features, self._feature_names)
+            copied = copy_features(features, self.feature_names)
             self.add(copied, prediction, score, id, timestamp, label, latency_seconds)
         except Exception as error:  # noqa: BLE001 - nothing may reach the service
             self._invalid(error)
@@ -220,7 +220,7 @@ class Monitor:
                     self._put("label", 1, _ID_BYTES, row)
                 return
             ids = copy_values(id)
-            own = {"id": ids, **_own(len(ids), label=label, timestamp=timestamp)}
+            own = {"id": ids, **own_columns(len(ids), label=label, timestamp=timestamp)}
             given = Given(Features(None, len(ids), _ID_BYTES * len(ids), False), own, ())
             self._put("label", given.rows, given.size_bytes, given)
         except Exception as error:  # noqa: BLE001 - as above
@@ -277,7 +277,7 @@ class Monitor:
             )
             self._put("prediction", 1, features.size_bytes, row)
         elif features.rows:
-            own = _own(
+            own = own_columns(
                 features.rows,
                 prediction=prediction,
                 score=score,
@@ -286,7 +286,7 @@ class Monitor:
                 label=label,
                 latency_seconds=latency_seconds,
             )
-            given = Given(features, own, self._feature_names)
+            given = Given(features, own, self.feature_names)
             self._put("prediction", given.rows, given.size_bytes, given)
 
     def _put(self, kind: Kind, rows: int, size_bytes: int, content: Any) -> None:
@@ -325,33 +325,3 @@ def _texts(name: str, values: Iterable[str]) -> tuple[str, ...]:
     if isinstance(values, str) or not all(isinstance(text, str) for text in texts):
         raise ConfigError(f"`{name}` is a list of names")
     return texts
-
-
-def _own(rows: int, **given: Any) -> dict[str, list[Any]]:
-    """Own columns of many rows; a missing value, a time and a latency may be that of all rows.
-
-    Raises:
-        ValueError: one has another number of rows.
-    """
-    own = {}
-    for name, value in given.items():
-        if value is None and name not in ("prediction", "label"):
-            continue
-        if value is None or (name in ("timestamp", "latency_seconds") and not _is_column(value)):
-            own[name] = [value] * rows
-            continue
-        values = copy_values(value) if _is_column(value) else [value]
-        if len(values) != rows:
-            values = [values] if rows == 1 else values
-        if len(values) != rows:
-            raise ValueError(f"features have {rows} rows, but `{name}` has {len(values)}")
-        own[name] = unwrap(values) if name != "timestamp" else values
-    return own
-
-
-def _is_column(value: Any) -> bool:
-    return (
-        hasattr(value, "__len__")
-        and not isinstance(value, str | bytes | Mapping)
-        and getattr(value, "ndim", 1) > 0
-    )

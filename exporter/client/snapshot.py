@@ -203,3 +203,33 @@ def rows_by_name(rows: Sequence[Any], names: Sequence[str]) -> dict[str, Sequenc
 
 def _named(values: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
     return dict(zip(names or map(str, range(len(values))), values, strict=True))
+
+
+def own_columns(rows: int, **given: Any) -> dict[str, list[Any]]:
+    """Own columns of many rows; a missing value, a time and a latency may be that of all rows.
+
+    Raises:
+        ValueError: one has another number of rows.
+    """
+    own = {}
+    for name, value in given.items():
+        if value is None and name not in ("prediction", "label"):
+            continue
+        if value is None or (name in ("timestamp", "latency_seconds") and not _is_column(value)):
+            own[name] = [value] * rows
+            continue
+        values = copy_values(value) if _is_column(value) else [value]
+        if len(values) != rows:
+            values = [values] if rows == 1 else values
+        if len(values) != rows:
+            raise ValueError(f"features have {rows} rows, but `{name}` has {len(values)}")
+        own[name] = unwrap(values) if name != "timestamp" else values
+    return own
+
+
+def _is_column(value: Any) -> bool:
+    return (
+        hasattr(value, "__len__")
+        and not isinstance(value, str | bytes | Mapping)
+        and getattr(value, "ndim", 1) > 0
+    )

@@ -12,7 +12,7 @@ MODULES = sorted(path.stem for path in Path(exporter.payloads.__file__).parent.g
 CODE = """
 import sys
 
-before = {*sys.modules}
+before = set(sys.modules)
 import {modules}
 
 foreign = {{name.partition(".")[0] for name in sys.modules.keys() - before}} - sys.stdlib_module_names
