@@ -10,6 +10,7 @@ from exporter.formats.categories import canonical_text
 
 OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 HASH_BYTES = 8
+MAX_KEY_BYTES = blake2b.MAX_KEY_SIZE
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class Connection:
                 yield from response.iter_bytes()
                 return
             answer = self._read(response)
-        raise _refusal(answer)
+        raise refusal(answer)
 
     def request(
         self,
@@ -206,7 +206,7 @@ class Connection:
 
     def _json(self, answer: Answer) -> Any:
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise _refusal(answer)
+            raise refusal(answer)
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
@@ -224,7 +224,8 @@ def status_name(status: int) -> str:
         return f"status {status}"
 
 
-def _refusal(answer: Answer) -> CallRefusedError:
+def refusal(answer: Answer) -> CallRefusedError:
+    """Return the error that tells of an answer with another status than 2xx."""
     detail, where = answer.problem
     place = f" ({where})" if where else ""
     message = f"the exporter refused ({answer.status}): {detail}{place}"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Literal
 
+from exporter.formats.texts import printable, redact
+
 logger = logging.getLogger("exporter.client")
 
 LOG_SECONDS = 60.0
@@ -69,11 +71,11 @@ class Counts:
                 self._details[reason] = detail[:MAX_DETAIL]
             return first
 
-    def tell(self, now: float) -> float | None:
+    def tell(self, now: float, *, last: bool = False) -> float | None:
         """Call `on_drop`, write the log line if it is due, and return the seconds until the next is due."""
         with self._lock:
             untold, self._untold = self._untold, Counter()
-            due = bool(self._unlogged) and now >= self._log_at
+            due = bool(self._unlogged) and (last or now >= self._log_at)
             if due:
                 unlogged, self._unlogged = self._unlogged, Counter()
                 details, self._details = self._details, {}
@@ -84,7 +86,7 @@ class Counts:
                 f"{rows} {reason}" + (f" ({details[reason]})" if reason in details else "")
                 for reason, rows in sorted(unlogged.items())
             ]
-            logger.warning("Rows that were not sent to the exporter: %s", "; ".join(parts))
+            logger.warning("rows that were not sent to the exporter: %s", printable(redact("; ".join(parts))))
         if self._on_drop is not None:
             for reason, rows in untold.items():
                 try:

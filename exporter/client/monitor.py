@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 from weakref import finalize
 
-from exporter.client.columns import ColumnRules
-from exporter.client.connection import Connection
+from exporter.client import exposed_counts, watching
 from exporter.client.counts import Counts
 from exporter.client.in_flight import InFlight
+from exporter.client.options import Options
 from exporter.client.outbox import Entry, Kind, Outbox
 from exporter.client.process_reports import INTERVAL_SECONDS, ProcessReports
 from exporter.client.sender import Sender
@@ -24,13 +24,13 @@ from exporter.client.snapshot import (
     copy_values,
     own_columns,
 )
-from exporter.client.uploads import Item, Packer, Row, Target, is_sampled
+from exporter.client.uploads import Item, Packer, Row, is_sampled
 from exporter.client.values import id_text
 from exporter.client.worker import Periodic, Worker, start_anew_after_fork
-from exporter.errors import ConfigError
 
-DEFAULT_EXIT_SECONDS = 5.0
+EXIT_SECONDS = 5.0
 _ID_BYTES = 100
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Monitor:
@@ -73,8 +73,8 @@ class Monitor:
         alias: str = "",
         token: str = "",
         sample: float = 1.0,
-        leave_out: Collection[str] = (),
-        hashed: Collection[str] = (),
+        leave_out: Iterable[str] = (),
+        hashed: Iterable[str] = (),
         hash_key: str | bytes = b"",
         feature_names: Iterable[str] = (),
         queue_rows: int = 100_000,
@@ -83,79 +83,56 @@ class Monitor:
         batch_seconds: float = 1.0,
         max_age_seconds: float = 3600.0,
         timeout_seconds: float = 10.0,
-        exit_seconds: float = DEFAULT_EXIT_SECONDS,
+        exit_seconds: float = EXIT_SECONDS,
         on_drop: Callable[[str, int], object] | None = None,
         resources: bool = True,
     ) -> None:
         arguments = locals()
-        self._arguments = {name: value for name, value in arguments.items() if name not in ("self", "url")}
-        self._url = url
-        if not isinstance(model, str) or not model:
-            raise ConfigError("`model` is the registered model's name")
-        if bool(version) == bool(alias):
-            raise ConfigError("`version` or `alias` is needed, not both")
-        self._target = Target(model, str(version), alias)
-        self._rules = _rules(leave_out, hashed, hash_key)
-        self.feature_names = _texts("feature_names", feature_names)
-        if not 0 < sample <= 1:
-            raise ConfigError(f"`sample` is {sample}, it must be above 0 and at most 1")
-        positive = {
-            "queue_rows": queue_rows,
-            "queue_bytes": queue_bytes,
-            "batch_rows": batch_rows,
-            "batch_seconds": batch_seconds,
-            "max_age_seconds": max_age_seconds,
-            "timeout_seconds": timeout_seconds,
-            "exit_seconds": exit_seconds,
-        }
-        for name, value in positive.items():
-            if not value >= 0 or (value == 0 and not name.endswith("_seconds")):
-                raise ConfigError(f"`{name}` is {value}, it must be positive")
-        self._sample = sample
-        self._token = token
-        self._queue_rows, self._queue_bytes = queue_rows, queue_bytes
-        self._batch_rows, self._batch_seconds = batch_rows, batch_seconds
-        self._max_age_seconds = max_age_seconds
-        self._timeout_seconds, self.exit_seconds = timeout_seconds, exit_seconds
-        self._on_drop = on_drop
-        self._resources = resources
+        self._options = Options(**{name: arguments[name] for name in Options.__dataclass_fields__})
+        self.feature_names = self._options.names
+        self.target = self._options.target
+        self.exit_seconds = exit_seconds
+        self._sample = float(sample)
         self._closed = False
         self.start_anew()
         start_anew_after_fork(self)
+        exposed_counts.count(self)
 
     def start_anew(self) -> None:
         """Begin with an empty queue, counts of zero, and a thread and a connection of its own."""
-        self._counts = Counts(self._on_drop)
-        self._outbox = Outbox(self._queue_rows, self._queue_bytes, self._batch_rows)
+        options = self._options
+        self._counts = Counts(options.on_drop)
+        self._outbox = Outbox(options.queue_rows, options.queue_bytes, options.batch_rows)
+        connection = options.connect()
         packer = Packer(
-            self._target,
-            self._rules,
+            options.target,
+            options.rules,
             self._counts,
-            sample=self._sample,
-            feature_names=self.feature_names,
-            batch_rows=self._batch_rows,
+            sample=options.sample,
+            feature_names=options.names,
+            batch_rows=options.batch_rows,
         )
-        connection = Connection(self._url, self._token, timeout_seconds=self._timeout_seconds)
-        self._sender = Sender(
+        sender = Sender(
             self._outbox,
             packer,
             connection,
             self._counts,
-            batch_rows=self._batch_rows,
-            batch_seconds=self._batch_seconds,
-            max_age_seconds=self._max_age_seconds,
+            batch_rows=options.batch_rows,
+            batch_seconds=options.batch_seconds,
+            max_age_seconds=options.max_age_seconds,
             now=time.monotonic,
         )
         self.in_flight = InFlight()
-        reports = ProcessReports(self._target, self._counts, self.in_flight)
-        periodic = [Periodic(INTERVAL_SECONDS, reports.post)] if self._resources else []
-        self._worker = Worker(
-            self._outbox, self._sender, self._counts, connection, periodic, self.exit_seconds
-        )
-        finalize(self, self._worker.finish).atexit = False
+        reports = ProcessReports(options.target, self._counts, self.in_flight)
+        periodic = [Periodic(INTERVAL_SECONDS, reports.post)] if options.resources else []
+        self._worker = Worker(self._outbox, sender, self._counts, connection, periodic, options.exit_seconds)
+        if former := vars(self).get("_finalizer"):  # of the parent process, whose locks may be held forever
+            former.detach()
+        self._finalizer = finalize(self, self._worker.finish)
+        self._finalizer.atexit = False
 
-    def __reduce__(self) -> tuple[Callable[..., Monitor], tuple[str, dict[str, Any]]]:
-        return _make, (self._url, self._arguments)
+    def __reduce__(self) -> tuple[Callable[..., Monitor], tuple[dict[str, Any]]]:
+        return _make, ({name: getattr(self._options, name) for name in Options.__dataclass_fields__},)
 
     def __enter__(self) -> Self:
         return self
@@ -179,6 +156,10 @@ class Monitor:
     def unsendable_values(self) -> int:
         """Number of values that were sent as missing, for they are neither numbers, texts nor times."""
         return self._counts.unsendable
+
+    @property
+    def queued_rows(self) -> int:
+        return self._outbox.rows
 
     def start(self) -> None:
         """Start the background thread, which the first row does otherwise."""
@@ -207,9 +188,10 @@ class Monitor:
         """
         try:
             copied = copy_features(features, self.feature_names)
-            self.add(copied, prediction, score, id, timestamp, label, latency_seconds)
         except Exception as error:  # noqa: BLE001 - nothing may reach the service
             self._invalid(error)
+        else:
+            self.copied(copied, prediction, score, id, timestamp, label, latency_seconds)
 
     def labels(self, id: Any, label: Any, *, timestamp: Any = None) -> None:  # noqa: A002 - as above
         """Send the truth about one prediction, or about many: by its id, and when it became known."""
@@ -233,13 +215,51 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - as above
             self._invalid(error)
 
+    @overload
+    def watch(self, function: _Function) -> _Function: ...
+    @overload
+    def watch(
+        self,
+        *,
+        features: str = "",
+        id: str = "",
+        prediction: Callable[[Any], Any] | None = None,
+        score: Callable[[Any], Any] | None = None,
+    ) -> Callable[[_Function], _Function]: ...
+    def watch(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        features: str = "",
+        id: str = "",  # noqa: A002 - as above
+        prediction: Callable[[Any], Any] | None = None,
+        score: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """Decorate a function that predicts: what it takes, returns and how long it takes is sent.
+
+        An error of the function is raised as ever; its rows count as predictions that were not made.
+
+        Args:
+            features: name of its argument with features, by default the first, `self` aside.
+            id: name of its argument with ids.
+            prediction, score: functions of what it returns, by default the whole is the prediction.
+
+        Raises:
+            ConfigError: it has no such argument, or is a generator.
+        """
+
+        def decorate(watched: Callable[..., Any]) -> Callable[..., Any]:
+            return watching.watch(self, watched, features, id, prediction, score)
+
+        return decorate if function is None else decorate(function)
+
     def drop(self, reason: str, rows: int, detail: str = "") -> None:
         """Count rows as lost, for who sends by this monitor and could not read them."""
         if self._counts.drop(reason, rows, detail):
             self._worker.start()
             self._outbox.wake.set()
 
-    def flush(self, timeout_seconds: float = DEFAULT_EXIT_SECONDS) -> bool:
+    def flush(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """Wait until all that is queued was sent or dropped; return false if that takes too long."""
         return self._worker.flush(timeout_seconds)
 
@@ -248,80 +268,60 @@ class Monitor:
         self._closed = True
         self._worker.close()
 
-    def add(
+    def copied(
         self,
         features: Features,
         prediction: Any,
-        score: Any,
-        id: Any,  # noqa: A002 - as above
-        timestamp: Any,
-        label: Any,
-        latency_seconds: Any,
+        score: Any = None,
+        id: Any = None,  # noqa: A002 - as above
+        timestamp: Any = None,
+        label: Any = None,
+        latency_seconds: Any = None,
     ) -> None:
-        """Queue predictions for features that were copied before.
-
-        Raises:
-            TypeError, ValueError: the arguments do not fit each other.
-        """
-        if features.single:
-            if self._sample < 1 and not is_sampled(id_text(id), self._sample):
-                return
-            row = Row(
-                features.content,
-                copy_scalar(prediction),
-                copy_score(score),
-                id,
-                timestamp,
-                copy_scalar(label),
-                latency_seconds,
-            )
-            self._put("prediction", 1, features.size_bytes, row)
-        elif features.rows:
-            own = own_columns(
-                features.rows,
-                prediction=prediction,
-                score=score,
-                id=id,
-                timestamp=timestamp,
-                label=label,
-                latency_seconds=latency_seconds,
-            )
-            given = Given(features, own, self.feature_names)
-            self._put("prediction", given.rows, given.size_bytes, given)
+        """Send predictions for features that were copied before: as `predictions`."""
+        try:
+            if features.single:
+                if self._sample < 1 and not is_sampled(id_text(id), self._sample):
+                    return
+                row = Row(
+                    features.content,
+                    copy_scalar(prediction),
+                    copy_score(score),
+                    id,
+                    timestamp,
+                    copy_scalar(label),
+                    latency_seconds,
+                )
+                self._put("prediction", 1, features.size_bytes, row)
+            elif features.rows:
+                own = own_columns(
+                    features.rows,
+                    prediction=prediction,
+                    score=score,
+                    id=id,
+                    timestamp=timestamp,
+                    label=label,
+                    latency_seconds=latency_seconds,
+                )
+                given = Given(features, own, self.feature_names)
+                self._put("prediction", given.rows, given.size_bytes, given)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._invalid(error, features.rows)
 
     def _put(self, kind: Kind, rows: int, size_bytes: int, content: Any) -> None:
         if self._closed:
             self._counts.drop("closed", rows)
-            return
-        entry = Entry(kind, rows, size_bytes, time.monotonic(), time.time(), content)
-        if not self._outbox.put(entry):
+        elif not self._outbox.put(Entry(kind, rows, size_bytes, time.monotonic(), time.time(), content)):
             self.drop("queue_full", rows)
         elif not self._worker.started:
             self._worker.start()
 
-    def _invalid(self, error: Exception) -> None:
+    def _invalid(self, error: Exception, rows: int = 1) -> None:
         try:
-            self.drop("invalid", 1, f"{type(error).__name__}: {error}")
-        except Exception:  # noqa: BLE001 - a text of a foreign error, or no thread can be started
+            self.drop("invalid", rows, f"{type(error).__name__}: {error}")
+        except Exception:  # noqa: BLE001 - the text of a foreign error, or no thread can be started
             self._counts.drop("invalid", 0)
 
 
-def _make(url: str, arguments: dict[str, Any]) -> Monitor:
-    return Monitor(url, **arguments)
-
-
-def _rules(leave_out: Collection[str], hashed: Collection[str], hash_key: str | bytes) -> ColumnRules:
-    names = frozenset(_texts("leave_out", leave_out)), frozenset(_texts("hashed", hashed))
-    key = hash_key.encode() if isinstance(hash_key, str) else hash_key
-    if names[1] and not key:
-        raise ConfigError("`hashed` needs a `hash_key`, the one by which the reference is hashed")
-    if len(key) > 64:
-        raise ConfigError("`hash_key` has at most 64 bytes")
-    return ColumnRules(*names, key)
-
-
-def _texts(name: str, values: Iterable[str]) -> tuple[str, ...]:
-    texts = tuple(values)
-    if isinstance(values, str) or not all(isinstance(text, str) for text in texts):
-        raise ConfigError(f"`{name}` is a list of names")
-    return texts
+def _make(arguments: dict[str, Any]) -> Monitor:
+    return Monitor(**arguments)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from threading import Lock
 from typing import Protocol
 
 from exporter.client.connection import Answer
@@ -78,17 +79,13 @@ class Sender:
         self._max_age_seconds = max_age_seconds
         self._now = now
         self._batch = _Batch(deque())
+        self._lock = Lock()
         self._failures = 0
         self._retry_at = 0.0
         self._refusal: Reason | None = None  # why the exporter takes nothing at the moment
         self._detail = ""
         self.hurry_until = 0  # entries up to this number are sent without waiting for others
         self.done = 0  # entries of which nothing is left
-
-    @property
-    def unsent_rows(self) -> int:
-        """Number of rows that are in the queue, or in requests that were not answered."""
-        return self._outbox.rows + sum(upload.rows for upload in self._batch.uploads)
 
     def hurry(self) -> int:
         """Send what is queued now without waiting for more rows, or for the next attempt; return its mark,
@@ -119,7 +116,8 @@ class Sender:
         """Drop all that is left."""
         while entries := self._outbox.take(self._batch_rows):
             self._counts.drop(reason, sum(entry.rows for entry in entries))
-        uploads, self._batch = self._batch.uploads, _Batch(deque())
+        with self._lock:
+            uploads, self._batch = self._batch.uploads, _Batch(deque())
         for upload in uploads:
             self._counts.drop(reason, upload.rows)
 
@@ -158,17 +156,24 @@ class Sender:
             "Content-Encoding": "gzip",
             "Idempotency-Key": upload.key,
         }
+        batch = self._batch
         try:
-            answer = self._connection.request("POST", PATHS[upload.kind], None, self._batch.body, headers)
+            answer = self._connection.request("POST", PATHS[upload.kind], None, batch.body, headers)
         except UnreachableError as error:
             self._retry(None, str(error))
             return
-        detail, where = answer.problem if answer.status != _TAKEN else ("", "")
-        said = f"{answer.status} {detail}" + (f" ({where})" if where else "")
+        with self._lock:
+            if self._batch is batch:  # else it was abandoned, and is counted
+                self._take_answer(upload, answer)
+
+    def _take_answer(self, upload: Upload, answer: Answer) -> None:
         if answer.status == _TAKEN:
             self._settle()
             self._counts.send(upload.kind, upload.rows)
-        elif answer.status in _DIVISIBLE:
+            return
+        detail, where = answer.problem
+        said = f"{answer.status} {detail}" + (f" ({where})" if where else "")
+        if answer.status in _DIVISIBLE:
             self._settle()
             self._divide(upload, said)
         elif answer.status in _BUSY or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

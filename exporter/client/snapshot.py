@@ -206,7 +206,7 @@ def _named(values: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def own_columns(rows: int, **given: Any) -> dict[str, list[Any]]:
-    """Own columns of many rows; a missing value, a time and a latency may be that of all rows.
+    """Own columns of many rows; a missing prediction, a time and a latency may be that of all rows.
 
     Raises:
         ValueError: one has another number of rows.
@@ -219,17 +219,15 @@ def own_columns(rows: int, **given: Any) -> dict[str, list[Any]]:
             own[name] = [value] * rows
             continue
         values = copy_values(value) if _is_column(value) else [value]
+        if rows == 1 and len(values) != 1:  # scores of several classes
+            values = [values]
         if len(values) != rows:
-            values = [values] if rows == 1 else values
-        if len(values) != rows:
-            raise ValueError(f"features have {rows} rows, but `{name}` has {len(values)}")
-        own[name] = unwrap(values) if name != "timestamp" else values
+            raise ValueError(f"there are features of {rows} rows, and {len(values)} values of `{name}`")
+        own[name] = unwrap(values)
     return own
 
 
 def _is_column(value: Any) -> bool:
-    return (
-        hasattr(value, "__len__")
-        and not isinstance(value, str | bytes | Mapping)
-        and getattr(value, "ndim", 1) > 0
-    )
+    if isinstance(value, str | bytes | Mapping):
+        return False
+    return hasattr(value, "__len__") and getattr(value, "ndim", None) != 0

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from exporter.client.connection import Connection
 from exporter.client.counts import Counts
+from exporter.client.exposed_counts import show_counts
 from exporter.client.outbox import Outbox
 from exporter.client.sender import Sender
 
@@ -40,7 +41,12 @@ class _NotOurs(logging.Filter):
 
 
 class Worker:
-    """Thread that sends what is in the outbox; it starts with the first row, and again after a fork."""
+    """Thread that sends what is in the outbox; it starts with the first row, and again after a fork.
+
+    Args:
+        periodic: calls that it makes as well.
+        exit_seconds: that it may take to send what is left when it is to end.
+    """
 
     def __init__(
         self,
@@ -96,10 +102,7 @@ class Worker:
         thread = self._thread
         if thread is not None and self.finish_at is not None:
             thread.join(max(self.finish_at - time.monotonic(), 0.0))
-        with self._progress:
-            ended, self._stopping = self._stopping, True
-        if not ended:
-            self._end()
+        self._abandon()
 
     def _run(self) -> None:
         while not self._stopping:
@@ -117,20 +120,22 @@ class Worker:
             if wait is None or wait > 0:
                 self._outbox.wake.wait(wait)
                 self._outbox.wake.clear()
+        self._abandon()
+        self._connection.close()
+
+    def _abandon(self) -> None:
+        """Drop all that is left, once: when the thread ends, or is not waited for any longer."""
         with self._progress:
             ended, self._stopping = self._stopping, True
         if not ended:
-            self._end()
-
-    def _end(self) -> None:
-        self._sender.abandon("exit")
-        self._counts.tell(time.monotonic())
-        self._connection.close()
+            self._sender.abandon("exit")
+            self._counts.tell(time.monotonic(), last=True)
 
     def _step(self) -> float | None:
         now = time.monotonic()
         waits = [self._sender.step(), self._counts.tell(now)]
-        for each in self._periodic:
+        show_counts()
+        for each in self._periodic if self.finish_at is None else ():
             if now >= each.due_at:
                 each.due_at = now + each.interval_seconds
                 try:
