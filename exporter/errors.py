@@ -13,6 +13,7 @@ ExporterError
 │   └── RegistryAuthError
 ├── ReferenceError              a version's reference cannot be used
 │   ├── ReferenceNotFoundError  none in any of its possible places
+│   ├── ReferenceExistsError    another one is found first
 │   └── ReferenceInvalidError   it is broken, empty or unusable
 ├── ReportError                 a report cannot be made; the message is a sentence for its readers
 ├── ImportanceError             the importance of a model's columns cannot be read or measured
@@ -103,6 +104,10 @@ class ReferenceError(ExporterError):  # noqa: A001 - the field's word; the built
 
 class ReferenceNotFoundError(ReferenceError):
     """No reference in any of its possible places."""
+
+
+class ReferenceExistsError(ReferenceError):
+    """A reference cannot be logged: another one is there, or is looked for first."""
 
 
 class ReferenceInvalidError(ReferenceError):

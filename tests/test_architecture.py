@@ -32,6 +32,7 @@ ORDER = [
     "profiling",
     "importance",
     "registry",
+    "training",
     "fleet",
     "serving_processes",
     "exposition",
@@ -47,6 +48,8 @@ ORDER = [
     "cli",
     "__main__",
 ]
+# Imported by `exporter.__getattr__` when it is asked for.
+LAZY = {"__init__": {"training"}}
 # Where MLflow's client may be named at all.
 MLFLOW_USERS = {"registry", "importance", "demo"}
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -80,7 +83,8 @@ def imported_units(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=dotted)
 def test_a_package_imports_only_from_those_above_it(path: Path) -> None:
-    assert not {name for name in imported_units(path) if ORDER.index(name) > ORDER.index(unit(path))}
+    later = {name for name in imported_units(path) if ORDER.index(name) > ORDER.index(unit(path))}
+    assert not later - LAZY.get(unit(path), set())
 
 
 @pytest.mark.parametrize("path", FILES, ids=dotted)

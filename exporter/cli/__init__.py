@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from exporter import __version__
-from exporter.cli import audit, check_config, demo, rebaseline, remediation, report, serve
+from exporter.cli import audit, check_config, check_reference, demo, rebaseline, remediation, report, serve
 from exporter.errors import ConfigError, ExporterError
 from exporter.formats.texts import redact
 
-COMMANDS = (serve, check_config, rebaseline, report, remediation, audit, demo)
+COMMANDS = (serve, check_config, check_reference, rebaseline, report, remediation, audit, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

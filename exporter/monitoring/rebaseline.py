@@ -103,21 +103,21 @@ class Rebaseliner:
         """
         if version.counts is None and version.status is Status.PENDING:
             raise UnavailableError("its first reference is still looked for", retry_after_seconds=30)
-        said: dict[str, Any] = {}
+        assumed: dict[str, Any] = {}
         if version.counts is not None:
             before = version.counts.reference
-            said = {
+            assumed = {
                 "task": before.task,
                 "target": before.target,
                 "positive_class": before.positive_class,
                 "inputs": dict.fromkeys(before.feature_names & USUAL_NAMES, ""),
                 **before.named,
             }
-        said |= version.facts.config.reference_fields()
+        said = version.facts.config.reference_fields()
         with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
             path = Path(directory, "reference.parquet")
             path.write_bytes(parquet)
-            profiled = self._profile(version, ReferenceFile(path, "file", said))
+            profiled = self._profile(version, ReferenceFile(path, "file", said, assumed))
         return self._replace(version, profiled, order), profiled.reference
 
     def _profile(self, version: Version, data: ReferenceFile | LiveSample, where: str = "") -> Profiled:

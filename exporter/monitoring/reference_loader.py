@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +31,7 @@ from exporter.profiling.isolated import Profiled, profile, renew_rows
 from exporter.reference.profile import Reference
 from exporter.registry.models import RegisteredVersion
 from exporter.registry.registry import Registry
+from exporter.registry.runs import finite_metrics
 from exporter.sampling.reading import rows_to_keep
 from exporter.settings import Settings
 from exporter.storage.reference_rows import (
@@ -44,7 +44,6 @@ from exporter.storage.store import Store
 
 THREADS = 2
 REFERENCE_RETRY_SECONDS = 300.0
-MAX_RUN_METRICS = 50  # of a source run, the first by name
 WITHOUT_SOURCE = ("live", "file")  # references that MLflow does not have
 
 log = logging.getLogger(__name__)
@@ -344,8 +343,7 @@ class ReferenceLoader:
     def _load_run_metrics(self, version: Version, progress: _Progress, registered: RegisteredVersion) -> None:
         try:
             metrics = self._registry.load_run_metrics(registered)
-            finite = sorted((name, value) for name, value in metrics.items() if math.isfinite(value))
-            version.run_metrics = dict(finite[:MAX_RUN_METRICS])
+            version.run_metrics = finite_metrics(metrics)
         except RegistryError as error:
             log.warning("%s version %s: no metrics of its run: %s", *version.names, error)
             progress.metrics_due = True

@@ -15,11 +15,16 @@ from exporter.reference.bins import Column
 
 @dataclass(frozen=True)
 class ReferenceFile:
-    """A file with reference data. `said` are fields of `ReferenceData`, by name."""
+    """A file with reference data.
+
+    `said` are fields of `ReferenceData` by name, which win over the file's own statements; `assumed` are
+    those for which neither says anything.
+    """
 
     path: Path
     source: str
     said: Mapping[str, Any] = field(default_factory=dict)
+    assumed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from exporter.payloads.limits import MAX_COLUMNS
 from exporter.profiling.csv_types import CsvTypes
 from exporter.profiling.data import ReferenceData, ReferenceFile
 from exporter.profiling.json_columns import OddColumnError, arrow_array, json_columns, utf8
+from exporter.profiling.statements import file_statements
 from exporter.typing import Ints
 
 # Of a file on disk. Parquet is read column by column, CSV block by block; JSON is in memory as objects.
@@ -70,9 +71,11 @@ def check_size(name: str, size_bytes: int) -> None:
 
 
 def read_reference(file: ReferenceFile, max_rows: int) -> ReferenceData:
-    """The data of a file; as `read_file`."""
-    table, notes = read_file(file.path, max_rows, file.said.get("inputs", {}))
-    return ReferenceData(table, file.source, notes=tuple(notes), **file.said)
+    """The data of a file, with what it states itself; as `read_file`."""
+    fields = {**file.assumed, **file.said}
+    table, notes = read_file(file.path, max_rows, fields.get("inputs", {}))
+    fields = {**file.assumed, **file_statements(file.path), **file.said}  # it can be read
+    return ReferenceData(table, file.source, notes=tuple(notes), **fields)
 
 
 def read_file(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tuple[pa.Table, list[str]]:
@@ -104,7 +107,7 @@ def read_file(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tupl
         if repeated:
             raise ReferenceInvalidError(f"{path.name!r} has several columns named {min(repeated)!r}")
         wanted = max(1, min(rows, max_rows, fitting))
-        table, notes = read(_choose(rows, wanted) if wanted < rows else None)
+        table, notes = read(choose_rows(rows, wanted) if wanted < rows else None)
     except (pa.ArrowException, csv.Error, RequestError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, MemoryError):  # some of Arrow's exceptions are
             raise
@@ -124,7 +127,7 @@ def read_file(path: Path, max_rows: int, inputs: Mapping[str, str] = {}) -> tupl
     return table, notes
 
 
-def _choose(rows: int, wanted: int) -> Ints:
+def choose_rows(rows: int, wanted: int) -> Ints:
     """Numbers of `wanted` of `rows` rows in order, every subset equally likely.
 
     How many rows of a stretch are chosen is hypergeometric, given those before it.

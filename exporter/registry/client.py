@@ -1,7 +1,8 @@
 """MLflow's client, with limits on time and the exporter's errors.
 
 MLflow's own limits let it retry a server that is down for four minutes, and honour any `Retry-After`. They
-are environment variables, so a `RegistryClient` sets them for the whole process.
+are environment variables, so a `RegistryClient` sets them for the whole process, unless it is another
+program's.
 """
 
 from __future__ import annotations
@@ -45,21 +46,25 @@ class RemoteFile:
 class RegistryClient:
     """MLflow's client. Every method may raise `RegistryError` or a subclass of it.
 
-    `raw` is MLflow's own, to be used within `asking`.
+    `raw` is MLflow's own, to be used within `asking`. With `timeout_seconds` None the process is a user's
+    own, whose settings of MLflow are left as they are.
     """
 
-    def __init__(self, tracking_uri: str | None, registry_uri: str | None, timeout_seconds: float) -> None:
+    def __init__(
+        self, tracking_uri: str | None, registry_uri: str | None, timeout_seconds: float | None
+    ) -> None:
         self.timeout_seconds = timeout_seconds
-        os.environ.update(
-            MLFLOW_HTTP_REQUEST_MAX_RETRIES=str(ATTEMPTS - 1),
-            MLFLOW_HTTP_REQUEST_TIMEOUT=str(math.ceil(timeout_seconds)),  # of each attempt
-            MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR="0",
-            MLFLOW_HTTP_REQUEST_BACKOFF_JITTER="0",
-            MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER="false",
-            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
-            MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
-        )
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        if timeout_seconds is not None:
+            os.environ.update(
+                MLFLOW_HTTP_REQUEST_MAX_RETRIES=str(ATTEMPTS - 1),
+                MLFLOW_HTTP_REQUEST_TIMEOUT=str(math.ceil(timeout_seconds)),  # of each attempt
+                MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR="0",
+                MLFLOW_HTTP_REQUEST_BACKOFF_JITTER="0",
+                MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER="false",
+                MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+                MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
+            )
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # Here, not at the top: the import takes seconds and 30 MB, and reads the environment.
         from mlflow import MlflowClient, artifacts, get_registry_uri, get_tracking_uri
 

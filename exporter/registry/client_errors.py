@@ -16,7 +16,7 @@ class MissingError(RegistryError):
     """MLflow has no such run, model or version."""
 
 
-def translate(error: BaseException, uri: str, timeout_seconds: float) -> RegistryError:
+def translate(error: BaseException, uri: str, timeout_seconds: float | None) -> RegistryError:
     """The exporter's error for one of MLflow's client, of `requests`, or of an unexpected answer.
 
     `uri` is the server's, without its password.
@@ -43,7 +43,8 @@ def translate(error: BaseException, uri: str, timeout_seconds: float) -> Registr
     if status == 404:
         return MissingError(f"{where} has no such thing: {text}")
     if any("Timeout" in type(link).__name__ for link in chain):
-        return RegistryUnreachableError(f"{where} did not answer within {timeout_seconds:g} s")
+        limit = "in time" if timeout_seconds is None else f"within {timeout_seconds:g} s"
+        return RegistryUnreachableError(f"{where} did not answer {limit}")
     for link in reversed(chain):
         if isinstance(link, ConnectionError | gaierror | SSLError):
             return RegistryUnreachableError(f"{where} cannot be reached: {link.strerror or first_line(link)}")

@@ -16,19 +16,10 @@ from exporter.errors import (
     RegistryUnreachableError,
 )
 from exporter.formats.texts import first_line, redact
+from exporter.profiling.statements import KEY, known_statements
 from exporter.registry.client import RegistryClient
 
 MAX_MLMODEL_BYTES = 2**20
-# Fields of `ReferenceData`, and how they are called in the model's metadata.
-SETTINGS = {
-    "target": "target",
-    "task": "task",
-    "split": "reference_split",
-    "positive_class": "positive_class",
-    "prediction": "prediction",
-    "score": "score",
-    "timestamp": "timestamp",
-}
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -57,22 +48,19 @@ def why_not_loadable(mlflow: RegistryClient, model: str, version: str) -> str:
     return "" if isinstance(document, dict) and "flavors" in document else "its MLmodel names no flavors"
 
 
-def read_statements(mlflow: RegistryClient, uri: str) -> tuple[dict[str, str], dict[str, str]]:
+def read_statements(mlflow: RegistryClient, root: str) -> tuple[dict[str, str], dict[str, str]]:
     """Statements of a model's MLmodel file about its reference and its inputs.
+
+    Args:
+        mlflow: where it is.
+        root: URI of the directory with the model's files; empty for no model, which states nothing.
 
     Returns:
         `log_model(metadata={"monitoring": ...})`, by field of `ReferenceData`; and the types of the
         inputs by name, empty where the model has no signature, or one without names.
     """
-    document = _read_mlmodel(mlflow, uri)
-    metadata = _inside(document, "metadata", "monitoring")
-    said = {field: metadata.get(name) for field, name in SETTINGS.items()}
-    # Only scalars: a list may hold another many times over, and that yet another.
-    known = {
-        field: str(value)
-        for field, value in said.items()
-        if isinstance(value, str | int | float) and value != ""
-    }
+    document = _read_mlmodel(mlflow, f"{root}/MLmodel") if root else None
+    known = known_statements(_inside(document, "metadata", KEY))
     return known, _inputs(_inside(document, "signature").get("inputs"))
 
 

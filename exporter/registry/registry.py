@@ -7,7 +7,6 @@ version, opts out.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +31,8 @@ from exporter.registry.models import (
     without_own,
 )
 from exporter.registry.report_runs import ReportRun, delete_expired_reports, log_report
-from exporter.registry.runs import Run
-from exporter.registry.sources import Profile, load_reference
+from exporter.registry.runs import Run, last_metrics
+from exporter.registry.sources import Profile, files_of_version, load_reference
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -175,7 +174,7 @@ class Registry:
             ReferenceNotFoundError: there is none; the message names the places.
             ReferenceInvalidError: there is one, and it cannot be used.
         """
-        return load_reference(self._mlflow, version, config, profile)
+        return load_reference(self._mlflow, files_of_version(self._mlflow, version), config, profile)
 
     def load_importance(self, run_id: str, tag: str, setting: str) -> Declared | None:
         """Declared importance of a version's columns, see `exporter.registry.importance`.
@@ -196,7 +195,7 @@ class Registry:
     def load_run_metrics(self, version: RegisteredVersion) -> dict[str, float]:
         """Metrics of a version's source run, empty if the run is unknown or gone."""
         run = self._mlflow.find_run(version.run_id)
-        return {} if run is None else _metrics(run)
+        return {} if run is None else last_metrics(run)
 
     def log_report(self, report: ReportRun) -> str:
         """Log a report as a run, once however often it is called, and return the id of the run."""
@@ -243,17 +242,8 @@ def _run(found: MlflowRun) -> Run:
         name=found.info.run_name or "",
         status=found.info.status,
         started_at=(found.info.start_time or 0) / 1000,
-        metrics=_metrics(found),
+        metrics=last_metrics(found),
     )
-
-
-def _metrics(run: MlflowRun) -> dict[str, float]:
-    """Last values of a run's metrics."""
-    # MLflow's databases have no infinity: it stores the largest number there is instead.
-    return {
-        name: math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
-        for name, value in run.data.metrics.items()
-    }
 
 
 def _model_view(model: entities.RegisteredModel, versions: list[entities.ModelVersion]) -> RegisteredModel:

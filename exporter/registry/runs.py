@@ -6,11 +6,16 @@ Every run counts for its status; the newest of an experiment keep their metrics.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from heapq import nlargest, nsmallest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
 
 RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")  # all that MLflow has
 NEWEST_RUNS = 20  # of each experiment
@@ -42,6 +47,21 @@ class Run:
         )
         kept = dict(chosen[:METRICS_PER_RUN])
         return replace(self, metrics=kept, metrics_left_out=len(chosen) - len(kept))
+
+
+def last_metrics(run: MlflowRun) -> dict[str, float]:
+    """Last values of a run's metrics."""
+    # MLflow's databases have no infinity: it stores the largest number there is instead.
+    return {
+        name: math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
+        for name, value in run.data.metrics.items()
+    }
+
+
+def finite_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The finite ones of a source run's metrics, of which there may be baselines."""
+    finite = sorted((name, value) for name, value in metrics.items() if math.isfinite(value))
+    return dict(finite[:METRICS_PER_RUN])
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from exporter.errors import (
 from exporter.formats.texts import redact
 from exporter.profiling.data import ReferenceFile
 from exporter.profiling.files import check_size, max_bytes
-from exporter.registry.client import RegistryClient
+from exporter.registry.client import RegistryClient, RemoteFile
 from exporter.registry.client_errors import MissingError
 from exporter.registry.mlflow_uri import split_uri
 from exporter.registry.mlmodel import read_statements
@@ -55,7 +55,7 @@ NAMED_SCHEMES = ("mlflow-artifacts", "s3", "gs", "wasbs")
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """A place to look; `name` is for people.
 
     `promised`: it is named as the reference. `guessed`: it is not, but may well serve as one. `trusted`: the
@@ -76,13 +76,37 @@ class _Place:
         return self.promised or self.guessed
 
 
+@dataclass(frozen=True)
+class SearchedFiles:
+    """The version, model or run whose reference is looked for.
+
+    `root` is the URI of the directory with a model's files, empty for a run alone; `run_id` is empty without
+    a run. `tags` are those of the version.
+    """
+
+    root: str
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def files_of_version(mlflow: RegistryClient, version: RegisteredVersion) -> SearchedFiles:
+    """The files of a registered version.
+
+    Raises:
+        MissingError: there is no such version.
+        ReferenceInvalidError: the version's source cannot be followed.
+    """
+    root = mlflow.locate_version(version.model, version.version)
+    return SearchedFiles(root, version.run_id, version.tags)
+
+
 def load_reference(
     mlflow: RegistryClient,
-    version: RegisteredVersion,
+    files: SearchedFiles,
     config: ModelConfig,
     profile: Callable[[ReferenceFile], Profile],
 ) -> Profile:
-    """Find a version's reference and profile it. `config` takes precedence over the model's metadata.
+    """Find a reference and profile it. `config` wins over the file's statements, and these over the model's.
 
     The file is there as long as `profile` runs.
 
@@ -91,64 +115,62 @@ def load_reference(
         ReferenceInvalidError: there is one, and it cannot be used; the message says which and why.
         RegistryError: MLflow did not answer as it should.
     """
-    root = mlflow.locate_version(version.model, version.version)
     looked_at = []
-    for place in _places(mlflow, version, config, root):
+    for place in places(mlflow, files, config):
         try:
             with TemporaryDirectory(prefix="mlflow-exporter-") as directory:
-                path = _find(mlflow, place, Path(directory))
+                path = _find(mlflow, place, lambda file: mlflow.download(file, Path(directory)))
                 if path is not None:
-                    said, inputs = read_statements(mlflow, f"{root}/MLmodel")
-                    fields = {**place.assumed, **said, **config.reference_fields(), "inputs": inputs}
-                    return profile(ReferenceFile(path, place.source, fields))
+                    stated, inputs = read_statements(mlflow, files.root)
+                    assumed = {**place.assumed, **stated, "inputs": inputs}
+                    return profile(ReferenceFile(path, place.source, config.reference_fields(), assumed))
             looked_at.append(place.name)
         except ReferenceInvalidError as error:
             if not place.guessed:
                 raise ReferenceInvalidError(f"{place.name}: {error}") from error
             looked_at.append(f"{place.name} ({error})")
-    without = "" if version.run_id else " (the version has no source run)"
+    without = "" if files.run_id else " (the version has no source run)"
     raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}{without}")
 
 
 # -- places -------------------------------------------------------------------------------------------------
 
 
-def _places(
-    mlflow: RegistryClient, version: RegisteredVersion, config: ModelConfig, root: str
-) -> Iterator[_Place]:
+def places(mlflow: RegistryClient, files: SearchedFiles, config: ModelConfig) -> Iterator[Place]:
     """Places in order, lazily, because each may cost a call."""
     if config.reference_uri:
         name = f"reference_uri of the configuration, {_shown(config.reference_uri)}"
-        yield _Place("config", name, config.reference_uri, promised=True, trusted=True)
-    tagged = version.tags.get("monitoring.reference_uri", "").strip()
+        yield Place("config", name, config.reference_uri, promised=True, trusted=True)
+    tagged = files.tags.get("monitoring.reference_uri", "").strip()
     if tagged:
-        yield _Place("tag", f"tag monitoring.reference_uri, {_shown(tagged)}", tagged, promised=True)
-    yield _Place(
-        "extra_files", "extra_files/reference.parquet of the model", f"{root}/extra_files/reference.parquet"
-    )
-    yield _Place("model", "reference.parquet of the model", f"{root}/reference.parquet")
-    run = mlflow.find_run(version.run_id)
+        yield Place("tag", f"tag monitoring.reference_uri, {_shown(tagged)}", tagged, promised=True)
+    if root := files.root:
+        at_root = f"{root}/reference.parquet"
+        in_extra_files = f"{root}/extra_files/reference.parquet"
+        yield Place("extra_files", "extra_files/reference.parquet of the model", in_extra_files)
+        yield Place("model", "reference.parquet of the model", at_root)
+    run = mlflow.find_run(files.run_id)
     if run is None:
         return
-    files = run.info.artifact_uri
-    yield _Place(
-        "run_artifact", "monitoring/reference.parquet of the run", f"{files}/monitoring/reference.parquet"
+    logged = run.info.artifact_uri
+    yield Place(
+        "run_artifact", "monitoring/reference.parquet of the run", f"{logged}/monitoring/reference.parquet"
     )
     yield from _datasets(run)
-    yield _Place("table", "reference_table.json of the run", f"{files}/reference_table.json")
+    yield Place("table", "reference_table.json of the run", f"{logged}/reference_table.json")
 
 
-def _datasets(run: Run) -> Iterator[_Place]:
+def _datasets(run: Run) -> Iterator[Place]:
     datasets = run.inputs.dataset_inputs if run.inputs else []
     inputs = [(item, {tag.key: tag.value for tag in item.tags}) for item in datasets]
     for item, tags in inputs:
         if tags.get("monitoring.reference", "").lower() == "true":
             name = f"dataset {item.dataset.name!r} tagged monitoring.reference"
-            yield _Place("dataset", name, _dataset_uri(item), promised=True)
+            yield Place("dataset", name, _dataset_uri(item), promised=True)
     for item, tags in inputs:
         if tags.get("mlflow.data.context") in ("training", "train"):  # the second is autologging's
             name = f"training dataset {item.dataset.name!r}"
-            yield _Place("dataset", name, _dataset_uri(item), guessed=True, assumed={"split": "train"})
+            yield Place("dataset", name, _dataset_uri(item), guessed=True, assumed={"split": "train"})
 
 
 def _dataset_uri(item: DatasetInput) -> str:
@@ -165,8 +187,17 @@ def _dataset_uri(item: DatasetInput) -> str:
 # -- reading ------------------------------------------------------------------------------------------------
 
 
-def _find(mlflow: RegistryClient, place: _Place, directory: Path) -> Path | None:
-    """The file, downloaded to the directory if it is not on this machine; None where nothing is there."""
+def is_there(mlflow: RegistryClient, place: Place) -> bool:
+    """True if there is a file at a place. Nothing is downloaded.
+
+    Raises:
+        ReferenceInvalidError: it is named, and not there or not to be read.
+    """
+    return _find(mlflow, place, lambda file: Path(file.uri)) is not None
+
+
+def _find(mlflow: RegistryClient, place: Place, take: Callable[[RemoteFile], Path]) -> Path | None:
+    """The file, by `take` if it is not on this machine; None where nothing is there."""
     if place.named and not place.uri:
         raise ReferenceInvalidError("it does not say which file it came from")
     if place.trusted and split_uri(place.uri).scheme in ("", "file"):
@@ -179,7 +210,7 @@ def _find(mlflow: RegistryClient, place: _Place, directory: Path) -> Path | None
         file = mlflow.find_file(uri)
         if file is not None:
             check_size(_shown(uri), file.size_bytes or 0)
-            return mlflow.download(file, directory)
+            return take(file)
     except MissingError:
         pass
     except (RegistryUnreachableError, RegistryAuthError):
