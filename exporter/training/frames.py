@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from exporter.errors import ReferenceInvalidError
-from exporter.formats.limits import MAX_COLUMNS
 from exporter.formats.texts import first_line, listed
+from exporter.payloads.limits import MAX_COLUMNS
 from exporter.profiling.files import MAX_CELLS, choose_rows
 
 # Roles of the row's own columns, with the names that their columns get where only values are given.
