@@ -25,6 +25,7 @@ DELIVERED_ALERTS = {
     "ModelReferenceMissing": ("warning",),
     "ModelSegmentDrift": ("info",),
     "ModelSegmentQualityDegraded": ("info",),
+    "ModelServingSaturated": ("warning",),
 }
 LOOP_ALERTS = (
     "MLflowExporterRemediationFailed",
@@ -35,6 +36,7 @@ LOOP_ALERTS = (
     "MLflowExporterRemediationBreakerOpen",
     "MLflowExporterRemediationDeaf",
     "MLflowExporterAuditCheckpointOverdue",
+    "MLflowExporterClientRowsDropped",
     "MLflowExporterConfigReloadFailed",
     "MLflowExporterDown",
     "MLflowExporterEvaluationFailing",

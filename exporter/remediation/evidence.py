@@ -72,7 +72,7 @@ def judge(watched: Watched, labels: Labels, now: float, evaluation_interval: flo
     if reason or watched.findings is None:
         return Judgement(None, reason)
     alertname = labels.get("alertname", "")
-    if alertname == "ModelLatencyHigh":
+    if alertname in ("ModelLatencyHigh", "ModelServingSaturated"):
         counts = watched.counts
         bad = latency_verdict(counts.timeline.snapshot(now), now) if counts is not None else None
     else:

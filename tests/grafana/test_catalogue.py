@@ -18,7 +18,6 @@ UNUSED = {
     "mlflow_exporter_dropped_evidently_values": "beside the values that the owner names",
     "mlflow_exporter_remediation_oldest_pending_seconds": "for escalations of one's own",
     "mlflow_exporter_reports_oldest_waiting_seconds": "for alerts of one's own; waiting reports are shown",
-    "mlflow_exporter_serving_reports_total": "why a process is not shown, beside the log",
     "process_virtual_memory_bytes": "standard of Prometheus' clients; resident memory is shown",
     "process_open_fds": "standard of Prometheus' clients",
     "process_max_fds": "standard of Prometheus' clients",

@@ -58,6 +58,7 @@ WORSE = of_version("ModelQualityDegraded", metric="f1")
 ESTIMATE = of_version("ModelEstimatedQualityDegraded", metric="accuracy")
 ERRORS = of_version("ModelErrorRateHigh", column="prediction")
 NO_SCORES = of_version("ModelDataQualityDegraded", column="score", role="score", check="missing")
+SATURATED = of_version("ModelServingSaturated")
 COVERAGE = of_version("ModelLabelCoverageLow")
 STOPPED = {"alertname": "ModelLabelsStopped", "severity": "warning", "model": "m"}
 
@@ -331,6 +332,7 @@ EXPLAINED_BY = [
     ("no evaluation, nothing known of answers", STALE, ERRORS),
     ("an evaluation that fails is missed", FAILING, STALE),
     ("a reference that cannot be read is missing", FAILING | {"stage": "reference"}, NO_REFERENCE),
+    ("no CPU, no speed", SATURATED, of_version("ModelLatencyHigh")),
     ("no MLflow, no reference", UNREACHABLE, NO_REFERENCE),
     ("no MLflow, nothing to read a reference from", UNREACHABLE, FAILING | {"stage": "reference"}),
     ("a full store refuses samples", STORE | critical, REJECTING),
@@ -360,6 +362,8 @@ UNRELATED = [
     ("unanswered requests and a missing feature", ERRORS, QUALITY),
     ("unanswered requests and scores of another type", ERRORS, NO_SCORES | {"check": "type_mismatch"}),
     ("no evaluation, but latency is counted", STALE, of_version("ModelLatencyHigh")),
+    ("no evaluation, but CPU is told", STALE, SATURATED),
+    ("no CPU in another version", SATURATED | other_version, of_version("ModelLatencyHigh")),
     ("no MLflow, and an evaluation that fails", UNREACHABLE, FAILING),
     ("a store that fills up and malformed samples", STORE, REJECTING),
     ("samples refused, and none from one model", REJECTING, NO_TRAFFIC),

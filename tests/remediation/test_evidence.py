@@ -75,6 +75,7 @@ def test_what_is_found_good_does_not(alertname: str) -> None:
         ("ModelSegmentDrift", {"segment": "country=FR"}),
         ("ModelDataQualityDegraded", {"column": "country", "check": "unseen"}),
         ("ModelLatencyHigh", {}),
+        ("ModelServingSaturated", {}),
     ],
 )
 def test_without_a_verdict_it_is_inconclusive(alertname: str, labels: Mapping[str, str]) -> None:
