@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter.audit.key_file import load_signing_key
+from exporter.capture.capture import Capture
 from exporter.config.file import ConfigFile, load_config_file
 from exporter.errors import ConfigError
 from exporter.exposition.collector import DroppedSeries, SeriesCollector
@@ -70,6 +71,9 @@ class Service:
         )
         self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock, np.random.default_rng())
         parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
+        self.capture = Capture(
+            settings, self.fleet, self.telemetry.capture, self.writer.submit, clock, monotonic
+        )
         self.discovery = Discovery(*parts, registry, clock)
         self.samples = SampleReader(self.store, settings, self.writer.call)
         self.reports = Reports(
@@ -97,7 +101,8 @@ class Service:
             self.store, self.fleet, self.telemetry, registry, attributions, clock
         )
         importance = Loop("importance", self.importance.run, poll)
-        self._loops = [self._evaluation, polling, checkpoint, importance, self.reports.loop]
+        capture = Loop("capture", self.capture.expire, 1)
+        self._loops = [self._evaluation, polling, checkpoint, importance, self.reports.loop, capture]
         if self.runs is not None:
             self._loops.append(Loop("runs", self.runs.poll, poll))
         self.remediation = Remediation(
@@ -189,6 +194,7 @@ class Service:
         self.discovery.configure(config, digest_of_file(config), cause)
         self.remediation.use(config.remediation)
         self.reports.use(config.reports)
+        self.capture.use(config.capture)
         self.evaluator.habits.use(config.calendar)
         self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
 

@@ -37,6 +37,7 @@ ORDER = [
     "serving_processes",
     "exposition",
     "ingest",
+    "capture",
     "monitoring",
     "remediation",
     "reports",

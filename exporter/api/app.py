@@ -18,6 +18,7 @@ from exporter import __version__
 from exporter.api.alert_routes import alert_router
 from exporter.api.audit_routes import audit_router
 from exporter.api.auth import authorizer
+from exporter.api.cloudevent_routes import CloudEventRoutes
 from exporter.api.ingest_routes import Ingestion, IngestRoutes
 from exporter.api.problems import (
     on_any_error,
@@ -64,8 +65,10 @@ def create_app(service: Service) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": None},  # does not send the schema to a public validator
     )
     ingest = IngestRoutes(service)
+    events = CloudEventRoutes(service)
     app.include_router(ingest.documented)
     app.include_router(serving_router(service))
+    app.include_router(events.documented)
     app.include_router(alert_router(service))
     app.include_router(models_router(service))
     app.include_router(rebaseline_router(service))
@@ -76,7 +79,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(operations_router(service))
     app.include_router(assets_router())
     app.include_router(pages_router(service), dependencies=[Depends(authorizer(service))])
-    app.add_middleware(Ingestion, routes=ingest, telemetry=service.telemetry)
+    app.add_middleware(Ingestion, routes=ingest, events=events, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(StoreError, on_store_error)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -19,6 +19,8 @@ from exporter.api import schemas
 from exporter.api.answers import Answers
 from exporter.api.auth import authorizer
 from exporter.api.bodies import BodyReader
+from exporter.api.cloudevent_routes import PATH as EVENTS_PATH
+from exporter.api.cloudevent_routes import CloudEventRoutes, is_for_events, move_token_to_header
 from exporter.api.parameters import single_parameters
 from exporter.api.problems import REFUSALS, on_any_error, on_disconnect, on_request_error, problem
 from exporter.errors import RequestError
@@ -172,16 +174,19 @@ def _is_large(raw: RawRequest) -> bool:
 
 
 class Ingestion:
-    """ASGI middleware that answers requests of ingestion, and counts them by the status of the answer.
+    """ASGI middleware that answers requests of ingestion, and counts those with rows by the status.
 
     It stands before FastAPI, in whose routing, middleware and error handling a request of one row would spend
     more time than in the rest. All other requests go on to the application. A request that is cancelled
     because the server stops is answered with 503.
     """
 
-    def __init__(self, app: ASGIApp, routes: IngestRoutes, telemetry: Telemetry) -> None:
+    def __init__(
+        self, app: ASGIApp, routes: IngestRoutes, events: CloudEventRoutes, telemetry: Telemetry
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._post_events = events.post_events
         self._routes: dict[str, tuple[RowKind, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/predictions": ("prediction", routes.post_predictions),
             "/v1/labels": ("label", routes.post_labels),
@@ -190,10 +195,17 @@ class Ingestion:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["method"] != "POST" or scope["path"] not in self._routes:
+            return
+        if is_for_events(scope["path"]):
+            move_token_to_header(scope)
+        path = scope["path"]
+        if scope["method"] == "POST" and path == EVENTS_PATH:
+            response = await _respond(Request(scope, receive), self._post_events)
+            await response(scope, receive, send)
+        elif scope["method"] != "POST" or path not in self._routes:
             await self._pass_on(scope, receive, send)
         else:
-            kind, post = self._routes[scope["path"]]
+            kind, post = self._routes[path]
             response = await _respond(Request(scope, receive), post)
             self._telemetry.count_request(kind, response.status_code)
             await response(scope, receive, send)

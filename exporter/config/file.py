@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from exporter.config.calendar import Calendar
+from exporter.config.capture import CaptureConfig
 from exporter.config.models import ModelsConfig
 from exporter.config.remediation import RemediationConfig
 from exporter.config.remediation_checks import mistakes
@@ -46,6 +47,7 @@ class ConfigFile(ModelsConfig):
     remediation: Annotated[RemediationConfig, EmptyMapping] = RemediationConfig()
     reports: Annotated[ReportsConfig, EmptyMapping] = ReportsConfig()
     calendar: Annotated[Calendar, EmptyMapping] = Calendar()
+    capture: Annotated[CaptureConfig, EmptyMapping] = CaptureConfig()
 
 
 def maturation_problem(maturation_seconds: float, settings: Settings) -> str:

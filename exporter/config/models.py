@@ -167,7 +167,7 @@ class ModelsConfig(Section):
 
 # Tags that other modules read; `reference_uri` may name other places than that of the file.
 _OTHER_TAGS = {"enabled", "team", "reference_uri", "importance"}
-_OTHER_TAGS |= {"action_id", "audit_checkpoint", "auto_rollback", "blocked", "report"}
+_OTHER_TAGS |= {"inference_service", "action_id", "audit_checkpoint", "auto_rollback", "blocked", "report"}
 _TABLES = {"drift_threshold": "drift_thresholds", "tolerance": "tolerances", "baseline": "baselines"}
 _LISTS = {"segments", "columns.include", "columns.exclude"}
 

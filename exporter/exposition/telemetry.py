@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.errors import StoreFault
+from exporter.exposition.capture import CAPTURE_CATALOG, CaptureTelemetry
 from exporter.exposition.metric import VERSION, Metric
 from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
 from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTelemetry
@@ -177,6 +178,7 @@ TELEMETRY_CATALOG = (
     CLOSED_CONNECTIONS,
     SERVING_REPORTS,
     STORE_ERRORS,
+    *CAPTURE_CATALOG,
     *REMEDIATION_CATALOG,
     *REPORTS_CATALOG,
     *PROCESS_CATALOG,
@@ -189,8 +191,8 @@ class Telemetry(Collector):
 
     The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
     `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `addresses` are URLs by
-    program, "mlflow" and "exporter"; an empty one gives no series. `remediation` has the metrics of
-    remediation and audit, `reports` those of reports.
+    program, "mlflow" and "exporter"; an empty one gives no series. `capture` has the metrics of
+    inference loggers' events, `remediation` those of remediation and audit, `reports` those of reports.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -221,6 +223,7 @@ class Telemetry(Collector):
         self._closed_connections = self._series(CLOSED_CONNECTIONS, product(get_args(CloseReason)))
         self._serving_reports = self._series(SERVING_REPORTS, product(get_args(ReportOutcome)))
         self._store_errors = self._series(STORE_ERRORS, product(get_args(StoreFault)))
+        self.capture = CaptureTelemetry(self._registry)
         self.remediation = RemediationTelemetry(self._registry, clock)
         self.reports = ReportsTelemetry(self._registry, clock)
         self._registry.register(ProcessMetrics())

@@ -55,7 +55,7 @@ def read_predictions(body: bytes, content_type: str, query: Mapping[str, str], s
         UnsupportedError: an unknown content type.
     """
     if media_type(content_type) == JSON_TYPE:
-        return _from_document(read_document(body, query), settings)
+        return read_rows(read_document(body, query), settings)
     table = read_table(body, content_type, settings)
     check_keys([query], TARGET_KEYS, "query.{name}")
     with understanding("a table"):
@@ -81,7 +81,7 @@ def decode_acknowledged(
         return decode_predictions(body, content_type, query, settings)
     except MalformedError:
         if media_type(content_type) == JSON_TYPE:
-            decoded = _from_document(without_unread_keys(read_document(body, {})), settings)
+            decoded = read_rows(without_unread_keys(read_document(body, {})), settings)
             return assemble([decoded])
         table = read_table(body, content_type, settings)
         if "features" in table.schema.names and pa.types.is_struct(table.schema.field("features").type):
@@ -90,7 +90,13 @@ def decode_acknowledged(
             return assemble([_from_table(table, read_target(query, "query."), settings)])
 
 
-def _from_document(document: Mapping[str, Any], settings: Settings) -> Decoded:
+def read_rows(document: Mapping[str, Any], settings: Settings) -> Decoded:
+    """Read and check the rows of a JSON document.
+
+    Raises:
+        MalformedError: it has none of the forms, or a value cannot be read.
+        TooLargeError: too many rows or values.
+    """
     target = read_target(document)
     found = read_json(document, settings)
     own, where = found.own, found.where

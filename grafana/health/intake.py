@@ -68,8 +68,17 @@ def requests() -> Iterator[panels.Panel]:
         "Requests with predictions or labels that were not answered with 202, per second by status.",
         panels.Line("{{kind}} {{status}}", q.REFUSED_REQUESTS, _SHADES),
         unit="reqps",
-        size=(12, 7),
+        size=(8, 7),
         nothing="No request was refused.",
+    )
+    yield panels.lines(
+        "Events of inference loggers",
+        "Requests and responses from inference loggers, per second by what became of them; while one "
+        "waits for its other half it is not counted.",
+        panels.Line("{{kind}} {{outcome}}", q.EVENTS, _SHADES),
+        unit="reqps",
+        size=(8, 7),
+        nothing="No events came.",
     )
     yield panels.lines(
         "Connections closed",
@@ -78,6 +87,6 @@ def requests() -> Iterator[panels.Panel]:
         panels.Line("{{reason}}", q.CLOSED, _SHADES),
         unit="short",
         decimals=0,
-        size=(12, 7),
+        size=(8, 7),
         nothing="The exporter is not scraped.",
     ).axis_soft_max(3)

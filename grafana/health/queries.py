@@ -36,6 +36,7 @@ def commit(share: float) -> str:
 
 
 REFUSED_REQUESTS = f"""{rate("mlflow_exporter_ingest_requests_total", 'status!="202"', "kind, status")} > 0"""
+EVENTS = f"{rate('mlflow_exporter_cloudevents_total', '', 'kind, outcome')} > 0"
 CLOSED = increase("mlflow_exporter_closed_connections_total", "", "$__rate_interval", "reason")
 
 # Evaluations

@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 import exporter.exposition.bad_verdicts
+import exporter.exposition.capture
 import exporter.exposition.columns
 import exporter.exposition.evidently_values
 import exporter.exposition.experiments
@@ -71,6 +72,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.experiments, 2),
         (exporter.exposition.telemetry, 2),
         (exporter.exposition.remediation, 2),
+        (exporter.exposition.capture, 2),
     ],
 )
 def test_the_excerpt_in_a_docstring_is_on_the_golden_page(module: ModuleType, count: int) -> None:

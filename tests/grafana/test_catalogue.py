@@ -18,6 +18,8 @@ UNUSED = {
     "mlflow_exporter_dropped_evidently_values": "beside the values that the owner names",
     "mlflow_exporter_remediation_oldest_pending_seconds": "for escalations of one's own",
     "mlflow_exporter_reports_oldest_waiting_seconds": "for alerts of one's own; waiting reports are shown",
+    "mlflow_exporter_cloudevents_waiting": "most wait for moments; those that wait in vain are shown",
+    "mlflow_exporter_cloudevents_waiting_bytes": "for capacity planning of memory",
     "process_virtual_memory_bytes": "standard of Prometheus' clients; resident memory is shown",
     "process_open_fds": "standard of Prometheus' clients",
     "process_max_fds": "standard of Prometheus' clients",

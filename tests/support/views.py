@@ -275,6 +275,8 @@ def make_telemetry() -> Telemetry:
     telemetry.count_evaluation_error("fraud", "3", "reference")
     telemetry.observe_evaluation(0.004)
     telemetry.observe_ingest(0.5)
+    telemetry.capture.count("request", "unanswered")
+    telemetry.capture.waiting, telemetry.capture.waiting_bytes = 12, 18000
     remediation = telemetry.remediation
     remediation.policies = (
         PolicyView("approve", frozenset({("ModelQualityDegraded", "critical")})),
