@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.support.programs",  # before those that import it, or its assertions are not rewritten
     "tests.support.browser",
     "tests.support.evidently_reports",
+    "tests.support.guides",
     "tests.support.mlflow_server",
     "tests.support.mlflow_world",
     "tests.support.postgres",
