@@ -6,7 +6,7 @@ process tells is the maximum over replicas, and processes are added up.
 
 from __future__ import annotations
 
-from promql import gauge, quantile, rate, series
+from promql import gauge, highest, quantile, rate, series
 
 from model.queries import VERSION
 
@@ -34,7 +34,8 @@ BUSIEST = f"max ({CPU_RATIO})"
 MEMORY = by_host(told("memory_bytes"))
 MEMORY_LIMIT = f"max by (host) ({told('memory_limit_bytes')})"
 IN_FLIGHT = by_host(told("in_flight_requests"))
-DROPPED = f"sum by (reason) ({counted('dropped_rows', f'{PROCESS}, reason')})"
+_DROPPED = f"sum by (reason) ({counted('dropped_rows', f'{PROCESS}, reason')})"
+DROPPED = f"{_DROPPED} and on (reason) {highest(_DROPPED)} > 0"
 SENT = f"sum ({counted('sent_rows')})"
 # A device is one, whichever of its processes tells of it.
 GPU_BUSY = gauge("mlflow_model_serving_gpu_utilization_ratio", VERSION, "host, gpu")

@@ -19,6 +19,9 @@ NOT_IN_THE_DEMO = {
     "mlflow_model_change_limit": "a day is compared with past weeks from the 19th day on",
     "mlflow_model_drift_distance": "further distances are exported on demand",
     "mlflow_exporter_remediation_refused_timestamp_seconds": "a rehearsal is told of guards, and not refused",
+    "mlflow_model_serving_gpu_utilization_ratio": "the demo's model needs no GPU",
+    "mlflow_model_serving_gpu_memory_bytes": "the demo's model needs no GPU",
+    "mlflow_model_serving_gpu_memory_limit_bytes": "the demo's model needs no GPU",
     "mlflow_segment_rows": "the demo's model has no segments",
     "mlflow_segment_drift_score": "the demo's model has no segments",
     "mlflow_segment_drift_detected": "the demo's model has no segments",
@@ -27,6 +30,8 @@ NOT_IN_THE_DEMO = {
 }
 # Queries for what does not happen in the demo, by dashboard, panel and expression.
 DOES_NOT_HAPPEN = {
+    "mlflow_model_serving_memory_limit_bytes": "the machine may set no limit",
+    "mlflow_model_serving_dropped_rows_total.*> 0": "no row is lost",
     "mlflow_exporter_dropped_rows_total.*> 0": "rows are counted",
     "mlflow_exporter_ingest_requests_total.*> 0": "requests are accepted",
     'mlflow_exporter_reports_total{outcome!="done".*> 0': "reports succeed",
