@@ -25,6 +25,15 @@ class Columns:
     own: Mapping[str, Sequence[object]]
     features: Mapping[str, Sequence[object]]
 
+    def check(self) -> None:
+        """
+        Raises:
+            ValueError: a column has another number of rows.
+        """
+        for name, values in (*self.own.items(), *self.features.items()):
+            if len(values) != self.rows:
+                raise ValueError(f"{len(values)} values of `{name}`, in {self.rows} rows")
+
     def take(self, rows: Iterable[int]) -> Columns:
         """Return the given rows."""
         chosen = list(rows)

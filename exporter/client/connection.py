@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from functools import cached_property
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -57,19 +59,13 @@ class Connection:
     """
 
     def __init__(self, url: str, token: str = "", *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, TypeError):
-            parsed = httpx.URL("")
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise ConfigError(f"{redact(str(url))!r} is no address such as {EXAMPLE_URL}")
+        scheme, self._name = _parsed(url)
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise ConfigError("a token has printable ASCII characters without spaces")
         self._url = url.rstrip("/")
-        self._name = parsed.netloc.decode("ascii", "replace")
         self._timeout_seconds = timeout_seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._secure = parsed.scheme == "https"
+        self._secure = scheme == "https"
 
     def __enter__(self) -> Self:
         return self
@@ -211,6 +207,21 @@ class Connection:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
             raise UnreachableError(f"{self._name} does not answer as an exporter does") from None
+
+
+def _parsed(url: str) -> tuple[str, str]:
+    """Scheme, and host with port, of an address.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and not re.search(r"\s", url):
+            return parts.scheme, parts.hostname + (f":{parts.port}" if parts.port else "")
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise ConfigError(f"{redact(str(url))!r} is no address such as {EXAMPLE_URL}")
 
 
 def status_name(status: int) -> str:

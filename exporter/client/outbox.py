@@ -36,13 +36,12 @@ class Outbox:
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._batch_rows = batch_rows
-        self._entries: deque[Entry] = deque()
+        self._waiting: dict[Kind, deque[tuple[int, Entry]]] = {"prediction": deque(), "label": deque()}
         self._lock = RLock()  # a signal handler may predict as well
         self.wake = Event()
         self.rows = 0
         self.size_bytes = 0
-        self.entered = 0  # entries so far
-        self.taken = 0
+        self.entered = 0  # entries so far, which is the number of the next
 
     def put(self, entry: Entry) -> bool:
         """Put an entry at the end, and return true; false if it has no room."""
@@ -50,7 +49,7 @@ class Outbox:
             before = self.rows
             if before + entry.rows > self._max_rows or self.size_bytes + entry.size_bytes > self._max_bytes:
                 return False
-            self._entries.append(entry)
+            self._waiting[entry.kind].append((self.entered, entry))
             self.rows += entry.rows
             self.size_bytes += entry.size_bytes
             self.entered += 1
@@ -63,17 +62,22 @@ class Outbox:
         """Take the oldest entries of one kind, of `rows` rows or a little more."""
         taken: list[Entry] = []
         with self._lock:
-            while self._entries and rows > 0 and (not taken or self._entries[0].kind == taken[0].kind):
-                entry = self._entries.popleft()
+            waiting = min(self._waiting.values(), key=lambda each: each[0][0] if each else self.entered)
+            while waiting and rows > 0:
+                _, entry = waiting.popleft()
                 taken.append(entry)
                 rows -= entry.rows
                 self.rows -= entry.rows
                 self.size_bytes -= entry.size_bytes
-            self.taken += len(taken)
         return taken
 
     @property
-    def oldest_at(self) -> float | None:
-        """Time at which the oldest entry was queued, on the monotonic clock, None without one."""
+    def oldest(self) -> tuple[int, float | None]:
+        """Number of the oldest entry, and its time on the monotonic clock; without one that of the next, and
+        None."""
         with self._lock:
-            return self._entries[0].queued_at if self._entries else None
+            heads = [each[0] for each in self._waiting.values() if each]
+            if not heads:
+                return self.entered, None
+            number, entry = min(heads, key=lambda head: head[0])
+            return number, entry.queued_at

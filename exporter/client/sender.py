@@ -85,7 +85,7 @@ class Sender:
         self._refusal: Reason | None = None  # why the exporter takes nothing at the moment
         self._detail = ""
         self.hurry_until = 0  # entries up to this number are sent without waiting for others
-        self.done = 0  # entries of which nothing is left
+        self.done = 0  # number of the oldest entry of which something may be left
 
     def hurry(self) -> int:
         """Send what is queued now without waiting for more rows, or for the next attempt; return its mark,
@@ -98,7 +98,6 @@ class Sender:
     def step(self) -> float | None:
         """Do what is due, and return the seconds until there is more to do, None if that depends on rows."""
         if not self._batch.uploads:
-            self.done = self._outbox.taken
             wait = self._seconds_to_next_batch()
             if wait is None or wait > 0:
                 return wait
@@ -122,12 +121,12 @@ class Sender:
             self._counts.drop(reason, upload.rows)
 
     def _seconds_to_next_batch(self) -> float | None:
-        oldest = self._outbox.oldest_at
-        if oldest is None:
+        self.done, queued_at = self._outbox.oldest
+        if queued_at is None:
             return None
-        if self._outbox.rows >= self._batch_rows or self._outbox.taken < self.hurry_until:
+        if self._outbox.rows >= self._batch_rows or self.done < self.hurry_until:
             return 0.0
-        return oldest + self._batch_seconds - self._now()
+        return queued_at + self._batch_seconds - self._now()
 
     def _take(self) -> None:
         fresh = []

@@ -66,9 +66,9 @@ def json_value(value: Any, depth: int = 0) -> Any:
         return value
     if kind is float:
         return value if value == value else None
-    if isinstance(value, _NESTED):
-        return []
     try:
+        if isinstance(value, _NESTED):
+            return []
         return _other_value(value, depth)
     except Exception:  # noqa: BLE001 - methods of foreign types
         return UNSENDABLE
@@ -123,7 +123,7 @@ def _foreign_value(value: Any, depth: int) -> Any:
         for method in ("item", "as_py"):
             if callable(convert := getattr(value, method, None)):
                 return json_value(convert(), depth + 1)
-    if type(value).__module__.startswith("pandas."):  # periods, intervals
+    if type(value).__module__.partition(".")[0] == "pandas":  # periods, intervals
         return str(value)
     return UNSENDABLE
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Protocol
 
+from exporter.client.in_flight import InFlight
 from exporter.client.snapshot import Features, copy_features
 from exporter.errors import ConfigError
 
@@ -17,6 +18,8 @@ class Watches(Protocol):
 
     @property
     def feature_names(self) -> Sequence[str]: ...
+    @property
+    def in_flight(self) -> InFlight: ...
     def copied(
         self,
         features: Features,
@@ -119,7 +122,8 @@ def watch(
         async def call_async(*arguments: Any, **named: Any) -> Any:
             call = _Call(watched, arguments, named)
             try:
-                result = await function(*arguments, **named)
+                with monitor.in_flight.request():
+                    result = await function(*arguments, **named)
             except Exception:
                 call.end(None, failed=True)
                 raise
@@ -132,7 +136,8 @@ def watch(
     def call_function(*arguments: Any, **named: Any) -> Any:
         call = _Call(watched, arguments, named)
         try:
-            result = function(*arguments, **named)
+            with monitor.in_flight.request():
+                result = function(*arguments, **named)
         except Exception:
             call.end(None, failed=True)
             raise
