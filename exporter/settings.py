@@ -169,6 +169,11 @@ class Settings:
     def retention_seconds(self) -> int:
         return self.coarse_seconds * COARSE_BLOCKS
 
+    @property
+    def max_age_seconds(self) -> int:
+        """Age from which on rows are not taken: one that is sent again would count again without its id."""
+        return min(self.retention_seconds, self.prediction_retention_days * DAY_SECONDS)
+
 
 # Of each setting, without and with annotations.
 _TYPES = get_type_hints(Settings)

@@ -45,6 +45,7 @@ ORDER = [
     "views",
     "web",
     "api",
+    "push",
     "demo",
     "cli",
     "__main__",

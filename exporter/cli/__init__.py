@@ -13,11 +13,21 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from exporter import __version__
-from exporter.cli import audit, check_config, check_reference, demo, rebaseline, remediation, report, serve
-from exporter.errors import ConfigError, ExporterError
+from exporter.cli import (
+    audit,
+    check_config,
+    check_reference,
+    demo,
+    push,
+    rebaseline,
+    remediation,
+    report,
+    serve,
+)
+from exporter.errors import CallRefusedError, ConfigError, ExporterError
 from exporter.formats.texts import redact
 
-COMMANDS = (serve, check_config, check_reference, rebaseline, report, remediation, audit, demo)
+COMMANDS = (serve, check_config, check_reference, push, rebaseline, report, remediation, audit, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -29,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(status)
     except ConfigError as error:
         sys.exit(_complain(error, 2))
+    except CallRefusedError as error:
+        advice = ": name the file of your token with --token-file" if error.status == 401 else ""
+        sys.exit(_complain(f"{error}{advice}", 1))
     except ExporterError as error:
         sys.exit(_complain(error, 1))
     except BrokenPipeError:  # of `| head`
@@ -36,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
 
 
-def _complain(error: Exception, status: int) -> int:
+def _complain(error: object, status: int) -> int:
     print(f"mlflow-exporter: {redact(str(error))}", file=sys.stderr)
     return status
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from exporter.cli.client import Client, add_client_options, user_name
+from exporter.cli.client import add_client_options, connect, user_name
 from exporter.errors import ConfigError, ExporterError
 from exporter.formats.addresses import version_path
 from exporter.settings import DAY_SECONDS, Settings, load_settings
@@ -196,14 +196,18 @@ def _report(options: argparse.Namespace) -> int:
     if options.store:
         parts: Any = [_report_of_store(options, form, start, end)]
     else:
-        client = Client.of(options, REPORT_TIMEOUT_SECONDS)
-        path = f"/v1/{version_path(options.model, options.version)}/report"
-        query = {"from": _iso(start), "to": _iso(end), "format": form, "by": user_name()}
-        parts = client.chunks(path, query)
+        parts = _report_of_exporter(options, form, start, end)
     with _sink(options.output) as sink:
         for part in parts:
             sink.write(part)
     return 0
+
+
+def _report_of_exporter(options: argparse.Namespace, form: Any, start: float, end: float) -> Iterator[bytes]:
+    path = f"/v1/{version_path(options.model, options.version)}/report"
+    query = {"from": _iso(start), "to": _iso(end), "format": form, "by": user_name()}
+    with connect(options, REPORT_TIMEOUT_SECONDS) as exporter:
+        yield from exporter.chunks(path, query)
 
 
 def _report_of_store(options: argparse.Namespace, form: Any, start: float, end: float) -> bytes:
@@ -231,9 +235,9 @@ def _checkpoint(options: argparse.Namespace) -> int:
 
 
 def _erase(options: argparse.Namespace) -> int:
-    client = Client.of(options)
     query = {"reason": options.reason, "by": options.by or user_name()}
-    answer = client.post(f"/v1/audit/{options.seq}/erase", query)
+    with connect(options) as exporter:
+        answer = exporter.post(f"/v1/audit/{options.seq}/erase", query)
     print(f"the content of record {options.seq:,} is erased; record {answer['seq']:,} says so")
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.client import Client, add_client_options, user_name
+from exporter.cli.client import add_client_options, connect, user_name
 from exporter.errors import ConfigError
 from exporter.formats.addresses import version_path
 from exporter.formats.raw import PARQUET_TYPE
@@ -37,14 +37,14 @@ def add(commands: Commands) -> None:
 
 def _rebaseline(options: argparse.Namespace) -> int:
     """Replace a version's reference and print the new one."""
-    client = Client.of(options, TIMEOUT_SECONDS)
     try:
         body = options.file.read_bytes() if options.file else b""
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
     path = f"/v1/{version_path(options.model, options.version)}/rebaseline"
     query = {"by": options.by or user_name(), "reason": options.reason, "live": options.live}
-    answer = client.post(path, query, body, PARQUET_TYPE)
+    with connect(options, TIMEOUT_SECONDS) as exporter:
+        answer = exporter.post(path, query, body, PARQUET_TYPE)
     print(f"{options.model} version {options.version}: {answer['rows']:,} rows are its reference")
     print(f"  {answer['old_digest'][:12] or 'none'} -> {answer['new_digest'][:12]}")
     for note in answer["notes"]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exporter.cli.client import Client, add_client_options
+from exporter.cli.client import add_client_options, connect
 from exporter.errors import ConfigError
 from exporter.formats.texts import printable
 
@@ -79,10 +79,10 @@ def add(commands: Commands) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    client = Client.of(options)
     query = {name: getattr(options, name) for name in ("state", "model", "policy", "limit")}
-    answer = client.get(PATH, query)
-    held = client.get(f"{PATH}/holds")
+    with connect(options) as exporter:
+        answer = exporter.get(PATH, query)
+        held = exporter.get(f"{PATH}/holds")
     if options.json:
         return _print_json({**answer, **held})
     rows = answer["remediations"]
@@ -103,7 +103,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    found = Client.of(options).get(f"{PATH}/{options.id}")
+    with connect(options) as exporter:
+        found = exporter.get(f"{PATH}/{options.id}")
     if options.json:
         return _print_json(found)
     labels = found["alert"].get("labels", {})
@@ -137,13 +138,12 @@ def _show(options: argparse.Namespace) -> int:
 
 def _decide(options: argparse.Namespace) -> int:
     """Send an approval or a rejection; after an approval, wait a while for what comes of it."""
-    client = Client.of(options)
-    body = json.dumps({"reason": options.reason}).encode()
-    found = client.post(f"{PATH}/{options.id}/{options.verdict}", body=body)
-    deadline = time.monotonic() + WAIT_SECONDS
-    while found["state"] in UNDECIDED and time.monotonic() < deadline:
-        time.sleep(0.5)
-        found = client.get(f"{PATH}/{found['id']}")
+    with connect(options) as exporter:
+        found = exporter.post_json(f"{PATH}/{options.id}/{options.verdict}", {"reason": options.reason})
+        deadline = time.monotonic() + WAIT_SECONDS
+        while found["state"] in UNDECIDED and time.monotonic() < deadline:
+            time.sleep(0.5)
+            found = exporter.get(f"{PATH}/{found['id']}")
     if options.json:
         return _print_json(found)
     _say(f"{_short(found)}: {found['intent']}: {_state(found)}")
@@ -152,7 +152,8 @@ def _decide(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     wanted = {name: getattr(options, name) for name in ("model", "alias", "policy", "reason")}
-    answer = Client.of(options).post(f"{PATH}/resume", body=json.dumps(wanted).encode())
+    with connect(options) as exporter:
+        answer = exporter.post_json(f"{PATH}/resume", wanted)
     if options.json:
         return _print_json(answer)
     _say(f"{answer['lifted']} hold{'s' if answer['lifted'] > 1 else ''} on {options.model} lifted")
@@ -165,7 +166,8 @@ def _simulate(options: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
     query = {"last": options.last, "alert": options.alert}
-    answer = Client.of(options).post(f"{PATH}/simulate", query, body)
+    with connect(options) as exporter:
+        answer = exporter.post(f"{PATH}/simulate", query, body)
     if options.json:
         return _print_json(answer)
     for alert in answer["alerts"]:

@@ -6,7 +6,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from exporter.cli.client import Client, RefusedError, add_client_options, user_name
+from exporter.cli.client import add_client_options, connect, user_name
+from exporter.errors import ExporterError
 from exporter.formats.addresses import version_path
 from exporter.formats.texts import printable
 
@@ -45,20 +46,20 @@ def add(commands: Commands) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     """Ask for a report, wait for it and print where it is."""
-    client = Client.of(options)
     path = f"/v1/{version_path(options.model, options.version)}/reports"
     query = {"window": options.window, "reason": options.reason, "by": options.by or user_name()}
-    found = client.post(path, query)
-    deadline = time.monotonic() + options.wait
-    while found["state"] in ("waiting", "running") and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-        found = client.get(f"{path}/{found['id']}")
+    with connect(options) as exporter:
+        found = exporter.post(path, query)
+        deadline = time.monotonic() + options.wait
+        while found["state"] in ("waiting", "running") and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            found = exporter.get(f"{path}/{found['id']}")
     return _say(found, options)
 
 
 def _say(found: dict[str, Any], options: argparse.Namespace) -> int:
     if found["state"] == "failed":
-        raise RefusedError(f"there is no report: {printable(found['problem'])}")
+        raise ExporterError(f"there is no report: {printable(found['problem'])}")
     if found["state"] != "done":
         why = f" ({printable(found['problem'])})" if found["problem"] else ""
         print(f"report {found['id']} is {found['state']}{why}")

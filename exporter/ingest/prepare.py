@@ -104,8 +104,7 @@ def prepare(
     """
     times = np.where(np.isnan(batch.timestamps), received_at, batch.timestamps)
     future = times > now + settings.max_future_seconds
-    # Beyond what identities are kept for, a row that is sent again would count again.
-    old = times < now - min(settings.retention_seconds, settings.prediction_retention_days * DAY_SECONDS)
+    old = times < now - settings.max_age_seconds
     times = np.minimum(times, now)
     exact = times == batch.timestamps
     usable = np.flatnonzero(~(future | old))

@@ -38,7 +38,7 @@ class CsvTypes:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             if name not in self._not_utf8 and not _is_utf8(column):
                 self._not_utf8.add(name)
-            if name not in self._written_as_text and _is_written_as_text(column):
+            if name not in self._written_as_text and written_as_text(column):
                 self._written_as_text.add(name)
 
     @property
@@ -104,7 +104,8 @@ def _is_utf8(column: pa.Array) -> bool:
     return True
 
 
-def _is_written_as_text(column: pa.Array) -> bool:
+def written_as_text(column: pa.Array) -> bool:
+    """True if some value looks like a number and is a code, by a leading zero, a plus or too many digits."""
     if pc.any(pc.match_substring_regex(column, _WRITTEN_AS_TEXT)).as_py():
         return True
     long = column.filter(pc.match_substring_regex(column, _SIXTEEN_DIGITS))
