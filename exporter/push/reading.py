@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from exporter.errors import ConfigError, ExporterError, RequestError
-from exporter.formats.limits import MAX_VALUES
 from exporter.formats.parquet import open_parquet, without_unused
 from exporter.formats.tables import without_index
 from exporter.formats.texts import first_line
+from exporter.payloads.limits import MAX_VALUES
 from exporter.push.assignment import Fields, Wanted
 from exporter.push.sources import Source, codec_of
 

@@ -74,8 +74,11 @@ def main(rows: int) -> None:
                 first = push(directory, service.port).splitlines()[0]
                 cpu = service.cpu_seconds - cpu
                 push(directory, service.port)  # the same again, of which nothing counts
-            print(f"  {form:<26}{first.rpartition(',')[0][-12:]}, {first.rpartition(' in ')[2]}, "
-                  f"{count / cpu:,.0f} rows/s of the exporter's CPU  {target}", flush=True)
+            print(
+                f"  {form:<26}{first.rpartition(',')[0][-12:]}, {first.rpartition(' in ')[2]}, "
+                f"{count / cpu:,.0f} rows/s of the exporter's CPU  {target}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
