@@ -37,7 +37,7 @@ class ProcessReports:
             "host": host_name(),
             "process": process_name(),
             **read_usage(),
-            "in_flight_requests": len(self._in_flight),
+            **({"in_flight_requests": len(self._in_flight)} if self._in_flight.counted else {}),
             "sent_rows": sum(self._counts.sent.values()),
             "dropped_rows": dict.fromkeys(get_args(Reason), 0) | self._counts.dropped,
         }

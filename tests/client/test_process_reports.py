@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter.client.counts import Counts, Reason
 from exporter.client.in_flight import InFlight
+from exporter.client.monitor import Monitor
 from exporter.client.process_reports import ProcessReports
 from exporter.client.uploads import Target
 from tests.support.api_server import Server
@@ -91,7 +92,7 @@ def test_a_real_process_is_shown_without_traffic_and_with_it(server: Server) -> 
         service.do("work")
         eventually(lambda: told(server, "cpu_seconds_total")[own] > before + 0.05)
         service.do("enter")
-        eventually(lambda: told(server, "in_flight_requests")[own] == 1)
+        eventually(lambda: told(server, "in_flight_requests").get(own) == 1)
         service.do("predict")
         eventually(lambda: told(server, "sent_rows_total")[own] == 1)
         service.do("lose")
@@ -125,6 +126,26 @@ def test_a_report_tells_every_reason_from_zero() -> None:
     assert report["sent_rows"] == 7
     assert report["dropped_rows"] == {**dict.fromkeys(get_args(Reason), 0), "expired": 3}
     assert "version" not in report
+
+
+def test_requests_that_nothing_counts_are_not_told() -> None:
+    counts, in_flight = Counts(None), InFlight()
+    reports = ProcessReports(Target("fraud", "1"), counts, in_flight)
+    assert "in_flight_requests" not in json.loads(reports.report())
+    with in_flight.request():
+        pass
+    assert json.loads(reports.report())["in_flight_requests"] == 0
+
+
+def test_a_watched_call_is_in_flight() -> None:
+    with Monitor("http://127.0.0.1:9", model="fraud", version="1", exit_seconds=0.0) as monitor:
+
+        @monitor.watch
+        def predict(_: dict[str, float]) -> int:
+            return len(monitor.in_flight)
+
+        assert predict({"age": 41.0}) == 1
+        assert len(monitor.in_flight) == 0
 
 
 def test_a_request_that_fails_is_no_longer_in_flight() -> None:
