@@ -18,6 +18,7 @@ from exporter.cli import (
     check_config,
     check_reference,
     demo,
+    init,
     push,
     rebaseline,
     remediation,
@@ -27,7 +28,18 @@ from exporter.cli import (
 from exporter.errors import CallRefusedError, ConfigError, ExporterError
 from exporter.formats.texts import redact
 
-COMMANDS = (serve, check_config, check_reference, push, rebaseline, report, remediation, audit, demo)
+COMMANDS = (
+    init,
+    serve,
+    check_config,
+    check_reference,
+    push,
+    rebaseline,
+    report,
+    remediation,
+    audit,
+    demo,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from exporter.config.models import ModelConfig
+from exporter.config.models import ModelConfig, ModelsConfig
 from exporter.profiling.data import ReferenceFile
 from exporter.registry.client import RegistryClient
 from exporter.registry.client_errors import MissingError
@@ -33,6 +33,7 @@ from exporter.registry.models import (
 from exporter.registry.report_runs import ReportRun, delete_expired_reports, log_report
 from exporter.registry.runs import Run, last_metrics
 from exporter.registry.sources import Profile, files_of_version, load_reference
+from exporter.registry.survey import Survey, survey_registry
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -175,6 +176,10 @@ class Registry:
             ReferenceInvalidError: there is one, and it cannot be used.
         """
         return load_reference(self._mlflow, files_of_version(self._mlflow, version), config, profile)
+
+    def survey(self, models: ModelsConfig) -> Survey:
+        """Survey the whole registry, with references that the configuration may name."""
+        return survey_registry(self._mlflow, self.poll(), models)
 
     def load_importance(self, run_id: str, tag: str, setting: str) -> Declared | None:
         """Declared importance of a version's columns, see `exporter.registry.importance`.

@@ -133,6 +133,23 @@ def load_reference(
     raise ReferenceNotFoundError(f"no reference found, looked at: {', '.join(looked_at)}{without}")
 
 
+def find_source(mlflow: RegistryClient, files: SearchedFiles, config: ModelConfig) -> str:
+    """Source of the reference that would be found, empty if there is none. Nothing is downloaded.
+
+    Raises:
+        ReferenceInvalidError: one is named that is not there, or may not be read.
+        RegistryError: MLflow did not answer as it should.
+    """
+    for place in places(mlflow, files, config):
+        try:
+            if is_there(mlflow, place):
+                return place.source
+        except ReferenceInvalidError as error:
+            if not place.guessed:
+                raise ReferenceInvalidError(f"{place.name}: {error}") from error
+    return ""
+
+
 # -- places -------------------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,7 @@ def check_reference(given: str, rules: Rules) -> ReferenceReview:
     """
     suffixes = "|".join(re.escape(suffix) for suffix in MAX_BYTES)
     if not re.match(r"(models|runs):/", given):
-        return _check_path(Path(given), rules)
+        return _check_path(Path(given).absolute(), rules)  # the child is elsewhere
     mlflow = RegistryClient(None, None, rules.settings.mlflow_timeout_seconds)
     if re.search(rf"/.+/.*({suffixes})$", given, re.IGNORECASE):
         return _check_remote_file(mlflow, given, rules)

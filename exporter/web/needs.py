@@ -26,6 +26,26 @@ class Need:
     line: str
 
 
+def alias_need(model: str, version: str) -> Need:
+    """Lack of an alias."""
+    arguments = ", ".join(map(repr, (model, "champion", version)))
+    return Need(
+        "It has no alias.",
+        "It is not monitored.",
+        f"mlflow.MlflowClient().set_registered_model_alias({arguments})",
+    )
+
+
+def reference_need(model: str, version: str) -> Need:
+    """Lack of a reference."""
+    uri = f"models:/{model}/{version}"
+    return Need(
+        "It has no reference.",
+        "Predictions are only counted: there is no drift, no data quality and no model quality.",
+        f"exporter.log_reference({uri!r}, held_out)  # with columns prediction, score, timestamp and label",
+    )
+
+
 def find_needs(version: Version, exporter: str) -> tuple[Need, ...]:
     """Return what a version lacks, the costliest first.
 
@@ -59,13 +79,12 @@ class _Needs:
             yield from self._columns()
 
     def _reference(self) -> Iterator[Need]:
-        cost = "Predictions are only counted: there is no drift, no data quality and no model quality."
+        missing = reference_need(*self._version.names)
         if self._version.status is Status.NO_REFERENCE:
-            yield Need("It has no reference.", cost, self._rebaseline("the first reference"))
+            yield missing
         elif self._version.status is Status.BROKEN:
-            yield Need(
-                "Its reference cannot be used.", cost, self._rebaseline("a reference that can be read")
-            )
+            mend = self._rebaseline("a reference that can be read")
+            yield Need("Its reference cannot be used.", missing.cost, mend)
 
     def _quality(self, counts: VersionCounts) -> Iterator[Need]:
         version, reference = self._version, counts.reference

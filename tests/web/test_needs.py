@@ -100,7 +100,7 @@ def test_columns_that_the_reference_lacks_are_named() -> None:
 
 
 def test_lines_for_the_shell_are_taken_as_they_are_meant_whatever_the_model_is_called() -> None:
-    version = make_version(status=Status.NO_REFERENCE, model=HOSTILE)
+    version = make_version(status=Status.BROKEN, model=HOSTILE)
     version.last_prediction = None
     post, rebaseline = (shlex.split(need.line) for need in find_needs(version, "http://x/$(id)"))
     assert (post[0], post[-1]) == ("curl", "http://x/$(id)/v1/predictions")

@@ -71,9 +71,7 @@ def test_the_worst_comes_first_and_each_lack_has_the_line_that_mends_it(page: Pa
     models = page.evaluate("[...document.querySelectorAll('tbody th a')].map(each => each.innerText)")
     assert models[:2] == ["fraud version 1", "bare version 1"]  # a champion before others
     lines = page.evaluate("[...document.querySelectorAll('pre')].map(each => each.textContent)")
-    assert any(
-        line.startswith("mlflow-exporter rebaseline bare 1 --file reference.parquet") for line in lines
-    )
+    assert any(line.startswith("exporter.log_reference('models:/bare/1', held_out)") for line in lines)
 
 
 def test_hostile_names_are_shown_as_text(page: Page) -> None:

@@ -209,7 +209,7 @@ def test_it_shows_what_is_in_memory_while_the_store_cannot_be_read(
 def test_a_version_without_a_reference_says_what_it_lacks(fraud: Server) -> None:
     text = text_of(fraud, "/models/spam/versions/1")
     assert "It has no reference." in text
-    assert "mlflow-exporter rebaseline spam 1 --file reference.parquet" in text
+    assert "exporter.log_reference('models:/spam/1', held_out)" in text
 
 
 @pytest.mark.parametrize("path", ["/models/eggs/versions/1", "/models/spam/versions/9"])
