@@ -60,7 +60,7 @@ def test_the_reference_of_a_version_is_found_as_the_exporter_finds_it(
     ):
         status, said = run(capsys, given)
         assert status == 0
-        assert f"Reference of {name}: 2 rows, no task, target late\n{given}, run_artifact\n" in said
+        assert f"Reference of {name}: 2 rows, no task, target late\n  {given}, run_artifact\n" in said
         assert "tag monitoring.windows is '1h': unknown key" in said
     assert run(capsys, f"runs:/{run_id}")[0] == 0
     status, said = run(capsys, f"runs:/{run_id}/monitoring/reference.parquet", "--target", "x")

@@ -81,7 +81,7 @@ def test_it_lists_what_is_monitored_and_what_lacks_what(
     assert job == {"job_name": "mlflow-exporter", "static_configs": [{"targets": ["localhost:19464"]}]}
     line = next(line for line in said.splitlines() if line.startswith(f"  {alone}: "))
     exec("import mlflow; " + line.partition(": ")[2])
-    assert f"{alone} version 2 (champion): exporter.log_reference" in run(capsys, "--force")[1]
+    assert f"\n  {alone} version 2 (champion): " in run(capsys, "--force")[1]
 
 
 def test_a_file_that_is_there_is_overwritten_only_on_demand(
@@ -142,9 +142,9 @@ def test_every_key_is_there_with_its_default(tmp_path: Path) -> None:
     (tmp_path / "holidays.ics").write_text(HOLIDAYS)
     config = load_config_file(tmp_path / "exporter.yml")
     assert config.defaults.model_fields_set == set(ModelConfig.model_fields)
-    policies = config.remediation.policies
-    said: set[str] = set().union(*(policy.model_fields_set for policy in policies))
-    assert said == set(type(policies[0]).model_fields)
+    for examples in (config.remediation.policies, tuple(config.capture.services.values())):
+        said: set[str] = set().union(*(example.model_fields_set for example in examples))
+        assert said == set(type(examples[0]).model_fields)
     compare(config, ConfigFile(), "")
 
 
