@@ -82,6 +82,7 @@ def pages_router(service: Service) -> APIRouter:
             root=root,
             page=page,
             path=version_path(model, version),
+            processes=len(service.serving_processes.by_version().get(found.names, ())),
             links=_elsewhere(found, links),
             advice=ADVICE,
             now=service.clock(),

@@ -113,6 +113,14 @@ def test_it_says_what_is_bad_since_when_and_what_to_do(fraud: Server) -> None:
     assert f"mlflow-exporter rebaseline '{MODEL}' 2 --live 28d" in text
 
 
+def test_it_counts_the_processes_that_serve_the_version(fraud: Server) -> None:
+    assert "served by" not in text_of(fraud)
+    report = {"model": MODEL, "version": "2", "host": "web-1"}
+    for process, shown in (("7-1", "served by 1 process "), ("8-1", "served by 2 processes ")):
+        assert fraud.client.post("/v1/serving", json={**report, "process": process}).status_code == 204
+        assert shown in text_of(fraud)
+
+
 def test_it_has_no_script_and_may_load_nothing_foreign(fraud: Server) -> None:
     answer = fraud.client.get(PAGE)
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
