@@ -46,6 +46,7 @@ ORDER = [
     "web",
     "api",
     "push",
+    "scoring",
     "demo",
     "cli",
     "__main__",
@@ -53,7 +54,7 @@ ORDER = [
 # Imported by `exporter.__getattr__` when it is asked for.
 LAZY = {"__init__": {"training"}}
 # Where MLflow's client may be named at all.
-MLFLOW_USERS = {"registry", "importance", "demo"}
+MLFLOW_USERS = {"registry", "importance", "scoring", "demo"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -24,6 +24,7 @@ from exporter.cli import (
     remediation,
     report,
     serve,
+    serve_model,
 )
 from exporter.errors import CallRefusedError, ConfigError, ExporterError
 from exporter.formats.texts import redact
@@ -31,6 +32,7 @@ from exporter.formats.texts import redact
 COMMANDS = (
     init,
     serve,
+    serve_model,
     check_config,
     check_reference,
     push,

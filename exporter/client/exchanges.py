@@ -9,8 +9,8 @@ from typing import Any, ClassVar, TypeAlias
 from exporter.client.columns import OWN_FIELDS, Columns
 from exporter.client.monitor import Monitor
 from exporter.client.snapshot import Given, copy_features, own_columns, rows_by_name
-from exporter.errors import RequestError, UnsupportedError
-from exporter.payloads import invocations
+from exporter.errors import MalformedError, RequestError, UnsupportedError
+from exporter.payloads import inference_v1, inference_v2, invocations
 from exporter.payloads.answers import read_answer
 from exporter.payloads.columns import AnswerColumns, RequestColumns
 from exporter.payloads.documents import parse_json, uncompressed
@@ -123,15 +123,34 @@ class Reader:
 
     def _read_forms(self, exchange: Exchange) -> tuple[RequestColumns, AnswerColumns]:
         content = self._content(exchange.request)
+        length = exchange.request.header_length
+        protocol = "V1"
         if exchange.request.media_type == "text/csv":
             request = invocations.read_csv(content, _LIMITS)
-        elif exchange.request.is_json:
-            request = invocations.read_invocation(parse_json(content), _LIMITS)
+        elif exchange.request.is_json or length:
+            head, binary = _split_binary(content, length)
+            document = parse_json(head)
+            if not isinstance(document, dict):
+                raise MalformedError("the body must be a JSON object")
+            if inference_v2.is_v2(document):
+                protocol = "V2"
+                request = inference_v2.read_request(document, binary, _LIMITS)
+            else:
+                request = inference_v1.read_request(document, _LIMITS)
         else:
             raise UnsupportedError(f"requests of the type {exchange.request.media_type[:80]!r} are not read")
-        if exchange.answer is None:
-            return request, AnswerColumns([None] * request.rows)
-        return request, read_answer(parse_json(self._content(exchange.answer)), request.rows, self.classes)
+        return request, self._read_answer(exchange.answer, protocol, request.rows)
+
+    def _read_answer(self, answer: Body | None, protocol: str, rows: int) -> AnswerColumns:
+        if answer is None:
+            return AnswerColumns([None] * rows)
+        head, binary = _split_binary(self._content(answer), answer.header_length)
+        document = parse_json(head)
+        if protocol == "V2":
+            return inference_v2.read_response(document, binary, rows, classes=self.classes)
+        if isinstance(document, dict) and "predictions" not in document and "outputs" in document:
+            return inference_v1.read_response(document, rows, classes=self.classes)
+        return read_answer(document, rows, self.classes)
 
     # -- bodies that the service's own function reads -------------------------------------------------------
 
@@ -161,6 +180,13 @@ class Reader:
 
     def _content(self, body: Body) -> bytes:
         return body.content(_MAX_INFLATION * self.max_body_bytes)
+
+
+def _split_binary(content: bytes, header_length: str) -> tuple[bytes, bytes]:
+    """JSON of a body, and the binary tensors of V2 behind it, of which a header tells where they begin."""
+    if not header_length:
+        return content, b""
+    return inference_v2.split_binary(content, int(header_length) if header_length.isdigit() else None)
 
 
 def _explain(error: Exception) -> str:

@@ -18,6 +18,7 @@ from exporter.settings import Settings
 
 OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 TARGET_KEYS = ("model", "version", "alias")
+# Of a request to MLflow's scoring server, along with which its answer comes as `predictions`.
 _BESIDE_FORMS = tuple(name for name in OWN_FIELDS if name != "prediction")
 _ROW_KEYS = ("features", *OWN_FIELDS)
 
@@ -76,7 +77,7 @@ def read_json(document: Mapping[str, Any], settings: Settings) -> JsonColumns:
     known = {
         "predictions": (*TARGET_KEYS, "predictions"),
         "columns": (*TARGET_KEYS, "columns"),
-    }.get(form, (*TARGET_KEYS, form, "predictions", *_BESIDE_FORMS))
+    }.get(form, (*TARGET_KEYS, form, "params", "predictions", *_BESIDE_FORMS))
     inside = {"predictions": "predictions[].", "columns": "columns."}.get(form)
     elsewhere = {name: f"{inside}{name}" for name in _ROW_KEYS} if inside else {}
     if form == "predictions":

@@ -44,10 +44,10 @@ def read_predictions(predictions: object, rows: int, classes: Sequence[str] = ()
     if isinstance(predictions, dict):
         if predictions and all(_is_list(values, rows) for values in predictions.values()):
             return _from_columns(predictions)
-        if rows == 1:
+        if predictions and rows == 1:
             return _from_columns({name: [value] for name, value in predictions.items()})
     elif isinstance(predictions, list) and len(predictions) == rows:
-        if all(isinstance(row, dict) for row in predictions):
+        if all(isinstance(row, dict) for row in predictions) and any(predictions):
             return _from_columns(rows_of_records(predictions))
         return _from_values(predictions, classes)
     elif rows == 1 and not isinstance(predictions, list) and predictions is not None:

@@ -138,3 +138,30 @@ def test_csv_is_read_as_the_scoring_server_takes_it() -> None:
     assert found.features == {"age": [41, None], "city": ["Rome", "Oslo"]}
     assert found.own["prediction"] == ["yes", "no"]
     assert found.own["score"] == [[0.2, 0.8], [1, 0]]
+
+
+def test_the_inference_protocols_are_read() -> None:
+    tensor = {"name": "x", "shape": [2, 2], "datatype": "INT64", "data": [1, 2, 3, 4]}
+    outputs = {"outputs": [{"name": "predict", "shape": [2], "datatype": "INT64", "data": [1, 0]}]}
+
+    v2 = columns(Recorder(), body({"inputs": [tensor]}), body(outputs))
+    v1 = columns(Recorder(), body({"instances": [{"x": 1}, {"x": 3}]}), body({"predictions": [1, 0]}))
+    serving = columns(Recorder(), body({"inputs": {"x": [1, 3]}}), body({"outputs": [1, 0]}))
+
+    assert v2.features == {"0": [1, 3], "1": [2, 4]}
+    assert v1.features == serving.features == {"x": [1, 3]}
+    assert v2.own["prediction"] == v1.own["prediction"] == serving.own["prediction"] == [1, 0]
+
+
+def test_binary_tensors_are_read() -> None:
+    parameters = {"parameters": {"binary_data_size": 2}}
+    head = {"inputs": [{"name": "x", "shape": [2], "datatype": "UINT8", **parameters}]}
+    answer = {"outputs": [{"name": "predict", "shape": [2], "datatype": "UINT8", **parameters}]}
+
+    def binary(document: object, values: bytes) -> Body:
+        text = json.dumps(document).encode()
+        return body(text + values, "application/octet-stream", header_length=str(len(text)))
+
+    found = columns(Recorder(), binary(head, b"\x07\x08"), binary(answer, b"\x01\x00"))
+
+    assert (found.features, found.own["prediction"]) == ({"x": [7, 8]}, [1, 0])

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import warnings
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import MalformedError, RequestError
+from exporter.formats.columns import OPAQUE
 from exporter.formats.hashing import payload_hashes
 from exporter.formats.json_forms import OWN_FIELDS, TARGET_KEYS
 from exporter.payloads.invocations import FORMS as SERVER_FORMS
@@ -77,43 +74,29 @@ def test_of_a_key_that_comes_twice_the_last_counts() -> None:
     assert listed(batch.features["x"]) == [2.0]
 
 
-@pytest.fixture(scope="module")
-def scoring_server() -> ModuleType:
-    """MLflow's own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its type hints
-        return importlib.import_module("mlflow.pyfunc.scoring_server")
-
-
 @pytest.mark.parametrize(
-    "request_to_server",
+    ("predictions", "prediction", "score"),
     [
-        {"dataframe_split": {"columns": ["x", "y"], "data": [[1, "a"], [2, None]]}},
-        {"dataframe_split": {"columns": ["x", "y"], "data": [[1, "a"], [2, "b"]], "index": [7, 9]}},
-        {"dataframe_split": {"columns": [0, 1], "data": [[1, "a"], [2, "b"]]}},
-        {"dataframe_split": {"columns": [10, "y"], "data": [[1, "a"], [2, "b"]], "index": None}},
-        {"dataframe_split": {"data": [[1, "a"], [2, "b"]]}},
-        {"dataframe_split": {"columns": None, "data": [[1.5], [None]]}},
-        {"dataframe_records": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]},
-        {"dataframe_records": [{"x": 1}, {"y": "b"}]},
-        {"instances": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]},
-        {"instances": [[1, 2.5], [3, 4]]},
-        {"inputs": {"x": [1, 2], "y": ["a", "b"]}},
-        {"inputs": [[1, 2.5], [3, 4]]},
+        ([1, 0], [1, 0], []),
+        ([{"prediction": 1, "score": 0.9}, {"prediction": 0, "score": 0.2}], [1, 0], [0.9, 0.2]),
+        ({"prediction": [1, 0], "score": [0.9, 0.2]}, [1, 0], [0.9, 0.2]),
+        ([[1], [0]], [1, 0], []),
+        ([[2, 3], [4, 5]], [OPAQUE, OPAQUE], []),
     ],
     ids=str,
 )
-def test_what_mlflows_scoring_server_takes_is_taken_as_it_reads_it(
-    scoring_server: ModuleType, request_to_server: dict[str, Any]
+def test_an_answer_of_mlflows_scoring_server_may_have_any_of_its_forms(
+    predictions: object, prediction: list[object], score: list[object]
 ) -> None:
-    frame = pd.DataFrame(scoring_server.infer_and_parse_data(request_to_server))
-    batch = decode({**QUERY, **request_to_server, "predictions": [1, 0], "id": ["a", "b"], "score": [0.5, 1]})
+    batch = decode(split(predictions=predictions, params={"threshold": 0.5}))
 
-    assert (batch.ids, listed(batch.prediction), listed(batch.scores)) == (["a", "b"], [1, 0], [0.5, 1])
-    assert {name: listed(values) for name, values in batch.features.items()} == {
-        str(name): [None if pd.isna(value) else value for value in column.tolist()]
-        for name, column in frame.items()
-    }
+    assert (listed(batch.prediction), listed(batch.scores)) == (prediction, score)
+
+
+def test_scores_beside_an_answer_come_before_those_in_it() -> None:
+    batch = decode(split(predictions=[[0.2, 0.8], [0.9, 0.1]], score=[0.8, 0.1]))
+
+    assert (listed(batch.prediction), listed(batch.scores)) == ([1, 0], [0.8, 0.1])
 
 
 @pytest.mark.parametrize(

@@ -93,11 +93,16 @@ class ExporterProcess:
         return self.sample(f"mlflow_model_window_rows{labels}")
 
 
-def make_store(uri: str, table: pa.Table | None = None, windows: Sequence[Window] = DEFAULT.windows) -> None:
-    """Make a store that has version 1 of `fraud` and its reference, so that no MLflow is needed."""
+def make_store(
+    uri: str,
+    table: pa.Table | None = None,
+    windows: Sequence[Window] = DEFAULT.windows,
+    model: str = "fraud",
+) -> None:
+    """Make a store that has version 1 of a model and its reference, so that no MLflow is needed."""
     store = Store(uri)
-    version = store.ensure_version("fraud", "1", 0)
-    store.add_alias_moves([AliasMove("fraud", "champion", "1", 0.0)])
+    version = store.ensure_version(model, "1", 0)
+    store.add_alias_moves([AliasMove(model, "champion", "1", 0.0)])
     data = ReferenceData(make_table() if table is None else table, "test")
     reference = build_reference(data, windows, 500)
     with store.begin() as transaction:
