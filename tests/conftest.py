@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -66,3 +67,8 @@ def open_store() -> Iterator[Callable[[str], Store]]:
 @pytest.fixture
 def store(store_uri: str, open_store: Callable[[str], Store]) -> Store:
     return open_store(store_uri)
+
+
+def pytest_collection_finish() -> None:
+    """Hide all imports from the garbage collector: it runs after each reference that is loaded."""
+    gc.freeze()
