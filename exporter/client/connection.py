@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - as with httpcore
 import json
 import re
+import ssl  # noqa: F401 - as with httpcore
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+# httpx imports these at its first request. A child of a fork at that moment would never have the whole.
+import certifi  # noqa: F401
+import httpcore  # noqa: F401
 import httpx
 
 from exporter.errors import CallRefusedError, ConfigError, UnreachableError
@@ -65,6 +69,7 @@ class Connection:
         self._url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._opened: httpx.Client | None = None
         self._secure = scheme == "https"
 
     def __enter__(self) -> Self:
@@ -76,18 +81,20 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        if "_client" in vars(self):
-            self._client.close()
+        if self._opened is not None:
+            self._opened.close()
 
-    @cached_property
+    @property
     def _client(self) -> httpx.Client:
-        # Certificates take longer to load than a request, and are only needed for https.
-        return httpx.Client(
-            headers=self._headers,
-            timeout=self._timeout_seconds,
-            follow_redirects=False,
-            verify=self._secure,
-        )
+        # No `cached_property`: its lock is held forever in a child of a fork at the wrong moment.
+        if self._opened is None:
+            self._opened = httpx.Client(
+                headers=self._headers,
+                timeout=self._timeout_seconds,
+                follow_redirects=False,
+                verify=self._secure,  # certificates take longer to load than a request
+            )
+        return self._opened
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """Return the JSON that a path answers.

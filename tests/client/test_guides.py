@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from tests.support.api_server import Server
 from tests.support.docs import ROOT, page
-from tests.support.fakes import FakeRegistry
+from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.support.guides import CLIENT_PAGE, RUN, OpenGuide, read_blocks, sections
 from tests.support.rig import eventually, make_table
 
@@ -77,6 +77,13 @@ def test_every_section_with_blocks_is_run() -> None:
 
 def test_the_package_is_installed_with_httpx(open_guide: OpenGuide, fraud: Server) -> None:
     open_guide("Which way", url(fraud)).run()
+
+
+def test_a_monitor(open_guide: OpenGuide, fraud: Server) -> None:
+    with open_guide("Monitor", url(fraud)).run()["monitor"] as monitor:
+        assert monitor.flush(TIMEOUT_SECONDS)
+        assert (monitor.sent, monitor.dropped) == ({"prediction": 4, "label": 1}, {})
+    assert fraud.rows("accepted") == 4
 
 
 def test_a_service_of_fastapi(open_guide: OpenGuide, fraud: Server, trained: Path) -> None:

@@ -48,6 +48,8 @@ class ScriptedExporter:
         `features`."""
         rows = []
         for request in self.received:
+            if request.path not in ("/v1/predictions", "/v1/labels"):
+                continue
             own = dict(request.columns)
             features = own.pop("features", {})
             size = len(next(iter(own.values())))
