@@ -19,7 +19,9 @@ from exporter.client.monitor import Monitor
 from exporter.client.process_reports import ProcessReports
 from exporter.client.uploads import Target
 from tests.support.api_server import Server
+from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import eventually
+from tests.support.scripted_exporter import Reply, ScriptedExporter
 
 # A service that is asked on its standard input what to do next; reports are twenty a second.
 SERVICE = """
@@ -113,6 +115,28 @@ def test_a_forked_child_is_a_process_of_its_own(server: Server) -> None:
 
         eventually(children)
         assert list(children().values()) == [0]
+
+
+def test_an_exporter_without_the_route_gets_rows_all_the_same(
+    scripted: ScriptedExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.replies = [Reply(404)]
+    with Monitor(scripted.url, model="fraud", version="1", batch_seconds=0.0) as monitor:
+        monitor.start()
+        eventually(lambda: scripted.received)
+        assert scripted.received[0].path == "/v1/serving"
+        monitor.predictions({"age": 41.0}, 1)
+        assert monitor.flush(TIMEOUT_SECONDS)
+        assert (monitor.sent, monitor.dropped) == ({"prediction": 1}, {})
+    assert not caplog.records
+
+
+def test_without_resources_there_is_no_report(scripted: ScriptedExporter) -> None:
+    with Monitor(scripted.url, model="fraud", version="1", batch_seconds=0.0, resources=False) as monitor:
+        monitor.start()
+        monitor.predictions({"age": 41.0}, 1)
+        assert monitor.flush(TIMEOUT_SECONDS)
+    assert {request.path for request in scripted.received} == {"/v1/predictions"}
 
 
 def test_a_report_tells_every_reason_from_zero() -> None:
