@@ -207,9 +207,6 @@ def _free_name(role: str, own_name: object, array: Any, table: pa.Table) -> str:
             return own_name
         if table.column(own_name).equals(pa.chunked_array([array]) if isinstance(array, pa.Array) else array):
             return own_name
-        raise ReferenceInvalidError(
-            f"the data has a column {own_name} with other values than the target of that name"
-        )
     for name in (usual, f"model_{role}"):
         if name not in table.column_names:
             return name

@@ -12,6 +12,7 @@ from exporter.errors import ConfigError, ReferenceInvalidError
 from exporter.registry.registry import Registry
 from exporter.service import Service
 from exporter.settings import Settings
+from exporter.training.log import log_reference
 from tests.registry.test_sources import load, mark, reference
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.mlflow_world import World
@@ -72,13 +73,19 @@ def test_a_tag_may_name_what_mlflow_has_and_nothing_else_of_this_machine(
 
 
 def test_the_service_monitors_it(uri: str, world: World, tmp_path: Path) -> None:
-    model = world.log_version({"extra_files/reference.parquet": reference("model")})
+    model = world.log_version()
+    data = {"x": [1.5, 2.5], "note": ["a", "b"]}
+    review = log_reference(f"models:/{model}/1", data, target=[0, 1], tracking_uri=uri, show=False)
     service = Service(
         Settings(store=f"sqlite:///{tmp_path}/exporter.db"), Registry(uri, None, TIMEOUT_SECONDS)
     )
     service.start()
     try:
         eventually(lambda: (found := service.fleet.versions.get((model, "1"))) and found.counts)
+        counts = service.fleet.versions[model, "1"].counts
+        assert counts is not None
+        found = counts.reference
+        assert (found.digest, found.remarks, found.target) == (review.digest, review.notes, "label")
     finally:
         service.stop()
 

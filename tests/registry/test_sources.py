@@ -344,18 +344,18 @@ def test_the_readmes_example_logs_a_model_with_its_reference(
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     held_out = pd.DataFrame({"age": random.normal(40, 12, 500), "amount": random.exponential(80, 500)})
-    labels = (held_out["amount"] > 150).astype(int)
+    labels = (held_out["amount"] > 150).astype(int).rename("is_fraud")
     times = pd.date_range("2026-10-01", periods=500, freq="h")
     model = RandomForestClassifier(max_depth=3).fit(held_out, labels)
     [example] = re.findall(r"```python\n(import mlflow\n.+?)```", README, re.S)
     exec(example, {"held_out": held_out, "labels": labels, "times": times, "model": model})
     data = load(registry, "fraud")
-    assert (data.source, data.target, data.task, data.split) == ("extra_files", "is_fraud", "binary", "test")
+    assert (data.source, data.target, data.split) == ("model", "is_fraud", "test")
     assert set(data.table.column_names) == {
         "age", "amount", "is_fraud", "timestamp", "prediction", "score"
     }  # fmt: skip
     reference = build_reference(data, Settings().windows, 500)
-    assert reference.rows == 500
+    assert (reference.rows, reference.task) == (500, "binary")
     assert [column.name for column in reference.columns] == ["age", "amount", "prediction", "score"]
 
 

@@ -69,6 +69,8 @@ def test_a_target_keeps_its_name_and_a_feature_its_own() -> None:
     found = read_data(data, {"target": target, "score": [0.1, 0.2, 0.3]}, 1000)
     assert found.named == {"target": "is_fraud", "score": "model_score"}
     assert found.table.column("score").to_pylist() == [1.0, 2.0, 3.0]
+    derived = read_data(data, {"target": data["late"] + 1}, 1000)  # a feature gave it its name
+    assert (derived.named, derived.table.column("label").to_pylist()) == ({"target": "label"}, [1, 2, 1])
     same = read_data(data, {"target": data["late"]}, 1000)  # which the data has already
     assert (same.named, same.table.column_names) == ({"target": "late"}, list(data.columns))
 
@@ -93,7 +95,6 @@ LONG = pd.DataFrame({"x": [1.0, 2.0]})
         (LONG, {"target": "y"}, "the data has no column 'y', which is to be the target; it has x"),
         (LONG, {"target": [1]}, "there are 1 values of the target for 2 rows of data"),
         (LONG, {"target": pd.Series([1, 0], index=[1, 0])}, "other row labels"),
-        (LONG, {"target": pd.Series([1, 0], name="x")}, "a column x with other values than the target"),
         (LONG, {"target": "x", "score": "x"}, "column x cannot be the target and the score at once"),
         (LONG.assign(x=["a", 2]), {}, "column x holds values that Parquet has no one type for"),
         (LONG[:0], {}, "the data has no rows"),
