@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -15,24 +15,31 @@ from exporter.client.process_usage import process_name, read_usage
 FIGURES = {"cpu_seconds", "cpu_limit_cores", "memory_bytes", "threads", "open_files", "gpus"}
 
 
+# In a process of its own: threads and files of other tests come and go.
+GROWTH = """
+import json, os, threading
+from exporter.client.process_usage import read_usage
+before = read_usage()
+held = bytearray(os.urandom(64 * 2**20))
+stop = threading.Event()
+threading.Thread(target=stop.wait).start()
+with open(os.devnull):
+    after = read_usage()
+stop.set()
+print(json.dumps([before, after, sum(os.times()[:2])]))
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_the_figures_of_this_process_are_those_of_the_system(tmp_path: Path) -> None:
-    before = read_usage()
+def test_the_figures_of_a_process_are_those_of_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    before, after, cpu_seconds = json.loads(done.stdout)
     assert FIGURES <= before.keys() <= {*FIGURES, "memory_limit_bytes"}
-    held = bytearray(os.urandom(64 * 2**20))
-    stop = threading.Event()
-    thread = threading.Thread(target=stop.wait)
-    thread.start()
-    with (tmp_path / "file").open("w"):
-        after = read_usage()
-    stop.set()
-    thread.join()
-    grown = {name: after[name] - before[name] for name in FIGURES - {"gpus"}}  # type: ignore[operator]
-    assert grown["memory_bytes"] >= len(held) * 0.9
+    grown = {name: after[name] - before[name] for name in FIGURES - {"gpus"}}
+    assert grown["memory_bytes"] >= 0.9 * 64 * 2**20
     assert (grown["threads"], grown["open_files"], grown["cpu_limit_cores"]) == (1, 1, 0)
-    assert grown["cpu_seconds"] > 0
-    assert 0 < after["cpu_limit_cores"] <= (os.cpu_count() or 0)  # type: ignore[operator]
-    assert after["cpu_seconds"] == pytest.approx(sum(os.times()[:2]), abs=0.5)
+    assert 0 < after["cpu_limit_cores"] <= (os.cpu_count() or 0)
+    assert before["cpu_seconds"] < after["cpu_seconds"] == pytest.approx(cpu_seconds, abs=0.1)
 
 
 def test_a_quota_below_the_affinity_is_the_limit(tmp_path: Path) -> None:
@@ -59,7 +66,7 @@ def test_a_quota_below_the_affinity_is_the_limit(tmp_path: Path) -> None:
 def test_without_proc_the_standard_library_tells_what_it_knows(tmp_path: Path) -> None:
     usage = read_usage(tmp_path)
     assert usage.keys() == FIGURES - {"open_files"}
-    assert usage["threads"] == threading.active_count()
+    assert usage["threads"] >= 1  # type: ignore[operator]
     assert usage["memory_bytes"] > 2**20  # type: ignore[operator]
 
 
