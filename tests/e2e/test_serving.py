@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +12,7 @@ import pytest
 
 from tests.support.exporter_process import ROOT, ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
+from tests.support.guides import OpenGuide
 from tests.support.mlflow_server import MlflowServer
 from tests.support.rig import eventually
 
@@ -64,36 +60,7 @@ def monitored(
     exporter.terminate()
 
 
-@contextmanager
-def running(
-    command: list[str], url: str, directory: Path, **environment: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, once it answers at a URL; it is terminated at the end."""
-    with (directory / "service.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **environment},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def ready() -> bool:
-        assert process.poll() is None, (directory / "service.log").read_text()
-        try:
-            return httpx.get(url, timeout=TIMEOUT_SECONDS).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        eventually(ready)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(TIMEOUT_SECONDS)
-
-
-def register(directory: Path) -> None:
+def register() -> None:
     """Register a model that scores `age`, and refuses to where it is missing."""
     import mlflow
     import pandas as pd
@@ -122,58 +89,49 @@ def test_the_scoring_server_of_mlflow_is_monitored_by_one_other_word(
     mlflow_server: MlflowServer,
     mlflow_environment: None,
     monkeypatch: pytest.MonkeyPatch,
-    free_port: int,
-    tmp_path: Path,
+    open_guide: OpenGuide,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    register(tmp_path)
-    url = f"http://127.0.0.1:{free_port}"
-    command = ["-m", "exporter", "serve-model", "-m", "models:/served@champion", "-p", str(free_port)]
+    register()
+    guide = open_guide("serve-model", monitored.exporter.url, replaced={"models:/fraud": "models:/served"})
 
-    with running([*command, "--exporter", monitored.exporter.url], f"{url}/ping", tmp_path) as process:
-        assert (tmp_path / "service.log").read_text().startswith("serving version 1 of served")
-        with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS) as client:
-            for form, content in FORMS.items():
-                answer = client.post("/invocations", json={form: content}, headers={"X-Prediction-Id": form})
-                assert (answer.status_code, answer.json()) == (200, {"predictions": [1, 0]})
-                assert "x-prediction-id" not in answer.headers
-            made = client.post("/invocations", json={"dataframe_records": RECORDS[:1]})
-            refused = client.post("/invocations", json={"dataframe_records": [{"age": None}]})
-            assert refused.status_code == 400
-            junk = client.post("/invocations", content=b"{", headers={"Content-Type": "application/json"})
-            assert junk.status_code == 400
-        process.terminate()
-        process.wait(TIMEOUT_SECONDS)  # what was queued has been sent by then
+    guide.run()  # a row with the id a1
 
-    assert monitored.count("mlflow_model_predictions_total", "served") == 10
-    assert monitored.count("mlflow_model_latency_seconds_count", "served") == 10
-    ids = [f"{form}/{row}" for form in FORMS for row in range(2)] + [made.headers["x-prediction-id"]]
+    assert guide.log.read_text().startswith("serving version 1 of served")
+    url = f"http://127.0.0.1:{guide.ports[5001]}"
+    with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS) as client:
+        for form, content in FORMS.items():
+            answer = client.post("/invocations", json={form: content}, headers={"X-Prediction-Id": form})
+            assert (answer.status_code, answer.json()) == (200, {"predictions": [1, 0]})
+            assert "x-prediction-id" not in answer.headers
+        made = client.post("/invocations", json={"dataframe_records": RECORDS[:1]})
+        refused = client.post("/invocations", json={"dataframe_records": [{"age": None}]})
+        junk = client.post("/invocations", content=b"{", headers={"Content-Type": "application/json"})
+        assert (refused.status_code, junk.status_code) == (400, 400)
+    eventually(lambda: monitored.count("mlflow_model_predictions_total", "served") == 11)
+    assert monitored.count("mlflow_model_latency_seconds_count", "served") == 11
+    ids = ["a1", *(f"{form}/{row}" for form in FORMS for row in range(2)), made.headers["x-prediction-id"]]
     labels = {"model": "served", "labels": [{"id": each, "label": 1} for each in ids]}
-    answer = httpx.post(f"{monitored.exporter.url}/v1/labels", json=labels, timeout=TIMEOUT_SECONDS)
-    assert answer.json()["accepted"] == 9
-    eventually(lambda: 0.1 in monitored.figures("served", column="prediction", check="missing"))
-    assert monitored.figures("served", column="age", check="missing")
-    assert not [*tmp_path.glob("mlflow-exporter-model-*")]  # the model's files
+    posted = httpx.post(f"{monitored.exporter.url}/v1/labels", json=labels, timeout=TIMEOUT_SECONDS)
+    assert posted.json()["accepted"] == 10
+    eventually(lambda: 1 / 11 in monitored.figures("served", column="prediction", check="missing"))
 
 
 def test_a_service_of_ones_own_is_monitored_by_the_middleware(
-    monitored: Monitored, free_port: int, tmp_path: Path
+    monitored: Monitored, open_guide: OpenGuide
 ) -> None:
-    url = f"http://127.0.0.1:{free_port}"
-    command = ["-m", "uvicorn", "tests.support.scored_service:app", "--port", str(free_port)]
+    replaced = {'model="fraud", version="3"': 'model="churn", version="1"'}
+    guide = open_guide("Middleware", monitored.exporter.url, replaced=replaced)
+    (guide.directory / "service.py").write_text((ROOT / "tests/support/scored_service.py").read_text())
 
-    with running(command, f"{url}/openapi.json", tmp_path, EXPORTER_URL=monitored.exporter.url):
-        path = f"{url}/customers/ann/churn"
-        answers = [
-            httpx.post(path, json={"age": age}, timeout=TIMEOUT_SECONDS) for age in (61, 20, -1, "old")
-        ]
-        assert [answer.status_code for answer in answers] == [200, 200, 500, 422]
-        assert answers[0].json() == {"churn": 1.0, "probability": 0.61}
-        assert re.fullmatch("[0-9a-f]{32}", answers[0].headers["x-prediction-id"])
-        eventually(lambda: monitored.count("mlflow_model_predictions_total", "churn") == 4)
+    guide.run()  # one row
 
+    path = f"http://127.0.0.1:{guide.ports[8000]}/score"
+    answers = [httpx.post(path, json={"age": age}, timeout=TIMEOUT_SECONDS) for age in (20, -1, "old")]
+    assert [answer.status_code for answer in answers] == [200, 500, 422]
+    assert re.fullmatch("[0-9a-f]{32}", answers[0].headers["x-prediction-id"])
+    eventually(lambda: monitored.count("mlflow_model_predictions_total", "churn") == 4)
     assert monitored.count("mlflow_model_latency_seconds_count", "churn") == 4
     eventually(lambda: 0.5 in monitored.figures("churn", column="prediction", check="missing"))
     assert 0.25 in monitored.figures("churn", column="age", check="type_mismatch")
