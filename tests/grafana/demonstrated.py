@@ -30,6 +30,7 @@ NOT_IN_THE_DEMO = {
 }
 # Queries for what does not happen in the demo, by dashboard, panel and expression.
 DOES_NOT_HAPPEN = {
+    "mlflow_model_latency_limit_seconds": "two days of traffic tell what is usual",
     "mlflow_model_serving_memory_limit_bytes": "the machine may set no limit",
     "mlflow_model_serving_in_flight_requests": "the demo's process may count no requests",
     "mlflow_model_serving_dropped_rows_total.*> 0": "no row is lost",
