@@ -26,6 +26,8 @@ from exporter.settings import Settings
 # Names that servers give to tensors without one; the columns' order is that of the model then.
 _GENERIC = re.compile(r"(?i)(?:inputs?|instances|x|tensor|args?|features?)?[-_.:]{0,2}\d{0,5}")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x78\x01": "deflate", b"\x78\x9c": "deflate", b"\x78\xda": "deflate"}
+# Last byte of JSON; a body with another one has tensors behind it.
+_ENDS = (b"}", b"]", b"\n", b" ", b"\r", b"\t")
 DECISION_SCORE = 0.5  # from which a single probability is the positive class
 
 
@@ -101,8 +103,10 @@ def _parse(body: bytes, settings: Settings) -> tuple[dict[str, Any], bytes]:
     if encoding is not None:  # loggers do not forward the header that says so
         body = uncompressed(body, encoding, settings.max_body_bytes)
     try:
-        document, binary = parse_json(body), b""
-    except MalformedError:
+        document, binary = parse_json(body) if body[-1:] in _ENDS else None, b""
+    except MalformedError:  # a tensor's last byte
+        document = None
+    if document is None:
         head, binary = inference_v2.split_binary(body)
         document = parse_json(head)
     if not isinstance(document, dict):
