@@ -3,8 +3,8 @@
 python tests/benchmarks/bench_cloudevents.py [seconds]
 
 Service and clients are a process each. Requests and responses are sent in turns, by whichever client is free:
-an exchange is two events. Wall time is what a client sees, and suffers from whatever else the machine does; CPU
-time is the service's.
+an exchange is two events. Wall time is what a client sees, and suffers from whatever else the machine does;
+CPU time is the service's.
 """
 
 from __future__ import annotations

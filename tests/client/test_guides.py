@@ -127,3 +127,8 @@ def test_a_runtime_of_mlserver(open_guide: OpenGuide, fraud: Server, trained: Pa
     joblib.dump(joblib.load(trained / "model.joblib"), guide.directory / "model.joblib")
     guide.run()
     check_one_row(fraud)
+
+
+def test_kserves_logger(open_guide: OpenGuide, fraud: Server) -> None:
+    open_guide("KServe", url(fraud)).run()
+    check_one_row(fraud)
