@@ -1,61 +1,75 @@
-"""HTTP client for a scoring service: posts predictions and labels, with retries."""
+"""The exporter as the scoring service sees it: monitors of versions, and their references."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
-import urllib3
-
-from exporter.errors import DemoError
+from exporter.client import Monitor
+from exporter.client.connection import Connection
+from exporter.demo.scenario import MODEL
+from exporter.errors import CallRefusedError, DemoError, UnreachableError
 from exporter.fleet import Status
 
-POST_SECONDS = 10.0
-# Half a minute in all, which outlasts a restart of the exporter. A batch whose answer was lost is sent again;
-# the ids in it make that harmless.
-RETRIES = urllib3.Retry(
-    total=7,
-    allowed_methods=None,  # POST too
-    status_forcelist=(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE),
-    backoff_factor=0.25,
-    retry_after_max=30,
-    raise_on_status=False,
-)
+STATUS_SECONDS = 10.0
+PATIENCE_SECONDS = 120.0  # outlasts a restart of the exporter, also on a busy machine
 
 
 class Client:
-    """Client of the exporter at `url`; `token_file` holds its token, empty where it needs none."""
+    """Client of the exporter at `url`; `token_file` holds its token, empty where it needs none.
 
-    def __init__(self, url: str, retries: urllib3.Retry = RETRIES, token_file: str = "") -> None:
-        if not url.startswith(("http://", "https://")):
-            raise DemoError(f"{url!r} is not the address of an exporter, such as http://127.0.0.1:19464")
-        self._url = url.rstrip("/")
-        token = Path(token_file).read_text("utf-8").strip() if token_file else ""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._pool = urllib3.PoolManager(timeout=POST_SECONDS, retries=retries, headers=headers)
+    Raises:
+        ConfigError: `url` is no address.
+    """
 
-    def post_predictions(self, batch: dict[str, Any]) -> None:
-        """Post a batch of predictions.
+    def __init__(self, url: str, token_file: str = "", patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._url = url
+        self._token = Path(token_file).read_text("utf-8").strip() if token_file else ""
+        self._patience_seconds = patience_seconds
+        self._connection = Connection(url, self._token, timeout_seconds=STATUS_SECONDS)
+
+    def close(self) -> None:
+        """Close the connection by which it asks; the monitors have their own."""
+        self._connection.close()
+
+    def monitor(self, version: str) -> Monitor:
+        """Return a new monitor of a version, which drops what the exporter does not take in time."""
+        return Monitor(
+            self._url,
+            model=MODEL,
+            version=version,
+            token=self._token,
+            max_age_seconds=self._patience_seconds,
+            exit_seconds=0.0,  # the exporter ends at the same time
+        )
+
+    def flush(self, monitor: Monitor) -> None:
+        """Wait until the exporter has taken all that was sent by a monitor.
 
         Raises:
-            DemoError: it was refused, or the exporter stayed away.
+            DemoError: it did not.
         """
-        self._request("POST", "/v1/predictions", batch)
+        if not monitor.flush(self._patience_seconds):
+            raise DemoError(f"the exporter at {self._url} does not take predictions or labels")
+        self.check(monitor)
 
-    def post_labels(self, batch: dict[str, Any]) -> None:
-        """Post a batch of labels.
+    def check(self, monitor: Monitor) -> None:
+        """Check that nothing was dropped by a monitor.
 
         Raises:
-            DemoError: it was refused, or the exporter stayed away.
+            DemoError: something was.
         """
-        self._request("POST", "/v1/labels", batch)
+        reasons = [f"{rows} {reason.replace('_', ' ')}" for reason, rows in monitor.dropped.items() if rows]
+        if reasons:
+            raise DemoError(
+                f"the exporter at {self._url} did not take predictions or labels: {', '.join(reasons)}"
+            )
 
     def monitors(self, model: str, version: str) -> bool:
         """Return true if the exporter monitors the version.
 
         Raises:
-            DemoError: the exporter stayed away.
+            DemoError: the exporter refused.
         """
         return self._status(model, version) is not None
 
@@ -63,29 +77,17 @@ class Client:
         """Return true if the exporter monitors the version and has its reference.
 
         Raises:
-            DemoError: the exporter stayed away.
+            DemoError: the exporter refused.
         """
         return self._status(model, version) == Status.READY
 
     def _status(self, model: str, version: str) -> str | None:
-        path = f"/v1/models/{model}/versions/{version}"
-        answer = self._request("GET", path, accepted=HTTPStatus.NOT_FOUND)
-        return str(answer.json()["status"]) if answer.status == HTTPStatus.OK else None
-
-    def _request(
-        self, method: str, path: str, body: Any = None, accepted: int = HTTPStatus.OK
-    ) -> urllib3.BaseHTTPResponse:
+        """Return the status of a version, None while it is not monitored or the exporter not there."""
         try:
-            answer = self._pool.request(method, self._url + path, json=body)
-        except urllib3.exceptions.MaxRetryError as error:
-            raise DemoError(f"the exporter at {self._url} does not take {path}: {error.reason}") from None
-        if answer.status >= HTTPStatus.BAD_REQUEST and answer.status != accepted:
-            raise DemoError(f"the exporter refused {path}: {answer.status} {_detail(answer)}")
-        return answer
-
-
-def _detail(answer: urllib3.BaseHTTPResponse) -> str:
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return answer.data.decode(errors="replace")[:200]
+            return str(self._connection.get(f"/v1/models/{model}/versions/{version}")["status"])
+        except UnreachableError:
+            return None
+        except CallRefusedError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise DemoError(str(error)) from None

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from datetime import timedelta
-from functools import partial
 
 import mlflow
 import numpy as np
@@ -19,7 +18,7 @@ from exporter.demo.scenario import MODEL, RELEASE_SCENARIO, SCENARIO, Pace
 from exporter.demo.serving import Serving
 from exporter.demo.traffic import TICK_SECONDS, PendingLabels, Replay, Traffic
 from exporter.demo.training import find_aliases
-from exporter.demo.waiting import wait_until
+from exporter.demo.waiting import WAIT_SECONDS, wait_until
 
 SEED = 2013
 # With MLflow's own settings a request to a server that is not there yet takes four minutes to fail.
@@ -60,16 +59,15 @@ def run_scorer(exporter_url: str, pace: Pace, *, remediate: bool) -> None:
     aliases = find_aliases(pace)
     named = " and ".join(f"version {version} as {alias}" for alias, version in sorted(aliases.items()))
     announce("training", f"{MODEL} has {named}; waiting for the exporter to profile their references")
-    for version in aliases.values():
-        problem = f"the exporter has no reference of {MODEL} version {version}; is it at the same MLflow?"
-        wait_until(partial(client.has_reference, MODEL, version), problem)
+    serving = Serving(client, pace)
+    problem = f"the exporter has no references of {MODEL} {named}; is it at the same MLflow?"
+    wait_until(lambda: serving.refresh() >= set(aliases.values()), problem, len(aliases) * WAIT_SECONDS)
 
     def announce_and_release(phase: str, story: str) -> None:
         announce(phase, story)
         if remediate and phase == "incident":
             releases.release_prepared()
 
-    serving = Serving(client, pace)
     began = now() - timedelta(seconds=pace.warm_up_seconds)
     labels = PendingLabels(pace, np.random.default_rng(SEED))
     scenario = RELEASE_SCENARIO if remediate else SCENARIO

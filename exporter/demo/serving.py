@@ -18,10 +18,13 @@ class Serving:
         self._pace = pace
         self.models: tuple[ServedModel, ...] = ()
 
-    def refresh(self) -> None:
-        """Load the versions that got an alias and whose reference the exporter has profiled."""
+    def refresh(self) -> set[str]:
+        """Load the versions that got an alias and whose reference the exporter has profiled; return those
+        that are loaded."""
         served = {model.version for model in self.models}
         for version in sorted(set(find_aliases(self._pace).values()) - served):
             if self._client.has_reference(MODEL, version):
                 pipeline = mlflow.sklearn.load_model(f"models:/{MODEL}/{version}")
-                self.models = (*self.models, ServedModel(pipeline, version))
+                loaded = ServedModel(pipeline, version, self._client.monitor(version))
+                self.models = (*self.models, loaded)
+        return {model.version for model in self.models}

@@ -1,7 +1,7 @@
 """Replays the flights after March against the exporter, scored by the registered versions.
 
-It does what a scoring service does: score requests, and post each prediction with an id, the model's version
-and the latency. Every version scores every flight: the champion is served, others are its shadows.
+It does what a scoring service does: score requests, and send each prediction by a monitor of the version,
+with an id and the latency. Every version scores every flight: the champion is served, others are its shadows.
 Labels are posted when they become known: late flights soon, flights on time later, some never, some twice,
 some corrected.
 """
@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from exporter.client import Monitor
 from exporter.demo.client import Client
 from exporter.demo.flights import FEATURES, REPLAY_START, TARGET
-from exporter.demo.scenario import MODEL, WARM_UP_DAYS, Pace, Phase, Scenario
+from exporter.demo.scenario import WARM_UP_DAYS, Pace, Phase, Scenario
 from exporter.demo.training import score_flights
 
 TICK_SECONDS = 0.5
@@ -118,18 +118,19 @@ class PendingLabels:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A pipeline as loaded from the registry, and its version."""
+    """A pipeline as loaded from the registry, its version, and the monitor that sends what it predicts."""
 
     pipeline: Pipeline
     version: str
+    monitor: Monitor
 
 
 class Traffic:
-    """Scores and posts the flights of a replay, and their labels once they are known.
+    """Scores and sends the flights of a replay, and their labels once they are known.
 
-    `models` returns those that score at the moment.
+    `models` returns those that score at the moment, at least one.
     `announce` is called with the name and story of each phase as it begins. The scenario starts after the
-    days of warm-up, which are posted at once, with times in the past: no verdict is given before the windows
+    days of warm-up, which are sent at once, with times in the past: no verdict is given before the windows
     are full.
     """
 
@@ -150,11 +151,11 @@ class Traffic:
         self._scenario = scenario
         self._announce = announce
         self._pace = pace
-        self._posted_until = 0.0
+        self._sent_until = 0.0
         self._phase: Phase | None = None
 
     def advance(self, seconds: float) -> None:
-        """Post the flights and labels between the last call and `seconds` into the replay.
+        """Send the flights and labels between the last call and `seconds` into the replay.
 
         Raises:
             DemoError: the exporter does not take them.
@@ -163,47 +164,29 @@ class Traffic:
         if phase is not self._phase:
             self._announce(phase.name, phase.story)
             self._phase = phase
-        flights = self._replay.between(self._posted_until, seconds)
+        models = self._models()
+        flights = self._replay.between(self._sent_until, seconds)
         if not flights.empty:
             arrived = phase.apply(flights)
-            for model in self._models():
+            for model in models:
                 began = time.perf_counter()
                 scored = score_flights(model.pipeline, arrived)
-                latency_seconds = time.perf_counter() - began
-                self._client.post_predictions(encode_batch(scored, model.version, latency_seconds))
+                latency_seconds = time.perf_counter() - began  # of each, since all are scored in one call
+                model.monitor.predictions(
+                    scored[list(FEATURES)],
+                    scored["prediction"],
+                    score=scored["score"],
+                    id=scored["id"],
+                    timestamp=scored["timestamp"],
+                    latency_seconds=latency_seconds,
+                )
             self._labels.expect(flights)
         known = self._labels.take(self._replay.moment(seconds))
         if not known.empty:
-            self._client.post_labels(encode_labels(known))
-        self._posted_until = seconds
-
-
-def encode_batch(scored: pd.DataFrame, version: str, latency_seconds: float) -> dict[str, Any]:
-    """Return the columnar body of `POST /v1/predictions`; missing values are null."""
-    features = scored[list(FEATURES)].astype("object")
-    return {
-        "model": MODEL,
-        "version": version,
-        "columns": {
-            "id": scored["id"].tolist(),
-            "timestamp": [moment.isoformat() for moment in scored["timestamp"]],
-            "prediction": scored["prediction"].tolist(),
-            "score": scored["score"].tolist(),
-            "latency_seconds": [latency_seconds] * len(scored),  # all are scored in one call
-            "features": {
-                name: column.tolist() for name, column in features.where(features.notna(), None).items()
-            },
-        },
-    }
-
-
-def encode_labels(known: pd.DataFrame) -> dict[str, Any]:
-    """Return the columnar body of `POST /v1/labels`."""
-    return {
-        "model": MODEL,
-        "columns": {
-            "id": known["id"].tolist(),
-            "label": known["label"].tolist(),
-            "timestamp": [moment.isoformat() for moment in known["known"]],
-        },
-    }
+            models[0].monitor.labels(known["id"], known["label"], timestamp=known["known"])
+        for model in models:
+            if self._sent_until:
+                self._client.check(model.monitor)
+            else:  # the warm-up, without which there are no verdicts
+                self._client.flush(model.monitor)
+        self._sent_until = seconds

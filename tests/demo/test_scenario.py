@@ -15,10 +15,18 @@ import pytest
 from exporter.aggregates.block import fold
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes
 from exporter.aggregates.timeline import Timeline
-from exporter.demo.flights import TARGET
+from exporter.demo.flights import FEATURES, TARGET
 from exporter.demo.observation import SHOWN_METRICS
-from exporter.demo.scenario import EVALUATION_INTERVAL_SECONDS, SCENARIO, WARM_UP_DAYS, Pace, Phase, Scenario
-from exporter.demo.traffic import Replay, encode_batch, schedule_labels
+from exporter.demo.scenario import (
+    EVALUATION_INTERVAL_SECONDS,
+    MODEL,
+    SCENARIO,
+    WARM_UP_DAYS,
+    Pace,
+    Phase,
+    Scenario,
+)
+from exporter.demo.traffic import Replay, schedule_labels
 from exporter.demo.training import TrainedModel, score_flights
 from exporter.errors import DemoError
 from exporter.evaluation.comparison import DRIFTED, UNDECIDED
@@ -103,7 +111,14 @@ def score_arrivals(
 
 def post(reference: Reference, timeline: Timeline, scored: pd.DataFrame) -> None:
     """Count a batch as the exporter does."""
-    body = json.dumps(encode_batch(scored, "1", latency_seconds=0.01)).encode()
+    features = scored[list(FEATURES)].astype("object")
+    columns = {
+        "timestamp": [moment.isoformat() for moment in scored["timestamp"]],
+        "prediction": scored["prediction"].tolist(),
+        "score": scored["score"].tolist(),
+        "features": features.where(features.notna(), None).to_dict("list"),
+    }
+    body = json.dumps({"model": MODEL, "version": "1", "columns": columns}).encode()
     batch = decode_predictions(body, JSON_TYPE, {}, SETTINGS)
     starts = (
         np.floor_divide(batch.timestamps, SETTINGS.block_seconds).astype(np.int64) * SETTINGS.block_seconds

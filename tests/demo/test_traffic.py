@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import json
-from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from exporter.client import Monitor
 from exporter.demo import traffic as traffic_module
 from exporter.demo.client import Client
 from exporter.demo.flights import FEATURES, REPLAY_START
@@ -18,11 +17,10 @@ from exporter.demo.traffic import (
     Replay,
     ServedModel,
     Traffic,
-    encode_batch,
-    encode_labels,
     schedule_labels,
 )
-from exporter.demo.training import TrainedModel, score_flights
+from exporter.demo.training import TrainedModel
+from exporter.errors import DemoError
 from exporter.settings import parse_window
 from tests.demo.conftest import NOW, PACE
 
@@ -30,28 +28,31 @@ DAY = PACE.seconds_per_day
 SCENARIO = Scenario((Phase("healthy", 2, "as ever"), Phase("incident", 2, "in km", (miles_to_kilometres,))))
 
 
-class RecordingClient(Client):
-    """Records batches in place of sending them."""
+class RecordingMonitor(Monitor):
+    """Records what would be sent."""
 
-    def __init__(self) -> None:
-        super().__init__("http://nowhere.invalid")
+    def __init__(self, version: str) -> None:
+        super().__init__("http://nowhere.invalid", model="flight-delays", version=version)
         self.batches: list[dict[str, Any]] = []
-        self.labels: list[dict[str, Any]] = []
+        self.truths: list[dict[str, Any]] = []
 
-    def post_predictions(self, batch: dict[str, Any]) -> None:
-        self.batches.append(batch)
+    def predictions(self, features: Any, prediction: Any, **own: Any) -> None:
+        self.batches.append({"features": features, "prediction": prediction, **own})
 
-    def post_labels(self, batch: dict[str, Any]) -> None:
-        self.labels.append(batch)
-
-    def of(self, version: str) -> list[dict[str, Any]]:
-        """Return the batches of a version."""
-        return [batch for batch in self.batches if batch["version"] == version]
+    def labels(self, id: Any, label: Any, *, timestamp: Any = None) -> None:  # noqa: A002 - as in Monitor
+        self.truths.append({"id": id, "label": label, "timestamp": timestamp})
 
 
 @pytest.fixture
-def client() -> RecordingClient:
-    return RecordingClient()
+def served() -> RecordingMonitor:
+    """Monitor of the champion."""
+    return RecordingMonitor("7")
+
+
+@pytest.fixture
+def shadow() -> RecordingMonitor:
+    """Monitor of the challenger."""
+    return RecordingMonitor("8")
 
 
 @pytest.fixture
@@ -61,15 +62,16 @@ def phases() -> list[str]:
 
 @pytest.fixture
 def traffic(
-    client: RecordingClient,
+    served: RecordingMonitor,
+    shadow: RecordingMonitor,
     phases: list[str],
     model: TrainedModel,
     challenger: TrainedModel,
     later_flights: pd.DataFrame,
 ) -> Traffic:
     replay = Replay(later_flights, PACE, NOW)
-    models = [ServedModel(model.pipeline, "7"), ServedModel(challenger.pipeline, "8")]
-    labels = PendingLabels(PACE, np.random.default_rng(1))
+    models = [ServedModel(model.pipeline, "7", served), ServedModel(challenger.pipeline, "8", shadow)]
+    labels, client = PendingLabels(PACE, np.random.default_rng(1)), Client("http://nowhere.invalid")
     return Traffic(
         replay, lambda: models, labels, client, SCENARIO, lambda name, _: phases.append(name), PACE
     )
@@ -112,84 +114,84 @@ def test_another_replay_has_other_ids(later_flights: pd.DataFrame) -> None:
 # -- what is sent -------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_what_the_api_takes(model: TrainedModel, later_flights: pd.DataFrame) -> None:
-    flights = Replay(later_flights, PACE, NOW).between(0, DAY)
-    batch = encode_batch(score_flights(model.pipeline, flights), "7", latency_seconds=0.02)
-    assert (batch["model"], batch["version"]) == ("flight-delays", "7")
-    columns = batch["columns"]
-    assert Counter(columns["latency_seconds"]) == {0.02: len(flights)}
-    assert list(columns["features"]) == list(FEATURES)
-    lengths = {len(column) for name, column in columns.items() if name != "features"}
-    assert lengths | {len(column) for column in columns["features"].values()} == {len(flights)}
-    assert datetime.fromisoformat(columns["timestamp"][0]).utcoffset() == timedelta(0)
-    assert set(columns["prediction"]) == {0, 1}
-
-
-def test_what_is_missing_is_null(model: TrainedModel, later_flights: pd.DataFrame) -> None:
-    flights = Replay(later_flights, PACE, NOW).between(0, DAY)
-    batch = encode_batch(score_flights(model.pipeline, flights), "7", latency_seconds=0.02)
-    seats = json.loads(json.dumps(batch, allow_nan=False))["columns"]["features"]["seats"]
-    assert seats.count(None) == flights["seats"].isna().sum() > 0
+def test_flights_are_sent_with_all_that_is_monitored(traffic: Traffic, served: RecordingMonitor) -> None:
+    traffic.advance(DAY)
+    (batch,) = served.batches
+    assert list(batch["features"]) == list(FEATURES)
+    rows = {len(batch[name]) for name in ("features", "prediction", "score", "id", "timestamp")}
+    assert rows == {len(batch["features"])}
+    assert set(batch["prediction"]) == {0, 1}
+    assert batch["latency_seconds"] > 0
 
 
 def test_the_warm_up_comes_in_one_batch_with_times_in_the_past(
-    traffic: Traffic, client: RecordingClient
+    traffic: Traffic, served: RecordingMonitor
 ) -> None:
     traffic.advance(WARM_UP_DAYS * DAY)
-    (batch,) = client.of("7")
-    times = [datetime.fromisoformat(text) for text in batch["columns"]["timestamp"]]
-    assert NOW <= min(times) < NOW + timedelta(seconds=DAY)
-    assert max(times) < NOW + timedelta(seconds=WARM_UP_DAYS * DAY)
+    (batch,) = served.batches
+    times = batch["timestamp"]
+    assert NOW <= times.min() < NOW + timedelta(seconds=DAY)
+    assert times.max() < NOW + timedelta(seconds=WARM_UP_DAYS * DAY)
 
 
 def test_phases_are_announced_and_break_what_they_say(
-    traffic: Traffic, client: RecordingClient, phases: list[str], later_flights: pd.DataFrame
+    traffic: Traffic, served: RecordingMonitor, phases: list[str], later_flights: pd.DataFrame
 ) -> None:
     known = set(later_flights["distance"])
     start = WARM_UP_DAYS * DAY
     for seconds in (start, start + 1.9 * DAY, start + 2.1 * DAY, start + 3 * DAY):
         traffic.advance(seconds)
     assert phases == ["healthy", "incident"]
-    in_miles = [set(batch["columns"]["features"]["distance"]) <= known for batch in client.of("7")]
+    in_miles = [set(batch["features"]["distance"]) <= known for batch in served.batches]
     assert in_miles == [True, True, False, False]
 
 
-def test_nothing_is_sent_twice(traffic: Traffic, client: RecordingClient) -> None:
+def test_nothing_is_sent_twice(traffic: Traffic, served: RecordingMonitor) -> None:
     for seconds in range(3 * DAY):
         traffic.advance(float(seconds))
-    ids = [name for batch in client.of("7") for name in batch["columns"]["id"]]
+    ids = [name for batch in served.batches for name in batch["id"]]
     assert len(ids) == len(set(ids)) > 0
 
 
 def test_the_challenger_scores_the_same_flights_in_the_shadow(
-    traffic: Traffic, client: RecordingClient
+    traffic: Traffic, served: RecordingMonitor, shadow: RecordingMonitor
 ) -> None:
     for seconds in range(3 * DAY):
         traffic.advance(float(seconds))
-    served, shadow = ([batch["columns"] for batch in client.of(version)] for version in ("7", "8"))
-    for name in ("id", "timestamp", "features"):
-        assert [columns[name] for columns in served] == [columns[name] for columns in shadow]
-    assert [columns["score"] for columns in served] != [columns["score"] for columns in shadow]
+    for batch, other in zip(served.batches, shadow.batches, strict=True):
+        pd.testing.assert_frame_equal(batch["features"], other["features"])
+        for name in ("id", "timestamp"):
+            pd.testing.assert_series_equal(batch[name], other[name])
+        assert batch["score"].tolist() != other["score"].tolist()
 
 
 def test_labels_follow_once_they_are_known(
-    traffic: Traffic, client: RecordingClient, later_flights: pd.DataFrame
+    traffic: Traffic, served: RecordingMonitor, shadow: RecordingMonitor, later_flights: pd.DataFrame
 ) -> None:
     truth = Replay(later_flights, PACE, NOW).between(0, WARM_UP_DAYS * DAY).set_index("id")["late"]
     traffic.advance(WARM_UP_DAYS * DAY)
-    (first,) = client.labels
+    (first,) = served.truths
     now = NOW + timedelta(seconds=WARM_UP_DAYS * DAY)
-    assert max(datetime.fromisoformat(text) for text in first["columns"]["timestamp"]) <= now
-    told = pd.Series(first["columns"]["label"], first["columns"]["id"])
+    assert first["timestamp"].max() <= now
+    told = pd.Series(first["label"].to_numpy(), first["id"])
     assert 0.9 < (told == truth[told.index]).mean() < 1
     traffic.advance(WARM_UP_DAYS * DAY + 1)
-    later = client.labels[1]["columns"]["timestamp"]
-    assert now < min(datetime.fromisoformat(text) for text in later)
+    assert now < served.truths[1]["timestamp"].min()
+    assert shadow.truths == []  # a label is for all versions
 
 
-def test_a_quiet_hour_sends_no_empty_batch(traffic: Traffic, client: RecordingClient) -> None:
+def test_a_quiet_hour_sends_nothing(traffic: Traffic, served: RecordingMonitor) -> None:
     traffic.advance(0.1)  # at night
-    assert client.batches == []
+    assert served.batches == []
+
+
+def test_flights_that_the_exporter_does_not_take_end_the_demo(
+    traffic: Traffic, shadow: RecordingMonitor
+) -> None:
+    traffic.advance(DAY)
+    shadow.drop("expired", 3)
+    with pytest.raises(DemoError, match="did not take predictions or labels: 3 expired"):
+        traffic.advance(DAY + 1)
 
 
 # -- labels --------------------------------------------------------------------------------------------------
@@ -260,11 +262,3 @@ def test_what_waits_is_bounded(departures: pd.DataFrame, monkeypatch: pytest.Mon
     waiting.expect(departures)
     assert waiting.take(NOW).empty
     assert len(waiting.take(NOW + timedelta(days=1))) == 100
-
-
-def test_a_batch_of_labels_is_what_the_api_takes(told: pd.DataFrame) -> None:
-    batch = encode_labels(told.head(2))
-    assert batch["model"] == "flight-delays"
-    assert batch["columns"]["id"] == told["id"].head(2).tolist()
-    assert set(batch["columns"]["label"]) <= {0, 1}
-    assert batch["columns"]["timestamp"] == [moment.isoformat() for moment in told["known"].head(2)]

@@ -37,6 +37,7 @@ PORTS = (EXPORTER_PORT, 3000, 5000, 5001, 8000, 8080, 8081, 8082, 9090)
 STOP_SECONDS = 20.0
 HOSTS = ("localhost", "127.0.0.1", "exporter")
 PORT = re.compile(r"(127\.0\.0\.1:|\bport\W{1,3}|_port\W{1,3})(\d{4,5})\b")
+FINAL = re.compile(r"returned error: (401|403|405|413|415|422)")  # no server that is still starting
 RUN = ("python", "console")  # languages of blocks that are run; others are files, or only shown
 BLOCK = re.compile(r"(?:`(?P<file>[\w./-]+)`:\n\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 
@@ -138,7 +139,7 @@ class Guide:
         self.replaced = replaced
         self.blocks = read_blocks(text)
         self.log = directory / "guide.log"
-        (directory / ".curlrc").write_text("fail-with-body\n")
+        (directory / ".curlrc").write_text("fail-with-body\nshow-error\n")
         self._stack = stack
         self.environment = {
             **os.environ,
@@ -191,7 +192,8 @@ class Guide:
                 if done.returncode == 0 and is_shown(command.shown, done.stdout):
                     return
                 started = self.log.read_text() if self.log.exists() else ""
-                ended = not asks or (sends and done.returncode == 0) or time.monotonic() > deadline
+                refused = sends and (done.returncode == 0 or FINAL.search(done.stdout) is not None)
+                ended = not asks or refused or time.monotonic() > deadline
                 assert not ended, (
                     f"{command.line}\nexit status {done.returncode}\n{done.stdout}\n{started[-5000:]}"
                 )
