@@ -5,7 +5,7 @@
 - In blocks of the console, `$ command` runs in the shell, and the lines below it occur in its output in this
   order; `...` stands for anything. A command that ends in ` &` runs until the test ends. `curl` is repeated
   until the server answers, and without a body until the answer is the one that is shown. `pip install` only
-  checks that the packages are there.
+  checks that the packages are there, and `python -m venv` is left out.
 - Addresses and ports are replaced by those of the test, everywhere.
 """
 
@@ -172,7 +172,11 @@ class Guide:
         return PORT.sub(lambda found: found[1] + str(self.ports.get(int(found[2]), found[2])), text)
 
     def _run(self, command: Command) -> None:
-        if command.line.startswith("pip install"):
+        if command.line.startswith("export "):
+            self.environment |= dict(word.split("=", 1) for word in shlex.split(command.line)[1:])
+        elif "venv" in command.line:
+            return  # the test's own is there
+        elif command.line.startswith("pip install"):
             self._check_installed(command.line)
         elif command.background:
             self._start(command.line.removesuffix(" &"))
@@ -236,7 +240,10 @@ OpenGuide = Callable[..., Guide]
 
 @pytest.fixture
 def open_guide(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[OpenGuide]:
-    """`open_guide("FastAPI", exporter.url)`: a section of the client's page, run against this exporter."""
+    """`open_guide("FastAPI", exporter.url)`: a section of the client's page, run against this exporter.
+
+    Without a section it is the whole page `name`.
+    """
     with ExitStack() as stack:
 
         def open_one(
@@ -252,7 +259,7 @@ def open_guide(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterat
             mapped = dict(zip(others, free_ports(len(others)), strict=True))
             mapped[EXPORTER_PORT] = int(exporter_url.rpartition(":")[2])
             programs = PLACES[place] if place else str(Path(sys.executable).parent)
-            text = sections(page(name))[section]
+            text = sections(page(name))[section] if section else page(name)
             return Guide(section, text, tmp_path, mapped, replaced or {}, stack, programs, environment or {})
 
         yield open_one

@@ -1,0 +1,39 @@
+"""`exporter/QUICKSTART.md` leads from the training script to the alert; the intervals are shorter here."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.docs import ROOT
+from tests.support.guides import OpenGuide
+
+RULES = "path/to/mlflow-exporter/prometheus/rules"
+
+
+@pytest.mark.needs("prometheus")
+def test_a_model_of_ones_own_leads_to_an_alert(open_guide: OpenGuide, free_port: int, tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    shutil.copytree(ROOT / "prometheus" / "rules", rules)
+    for file in rules.iterdir():
+        file.write_text(file.read_text().replace("for: 1m\n", "for: 1s\n"))
+    guide = open_guide(
+        "",
+        f"http://127.0.0.1:{free_port}",
+        name="exporter/QUICKSTART.md",
+        environment={
+            "EXPORTER_PORT": str(free_port),
+            "EXPORTER_EVALUATION_INTERVAL_SECONDS": "1",
+            "EXPORTER_MLFLOW_POLL_INTERVAL_SECONDS": "1",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+        replaced={
+            RULES: str(rules),
+            "_interval: 15s": "_interval: 1s",
+            "--port 5000": "--port 5000 --workers 1",
+        },
+    )
+    guide.run()
