@@ -17,7 +17,7 @@ import requests
 from exporter.cli import parser
 from tests.support.api_server import Server
 from tests.support.docs import page
-from tests.support.fakes import FakeRegistry
+from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.support.rig import make_table
 
 README, EXPORTER = page("README.md"), page("exporter/README.md")
@@ -56,6 +56,20 @@ def test_every_call_is_answered_as_shown(server: Server) -> None:
             headers={name: value},
         )
         assert (answer.status_code, answer.text) == (202, shown)
+
+
+def test_the_monitor_sends_the_prediction_that_is_shown(server: Server) -> None:
+    [example] = re.findall(r"```python\n(from exporter.client .+?)```", README, re.S)
+    before, given = server.rows("accepted"), dict[str, Any]()
+    here = {"http://localhost:19464": str(server.client.base_url), '"a1"': '"sent by the monitor"'}
+    for said, meant in here.items():
+        example = example.replace(said, meant)
+    exec(example, given)
+    monitor = given["monitor"]
+    assert monitor.flush(TIMEOUT_SECONDS)
+    monitor.close()
+    assert (server.rows("accepted") - before, monitor.dropped) == (1, {})
+    assert not server.service.fleet.versions["fraud", "3"].unknown_columns
 
 
 def test_the_example_with_parquet_is_taken(server: Server) -> None:

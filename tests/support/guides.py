@@ -191,7 +191,7 @@ class Guide:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
-                    timeout=TIMEOUT_SECONDS,
+                    timeout=2 * TIMEOUT_SECONDS,
                 )
                 if done.returncode == 0 and is_shown(command.shown, done.stdout):
                     return
