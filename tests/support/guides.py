@@ -102,7 +102,7 @@ def is_shown(shown: tuple[str, ...], output: str) -> bool:
     """Return true if the lines occur in the output, in their order."""
     lines = iter(output.splitlines())
     for line in shown:
-        pattern = re.compile(".*".join(map(re.escape, line.rstrip().split("..."))))
+        pattern = re.compile(".*".join(map(re.escape, re.split(r"\.{3,}", line.rstrip()))))
         if not any(pattern.fullmatch(found.rstrip()) for found in lines):
             return False
     return True
