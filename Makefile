@@ -45,8 +45,7 @@ test: setup ## run the checks, the fuzzer and all tests; pytest's summary comes 
 	@.ci/packages $(TEST_PROGRAMS)
 	@.ci/newer-programs $(VENV)/newer
 	@.ci/serving-frameworks $(VENV)/serving
-	$(MAKE) --no-print-directory check
-	$(MAKE) --no-print-directory fuzz
+	$(MAKE) --no-print-directory --jobs=3 --output-sync check fuzz-known fuzz-new
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
 test-quick: check ## run the checks, and tests without servers or months of replay; a few minutes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ pytest_plugins = [
     "tests.support.programs",  # before those that import it, or its assertions are not rewritten
     "tests.support.browser",
     "tests.support.evidently_reports",
+    "tests.support.garbage",
     "tests.support.guides",
     "tests.support.mlflow_server",
     "tests.support.mlflow_world",
@@ -67,8 +67,3 @@ def open_store() -> Iterator[Callable[[str], Store]]:
 @pytest.fixture
 def store(store_uri: str, open_store: Callable[[str], Store]) -> Store:
     return open_store(store_uri)
-
-
-def pytest_collection_finish() -> None:
-    """Hide all imports from the garbage collector: it runs after each reference that is loaded."""
-    gc.freeze()
