@@ -20,7 +20,7 @@ from exporter.profiling.own_columns import OwnColumns, read_column, read_own_col
 from exporter.profiling.segments import profile_segments
 from exporter.reference.bins import BinLayout, Column, ColumnKind, Role
 from exporter.reference.profile import Reference
-from exporter.settings import Window
+from exporter.settings import DAY_SECONDS, Window
 from exporter.typing import Floats
 
 SCORE_QUANTILES = 64  # with fewer, the area under the curve of scores that lie close together is .001 off
@@ -63,6 +63,10 @@ def build_from(
         score_edges=_score_quantiles(score) if own.task in ("binary", "multiclass") else np.empty(0),
         **count_own(BinLayout(tuple(columns)), values, rows, timestamps, windows)._asdict(),
     )
+    if timestamps is not None and reference.provisional:
+        days = float(np.ptp(timestamps)) / DAY_SECONDS
+        notes.append(f"its times span {days:.1f} days, with too few rows in windows of any length")
+        reference = replace(reference, notes=tuple(notes))
     if outputs.labels is not None:
         reference = add_labels(reference, outputs.labels, timestamps, windows)
     whole = add_classes(reference, outputs, data.positive_class)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from itertools import chain
 from math import inf, isfinite
 
@@ -80,9 +79,6 @@ class ReferenceReview:
 
     def __repr__(self) -> str:
         return f"<reference of {self.name}: {self.rows:,} rows, {len(self.columns)} columns, {self.uri}>"
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
 
     def _head(self) -> list[str]:
         task = [self.task or "no task"]

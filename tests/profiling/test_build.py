@@ -301,6 +301,12 @@ def test_times_that_cannot_be_used_make_the_verdict_provisional(timestamps: Any,
     assert f"column timestamp {problem}: no natural variation, verdicts are provisional" in reference.notes
 
 
+def test_times_over_too_short_a_time_make_the_verdict_provisional() -> None:
+    reference = build({"age": AGES, "timestamp": START + np.arange(ROWS) * 10})
+    assert reference.provisional
+    assert reference.notes == ("its times span 0.3 days, with too few rows in windows of any length",)
+
+
 def test_each_window_has_its_own_variation_where_the_reference_is_long_enough() -> None:
     rows = 90 * 24 * 40
     times = START + np.arange(rows) * 90

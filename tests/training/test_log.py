@@ -87,7 +87,7 @@ def test_the_exporter_finds_it_and_makes_of_it_what_was_promised(
     assert said == f"{review}\n"
     assert f"Reference of {model} version 1: 4,000 rows, binary, target is_fraud" in said
     assert "Verdicts on windows of 24h, 7d are final" in said
-    assert review._repr_html_().startswith("<pre>Reference of")
+    assert repr(review) == f"<reference of {model} version 1: 4,000 rows, 5 columns, {review.uri}>"
 
 
 def test_a_run_may_get_it_before_there_is_a_model(
