@@ -64,6 +64,9 @@ class DataframeSplit(_Body):
 
 
 DataframeRecords = list[dict[str, Scalar]]
+ServerRows = DataframeRecords | list[list[Scalar]] | list[Scalar]
+# Values, columns by row or as lists, or probabilities of classes.
+ServerAnswer = list[Scalar] | list[dict[str, Any]] | list[list[float | None]] | dict[str, Any]
 
 
 class PredictionBatch(_Body):
@@ -77,12 +80,13 @@ class PredictionBatch(_Body):
     model: str
     version: str | int | None = Field(None, description="The loaded version; preferable to `alias`.")
     alias: str | None = Field(None, description="Resolved at the time of each row.")
-    predictions: list[PredictionRow] | list[Scalar] | None = None
+    predictions: list[PredictionRow] | ServerAnswer | None = None
     columns: PredictionColumns | None = None
     dataframe_split: DataframeSplit | None = None
     dataframe_records: DataframeRecords | None = None
-    instances: DataframeRecords | list[list[Scalar]] | None = None
-    inputs: dict[str, list[Scalar]] | DataframeRecords | list[list[Scalar]] | None = None
+    instances: ServerRows | None = None
+    inputs: dict[str, list[Scalar]] | dict[str, Scalar] | ServerRows | None = None
+    params: dict[str, Any] | None = Field(None, description="Of MLflow's scoring server; ignored.")
     id: list[str | int | None] | None = None
     timestamp: list[datetime | float | None] | None = None
     score: list[Score] | None = None

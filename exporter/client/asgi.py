@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from contextlib import ExitStack
 from threading import Lock
 from time import perf_counter
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 from exporter.client.exchanges import MODEL_REFUSALS, Body, Exchange, Read, Reader
 from exporter.client.monitor import Monitor
@@ -117,10 +116,13 @@ class MonitoringMiddleware:
         uvicorn ends by its signal, without exit handlers."""
 
         async def following_send(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                self.monitor.start()
-            elif message["type"] == "lifespan.shutdown.complete":
-                await asyncio.to_thread(self.monitor.flush, self.monitor.exit_seconds)
+            try:
+                if message["type"] == "lifespan.startup.complete":
+                    self.monitor.start()
+                elif message["type"] == "lifespan.shutdown.complete":
+                    await asyncio.to_thread(self.monitor.flush, self.monitor.exit_seconds)
+            except Exception:
+                logger.warning("The middleware goes on after an error", exc_info=True)
             await send(message)
 
         return following_send
@@ -162,8 +164,8 @@ class _Capture:
 
     def __init__(self, middleware: MonitoringMiddleware, scope: Scope) -> None:
         self._middleware = middleware
-        self._in_flight = ExitStack()
-        self._in_flight.enter_context(middleware.monitor.in_flight.request())
+        self._in_flight = middleware.monitor.in_flight.request()
+        self._in_flight.__enter__()
         self._headers = dict(scope["headers"])
         self._request = _Part(middleware, self._headers)
         self._answer = _Part(middleware, {})
@@ -207,7 +209,7 @@ class _Capture:
             given = self._given_id(self._answer.headers)
             self.id = given or self.id
             if not self.id and self._middleware.makes_ids:
-                self.id = uuid4().hex
+                self.id = os.urandom(16).hex()
                 return {**message, "headers": [*headers, (self._middleware.id_header, self.id.encode())]}
         elif kind == "http.response.body":
             self._answer.add(message)
@@ -224,7 +226,7 @@ class _Capture:
             return
         self._finished = True
         try:
-            self._in_flight.close()
+            self._in_flight.__exit__(None, None, None)
             self._hand_over()
         except Exception:
             logger.warning("The middleware goes on after an error", exc_info=True)

@@ -469,8 +469,15 @@ def test_an_error_of_the_monitor_is_none_of_the_service() -> None:
         def submit(self, item: Item) -> None:
             raise ModelError
 
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
     recorder = Broken()
 
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.complete"})
+
+    assert call(around(app, recorder), type="lifespan") == [{"type": "lifespan.startup.complete"}]
     assert call(around(answering(), recorder))[1]["body"] == json.dumps(ANSWER).encode()
     assert len(recorder.in_flight) == 0
 
