@@ -12,8 +12,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 from bench_ingest import COLUMNS, make_columns, make_store, running
 from bench_requests import measure
@@ -70,9 +70,10 @@ def events(bodies: Bodies) -> Iterator[bytes]:
         heads.append(
             f"POST /v1/cloudevents HTTP/1.1\r\nhost: 127.0.0.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
         )
-    for number in count():
+    while True:
+        event_id = str(uuid4())
         for head, body in zip(heads, bodies, strict=True):
-            yield head.replace("{id}", f"{number:036d}").encode() + body
+            yield head.replace("{id}", event_id).encode() + body
 
 
 def main(seconds: float) -> None:
