@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,6 @@ from exporter.push.sources import Source
 
 BLOCK_BYTES = 2**22  # a row is no longer
 _NUMBER = r"(?i)^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?)$"
-_MISSING = pa.array([text for text in pyarrow.csv.ConvertOptions().null_values if text != "None"])
 _TEXT_KINDS = ("category", "boolean")
 
 Refuse = Callable[[int, str], None]
@@ -96,6 +96,12 @@ def _row_numbers(first: int, rows: int, skipped: Sequence[int]) -> Sequence[int]
     return numbers
 
 
+@cache
+def _missing() -> pa.Array:
+    """Texts that stand for a missing number. `pa.array` imports pandas, where it is installed."""
+    return pa.array(pyarrow.csv.ConvertOptions().null_values)
+
+
 def _are_numbers(column: pa.Array) -> bool:
     return not written_as_text(column) and isinstance(_numbers(column), pa.Array)
 
@@ -108,7 +114,7 @@ def _texts(column: pa.Array) -> pa.Array:
 def _numbers(column: pa.Array) -> Column:
     """Numbers, or a list of numbers and of the texts that are none."""
     trimmed = pc.utf8_trim_whitespace(column)
-    trimmed = pc.if_else(pc.is_in(trimmed, _MISSING), None, trimmed)
+    trimmed = pc.if_else(pc.is_in(trimmed, _missing()), None, trimmed)
     try:
         return trimmed.cast(pa.float64())
     except pa.ArrowInvalid:
