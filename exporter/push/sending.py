@@ -108,6 +108,8 @@ class Sender:
     def _send(self, batch: Batch) -> None:
         """Send a batch, without the rows that are refused."""
         for _ in range(MAX_ROUNDS):
+            if self._stopping.is_set():
+                return
             answer = self._answer(batch.request(self._target))
             if answer.status == TOO_LARGE and len(batch) > 1:
                 for half in batch.halves():
