@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from queue import Queue
+from queue import SimpleQueue
 
 from exporter.client.connection import Answer, Connection, refusal
 from exporter.errors import ExporterError, UnreachableError
@@ -53,14 +53,16 @@ class Sender:
         self._target = target
         self._outcome = outcome
         self._retry_seconds = retry_seconds
-        self._queue: Queue[Batch | None] = Queue(1)
+        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self._room = threading.Semaphore(1)  # for a batch that waits; the ends of threads take none
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         count = 1 if target.labels else IN_FLIGHT
         # Daemons, so that a second Ctrl-C ends the process at once.
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
-        for thread in self._threads:
-            thread.start()
+        # Not joined: a join that Ctrl-C interrupts takes the thread for ended from then on.
+        self._ended = [threading.Event() for _ in range(count)]
+        for ended in self._ended:
+            threading.Thread(target=self._run, args=(ended,), daemon=True).start()
 
     def put(self, batch: Batch) -> None:
         """Queue a batch, and wait until there is room.
@@ -68,6 +70,7 @@ class Sender:
         Raises:
             ExporterError: an earlier batch could not be sent; nothing more will be.
         """
+        self._room.acquire()
         self._check()
         self._queue.put(batch)
 
@@ -86,17 +89,18 @@ class Sender:
         self._end()
 
     def _end(self) -> None:
-        for _ in self._threads:
+        for _ in self._ended:
             self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
+        for ended in self._ended:
+            ended.wait()
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
 
-    def _run(self) -> None:
+    def _run(self, ended: threading.Event) -> None:
         while (batch := self._queue.get()) is not None:
+            self._room.release()
             if self._stopping.is_set():
                 continue
             try:
@@ -104,6 +108,7 @@ class Sender:
             except BaseException as error:  # noqa: BLE001 - raised in the thread that reads
                 self._error = self._error or error
                 self._stopping.set()
+        ended.set()
 
     def _send(self, batch: Batch) -> None:
         """Send a batch, without the rows that are refused."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import mlflow
+import pyarrow.parquet as pq
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -17,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder
 from tests.support.api_server import Server
 from tests.support.docs import ROOT, page
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
-from tests.support.guides import CLIENT_PAGE, RUN, OpenGuide, read_blocks, sections
+from tests.support.guides import CLIENT_PAGE, RUN, Guide, OpenGuide, read_blocks, sections
 from tests.support.rig import eventually, make_table
 
 FEATURES = ["age", "country"]
@@ -132,3 +140,76 @@ def test_a_runtime_of_mlserver(open_guide: OpenGuide, fraud: Server, trained: Pa
 def test_kserves_logger(open_guide: OpenGuide, fraud: Server) -> None:
     open_guide("KServe", url(fraud)).run()
     check_one_row(fraud)
+
+
+def test_files_of_a_batch_job(
+    open_guide: OpenGuide, fraud: Server, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = at_the_exporter(open_guide("Files", url(fraud)), fraud)
+    monkeypatch.chdir(guide.directory)
+    inputs, ids = make_table(200, 7).select(FEATURES).to_pandas(), [f"p{row}" for row in range(200)]
+    (guide.directory / "frauds.csv").write_text("payment,is_fraud\n" + "".join(f"{name},1\n" for name in ids))
+    model = joblib.load(trained / "model.joblib")
+    guide.run(inputs=inputs, ids=ids, times=[time.time()] * 200, model=model)
+    assert fraud.rows("accepted") == 200
+    assert fraud.counts("mlflow_exporter_ingest_rows")["label", "accepted"] == 200
+    assert not fraud.service.fleet.versions["fraud", "3"].unknown_columns
+
+
+def test_a_task_of_airflow_sends_the_files_of_its_day(
+    open_guide: OpenGuide, fraud: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = open_guide("Airflow", url(fraud))
+    [block] = guide.blocks
+    operators = list[dict[str, object]]()
+    operator = SimpleNamespace(BashOperator=lambda **options: operators.append(options))
+    for name, module in {
+        "pendulum": SimpleNamespace(datetime=datetime),
+        "airflow.providers.standard.operators.bash": operator,
+        "airflow.sdk": SimpleNamespace(DAG=lambda *_, **__: nullcontext()),
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module)  # type: ignore[arg-type] # Airflow is not installed
+    exec(block.text, {})
+    [task] = operators
+    path = guide.directory / "day=2026-11-30"
+    path.mkdir()
+    pq.write_table(make_table(100, 8), path / "part-0.parquet")
+    command = str(task["bash_command"]).replace("s3://scores", str(guide.directory))
+    command = command.replace("{{ ds }}", "2026-11-30").replace("--model", f"--exporter {url(fraud)} --model")
+    subprocess.run(["bash", "-c", command], env=guide.environment, check=True)
+    assert fraud.rows("accepted") == 100
+
+
+def test_inference_tables_of_databricks(
+    open_guide: OpenGuide, fraud: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, rows = 1000 * int(time.time()), []
+    for number, fraction in enumerate([0.5] * 400 + [1.0] * 400):
+        split = {"columns": FEATURES, "data": [[41.0, "DE"], [27.5, "FR"]]}
+        rows.append(
+            SimpleNamespace(
+                client_request_id=None if number % 2 else f"client-{number}",
+                databricks_request_id=f"databricks-{number}",
+                timestamp_ms=now - number,
+                sampling_fraction=fraction,
+                request=json.dumps({"dataframe_split": split}),
+                response=json.dumps({"predictions": [0, 1]}),
+            )
+        )
+    table = SimpleNamespace(
+        where=lambda _: table,
+        agg=lambda _: SimpleNamespace(first=lambda: (0.5,)),
+        toLocalIterator=lambda: iter(rows),
+    )
+    guide = at_the_exporter(open_guide("Databricks", url(fraud)), fraud)
+    monkeypatch.chdir(guide.directory)
+    guide.run(spark=SimpleNamespace(table=lambda _: table))
+    # All of the requests with the smaller fraction, and about half of the others, two rows each.
+    assert 2 * (400 + 150) < fraud.rows("accepted") < 2 * (400 + 250)
+    assert not fraud.service.fleet.versions["fraud", "3"].unknown_columns
+
+
+def at_the_exporter(guide: Guide, server: Server) -> Guide:
+    """Let `mlflow-exporter push` find the exporter, which the page has at the usual address."""
+    guide.replaced = {"--model fraud": f"--model fraud --exporter {url(server)}"}
+    return guide
