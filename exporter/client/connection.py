@@ -5,11 +5,12 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 - as with httpcore
 import json
 import re
-import ssl  # noqa: F401 - as with httpcore
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,8 @@ TIMEOUT_SECONDS = 60.0
 MAX_ANSWER_BYTES = 64 * 2**20  # of an answer that is read as a whole
 MAX_DETAIL = 500  # characters of a refusal's detail
 EXAMPLE_URL = "http://127.0.0.1:19464"
+# Made once, in no thread of ours: locks of OpenSSL that are held while a process forks stay so in its child.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Connection:
         self._timeout_seconds = timeout_seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._opened: httpx.Client | None = None
-        self._secure = scheme == "https"
+        self._tls = _verifying() if scheme == "https" else _NO_TLS
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +95,7 @@ class Connection:
                 headers=self._headers,
                 timeout=self._timeout_seconds,
                 follow_redirects=False,
-                verify=self._secure,  # certificates take longer to load than a request
+                verify=self._tls,
             )
         return self._opened
 
@@ -214,6 +217,12 @@ class Connection:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
             raise UnreachableError(f"{self._name} does not answer as an exporter does") from None
+
+
+@cache
+def _verifying() -> ssl.SSLContext:
+    """Return the context of all connections by TLS, whose certificates take longer to load than a request."""
+    return httpx.create_ssl_context()
 
 
 def _parsed(url: str) -> tuple[str, str]:

@@ -88,7 +88,9 @@ class Worker:
             return True
         mark = self._sender.hurry()
         with self._progress:
-            return self._progress.wait_for(lambda: self._sender.done >= mark, max(timeout_seconds, 0.0))
+            return self._progress.wait_for(
+                lambda: self._stopping or self._sender.done >= mark, max(timeout_seconds, 0.0)
+            )
 
     def finish(self) -> None:
         """Let the thread send what is queued, for `exit_seconds` at most, and end. It does not wait."""
@@ -127,6 +129,7 @@ class Worker:
         """Drop all that is left, once: when the thread ends, or is not waited for any longer."""
         with self._progress:
             ended, self._stopping = self._stopping, True
+            self._progress.notify_all()
         if not ended:
             self._sender.abandon("exit")
             self._counts.tell(time.monotonic(), last=True)

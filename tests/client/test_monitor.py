@@ -162,6 +162,7 @@ def test_a_full_queue_drops_and_does_not_wait(monitoring: Monitoring) -> None:
     assert monitor.dropped == {"queue_full": full, "exit": 36 - full}
     monitor.predictions({"age": 40}, 1)
     assert monitor.dropped["closed"] == 1
+    assert monitor.flush(TIMEOUT_SECONDS)  # nothing is left
 
 
 def test_an_answer_that_was_lost_is_asked_for_with_the_same_key(
