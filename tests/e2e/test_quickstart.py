@@ -33,7 +33,6 @@ def test_a_model_of_ones_own_leads_to_an_alert(open_guide: OpenGuide, free_port:
         replaced={
             RULES: str(rules),
             "_interval: 15s": "_interval: 1s",
-            "--port 5000": "--port 5000 --workers 1",
         },
     )
     guide.run()
