@@ -6,11 +6,15 @@ import argparse
 import getpass
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from exporter.client.connection import TIMEOUT_SECONDS, Connection
 from exporter.errors import ConfigError
 from exporter.settings import Settings
 
+if TYPE_CHECKING:
+    from exporter.client.connection import Connection
+
+TIMEOUT_SECONDS = 60.0
 DEFAULT_URL = f"http://{Settings.host}:{Settings.port}"
 TOKEN_VARIABLE = "EXPORTER_API_TOKEN_FILE"  # noqa: S105 - the name of a variable
 
@@ -21,6 +25,8 @@ def connect(options: argparse.Namespace, timeout_seconds: float = TIMEOUT_SECOND
     Raises:
         ConfigError: the file with the token cannot be read, or the address is not a URL.
     """
+    from exporter.client.connection import Connection  # httpx, which `--help` does without
+
     path = options.token_file or os.environ.get(TOKEN_VARIABLE, "").strip()
     try:
         token = Path(path).read_text("utf-8").strip() if path else ""
