@@ -43,10 +43,18 @@ demo: setup ## run the demo: a real model drifts, an alert fires, a mail arrives
 
 test: setup ## run the checks, the fuzzer and all tests; pytest's summary comes last
 	@.ci/packages $(TEST_PROGRAMS)
-	@.ci/newer-programs $(VENV)/newer
-	@.ci/serving-frameworks $(VENV)/serving
-	$(MAKE) --no-print-directory --jobs=3 --output-sync check fuzz-known fuzz-new
+	$(MAKE) --no-print-directory --jobs --output-sync newer-programs serving-frameworks check fuzz-known fuzz-new compiled
 	$(BIN)/pytest $(PYTEST_FLAGS)
+
+newer-programs: setup
+	@.ci/newer-programs $(VENV)/newer
+
+serving-frameworks: setup
+	@.ci/serving-frameworks $(VENV)/serving
+
+# Each worker would compile all tests for itself.
+compiled: setup
+	@$(BIN)/pytest --collect-only -q -p no:xdist >/dev/null
 
 test-quick: check ## run the checks, and tests without servers or months of replay; a few minutes
 	$(BIN)/pytest $(PYTEST_FLAGS) --hypothesis-profile quick -m 'not needs and not slow' $(SLOW:%=--ignore=%)
@@ -91,4 +99,4 @@ lock: setup ## update the lock files to the newest versions
 clean: ## remove everything that was generated
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new bench study dashboards docs lock clean
+.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new newer-programs serving-frameworks compiled bench study dashboards docs lock clean
