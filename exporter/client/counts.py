@@ -28,6 +28,15 @@ Reason = Literal[
 ]
 
 
+def describe(error: Exception) -> str:
+    """Return the type and text of an error, which may be of a class that has no text."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception:  # noqa: BLE001 - of the foreign class
+        return name
+
+
 class Counts:
     """Rows that were sent, by kind, and dropped, by reason. `unsendable` counts values that went as missing.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 from exporter.client.columns import OWN_FIELDS, Columns
+from exporter.client.counts import describe
 from exporter.client.monitor import Monitor
 from exporter.client.snapshot import Given, copy_features, own_columns, rows_by_name
 from exporter.errors import MalformedError, RequestError, UnsupportedError
@@ -192,7 +193,7 @@ def _split_binary(content: bytes, header_length: str) -> tuple[bytes, bytes]:
 def _explain(error: Exception) -> str:
     if isinstance(error, RequestError):
         return f"{error.where}: {error.detail}" if error.where else error.detail
-    return f"{type(error).__name__}: {error}"
+    return describe(error)
 
 
 def _columns(names: Sequence[str], features: Any, **own: Any) -> Columns:

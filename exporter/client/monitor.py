@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, overload
 from weakref import finalize
 
 from exporter.client import exposed_counts, watching
-from exporter.client.counts import Counts
+from exporter.client.counts import Counts, describe
 from exporter.client.in_flight import InFlight
 from exporter.client.options import Options
 from exporter.client.outbox import Entry, Kind, Outbox
@@ -256,7 +256,7 @@ class Monitor:
     def drop(self, reason: str, rows: int, detail: str = "") -> None:
         """Count rows as lost, for who sends by this monitor and could not read them."""
         if self._counts.drop(reason, rows, detail):
-            self._worker.start()
+            self._try_to_start()
             self._outbox.wake.set()
 
     def flush(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
@@ -314,13 +314,16 @@ class Monitor:
         elif not self._outbox.put(Entry(kind, rows, size_bytes, time.monotonic(), time.time(), content)):
             self.drop("queue_full", rows)
         elif not self._worker.started:
+            self._try_to_start()
+
+    def _try_to_start(self) -> None:
+        try:
             self._worker.start()
+        except Exception:  # noqa: BLE001 - no thread can be started now, but perhaps by the next row
+            return
 
     def _invalid(self, error: Exception, rows: int = 1) -> None:
-        try:
-            self.drop("invalid", rows, f"{type(error).__name__}: {error}")
-        except Exception:  # noqa: BLE001 - the text of a foreign error, or no thread can be started
-            self._counts.drop("invalid", 0)
+        self.drop("invalid", rows, describe(error))
 
 
 def _make(arguments: dict[str, Any]) -> Monitor:

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Protocol
 
 from exporter.client.connection import Answer
-from exporter.client.counts import Counts, Reason
+from exporter.client.counts import Counts, Reason, describe
 from exporter.client.outbox import Outbox
 from exporter.client.uploads import PATHS, Packer, Upload
 from exporter.errors import UnreachableError
@@ -135,7 +135,10 @@ class Sender:
                 self._counts.drop(self._refusal or "expired", entry.rows, self._detail)
             else:
                 fresh.append(entry)
-        self._batch = _Batch(deque(self._packer.pack(fresh) if fresh else ()))
+        try:
+            self._batch = _Batch(deque(self._packer.pack(fresh) if fresh else ()))
+        except Exception as error:  # noqa: BLE001 - none is known; rows would be lost without a count
+            self._counts.drop("invalid", sum(entry.rows for entry in fresh), describe(error))
 
     def _expired(self, queued_at: float) -> bool:
         limit = self._max_age_seconds
@@ -149,7 +152,11 @@ class Sender:
         return self._batch.uploads.popleft()
 
     def _attempt(self, upload: Upload) -> None:
-        self._batch.body = self._batch.body or self._packer.body(upload)
+        try:
+            self._batch.body = self._batch.body or self._packer.body(upload)
+        except Exception as error:  # noqa: BLE001 - as above, and it would be tried again and again
+            self._counts.drop("invalid", self._next().rows, describe(error))
+            return
         headers = {
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",

@@ -10,7 +10,7 @@ from sys import getsizeof
 from typing import Any, NamedTuple
 
 from exporter.client.columns import Columns
-from exporter.client.values import as_list, key_text
+from exporter.client.values import NESTED, SCALARS, as_list, key_text
 
 _PLAIN = frozenset((float, int, str, bool, type(None)))
 _CONTAINER_BYTES = 500  # of a queued row, beside its values
@@ -62,6 +62,8 @@ def copy_features(features: Any, names: Sequence[str]) -> Features:
     """
     if type(features) is dict:
         copied = features.copy()
+        if not _PLAIN.issuperset(map(type, copied.values())):
+            copied = {name: _light(value) for name, value in copied.items()}
         return Features(copied, 1, _CONTAINER_BYTES + sum(map(getsizeof, copied.values())), True)
     if _is(features, "numpy", "ndarray"):
         return _copy_array(features, names)
@@ -87,15 +89,33 @@ def _copy_array(array: Any, names: Sequence[str]) -> Features:
 
 
 def _copy_list(rows: Sequence[Any], names: Sequence[str]) -> Features:
-    """A row of values, or a list of rows."""
-    if not rows or type(rows[0]) in _PLAIN:
+    """A row of values, or a list of rows; no rows if it is empty."""
+    if not rows:
+        return Features([], 0, 0, False)
+    if type(rows[0]) in _PLAIN or _is_scalar(rows[0]):
         if names and len(names) != len(rows):
             raise ValueError(f"a row of {len(rows)} values does not fit the {len(names)} `feature_names`")
-        return Features(list(rows), 1, _CONTAINER_BYTES + sum(map(getsizeof, rows)), True)
+        values = list(map(_light, rows))
+        return Features(values, 1, _CONTAINER_BYTES + sum(map(getsizeof, values)), True)
     copies = [copy_features(row, names) for row in rows]
     if not all(each.single for each in copies):
         raise TypeError("features are a list of tables: join them, or pass them one by one")
     return Features([each.content for each in copies], len(copies), sum(c.size_bytes for c in copies), False)
+
+
+def _is_scalar(value: object) -> bool:
+    """True for a number, text or time of any library."""
+    return isinstance(value, SCALARS) or getattr(value, "ndim", None) == 0
+
+
+def _light(value: Any) -> Any:
+    """A value for the queue: of one that is nested, whose size is not known, only that it is."""
+    if type(value) in _PLAIN:
+        return value
+    try:
+        return [] if isinstance(value, NESTED) or getattr(value, "ndim", None) else value
+    except Exception:  # noqa: BLE001 - of a foreign class
+        return value
 
 
 def _copy_table(table: Any) -> Features:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from exporter.client.columns import OWN_FIELDS, ColumnRules, Columns
-from exporter.client.counts import Counts
+from exporter.client.counts import Counts, describe
 from exporter.client.outbox import Entry, Kind
 from exporter.client.snapshot import rows_by_name
 from exporter.client.values import (
@@ -128,10 +128,10 @@ class Packer:
     def pack(self, entries: Sequence[Entry]) -> Iterator[Upload]:
         """Yield uploads of at most `batch_rows` rows; rows that cannot be read are dropped and counted."""
         for group in self._alike(entries):
-            columns = self._clean(group, entries[0].kind)
-            for start in range(0, columns.rows, self._rows_at_once(columns)):
-                part = columns.cut(start, start + self._rows_at_once(columns))
-                yield Upload(entries[0].kind, part, uuid4().hex, entries[0].queued_at)
+            for columns in self._cleaned(group, entries[0].kind):
+                for start in range(0, columns.rows, self._rows_at_once(columns)):
+                    part = columns.cut(start, start + self._rows_at_once(columns))
+                    yield Upload(entries[0].kind, part, uuid4().hex, entries[0].queued_at)
 
     def halves(self, upload: Upload) -> list[Upload]:
         """Return both halves of an upload, each with a key of its own."""
@@ -185,7 +185,7 @@ class Packer:
                     own = {"timestamp": [None] * columns.rows, **columns.own}
                     yield self._sampled(self._with_times(Columns(columns.rows, own, columns.features), entry))
                 except Exception as error:  # noqa: BLE001 - of an item of another's making
-                    self._counts.drop("invalid", entry.rows, f"{type(error).__name__}: {error}")
+                    self._counts.drop("invalid", entry.rows, describe(error))
 
     def _read_rows(self, entries: Sequence[Entry]) -> Iterator[Columns]:
         """Columns of entries of one row each, without those that cannot be read."""
@@ -194,7 +194,7 @@ class Packer:
             return
         except Exception as error:  # noqa: BLE001 - of values of the service's own types
             if len(entries) == 1:
-                self._counts.drop("invalid", 1, f"{type(error).__name__}: {error}")
+                self._counts.drop("invalid", 1, describe(error))
                 return
         middle = len(entries) // 2
         yield from self._read_rows(entries[:middle])
@@ -222,6 +222,19 @@ class Packer:
             return columns
         ids = columns.own.get("id") or [None] * columns.rows
         return columns.take(row for row, each in enumerate(ids) if is_sampled(id_text(each), self._sample))
+
+    def _cleaned(self, columns: Columns, needed: Kind) -> Iterator[Columns]:
+        """Columns of values of JSON, without the rows of which none can be made."""
+        try:
+            yield self._clean(columns, needed)
+            return
+        except Exception as error:  # noqa: BLE001 - of values of the service's own types
+            if columns.rows <= 1:
+                self._counts.drop("invalid", columns.rows, describe(error))
+                return
+        middle = columns.rows // 2
+        yield from self._cleaned(columns.cut(0, middle), needed)
+        yield from self._cleaned(columns.cut(middle, columns.rows), needed)
 
     def _clean(self, columns: Columns, needed: Kind) -> Columns:
         """Columns of values of JSON, treated by the rules; own columns without a value are left out."""

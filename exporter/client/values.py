@@ -13,9 +13,11 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-_AS_THEY_ARE = {str, int, bool, type(None)}
+_AS_THEY_ARE = {str, bool, type(None)}
+_INTEGERS = range(-(2**1023), 2**1023)  # that a float holds; the longest have no decimal text
 _AS_TEXT = (UUID, PurePath, IPv4Address, IPv6Address)
-_NESTED = (list, tuple, dict, set, frozenset)
+NESTED = (list, tuple, dict, set, frozenset)
+SCALARS = (str, bytes, int, float, Fraction, Decimal, Enum, datetime, date, time, timedelta, *_AS_TEXT)
 _MAX_DEPTH = 4  # of wrappers: an enumeration's value, a numpy scalar's item
 
 UNSENDABLE = object()  # a value that is neither a number, a text, a time nor nested
@@ -48,7 +50,7 @@ def to_json_column(values: Sequence[object]) -> tuple[list[object], int]:
     are a value of a wrong type for the exporter, as the whole ones would be.
     """
     kinds = set(map(type, values))
-    if kinds <= _AS_THEY_ARE:
+    if kinds <= _AS_THEY_ARE or (kinds == {int} and _are_moderate(values)):  # type: ignore[arg-type] # as just seen
         return list(values), 0
     if kinds == {float} and math.isfinite(sum(values)):  # type: ignore[arg-type] # as just seen
         return list(values), 0
@@ -59,6 +61,10 @@ def to_json_column(values: Sequence[object]) -> tuple[list[object], int]:
     return found, unsendable
 
 
+def _are_moderate(integers: Sequence[int]) -> bool:
+    return min(integers) in _INTEGERS and max(integers) in _INTEGERS
+
+
 def json_value(value: Any, depth: int = 0) -> Any:
     """Return the value of JSON that stands for a value, `UNSENDABLE` where there is none."""
     kind = type(value)
@@ -67,7 +73,9 @@ def json_value(value: Any, depth: int = 0) -> Any:
     if kind is float:
         return value if value == value else None
     try:
-        if isinstance(value, _NESTED):
+        if kind is int:
+            return value if value in _INTEGERS else UNSENDABLE
+        if isinstance(value, NESTED):
             return []
         return _other_value(value, depth)
     except Exception:  # noqa: BLE001 - methods of foreign types
@@ -82,7 +90,7 @@ def _other_value(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
-        return int(value)
+        return json_value(int(value))
     if isinstance(value, float | Fraction):
         number = float(value)
         return number if number == number else None
@@ -156,12 +164,21 @@ def id_text(value: Any) -> str | None:
     """Return an id as the exporter reads it: 7, 7.0 and "7" are the same. None where there is none."""
     if type(value) is str:
         return value
+    if type(value) is int:  # of any size, such as that of a UUID
+        return _digits(value)
     found = json_value(value)
     if found is None or found is UNSENDABLE or found == []:
         return None
     if isinstance(found, float) and found.is_integer():
         return str(int(found))
     return str(int(found)) if isinstance(found, int) else str(found)
+
+
+def _digits(value: int) -> str | None:
+    try:
+        return str(value)
+    except ValueError:  # thousands of digits
+        return None
 
 
 def seconds_or_none(value: Any) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Protocol
 
+from exporter.client.counts import describe
 from exporter.client.in_flight import InFlight
 from exporter.client.snapshot import Features, copy_features
 from exporter.errors import ConfigError
@@ -62,7 +63,7 @@ class _Call:
             self._features = copy_features(watch.features.of(arguments, named), monitor.feature_names)
             self._id = watch.id.of(arguments, named) if watch.id is not None else None
         except Exception as error:  # noqa: BLE001 - nothing may reach the service
-            monitor.drop("invalid", 1, f"{type(error).__name__}: {error}")
+            monitor.drop("invalid", 1, describe(error))
         self._started = time.perf_counter()
 
     def end(self, result: Any, *, failed: bool = False) -> None:
@@ -73,7 +74,7 @@ class _Call:
             prediction = watch.prediction(result) if watch.prediction and not failed else result
             score = watch.score(result) if watch.score and not failed else None
         except Exception as error:  # noqa: BLE001 - as above
-            watch.monitor.drop("invalid", self._features.rows, f"{type(error).__name__}: {error}")
+            watch.monitor.drop("invalid", self._features.rows, describe(error))
             return
         watch.monitor.copied(self._features, prediction, score, self._id, latency_seconds=seconds)
 

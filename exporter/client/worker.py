@@ -21,6 +21,7 @@ from exporter.client.sender import Sender
 
 THREAD_NAME = "mlflow-exporter-client"
 FAULT_SECONDS = 1.0  # after an error that should not be
+FAULT_LOG_SECONDS = 60.0
 logger = logging.getLogger("exporter.client")
 
 
@@ -67,6 +68,7 @@ class Worker:
         self._progress = Condition()
         self._thread: Thread | None = None
         self._stopping = False
+        self._fault_log_at = 0.0
         self.finish_at: float | None = None  # when the thread ends, on the monotonic clock
 
     @property
@@ -110,8 +112,8 @@ class Worker:
         while not self._stopping:
             try:
                 wait = self._step()
-            except Exception:
-                logger.warning("The client of the exporter goes on after an error", exc_info=True)
+            except Exception:  # noqa: BLE001 - the service's predictions are not sent otherwise
+                self._log_fault()
                 wait = FAULT_SECONDS
             with self._progress:
                 self._progress.notify_all()
@@ -124,6 +126,11 @@ class Worker:
                 self._outbox.wake.clear()
         self._abandon()
         self._connection.close()
+
+    def _log_fault(self) -> None:
+        if (now := time.monotonic()) >= self._fault_log_at:
+            self._fault_log_at = now + FAULT_LOG_SECONDS
+            logger.warning("The client of the exporter goes on after an error", exc_info=True)
 
     def _abandon(self) -> None:
         """Drop all that is left, once: when the thread ends, or is not waited for any longer."""

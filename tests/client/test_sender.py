@@ -218,6 +218,19 @@ def test_bad_rows_cost_only_themselves(world: World, status: int, bad: list[int]
     assert len({key for _, key, _ in world.requests}) == len(world.requests)
 
 
+def test_a_batch_of_which_no_body_can_be_made_is_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for broken in ("body", "pack"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Packer, broken, lambda *arguments: 1 / 0)
+            world.put(3)
+            world.run(2.0)
+    world.put(2)
+    world.run(2.0)
+    assert (world.counts.dropped, world.sent) == ({"invalid": 6}, 2)
+
+
 def test_a_batch_of_bad_rows_takes_a_bounded_number_of_requests(world: World) -> None:
     world.answer = answering(422)
     world.put(500)

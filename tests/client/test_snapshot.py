@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,20 @@ def test_the_size_counts_long_texts() -> None:
     text = "x" * 10_000
     for features in ({"a": text}, [{"a": text}], pd.DataFrame({"a": [text]}), pl.DataFrame({"a": [text]})):
         assert 10_000 < copy_features(features, ()).size_bytes < 30_000
+
+
+def test_nested_values_do_not_wait_in_memory() -> None:
+    nested = {"a": [1] * 9, "b": np.zeros(9), "c": {"d": "x" * 9}, "e": np.float32(1)}
+    for features in (nested, [nested]):
+        content = copy_features(features, ()).content
+        assert (content if isinstance(content, dict) else content[0]) == {"a": [], "b": [], "c": [], "e": 1}
+
+
+def test_a_list_of_scalars_of_any_library_is_a_row() -> None:
+    for row in (list(np.array([40, 1.5])), [np.int64(40), None], [Decimal(40), 1], [np.datetime64("NaT"), 1]):
+        copied = copy_features(row, NAMES)
+        assert (copied.single, copied.rows, len(copied.content)) == (True, 1, 2)
+    assert copy_features([], NAMES).rows == 0
 
 
 def test_the_answer_of_a_model_for_one_row_is_unwrapped() -> None:

@@ -22,6 +22,13 @@ from exporter.settings import Settings
 TARGET = Target("fraud", "3")
 
 
+class WordlessError(Exception):
+    """An error without a text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
 class Item:
     """An item of a queue with given columns, or an error."""
 
@@ -114,8 +121,14 @@ def test_items_and_rows_go_together_and_lack_what_they_lack() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [ValueError("no JSON"), Columns(3, {"prediction": [1]}, {}), Columns(3, {}, {"a": [1]})],
-    ids=["raises", "short prediction", "short feature"],
+    [
+        ValueError("no JSON"),
+        WordlessError(),
+        Columns(3, {"prediction": [1]}, {}),
+        Columns(3, {}, {"a": [1]}),
+        Columns(3, {"prediction": [1, 1, 1], "score": [{WordlessError(): 1.0}] * 3}, {"age": [1, 2, 3]}),
+    ],
+    ids=["raises", "raises without a text", "short prediction", "short feature", "score of no class"],
 )
 def test_an_item_that_cannot_be_read_costs_only_itself(broken: Columns | Exception) -> None:
     packing = Packing(row({"age": 40}), entry(Item(broken)), row({"age": 41}))
@@ -124,7 +137,7 @@ def test_an_item_that_cannot_be_read_costs_only_itself(broken: Columns | Excepti
 
 
 def test_a_row_that_cannot_be_read_costs_only_itself() -> None:
-    packing = Packing(row({"age": 40}), row(object()), row({"age": 41}))
+    packing = Packing(row({"age": 40}), row(object()), row({"age": 41, "n": 10**5000}, id=10**5000))
     assert [each["columns"]["features"]["age"] for each in packing.documents] == [[40, 41]]
     assert packing.counts.dropped == {"invalid": 1}
 

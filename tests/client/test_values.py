@@ -45,6 +45,13 @@ class Rude:
 
 
 UUID_TEXT = "12345678-1234-5678-1234-567812345678"
+HUGE = 10**5000  # has no decimal text in Python
+
+
+def repr_short(value: object) -> str:
+    return "huge" if value is HUGE else str(value)
+
+
 VALUES: dict[str, tuple[Any, Any]] = {
     "text": ("a", "a"),
     "integer": (3, 3),
@@ -135,11 +142,18 @@ def test_a_column_of_plain_values_stays_as_it_is_but_for_nan(values: list[Any]) 
         (object(), None),
         ([1], None),
         (2.5, "2.5"),
+        (2**127 + 1, str(2**127 + 1)),
+        (HUGE, None),
     ],
-    ids=str,
+    ids=repr_short,
 )
 def test_ids_are_read_as_the_exporter_reads_them(given: object, expected: str | None) -> None:
     assert id_text(given) == expected
+
+
+def test_integers_without_a_text_are_missing() -> None:
+    for others in ([1], ["a", None], [0.5], [np.int64(1)], [-(2**80)]):
+        assert to_json_column([HUGE, *others]) == ([None, *others], 1)
 
 
 def test_scores_of_several_classes_are_numbers() -> None:

@@ -97,15 +97,27 @@ def test_coroutines_are_watched(monitoring: Monitoring, scripted: ScriptedExport
     assert [(r["features"]["age"], r["prediction"]) for r in sent(monitor, scripted)] == [(1, 1), (0, None)]
 
 
+class Wordless:
+    """Features whose copy fails with an error that has no text."""
+
+    def model_dump(self) -> None:
+        raise self.Error
+
+    class Error(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+
 def test_what_cannot_be_read_is_dropped_and_the_result_returned(
     monitoring: Monitoring, scripted: ScriptedExporter
 ) -> None:
     monitor = monitoring()
     predict = monitor.watch(score=itemgetter("score"))(lambda features: 1)
     assert predict(None) == 1
+    assert predict(Wordless()) == 1
     assert predict({"age": 40}) == 1
     assert sent(monitor, scripted) == []
-    assert monitor.dropped == {"invalid": 2}
+    assert monitor.dropped == {"invalid": 3}
     with pytest.raises(TypeError, match="missing 1 required"):
         predict()
 
