@@ -11,6 +11,7 @@ from threading import Lock
 EXPIRY_SECONDS = 60.0  # clients report every 15
 MAX_PROCESSES_OF_VERSION = 50
 MAX_PROCESSES = 1000
+MAX_REASONS = 20  # of a process, for which rows are dropped
 LOG_INTERVAL_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ class ServingProcesses:
 def _at_least(report: ServingProcess, former: ServingProcess) -> ServingProcess:
     dropped = dict(former.dropped_rows)
     for reason, rows in report.dropped_rows.items():
-        dropped[reason] = max(rows, dropped.get(reason, 0))
+        if reason in dropped or len(dropped) < MAX_REASONS:
+            dropped[reason] = max(rows, dropped.get(reason, 0))
     return replace(
         report,
         cpu_seconds=_higher(report.cpu_seconds, former.cpu_seconds),

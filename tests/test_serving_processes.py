@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from exporter.serving_processes import MAX_PROCESSES, MAX_PROCESSES_OF_VERSION, ServingProcesses
+from exporter.serving_processes import MAX_PROCESSES, MAX_PROCESSES_OF_VERSION, MAX_REASONS, ServingProcesses
 from tests.support.fakes import Clock
 from tests.support.views import make_process
 
@@ -58,6 +58,13 @@ def test_counts_never_decrease_and_other_figures_do(processes: ServingProcesses)
     (found,) = processes.by_version()[FRAUD]
     assert (found.cpu_seconds, found.sent_rows, found.threads) == (81.5, 1204, 2)
     assert found.dropped_rows == {"queue_full": 12, "exit": 0, "closed": 1}
+
+
+def test_a_process_cannot_have_ever_more_reasons(processes: ServingProcesses) -> None:
+    for number in range(30):
+        processes.take(*FRAUD, make_process(dropped_rows={"exit": number, chr(97 + number): 1}))
+    (found,) = processes.by_version()[FRAUD]
+    assert (len(found.dropped_rows), found.dropped_rows["exit"]) == (MAX_REASONS, 29)
 
 
 def test_more_processes_of_a_version_are_left_out_until_others_are_gone(

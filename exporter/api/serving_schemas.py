@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exporter.formats.batch import Target
-from exporter.serving_processes import GpuUse, ServingProcess
+from exporter.serving_processes import MAX_REASONS, GpuUse, ServingProcess
 
 MAX_NUMBER = 2.0**53
 
@@ -65,7 +65,7 @@ class ServingReport(BaseModel):
     open_files: _Count | None = None
     in_flight_requests: _Count | None = None
     sent_rows: _Count | None = None
-    dropped_rows: Annotated[dict[_Reason, _Count], Field(max_length=20)] = {}
+    dropped_rows: Annotated[dict[_Reason, _Count], Field(max_length=MAX_REASONS)] = {}
     gpus: Annotated[list[GpuReport], Field(max_length=16)] = []
 
     @model_validator(mode="after")
@@ -85,4 +85,5 @@ class ServingReport(BaseModel):
     @property
     def serving_process(self) -> ServingProcess:
         figures = self.model_dump(exclude={"model", "version", "alias", "gpus"})
-        return ServingProcess(**figures, gpus=tuple(GpuUse(**vars(gpu)) for gpu in self.gpus))
+        gpus = {gpu.gpu: GpuUse(**vars(gpu)) for gpu in self.gpus}  # one series of each
+        return ServingProcess(**figures, gpus=tuple(gpus.values()))

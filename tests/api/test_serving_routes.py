@@ -57,6 +57,12 @@ def test_an_alias_stands_for_its_version(server: Server) -> None:
     assert any('model_version="1",host="web-1",process="8-1"' in line for line in found)
 
 
+def test_a_device_that_is_told_twice_is_one_series(server: Server) -> None:
+    assert report(server, process="9-1", gpus=[{"gpu": "0", "memory_bytes": n} for n in (1, 2)])
+    found = shown(server, "mlflow_model_serving_gpu_memory_bytes")
+    assert [line.split()[-1] for line in found if 'process="9-1"' in line] == ["2.0"]
+
+
 def test_keys_of_later_releases_are_ignored(server: Server) -> None:
     assert report(server, version=1, pressure=0.5).status_code == 204
 
