@@ -100,12 +100,7 @@ class Connection:
         return self._opened
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
-        """Return the JSON that a path answers.
-
-        Raises:
-            UnreachableError: no answer came, or no JSON.
-            CallRefusedError: the exporter refused.
-        """
+        """Return the JSON that a path answers; errors as of `post`."""
         return self._json(self.request("GET", path, query))
 
     def post(
@@ -126,25 +121,14 @@ class Connection:
         return self._json(self.request("POST", path, query, body, headers))
 
     def post_json(self, path: str, document: object, query: Mapping[str, object] | None = None) -> Any:
-        """Return the JSON answer to a document.
-
-        Raises:
-            UnreachableError: no answer came, or no JSON.
-            CallRefusedError: the exporter refused.
-        """
+        """Return the JSON answer to a document; errors as of `post`."""
         return self.post(path, query, json.dumps(document).encode())
 
     def chunks(
         self, path: str, query: Mapping[str, object] | None = None, accept: str = "*/*"
     ) -> Iterator[bytes]:
-        """Yield the body of a long answer in parts, as it comes.
-
-        Raises:
-            UnreachableError: no answer came, or it broke off.
-            CallRefusedError: the exporter refused.
-        """
-        request = self._request("GET", path, query, None, {"Accept": accept})
-        with self._explained(), self._sent(request) as response:
+        """Yield the body of a long answer in parts, as it comes; errors as of `post`."""
+        with self._sent("GET", path, query, None, {"Accept": accept}) as response:
             if response.is_success:
                 yield from response.iter_bytes()
                 return
@@ -164,36 +148,26 @@ class Connection:
         Raises:
             UnreachableError: no answer came.
         """
-        request = self._request(method, path, query, body, headers or {})
-        with self._explained(), self._sent(request) as response:
+        with self._sent(method, path, query, body, headers) as response:
             return self._read(response)
 
-    def _request(
+    @contextmanager
+    def _sent(
         self,
         method: str,
         path: str,
         query: Mapping[str, object] | None,
         body: bytes | None,
-        headers: Mapping[str, str],
-    ) -> httpx.Request:
-        said: dict[str, Any] = {n: value for n, value in (query or {}).items() if value not in (None, "")}
-        return self._client.build_request(
-            method, f"{self._url}{path}", params=said or None, content=body, headers=dict(headers)
-        )
-
-    @contextmanager
-    def _sent(self, request: httpx.Request) -> Iterator[httpx.Response]:
-        response = self._client.send(request, stream=True)
+        headers: Mapping[str, str] | None,
+    ) -> Iterator[httpx.Response]:
+        """Context with the response to a request, whose body is still to come."""
+        given: dict[str, Any] = {n: value for n, value in (query or {}).items() if value not in (None, "")}
+        url = f"{self._url}{path}"
         try:
-            yield response
-        finally:
-            response.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Context in which errors of the network are raised as `UnreachableError`."""
-        try:
-            yield
+            with self._client.stream(
+                method, url, params=given or None, content=body, headers=headers
+            ) as response:
+                yield response
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             reason = f"the exporter at {self._name} cannot be reached: {_reason(error)}"
             raise UnreachableError(reason) from None
