@@ -6,31 +6,15 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from exporter.client.counts import describe
-from exporter.client.in_flight import InFlight
 from exporter.client.snapshot import Features, copy_features
 from exporter.errors import ConfigError
 
-
-class Watches(Protocol):
-    """What the decorator needs of a monitor."""
-
-    @property
-    def feature_names(self) -> Sequence[str]: ...
-    @property
-    def in_flight(self) -> InFlight: ...
-    def copied(
-        self,
-        features: Features,
-        prediction: Any,
-        score: Any,
-        id: Any,  # noqa: A002 - the field's name everywhere else
-        *,
-        latency_seconds: float,
-    ) -> None: ...
-    def drop(self, reason: str, rows: int, detail: str = "") -> None: ...
+if TYPE_CHECKING:
+    from exporter.client.monitor import Monitor
 
 
 class _Argument:
@@ -51,41 +35,15 @@ class _Argument:
         return arguments[self._place] if self._place < len(arguments) else self._default
 
 
-class _Call:
-    """One call: features are copied before, since a function may change them; then the result is sent."""
-
-    def __init__(self, watch: _Watch, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        self._watch = watch
-        self._features: Features | None = None
-        self._id: Any = None
-        monitor = watch.monitor
-        try:
-            self._features = copy_features(watch.features.of(arguments, named), monitor.feature_names)
-            self._id = watch.id.of(arguments, named) if watch.id is not None else None
-        except Exception as error:  # noqa: BLE001 - nothing may reach the service
-            monitor.drop("invalid", 1, describe(error))
-        self._started = time.perf_counter()
-
-    def end(self, result: Any, *, failed: bool = False) -> None:
-        seconds, watch = time.perf_counter() - self._started, self._watch
-        if self._features is None:
-            return
-        try:
-            prediction = watch.prediction(result) if watch.prediction and not failed else result
-            score = watch.score(result) if watch.score and not failed else None
-        except Exception as error:  # noqa: BLE001 - as above
-            watch.monitor.drop("invalid", self._features.rows, describe(error))
-            return
-        watch.monitor.copied(self._features, prediction, score, self._id, latency_seconds=seconds)
-
-
 class _Watch:
+    """Arguments of `watch`, found in the function's signature."""
+
     def __init__(
         self,
-        monitor: Watches,
+        monitor: Monitor,
         function: Callable[..., Any],
         features: str,
-        id: str,  # noqa: A002 - as above
+        id: str,  # noqa: A002 - the field's name everywhere else
         prediction: Callable[[Any], Any] | None,
         score: Callable[[Any], Any] | None,
     ) -> None:
@@ -100,8 +58,48 @@ class _Watch:
         self.score = score
 
 
+class _Call:
+    """Context of one call, in which `result` is set. Features are copied at its start, since the function may
+    change them; they and the result are sent at its end."""
+
+    def __init__(self, watch: _Watch, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self.result: Any = None
+        self._watch = watch
+        self._features: Features | None = None
+        self._id: Any = None
+        monitor = watch.monitor
+        try:
+            self._features = copy_features(watch.features.of(arguments, named), monitor.feature_names)
+            self._id = watch.id.of(arguments, named) if watch.id is not None else None
+        except Exception as error:  # noqa: BLE001 - nothing may reach the service
+            monitor.drop("invalid", 1, describe(error))
+        self._request = monitor.in_flight.request()
+
+    def __enter__(self) -> _Call:
+        self._started = time.perf_counter()
+        self._request.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        seconds, watch = time.perf_counter() - self._started, self._watch
+        self._request.__exit__()
+        if self._features is None or not isinstance(error, Exception | None):
+            return
+        prediction, score = self.result, None
+        try:
+            if error is None:
+                prediction = watch.prediction(self.result) if watch.prediction else self.result
+                score = watch.score(self.result) if watch.score else None
+        except Exception as wrong:  # noqa: BLE001 - as above
+            watch.monitor.drop("invalid", self._features.rows, describe(wrong))
+            return
+        watch.monitor.copied(self._features, prediction, score, self._id, latency_seconds=seconds)
+
+
 def watch(
-    monitor: Watches,
+    monitor: Monitor,
     function: Callable[..., Any],
     features: str,
     id: str,  # noqa: A002 - as above
@@ -121,28 +119,16 @@ def watch(
 
         @wraps(function)
         async def call_async(*arguments: Any, **named: Any) -> Any:
-            call = _Call(watched, arguments, named)
-            try:
-                with monitor.in_flight.request():
-                    result = await function(*arguments, **named)
-            except Exception:
-                call.end(None, failed=True)
-                raise
-            call.end(result)
-            return result
+            with _Call(watched, arguments, named) as call:
+                call.result = await function(*arguments, **named)
+            return call.result
 
         return call_async
 
     @wraps(function)
     def call_function(*arguments: Any, **named: Any) -> Any:
-        call = _Call(watched, arguments, named)
-        try:
-            with monitor.in_flight.request():
-                result = function(*arguments, **named)
-        except Exception:
-            call.end(None, failed=True)
-            raise
-        call.end(result)
-        return result
+        with _Call(watched, arguments, named) as call:
+            call.result = function(*arguments, **named)
+        return call.result
 
     return call_function
