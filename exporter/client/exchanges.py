@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 from exporter.client.columns import OWN_FIELDS, Columns
 from exporter.client.counts import describe
 from exporter.client.monitor import Monitor
-from exporter.client.snapshot import Given, copy_features, own_columns, rows_by_name
+from exporter.client.snapshot import CopiedRows, copy_features, own_columns, rows_by_name
 from exporter.errors import MalformedError, RequestError, UnsupportedError
 from exporter.payloads import inference_v1, inference_v2, invocations
 from exporter.payloads.answers import read_answer
@@ -202,7 +202,7 @@ def _columns(names: Sequence[str], features: Any, **own: Any) -> Columns:
     if copied.single:
         values = {name: [value] for name, value in own.items() if value is not None or name == "prediction"}
         return Columns(1, values, rows_by_name([copied.content], names))
-    return Given(copied, own_columns(copied.rows, **own), names).columns()
+    return CopiedRows(copied, own_columns(copied.rows, **own), names).columns()
 
 
 def _ids(request_id: str, rows: int, given: Sequence[object] | None) -> list[Any]:

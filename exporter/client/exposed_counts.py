@@ -1,40 +1,27 @@
 """Counts of all monitors in the service's own `/metrics`, where it has prometheus-client.
 
 mlflow_exporter_client_sent_rows_total{kind="prediction",model="fraud",model_alias="",model_version="3"}
-    mlflow_exporter_client_dropped_rows_total{model="fraud",model_alias="",model_version="3",reason="expired"}
-    mlflow_exporter_client_queued_rows{model="fraud",model_alias="",model_version="3"}
-    mlflow_exporter_client_unsendable_values_total{model="fraud",model_alias="",model_version="3"}
+mlflow_exporter_client_dropped_rows_total{model="fraud",model_alias="",model_version="3",reason="expired"}
+mlflow_exporter_client_queued_rows{model="fraud",model_alias="",model_version="3"}
+mlflow_exporter_client_unsendable_values_total{model="fraud",model_alias="",model_version="3"}
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, get_args
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, get_args
 from weakref import WeakSet
 
 from exporter.client.counts import Reason
 from exporter.client.outbox import Kind
-from exporter.client.uploads import Target
+
+if TYPE_CHECKING:
+    from exporter.client.monitor import Monitor
 
 _LABELS = ("model", "model_version", "model_alias")
 _PREFIX = "mlflow_exporter_client"
-
-
-class Counted(Protocol):
-    """What is shown of a monitor."""
-
-    @property
-    def target(self) -> Target: ...
-    @property
-    def sent(self) -> Mapping[str, int]: ...
-    @property
-    def dropped(self) -> Mapping[str, int]: ...
-    @property
-    def queued_rows(self) -> int: ...
-    @property
-    def unsendable_values(self) -> int: ...
 
 
 class _Collector:
@@ -72,11 +59,11 @@ class _Collector:
         return family
 
 
-_monitors: WeakSet[Counted] = WeakSet()
+_monitors: WeakSet[Monitor] = WeakSet()
 _shown = False
 
 
-def count(monitor: Counted) -> None:
+def count(monitor: Monitor) -> None:
     """Show a monitor's counts, now or as soon as the service imports prometheus-client."""
     _monitors.add(monitor)
     show_counts()

@@ -13,20 +13,19 @@ from exporter.client.counts import Counts, describe
 from exporter.client.in_flight import InFlight
 from exporter.client.options import Options
 from exporter.client.outbox import Entry, Kind, Outbox
-from exporter.client.process_reports import INTERVAL_SECONDS, ProcessReports
+from exporter.client.process_reports import ProcessReports
 from exporter.client.sender import Sender
 from exporter.client.snapshot import (
+    CopiedRows,
     Features,
-    Given,
     copy_features,
-    copy_scalar,
-    copy_score,
+    copy_value,
     copy_values,
     own_columns,
 )
 from exporter.client.uploads import Item, Packer, Row, is_sampled
 from exporter.client.values import id_text
-from exporter.client.worker import Periodic, Worker, start_anew_after_fork
+from exporter.client.worker import Worker, start_anew_after_fork
 
 EXIT_SECONDS = 5.0
 _ID_BYTES = 100
@@ -124,8 +123,11 @@ class Monitor:
         )
         self.in_flight = InFlight()
         reports = ProcessReports(options.target, self._counts, self.in_flight)
-        periodic = [Periodic(INTERVAL_SECONDS, reports.post)] if options.resources else []
-        self._worker = Worker(self._outbox, sender, self._counts, connection, periodic, options.exit_seconds)
+        self._worker = Worker(
+            *(self._outbox, sender, self._counts, connection),
+            reports if options.resources else None,
+            options.exit_seconds,
+        )
         if former := vars(self).get("_finalizer"):  # of the parent process, whose locks may be held forever
             former.detach()
         self._finalizer = finalize(self, self._worker.finish)
@@ -198,13 +200,13 @@ class Monitor:
         try:
             if isinstance(id, str | int | float) or not hasattr(id, "__len__"):
                 if self._sample >= 1 or is_sampled(id_text(id), self._sample):
-                    row = Row(None, None, None, id, timestamp, copy_scalar(label), None)
+                    row = Row(None, None, None, id, timestamp, copy_value(label), None)
                     self._put("label", 1, _ID_BYTES, row)
                 return
             ids = copy_values(id)
             own = {"id": ids, **own_columns(len(ids), label=label, timestamp=timestamp)}
-            given = Given(Features(None, len(ids), _ID_BYTES * len(ids), False), own, ())
-            self._put("label", given.rows, given.size_bytes, given)
+            copied = CopiedRows(Features(None, len(ids), _ID_BYTES * len(ids), False), own, ())
+            self._put("label", copied.rows, copied.size_bytes, copied)
         except Exception as error:  # noqa: BLE001 - as above
             self._invalid(error)
 
@@ -285,11 +287,11 @@ class Monitor:
                     return
                 row = Row(
                     features.content,
-                    copy_scalar(prediction),
-                    copy_score(score),
+                    copy_value(prediction),
+                    copy_value(score),
                     id,
                     timestamp,
-                    copy_scalar(label),
+                    copy_value(label),
                     latency_seconds,
                 )
                 self._put("prediction", 1, features.size_bytes, row)
@@ -303,8 +305,8 @@ class Monitor:
                     label=label,
                     latency_seconds=latency_seconds,
                 )
-                given = Given(features, own, self.feature_names)
-                self._put("prediction", given.rows, given.size_bytes, given)
+                copied = CopiedRows(features, own, self.feature_names)
+                self._put("prediction", copied.rows, copied.size_bytes, copied)
         except Exception as error:  # noqa: BLE001 - as above
             self._invalid(error, features.rows)
 

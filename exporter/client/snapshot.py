@@ -28,8 +28,8 @@ class Features(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Given:
-    """Rows of one call with many; labels have no features."""
+class CopiedRows:
+    """Item of a monitor's queue: the rows of one call with many; labels have no features."""
 
     features: Features
     own: Mapping[str, list[Any]]
@@ -146,27 +146,15 @@ def _is(value: object, module: str, *names: str) -> bool:
     return loaded is not None and any(isinstance(value, getattr(loaded, name, ())) for name in names)
 
 
-def copy_scalar(value: Any) -> Any:
-    """Copy of the prediction or label of one row, also where it is an array or a list with this one value."""
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, list | tuple) or getattr(value, "ndim", None):
-        values = as_list(value)
-        return copy_scalar(values[0]) if len(values) == 1 else values
-    return value
-
-
-def copy_score(value: Any) -> Any:
-    """Copy of the score of one row: a number, or one number for each class."""
+def copy_value(value: Any) -> Any:
+    """Copy of the prediction, label or score of one row; of an array or a list with one value, this value."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, list | tuple) or getattr(value, "ndim", None):
         values = copy_values(value)
-        return copy_score(values[0]) if len(values) == 1 else values
+        return copy_value(values[0]) if len(values) == 1 else values
     return value
 
 

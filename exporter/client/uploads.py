@@ -22,13 +22,20 @@ from exporter.client.values import (
     json_score,
     key_text,
     moment,
-    seconds_or_none,
+    number_or_none,
     to_json_column,
 )
 
 PATHS: Mapping[Kind, str] = {"prediction": "/v1/predictions", "label": "/v1/labels"}
 MAX_VALUES = 200_000  # rows x columns of a request
 GZIP_LEVEL = 3  # twice as fast as the usual one, for a tenth more bytes
+# Of own columns; predictions and labels are values as features are.
+_CONVERSIONS: Mapping[str, Callable[[Any], object]] = {
+    "id": id_text,
+    "score": json_score,
+    "timestamp": moment,
+    "latency_seconds": number_or_none,
+}
 
 
 class Row(NamedTuple):
@@ -259,14 +266,8 @@ class Packer:
         kinds = set(map(type, values))
         if kinds == {str} or (kinds == {float} and name != "id" and math.isfinite(sum(values))):  # type: ignore[arg-type]
             return list(values)  # as nearly always
-        if name == "id":
-            return list(map(id_text, values))
-        if name == "score":
-            return list(map(json_score, values))
-        if name == "timestamp":
-            return list(map(moment, values))
-        if name == "latency_seconds":
-            return list(map(seconds_or_none, values))
+        if convert := _CONVERSIONS.get(name):
+            return list(map(convert, values))
         cleaned, unsendable = to_json_column(values)
         self._counts.unsendable += unsendable
         return cleaned

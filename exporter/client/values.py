@@ -139,14 +139,15 @@ def _foreign_value(value: Any, depth: int) -> Any:
 def json_score(value: Any) -> Any:
     """Return the score of a row for JSON: a number, a list of numbers, or an object by class."""
     if isinstance(value, Mapping):
-        return {key_text(name): _number_or_none(score) for name, score in value.items()}
+        return {key_text(name): number_or_none(score) for name, score in value.items()}
     if isinstance(value, list | tuple) or getattr(value, "ndim", None):
-        return [_number_or_none(score) for score in as_list(value)]
+        return [number_or_none(score) for score in as_list(value)]
     found = json_value(value)
     return None if found is UNSENDABLE else found
 
 
-def _number_or_none(value: Any) -> Any:
+def number_or_none(value: Any) -> float | None:
+    """Return a number, or a duration in seconds; None where it is neither."""
     found = json_value(value)
     return found if isinstance(found, int | float) else None
 
@@ -179,12 +180,6 @@ def _digits(value: int) -> str | None:
         return str(value)
     except ValueError:  # thousands of digits
         return None
-
-
-def seconds_or_none(value: Any) -> float | None:
-    """Return a duration in seconds, None where it is none."""
-    found = json_value(value)
-    return float(found) if isinstance(found, int | float) else None
 
 
 def moment(value: Any) -> Any:

@@ -7,31 +7,24 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from threading import Condition, RLock, Thread
-from typing import Protocol
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from exporter.client.connection import Connection
 from exporter.client.counts import Counts
 from exporter.client.exposed_counts import show_counts
 from exporter.client.outbox import Outbox
+from exporter.client.process_reports import INTERVAL_SECONDS, ProcessReports
 from exporter.client.sender import Sender
+
+if TYPE_CHECKING:
+    from exporter.client.monitor import Monitor
 
 THREAD_NAME = "mlflow-exporter-client"
 FAULT_SECONDS = 1.0  # after an error that should not be
 FAULT_LOG_SECONDS = 60.0
 logger = logging.getLogger("exporter.client")
-
-
-@dataclass
-class Periodic:
-    """A call that the thread makes every so often, also without traffic. Errors in it are of no matter."""
-
-    interval_seconds: float
-    run: Callable[[Connection], object]
-    due_at: float = 0.0
 
 
 class _NotOurs(logging.Filter):
@@ -45,7 +38,7 @@ class Worker:
     """Thread that sends what is in the outbox; it starts with the first row, and again after a fork.
 
     Args:
-        periodic: calls that it makes as well.
+        reports: of the process, which it posts as well, also without traffic; None for none.
         exit_seconds: that it may take to send what is left when it is to end.
     """
 
@@ -55,14 +48,15 @@ class Worker:
         sender: Sender,
         counts: Counts,
         connection: Connection,
-        periodic: Sequence[Periodic],
+        reports: ProcessReports | None,
         exit_seconds: float,
     ) -> None:
         self._outbox = outbox
         self._sender = sender
         self._counts = counts
         self._connection = connection
-        self._periodic = periodic
+        self._reports = reports
+        self._report_at = 0.0
         self.exit_seconds = exit_seconds
         self._lock = RLock()
         self._progress = Condition()
@@ -145,31 +139,25 @@ class Worker:
         now = time.monotonic()
         waits = [self._sender.step(), self._counts.tell(now)]
         show_counts()
-        for each in self._periodic if self.finish_at is None else ():
-            if now >= each.due_at:
-                each.due_at = now + each.interval_seconds
-                try:
-                    each.run(self._connection)
-                except Exception:
-                    logger.debug("a periodic call failed", exc_info=True)
-            waits.append(each.due_at - now)
         if self.finish_at is not None:
             waits.append(self.finish_at - now)
+        elif self._reports is not None:
+            if now >= self._report_at:
+                self._report_at = now + INTERVAL_SECONDS
+                try:
+                    self._reports.post(self._connection)
+                except Exception:
+                    logger.debug("a report of the process was not sent", exc_info=True)
+            waits.append(self._report_at - now)
         known = [wait for wait in waits if wait is not None]
         return max(min(known), 0.0) if known else None
 
 
-class Restarts(Protocol):
-    """A monitor, whose queue, thread and connection are another's in a forked child."""
-
-    def start_anew(self) -> None: ...
-
-
-_monitors: WeakSet[Restarts] = WeakSet()
+_monitors: WeakSet[Monitor] = WeakSet()
 _workers: WeakSet[Worker] = WeakSet()
 
 
-def start_anew_after_fork(monitor: Restarts) -> None:
+def start_anew_after_fork(monitor: Monitor) -> None:
     """Have a monitor begin anew in each forked child."""
     _monitors.add(monitor)
 

@@ -26,9 +26,9 @@ from tests.support.scripted_exporter import Reply, ScriptedExporter
 # A service that is asked on its standard input what to do next; reports are twenty a second.
 SERVICE = """
 import os, sys
-import exporter.client.monitor as monitors
-monitors.INTERVAL_SECONDS = 0.05
-monitor = monitors.Monitor(sys.argv[1], model="fraud", version="1", batch_seconds=0.0)
+from exporter.client import Monitor, worker
+worker.INTERVAL_SECONDS = 0.05
+monitor = Monitor(sys.argv[1], model="fraud", version="1", batch_seconds=0.0)
 monitor.start()
 for order in sys.stdin:
     if order == "work\\n":

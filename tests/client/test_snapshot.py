@@ -16,8 +16,7 @@ from pydantic import BaseModel
 
 from exporter.client.snapshot import (
     copy_features,
-    copy_scalar,
-    copy_score,
+    copy_value,
     features_by_name,
     own_columns,
     rows_by_name,
@@ -130,10 +129,10 @@ def test_a_list_of_scalars_of_any_library_is_a_row() -> None:
 
 def test_the_answer_of_a_model_for_one_row_is_unwrapped() -> None:
     for answer in (1, [1], np.array([1]), np.array([[1]]), pd.Series([1])):
-        assert copy_scalar(answer) == 1
-    assert copy_score(np.array([[0.25, 0.75]])) == [0.25, 0.75]
-    assert copy_score({"a": 0.5}) == {"a": 0.5}
-    assert copy_score(np.array([0.5])) == 0.5
+        assert copy_value(answer) == 1
+    assert copy_value(np.array([[0.25, 0.75]])) == [0.25, 0.75]
+    assert copy_value({"a": 0.5}) == {"a": 0.5}
+    assert copy_value(np.array([0.5])) == 0.5
 
 
 def test_columns_of_many_rows_are_of_their_number() -> None:

@@ -24,7 +24,7 @@ from exporter.client.values import (
     json_value,
     key_text,
     moment,
-    seconds_or_none,
+    number_or_none,
     to_json_column,
 )
 
@@ -174,7 +174,7 @@ def test_times_with_a_zone_are_seconds_and_others_texts() -> None:
 
 
 def test_latencies_are_seconds() -> None:
-    found = [seconds_or_none(value) for value in (timedelta(seconds=2), np.float32(0.5), 3, "1 s", None)]
+    found = [number_or_none(value) for value in (timedelta(seconds=2), np.float32(0.5), 3, "1 s", None)]
     assert found == [2.0, 0.5, 3.0, None, None]
 
 
