@@ -188,6 +188,11 @@ class RequestError(ExporterError):
         self.where = where
         self.retry_after_seconds = retry_after_seconds
 
+    @property
+    def located(self) -> str:
+        """Detail with its place, on one line."""
+        return f"{self.where}: {self.detail}" if self.where else self.detail
+
 
 class UnauthorizedError(RequestError):
     status = 401

@@ -128,6 +128,20 @@ def _fault(name: str, colon: str, text: str, scopes: list[str]) -> str:
     return ""
 
 
+def read_secret(path: str) -> str:
+    """Content of a file without white space around it; empty without a path.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        return Path(path).read_text("utf-8").strip() if path else ""
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(f"{path} is no text") from None
+
+
 def _read(variable: str, path: str) -> str:
     try:
         with Path(path).open("rb") as file:

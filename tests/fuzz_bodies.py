@@ -25,10 +25,10 @@ import pyarrow.csv
 
 from exporter.errors import ReferenceInvalidError, RequestError
 from exporter.formats.hashing import payload_hashes
-from exporter.formats.json_forms import OWN_FIELDS
 from exporter.formats.labels import decode_labels
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, RawRequest
 from exporter.ingest.parquet import parquet_to_arrow
+from exporter.payloads.columns import OWN_FIELDS
 from exporter.profiling.data import ReferenceFile
 from exporter.profiling.isolated import profile
 from exporter.reference.bins import Column, ColumnKind

@@ -103,7 +103,7 @@ class Capture:
         """Count an exchange that cannot be taken, now or later."""
         outcome: EventOutcome = "unmapped" if isinstance(error, UnknownModelError) else "unreadable"
         for event in (exchange.request, exchange.response):
-            self._count(event, outcome, _describe(error))
+            self._count(event, outcome, error.located)
 
     def refused(self, exchange: Exchange, detail: str) -> None:
         """Count the second half of an exchange that cannot be taken now; the first waits for it again."""
@@ -112,7 +112,7 @@ class Capture:
 
     def unreadable(self, error: RequestError) -> None:
         """Count a message that is no event."""
-        self._note("unknown", "unreadable", _describe(error))
+        self._note("unknown", "unreadable", error.located)
 
     def expire(self) -> None:
         """Let go of the halves that have waited too long; take the rows of unanswered requests."""
@@ -140,11 +140,11 @@ class Capture:
             version = self._version(route.target, event, now)
             future = self._submit(read_unanswered(event, route, version, self._settings, now))
         except (OverloadedError, UnavailableError) as error:
-            self._count(event, "refused", _describe(error))
+            self._count(event, "refused", error.located)
         except UnknownModelError as error:
-            self._count(event, "unmapped", _describe(error))
+            self._count(event, "unmapped", error.located)
         except RequestError as error:
-            self._count(event, "unreadable", _describe(error))
+            self._count(event, "unreadable", error.located)
         else:
             future.add_done_callback(partial(self._count_unanswered, event))
 
@@ -153,7 +153,7 @@ class Capture:
         if error is None:
             self._count(event, "unanswered")
         else:
-            detail = _describe(error) if isinstance(error, RequestError) else type(error).__name__
+            detail = error.located if isinstance(error, RequestError) else type(error).__name__
             self._count(event, "refused", detail)
 
     def _route(self, event: Event) -> Route:
@@ -187,7 +187,3 @@ _DETAILS = {
 
 def _service(event: Event) -> tuple[str, str, str, str]:
     return event.namespace, event.service, event.component, event.endpoint
-
-
-def _describe(error: RequestError) -> str:
-    return f"{error.where}: {error.detail}" if error.where else error.detail

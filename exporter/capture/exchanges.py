@@ -18,7 +18,7 @@ from exporter.formats.predictions import read_rows
 from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest.batching import PredictionRequest
 from exporter.payloads import inference_v1, inference_v2
-from exporter.payloads.columns import AnswerColumns, RequestColumns
+from exporter.payloads.columns import AnswerColumns, RequestColumns, row_ids
 from exporter.payloads.documents import uncompressed
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
@@ -124,10 +124,7 @@ def _read_request(
     else:
         columns = inference_v1.read_request(document, settings)
     columns, values = _name_columns(columns, route, version).split_off(route.id_column)
-    ids = [event.id] if columns.rows == 1 else [f"{event.id}/{row}" for row in range(columns.rows)]
-    if values is not None:
-        ids = [own if value is None else value for value, own in zip(values, ids, strict=True)]
-    return columns, ids
+    return columns, row_ids(event.id, columns.rows, values)
 
 
 def _name_columns(columns: RequestColumns, route: Route, version: Version | None) -> RequestColumns:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError
 from exporter.settings import Settings
+from exporter.tokens import read_secret
 
 if TYPE_CHECKING:
     from exporter.client.connection import Connection
@@ -28,12 +28,7 @@ def connect(options: argparse.Namespace, timeout_seconds: float = TIMEOUT_SECOND
     from exporter.client.connection import Connection  # httpx, which `--help` does without
 
     path = options.token_file or os.environ.get(TOKEN_VARIABLE, "").strip()
-    try:
-        token = Path(path).read_text("utf-8").strip() if path else ""
-    except OSError as error:
-        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(f"{path} is no text") from None
+    token = read_secret(path)
     if path and not (token.isascii() and token.isprintable() and " " not in token and token):
         raise ConfigError(f"{path} has to hold a token, and nothing else")
     return Connection(options.exporter, token, timeout_seconds=timeout_seconds)

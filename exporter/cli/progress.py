@@ -21,7 +21,7 @@ LINE_SECONDS = 10.0
 
 
 class State:
-    """How far it is, by the bytes of the files that were read and the rows that were answered."""
+    """Progress by the bytes of the files that were read and the rows that were answered."""
 
     def __init__(self, sources: Sequence[Source], outcome: Outcome) -> None:
         sizes = [source.size_bytes for source in sources]

@@ -8,7 +8,6 @@ from hashlib import blake2b
 
 from exporter.formats.categories import canonical_text
 
-OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 HASH_BYTES = 8
 MAX_KEY_BYTES = blake2b.MAX_KEY_SIZE
 

@@ -50,6 +50,12 @@ class Answer:
             return status_name(self.status), ""
         return printable(detail[:MAX_DETAIL]), printable(where[:MAX_DETAIL])
 
+    @property
+    def retry_after_seconds(self) -> float:
+        """Seconds of `Retry-After`, 0 without it."""
+        text = self.headers.get("retry-after", "")
+        return float(text) if text.isascii() and text.isdigit() else 0.0
+
 
 class Connection:
     """Connection to the exporter at a URL, which is opened at the first request and kept open.

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
-from exporter.client.columns import OWN_FIELDS, Columns
+from exporter.client.columns import Columns
 from exporter.client.counts import describe
 from exporter.client.monitor import Monitor
 from exporter.client.snapshot import CopiedRows, copy_features, own_columns, rows_by_name
 from exporter.errors import MalformedError, RequestError, UnsupportedError
 from exporter.payloads import inference_v1, inference_v2, invocations
 from exporter.payloads.answers import read_answer
-from exporter.payloads.columns import AnswerColumns, RequestColumns
+from exporter.payloads.columns import OWN_FIELDS, AnswerColumns, RequestColumns, row_ids
 from exporter.payloads.documents import parse_json, uncompressed
 from exporter.settings import Settings
 
@@ -104,7 +104,8 @@ class Reader:
             return self._by_function(exchange) if self.read is not None else self._by_form(exchange)
         except Exception as error:  # noqa: BLE001 - whatever the bodies are, or the service's own function is
             if exchange.status not in MODEL_REFUSALS:
-                self.monitor.drop("unreadable", 1, _explain(error))
+                detail = error.located if isinstance(error, RequestError) else describe(error)
+                self.monitor.drop("unreadable", 1, detail)
             return _NOTHING
 
     # -- bodies in known forms ------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ class Reader:
         request = request.with_names(self.monitor.feature_names)
         request, ids = request.split_off(self.id_column)
         own: dict[str, list[Any]] = {
-            "id": _ids(exchange.id, request.rows, ids),
+            "id": row_ids(exchange.id, request.rows, ids),
             "prediction": answer.prediction,
             "latency_seconds": [exchange.latency_seconds] * request.rows,
         }
@@ -172,7 +173,7 @@ class Reader:
         ids, features = columns.own.get("id"), dict(columns.features)
         if self.id_column in features:
             ids = features.pop(self.id_column)
-        own = {**columns.own, "id": _ids(exchange.id, columns.rows, ids)}
+        own = {**columns.own, "id": row_ids(exchange.id, columns.rows, ids)}
         return replace(columns, own=own, features=features)
 
     def _value(self, body: Body) -> Any:
@@ -190,12 +191,6 @@ def _split_binary(content: bytes, header_length: str) -> tuple[bytes, bytes]:
     return inference_v2.split_binary(content, int(header_length) if header_length.isdigit() else None)
 
 
-def _explain(error: Exception) -> str:
-    if isinstance(error, RequestError):
-        return f"{error.where}: {error.detail}" if error.where else error.detail
-    return describe(error)
-
-
 def _columns(names: Sequence[str], features: Any, **own: Any) -> Columns:
     """Columns of the arguments of `Monitor.predictions`."""
     copied = copy_features(features, names)
@@ -203,14 +198,3 @@ def _columns(names: Sequence[str], features: Any, **own: Any) -> Columns:
         values = {name: [value] for name, value in own.items() if value is not None or name == "prediction"}
         return Columns(1, values, rows_by_name([copied.content], names))
     return CopiedRows(copied, own_columns(copied.rows, **own), names).columns()
-
-
-def _ids(request_id: str, rows: int, given: Sequence[object] | None) -> list[Any]:
-    """Id of each row: its own, or else the request's, with the row's number if there are several."""
-    if not request_id:
-        made: list[Any] = [None] * rows
-    else:
-        made = [request_id] if rows == 1 else [f"{request_id}/{row}" for row in range(rows)]
-    if given is None:
-        return made
-    return [other if own is None else own for own, other in zip(given, made, strict=True)]

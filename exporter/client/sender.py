@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
-from typing import Protocol
 
-from exporter.client.connection import Answer
+from exporter.client.connection import Answer, Connection
 from exporter.client.counts import Counts, Reason, describe
 from exporter.client.outbox import Outbox
 from exporter.client.uploads import PATHS, Packer, Upload
@@ -27,14 +26,6 @@ _TAKEN = HTTPStatus.ACCEPTED
 _DIVISIBLE = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _REASONS: dict[int, Reason] = {401: "unauthorized", 403: "unauthorized", 404: "unknown_model"}
-
-
-class Requests(Protocol):
-    """What the sender needs of a `Connection`."""
-
-    def request(
-        self, method: str, path: str, query: None, body: bytes, headers: dict[str, str]
-    ) -> Answer: ...
 
 
 @dataclass
@@ -62,7 +53,7 @@ class Sender:
         self,
         outbox: Outbox,
         packer: Packer,
-        connection: Requests,
+        connection: Connection,
         counts: Counts,
         *,
         batch_rows: int,
@@ -183,9 +174,9 @@ class Sender:
             self._settle()
             self._divide(upload, said)
         elif answer.status in _BUSY or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._retry(None, said, _retry_after(answer))
+            self._retry(None, said, answer.retry_after_seconds)
         else:
-            self._retry(_REASONS.get(answer.status, "unexpected_answer"), said, _retry_after(answer))
+            self._retry(_REASONS.get(answer.status, "unexpected_answer"), said, answer.retry_after_seconds)
 
     def _settle(self) -> None:
         self._next()
@@ -202,12 +193,7 @@ class Sender:
     def _retry(self, refusal: Reason | None, detail: str, retry_after: float = 0.0) -> None:
         """Wait before the next attempt: exponential back-off with jitter, or what the exporter asks for."""
         longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**self._failures)
-        delay = max(longest * (0.5 + random.random() / 2), retry_after)  # noqa: S311 - no secret
+        delay = max(longest * (0.5 + random.random() / 2), min(retry_after, LONGEST_RETRY_AFTER_SECONDS))  # noqa: S311 - no secret
         self._failures = min(self._failures + 1, 30)
         self._refusal, self._detail = refusal, detail
         self._retry_at = self._now() + delay
-
-
-def _retry_after(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), LONGEST_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0.0

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
-from exporter.client.columns import OWN_FIELDS, ColumnRules, Columns
+from exporter.client.columns import ColumnRules, Columns
 from exporter.client.counts import Counts, describe
 from exporter.client.outbox import Entry, Kind
 from exporter.client.snapshot import rows_by_name
@@ -25,6 +25,7 @@ from exporter.client.values import (
     number_or_none,
     to_json_column,
 )
+from exporter.payloads.columns import OWN_FIELDS
 
 PATHS: Mapping[Kind, str] = {"prediction": "/v1/predictions", "label": "/v1/labels"}
 MAX_VALUES = 200_000  # rows x columns of a request

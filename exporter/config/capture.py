@@ -42,7 +42,7 @@ class EndpointConfig(Section):
 
 
 class ServiceConfig(Section):
-    """What an inference service serves, and how its payloads are read.
+    """Version that an inference service serves, and the names in its payloads.
 
     `columns` name inputs without names. `prediction` and `score` name outputs. Events of other `components`
     than these are ignored: the payloads of a transformer are not those of the model.

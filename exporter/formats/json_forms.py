@@ -11,12 +11,11 @@ import orjson
 from exporter.errors import MalformedError
 from exporter.payloads import documents
 from exporter.payloads.answers import read_predictions
-from exporter.payloads.columns import check_same_length
+from exporter.payloads.columns import OWN_FIELDS, check_same_length
 from exporter.payloads.invocations import FORMS, read_invocation, read_records
 from exporter.payloads.limits import check_columns, check_keys, check_rows
 from exporter.settings import Settings
 
-OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 TARGET_KEYS = ("model", "version", "alias")
 # Of a request to MLflow's scoring server, along with which its answer comes as `predictions`.
 _BESIDE_FORMS = tuple(name for name in OWN_FIELDS if name != "prediction")

@@ -8,6 +8,8 @@ from typing import Any
 
 from exporter.errors import MalformedError
 
+OWN_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")  # beside the features
+
 
 @dataclass(frozen=True)
 class RequestColumns:
@@ -47,6 +49,17 @@ class AnswerColumns:
 
     prediction: list[Any]
     score: list[Any] | None = None
+
+
+def row_ids(request_id: str, rows: int, given: Sequence[object] | None = None) -> list[Any]:
+    """Id of each row: its own, or else the request's, with `/<row>` behind it if there are several rows."""
+    if not request_id:
+        made: list[Any] = [None] * rows
+    else:
+        made = [request_id] if rows == 1 else [f"{request_id}/{row}" for row in range(rows)]
+    if given is None:
+        return made
+    return [other if own is None else own for own, other in zip(given, made, strict=True)]
 
 
 def rows_of_records(records: Sequence[Any]) -> dict[str, list[Any]]:

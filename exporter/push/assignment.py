@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from exporter.errors import ConfigError
 from exporter.formats.texts import listed
+from exporter.payloads.columns import OWN_FIELDS
 
-PREDICTION_FIELDS = ("id", "timestamp", "prediction", "score", "label", "latency_seconds")
 LABEL_FIELDS = ("id", "label", "timestamp")
 TIME_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of numbers since the epoch, per second
 
@@ -70,7 +70,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user says about columns. A field that is not named is the column of its own name, if any.
+    """Columns as the user names them. A field that is not named is the column of its own name, if any.
 
     `named` are columns by field, `scores` (class, column), with an empty class where the order tells it.
     `features` are the only features, None for all columns that are nothing else; `leave_out` is not sent.
@@ -96,7 +96,7 @@ class Wanted:
         """
         names = [name for name in names if nested is None or name != "features"]
         given = names if nested is None else nested
-        known = PREDICTION_FIELDS if not self.labels else LABEL_FIELDS
+        known = OWN_FIELDS if not self.labels else LABEL_FIELDS
         scores = [] if self.labels else list(self.scores)
         own = {name: column for name, column in self.named.items() if name in known}
         chosen = [*own.values(), *(column for _, column in scores)]

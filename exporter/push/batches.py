@@ -16,7 +16,7 @@ from exporter.push.reading import BATCH_BYTES, Rows
 
 @dataclass(frozen=True)
 class Target:
-    """Where rows go: predictions of a version or alias, or labels of a model."""
+    """Destination of rows: predictions of a version or alias, or labels of a model."""
 
     model: str
     version: str = ""

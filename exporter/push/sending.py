@@ -155,7 +155,7 @@ class Sender:
                 problem: ExporterError = refusal(answer)
                 if answer.status not in _LATER:
                     raise problem
-                wait_seconds = max(wait_seconds, _retry_after_seconds(answer))
+                wait_seconds = max(wait_seconds, min(answer.retry_after_seconds, LONGEST_PAUSE_SECONDS))
             except UnreachableError as error:
                 problem = error
             if time.monotonic() + wait_seconds > deadline:
@@ -165,8 +165,3 @@ class Sender:
                 raise StoppedError(str(problem))
             self._outcome.waits_for = ""
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
-def _retry_after_seconds(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), LONGEST_PAUSE_SECONDS) if text.isdigit() else 0.0

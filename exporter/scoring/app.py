@@ -10,6 +10,7 @@ from typing import Any
 
 from exporter.client import Monitor, MonitoringMiddleware
 from exporter.errors import ConfigError
+from exporter.tokens import read_secret
 
 VARIABLE = "_MLFLOW_EXPORTER_SERVE_MODEL"  # by which workers get the options
 
@@ -47,11 +48,11 @@ class ServingOptions:
             self.url,
             model=self.model,
             version=self.version,
-            token=_read_secret(self.token_file),
+            token=read_secret(self.token_file),
             sample=self.sample,
             leave_out=self.leave_out,
             hashed=self.hashed,
-            hash_key=_read_secret(self.hash_key_file),
+            hash_key=read_secret(self.hash_key_file),
             feature_names=feature_names,
         )
 
@@ -113,15 +114,3 @@ def _classes(model: Any) -> tuple[str, ...]:
         return tuple(model.get_raw_model().classes_.tolist())
     except Exception:  # noqa: BLE001 - of a model that may be anything
         return ()
-
-
-def _read_secret(path: str) -> str:
-    """Raises:
-    ConfigError: the file cannot be read.
-    """
-    try:
-        return Path(path).read_text("utf-8").strip() if path else ""
-    except OSError as error:
-        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(f"{path} is no text") from None

@@ -21,7 +21,7 @@ from exporter.training.review import ReferenceReview, ReviewedModel, review_file
 
 @dataclass(frozen=True)
 class Rules:
-    """What is known of a reference beside its file.
+    """Configuration, tags and settings by which a reference is reviewed.
 
     `models` are those of the configuration file, of which `model` names the entry of a file of this machine.
     `said` are settings of a model that win over it and over tags, named as in tags without their prefix.

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from exporter.errors import MalformedError, RequestError
 from exporter.formats.columns import OPAQUE
 from exporter.formats.hashing import payload_hashes
-from exporter.formats.json_forms import OWN_FIELDS, TARGET_KEYS
+from exporter.formats.json_forms import TARGET_KEYS
+from exporter.payloads.columns import OWN_FIELDS
 from exporter.payloads.invocations import FORMS as SERVER_FORMS
 from exporter.reference.bins import ColumnKind
 from tests.support.documents import ROW, columns, layout_of, refuse, rows, split
