@@ -100,8 +100,9 @@ def _serve_model(options: argparse.Namespace) -> int:
 
 def _run(serving: ServingOptions, options: argparse.Namespace) -> None:
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
 
-    from exporter.scoring.app import make_app
+    from exporter.scoring.app import STARTUP_FAILURE, make_app
 
     if options.timeout is not None:
         os.environ[TIMEOUT_VARIABLE] = str(options.timeout)
@@ -113,10 +114,14 @@ def _run(serving: ServingOptions, options: argparse.Namespace) -> None:
         uvicorn.run(make_app(serving), host=options.host, port=options.port)
         return
     os.environ.update(serving.to_environment())
-    uvicorn.run(
+    config = uvicorn.Config(
         "exporter.scoring.app:create_app",
         factory=True,
         host=options.host,
         port=options.port,
         workers=options.workers,
     )
+    workers = Multiprocess(config, [config.bind_socket()])
+    workers.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
+        raise ConfigError("a worker could not start, as it says above")

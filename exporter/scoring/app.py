@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from exporter.client import Monitor, MonitoringMiddleware
 from exporter.errors import ConfigError
 from exporter.tokens import read_secret
 
+STARTUP_FAILURE = 3  # uvicorn.config.STARTUP_FAILURE
 VARIABLE = "_MLFLOW_EXPORTER_SERVE_MODEL"  # by which workers get the options
 
 
@@ -58,15 +60,23 @@ class ServingOptions:
 
 
 def create_app() -> MonitoringMiddleware:
-    """Application by the options in the environment, for uvicorn's workers."""
-    return make_app(ServingOptions.from_environment())
+    """Application by the options in the environment, for uvicorn's workers.
+
+    A worker that cannot serve the model says why and ends with uvicorn's `STARTUP_FAILURE`, with which all workers
+    end. After any other failure it would be started again and again.
+    """
+    try:
+        return make_app(ServingOptions.from_environment())
+    except ConfigError as error:
+        sys.stderr.write(f"mlflow-exporter: {error}\n")
+        sys.exit(STARTUP_FAILURE)
 
 
 def make_app(options: ServingOptions) -> MonitoringMiddleware:
     """Load the model, and return the application that serves it.
 
     Raises:
-        ConfigError: a package that the model needs is missing, or an option cannot be used.
+        ConfigError: the model cannot be loaded, lacks a package, or an option cannot be used.
     """
     server = import_server()
     try:
@@ -76,6 +86,8 @@ def make_app(options: ServingOptions) -> MonitoringMiddleware:
         raise ConfigError(
             f"the model needs {error.name or error}, which is not installed: {_pip_line(Path(options.path))}"
         ) from error
+    except Exception as error:
+        raise ConfigError(f"the model cannot be loaded: {type(error).__name__}: {error}") from error
     schema = model.metadata.get_input_schema()
     names = tuple(schema.input_names()) if schema is not None and schema.has_input_names() else ()
     return MonitoringMiddleware(

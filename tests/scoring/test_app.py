@@ -56,3 +56,14 @@ def test_a_package_that_the_model_lacks_is_told_with_the_line_that_installs_it(
 
     with pytest.raises(ConfigError, match=r"sklearn.* pip install 'mlflow==3.17.2' 'scikit-learn==1.9.1'"):
         make_app(ServingOptions(str(tmp_path), "fraud", "3", "http://127.0.0.1:1"))
+
+
+def test_a_model_that_fails_to_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        def load_model_with_mlflow_config(self, path: str) -> object:
+            raise AttributeError("Can't get attribute 'Scaler'")
+
+    monkeypatch.setattr("exporter.scoring.app.import_server", Server)
+
+    with pytest.raises(ConfigError, match="cannot be loaded: AttributeError: Can't get attribute 'Scaler'"):
+        make_app(ServingOptions("model", "fraud", "3", "http://127.0.0.1:1"))
