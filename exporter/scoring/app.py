@@ -62,8 +62,8 @@ class ServingOptions:
 def create_app() -> MonitoringMiddleware:
     """Application by the options in the environment, for uvicorn's workers.
 
-    A worker that cannot serve the model says why and ends with uvicorn's `STARTUP_FAILURE`, with which all workers
-    end. After any other failure it would be started again and again.
+    A worker that cannot serve the model says why and ends with uvicorn's `STARTUP_FAILURE`, with which all
+    workers end. After any other failure it would be started again and again.
     """
     try:
         return make_app(ServingOptions.from_environment())
