@@ -11,12 +11,12 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from threading import Lock
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from exporter.client.exchanges import MODEL_REFUSALS, Body, Exchange, Read, Reader
+from exporter.client.bodies import ArrivingBody, Budget
+from exporter.client.exchanges import MODEL_REFUSALS, Exchange, Read, Reader
 from exporter.client.monitor import Monitor
 from exporter.errors import ConfigError
 
@@ -28,7 +28,6 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ID_HEADER = "X-Prediction-Id"
 MAX_ID_LENGTH = 240  # of the exporter's 256, since `/<row>` may be added
-_CHUNK_BYTES = 64  # that a chunk takes beside its content
 logger = logging.getLogger("exporter.client")
 
 
@@ -76,7 +75,7 @@ class MonitoringMiddleware:
         self.makes_ids = bool(id_header) and not id_column
         self.max_body_bytes = max_body_bytes
         self.reader = Reader(monitor, read, id_column, tuple(classes), max_body_bytes)
-        self.budget = _Budget(max_captured_bytes)
+        self._budget = Budget(max_captured_bytes)
         self._path = _pattern(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,6 +110,10 @@ class MonitoringMiddleware:
         finally:
             capture.finish()
 
+    def arriving(self, headers: Mapping[bytes, bytes]) -> ArrivingBody:
+        """Return a body of which nothing has come yet."""
+        return ArrivingBody(headers, self._budget, self.max_body_bytes)
+
     def _following(self, send: Send) -> Send:
         """Start with the service, so that it is seen without traffic, and send what is queued when it ends:
         uvicorn ends by its signal, without exit handlers."""
@@ -139,26 +142,6 @@ def _pattern(paths: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join("[^/]+".join(map(re.escape, part)) for part in parts) or "(?!)")
 
 
-class _Budget:
-    """Bytes that all captures hold at once."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._lock = Lock()  # a service may have several event loops
-
-    def take(self, size: int) -> bool:
-        with self._lock:
-            if self._used + size > self._limit:
-                return False
-            self._used += size
-            return True
-
-    def release(self, size: int) -> None:
-        with self._lock:
-            self._used -= size
-
-
 class _Capture:
     """One request and its answer, as far as they have come."""
 
@@ -167,8 +150,8 @@ class _Capture:
         self._in_flight = middleware.monitor.in_flight.request()
         self._in_flight.__enter__()
         self._headers = dict(scope["headers"])
-        self._request = _Part(middleware, self._headers)
-        self._answer = _Part(middleware, {})
+        self._request = middleware.arriving(self._headers)
+        self._answer = middleware.arriving({})
         self._started_at = perf_counter()
         self._ended_at = 0.0
         self._status = 0
@@ -203,7 +186,7 @@ class _Capture:
         if kind == "http.response.start":
             headers = list(message.get("headers", ()))
             self._status = message["status"]
-            self._answer = _Part(self._middleware, {bytes(k).lower(): bytes(v) for k, v in headers})
+            self._answer = self._middleware.arriving({bytes(k).lower(): bytes(v) for k, v in headers})
             if self._request.lost or not 200 <= self._status < 300:
                 self._answer.lose("")
             given = self._given_id(self._answer.headers)
@@ -256,53 +239,6 @@ class _Capture:
             )
         )
 
-    def _given_id(self, headers: MutableMapping[bytes, bytes]) -> str:
+    def _given_id(self, headers: Mapping[bytes, bytes]) -> str:
         text = headers.get(self._middleware.id_header, b"").decode("latin-1").strip()
         return text if len(text) <= MAX_ID_LENGTH and text.isprintable() else ""
-
-
-class _Part:
-    """Body of a request or an answer: its chunks, unless they are `lost` for a reason."""
-
-    def __init__(self, middleware: MonitoringMiddleware, headers: MutableMapping[bytes, bytes]) -> None:
-        self.headers = headers
-        self.complete = False
-        self.lost = ""
-        self._given_up = False
-        self._budget = middleware.budget
-        self._max_bytes = middleware.max_body_bytes
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._taken = 0
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced[:20]) > self._max_bytes:
-            self.lose("too_large")
-
-    def lose(self, reason: str) -> None:
-        """Give up the body, for a reason that is counted unless it is empty."""
-        self._given_up, self.lost = True, reason
-        self.release()
-
-    def add(self, message: Message) -> None:
-        chunk = message.get("body", b"")
-        if chunk and not self._given_up:
-            taken = len(chunk) + _CHUNK_BYTES
-            if self._size + len(chunk) > self._max_bytes:
-                self.lose("too_large")
-            elif not self._budget.take(taken):
-                self.lose("memory")
-            else:
-                self._taken += taken
-                self._size += len(chunk)
-                self._chunks.append(bytes(chunk))  # no copy of bytes
-        self.complete = not message.get("more_body", False)
-
-    @property
-    def body(self) -> Body:
-        text = {name: self.headers.get(name, b"").decode("latin-1") for name in Body.HEADERS}
-        return Body(self._chunks, self._size, *text.values())
-
-    def release(self) -> None:
-        self._budget.release(self._taken)
-        self._taken = 0
-        self._chunks = []

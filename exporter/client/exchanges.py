@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
+from exporter.client.bodies import Body
 from exporter.client.columns import Columns
 from exporter.client.counts import describe
 from exporter.client.monitor import Monitor
@@ -14,7 +15,7 @@ from exporter.errors import MalformedError, RequestError, UnsupportedError
 from exporter.payloads import inference_v1, inference_v2, invocations
 from exporter.payloads.answers import read_answer
 from exporter.payloads.columns import OWN_FIELDS, AnswerColumns, RequestColumns, row_ids
-from exporter.payloads.documents import parse_json, uncompressed
+from exporter.payloads.documents import parse_json
 from exporter.settings import Settings
 
 # `read(request, answer)` returns the arguments of `Monitor.predictions` by name: `features`, `prediction`, if
@@ -34,30 +35,6 @@ class NoAnswer(dict[str, None]):
 
     def __missing__(self, key: str) -> None:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """Chunks of a body, and the headers that tell how to read it."""
-
-    HEADERS: ClassVar = (b"content-type", b"content-encoding", b"inference-header-content-length")
-
-    chunks: Sequence[bytes]
-    size_bytes: int
-    content_type: str = ""
-    encoding: str = ""
-    header_length: str = ""
-
-    @property
-    def media_type(self) -> str:
-        return self.content_type.partition(";")[0].strip().lower()
-
-    @property
-    def is_json(self) -> bool:
-        return self.media_type in ("", "application/json", "text/json") or self.media_type.endswith("+json")
-
-    def content(self, max_bytes: int) -> bytes:
-        return uncompressed(b"".join(self.chunks), self.encoding, max_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 from weakref import finalize
@@ -104,18 +105,13 @@ class Monitor:
         self._outbox = Outbox(options.queue_rows, options.queue_bytes, options.batch_rows)
         connection = options.connect()
         packer = Packer(
-            options.target,
-            options.rules,
-            self._counts,
+            *(options.target, options.rules, self._counts),
             sample=options.sample,
             feature_names=options.names,
             batch_rows=options.batch_rows,
         )
         sender = Sender(
-            self._outbox,
-            packer,
-            connection,
-            self._counts,
+            *(self._outbox, packer, connection, self._counts),
             batch_rows=options.batch_rows,
             batch_seconds=options.batch_seconds,
             max_age_seconds=options.max_age_seconds,
@@ -133,8 +129,8 @@ class Monitor:
         self._finalizer = finalize(self, self._worker.finish)
         self._finalizer.atexit = False
 
-    def __reduce__(self) -> tuple[Callable[..., Monitor], tuple[dict[str, Any]]]:
-        return _make, ({name: getattr(self._options, name) for name in Options.__dataclass_fields__},)
+    def __reduce__(self) -> tuple[partial[Monitor], tuple[()]]:
+        return partial(Monitor, **vars(self._options)), ()
 
     def __enter__(self) -> Self:
         return self
@@ -326,7 +322,3 @@ class Monitor:
 
     def _invalid(self, error: Exception, rows: int = 1) -> None:
         self.drop("invalid", rows, describe(error))
-
-
-def _make(arguments: dict[str, Any]) -> Monitor:
-    return Monitor(**arguments)

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from exporter.client.bodies import Body
 from exporter.client.columns import Columns
-from exporter.client.exchanges import Body, Exchange, Read, Reader
+from exporter.client.exchanges import Exchange, Read, Reader
 from exporter.client.monitor import Monitor
 from tests.client.test_asgi import Recorder
 
