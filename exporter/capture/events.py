@@ -46,6 +46,7 @@ STRUCTURED_TYPE = "application/cloudevents+json"
 BATCH_TYPE = "application/cloudevents-batch+json"
 MAX_EVENTS = 1000  # of a batch
 MAX_ATTRIBUTE_LENGTH = 1000  # characters
+ANNOTATIONS = ("monitoring/model", "monitoring/version", "monitoring/alias")
 
 # KServe's, and of Seldon Core and MLServer.
 _TYPE = re.compile(r"(?:org\.kubeflow|io\.seldon)\.serving\.inference\.(request|response)")
@@ -57,7 +58,7 @@ class Event:
     """Half an exchange.
 
     `at` is its time in seconds since the epoch, None without one; `measured` tells the time at which the half
-    passed from that of sending. `annotations` are of the pod.
+    passed from that of sending. `annotations` are those of the pod that name the version.
     """
 
     half: Half
@@ -82,6 +83,12 @@ class Event:
     def digest(self) -> bytes:
         """Hash of the body."""
         return blake2b(self.body, digest_size=8).digest()
+
+    @property
+    def characters(self) -> int:
+        """Length of all attributes."""
+        attributes = (self.id, self.service, self.namespace, self.endpoint, self.component, self.source)
+        return sum(map(len, (*attributes, *self.annotations.values())))
 
     @property
     def origin(self) -> str:
@@ -128,7 +135,11 @@ def _from_structure(document: object) -> Event:
     data: Any = document.get("data", b"")
     if isinstance(data, str):  # of a content type that is not JSON
         data = data.encode("utf-8", "surrogatepass")
-    return _event(texts, data if isinstance(data, bytes) else orjson.dumps(data))
+    try:
+        return _event(texts, data if isinstance(data, bytes) else orjson.dumps(data))
+    except TypeError:
+        detail = "`data` has too many levels, or a value is no text in Unicode or of more than 64 bits"
+        raise MalformedError(detail) from None
 
 
 def _event(attributes: Attributes, body: bytes) -> Event:
@@ -180,5 +191,9 @@ def _annotations(text: str) -> Mapping[str, str]:
         found = parse_json(text.encode("utf-8", "surrogatepass"))
     except MalformedError:
         return {}
-    pairs = found.items() if isinstance(found, dict) else ()
-    return {name: value for name, value in pairs if isinstance(value, str)}
+    named = {name: found.get(name) for name in ANNOTATIONS} if isinstance(found, dict) else {}
+    return {
+        name: value
+        for name, value in named.items()
+        if isinstance(value, str) and len(value) <= MAX_ATTRIBUTE_LENGTH
+    }

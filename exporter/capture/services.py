@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from exporter.capture.events import Event
+from exporter.capture.events import ANNOTATIONS, Event
 from exporter.config.capture import CaptureConfig, ServiceConfig
 from exporter.fleet import Fleet, Version
 from exporter.formats.batch import Target
 from exporter.payloads.outputs import OutputNames
 
 TAG = "monitoring.inference_service"
-ANNOTATION_PREFIX = "monitoring/"
 DEFAULT_ALIAS = "champion"
 DEFAULT_COMPONENT = "predictor"
 CACHE_SECONDS = 5.0
@@ -128,11 +127,10 @@ def _serving(versions: Iterable[Version]) -> Version | None:
 
 
 def _annotated(event: Event) -> Target | None:
-    names = ("model", "version", "alias")
-    said = {name: event.annotations.get(f"{ANNOTATION_PREFIX}{name}", "") for name in names}
-    if not said["model"] or bool(said["version"]) == bool(said["alias"]):
+    model, version, alias = (event.annotations.get(name, "") for name in ANNOTATIONS)
+    if not model or bool(version) == bool(alias):
         return None
-    return Target(**said)
+    return Target(model, version, alias)
 
 
 def _component(service: ServiceConfig | None) -> str:

@@ -17,7 +17,9 @@ from exporter.capture.events import Event
 
 MAX_HALVES = 50_000
 MAX_BYTES = 64 * 2**20
-HALF_BYTES = 1500  # memory of a half beside its body
+HALF_BYTES = 1500  # memory of a half beside its body, with attributes of usual length
+USUAL_CHARACTERS = 300
+CHARACTER_BYTES = 4
 MAX_REMEMBERED = 100_000  # complete exchanges
 
 # waits: its other half is not there yet; duplicate: the same came before; reused: its id came before with
@@ -52,7 +54,8 @@ class Waiting:
 
     @property
     def size_bytes(self) -> int:
-        return HALF_BYTES + len(self.event.body)
+        unusual = max(self.event.characters - USUAL_CHARACTERS, 0)
+        return HALF_BYTES + CHARACTER_BYTES * unusual + len(self.event.body)
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,22 @@ def test_data_of_a_structure_is_the_body(data: Any, body: bytes) -> None:
     assert read_events({"content-type": STRUCTURED_TYPE}, message)[0].body == body
 
 
+UNWRITABLE = {"deep": "[" * 300 + "]" * 300, "text": '"\\ud800"', "integer": str(2**70)}
+
+
+@pytest.mark.parametrize("kind", UNWRITABLE)
+def test_data_that_cannot_be_written_again_is_refused(kind: str) -> None:
+    attributes = {name.removeprefix("ce-"): v for name, v in Agent().headers("request", "7", AT).items()}
+    message = f'{json.dumps(attributes)[:-1]}, "data": [{UNWRITABLE[kind]}]}}'.encode()
+    with suppress(MalformedError):
+        read_events({"content-type": STRUCTURED_TYPE}, message)
+
+
+def test_other_annotations_are_not_kept() -> None:
+    agent = Agent(annotations={"monitoring/model": "fraud", "monitoring/version": "3" * 2000, "team": "a"})
+    assert read_event(agent.headers("request", "7", AT), b"").annotations == {"monitoring/model": "fraud"}
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["ce-id", "ce-type", "ce-time", "ce-annotations", "ce-source", "content-type"]),

@@ -99,6 +99,11 @@ def test_bytes_are_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     assert room.halves == 3
 
 
+def test_long_attributes_take_room(room: Room) -> None:
+    room.meet(half("request", "7" * 1000))
+    assert room.size_bytes > HALF_BYTES + 2000
+
+
 def test_remembered_exchanges_are_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "MAX_REMEMBERED", 2)
     for number in range(3):
