@@ -16,7 +16,7 @@ from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import eventually, make_table
 
-ROWS = 3_000
+ROWS = 5_000
 ACCEPTED = 'mlflow_exporter_ingest_rows_total{kind="prediction",outcome="accepted"}'
 
 
@@ -39,7 +39,7 @@ def test_rows_without_ids_count_once_when_it_is_interrupted_and_given_again(
     times = pa.array([time.time() - row for row in range(ROWS)])
     pq.write_table(make_table(ROWS).append_column("timestamp", times), tmp_path / "batch.parquet")
     make_store(f"sqlite:///{tmp_path}/exporter.db")
-    # Hundreds of requests, so that it can be stopped between them.
+    # Fifty requests, so that it can be stopped between them.
     exporter = ExporterProcess(
         f"sqlite:///{tmp_path}/exporter.db",
         free_port,

@@ -45,7 +45,7 @@ def running(command: list[str], ready_url: str, log: Path) -> Iterator[None]:
         def ready() -> bool:
             assert process.poll() is None, log.read_text()
             try:
-                return httpx.get(ready_url, timeout=TIMEOUT_SECONDS).is_success
+                return httpx.get(ready_url, timeout=TIMEOUT_SECONDS, verify=False).is_success
             except httpx.TransportError:
                 return False
 

@@ -182,7 +182,7 @@ class Guide:
             self._start(command.line.removesuffix(" &"))
         else:
             asks, sends = "curl " in command.line, " -d " in command.line
-            deadline = time.monotonic() + TIMEOUT_SECONDS
+            deadline, pause = time.monotonic() + TIMEOUT_SECONDS, 0.1
             while True:
                 done = subprocess.run(
                     ["bash", "-c", command.line],
@@ -201,7 +201,8 @@ class Guide:
                 assert not ended, (
                     f"{command.line}\nexit status {done.returncode}\n{done.stdout}\n{started[-5000:]}"
                 )
-                time.sleep(0.2)
+                time.sleep(pause)
+                pause = min(1.2 * pause, 1.0)
 
     def _start(self, line: str) -> None:
         with self.log.open("ab") as log:
