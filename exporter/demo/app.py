@@ -32,6 +32,8 @@ from exporter.errors import DemoError
 LOOK_SECONDS = 1.0
 # A busy machine may take minutes to train a model; the time until the mail is the point of the demo.
 INCIDENT_LIMIT_SECONDS, MAIL_LIMIT_SECONDS, LOOP_LIMIT_SECONDS = 900.0, 300.0, 900.0
+# Evidently's UI may start after the first report, which is sent there again after one minute, two and four.
+REPORT_LIMIT_SECONDS = 600.0
 DRIFT_ALERT = "ModelFeatureDrift"
 PLACES = 3  # where a report is to be: the exporter, MLflow, Evidently
 PHASES = ("training", "healthy", "incident", "recovery")
@@ -116,7 +118,7 @@ def demonstrate(pace: Pace, until_mail: bool, remediate: bool) -> None:
                         return
                 if until_mail or operator is not None:
                     limit = LOOP_LIMIT_SECONDS if operator is not None else MAIL_LIMIT_SECONDS
-                    check_time(began, incident, now, limit)
+                    check_time(began, incident, mailed, now, limit)
                 time.sleep(LOOK_SECONDS)
         except KeyboardInterrupt:
             screen.say("Ending everything.")
@@ -180,15 +182,21 @@ def is_broken(traffic: str) -> bool:
     return "\nincident: " in traffic
 
 
-def check_time(began: float, incident: float | None, now: float, limit_seconds: float) -> None:
-    """Check that the incident, and then the end, are not overdue; times in seconds of one clock.
+def check_time(
+    began: float, incident: float | None, mailed: float | None, now: float, limit_seconds: float
+) -> None:
+    """Check that the incident, the end or the mail, and then the reports are not overdue; times in seconds
+    of one clock.
 
     Raises:
         DemoError: one of them is.
     """
     if incident is None and now - began > INCIDENT_LIMIT_SECONDS:
         raise DemoError(f"no incident within {INCIDENT_LIMIT_SECONDS:.0f} seconds of the start")
-    if incident is not None and now - incident > limit_seconds:
+    if mailed is not None:
+        if now - mailed > REPORT_LIMIT_SECONDS:
+            raise DemoError(f"a report was not sent within {REPORT_LIMIT_SECONDS:.0f} seconds of the mail")
+    elif incident is not None and now - incident > limit_seconds:
         raise DemoError(f"it did not end within {limit_seconds:.0f} seconds of the incident")
 
 

@@ -126,12 +126,18 @@ def test_the_link_of_the_mail_has_to_open_a_report(web_server: Callable[[Answer]
 
 
 def test_the_limit_for_the_end_counts_from_the_incident() -> None:
-    check_time(began=0, incident=None, now=899, limit_seconds=300)
-    check_time(began=0, incident=899, now=1198, limit_seconds=300)
+    check_time(began=0, incident=None, mailed=None, now=899, limit_seconds=300)
+    check_time(began=0, incident=899, mailed=None, now=1198, limit_seconds=300)
     with pytest.raises(DemoError, match="did not end within 300 seconds of the incident"):
-        check_time(began=0, incident=899, now=1200, limit_seconds=300)
+        check_time(began=0, incident=899, mailed=None, now=1200, limit_seconds=300)
+
+
+def test_reports_have_a_limit_of_their_own_from_the_mail_on() -> None:
+    check_time(began=0, incident=100, mailed=390, now=989, limit_seconds=300)
+    with pytest.raises(DemoError, match="report was not sent within 600 seconds of the mail"):
+        check_time(began=0, incident=100, mailed=390, now=991, limit_seconds=300)
 
 
 def test_an_incident_that_never_begins_ends_the_demo() -> None:
     with pytest.raises(DemoError, match="no incident within 900 seconds of the start"):
-        check_time(began=0, incident=None, now=901, limit_seconds=300)
+        check_time(began=0, incident=None, mailed=None, now=901, limit_seconds=300)

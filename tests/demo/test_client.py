@@ -6,14 +6,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from exporter.demo.client import Client
-from exporter.demo.scenario import MODEL
+from exporter.demo.flights import FEATURES, TARGET
+from exporter.demo.scenario import MODEL, WARM_UP_DAYS
+from exporter.demo.traffic import Replay
 from exporter.errors import ConfigError, DemoError
+from tests.demo.conftest import NOW, PACE
 from tests.support.api_server import Server
 from tests.support.fakes import FakeRegistry
 from tests.support.rig import eventually, make_rows, make_table
+from tests.support.scripted_exporter import scripted_exporter
 
 Connect = Callable[..., Client]
 
@@ -68,6 +73,24 @@ def test_what_is_sent_is_taken(exporter: Server, connect: Connect) -> None:
         monitor.predictions(row["features"], row["prediction"], score=row["score"], id=row["id"])
     client.flush(monitor)
     assert exporter.rows("accepted") == 3
+
+
+def test_the_warm_up_is_one_request(connect: Connect, later_flights: pd.DataFrame) -> None:
+    flights = Replay(later_flights, PACE, NOW).between(0, WARM_UP_DAYS * PACE.seconds_per_day)
+    with scripted_exporter() as scripted:
+        client = connect(scripted.url)
+        monitor = client.monitor("1")
+        monitor.predictions(
+            flights[list(FEATURES)],
+            flights[TARGET],
+            score=flights[TARGET],
+            id=flights["id"],
+            timestamp=flights["timestamp"],
+            latency_seconds=0.1,
+        )
+        client.flush(monitor)
+        requests = [each for each in scripted.received if each.path == "/v1/predictions"]
+    assert [len(each.columns["id"]) for each in requests] == [len(flights)]
 
 
 def test_an_exporter_that_stays_away_ends_the_demo(free_port: int, connect: Connect) -> None:
