@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 from exporter.payloads.documents import uncompressed
 
 _CHUNK_BYTES = 64  # that a chunk takes beside its content
+_DEFLATE_RATIO = 1032  # to which deflate compresses at most
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Chunks of a body, and the headers that tell how to read it."""
+    """Chunks of a body, of `size_bytes` in memory, and the headers that tell how to read it."""
 
     HEADERS: ClassVar = (b"content-type", b"content-encoding", b"inference-header-content-length")
 
@@ -31,6 +32,11 @@ class Body:
     @property
     def is_json(self) -> bool:
         return self.media_type in ("", "application/json", "text/json") or self.media_type.endswith("+json")
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Upper bound of what it unpacks to."""
+        return self.size_bytes * (_DEFLATE_RATIO if self.encoding else 1)
 
     def content(self, max_bytes: int) -> bytes:
         return uncompressed(b"".join(self.chunks), self.encoding, max_bytes)
@@ -101,7 +107,7 @@ class ArrivingBody:
     @property
     def body(self) -> Body:
         text = {name: self.headers.get(name, b"").decode("latin-1") for name in Body.HEADERS}
-        return Body(self._chunks, self._size, *text.values())
+        return Body(self._chunks, self._taken, *text.values())
 
     def release(self) -> None:
         self._budget.release(self._taken)

@@ -57,6 +57,12 @@ class Exchange:
     def size_bytes(self) -> int:
         return self.request.size_bytes + (self.answer.size_bytes if self.answer is not None else 0)
 
+    @property
+    def unpacked_bytes(self) -> int:
+        """Upper bound of the size of the bodies when they are read."""
+        bodies = [self.request] if self.answer is None else [self.request, self.answer]
+        return sum(min(body.unpacked_bytes, _MAX_INFLATION * self.reader.max_body_bytes) for body in bodies)
+
     def columns(self) -> Columns:
         return self.reader.columns(self)
 

@@ -6,6 +6,8 @@ from collections import deque
 from threading import Event, RLock
 from typing import Any, Literal, NamedTuple
 
+TAKE_BYTES = 8 * 2**20  # that are read at once, by what they may unpack to
+
 Kind = Literal["prediction", "label"]
 
 
@@ -59,14 +61,16 @@ class Outbox:
         return True
 
     def take(self, rows: int) -> list[Entry]:
-        """Take the oldest entries of one kind, of `rows` rows or a little more."""
+        """Take the oldest entries of one kind, of `rows` rows or a little more; fewer if they are large."""
         taken: list[Entry] = []
+        size = TAKE_BYTES
         with self._lock:
             waiting = min(self._waiting.values(), key=lambda each: each[0][0] if each else self.entered)
-            while waiting and rows > 0:
+            while waiting and rows > 0 and size > 0:
                 _, entry = waiting.popleft()
                 taken.append(entry)
                 rows -= entry.rows
+                size -= getattr(entry.content, "unpacked_bytes", entry.size_bytes)
                 self.rows -= entry.rows
                 self.size_bytes -= entry.size_bytes
         return taken

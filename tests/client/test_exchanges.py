@@ -13,6 +13,7 @@ from exporter.client.bodies import Body
 from exporter.client.columns import Columns
 from exporter.client.exchanges import Exchange, Read, Reader
 from exporter.client.monitor import Monitor
+from exporter.client.outbox import Entry, Outbox
 from tests.client.test_asgi import Recorder
 
 CUSTOMER = {"customer": {"age": 41, "city": "Rome"}, "request_id": "r1"}
@@ -54,6 +55,16 @@ def test_a_function_of_the_service_reads_its_own_forms() -> None:
 
     assert found.features == {"age": [41], "city": ["Rome"]}
     assert found.own == {"prediction": [1], "score": [0.9], "id": ["r1"], "latency_seconds": [0.25]}
+
+
+def test_bodies_that_may_unpack_to_much_are_read_a_few_at_a_time() -> None:
+    outbox = Outbox(1000, 2**20, 500)
+    reader = Reader(cast(Monitor, Recorder()), None, "", (), 2**20)
+    packed = Body([b"x" * 20_000], 20_000, "application/json", "gzip")
+    for request in (packed, packed, packed, body([1]), body([1])):
+        exchange = Exchange(reader, request, None, 400, "", 0.25)
+        assert outbox.put(Entry("prediction", exchange.rows, exchange.size_bytes, 0.0, 0.0, exchange))
+    assert [len(outbox.take(500)) for _ in range(5)] == [1, 1, 1, 2, 0]
 
 
 def test_the_same_function_reads_requests_that_failed() -> None:
