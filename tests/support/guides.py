@@ -3,9 +3,9 @@
 - A block after a line that ends in "`name.ext`:" is the content of that file.
 - Other blocks of Python are one program, which runs in the test's process with the names that it is given.
 - In blocks of the console, `$ command` runs in the shell, and the lines below it occur in its output in this
-  order; `...` stands for anything. A command that ends in ` &` runs until the test ends. `curl` is repeated
-  until the server answers, and without a body until the answer is the one that is shown. `pip install` only
-  checks that the packages are there, and `python -m venv` is left out.
+  order; `...` stands for anything. A command that ends in ` &` runs until the test ends. `curl` and
+  `promtool query` are repeated until the server answers, and without a body until the answer is the one that
+  is shown. `pip install` only checks that the packages are there, and `python -m venv` is left out.
 - Addresses and ports are replaced by those of the test, everywhere.
 """
 
@@ -37,6 +37,7 @@ PORTS = (EXPORTER_PORT, 3000, 5000, 5001, 8000, 8080, 8081, 8082, 9090)
 STOP_SECONDS = 20.0
 HOSTS = ("localhost", "127.0.0.1", "exporter")
 PORT = re.compile(r"(127\.0\.0\.1:|\bport\W{1,3}|_port\W{1,3})(\d{4,5})\b")
+ASKS = re.compile(r"\b(curl|promtool query) ")
 FINAL = re.compile(r"returned error: (401|403|405|413|415|422)")  # no server that is still starting
 RUN = ("python", "console")  # languages of blocks that are run; others are files, or only shown
 BLOCK = re.compile(r"(?:`(?P<file>[\w./-]+)`:\n\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -181,7 +182,7 @@ class Guide:
         elif command.background:
             self._start(command.line.removesuffix(" &"))
         else:
-            asks, sends = "curl " in command.line, " -d " in command.line
+            asks, sends = ASKS.search(command.line) is not None, " -d " in command.line
             deadline, pause = time.monotonic() + TIMEOUT_SECONDS, 0.1
             while True:
                 done = subprocess.run(
