@@ -115,7 +115,6 @@ class Connection:
         query: Mapping[str, object] | None = None,
         body: bytes = b"",
         content_type: str = "application/json",
-        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Return the JSON answer to a body.
 
@@ -123,18 +122,15 @@ class Connection:
             UnreachableError: no answer came, or no JSON.
             CallRefusedError: the exporter refused.
         """
-        headers = {"Content-Type": content_type, **(headers or {})}
-        return self._json(self.request("POST", path, query, body, headers))
+        return self._json(self.request("POST", path, query, body, {"Content-Type": content_type}))
 
     def post_json(self, path: str, document: object, query: Mapping[str, object] | None = None) -> Any:
         """Return the JSON answer to a document; errors as of `post`."""
         return self.post(path, query, json.dumps(document).encode())
 
-    def chunks(
-        self, path: str, query: Mapping[str, object] | None = None, accept: str = "*/*"
-    ) -> Iterator[bytes]:
+    def chunks(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[bytes]:
         """Yield the body of a long answer in parts, as it comes; errors as of `post`."""
-        with self._sent("GET", path, query, None, {"Accept": accept}) as response:
+        with self._sent("GET", path, query, None, None) as response:
             if response.is_success:
                 yield from response.iter_bytes()
                 return
