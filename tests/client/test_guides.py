@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import joblib
 import mlflow
 import pyarrow.parquet as pq
@@ -98,6 +99,13 @@ def test_a_service_of_fastapi(open_guide: OpenGuide, fraud: Server, trained: Pat
     guide = open_guide("FastAPI", url(fraud), replaced={"models:/fraud/3": str(trained / "model")})
     guide.run()
     check_one_row(fraud)
+
+    payment = {"id": "a2", "age": 41, "country": "DE"}
+    httpx.post(f"http://127.0.0.1:{guide.ports[8000]}/score", json=payment, timeout=TIMEOUT_SECONDS)
+    (service,) = guide.started
+    service.terminate()
+    service.wait(TIMEOUT_SECONDS)
+    assert fraud.rows("accepted") == 2  # sent before the end
 
 
 @pytest.mark.needs("bentoml")

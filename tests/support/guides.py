@@ -141,6 +141,7 @@ class Guide:
         self.blocks = read_blocks(text)
         self.log = directory / "guide.log"
         (directory / ".curlrc").write_text("fail-with-body\nshow-error\n")
+        self.started: list[subprocess.Popen[bytes]] = []
         self._stack = stack
         self.environment = {
             **os.environ,
@@ -215,6 +216,7 @@ class Guide:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # servers start workers, which have to end with them
             )
+        self.started.append(process)
         self._stack.callback(_stop, process)
 
     def _check_installed(self, line: str) -> None:
