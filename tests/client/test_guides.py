@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,14 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
-import joblib
-import mlflow
 import pyarrow.parquet as pq
 import pytest
-from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 
 from tests.support.api_server import Server
 from tests.support.docs import ROOT, page
@@ -30,13 +25,31 @@ from tests.support.guides import CLIENT_PAGE, RUN, Guide, OpenGuide, read_blocks
 from tests.support.rig import eventually, make_table
 
 FEATURES = ["age", "country"]
+# Each process of a framework would import MLflow and scikit-learn, as the service of FastAPI does.
+SMALL_MODEL = {
+    "import mlflow\n": "import nobody\n",
+    'mlflow.sklearn.load_model("models:/fraud/3")': "nobody.Model()",
+}
+NOBODY = """
+class Model:
+    def predict(self, rows):
+        assert rows.columns.tolist() == ["age", "country"]
+        return (rows["age"] > 100).astype(int).to_numpy()
+"""
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")  # MLflow's own
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Directory of the model that the guides call `models:/fraud/3`."""
+    """Directory of the model that the guides call `models:/fraud/3`; tests without it import no MLflow."""
+    import joblib
+    import mlflow
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
     frame = make_table().to_pandas()
     encode = make_column_transformer((OneHotEncoder(), ["country"]), remainder="passthrough")
     model = make_pipeline(encode, LogisticRegression()).fit(frame[FEATURES], frame["prediction"])
@@ -109,28 +122,30 @@ def test_a_service_of_fastapi(open_guide: OpenGuide, fraud: Server, trained: Pat
 
 
 @pytest.mark.needs("bentoml")
-def test_a_service_of_bentoml(open_guide: OpenGuide, fraud: Server, trained: Path) -> None:
+def test_a_service_of_bentoml(open_guide: OpenGuide, fraud: Server, tmp_path: Path) -> None:
     guide = open_guide(
         "BentoML",
         url(fraud),
         place="serving",
-        environment={"BENTOML_HOME": str(trained / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"},
-        replaced={"models:/fraud/3": str(trained / "model")},
+        environment={"BENTOML_HOME": str(tmp_path / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"},
+        replaced=SMALL_MODEL,
     )
+    (guide.directory / "nobody.py").write_text(NOBODY)
     guide.run()
     check_one_row(fraud)
 
 
 @pytest.mark.needs("serve")
-def test_a_deployment_of_ray_serve(open_guide: OpenGuide, fraud: Server, trained: Path) -> None:
+def test_a_deployment_of_ray_serve(open_guide: OpenGuide, fraud: Server) -> None:
     guide = open_guide(
         "Ray Serve",
         url(fraud),
         place="serving",
         # In one process: a cluster has to be up within 30 seconds, which a busy machine cannot promise.
         environment={"RAY_SERVE_FORCE_LOCAL_TESTING_MODE": "1", "RAY_USAGE_STATS_ENABLED": "0"},
-        replaced={"models:/fraud/3": str(trained / "model")},
+        replaced=SMALL_MODEL,
     )
+    (guide.directory / "nobody.py").write_text(NOBODY)
     guide.run()
     check_one_row(fraud)
 
@@ -140,7 +155,7 @@ def test_a_runtime_of_mlserver(open_guide: OpenGuide, fraud: Server, trained: Pa
     guide = open_guide("MLServer", url(fraud), place="serving")
     for name, port in {"HTTP": 8080, "GRPC": 8081, "METRICS": 8082}.items():
         guide.environment[f"MLSERVER_{name}_PORT"] = str(guide.ports[port])
-    joblib.dump(joblib.load(trained / "model.joblib"), guide.directory / "model.joblib")
+    shutil.copy(trained / "model.joblib", guide.directory)
     guide.run()
     check_one_row(fraud)
 
@@ -157,6 +172,8 @@ def test_files_of_a_batch_job(
     monkeypatch.chdir(guide.directory)
     inputs, ids = make_table(200, 7).select(FEATURES).to_pandas(), [f"p{row}" for row in range(200)]
     (guide.directory / "frauds.csv").write_text("payment,is_fraud\n" + "".join(f"{name},1\n" for name in ids))
+    import joblib
+
     model = joblib.load(trained / "model.joblib")
     guide.run(inputs=inputs, ids=ids, times=[time.time()] * 200, model=model)
     assert fraud.rows("accepted") == 200
