@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -146,16 +145,6 @@ def test_a_deployment_of_ray_serve(open_guide: OpenGuide, fraud: Server) -> None
         replaced=SMALL_MODEL,
     )
     (guide.directory / "nobody.py").write_text(NOBODY)
-    guide.run()
-    check_one_row(fraud)
-
-
-@pytest.mark.needs("mlserver")
-def test_a_runtime_of_mlserver(open_guide: OpenGuide, fraud: Server, trained: Path) -> None:
-    guide = open_guide("MLServer", url(fraud), place="serving")
-    for name, port in {"HTTP": 8080, "GRPC": 8081, "METRICS": 8082}.items():
-        guide.environment[f"MLSERVER_{name}_PORT"] = str(guide.ports[port])
-    shutil.copy(trained / "model.joblib", guide.directory)
     guide.run()
     check_one_row(fraud)
 
