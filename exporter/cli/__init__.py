@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from signal import SIGINT
 from typing import NoReturn
 
 from exporter import __version__
@@ -45,7 +46,8 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit: with 2 for unusable settings, with 1 for any other known error."""
+    """Run a command and exit: with 2 for unusable settings, with 1 for any other known error, with 130
+    after Ctrl-C."""
     options = parser().parse_args(arguments)
     try:
         status = options.run(options)
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_complain(f"{error}{advice}", 1))
     except ExporterError as error:
         sys.exit(_complain(error, 1))
+    except KeyboardInterrupt:
+        sys.exit(128 + SIGINT)
     except BrokenPipeError:  # of `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
         sys.exit(1)

@@ -66,7 +66,8 @@ def _serve(options: argparse.Namespace) -> int:
         gc.freeze()
         Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
         log.info("listening on %s, port %d", settings.host, sockets[0].getsockname()[1])
-        server.run(sockets)
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended
+            server.run(sockets)
     return 0 if server.started and not service.store.lost else 1
 
 

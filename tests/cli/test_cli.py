@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -21,6 +22,8 @@ from exporter.cli import main
 from exporter.service import Service
 from exporter.settings import DAY_SECONDS
 from exporter.storage.store import Store
+from tests.support.exporter_process import ExporterProcess
+from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import NOON, Rig, make_rows
 
 
@@ -51,6 +54,14 @@ def test_output_that_is_closed_ends_a_command_without_a_traceback(
             main(["check-config", "exporter.yml"])
     assert end.value.code == 1
     assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_ends_the_exporter_without_a_traceback(free_port: int, tmp_path: Path) -> None:
+    exporter = ExporterProcess(f"sqlite:///{tmp_path}/exporter.db", free_port, tmp_path)
+    exporter.await_ready()
+    exporter.process.send_signal(signal.SIGINT)
+    assert exporter.process.wait(TIMEOUT_SECONDS) == 0
+    assert "Traceback" not in exporter.log
 
 
 def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
