@@ -84,7 +84,7 @@ def test_of_a_key_that_comes_twice_the_last_counts() -> None:
         ([[1], [0]], [1, 0], []),
         ([[2, 3], [4, 5]], [OPAQUE, OPAQUE], []),
     ],
-    ids=str,
+    ids=["values", "rows", "columns", "lists of one", "lists of two"],
 )
 def test_an_answer_of_mlflows_scoring_server_may_have_any_of_its_forms(
     predictions: object, prediction: list[object], score: list[object]

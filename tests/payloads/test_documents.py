@@ -28,7 +28,9 @@ def test_what_unpacks_to_too_much_is_not_unpacked() -> None:
         uncompressed(gzip.compress(bytes(10**6)), "gzip", 1000)
 
 
-@pytest.mark.parametrize("body", [b"", b"content", gzip.compress(b"content")[:-8]])
+@pytest.mark.parametrize(
+    "body", [b"", b"content", gzip.compress(b"content")[:-8]], ids=["empty", "plain", "cut"]
+)
 def test_damaged_bodies_are_refused(body: bytes) -> None:
     with pytest.raises(MalformedError):
         uncompressed(body, "gzip", 100)
