@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import yaml
 
 from exporter.errors import ConfigError
 from exporter.formats.texts import listed, printable
@@ -79,11 +81,16 @@ def render_config(survey: Survey) -> str:
     for model, versions in groupby(survey.versions, key=lambda each: each.model):
         held = ", ".join(f"{printable(alias)}: {each.version}" for each in versions for alias in each.aliases)
         if len(model) <= NAME_LENGTH:
-            entries.append(f"  {json.dumps(model)}: {{}} # {held}\n")
+            entries.append(f"  {_quoted(model)}: {{}} # {held}\n")
     further = len(entries) - MAX_ENTRIES
     more = [f"  # and {further} more\n"] if further > 0 else []
     template = files("exporter.config").joinpath("exporter.yml").read_text("utf-8")
     return template.replace("{models}\n", "".join([*entries[:MAX_ENTRIES], *more]) or "  #fraud: {}\n", 1)
+
+
+def _quoted(name: str) -> str:
+    """A name as YAML has it in double quotes; JSON's pairs of surrogates would be two characters there."""
+    return yaml.safe_dump(name, default_style='"', width=math.inf).rstrip("\n")
 
 
 def scrape_job(settings: Settings) -> str:

@@ -272,7 +272,8 @@ def test_tokens_are_read_again(serve: Serve, tmp_path: Path) -> None:
     [
         ({"content-encoding": "Identity"}, 202),
         ({"content-encoding": "IDENTITY"}, 202),
-        ({"content-encoding": "GZIP"}, 415),
+        ({"content-encoding": "GZIP"}, 422),  # which it is not
+        ({"content-encoding": "BR"}, 415),
         ({"content-type": "Application/JSON; Charset=UTF-8"}, 202),
         ({"content-type": ARROW_TYPE.upper()}, 422),  # which it is not
         ({"content-type": "text/CSV"}, 415),

@@ -125,7 +125,16 @@ def make_survey(*models: str) -> Survey:
 
 
 def test_names_of_models_stay_as_they_are(tmp_path: Path) -> None:
-    names = ('a "quoted" name', "007", "no: yes # x", "modèle", "line\nbreak", "x" * 300)
+    names = (
+        'a "quoted" name',
+        "007",
+        "no: yes # x",
+        "modèle",
+        "漢字 🚀",
+        "\x07\x85",
+        "line\nbreak",
+        "x" * 300,
+    )
     (tmp_path / "exporter.yml").write_text(render_config(make_survey(*names)))
     assert load_config_file(tmp_path / "exporter.yml").models == dict.fromkeys(names[:-1], ModelConfig())
 
