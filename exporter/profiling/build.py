@@ -28,7 +28,7 @@ MAX_LISTED = 300  # names in a note
 
 
 def build_reference(data: ReferenceData, windows: tuple[Window, ...], max_columns: int) -> Reference:
-    """Profile reference data; as `build_from`."""
+    """Profile reference data; as `read_own_columns` and `build_from`."""
     return build_from(data, read_own_columns(data), windows, max_columns)
 
 
@@ -42,11 +42,9 @@ def build_from(
     predictions.
 
     Raises:
-        ReferenceInvalidError: no rows, or no usable columns.
+        ReferenceInvalidError: no usable columns.
     """
     rows = data.table.num_rows
-    if rows == 0:
-        raise ReferenceInvalidError("the reference has no rows")
     timestamps, outputs = own.timestamps, own.outputs
     columns, values, notes = _profile_columns(data, own, max_columns)
     score = own.monitored.get("score")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from exporter.errors import ReferenceInvalidError
 from exporter.formats.arrow_columns import MAX_SECONDS, from_arrow, is_text, scores_from_arrow
 from exporter.formats.class_scores import MAX_CLASSES, Scores
 from exporter.formats.columns import (
@@ -71,8 +72,14 @@ class OwnColumns:
 
 
 def read_own_columns(data: ReferenceData) -> OwnColumns:
-    """The row's own columns, as `choose_roles` finds them, and the task that they tell."""
+    """The row's own columns, as `choose_roles` finds them, and the task that they tell.
+
+    Raises:
+        ReferenceInvalidError: no rows.
+    """
     table = data.table
+    if table.num_rows == 0:  # a damaged file may announce more than it has
+        raise ReferenceInvalidError("the reference has no rows")
     roles = choose_roles(table.column_names, data.named, data.inputs)
     notes = [*data.notes, *roles.notes]
     timestamps = _timestamps(table, roles, notes)

@@ -139,7 +139,7 @@ def test_a_category_column_of_a_million_values_stays_small() -> None:
 
 def test_nothing_to_profile_is_an_error() -> None:
     with pytest.raises(ReferenceInvalidError, match="no rows"):
-        build({"age": pa.array([], pa.float64())})
+        build({"age": pa.array([], pa.float64()), "timestamp": pa.array([], pa.float64())})
     with pytest.raises(ReferenceInvalidError, match="no feature columns"):
         build({"prediction": [1], "score": [0.5], "timestamp": [1], "label": [1], "id": [7]})
     with pytest.raises(ReferenceInvalidError, match="no feature columns"):
