@@ -26,7 +26,7 @@ from exporter.evaluation.habits.limits import Habits
 from exporter.evaluation.importance import AttributionDrift, Importance
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.evaluation.segments import SegmentEvaluation
-from exporter.formats.batch import Target
+from exporter.payloads.target import Target
 from exporter.settings import Settings
 from exporter.storage.sampled_rows import SampleSize
 from exporter.storage.schema import AliasMove, StoredVersion

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.errors import UnavailableError, UnknownModelError
 from exporter.fleet import Fleet, Status, Version
-from exporter.formats.batch import Target
+from exporter.payloads.target import Target
 from exporter.settings import Settings
 from exporter.storage.schema import AliasMove, StoredVersion
 

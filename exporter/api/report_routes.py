@@ -22,8 +22,8 @@ from exporter.errors import (
 from exporter.exposition.negotiation import gzip_accepted
 from exporter.fleet import Version
 from exporter.formats.addresses import version_path
-from exporter.formats.batch import Target
 from exporter.formats.texts import storable
+from exporter.payloads.target import Target
 from exporter.reports.incident import find_incident_report
 from exporter.service import Service
 from exporter.storage.reports import (

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exporter.formats.batch import Target
+from exporter.payloads.target import Target
 from exporter.serving_processes import MAX_REASONS, GpuUse, ServingProcess
 
 MAX_NUMBER = 2.0**53

@@ -23,9 +23,9 @@ from exporter.config.capture import CaptureConfig
 from exporter.errors import OverloadedError, RequestError, UnavailableError, UnknownModelError
 from exporter.exposition.capture import CaptureTelemetry, EventKind, EventOutcome
 from exporter.fleet import Fleet, Version
-from exporter.formats.batch import Target
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import Answer, IngestRequest
+from exporter.payloads.target import Target
 from exporter.settings import Settings
 
 MAX_ANSWERING = 10_000  # services of which answers have come

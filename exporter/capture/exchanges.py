@@ -86,9 +86,7 @@ def _rows(
 ) -> PredictionRequest:
     if at is not None:
         own["timestamp"] = [at] * columns.rows
-    target = route.target
-    named = {"alias": target.alias} if target.alias else {"version": target.version}
-    document = {"model": target.model, **named, "columns": {**own, "features": columns.features}}
+    document = {**route.target.to_json(), "columns": {**own, "features": columns.features}}
     decoded = read_rows(document, settings)
     try:
         body = orjson.dumps(document)

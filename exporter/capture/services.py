@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from exporter.capture.events import ANNOTATIONS, Event
 from exporter.config.capture import CaptureConfig, ServiceConfig
 from exporter.fleet import Fleet, Version
-from exporter.formats.batch import Target
 from exporter.payloads.outputs import OutputNames
+from exporter.payloads.target import Target
 
 TAG = "monitoring.inference_service"
 DEFAULT_ALIAS = "champion"

@@ -15,7 +15,7 @@ from exporter.formats.texts import listed, printable
 if TYPE_CHECKING:
     from exporter.cli.commands import Commands
     from exporter.push.assignment import Wanted
-    from exporter.push.batches import Target
+    from exporter.push.batches import Destination
     from exporter.push.outcome import Outcome
 
 INCOMPLETE, LOSSY, INTERRUPTED = 1, 3, 130
@@ -99,7 +99,7 @@ def add(commands: Commands) -> None:
 
 
 def _push(options: argparse.Namespace) -> int:
-    from exporter.push.batches import Target
+    from exporter.push.batches import Destination
     from exporter.push.dry_run import dry_poster
     from exporter.push.outcome import Outcome
     from exporter.push.push import push
@@ -113,7 +113,7 @@ def _push(options: argparse.Namespace) -> int:
             if options.labels
             else "name the version that predicted, with --version or --alias"
         )
-    target = Target(options.model, options.version, options.alias, options.labels)
+    target = Destination(options.model, options.version, options.alias, options.labels)
     wanted, outcome = _wanted(options), Outcome()
     sources = find_sources(options.files, options.format)
     started = time.monotonic()
@@ -173,7 +173,9 @@ def _names(given: list[str]) -> list[str]:
 # -- what is shown ------------------------------------------------------------------------------------------
 
 
-def _say(options: argparse.Namespace, target: Target, outcome: Outcome, files: int, seconds: float) -> None:
+def _say(
+    options: argparse.Namespace, target: Destination, outcome: Outcome, files: int, seconds: float
+) -> None:
     """Print what became of the rows."""
     version = (target.version and f" version {target.version}") or (target.alias and f" {target.alias}")
     what = "labels" if target.labels else "predictions"

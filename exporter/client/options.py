@@ -8,8 +8,8 @@ from typing import Any
 
 from exporter.client.columns import MAX_KEY_BYTES, ColumnRules
 from exporter.client.connection import Connection
-from exporter.client.uploads import Target
 from exporter.errors import ConfigError
+from exporter.payloads.target import Target
 
 _COUNTS = ("queue_rows", "queue_bytes", "batch_rows")
 _SECONDS = ("batch_seconds", "max_age_seconds", "exit_seconds")

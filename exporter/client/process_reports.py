@@ -9,7 +9,7 @@ from exporter.client.connection import Connection
 from exporter.client.counts import Counts, Reason
 from exporter.client.in_flight import InFlight
 from exporter.client.process_usage import host_name, process_name, read_usage
-from exporter.client.uploads import Target
+from exporter.payloads.target import Target
 
 PATH = "/v1/serving"
 INTERVAL_SECONDS = 15.0
@@ -33,7 +33,7 @@ class ProcessReports:
     def report(self) -> bytes:
         """Return a report of now, as JSON. Every reason for which rows are dropped begins at 0."""
         report = {
-            **self._target.to_json("prediction"),
+            **self._target.to_json(),
             "host": host_name(),
             "process": process_name(),
             **read_usage(),

@@ -26,6 +26,7 @@ from exporter.client.values import (
     to_json_column,
 )
 from exporter.payloads.columns import OWN_FIELDS
+from exporter.payloads.target import Target
 
 PATHS: Mapping[Kind, str] = {"prediction": "/v1/predictions", "label": "/v1/labels"}
 MAX_VALUES = 200_000  # rows x columns of a request
@@ -61,22 +62,6 @@ class Item(Protocol):
         """Estimate of the memory that it takes in the queue."""
 
     def columns(self) -> Columns: ...
-
-
-@dataclass(frozen=True)
-class Target:
-    """Model and version, or alias, whose predictions are sent."""
-
-    model: str
-    version: str = ""
-    alias: str = ""
-
-    def to_json(self, kind: Kind) -> dict[str, str]:
-        if kind == "label":  # a label is for every version that scored its id
-            return {"model": self.model}
-        if self.version:
-            return {"model": self.model, "version": self.version}
-        return {"model": self.model, "alias": self.alias}
 
 
 @dataclass(frozen=True)
@@ -125,7 +110,8 @@ class Packer:
         batch_rows: int,
         yield_thread: Callable[[], None] = lambda: time.sleep(1e-4),
     ) -> None:
-        self._target = target
+        # a label is for every version that scored its id
+        self._heads = {"prediction": target.to_json(), "label": {"model": target.model}}
         self._rules = rules
         self._counts = counts
         self._sample = sample
@@ -149,7 +135,7 @@ class Packer:
 
     def body(self, upload: Upload) -> bytes:
         """Return the body of an upload, which is JSON in columns, by gzip."""
-        head = json.dumps(self._target.to_json(upload.kind))
+        head = json.dumps(self._heads[upload.kind])
         members = ",".join(self._members(upload.columns.own))
         if upload.kind == "prediction":
             members += f',"features":{{{",".join(self._members(upload.columns.features))}}}'

@@ -17,19 +17,11 @@ import numpy as np
 from exporter.formats.class_scores import Scores, read_scores
 from exporter.formats.columns import Times, Values, canonical_texts, from_python, join_columns
 from exporter.formats.texts import storable
+from exporter.payloads.target import Target
 from exporter.typing import Floats
 
 MAX_STORED_LENGTH = 256  # of the text of a prediction or a label
 RawValues: TypeAlias = list[Any]  # of JSON, not typed yet
-
-
-@dataclass(frozen=True)
-class Target:
-    """Model and version that predicted, or an alias that is resolved at each row's own time."""
-
-    model: str
-    version: str = ""
-    alias: str = ""
 
 
 @dataclass(frozen=True)

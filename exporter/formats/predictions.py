@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from exporter.errors import MalformedError
 from exporter.formats.arrow_columns import from_arrow, scores_from_arrow, text_bytes
-from exporter.formats.batch import Batch, Decoded, Target, assemble
+from exporter.formats.batch import Batch, Decoded, assemble
 from exporter.formats.columns import parse_time, read_numbers, read_times
 from exporter.formats.json_forms import TARGET_KEYS, read_document, read_json, without_unread_keys
 from exporter.formats.raw import JSON_TYPE, media_type
@@ -33,6 +33,7 @@ from exporter.formats.row_fields import (
 from exporter.formats.tables import read_ids_column, read_table, understanding, without_index
 from exporter.payloads.columns import OWN_FIELDS
 from exporter.payloads.limits import check_columns, check_expansion, check_keys, check_rows
+from exporter.payloads.target import Target
 from exporter.settings import Settings
 
 _NO_LIMIT = 2**62  # of requests that were taken already

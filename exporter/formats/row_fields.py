@@ -8,9 +8,10 @@ from math import nan
 from typing import Any
 
 from exporter.errors import MalformedError
-from exporter.formats.batch import RawValues, Target
+from exporter.formats.batch import RawValues
 from exporter.formats.columns import EXACT_IN_FLOAT
 from exporter.payloads.limits import MAX_NAME_LENGTH, is_short_text
+from exporter.payloads.target import Target
 from exporter.settings import Settings
 
 MAX_LATENCY_SECONDS = 1e9  # longer than anybody waits; sums of latencies stay exact enough to be averaged

@@ -10,27 +10,20 @@ import orjson
 import pyarrow as pa
 
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
+from exporter.payloads.target import Target
 from exporter.push.assignment import Column, Fields
 from exporter.push.reading import BATCH_BYTES, Rows
 
 
 @dataclass(frozen=True)
-class Target:
-    """Destination of rows: predictions of a version or alias, or labels of a model."""
+class Destination(Target):
+    """Where rows go: to the predictions of a version or alias, or to the labels of a model."""
 
-    model: str
-    version: str = ""
-    alias: str = ""
     labels: bool = False
 
     @property
     def path(self) -> str:
         return "/v1/labels" if self.labels else "/v1/predictions"
-
-    @property
-    def query(self) -> dict[str, str]:
-        given = {"model": self.model, "version": self.version, "alias": self.alias}
-        return {name: value for name, value in given.items() if value}
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class Batch:
     def take(self, rows: list[int]) -> Batch:
         return replace(self, rows=self.rows.take(rows))
 
-    def request(self, target: Target) -> Request:
+    def request(self, target: Destination) -> Request:
         """The request; the same rows of the same file to the same target have the same key.
 
         A file that has changed has other keys where its rows have changed. So has one with another name,
@@ -71,9 +64,9 @@ class Batch:
         if any(isinstance(column, list) for column in columns):
             content_type, query, body = JSON_TYPE, {}, _json(self.rows.fields, target)
         else:
-            content_type, query, body = ARROW_TYPE, target.query, _arrow(self.rows.fields)
+            content_type, query, body = ARROW_TYPE, target.to_json(), _arrow(self.rows.fields)
         digest = hashlib.sha256(body)  # three times as fast as BLAKE2b where the processor helps
-        place = (target.path, *target.query.values(), self.file, str(self.number), str(self.start))
+        place = (target.path, *target.to_json().values(), self.file, str(self.number), str(self.start))
         digest.update("\0".join(place).encode("utf-8", "surrogatepass"))
         return Request(content_type, query, body, f"push-{digest.hexdigest()[:40]}")
 
@@ -108,11 +101,11 @@ def _arrow(fields: Fields) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _json(fields: Fields, target: Target) -> bytes:
+def _json(fields: Fields, target: Destination) -> bytes:
     columns: dict[str, object] = {name: _values(column) for name, column in fields.own.items()}
     if fields.features:
         columns["features"] = {name: _values(column) for name, column in fields.features.items()}
-    return orjson.dumps({**target.query, "columns": columns})
+    return orjson.dumps({**target.to_json(), "columns": columns})
 
 
 def _values(column: Column) -> list[object]:

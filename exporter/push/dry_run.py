@@ -12,13 +12,13 @@ from exporter.client.connection import Answer
 from exporter.errors import RequestError
 from exporter.formats.labels import decode_labels
 from exporter.formats.predictions import read_predictions
-from exporter.push.batches import Request, Target
+from exporter.push.batches import Destination, Request
 from exporter.push.outcome import Outcome
 from exporter.push.sending import Post
 from exporter.settings import Settings
 
 
-def dry_poster(target: Target, outcome: Outcome, now: Callable[[], float] = time.time) -> Post:
+def dry_poster(target: Destination, outcome: Outcome, now: Callable[[], float] = time.time) -> Post:
     """Function that answers a request as an exporter with the default settings that knows no row yet."""
     settings = Settings()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from exporter.client.connection import Connection
 from exporter.formats.addresses import version_path
-from exporter.push.batches import Target
+from exporter.push.batches import Destination
 
 
-def reference_columns(connection: Connection, target: Target) -> dict[str, str]:
+def reference_columns(connection: Connection, target: Destination) -> dict[str, str]:
     """Kinds of the reference's features by name; empty while there is no reference, or it is not evaluated.
 
     Raises:

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 from exporter.client.connection import Answer, Connection, refusal
 from exporter.errors import ExporterError, UnreachableError
-from exporter.push.batches import Batch, Request, Target
+from exporter.push.batches import Batch, Destination, Request
 from exporter.push.outcome import Outcome, Refusal
 from exporter.push.refusals import wrong_rows
 
@@ -30,7 +30,7 @@ class StoppedError(ExporterError):
     """The user stopped it before this was done."""
 
 
-def poster(connection: Connection, target: Target) -> Post:
+def poster(connection: Connection, target: Destination) -> Post:
     """Function that posts a request to the exporter, and returns its answer, whatever that is."""
 
     def post(request: Request) -> Answer:
@@ -47,7 +47,7 @@ class Sender:
     """
 
     def __init__(
-        self, post: Post, target: Target, outcome: Outcome, retry_seconds: float = RETRY_SECONDS
+        self, post: Post, target: Destination, outcome: Outcome, retry_seconds: float = RETRY_SECONDS
     ) -> None:
         self._post = post
         self._target = target

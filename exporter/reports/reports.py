@@ -9,8 +9,8 @@ from exporter.config.reports import ReportsConfig
 from exporter.exposition.reports import ReportsTelemetry
 from exporter.fleet import Fleet, Version
 from exporter.formats.addresses import version_address
-from exporter.formats.batch import Target
 from exporter.monitoring.loop import Loop
+from exporter.payloads.target import Target
 from exporter.reports.gathering import NO_SAMPLE, Gatherer
 from exporter.reports.making import make_report
 from exporter.reports.queue import SWITCHED_OFF, ReportQueue

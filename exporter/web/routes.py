@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from exporter.fleet import Version
 from exporter.formats.addresses import version_path
-from exporter.formats.batch import Target
+from exporter.payloads.target import Target
 from exporter.service import Service
 from exporter.views.paths import VERSION_PATH
 from exporter.web.links import Links

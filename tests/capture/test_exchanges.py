@@ -16,9 +16,10 @@ from exporter.capture.services import Route
 from exporter.capture.waiting import Exchange
 from exporter.errors import MalformedError, RequestError, TooLargeError, UnavailableError
 from exporter.fleet import Live, Version
-from exporter.formats.batch import Batch, Target
+from exporter.formats.batch import Batch
 from exporter.formats.predictions import decode_acknowledged
 from exporter.payloads.outputs import OutputNames
+from exporter.payloads.target import Target
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.settings import Settings

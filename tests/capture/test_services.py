@@ -11,8 +11,8 @@ from exporter.capture.events import Event
 from exporter.capture.services import TAG, NoRoute, Route, Services
 from exporter.config.capture import CaptureConfig
 from exporter.fleet import Facts, Fleet, Version
-from exporter.formats.batch import Target
 from exporter.payloads.outputs import OutputNames
+from exporter.payloads.target import Target
 from exporter.settings import Settings
 from exporter.storage.schema import StoredVersion
 from tests.support.fakes import Clock

@@ -1,4 +1,4 @@
-"""What a service has to install for the client: httpx, and this package without its dependencies."""
+"""The client needs httpx and this package without its dependencies."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from exporter.client.counts import Counts, Reason
 from exporter.client.in_flight import InFlight
 from exporter.client.monitor import Monitor
 from exporter.client.process_reports import ProcessReports
-from exporter.client.uploads import Target
+from exporter.payloads.target import Target
 from tests.support.api_server import Server
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.rig import eventually

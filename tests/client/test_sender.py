@@ -20,8 +20,9 @@ from exporter.client.sender import (
     REFUSED_AGE_SECONDS,
     Sender,
 )
-from exporter.client.uploads import Packer, Row, Target
+from exporter.client.uploads import Packer, Row
 from exporter.errors import UnreachableError
+from exporter.payloads.target import Target
 
 MAX_AGE_SECONDS = 3600.0
 TAKEN = Answer(202, {}, b"{}")

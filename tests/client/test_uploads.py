@@ -15,8 +15,9 @@ from exporter.client import uploads
 from exporter.client.columns import ColumnRules, Columns, hash_value
 from exporter.client.counts import Counts
 from exporter.client.outbox import Entry, Kind
-from exporter.client.uploads import Packer, Row, Target, is_sampled
+from exporter.client.uploads import Packer, Row, is_sampled
 from exporter.formats.predictions import decode_predictions
+from exporter.payloads.target import Target
 from exporter.settings import Settings
 
 TARGET = Target("fraud", "3")
@@ -53,7 +54,7 @@ def row(features: Any, prediction: Any = 1, **fields: Any) -> Entry:
 
 
 class Packing:
-    """What becomes of entries."""
+    """Uploads made of entries."""
 
     def __init__(self, *entries: Entry, target: Target = TARGET, **options: Any) -> None:
         self.counts = Counts(None)

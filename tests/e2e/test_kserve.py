@@ -144,7 +144,7 @@ def check_codecs(directory: Path) -> None:
 
 
 def check_logger(server: Server, proxy: Proxy) -> None:
-    """What is served behind KServe's logger is monitored."""
+    """Exchanges that KServe's logger sends are monitored."""
     rows = make_reference(60).select(FEATURES)
     try:
         for start in range(0, 60, 20):

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import MalformedError
-from exporter.formats.batch import Target
 from exporter.formats.columns import OPAQUE
 from exporter.formats.hashing import payload_hashes
 from exporter.formats.predictions import decode_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
+from exporter.payloads.target import Target
 from exporter.reference.bins import ColumnKind
 from exporter.settings import Settings
 from tests.support.documents import (

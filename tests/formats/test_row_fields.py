@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.errors import MalformedError, RequestError
-from exporter.formats.batch import Target
+from exporter.payloads.target import Target
 from tests.support.documents import ROW, columns, refuse, rows, split
 from tests.support.wire import (
     decode,

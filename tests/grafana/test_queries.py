@@ -116,7 +116,7 @@ def unquoted(expression: str) -> str:
 
 @each_dashboard
 def test_counters_are_queried_as_rates_summed_over_replicas(path: Path) -> None:
-    """Those of serving processes come to any replica, so that their sum would be too high."""
+    """Counters of serving processes are no sums: their reports go to any replica."""
     own = {metric.name for metric in CATALOG if metric.type == "counter" and "process" not in metric.labels}
     own |= {name for metric in CATALOG if metric.type == "histogram" for name in metric.series_names}
     told = {metric.name for metric in CATALOG if metric.type == "counter"} - own

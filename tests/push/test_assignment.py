@@ -1,4 +1,4 @@
-"""Which column of a file is what."""
+"""Assignment of a file's columns to fields."""
 
 from __future__ import annotations
 
