@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from exporter.cli import main
+from tests.cli.commands import run_command
 from tests.support.mlflow_server import MlflowServer
 from tests.support.mlflow_world import World
 from tests.support.wire import to_parquet
@@ -15,14 +15,6 @@ from tests.support.wire import to_parquet
 CSV = "amount,country,answer,late\n" + "".join(
     f"{k}.5,{'DE' if k % 3 else 'FR'},{k % 2},{k % 2}\n" for k in range(60)
 )
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
-    """Exit status of `check-reference`, and what it says."""
-    with pytest.raises(SystemExit) as end:
-        main(["check-reference", *arguments])
-    out, err = capsys.readouterr()
-    return end.value.code, out + err
 
 
 def test_a_file_is_reviewed_with_what_is_said_of_it(
@@ -34,8 +26,21 @@ def test_a_file_is_reviewed_with_what_is_said_of_it(
         "models:\n  fraud: {target: country, columns: {exclude: [amount]}}\n"
     )
     file, config = str(path), str(tmp_path / "exporter.yml")
-    status, said = run(capsys, file, "--config", config, "--model", "fraud", "--target", "late",
-                       "--prediction", "answer", "--windows", "1h")  # fmt: skip
+    status, said = run_command(
+        capsys,
+        "check-reference",
+        file,
+        "--config",
+        config,
+        "--model",
+        "fraud",
+        "--target",
+        "late",
+        "--prediction",
+        "answer",
+        "--windows",
+        "1h",
+    )
     assert status == 0
     assert "Reference of fraud: 60 rows, binary, target late, positive class 1" in said
     assert "Monitored: 1 features, prediction, label" in said
@@ -58,12 +63,14 @@ def test_the_reference_of_a_version_is_found_as_the_exporter_finds_it(
         (f"models:/{model}/1", f"{model} version 1"),
         (f"models:/{model}@champion", f"{model} version 1"),
     ):
-        status, said = run(capsys, given)
+        status, said = run_command(capsys, "check-reference", given)
         assert status == 0
         assert f"Reference of {name}: 2 rows, no task, target late\n  {given}, run_artifact\n" in said
         assert "tag monitoring.windows is '1h': unknown key" in said
-    assert run(capsys, f"runs:/{run_id}")[0] == 0
-    status, said = run(capsys, f"runs:/{run_id}/monitoring/reference.parquet", "--target", "x")
+    assert run_command(capsys, "check-reference", f"runs:/{run_id}")[0] == 0
+    status, said = run_command(
+        capsys, "check-reference", f"runs:/{run_id}/monitoring/reference.parquet", "--target", "x"
+    )
     assert (status, "target x" in said) == (0, True)
 
 
@@ -98,6 +105,6 @@ def test_what_would_be_broken_gives_a_status(
     Path("r.csv").write_text(CSV)
     if arguments == ("MODEL",):
         arguments = (f"models:/{world.log_version()}/1",)
-    found, said = run(capsys, *arguments)
+    found, said = run_command(capsys, "check-reference", *arguments)
     assert found == status
     assert message in said

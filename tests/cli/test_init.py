@@ -10,12 +10,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from exporter.cli import main
 from exporter.cli.init import render_config
 from exporter.config.file import ConfigFile, load_config_file
 from exporter.config.models import ModelConfig, ModelsConfig
 from exporter.registry.registry import Registry
 from exporter.registry.survey import Survey, SurveyedVersion, survey_registry
+from tests.cli.commands import run_command
 from tests.support.mlflow_server import MlflowServer
 from tests.support.mlflow_world import World
 from tests.support.wire import to_parquet
@@ -40,14 +40,6 @@ def directory(mlflow_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_pat
     return tmp_path
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
-    """Exit status of `init`, and what it says."""
-    with pytest.raises(SystemExit) as end:
-        main(["init", *arguments])
-    out, err = capsys.readouterr()
-    return end.value.code, out + err
-
-
 def test_it_lists_what_is_monitored_and_what_lacks_what(
     directory: Path,
     world: World,
@@ -63,7 +55,7 @@ def test_it_lists_what_is_monitored_and_what_lacks_what(
     alone = world.add_model("without 'alias", versions=2)
     empty = world.add_model(versions=0)
     off = world.add_model(tags={"monitoring.enabled": "false"})
-    status, said = run(capsys, "--scrape", "scrape.yml")
+    status, said = run_command(capsys, "init", "--scrape", "scrape.yml")
     assert status == 0
     for line in (
         f"  {good} version 1 (champion): model",
@@ -81,7 +73,7 @@ def test_it_lists_what_is_monitored_and_what_lacks_what(
     assert job == {"job_name": "mlflow-exporter", "static_configs": [{"targets": ["localhost:19464"]}]}
     line = next(line for line in said.splitlines() if line.startswith(f"  {alone}: "))
     exec("import mlflow; " + line.partition(": ")[2])
-    assert f"\n  {alone} version 2 (champion): " in run(capsys, "--force")[1]
+    assert f"\n  {alone} version 2 (champion): " in run_command(capsys, "init", "--force")[1]
 
 
 def test_a_file_that_is_there_is_overwritten_only_on_demand(
@@ -89,7 +81,7 @@ def test_a_file_that_is_there_is_overwritten_only_on_demand(
 ) -> None:
     for name in ("exporter.yml", "scrape.yml"):
         (directory / name).write_text("mine")
-    status, said = run(capsys, "--scrape", "scrape.yml")
+    status, said = run_command(capsys, "init", "--scrape", "scrape.yml")
     assert (status, said) == (
         2,
         "mlflow-exporter: exporter.yml, scrape.yml is there already; --force overwrites it\n",
@@ -101,7 +93,7 @@ def test_without_mlflow_nothing_is_written(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    status, said = run(capsys)
+    status, said = run_command(capsys, "init")
     assert (status, said) == (
         1,
         "mlflow-exporter: MLflow at http://127.0.0.1:9 cannot be reached: Connection refused\n",
