@@ -13,6 +13,8 @@ from typing import Annotated, Literal, get_args, get_type_hints
 from exporter.errors import ConfigError
 from exporter.tokens import load_tokens
 
+Role = Literal["all", "worker", "evaluator"]
+Ingest = Literal["store", "kafka"]
 Distance = Literal["jensen_shannon", "total_variation", "ks", "mean_shift"]
 DISTANCES = get_args(Distance)
 FINE_BLOCKS = 312  # 26 hours of 5-minute blocks: a day's window and the rows that come late to it
@@ -20,6 +22,8 @@ FINE_PER_COARSE = 12
 COARSE_BLOCKS = 1080  # 45 days of hours
 MAX_WINDOWS = 5
 PREFIX = "EXPORTER_"  # of every variable
+DEAD_LETTERS = ".dead-letter"  # end of a topic's name
+MAX_TOPIC_LENGTH = 249  # of Kafka
 
 _POSITIVE = "positive"
 PositiveInt = Annotated[int, _POSITIVE]  # numbers of other types may be 0
@@ -88,12 +92,28 @@ def _parse_distances(text: str) -> tuple[str, ...]:
     return names
 
 
+def _parse_role(text: str) -> str:
+    return _choice(text, get_args(Role))
+
+
+def _parse_ingest(text: str) -> str:
+    return _choice(text, get_args(Ingest))
+
+
+def _choice(text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise ConfigError(f"it has to be one of {', '.join(known)}")
+    return text
+
+
 # Pydantic would do, and take longer to import than everything else that `--help` needs.
 _PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     int: _parse_int,
     float: _parse_float,
     bool: _parse_bool,
+    Role: _parse_role,
+    Ingest: _parse_ingest,
     tuple[str, ...]: _parse_names,
     tuple[Distance, ...]: _parse_distances,
     tuple[Window, ...]: _parse_windows,
@@ -111,6 +131,12 @@ class Settings:
     api_tokens_file: str = ""  # of named tokens with scopes
     allowed_hosts: tuple[str, ...] = ()  # patterns of host names that need no token, beside its own
     config: str = ""  # path of the configuration file
+    role: Role = "all"  # in a Kafka group: a worker, or the evaluator
+    ingest: Ingest = "store"  # where POST routes put rows and labels
+    kafka_brokers: tuple[str, ...] = ()  # host:port
+    kafka_topic: str = "mlflow-exporter"
+    kafka_group: str = "mlflow-exporter"
+    kafka_config_file: str = ""  # of librdkafka's properties, such as SASL and TLS
     allow_commands: bool = False  # targets of remediation may be commands on this machine
     grafana_url: str = ""  # of the dashboards, linked from the page at /
     mlflow_url: str = ""  # of MLflow's UI as browsers reach it, linked from the pages
@@ -151,6 +177,10 @@ class Settings:
     audit_key_file: str = ""  # of the key that signs checkpoints; empty: beside a SQLite store
     store_limit_bytes: PositiveInt = 20 * 2**30
     store_check: bool = True  # false: SQLite's pages are not checked at the start
+
+    @property
+    def dead_letter_topic(self) -> str:
+        return f"{self.kafka_topic}{DEAD_LETTERS}"
 
     @property
     def coarse_seconds(self) -> int:
@@ -242,6 +272,7 @@ def _check(settings: Settings) -> None:
             f"EXPORTER_LOG_LEVEL is {settings.log_level!r}, it must be debug, info, warning or error"
         )
     _check_windows(settings)
+    _check_role(settings)
     for name in settings.allowed_hosts:
         if not re.fullmatch(r"[^\s:/@]+", name):
             raise ConfigError(
@@ -252,6 +283,34 @@ def _check(settings: Settings) -> None:
         if url and not re.match(r"https?://[^/\[\]@?#\s]", url):
             raise ConfigError(f"{PREFIX}{name.upper()} is {url!r}, it must begin with http:// or https://")
     load_tokens(settings.api_token_file, settings.api_tokens_file)
+
+
+def _check_role(settings: Settings) -> None:
+    role, brokers = settings.role, settings.kafka_brokers
+    if role == "all":
+        if settings.ingest == "kafka":
+            raise ConfigError(
+                "EXPORTER_INGEST=kafka is for EXPORTER_ROLE worker and evaluator; all writes to its store"
+            )
+        if brokers:
+            raise ConfigError(
+                "EXPORTER_KAFKA_BROKERS is for EXPORTER_ROLE worker and evaluator, not for all: "
+                "run one of each"
+            )
+        return
+    if not settings.store.startswith("postgresql"):
+        raise ConfigError(f"EXPORTER_ROLE={role} needs EXPORTER_STORE=postgresql://...")
+    if not brokers:
+        raise ConfigError(f"EXPORTER_ROLE={role} needs EXPORTER_KAFKA_BROKERS, such as kafka:9092")
+    for address in brokers:
+        if not re.fullmatch(r"([^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}", address):
+            raise ConfigError(f"EXPORTER_KAFKA_BROKERS: {address!r} is not host:port")
+    topic = settings.dead_letter_topic
+    if not re.fullmatch(r"[a-zA-Z0-9._-]+", topic) or len(topic) > MAX_TOPIC_LENGTH:
+        raise ConfigError(
+            f"EXPORTER_KAFKA_TOPIC is {settings.kafka_topic!r}, it must be 1 to "
+            f"{MAX_TOPIC_LENGTH - len(DEAD_LETTERS)} letters, digits, dots, underscores and hyphens"
+        )
 
 
 def _check_windows(settings: Settings) -> None:

@@ -108,6 +108,10 @@ def test_a_switch_is_on(text: str) -> None:
         ("EXPORTER_API_TOKEN_FILE", sys.executable, f"^EXPORTER_API_TOKEN_FILE {sys.executable} is no text$"),
         ("EXPORTER_ALLOWED_HOSTS", "exporter,http://ml01", "'http://ml01' is not a host name"),
         ("EXPORTER_ALLOWED_HOSTS", "ml01:19464", "leave out scheme and port"),
+        ("EXPORTER_ROLE", "leader", "it has to be one of all, worker, evaluator$"),
+        ("EXPORTER_ROLE", "worker", r"needs EXPORTER_STORE=postgresql://\.\.\.$"),
+        ("EXPORTER_INGEST", "kafka", "for EXPORTER_ROLE worker and evaluator"),
+        ("EXPORTER_KAFKA_BROKERS", "kafka:9092", "not for all: run one of each$"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(
@@ -117,6 +121,41 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_the_setting(
         load_settings({variable: text})
 
     assert str(error.value).startswith(variable)
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({}, "^EXPORTER_ROLE=evaluator needs EXPORTER_KAFKA_BROKERS, such as kafka:9092$"),
+        ({"EXPORTER_KAFKA_BROKERS": "kafka"}, "^EXPORTER_KAFKA_BROKERS: 'kafka' is not host:port$"),
+        (
+            {"EXPORTER_KAFKA_BROKERS": "kafka:9092", "EXPORTER_KAFKA_TOPIC": "a b"},
+            "^EXPORTER_KAFKA_TOPIC is 'a b', it must be 1 to 237 letters",
+        ),
+    ],
+    ids=["no brokers", "no port", "topic"],
+)
+def test_a_role_of_a_group_says_which_settings_it_lacks(variables: dict[str, str], reason: str) -> None:
+    given = {"EXPORTER_ROLE": "evaluator", "EXPORTER_STORE": "postgresql://db/exporter"}
+
+    with pytest.raises(ConfigError, match=reason):
+        load_settings(given | variables)
+
+
+def test_a_role_of_a_group_has_its_brokers_and_topics() -> None:
+    settings = load_settings(
+        {
+            "EXPORTER_ROLE": "worker",
+            "EXPORTER_INGEST": "kafka",
+            "EXPORTER_STORE": "postgresql://db/exporter",
+            "EXPORTER_KAFKA_BROKERS": "kafka-0:9092, [::1]:9093",
+            "EXPORTER_KAFKA_TOPIC": "ml.live",
+        }
+    )
+
+    assert (settings.role, settings.ingest) == ("worker", "kafka")
+    assert settings.kafka_brokers == ("kafka-0:9092", "[::1]:9093")
+    assert settings.dead_letter_topic == "ml.live.dead-letter"
 
 
 def test_an_unknown_variable_is_an_error_that_names_it_and_the_known_ones() -> None:
