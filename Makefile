@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 DEMO_PROGRAMS := prometheus prometheus-alertmanager
-TEST_PROGRAMS := $(DEMO_PROGRAMS) chromium postgresql
+TEST_PROGRAMS := $(DEMO_PROGRAMS) chromium maven postgresql
 
 # Three workers for two cores: much of the time is waiting for servers.
 PYTEST_FLAGS ?= -n 3 --dist worksteal
@@ -43,7 +43,7 @@ demo: setup ## run the demo: a real model drifts, an alert fires, a mail arrives
 
 test: setup ## run the checks, the fuzzer and all tests; pytest's summary comes last
 	@.ci/packages $(TEST_PROGRAMS)
-	$(MAKE) --no-print-directory --jobs --output-sync newer-programs serving-frameworks check fuzz-known fuzz-new compiled
+	$(MAKE) --no-print-directory --jobs --output-sync newer-programs serving-frameworks kafka check fuzz-known fuzz-new compiled
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
 newer-programs: setup
@@ -51,6 +51,9 @@ newer-programs: setup
 
 serving-frameworks: setup
 	@.ci/serving-frameworks $(VENV)/serving
+
+kafka: setup
+	@.ci/kafka $(VENV)/kafka
 
 # Each worker would compile all tests for itself.
 compiled: setup
@@ -99,4 +102,4 @@ lock: setup ## update the lock files to the newest versions
 clean: ## remove everything that was generated
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new newer-programs serving-frameworks compiled bench study dashboards docs lock clean
+.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new newer-programs serving-frameworks kafka compiled bench study dashboards docs lock clean

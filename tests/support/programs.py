@@ -2,7 +2,8 @@
 
 A test that uses `program` runs with those that are installed and with the newest of the distribution, which
 `.ci/newer-programs` fetches: so Prometheus 2 and 3 both take what the repository has for them. The frameworks
-that serve models are in an environment of their own, from `.ci/serving-frameworks`.
+that serve models are in an environment of their own, from `.ci/serving-frameworks`, and `kafka` is from
+`.ci/kafka`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ PLACES = {
     "installed": os.pathsep.join([os.environ.get("PATH", os.defpath), *POSTGRESQL]),
     "newer": str(Path(sys.prefix) / "newer"),
     "serving": str(Path(sys.prefix) / "serving" / "bin"),
+    "kafka": str(Path(sys.prefix) / "kafka"),
 }
 
 MISSING = {
     "installed": "not installed",
     "newer": "not brought by .ci/newer-programs",
     "serving": "not brought by .ci/serving-frameworks",
+    "kafka": "not brought by .ci/kafka",
 }
 
 # Debian renames programs that others ship under their upstream names.
@@ -46,6 +49,8 @@ def find_program(name: str, edition: str = "installed") -> str | None:
 
 
 def _place(name: str, edition: str) -> str:
+    if name == "kafka":
+        return "kafka"
     return "serving" if name in FRAMEWORKS else edition
 
 
