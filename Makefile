@@ -91,10 +91,12 @@ docs: setup ## generate the table of metrics in exporter/exposition/README.md
 	$(BIN)/python -m tests.support.docs
 
 # The image has lock files of its own, with the versions of the first.
+DEVELOPED = demo kafka postgres reports serving
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --no-header
 lock: setup ## update the lock files to the newest versions
-	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements.lock
+	$(COMPILE) --upgrade pyproject.toml $(DEVELOPED:%=--extra %) --group dev -o requirements.lock
 	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra reports -o exporter/requirements.lock
+	$(COMPILE) --upgrade --constraints requirements.lock --constraints exporter/requirements.lock pyproject.toml --extra reports --extra full -o exporter/requirements-full.lock
 	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra reports --extra demo -o exporter/requirements-demo.lock
 	$(COMPILE) --upgrade --python-version 3.11 tests/requirements-serving.in -o tests/requirements-serving.lock
 	echo 'hatchling>=1.27' | $(COMPILE) --upgrade --constraints requirements.lock --python-version 3.11 - -o exporter/requirements-build.lock

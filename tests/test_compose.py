@@ -111,6 +111,18 @@ def test_an_image_holds_the_versions_that_are_tested(lock: str) -> None:
     assert pinned <= tested
 
 
+def test_the_full_image_is_the_small_one_and_drivers() -> None:
+    pin = re.compile(r"^(\S+)==(\S+)", re.M)
+    small, full, tested = (
+        dict(pin.findall((ROOT / path).read_text()))
+        for path in ("exporter/requirements.lock", "exporter/requirements-full.lock", "requirements.lock")
+    )
+    assert small.items() <= full.items()
+    drivers = full.keys() - small.keys()
+    assert {"psycopg", "confluent-kafka", "boto3", "google-cloud-storage", "azure-storage-blob"} <= drivers
+    assert all(full[name] == tested[name] for name in drivers & tested.keys())
+
+
 @pytest.fixture(scope="session")
 def resolve() -> Resolve:
     """`resolve(COMPOSE_PROFILES="")`: the file as Compose resolves it with these variables."""
