@@ -36,6 +36,7 @@ ExporterError
     ├── ConflictError     409
     ├── TooLargeError     413
     ├── UnsupportedError  415
+    ├── MisdirectedError  421
     ├── MalformedError    422
     ├── OverloadedError   429
     └── UnavailableError  503
@@ -45,8 +46,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Literal
 
 # Of a `StoreError`. failed: the disk is full, another process holds a lock, PostgreSQL is away; damaged: it
@@ -176,11 +178,13 @@ class RequestError(ExporterError):
     """A request is refused.
 
     `detail` says what is wrong for the person who reads the answer; `where` is the place in the body
-    (`predictions[3].features`), empty where the whole request is meant.
+    (`predictions[3].features`), empty where the whole request is meant. `members` are what the answer has
+    besides, for programs.
     """
 
     status = 400
     title = "Bad request"
+    members: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, detail: str, where: str = "", *, retry_after_seconds: int | None = None) -> None:
         super().__init__(detail)
@@ -242,6 +246,17 @@ class TooLargeError(RequestError):
 class UnsupportedError(RequestError):
     status = 415
     title = "Unsupported media type"
+
+
+class MisdirectedError(RequestError):
+    """A model is another shard's."""
+
+    status = 421
+    title = "Misdirected"
+
+    def __init__(self, detail: str, shard: int, shards: int) -> None:
+        super().__init__(detail)
+        self.members = {"shard": shard, "shards": shards}
 
 
 class MalformedError(RequestError):

@@ -179,6 +179,7 @@ class Fleet:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.shard = settings.shard
         self._lock = Lock()
         self.versions: dict[tuple[str, str], Version] = {}
         # All versions of each monitored model; None until the registry has answered.
@@ -206,7 +207,9 @@ class Fleet:
 
         Raises:
             UnknownModelError: no version of it is monitored; the text lists the monitored models.
+            MisdirectedError: it is another shard's.
         """
+        self.shard.require(model)
         if not any(name == model for name, _ in self.versions):
             raise UnknownModelError(self.hint(Target(model)))
 
@@ -215,7 +218,9 @@ class Fleet:
 
         Raises:
             UnknownModelError: it is not monitored; the text lists what is.
+            MisdirectedError: its model is another shard's.
         """
+        self.shard.require(target.model)
         number = target.version or self.current_aliases().get((target.model, target.alias), "")
         version = self.versions.get((target.model, number))
         if version is None:
@@ -266,8 +271,10 @@ class Fleet:
         Raises:
             UnknownModelError: the model, version or alias is not monitored; the text lists what is. An alias
                 that points to no version now is unknown if no row is from before.
+            MisdirectedError: the model is another shard's.
             UnavailableError: the version will or may be monitored after the next poll of MLflow.
         """
+        self.shard.require(target.model)
         if not target.alias:
             return {self._version(target, target.version): np.arange(len(times))}
         named = self._resolve_alias(target, times)

@@ -64,6 +64,7 @@ class Service:
             log.warning("%s", warning)
         self.clock = clock
         self.telemetry = Telemetry(clock)
+        self.telemetry.shard = None if settings.shard.is_whole else settings.shard
         self.fleet = Fleet(settings)
         self.serving_processes = ServingProcesses(monotonic)
         self.store = Store(

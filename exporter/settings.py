@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Annotated, Literal, get_args, get_type_hints
 
 from exporter.errors import ConfigError
+from exporter.shard import WHOLE, Shard, parse_shard
 from exporter.tokens import load_tokens
 
 Role = Literal["all", "worker", "evaluator"]
@@ -117,6 +118,7 @@ _PARSERS: dict[object, Callable[[str], object]] = {
     tuple[str, ...]: _parse_names,
     tuple[Distance, ...]: _parse_distances,
     tuple[Window, ...]: _parse_windows,
+    Shard: parse_shard,
 }
 
 
@@ -127,6 +129,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 19464
     store: str = "sqlite:///exporter.db"
+    shard: Shard = WHOLE  # of the models
     api_token_file: str = ""  # of one token for everything
     api_tokens_file: str = ""  # of named tokens with scopes
     allowed_hosts: tuple[str, ...] = ()  # patterns of host names that need no token, beside its own

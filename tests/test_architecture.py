@@ -14,6 +14,7 @@ ORDER = [
     "__init__",
     "errors",
     "typing",
+    "shard",
     "tokens",
     "settings",
     "payloads",

@@ -254,5 +254,5 @@ def test_alertmanager_delivers_to_the_exporter() -> None:
 
 def test_the_image_installs_what_is_locked_and_resolves_nothing() -> None:
     installs = re.findall(r"pip (?:--python \S+ )?install .*--require-hashes.*", DOCKERFILE)
-    assert len(installs) == 3
+    assert len(installs) == 4
     assert all("--no-deps" in install for install in installs)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from exporter.api.auth import authorizer, local_without_token, told_by
-from exporter.api.parameters import known_parameters
+from exporter.api.parameters import known_parameters, own_model
 from exporter.api.problems import REFUSALS
 from exporter.audit.document import ReportFormat
 from exporter.audit.erasure import erase
@@ -43,7 +43,7 @@ _Time = Annotated[datetime | None, Query(description="ISO 8601; UTC without a zo
 def audit_router(service: Service) -> APIRouter:
     """Return the routes of the audit trail."""
     router = APIRouter(prefix="/v1")
-    reading = [Depends(authorizer(service, "audit")), Depends(known_parameters)]
+    reading = [Depends(each) for each in (authorizer(service, "audit"), known_parameters, own_model(service))]
     erasing = [
         Depends(each)
         for each in (authorizer(service, "admin"), local_without_token(service), known_parameters)
@@ -54,7 +54,7 @@ def audit_router(service: Service) -> APIRouter:
         "/audit",
         response_model=view_schemas.Audit,
         dependencies=reading,
-        responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 422, 503)}},
+        responses={200: {"content": {LINES_TYPE: {}}}, **{k: REFUSALS[k] for k in (401, 403, 421, 422, 503)}},
     )
     def get_audit(
         request: Request,
@@ -105,7 +105,7 @@ def audit_router(service: Service) -> APIRouter:
         response_class=Response,
         responses={
             200: {"content": {media: {} for media in REPORT_TYPES.values()}},
-            **{k: REFUSALS[k] for k in (401, 403, 404, 422, 429, 503)},
+            **{k: REFUSALS[k] for k in (401, 403, 404, 421, 422, 429, 503)},
         },
     )
     def get_report(

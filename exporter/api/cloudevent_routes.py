@@ -110,7 +110,7 @@ class CloudEventRoutes:
         router.post(
             PATH,
             response_model=None,
-            responses={status: REFUSALS[status] for status in (401, 403, 408, 429, 503)},
+            responses={status: REFUSALS[status] for status in (401, 403, 408, 421, 429, 503)},
             openapi_extra={"requestBody": _BODY, "parameters": _PARAMETERS},
         )(self.post_events)
         return router

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from exporter.errors import MalformedError
 from exporter.payloads.limits import check_keys
+from exporter.service import Service
 
 
 def single_parameters(request: Request) -> dict[str, str]:
@@ -36,3 +38,17 @@ async def known_parameters(request: Request) -> None:
     assert isinstance(route, APIRoute)
     known = [field.alias for field in route.dependant.query_params]
     check_keys([single_parameters(request)], known, "query.{name}")
+
+
+def own_model(service: Service) -> Callable[[Request], Awaitable[None]]:
+    """Return a dependency that checks that the `model` of a path or a query is of the service's shard.
+
+    It raises `MisdirectedError` otherwise.
+    """
+
+    async def check(request: Request) -> None:
+        for given in (request.path_params, request.query_params):
+            if model := given.get("model"):
+                service.fleet.shard.require(model)
+
+    return check

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -40,6 +42,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         409: "The action is in another state, which `detail` names.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a body that is compressed otherwise than by gzip.",
+        421: "The model is monitored by another shard: `shard` of `shards`.",
         422: "Malformed, at the place `where`. Nothing of the request counts.",
         429: "The queue is full; try again after `Retry-After`.",
         503: "The version or the store is not ready; try again after `Retry-After`.",
@@ -48,10 +51,21 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 def problem(
-    status: int, title: str, detail: str, where: str = "", headers: dict[str, str] | None = None
+    status: int,
+    title: str,
+    detail: str,
+    where: str = "",
+    headers: dict[str, str] | None = None,
+    members: Mapping[str, object] = MappingProxyType({}),
 ) -> Response:
     """Return a response with a problem; quotations from the request are escaped and truncated."""
-    content = {"type": "about:blank", "title": title, "status": status, "detail": _quotable(detail)}
+    content = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": _quotable(detail),
+        **members,
+    }
     if where:
         content["where"] = _quotable(where)
     return Response(orjson.dumps(content), status, headers, media_type=PROBLEM_TYPE)
@@ -73,7 +87,7 @@ async def on_request_error(request: Request, error: Exception) -> Response:
         # A browser asks the person for a token only if it gets a page.
         page = "text/html" in request.headers.get("accept", "")
         headers["WWW-Authenticate"] = 'Basic realm="mlflow-exporter", charset="UTF-8"' if page else "Bearer"
-    return problem(error.status, error.title, error.detail, error.where, headers)
+    return problem(error.status, error.title, error.detail, error.where, headers, error.members)
 
 
 async def on_store_error(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from exporter.api.auth import authorizer, local_without_token, told_by
 from exporter.api.bodies import BodyReader
-from exporter.api.parameters import known_parameters
+from exporter.api.parameters import known_parameters, own_model
 from exporter.api.problems import REFUSALS
 from exporter.errors import ConfigError, MalformedError, UnknownModelError, UnsupportedError
 from exporter.formats.raw import PARQUET_TYPE
@@ -35,8 +35,8 @@ def rebaseline_router(service: Service) -> APIRouter:
 
     @router.post(
         f"{VERSION_PATH}/rebaseline",
-        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 415, 422, 503)},
-        dependencies=[Depends(local_without_token(service))],
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 415, 421, 422, 503)},
+        dependencies=[Depends(local_without_token(service)), Depends(own_model(service))],
         openapi_extra={
             "requestBody": {
                 "content": {PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}}},

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from exporter.api import remediation_schemas as schemas
 from exporter.api.auth import authorizer
 from exporter.api.bodies import BodyReader
-from exporter.api.parameters import known_parameters
+from exporter.api.parameters import known_parameters, own_model
 from exporter.api.problems import REFUSALS
 from exporter.api.simulation_schemas import SimulationAnswer
 from exporter.audit.record import Entry
@@ -38,7 +38,8 @@ _Body = TypeVar("_Body", bound=BaseModel)
 def remediation_router(service: Service) -> APIRouter:
     """Return the routes of remediation."""
     router = APIRouter(
-        prefix="/v1/remediations", dependencies=[Depends(authorizer(service)), Depends(known_parameters)]
+        prefix="/v1/remediations",
+        dependencies=[Depends(each) for each in (authorizer(service), known_parameters, own_model(service))],
     )
     person = [Depends(authorizer(service, "approve", named=True))]
     bodies = BodyReader(service.settings)
@@ -64,7 +65,7 @@ def remediation_router(service: Service) -> APIRouter:
         "openapi_extra": _described(schemas.Decision),
     }
 
-    @router.get("", responses={k: REFUSALS[k] for k in (401, 403, 404, 422)})
+    @router.get("", responses={k: REFUSALS[k] for k in (401, 403, 404, 421, 422)})
     def get_remediations(
         state: Annotated[
             str, Query(max_length=256, description="States, `pending` or `ended`; with commas.")
@@ -95,19 +96,20 @@ def remediation_router(service: Service) -> APIRouter:
     @router.post(
         "/resume",
         dependencies=person,
-        responses={k: REFUSALS[k] for k in (401, 403, 408, 409, 413, 422)},
+        responses={k: REFUSALS[k] for k in (401, 403, 408, 409, 413, 421, 422)},
         openapi_extra=_described(schemas.Resume),
     )
     async def post_resume(request: Request) -> schemas.Resumed:
         """Lift holds on a model. Needs a token with a name and the scope `approve`."""
         wanted = await read(request, schemas.Resume)
+        service.fleet.shard.require(wanted.model)
         names = [storable(each) for each in (wanted.model, wanted.alias, wanted.policy, wanted.reason)]
         lifted = await run_in_threadpool(service.remediation.approvals.resume, request.state.actor, *names)
         return schemas.Resumed(lifted=lifted)
 
     @router.post(
         "/simulate",
-        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 422)},
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 421, 422)},
         openapi_extra=_described_alerts(),
     )
     async def post_simulate(
@@ -127,6 +129,8 @@ def remediation_router(service: Service) -> APIRouter:
             if sum(map(bool, (body, last, alert))) != 1:
                 raise MalformedError("either alerts in the body, or `last`, or `alert`")
             alerts = read_alerts(body) if body else ()
+        for model in {each.model for each in alerts if each.model}:
+            service.fleet.shard.require(model)
         return await run_in_threadpool(simulate, request.state.actor, alerts, last, storable(alert))
 
     def received(now: float, last: str, fingerprint: str) -> list[Alert]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from exporter.api.auth import authorizer, told_by
-from exporter.api.parameters import known_parameters
+from exporter.api.parameters import known_parameters, own_model
 from exporter.api.problems import REFUSALS
 from exporter.api.report_schemas import ReportDetail, ReportList, ReportSummary
 from exporter.config.reports import check_window
@@ -60,14 +60,15 @@ _Text = Annotated[str, Query(max_length=500)]
 def reports_router(service: Service) -> APIRouter:
     """Return the routes of reports under `/v1`."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(known_parameters)])
-    reading = [Depends(authorizer(service))]
+    own = Depends(own_model(service))
+    reading = [Depends(authorizer(service)), own]
     reports = f"{VERSION_PATH}/reports"
 
     @router.post(
         reports,
         status_code=202,
-        dependencies=[Depends(authorizer(service, "reports"))],
-        responses={k: REFUSALS[k] for k in (401, 403, 404, 409, 422, 429, 503)},
+        dependencies=[Depends(authorizer(service, "reports")), own],
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 409, 421, 422, 429, 503)},
     )
     def post_report(
         request: Request,
@@ -101,7 +102,7 @@ def reports_router(service: Service) -> APIRouter:
         response.headers["Location"] = f"/v1/{version_path(model, version)}/reports/{report.id}"
         return ReportSummary.of(report)
 
-    @router.get(reports, dependencies=reading, responses={k: REFUSALS[k] for k in (401, 403, 422, 503)})
+    @router.get(reports, dependencies=reading, responses={k: REFUSALS[k] for k in (401, 403, 421, 422, 503)})
     def get_reports(
         model: str, version: str, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50
     ) -> ReportList:
@@ -113,7 +114,7 @@ def reports_router(service: Service) -> APIRouter:
     @router.get(
         f"{reports}/{{report_id}}",
         dependencies=reading,
-        responses={k: REFUSALS[k] for k in (401, 403, 404, 422, 503)},
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 421, 422, 503)},
     )
     def get_report(model: str, version: str, report_id: str) -> ReportDetail:
         """A report's state, notes and values."""
@@ -128,7 +129,7 @@ def reports_router(service: Service) -> APIRouter:
         response_class=Response,
         responses={
             200: {"content": {"application/json": {}}},
-            **{k: REFUSALS[k] for k in (401, 403, 404, 422, 503)},
+            **{k: REFUSALS[k] for k in (401, 403, 404, 421, 422, 503)},
         },
     )
     def get_report_json(request: Request, model: str, version: str, report_id: str) -> Response:
@@ -140,7 +141,7 @@ def reports_router(service: Service) -> APIRouter:
 
 def report_pages_router(service: Service) -> APIRouter:
     """Return the routes of reports for people."""
-    dependencies = [Depends(authorizer(service)), Depends(known_parameters)]
+    dependencies = [Depends(each) for each in (authorizer(service), known_parameters, own_model(service))]
     router = APIRouter(prefix=f"{VERSION_PATH}/reports", dependencies=dependencies, include_in_schema=False)
 
     @router.get("/latest")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from exporter.api.auth import authorizer
-from exporter.api.parameters import known_parameters
+from exporter.api.parameters import known_parameters, own_model
 from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.errors import ConfigError, UnknownModelError
 from exporter.exposition.negotiation import choose_format, compress_page, gzip_accepted
@@ -20,7 +20,8 @@ from exporter.views.versions import models_view, version_detail
 
 def models_router(service: Service) -> APIRouter:
     """Return the routes that answer questions about models."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(authorizer(service)), Depends(known_parameters)])
+    checks = (authorizer(service), known_parameters, own_model(service))
+    router = APIRouter(prefix="/v1", dependencies=[Depends(check) for check in checks])
 
     @router.get("/models", responses={k: REFUSALS[k] for k in (401, 403, 422)})
     def get_models() -> view_schemas.Models:
@@ -28,7 +29,7 @@ def models_router(service: Service) -> APIRouter:
         up = service.telemetry.mlflow_up is True
         return models_view(service.fleet, up=up, error=service.discovery.error)
 
-    @router.get(VERSION_PATH, responses={k: REFUSALS[k] for k in (401, 403, 404, 422)})
+    @router.get(VERSION_PATH, responses={k: REFUSALS[k] for k in (401, 403, 404, 421, 422)})
     def get_version(model: str, version: str) -> view_schemas.VersionDetail:
         """A version's reference and latest evaluation.
 

@@ -28,7 +28,7 @@ def serving_router(service: Service) -> APIRouter:
     @router.post(
         "/serving",
         status_code=204,
-        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 415, 422)},
+        responses={k: REFUSALS[k] for k in (401, 403, 404, 408, 413, 415, 421, 422)},
         openapi_extra={
             "requestBody": {
                 "required": True,

@@ -27,6 +27,7 @@ from exporter.storage.action_states import ENDED, PENDING, State
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 STATUSES = ("firing", "resolved")
+OTHER_SHARD = "other_shard"  # in place of the status, of alerts that are ignored
 ACTIONS: tuple[str, ...] = get_args(ActionKind)
 # An interrupted action has ended for the exporter, and waits for a person.
 OUTCOMES = (*ENDED, State.INTERRUPTED)
@@ -34,7 +35,8 @@ OUTCOMES = (*ENDED, State.INTERRUPTED)
 ALERTS_RECEIVED = Metric(
     "mlflow_exporter_alerts_received_total",
     "counter",
-    "Alerts received from Alertmanager, by status; repeated deliveries count each time.",
+    "Alerts received from Alertmanager, by status, or `other_shard` where they are ignored; repeated "
+    "deliveries count each time.",
     ("status",),
 )
 REMEDIATIONS = Metric(
@@ -185,7 +187,7 @@ class RemediationTelemetry(Collector):
             self._refused.labels(guard)
 
     def count_alert(self, status: str, count: int = 1) -> None:
-        """Count received alerts, by a status of `STATUSES`."""
+        """Count received alerts, by a status of `STATUSES`, or as `OTHER_SHARD`."""
         self._alerts.labels(status).inc(count)
 
     def count_end(self, action: str, outcome: str) -> None:

@@ -27,6 +27,7 @@ from exporter.exposition.metric import VERSION, Metric
 from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
 from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTelemetry
 from exporter.exposition.reports import REPORTS_CATALOG, ReportsTelemetry
+from exporter.shard import Shard
 
 RowKind = Literal["prediction", "label"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
@@ -39,7 +40,7 @@ DropReason = Literal["too_old", "future", "no_version"]
 # timeout: the client did not go on; limit: too many were open; head: the head of its request was too large.
 CloseReason = Literal["timeout", "limit", "head"]
 # Answers to requests with rows: taken, the client hung up, refused by a `RequestError`, and an error of ours.
-STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
+STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503)
 # Of a report. left_out: too many processes are known; rejected: malformed, or of an unknown version.
 ReportOutcome = Literal["accepted", "left_out", "rejected"]
 # ask: MLflow did not answer; follow: its answer was not taken over.
@@ -66,6 +67,9 @@ GAUGES = {
         "gauge",
         "Time at which the configuration in use was read, in seconds since the epoch.",
     ),
+    "shards": Metric(
+        "mlflow_exporter_shards", "gauge", "Number of exporters that share the models; absent without shards."
+    ),
     "queue_rows": Metric("mlflow_exporter_queue_rows", "gauge", "Rows waiting to be committed."),
     "store_bytes": Metric("mlflow_exporter_store_bytes", "gauge", "Size of the durable store, in bytes."),
     "store_limit_bytes": Metric(
@@ -81,6 +85,12 @@ GAUGES = {
 }
 BUILD_INFO = Metric(
     "mlflow_exporter_build_info", "gauge", "Always 1: the version of the exporter.", ("version",)
+)
+SHARD_INFO = Metric(
+    "mlflow_exporter_shard_info",
+    "gauge",
+    "Always 1: the share of the models that the exporter monitors; absent without shards.",
+    ("shard", "shards"),
 )
 ADDRESS_INFO = Metric(
     "mlflow_exporter_address_info",
@@ -165,6 +175,7 @@ STORE_ERRORS = Metric(
 TELEMETRY_CATALOG = (
     *GAUGES.values(),
     BUILD_INFO,
+    SHARD_INFO,
     ADDRESS_INFO,
     LABELS_UNMATCHED,
     POLL_ERRORS,
@@ -191,7 +202,8 @@ class Telemetry(Collector):
 
     The public attributes are gauges, each assigned by its one owner; None means unknown and gives no series.
     `mlflow_last_success` and `config_last_success` are in seconds since the epoch. `addresses` are URLs by
-    program, "mlflow" and "exporter"; an empty one gives no series. `capture` has the metrics of
+    program, "mlflow" and "exporter"; an empty one gives no series. `shard` is None where there is but one.
+    `capture` has the metrics of
     inference loggers' events, `remediation` those of remediation and audit, `reports` those of reports.
     """
 
@@ -201,6 +213,7 @@ class Telemetry(Collector):
         self.unmonitored_versions: int | None = None
         self.config_successful: bool | None = None
         self.config_last_success: float | None = None
+        self.shard: Shard | None = None
         self.queue_rows = 0
         self.store_bytes: int | None = None
         self.store_limit_bytes: int | None = None
@@ -227,6 +240,10 @@ class Telemetry(Collector):
         self.remediation = RemediationTelemetry(self._registry, clock)
         self.reports = ReportsTelemetry(self._registry, clock)
         self._registry.register(ProcessMetrics())
+
+    @property
+    def shards(self) -> int | None:
+        return None if self.shard is None else self.shard.shards
 
     def _counter(self, metric: Metric) -> Counter:
         return Counter(metric.name, metric.help, metric.labels, registry=self._registry)
@@ -315,6 +332,10 @@ class Telemetry(Collector):
             value = getattr(self, attribute)
             if value is not None:
                 yield GaugeMetricFamily(metric.name, metric.help, value)
+        if self.shard is not None:
+            shard = GaugeMetricFamily(SHARD_INFO.name, SHARD_INFO.help, labels=SHARD_INFO.labels)
+            shard.add_metric((str(self.shard.number), str(self.shard.shards)), 1)
+            yield shard
         build = GaugeMetricFamily(BUILD_INFO.name, BUILD_INFO.help, labels=BUILD_INFO.labels)
         build.add_metric((__version__,), 1)
         yield build

@@ -28,7 +28,8 @@ from exporter.monitoring.reference_loader import ReferenceLoader
 from exporter.registry.models import Registered, RegisteredVersion
 from exporter.registry.registry import Registry
 from exporter.settings import Settings
-from exporter.storage.schema import AliasMove
+from exporter.shard import Shard, shard_of
+from exporter.storage.schema import AliasMove, StoredVersion
 from exporter.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -89,13 +90,16 @@ class Discovery:
 
     def restore(self) -> None:
         """Load the versions in the store that are still to be monitored."""
-        moves = self._store.load_alias_moves()
+        shard = self._settings.shard
+        moves = [move for move in self._store.load_alias_moves() if shard.has(move.model)]
         self._fleet.record(moves)
         aliases = self._fleet.current_aliases()
         versions = self._store.load_versions()
         newest = {(stored.model, stored.version): stored for stored in versions}
         found = []
         for names, stored in newest.items():
+            if not shard.has(stored.model):
+                continue
             version = Version(stored)
             with self._facts_lock:
                 version.facts = self._read_facts(version, Facts(stored.run_id, stored.team, stored.tags))
@@ -113,9 +117,7 @@ class Discovery:
             transaction.forget_maturations([key for key in counted if key not in keys])
             for stored in left:
                 transaction.forget_recorded(stored.key)
-            entries = [
-                of_forgotten(Version(stored), "it ended while the exporter was off") for stored in left
-            ]
+            entries = [of_forgotten(Version(stored), self._why_left(stored)) for stored in left]
             append(transaction.connection, entries, self._clock())
         for version in followed:
             self._add(version)
@@ -131,10 +133,23 @@ class Discovery:
                 detail = f"what is stored of it cannot be read: {error}"
                 self._writer.call(partial(set_detail, version, detail)).result()
 
+    def _why_left(self, stored: StoredVersion) -> str:
+        """Reason why a version that was monitored before the start is not any more."""
+        shard = self._settings.shard
+        if shard.has(stored.model):
+            return "it ended while the exporter was off"
+        owner = Shard(shard_of(stored.model, shard.shards), shard.shards)
+        log.warning(
+            "%s version %s is monitored by shard %s now, where it starts anew; what this shard, %s, has of "
+            "it is kept until it expires",
+            *(stored.model, stored.version, owner, shard),
+        )
+        return f"its model moved to shard {owner}"
+
     def poll(self) -> None:
         """Poll the registry once, and apply its answer."""
         try:
-            registered = self._registry.poll()
+            registered = self._registry.poll(self._settings.shard)
         except RegistryError as error:
             if self._telemetry.mlflow_up is not False:
                 log.warning("MLflow: %s", error)
@@ -255,7 +270,8 @@ class Discovery:
         return replace(said, config=config, thresholds=thresholds, config_digest=digest, problems=problems)
 
     def _check_names(self, monitored: Collection[str]) -> None:
-        misnamed = sorted(self._config.models.keys() - set(monitored))
+        own = filter(self._settings.shard.has, self._config.models)
+        misnamed = sorted(set(own) - set(monitored))
         if misnamed and misnamed != self._misnamed:
             log.warning("the configuration speaks of what is not monitored: %s", ", ".join(misnamed))
         self._misnamed = misnamed

@@ -61,7 +61,8 @@ class RunWatcher:
         """Poll MLflow once."""
         now = self._clock()
         try:
-            names = self._registry.list_experiments()
+            shard, listed = self._settings.shard, self._registry.list_experiments()
+            names = {experiment: name for experiment, name in listed.items() if shard.has(name)}
             if now >= self._next_full or now < self._since:  # or the clock was put back
                 self._read_all(names)
             else:

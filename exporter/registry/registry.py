@@ -34,6 +34,7 @@ from exporter.registry.report_runs import ReportRun, delete_expired_reports, log
 from exporter.registry.runs import Run, last_metrics
 from exporter.registry.sources import Profile, files_of_version, load_reference
 from exporter.registry.survey import Survey, survey_registry
+from exporter.shard import WHOLE, Shard
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -57,10 +58,11 @@ class Registry:
     def __init__(self, tracking_uri: str | None, registry_uri: str | None, timeout_seconds: float) -> None:
         self._mlflow = RegistryClient(tracking_uri, registry_uri, timeout_seconds)
 
-    def poll(self) -> Registered:
-        """The monitored models as they are now."""
+    def poll(self, shard: Shard = WHOLE) -> Registered:
+        """The monitored models of a shard as they are now."""
         listed = self._mlflow.list_models()
-        models = [model for model in listed if model.aliases and not is_switched_off(model.tags)]
+        own = [model for model in listed if shard.has(model.name)]
+        models = [model for model in own if model.aliases and not is_switched_off(model.tags)]
         names = {model.name for model in models}
         # Numbers of versions count from 1, so the latest one's says how many there are at most.
         everything = sum(max((int(v.version) for v in model.latest_versions), default=0) for model in listed)
@@ -74,7 +76,7 @@ class Registry:
         views = (_model_view(model, by_model[model.name]) for model in models)
         return Registered(
             models=MappingProxyType({view.name: view for view in views if view.aliases}),
-            models_off=frozenset(model.name for model in listed if is_switched_off(model.tags)),
+            models_off=frozenset(model.name for model in own if is_switched_off(model.tags)),
             versions_off=frozenset(
                 (version.name, str(version.version))
                 for versions in by_model.values()

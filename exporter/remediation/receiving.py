@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -15,7 +16,7 @@ from exporter.audit.record import Entry
 from exporter.audit.trail import append
 from exporter.config.remediation import RemediationConfig
 from exporter.errors import StoreError, UnavailableError
-from exporter.exposition.remediation import RemediationTelemetry
+from exporter.exposition.remediation import OTHER_SHARD, RemediationTelemetry
 from exporter.fleet import Fleet
 from exporter.remediation.alerts import Alert, Delivery
 from exporter.remediation.ledger import Ledger, Planned
@@ -27,6 +28,9 @@ MAX_KEPT_ALERTS = 200  # of one delivery that are stored; those that matched a p
 MAX_ACTIONS = 200  # planned by one delivery; the others are planned when it is repeated
 MAX_VERSIONS = 20  # that one delivery has audit records of
 MAX_SHOWN = 20  # alerts and plans of one audit record
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Receiver:
     def receive(self, delivery: Delivery, actor: str) -> Receipt:
         """Store a delivery; when this returns, it and the actions that it leads to are on disk.
 
+        Alerts on models of other shards are counted and ignored.
+
         Args:
             delivery: as it was read.
             actor: of the audit record.
@@ -88,6 +94,17 @@ class Receiver:
         Raises:
             UnavailableError: the store failed, and nothing was stored: it has to be sent again.
         """
+        count = len(delivery.alerts)
+        alerts = tuple(
+            alert for alert in delivery.alerts if not alert.model or self._fleet.shard.has(alert.model)
+        )
+        if others := count - len(alerts):
+            # With an error Alertmanager would send them again for ever, to an exporter that never takes them.
+            self._telemetry.count_alert(OTHER_SHARD, others)
+            log.debug("%d of %d alerts are about models of other shards and are ignored", others, count)
+            if not alerts:
+                return Receipt(count)
+        delivery = replace(delivery, alerts=alerts)
         try:
             with self._store.writing() as connection:
                 receipt = self._store_all(connection, delivery, actor, self._clock())
@@ -97,7 +114,7 @@ class Receiver:
             self._telemetry.count_alert(status, count)
         if any(action.outcome != "known" for action in receipt.actions):
             self._wake()
-        return receipt
+        return replace(receipt, alerts=count)
 
     def _store_all(self, connection: sa.Connection, delivery: Delivery, actor: str, now: float) -> Receipt:
         planner = Planner(self._fleet, partial(self._ledger.newest_retraining, connection))

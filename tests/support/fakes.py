@@ -30,6 +30,7 @@ from exporter.registry.registry import Registry
 from exporter.registry.report_runs import ReportRun
 from exporter.registry.runs import Run
 from exporter.registry.sources import Profile
+from exporter.shard import WHOLE, Shard
 
 TIMEOUT_SECONDS = 300  # of whatever is waited for: a busy machine takes long, and speed is not tested
 CREATED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -128,11 +129,11 @@ class FakeRegistry(Registry):
 
     # -- what the exporter asks -----------------------------------------------------------------------------
 
-    def poll(self) -> Registered:
+    def poll(self, shard: Shard = WHOLE) -> Registered:
         self._check()
         models, versions_off = {}, set()
         for name, model in self._models.items():
-            if is_switched_off(model.tags):
+            if is_switched_off(model.tags) or not shard.has(name):
                 continue
             off = {number for number, version in model.versions.items() if is_switched_off(version.tags)}
             aliases = {alias: number for alias, number in model.aliases.items() if number not in off}
@@ -145,7 +146,8 @@ class FakeRegistry(Registry):
                     MappingProxyType(aliases),
                     MappingProxyType({number: self._view(name, number, aliases) for number in enabled}),
                 )
-        models_off = {name for name, model in self._models.items() if is_switched_off(model.tags)}
+        off = (name for name, model in self._models.items() if is_switched_off(model.tags))
+        models_off = filter(shard.has, off)
         return Registered(MappingProxyType(models), frozenset(models_off), frozenset(versions_off))
 
     def _view(self, name: str, number: str, aliases: dict[str, str]) -> RegisteredVersion:

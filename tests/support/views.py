@@ -37,6 +37,7 @@ from exporter.reference.profile import Reference, Segment, Variation
 from exporter.registry.runs import Experiment, Run
 from exporter.serving_processes import GpuUse, ServingProcess
 from exporter.settings import Window
+from exporter.shard import Shard
 from exporter.storage.sampled_rows import SampleSize
 from exporter.typing import Floats
 
@@ -258,6 +259,7 @@ def make_habits(at: float = NOW - 10) -> Habits:
 def make_telemetry() -> Telemetry:
     """With every figure known."""
     telemetry = Telemetry(clock=lambda: NOW)
+    telemetry.shard = Shard(2, 8)
     telemetry.mlflow_up = True
     telemetry.mlflow_last_success = NOW - 12
     telemetry.count_poll_error("ask")
