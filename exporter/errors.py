@@ -7,6 +7,7 @@ ExporterError
 ├── StoreError                  the durable store failed; nothing of the batch was acknowledged
 │   ├── StoreDamagedError       stored bytes cannot be read
 │   └── StoreMissingError       its files were deleted or replaced while they were in use
+├── KafkaError                  the brokers did not answer, or did not take a message
 ├── AuditError                  the audit trail, or what is to prove it, cannot be used as asked
 ├── RegistryError               MLflow did not answer as it should
 │   ├── RegistryUnreachableError
@@ -82,6 +83,10 @@ class StoreDamagedError(StoreError):
 
 class StoreMissingError(StoreError):
     """The files of the store were deleted or replaced while they were in use."""
+
+
+class KafkaError(ExporterError):
+    """The brokers did not answer as they should, or did not take a message."""
 
 
 class AuditError(ExporterError):

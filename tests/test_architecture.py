@@ -38,6 +38,7 @@ ORDER = [
     "serving_processes",
     "exposition",
     "ingest",
+    "kafka",
     "capture",
     "monitoring",
     "remediation",

@@ -163,10 +163,12 @@ class IngestRoutes:
         service = self._service
         batch = decode_labels(raw.body, raw.content_type, raw.query, service.settings)
         try:
-            return prepare_labels(batch, service.fleet, service.clock(), raw.sent, key)
+            service.fleet.require_model(batch.model)
         except RequestError:
             service.telemetry.count_rows("label", "rejected", batch.rows)
             raise
+        hashed = IdempotencyKey.of("labels", batch.model, key, body=raw.sent) if key else None
+        return prepare_labels(batch, service.clock(), hashed)
 
 
 def _is_large(raw: RawRequest) -> bool:

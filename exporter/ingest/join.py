@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from exporter.fleet import Fleet
 from exporter.formats.hashing import id_hashes
 from exporter.formats.labels import DecodedLabels
 from exporter.ingest.deduplication import IdempotencyKey
@@ -28,7 +27,10 @@ from exporter.typing import Ints
 
 @dataclass(frozen=True)
 class PreparedLabels:
-    """Labels of a request, ready to be committed; `at` (labels,) are the times at which they became known."""
+    """Labels of a request, ready to be committed; `at` (labels,) are the times at which they became known.
+
+    `decoded` are the same with their ids; None for labels that came along with predictions.
+    """
 
     model: str
     hashes: list[bytes]
@@ -36,6 +38,7 @@ class PreparedLabels:
     at: list[float]
     naive_timestamps: int
     key: IdempotencyKey | None = None
+    decoded: DecodedLabels | None = None
 
     @property
     def rows(self) -> int:
@@ -55,19 +58,9 @@ class LabelAnswer:
         return vars(self).copy()
 
 
-def prepare_labels(
-    batch: DecodedLabels, fleet: Fleet, now: float, body: bytes, idempotency_key: str = ""
-) -> PreparedLabels:
-    """Resolve times and hash ids.
-
-    Raises:
-        UnknownModelError: the model is not monitored.
-    """
-    fleet.require_model(batch.model)
+def prepare_labels(batch: DecodedLabels, now: float, key: IdempotencyKey | None = None) -> PreparedLabels:
+    """Resolve times and hash ids."""
     known = np.minimum(np.where(np.isnan(batch.timestamps), now, batch.timestamps), now)
-    key = None
-    if idempotency_key:
-        key = IdempotencyKey.of("labels", batch.model, idempotency_key, body=body)
     return PreparedLabels(
         model=batch.model,
         hashes=id_hashes(batch.model, batch.ids),
@@ -75,6 +68,7 @@ def prepare_labels(
         at=known.tolist(),
         naive_timestamps=batch.naive_timestamps,
         key=key,
+        decoded=batch,
     )
 
 

@@ -113,7 +113,7 @@ def measure(service: Service, name: str, ids: Sequence[str], form: str, clients:
 
     def post(body: bytes) -> int:
         batch = decode_labels(body, form, query, service.settings)
-        prepared = prepare_labels(batch, service.fleet, service.clock(), body)
+        prepared = prepare_labels(batch, service.clock())
         return service.writer.submit(prepared).result().accepted
 
     before = resident_megabytes()

@@ -138,7 +138,9 @@ class Rig:
     def submit_labels(self, document: dict[str, Any], key: str = "") -> Future[LabelAnswer]:
         body = orjson.dumps(document)
         batch = decode_labels(body, JSON_TYPE, {}, self.settings)
-        return self.service.writer.submit(prepare_labels(batch, self.service.fleet, self.clock(), body, key))
+        self.service.fleet.require_model(batch.model)
+        hashed = IdempotencyKey.of("labels", batch.model, key, body=body) if key else None
+        return self.service.writer.submit(prepare_labels(batch, self.clock(), hashed))
 
     def post_labels(
         self, labels: Mapping[str, Any], key: str = "", model: str = "fraud", **own: Any
