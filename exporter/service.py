@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,10 +21,13 @@ from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
 from exporter.exposition.view import VersionView, version_view
 from exporter.fleet import Fleet, Version
+from exporter.ingest.commit import Answer, IngestRequest
+from exporter.ingest.local_counting import LocalCounting
 from exporter.ingest.writer import Writer
 from exporter.monitoring.attributions import Attributions
 from exporter.monitoring.checkpoints import Checkpoints
 from exporter.monitoring.config_digest import digest_of_file
+from exporter.monitoring.counting import Counting
 from exporter.monitoring.discovery import Discovery
 from exporter.monitoring.evaluator import Evaluator
 from exporter.monitoring.importance_loader import ImportanceLoader
@@ -35,12 +40,16 @@ from exporter.remediation.remediation import Remediation
 from exporter.reports.publishing import Publishing
 from exporter.reports.reports import Reports
 from exporter.sampling.reading import SampleReader
+from exporter.sampling.stored import StoredSample
 from exporter.serving_processes import ServingProcess, ServingProcesses
 from exporter.settings import Settings, find_warnings
 from exporter.storage.store import Store
 from exporter.tokens import load_tokens
 
 log = logging.getLogger(__name__)
+
+# Takes a request; the future is done when it is durable, or fails with a `RequestError`.
+Submit: TypeAlias = Callable[[IngestRequest], Future[Answer]]
 
 
 class Service:
@@ -70,13 +79,16 @@ class Service:
         self.store = Store(
             settings.store, check=settings.store_check, count_fault=self.telemetry.count_store_error
         )
-        self.writer = Writer(self.store, self.fleet, settings, self.telemetry, clock, np.random.default_rng())
-        parts = (settings, self.store, self.fleet, self.writer, self.telemetry)
-        self.capture = Capture(
-            settings, self.fleet, self.telemetry.capture, self.writer.submit, clock, monotonic
+        counting = LocalCounting(
+            self.store, self.fleet, settings, self.telemetry, clock, np.random.default_rng()
         )
+        self.counting: Counting = counting
+        self.writer = Writer(self.store, counting.commit, settings, self.telemetry)
+        self.submit: Submit = self.writer.submit
+        parts = (settings, self.store, self.fleet, self.writer, self.counting, self.telemetry)
+        self.capture = Capture(settings, self.fleet, self.telemetry.capture, self.submit, clock, monotonic)
         self.discovery = Discovery(*parts, registry, clock)
-        self.samples = SampleReader(self.store, settings, self.writer.call)
+        self.samples = SampleReader(StoredSample(self.store, self.writer.call), settings)
         self.reports = Reports(
             settings,
             self.store,
@@ -91,7 +103,7 @@ class Service:
         self.evaluator = Evaluator(*parts, self.journal, clock, monotonic)
         key = load_signing_key(settings)
         self.checkpoints = Checkpoints(settings, self.store, key, self.fleet, self.telemetry, registry, clock)
-        self.rebaseliner = Rebaseliner(settings, self.store, self.writer, self.samples, clock)
+        self.rebaseliner = Rebaseliner(settings, self.store, self.writer, self.counting, self.samples, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         poll, evaluation = settings.mlflow_poll_interval_seconds, settings.evaluation_interval_seconds
         self._evaluation = Loop("evaluation", self.evaluator.evaluate_all, evaluation)
@@ -139,7 +151,7 @@ class Service:
         self.writer.start()
         self.journal.start(self.discovery.config_digest)
         self.discovery.restore()
-        self.writer.arrivals.load(self.store)
+        self.counting.load()
         self.evaluator.evaluate_all()
         self.ready.set()
         self.discovery.loader.start()

@@ -143,7 +143,7 @@ class CloudEventRoutes:
             return
         try:
             rows = await self._read(exchange)
-            await self._answers.wait(self._service.writer.submit(rows))
+            await self._answers.wait(self._service.submit(rows))
         except (OverloadedError, UnavailableError) as error:
             capture.refused(exchange, error.detail)
             raise

@@ -150,7 +150,7 @@ class IngestRoutes:
             request = await loop.run_in_executor(self._threads, read, raw, key)
         else:
             request = read(raw, key)
-        return await self._answers.wait(self._service.writer.submit(request))
+        return await self._answers.wait(self._service.submit(request))
 
     def _read_predictions(self, raw: RawRequest, key: str) -> PredictionRequest:
         service = self._service

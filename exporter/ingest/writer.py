@@ -14,17 +14,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import numpy as np
 from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import DropReason, Outcome, RowKind, Telemetry
-from exporter.fleet import Fleet
-from exporter.ingest.arrivals import Arrivals
-from exporter.ingest.commit import Answer, GroupCommit, IngestRequest
+from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.join import LabelAnswer, PreparedLabels
-from exporter.sampling.sampler import Sampler
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -37,6 +34,8 @@ REMEMBERED_COMMITS = 8
 MAX_QUEUED_BYTES = 256 * 2**20  # rows of 500 columns are a hundred times as large as rows of five
 
 log = logging.getLogger(__name__)
+
+Commit: TypeAlias = Callable[[Sequence[IngestRequest]], Sequence[Answer | RequestError]]
 
 
 @dataclass(frozen=True)
@@ -52,21 +51,15 @@ class _Entry:
 class Writer:
     """Carries out requests and jobs of any thread in its own, in their order.
 
-    `sampler` and `arrivals` are for such jobs.
+    Args:
+        store: that it writes.
+        commit: commits all requests, or none where it raises; returns their outcomes in order.
+        settings: with the limits of the queue.
+        telemetry: counts rows.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        fleet: Fleet,
-        settings: Settings,
-        telemetry: Telemetry,
-        clock: Callable[[], float],
-        random: np.random.Generator,
-    ) -> None:
-        self.sampler = Sampler(settings, random)
-        self.arrivals = Arrivals()
-        self.group_commit = GroupCommit(store, fleet, settings, self.sampler, self.arrivals, clock)
+    def __init__(self, store: Store, commit: Commit, settings: Settings, telemetry: Telemetry) -> None:
+        self.commit = commit
         self._store = store
         self._settings = settings
         self._telemetry = telemetry
@@ -221,7 +214,7 @@ class Writer:
 
     def _outcomes(self, requests: Sequence[IngestRequest]) -> Sequence[Answer | RequestError]:
         try:
-            return self.group_commit.commit(requests)
+            return self.commit(requests)
         except StoreError as error:
             log.error("a commit of %d requests failed: %s", len(requests), error)
             return [UnavailableError(str(error), retry_after_seconds=5)] * len(requests)

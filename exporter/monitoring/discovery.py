@@ -19,10 +19,11 @@ from exporter.errors import RegistryError, StoreError
 from exporter.evaluation.context import Thresholds
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
-from exporter.ingest.activation import let_go, set_detail
+from exporter.ingest.activation import set_detail
 from exporter.ingest.writer import Writer
 from exporter.monitoring.config_digest import digest_of_config
 from exporter.monitoring.config_journal import ConfigJournal
+from exporter.monitoring.counting import Counting
 from exporter.monitoring.entries import of_forgotten, of_monitored, of_moves
 from exporter.monitoring.reference_loader import ReferenceLoader
 from exporter.registry.models import Registered, RegisteredVersion
@@ -47,6 +48,7 @@ class Discovery:
         store: Store,
         fleet: Fleet,
         writer: Writer,
+        counting: Counting,
         telemetry: Telemetry,
         registry: Registry,
         clock: Callable[[], float],
@@ -55,10 +57,11 @@ class Discovery:
         self._store = store
         self._fleet = fleet
         self._writer = writer
+        self._counting = counting
         self._telemetry = telemetry
         self._registry = registry
         self._clock = clock
-        self.loader = ReferenceLoader(settings, store, writer, telemetry, registry, clock)
+        self.loader = ReferenceLoader(settings, store, writer, counting, telemetry, registry)
         self._config = ModelsConfig()
         self._config_journal = ConfigJournal(store, settings.windows, clock)
         self._facts_lock = Lock()
@@ -175,7 +178,7 @@ class Discovery:
         self._check_names(models)
         self._fleet.known = {model.name: frozenset(model.versions) for model in models.values()}
         aliased = {(model.name, number) for model in models.values() for number in model.aliases.values()}
-        named = {(m, v) for m, v in self._fleet.take_wanted() if m in models and v in models[m].versions}
+        named = {(m, v) for m, v in self._counting.take_wanted() if m in models and v in models[m].versions}
         vanished = {version.model for version in self._registered} - models.keys() - registered.models_off
         for model in sorted(vanished):
             log.warning(
@@ -229,9 +232,9 @@ class Discovery:
         self._fleet.add(version)
 
     def _forget(self, version: Version, reason: str) -> None:
-        now, entries = self._clock(), [of_forgotten(version, reason)]
+        entries = [of_forgotten(version, reason)]
         # Before it is gone, or labels between would be counted neither now nor then.
-        self._writer.call(lambda: let_go(self._store, version, now, entries)).result()
+        self._writer.call(partial(self._counting.let_go, version, entries)).result()
         self._fleet.remove([version.names])
         self._telemetry.forget_version(*version.names)
         self._registered.pop(version, None)

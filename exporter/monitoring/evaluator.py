@@ -20,8 +20,9 @@ from exporter.evaluation.quality_reference import QualityReferences, VersionQual
 from exporter.evaluation.segments import evaluate_segment
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Findings, Fleet, Version
-from exporter.ingest.retention import RetentionClock, UnmatchedLabels, tidy
+from exporter.ingest.retention import RetentionClock
 from exporter.ingest.writer import Writer
+from exporter.monitoring.counting import Counting
 from exporter.monitoring.habits import HabitWatch, widest_labelled
 from exporter.monitoring.journal import Journal
 from exporter.settings import Settings
@@ -41,6 +42,7 @@ class Evaluator:
         store: Store,
         fleet: Fleet,
         writer: Writer,
+        counting: Counting,
         telemetry: Telemetry,
         journal: Journal,
         clock: Callable[[], float],
@@ -50,17 +52,21 @@ class Evaluator:
         self._store = store
         self._fleet = fleet
         self._writer = writer
+        self._counting = counting
         self._telemetry = telemetry
         self._journal = journal
         self._clock = clock
         self._retention = RetentionClock(store, monotonic)
-        self._unmatched = UnmatchedLabels(store)
         self._pruner = Pruner(store, settings.audit_retention_days)
         self._references = QualityReferences()
-        self.habits = HabitWatch(fleet, writer.arrivals, telemetry)
+        self.habits = HabitWatch(fleet, counting.arrivals, telemetry)
 
     def evaluate_all(self) -> None:
         """Evaluate every version with a reference. One that fails keeps its last figures for a while."""
+        try:
+            self._writer.call(self._counting.refresh).result()
+        except ExporterError as error:
+            log.error("the counts are not up to date: %s", error)
         versions = self._fleet.versions.values()
         for version in versions:
             counts = version.counts
@@ -135,20 +141,13 @@ class Evaluator:
     def _tidy(self) -> None:
         now = self._clock()
         kept = self._retention.advance(now)
-        versions, sampler = self._fleet.versions.values(), self._writer.sampler
-        tidy(self._store, self._settings, versions, kept, now)
-        sampler.age(self._store, {each.key: each.facts.config.sample for each in versions}, kept)
-        self._fleet.sample_sizes = sampler.sizes
-        for version in versions:
-            if (found := widest_labelled(version)) is not None:
-                self._writer.arrivals.record_coverage(version, found.coverage, now)
-        self._writer.arrivals.save(self._store, kept, now)
+        labelled = {version: widest_labelled(version) for version in self._fleet.versions.values()}
+        coverages = {version: found.coverage for version, found in labelled.items() if found is not None}
+        self._counting.tidy(kept, now, coverages)
         self._pruner.prune(kept, now)
-        for model, labels in self._unmatched.sweep(now).items():
-            self._telemetry.count_unmatched_labels(model, labels)
         size, limit = self._store.size_bytes(), self._settings.store_limit_bytes
         self._telemetry.store_bytes, self._telemetry.store_limit_bytes = size, limit
-        sampler.watch(size)
+        self._counting.watch(size)
         if self._writer.full != (size >= limit):
             self._writer.full = size >= limit
             log.warning("the store has %d bytes of %d", size, limit)

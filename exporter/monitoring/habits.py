@@ -23,7 +23,7 @@ from exporter.evaluation.habits.traffic import Observed, VersionTraffic, judge_s
 from exporter.evaluation.model_quality import QualityEvaluation
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Fleet, Version
-from exporter.ingest.arrivals import Arrivals
+from exporter.monitoring.counting import ArrivalRecord
 from exporter.monitoring.earlier_activity import EarlierActivity
 from exporter.settings import HOUR_SECONDS
 from exporter.typing import Ints
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class HabitWatch:
     """Judges the habits of all versions, aliases and models, in the evaluation's thread."""
 
-    def __init__(self, fleet: Fleet, arrivals: Arrivals, telemetry: Telemetry) -> None:
+    def __init__(self, fleet: Fleet, arrivals: ArrivalRecord, telemetry: Telemetry) -> None:
         self._fleet = fleet
         self._arrivals = arrivals
         self._telemetry = telemetry

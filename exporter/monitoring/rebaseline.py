@@ -12,9 +12,8 @@ from typing import Any
 from exporter.audit.record import Entry
 from exporter.errors import MalformedError, ReferenceInvalidError, StoreError, UnavailableError
 from exporter.fleet import Status, Version
-from exporter.ingest.activation import activate
-from exporter.ingest.recount import recount
 from exporter.ingest.writer import Writer
+from exporter.monitoring.counting import Counting
 from exporter.monitoring.entries import of_reference
 from exporter.profiling.column_roles import USUAL_NAMES
 from exporter.profiling.data import ReferenceFile
@@ -48,12 +47,14 @@ class Rebaseliner:
         settings: Settings,
         store: Store,
         writer: Writer,
+        counting: Counting,
         samples: SampleReader,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._store = store
         self._writer = writer
+        self._counting = counting
         self._samples = samples
         self._clock = clock
 
@@ -135,17 +136,7 @@ class Rebaseliner:
 
         def switch() -> None:
             entry = of_reference(version, reference, order.by, order.reason)
-            activate(
-                self._store,
-                self._settings,
-                self._writer.sampler,
-                version,
-                reference,
-                None,
-                self._clock(),
-                entry,
-                rows,
-            )
+            self._counting.activate(version, reference, None, entry, rows)
             done.append(entry)
 
         try:
@@ -154,7 +145,7 @@ class Rebaseliner:
             raise UnavailableError(str(error), retry_after_seconds=5) from error
         log.info("%s version %s: reference replaced by %s: %s", *version.names, order.by, order.reason)
         try:
-            self._writer.call(lambda: recount(self._store, self._settings, version)).result()
+            self._writer.call(lambda: self._counting.recount(version)).result()
         except StoreError as error:  # the reference loader repeats it
             log.error("%s version %s: %s", *version.names, error)
         return done[0]

@@ -22,9 +22,9 @@ from exporter.errors import (
 )
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Status, Version
-from exporter.ingest.activation import activate, do_without, set_detail
-from exporter.ingest.recount import recount
+from exporter.ingest.activation import set_detail
 from exporter.ingest.writer import Writer
+from exporter.monitoring.counting import Counting
 from exporter.monitoring.entries import of_missing_reference, of_reference
 from exporter.profiling.from_live_rows import live_reference
 from exporter.profiling.isolated import Profiled, profile, renew_rows
@@ -78,16 +78,16 @@ class ReferenceLoader:
         settings: Settings,
         store: Store,
         writer: Writer,
+        counting: Counting,
         telemetry: Telemetry,
         registry: Registry,
-        clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._store = store
         self._writer = writer
+        self._counting = counting
         self._telemetry = telemetry
         self._registry = registry
-        self._clock = clock
         self._jobs: Queue[Callable[[], None] | None] = Queue()
         self._progress: dict[Version, _Progress] = {}  # set and removed by the thread that queues jobs
         # Daemons: a call of MLflow that hangs must not keep the process from ending.
@@ -276,7 +276,7 @@ class ReferenceLoader:
 
     def _recount(self, version: Version, progress: _Progress) -> None:
         try:
-            self._writer.call(lambda: recount(self._store, self._settings, version)).result()
+            self._writer.call(partial(self._counting.recount, version)).result()
         except StoreError as error:  # retried at the next poll
             log.error("%s version %s: %s", *version.names, error)
             self._telemetry.count_evaluation_error(*version.names, "store")
@@ -285,7 +285,7 @@ class ReferenceLoader:
 
     def _collect(self, version: Version) -> None:
         rows = self._settings.reference_live_rows
-        data = live_reference(self._store.load_waiting(version.key), rows, self._settings)
+        data = live_reference(self._counting.load_waiting(version), rows, self._settings)
         config = version.facts.config
         said = config.reference_fields() | {"split": data.split} | data.named
         keep = rows_to_keep(self._store, config.sample)
@@ -311,17 +311,7 @@ class ReferenceLoader:
         def give() -> None:
             if version.counts is None:
                 entry = of_reference(version, reference) if reference_id is None else None
-                activate(
-                    self._store,
-                    self._settings,
-                    self._writer.sampler,
-                    version,
-                    reference,
-                    reference_id,
-                    self._clock(),
-                    entry,
-                    rows,
-                )
+                self._counting.activate(version, reference, reference_id, entry, rows)
 
         self._writer.call(give).result()
 
@@ -337,8 +327,7 @@ class ReferenceLoader:
         if (version.status, version.detail) != (status, detail):
             changed = version.status != status
             entries = [of_missing_reference(version, status, detail)] if changed else []
-            now = self._clock()
-            self._writer.call(lambda: do_without(self._store, version, status, detail, now, entries)).result()
+            self._writer.call(partial(self._counting.do_without, version, status, detail, entries)).result()
 
     def _load_run_metrics(self, version: Version, progress: _Progress, registered: RegisteredVersion) -> None:
         try:

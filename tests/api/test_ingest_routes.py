@@ -131,14 +131,13 @@ def test_fifty_clients_share_a_commit(serve: Serve, monkeypatch: pytest.MonkeyPa
     server = serve(evaluation_interval_seconds=3600.0, mlflow_poll_interval_seconds=3600.0)
     eventually(server.service.ready.is_set)
     eventually(server.service.discovery.loader.idle)
-    group_commit, commits = server.service.writer.group_commit, []
-    commit = group_commit.commit
+    commit, commits = server.service.writer.commit, []
 
     def noting(requests: Any) -> Any:
         commits.append(sum(request.rows for request in requests))
         return commit(requests)
 
-    monkeypatch.setattr(group_commit, "commit", noting)
+    monkeypatch.setattr(server.service.writer, "commit", noting)
     with ThreadPoolExecutor(50) as pool:
         with held(server):
             answers = [pool.submit(post, server, make_document(make_rows(2))) for _ in range(50)]
@@ -379,7 +378,7 @@ def test_requests_are_counted_by_the_status_of_their_answer(serve: Serve) -> Non
 
 def test_an_error_of_ours_is_counted_as_it_is_answered(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve()
-    monkeypatch.setattr(server.service.writer, "submit", None)
+    monkeypatch.setattr(server.service, "submit", None)
     failed = post(server, make_document(make_rows(1)), headers={"connection": "close"})
     assert_problem(failed, 500, "Internal error", "TypeError")
     assert answers(server) == {"500": 1}

@@ -52,7 +52,7 @@ def test_a_bug_is_a_problem_without_details_and_logged(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(server.service.writer, "submit", fail)
+    monkeypatch.setattr(server.service, "submit", fail)
     with caplog.at_level(logging.ERROR):
         answer = post(server, make_document(make_rows(1)))
     assert_problem(answer, 500, "Internal error", "ZeroDivisionError; the log says more")

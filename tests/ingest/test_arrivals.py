@@ -52,7 +52,7 @@ def test_a_repeated_batch_has_not_arrived_again(start: Start, store_uri: str) ->
     rig.post_rows(make_rows(30, prefix="r"))
     clock.advance(900)
     rig.post_rows(make_rows(30, prefix="r"))
-    (hour,) = rig.service.writer.arrivals.hours()["fraud", "1"]
+    (hour,) = rig.service.counting.arrivals.hours(clock())["fraud", "1"]
     assert (hour["predictions"], hour["last_prediction"]) == (30, NOON + 60)
 
 

@@ -210,7 +210,7 @@ def test_a_store_that_fails_while_a_reference_is_kept_is_tried_again(
         raise StoreError("the store failed: database or disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("exporter.monitoring.reference_loader.activate", fail)
+        broken.setattr("exporter.ingest.activation.activate", fail)
         rig = start()
     assert state(rig) == ("pending", "the store failed: database or disk is full")
     assert errors(rig) == {"store": 1}

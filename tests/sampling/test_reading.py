@@ -12,7 +12,7 @@ import pytest
 from exporter.config.models import ModelConfig
 from exporter.config.sampling import SampleConfig
 from exporter.monitoring.rebaseline import Order
-from exporter.sampling import reading
+from exporter.sampling import reading, stored
 from exporter.sampling.rows import Sample
 from exporter.settings import DAY_SECONDS, HOUR_SECONDS, parse_window
 from tests.support.rig import NOON, Rig, make_rows, over_a_day
@@ -210,7 +210,7 @@ def test_a_shadow_has_the_labels_of_its_own_predictions(start: Start) -> None:
 
 
 def test_many_labels_are_looked_up_in_parts(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LABELS_AT_ONCE", 7)
+    monkeypatch.setattr(stored, "LABELS_AT_ONCE", 7)
     rig = start()
     post(rig, 50, NOON - 60, "r")
     rig.post_labels({f"r{k}": k % 2 for k in range(50)})

@@ -140,7 +140,7 @@ def test_memory_has_few_blocks_and_reads_the_others_from_the_store(
     rows = [row | {"timestamp": NOON - 300 * (n % 8)} for n, row in enumerate(make_rows(1600, prefix="a"))]
     for some in (rows[:400], rows[400:900], rows[900:]):
         rig.post_rows(some)
-    assert len(rig.service.writer.sampler._blocks) == 3
+    assert len(rig.service.counting.sampler._blocks) == 3
     assert [block.rows for block in blocks_of(rig)] == [100] * 8
     by_block: dict[float, list[int]] = {}
     for row in rows_of(rig):

@@ -94,7 +94,7 @@ class Rig:
         self.service.writer.start()
         self.service.discovery.loader.start()
         self.service.discovery.restore()
-        self.service.writer.arrivals.load(self.service.store)
+        self.service.counting.load()
         self.service.discovery.poll()
         if settle:
             self.settle()
