@@ -90,7 +90,7 @@ class Writer:
 
         Raises:
             OverloadedError: the queue is full.
-            UnavailableError: the service is stopping, or the store has reached its limit.
+            UnavailableError: the service is stopping, or the store has reached its limit or does not answer.
         """
         entry = _Entry(request, Future())
         with self._wake:
@@ -111,6 +111,8 @@ class Writer:
             return UnavailableError("the service is stopping", retry_after_seconds=5)
         if self.full:
             return UnavailableError("the store has reached its limit", retry_after_seconds=60)
+        if self._store.unanswered:
+            return UnavailableError("the database does not answer", retry_after_seconds=5)
         # An empty queue takes a request of any size.
         too_many = self._queued_rows + entry.request.rows > self._settings.max_queue_rows
         too_large = self._queued_bytes + entry.size_bytes > MAX_QUEUED_BYTES

@@ -1,9 +1,8 @@
-"""Exclusive access of one process to its database."""
+"""Exclusive access of one process to its database, see also `exporter.storage.lease`."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,32 +15,34 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from exporter.errors import ConfigError, StoreDamagedError, StoreError, StoreFault, StoreMissingError
-from exporter.formats.texts import first_line, redact
 from exporter.storage import schema
-from exporter.storage.migrations import migrate
-from exporter.storage.schema import upsert
+from exporter.storage.engine import cause_of, is_sqlite, make_engine, parse_uri
+from exporter.storage.migrations import find_schema, migrate
+from exporter.storage.schema import SCHEMA_VERSION, upsert
+from exporter.storage.sessions import end_writer
 from exporter.storage.store_files import StoreFiles
 
 _SELECT_OWNER = sa.select(schema.meta.c.value).where(schema.meta.c.key == "owner").with_for_update()
-_ADVISORY_LOCK = 0x6D6C666C  # any number, the same for every exporter
 _SELECT_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
 _SELECT_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 _UNANSWERED = "the database did not say whether the last commit took place: restart the exporter"
 _PARTED = "the last commit was not taken over into memory: restart the exporter"
 _RESTORE = "put a backup in its place, see Operations in exporter/README.md"
-_TAKEN_OVER = "another exporter took over this database"
+TAKEN_OVER = "another exporter took over this database"
 _SQLITE_DAMAGED = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
 _POSTGRES_DAMAGED = ("XX001", "XX002")  # data_corrupted and index_corrupted
 
-UNANSWERED_SECONDS = 60.0  # for so long it is asked whether a commit took place
+UNANSWERED_SECONDS = 120.0  # for so long it is asked whether a commit took place
 POLL_SECONDS = 0.2
-SESSION_END_SECONDS = 3.0  # PostgreSQL ends a session some time after its client has gone
 
 log = logging.getLogger(__name__)
 
 
 class Database:
     """SQLite or PostgreSQL, with the tables of this program.
+
+    A SQLite file is locked. PostgreSQL belongs to the process that opened it last: every transaction asks for
+    the owner, so that those of a former one are refused, however long it was stopped.
 
     Args:
         uri: as in `Settings.store`.
@@ -50,59 +51,35 @@ class Database:
 
     Raises:
         ConfigError: the URI cannot be used.
-        StoreError: the database fails, or another exporter is using it; raised by every method.
+        StoreError: the database fails, or another exporter uses the file or took over the database; raised
+            by every method.
         sqlalchemy.exc.DBAPIError: the database refuses a value, which the caller has to explain.
     """
 
     def __init__(self, uri: str, *, check: bool, count_fault: Callable[[StoreFault], None]) -> None:
-        try:
-            url = sa.make_url(uri)
-            usable = "\0" not in uri and "@" not in (url.host or "")
-        except (SQLAlchemyError, ValueError):
-            usable = False
-        if not usable:
-            raise ConfigError(
-                "EXPORTER_STORE is no URI such as sqlite:///exporter.db or "
-                "postgresql://user:password@host/name (in a password @ is written %40)"
-            )
-        shown = redact(url.render_as_string())
-        self.is_sqlite = url.get_backend_name() == "sqlite"
-        if not self.is_sqlite and url.get_backend_name() != "postgresql":
-            raise ConfigError(f"store {shown}: taken are sqlite and postgresql")
-        if self.is_sqlite and url.host:
-            raise ConfigError(
-                f"store {shown}: {url.host} is in the place of a host; a file has three slashes before its "
-                "name, and four where its path is absolute: sqlite:///exporter.db, "
-                "sqlite:////var/lib/exporter.db"
-            )
-        if self.is_sqlite and url.database in (None, "", ":memory:"):
-            raise ConfigError(f"store {shown}: a store in memory would lose what was acknowledged")
-        if url.drivername == "postgresql":
-            url = url.set(drivername="postgresql+psycopg")
-        try:
-            # Parameters are what was predicted and why, and errors are logged.
-            self.engine = sa.create_engine(url, pool_size=3, max_overflow=2, hide_parameters=True)
-        except (SQLAlchemyError, ImportError) as error:
-            raise ConfigError(f"store {shown}: {error}") from error
-        except ValueError as error:
-            raise ConfigError(f"store {shown}: an option cannot be used: {error}") from error
+        url = parse_uri(uri)
+        self.is_sqlite = is_sqlite(url)
+        self.engine = make_engine(url)
         self._files = StoreFiles(Path(str(url.database))) if self.is_sqlite else None
         self._count_fault = count_fault
-        self._kept: sa.Connection | None = None  # open as long as the database, or the lock would end
+        self._kept: sa.Connection | None = None  # of SQLite: the lock ends with its last connection
         self._owner = uuid4().hex
         self._closed = False
         self.lost = ""  # reason why memory may differ from the database for good, or empty
         self.was_lost = threading.Event()
-        if self.is_sqlite:
-            sa.event.listen(self.engine, "connect", _configure_sqlite)
+        self.unanswered = False  # a commit waits for the database to say whether it took place
         try:
-            self._lock()
+            self._open()
             if check and self.is_sqlite:
                 self._check_pages()
             with self._transaction() as connection:
+                found = None if self.is_sqlite else find_schema(connection)
+                if found is not None and found <= SCHEMA_VERSION:
+                    # First, or a commit of the former owner and the migration could wait for each other.
+                    end_writer(connection)
+                    self._put_owner(connection)
                 migrate(connection, self._files.directory if self._files is not None else None)
-                put = upsert(schema.meta, "value", connection.dialect.name)
-                connection.execute(put, {"key": "owner", "value": self._owner})
+                self._put_owner(connection)
         except BaseException:
             self.close()
             raise
@@ -135,9 +112,8 @@ class Database:
     def writing(self) -> Iterator[sa.Connection]:
         """Transaction that commits when the block ends, and rolls back when it raises."""
         with self._transaction() as connection:
-            # An advisory lock ends with its session, which a restart of PostgreSQL ends unnoticed.
             if connection.scalar(_SELECT_OWNER) != self._owner:
-                raise self._lose(_TAKEN_OVER)
+                raise self.lose(TAKEN_OVER)
             yield connection
 
     @contextmanager
@@ -152,9 +128,10 @@ class Database:
             yield
         except BaseException as error:
             log.critical("%s", _PARTED, exc_info=True)
-            raise self._lose(_PARTED) from error
+            raise self.lose(_PARTED) from error
 
-    def _lose(self, reason: str) -> StoreError:
+    def lose(self, reason: str) -> StoreError:
+        """Refuse reads and writes from now on, and return the error that says why. Any thread may call it."""
         self.lost = reason
         self.was_lost.set()
         return StoreError(reason)
@@ -187,20 +164,25 @@ class Database:
         if number is None:
             if isinstance(error, DBAPIError):  # SQLite refused
                 return False
-            raise self._lose(_UNANSWERED) from error
+            raise self.lose(_UNANSWERED) from error
         deadline = time.monotonic() + UNANSWERED_SECONDS
-        while not self._closed and time.monotonic() < deadline:
-            try:
-                with self.engine.connect() as connection:
-                    status = connection.scalar(_SELECT_STATUS, {"number": number})
-                if status != "in progress":
-                    return bool(status == "committed")
-            except DataError:  # a replica that took over never heard of it
-                return False
-            except SQLAlchemyError as unknown:
-                log.warning("whether a commit took place is not known yet: %s", _cause(unknown))
-            time.sleep(POLL_SECONDS)
-        raise self._lose(_UNANSWERED) from error
+        try:
+            while not self._closed and time.monotonic() < deadline:
+                try:
+                    with self.engine.connect() as connection:
+                        status = connection.scalar(_SELECT_STATUS, {"number": number})
+                    if status != "in progress":
+                        return bool(status == "committed")
+                except DataError:  # a replica that took over never heard of it
+                    return False
+                except SQLAlchemyError as unknown:
+                    if not self.unanswered:
+                        log.warning("whether a commit took place is not known yet: %s", cause_of(unknown))
+                    self.unanswered = True
+                time.sleep(POLL_SECONDS)
+        finally:
+            self.unanswered = False
+        raise self.lose(_UNANSWERED) from error
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -232,38 +214,31 @@ class Database:
 
     # -- opening --------------------------------------------------------------------------------------------
 
-    def _lock(self) -> None:
-        """Lock the database for this process; the lock ends with the process, however it ends."""
+    def _open(self) -> None:
+        """Connect; lock a SQLite file for this process, until it ends, however it ends."""
         try:
             if self._files is not None:
                 self._files.directory.stat()
-            self._kept = self.engine.connect()
-            if self._files is not None:
-                self._kept.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()  # opens all files
-                self._files.hold()
-            else:
-                self._hold_session(self._kept)
-            self._kept.commit()
+            connection = self.engine.connect()
+            if self._files is None:
+                connection.close()
+                return
+            self._kept = connection
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()  # opens all files
+            self._files.hold()
+            connection.commit()
         except OSError as error:
             raise ConfigError(f"store {self.engine.url.database}: {error.strerror}") from error
         except SQLAlchemyError as error:
             translated = _translate(error)
             if isinstance(translated, StoreDamagedError):
                 raise translated from error
-            raise StoreError(f"the store cannot be opened: {_cause(error)}") from error
+            raise StoreError(f"the store cannot be opened: {cause_of(error)}") from error
 
-    @staticmethod
-    def _hold_session(connection: sa.Connection) -> None:
-        """Lock PostgreSQL for this session; waits for the end of an earlier exporter's session.
-
-        Raises:
-            StoreError: another exporter keeps the lock.
-        """
-        deadline = time.monotonic() + SESSION_END_SECONDS
-        while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))):
-            if time.monotonic() > deadline:
-                raise StoreError("another exporter uses this database")
-            time.sleep(POLL_SECONDS)
+    def _put_owner(self, connection: sa.Connection) -> None:
+        """Have the next transaction of a former owner refused."""
+        put = upsert(schema.meta, "value", connection.dialect.name)
+        connection.execute(put, {"key": "owner", "value": self._owner})
 
     def _check_pages(self) -> None:
         """Have SQLite check its pages.
@@ -293,26 +268,5 @@ def _translate(error: SQLAlchemyError) -> StoreError:
     if (code is not None and code & 0xFF in _SQLITE_DAMAGED) or (
         getattr(original, "sqlstate", None) in _POSTGRES_DAMAGED
     ):
-        return StoreDamagedError(f"the store is damaged ({_cause(error)}): {_RESTORE}")
-    return StoreError(f"the store failed: {_cause(error)}")
-
-
-def _cause(error: SQLAlchemyError) -> str:
-    return first_line(getattr(error, "orig", None) or error)
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see Database._transaction
-    try:
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",  # a commit survives a power cut, not only a crash of the process
-            "busy_timeout=10000",
-            "cache_size=-4096",  # KiB; ids are random: a larger cache would not help
-            "temp_store=MEMORY",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-    except UnicodeDecodeError as error:  # SQLite quotes the damaged schema in its message
-        damaged = sqlite3.DatabaseError("the schema is malformed")
-        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damaged from error
+        return StoreDamagedError(f"the store is damaged ({cause_of(error)}): {_RESTORE}")
+    return StoreError(f"the store failed: {cause_of(error)}")

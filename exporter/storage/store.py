@@ -49,6 +49,7 @@ class Store:
         self._predictions, self._labels = LsmTree(PREDICTIONS, self._reader), LsmTree(LABELS, self._reader)
         self.reading, self.writing = self._database.reading, self._database.writing
         self.applying, self.fault = self._database.applying, self._database.fault
+        self.lose = self._database.lose
 
     @property
     def lost(self) -> str:
@@ -59,6 +60,11 @@ class Store:
     def was_lost(self) -> threading.Event:
         """Set once `lost` is not empty."""
         return self._database.was_lost
+
+    @property
+    def unanswered(self) -> bool:
+        """True while a commit waits for the database to say whether it took place."""
+        return self._database.unanswered
 
     def close(self) -> None:
         """Close the store; later calls are refused."""
