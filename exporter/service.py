@@ -55,6 +55,15 @@ Submit: TypeAlias = Callable[[IngestRequest], Future[Answer]]
 class Service:
     """All parts of a running exporter.
 
+    Args:
+        settings: of the process.
+        registry: MLflow.
+        clock: seconds since the epoch.
+        monotonic: seconds since any time.
+        telemetry: of the process, where it has one already.
+        leads: false while another process may lead; asked right before each write to MLflow, call of a
+            target and sending of a report.
+
     Raises:
         ConfigError: the configuration file cannot be used.
     """
@@ -65,6 +74,9 @@ class Service:
         registry: Registry,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        telemetry: Telemetry | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         config = load_config_file(Path(settings.config), settings) if settings.config else None
         self.settings = settings
@@ -72,7 +84,8 @@ class Service:
         for warning in find_warnings(settings):
             log.warning("%s", warning)
         self.clock = clock
-        self.telemetry = Telemetry(clock)
+        self.telemetry = telemetry if telemetry is not None else Telemetry(clock)
+        self.telemetry.leads = leads
         self.telemetry.shard = None if settings.shard.is_whole else settings.shard
         self.fleet = Fleet(settings)
         self.serving_processes = ServingProcesses(monotonic)
@@ -102,7 +115,9 @@ class Service:
         self.journal = Journal(settings, self.store, self.writer, clock, self.reports.queue.add_for_verdicts)
         self.evaluator = Evaluator(*parts, self.journal, clock, monotonic)
         key = load_signing_key(settings)
-        self.checkpoints = Checkpoints(settings, self.store, key, self.fleet, self.telemetry, registry, clock)
+        self.checkpoints = Checkpoints(
+            settings, self.store, key, self.fleet, self.telemetry, registry, clock, leads
+        )
         self.rebaseliner = Rebaseliner(settings, self.store, self.writer, self.counting, self.samples, clock)
         self.runs = RunWatcher(settings, registry, clock) if settings.runs else None
         poll, evaluation = settings.mlflow_poll_interval_seconds, settings.evaluation_interval_seconds
@@ -119,7 +134,7 @@ class Service:
         if self.runs is not None:
             self._loops.append(Loop("runs", self.runs.poll, poll))
         self.remediation = Remediation(
-            settings, self.store, registry, self.fleet, self.telemetry.remediation, clock, polling.wake
+            settings, self.store, registry, self.fleet, self.telemetry.remediation, clock, polling.wake, leads
         )
         self.publishing = Publishing(
             settings,
@@ -130,6 +145,7 @@ class Service:
             self.remediation.ledger,
             self.telemetry.reports,
             clock,
+            leads,
         )
         self._loops.append(self.publishing.loop)
         self.ready = threading.Event()  # stored versions are loaded and evaluated

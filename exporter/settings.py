@@ -20,6 +20,7 @@ Distance = Literal["jensen_shannon", "total_variation", "ks", "mean_shift"]
 DISTANCES = get_args(Distance)
 FINE_BLOCKS = 312  # 26 hours of 5-minute blocks: a day's window and the rows that come late to it
 FINE_PER_COARSE = 12
+LEAST_LEASE_SECONDS, MAX_LEASE_SECONDS = 3, 60  # the alert that no process leads waits for two minutes
 COARSE_BLOCKS = 1080  # 45 days of hours
 MAX_WINDOWS = 5
 PREFIX = "EXPORTER_"  # of every variable
@@ -180,6 +181,7 @@ class Settings:
     audit_key_file: str = ""  # of the key that signs checkpoints; empty: beside a SQLite store
     store_limit_bytes: PositiveInt = 20 * 2**30
     store_check: bool = True  # false: SQLite's pages are not checked at the start
+    lease_seconds: PositiveFloat = 15.0  # of PostgreSQL: within it a standby follows a leader that is gone
 
     @property
     def dead_letter_topic(self) -> str:
@@ -276,6 +278,11 @@ def _check(settings: Settings) -> None:
         )
     _check_windows(settings)
     _check_role(settings)
+    if not LEAST_LEASE_SECONDS <= settings.lease_seconds <= MAX_LEASE_SECONDS:
+        raise ConfigError(
+            f"EXPORTER_LEASE_SECONDS is {settings.lease_seconds:g}, it must be {LEAST_LEASE_SECONDS} to "
+            f"{MAX_LEASE_SECONDS}"
+        )
     for name in settings.allowed_hosts:
         if not re.fullmatch(r"[^\s:/@]+", name):
             raise ConfigError(

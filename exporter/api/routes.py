@@ -10,8 +10,8 @@ from starlette.responses import PlainTextResponse, Response
 from exporter.api.auth import authorizer
 from exporter.api.parameters import known_parameters, own_model
 from exporter.api.problems import REFUSALS, problem, refusal
+from exporter.api.scrapes import answer_scrape
 from exporter.errors import ConfigError, UnknownModelError
-from exporter.exposition.negotiation import choose_format, compress_page, gzip_accepted
 from exporter.service import Service
 from exporter.views import schemas as view_schemas
 from exporter.views.paths import VERSION_PATH
@@ -64,11 +64,7 @@ def operations_router(service: Service) -> APIRouter:
         ] = None,
     ) -> Response:
         """The exposition, as text or OpenMetrics by `Accept`."""
-        form = choose_format(request.headers.get("accept", ""))
-        page, headers = service.scrape(form, names or (), groups or ()), {"Vary": "Accept, Accept-Encoding"}
-        if gzip_accepted(request.headers.get("accept-encoding", "")):
-            page, headers["Content-Encoding"] = compress_page(page), "gzip"
-        return Response(page, headers=headers | {"Content-Type": form.value})
+        return answer_scrape(request, service.scrape, names or (), groups or ())
 
     @router.head("/-/healthy", include_in_schema=False)
     @router.get("/-/healthy", response_class=PlainTextResponse)

@@ -19,12 +19,11 @@ from typing import Any
 
 import httptools
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from exporter.api.app import create_app
 from exporter.errors import ListenError
-from exporter.exposition.telemetry import CloseReason
-from exporter.service import Service
+from exporter.exposition.telemetry import CloseReason, Telemetry
 from exporter.settings import Settings
 
 MAX_CONNECTIONS = 500  # with the pending ones, below the usual limit of 1,024 open files
@@ -35,15 +34,14 @@ BODY_GRACE_SECONDS = 5.0  # for `bodies` to answer that the body is late
 SHUTDOWN_SECONDS = 10  # for requests in progress
 
 
-def make_server(service: Service) -> uvicorn.Server:
-    """Return a server of the service, to be run once."""
-    settings = service.settings
+def make_server(app: ASGIApp, settings: Settings, telemetry: Telemetry) -> uvicorn.Server:
+    """Return a server of an application, to be run once."""
     config = uvicorn.Config(
-        create_app(service),
+        app,
         host=settings.host,
         port=settings.port,
         # uvicorn instantiates the class with arguments of its own.
-        http=type("Connection", (BoundedConnection,), {"service": service}),
+        http=type("Connection", (BoundedConnection,), {"settings": settings, "telemetry": telemetry}),
         ws="none",
         log_config=None,
         access_log=False,
@@ -113,7 +111,8 @@ class _Parser(httptools.HttpRequestParser):
 class BoundedConnection(HttpToolsProtocol):
     """Connection with limits on the time it waits for its client, and on bytes outside of bodies."""
 
-    service: Service
+    settings: Settings
+    telemetry: Telemetry
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -198,9 +197,9 @@ class BoundedConnection(HttpToolsProtocol):
         """Start the timeout if it is the client's turn to send a head or a body, or to receive an answer."""
         self._stop_waiting()
         if self.cycle is None or self.cycle.response_complete or self.flow.write_paused:
-            self._wait(self.service.settings.request_timeout_seconds)
+            self._wait(self.settings.request_timeout_seconds)
         elif self.cycle.more_body:
-            self._wait(self.service.settings.request_timeout_seconds + BODY_GRACE_SECONDS)
+            self._wait(self.settings.request_timeout_seconds + BODY_GRACE_SECONDS)
 
     def _wait(self, seconds: float) -> None:
         self._waiting_since = time.monotonic()  # uvloop counts milliseconds, in which many connections come
@@ -218,4 +217,4 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.abort()  # `close` would wait for the client to receive the answer
 
     def _count(self, reason: CloseReason) -> None:
-        self.service.telemetry.count_closed_connection(reason)
+        self.telemetry.count_closed_connection(reason)

@@ -7,10 +7,9 @@ import gc
 import logging
 import os
 import signal
-import time
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from threading import Thread
+from threading import Thread, Timer
 from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError
@@ -18,9 +17,12 @@ from exporter.logs import configure_logging
 from exporter.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from uvicorn import Server
 
     from exporter.cli.commands import Commands
+    from exporter.registry.registry import Registry
     from exporter.service import Service
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ def add(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from exporter.api.app import create_app
     from exporter.api.server import bound_sockets, make_server
     from exporter.registry.registry import Registry
     from exporter.service import Service
@@ -55,30 +58,73 @@ def _serve(options: argparse.Namespace) -> int:
     configure_logging(settings.log_level)
     with bound_sockets(settings) as sockets:  # before a store is made
         registry = Registry(None, None, settings.mlflow_timeout_seconds)
+        if settings.store.startswith("postgresql"):
+            return _serve_replica(settings, registry, sockets)
         service = Service(settings, registry)
-        reload = partial(Thread, target=_reload, args=(service,), name="reload")
-        signal.signal(signal.SIGHUP, lambda *_: reload().start())
-        service.start()  # here, since the server would log an unreadable store with a traceback
-        server = make_server(service)
-        # Modules and the like last; a collection that includes them stops all threads for over a tenth of a
-        # second.
-        gc.collect()
-        gc.freeze()
+        _start(service)  # here, since the server would log an unreadable store with a traceback
+        server = make_server(create_app(service), settings, service.telemetry)
+        _reload_on_signal(lambda: service)
         Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
-        log.info("listening on %s, port %d", settings.host, sockets[0].getsockname()[1])
-        with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended
-            server.run(sockets)
+        _run(server, settings, sockets)
     return 0 if server.started and not service.store.lost else 1
+
+
+def _serve_replica(settings: Settings, registry: Registry, sockets: list[socket]) -> int:
+    """Serve with a database that other processes may use as well: one of them leads, the others stand by."""
+    from exporter.api.server import make_server
+    from exporter.api.standby import Replica
+    from exporter.exposition.telemetry import Telemetry
+    from exporter.service import Service
+
+    telemetry = Telemetry()
+
+    def start_service(leads: Callable[[], bool]) -> Service:
+        service = Service(settings, registry, telemetry=telemetry, leads=leads)
+        _start(service)
+        return service
+
+    replica = Replica(settings, telemetry, start_service, lambda: _end(server))
+    server = make_server(replica, settings, telemetry)
+    _reload_on_signal(lambda: replica.service)
+    replica.start()
+    _run(server, settings, sockets)
+    if replica.error is not None:
+        raise replica.error
+    return 0 if server.started else 1
+
+
+def _start(service: Service) -> None:
+    service.start()
+    # Modules and the like last; a collection that includes them stops all threads for over a tenth of a
+    # second.
+    gc.collect()
+    gc.freeze()
+
+
+def _run(server: Server, settings: Settings, sockets: list[socket]) -> None:
+    log.info("listening on %s, port %d", settings.host, sockets[0].getsockname()[1])
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended
+        server.run(sockets)
 
 
 def _end_when_lost(service: Service, server: Server) -> None:
     """End the process once its memory may differ from the store; its successor reads the store."""
     service.store.was_lost.wait()
+    _end(server)
+
+
+def _end(server: Server) -> None:
+    """Have the server end, and the process in any case. Any thread may call it."""
     server.should_exit = True
-    time.sleep(MAX_END_SECONDS)
-    os._exit(1)
+    last = Timer(MAX_END_SECONDS, os._exit, [1])
+    last.daemon = True
+    last.start()
 
 
-def _reload(service: Service) -> None:
-    with suppress(ConfigError):  # it is in the log, and on /metrics
-        service.reload()
+def _reload_on_signal(service: Callable[[], Service | None]) -> None:
+    def reload() -> None:
+        with suppress(ConfigError):  # it is in the log, and on /metrics
+            if (started := service()) is not None:
+                started.reload()
+
+    signal.signal(signal.SIGHUP, lambda *_: Thread(target=reload, name="reload").start())

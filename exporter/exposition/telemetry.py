@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client import Metric as ClientMetric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from exporter import __version__
@@ -99,6 +99,16 @@ ADDRESS_INFO = Metric(
     "(exporter).",
     ("program", "url"),
 )
+LEADER = Metric(
+    "mlflow_exporter_leader",
+    "gauge",
+    "1 while this process leads, 0 while it stands by or cannot be certain of its lease.",
+)
+LEASE_TRANSITIONS = Metric(
+    "mlflow_exporter_lease_transitions_total",
+    "counter",
+    "Changes of the process that has the lease, counted in the database: the same on every replica.",
+)
 LABELS_UNMATCHED = Metric(
     "mlflow_model_labels_unmatched_total",
     "counter",
@@ -177,6 +187,8 @@ TELEMETRY_CATALOG = (
     BUILD_INFO,
     SHARD_INFO,
     ADDRESS_INFO,
+    LEADER,
+    LEASE_TRANSITIONS,
     LABELS_UNMATCHED,
     POLL_ERRORS,
     EVALUATION_ERRORS,
@@ -205,6 +217,8 @@ class Telemetry(Collector):
     program, "mlflow" and "exporter"; an empty one gives no series. `shard` is None where there is but one.
     `capture` has the metrics of
     inference loggers' events, `remediation` those of remediation and audit, `reports` those of reports.
+    `leads` is true while this process leads, `count_transitions` counts changes of the leader; the first is
+    None, and neither gives a series, in a process that never leads.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -218,6 +232,8 @@ class Telemetry(Collector):
         self.store_bytes: int | None = None
         self.store_limit_bytes: int | None = None
         self.addresses: Mapping[str, str] = {}
+        self.leads: Callable[[], bool] | None = None
+        self.count_transitions: Callable[[], int] = lambda: 0
 
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -327,7 +343,7 @@ class Telemetry(Collector):
         self._ingest_duration.observe(seconds)
 
     def collect(self) -> Iterable[ClientMetric]:
-        """Known gauges, the exporter's version, and addresses."""
+        """Known gauges, the exporter's version, addresses, and the lease."""
         for attribute, metric in GAUGES.items():
             value = getattr(self, attribute)
             if value is not None:
@@ -344,6 +360,10 @@ class Telemetry(Collector):
             if url:
                 addresses.add_metric((program, url), 1)
         yield addresses
+        if self.leads is not None:
+            yield GaugeMetricFamily(LEADER.name, LEADER.help, float(self.leads()))
+            name = LEASE_TRANSITIONS.openmetrics_name
+            yield CounterMetricFamily(name, LEASE_TRANSITIONS.help, self.count_transitions())
 
     def families(self) -> list[tuple[Metric, ClientMetric]]:
         """Own metrics with their samples, without empty ones.

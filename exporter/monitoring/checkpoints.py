@@ -35,6 +35,7 @@ class Checkpoints:
         telemetry: Telemetry,
         registry: Registry,
         clock: Callable[[], float],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._interval_seconds = settings.audit_checkpoint_seconds
         self._store = store
@@ -43,13 +44,14 @@ class Checkpoints:
         self._telemetry = telemetry
         self._registry = registry
         self._clock = clock
+        self._leads = leads
         self._refused = False  # the tag, when it was set last
 
     def run(self) -> None:
         """Make a checkpoint and give it to all witnesses."""
         made = self._make()
         models = sorted({model for model, _ in self._fleet.versions})
-        if not models:
+        if not models or not self._leads():
             return
         model = models[int(made.at // self._interval_seconds) % len(models)]
         try:

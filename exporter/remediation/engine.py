@@ -97,7 +97,7 @@ class Engine:
         unreachable = False
         # Moves first: the answer of an orchestrator may take most of a minute.
         for action in sorted(self._parts.ledger.open(), key=lambda each: each.action not in MOVES):
-            if self._stopping.is_set():
+            if self._stopping.is_set() or not self._parts.leads():
                 return
             if unreachable and action.state in ASKS_MLFLOW:
                 continue  # each would wait as long
@@ -181,10 +181,10 @@ class Engine:
             self._parts.poll()
 
     def _may_act(self, action: Action) -> bool:
-        """True while an action's lease lasts for longer than one call of MLflow may take."""
-        return not self._stopping.is_set() and self._parts.clock() + self._longest_call < (
-            action.lease_until or 0
-        )
+        """True while this process leads and an action's lease lasts for longer than one call of MLflow."""
+        if self._stopping.is_set() or not self._parts.leads():
+            return False
+        return self._parts.clock() + self._longest_call < (action.lease_until or 0)
 
     def _prune(self) -> None:
         """Delete what ended long ago, once a day."""

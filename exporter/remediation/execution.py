@@ -21,7 +21,7 @@ class Executor:
 
     Args:
         parts: of the exporter.
-        may_act: False once an action's lease is about to end.
+        may_act: False once an action's lease is about to end, or another process may lead.
         wait: sleeps for some seconds, or until the process stops.
     """
 
@@ -43,6 +43,8 @@ class Executor:
         Returns:
             APPLIED, CONFLICT, FAILED or INTERRUPTED; EXECUTING if it has to be tried again after the lease.
         """
+        if not self._may_act(action):
+            return Outcome(State.EXECUTING, "this process cannot be certain that it leads")
         if action.action in MOVES:
             mover = AliasMover(self._parts.registry, action, lambda: self._may_act(action))
             return attempt_move(mover, DELAYS, self._wait)

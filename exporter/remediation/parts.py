@@ -33,6 +33,7 @@ class Parts:
         clock: seconds since the epoch.
         poll: has the registry polled soon.
         observe: is called after each step.
+        leads: false while another process may lead, and act.
     """
 
     ledger: Ledger
@@ -46,6 +47,7 @@ class Parts:
     clock: Callable[[], float]
     poll: Callable[[], None] = lambda: None
     observe: Callable[[], None] = lambda: None
+    leads: Callable[[], bool] = lambda: True
 
     def policy(self, action: Action) -> Policy:
         """Policy of an action; where the configuration has none of its name any more, the default values."""

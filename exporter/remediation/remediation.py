@@ -39,6 +39,7 @@ class Remediation:
         telemetry: RemediationTelemetry,
         clock: Callable[[], float],
         poll: Callable[[], None],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self.config = RemediationConfig()
@@ -57,6 +58,7 @@ class Remediation:
             config=lambda: self.config,
             clock=clock,
             poll=poll,
+            leads=leads,
             observe=Overview(store, self.ledger, lambda: self.config, telemetry, clock).refresh,
         )
         self.engine = Engine(settings, parts, telemetry)

@@ -38,18 +38,20 @@ class Publishing:
         ledger: Ledger,
         telemetry: ReportsTelemetry,
         clock: Callable[[], float],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._fleet = fleet
         self._registry = registry
         self._reports = reports
         self._clock = clock
+        self._leads = leads
         self._expired_at: float | None = None
         destinations = (
             MlflowSender(registry, store, lambda: reports.config, settings.external_url),
             EvidentlySender(store, lambda: reports.config),
         )
-        self._sending = ReportSending(store, destinations, telemetry, clock)
+        self._sending = ReportSending(store, destinations, telemetry, clock, leads)
         self._links = ActionLinks(store, fleet, ledger, reports.queue, reports.config_of, clock)
         self.loop = Loop("report sending", self.step, INTERVAL_SECONDS)
         reports.worker.on_done.append(self.loop.wake)
@@ -73,6 +75,8 @@ class Publishing:
     def _expire(self) -> None:
         now = self._clock()
         if self._expired_at is not None and 0 <= now - self._expired_at < HOUR_SECONDS:
+            return
+        if not self._leads():
             return
         self._expired_at = now
         try:

@@ -66,11 +66,13 @@ class ReportSending:
         destinations: Sequence[Destination],
         telemetry: ReportsTelemetry,
         clock: Callable[[], float],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._destinations = destinations
         self._telemetry = telemetry
         self._clock = clock
+        self._leads = leads
         self._stopping = Event()
         # Of destinations that are down: seconds of the present rest, and its end.
         self._rests: dict[DestinationName, tuple[float, float]] = {}
@@ -93,7 +95,8 @@ class ReportSending:
             for report in unsent:
                 if self._stopping.is_set():
                     return
-                self._send(report)
+                if self._leads():
+                    self._send(report)
         with self._store.reading() as connection:
             self._telemetry.unsent = count_unsent(connection)
 

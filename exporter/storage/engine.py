@@ -15,7 +15,7 @@ from exporter.formats.texts import first_line, redact
 # on a machine that is overloaded. A process that was stopped would otherwise keep its row locked for good;
 # a successor that may end its session does not wait for this, see `exporter.storage.sessions`.
 IDLE_SECONDS = 300
-# Of connections, unless the URI says otherwise: a server whose machine is gone is noticed within half a minute.
+# Unless the URI says otherwise: a server whose machine is gone is noticed within half a minute.
 _SESSION = {
     "application_name": "mlflow-exporter",
     "connect_timeout": "5",

@@ -86,7 +86,9 @@ class Lease:
         if self._hold(taken.returning(leases.c.transitions)):
             return 0.0
         left = sa.func.extract("epoch", leases.c.until - _NOW)
-        found = self._execute(sa.select(leases.c.transitions, left.label("left")).where(leases.c.name == NAME))
+        found = self._execute(
+            sa.select(leases.c.transitions, left.label("left")).where(leases.c.name == NAME)
+        )
         if found is None:  # its row was deleted just now
             return self._pause_seconds
         self.transitions = int(found.transitions)

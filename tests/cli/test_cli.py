@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -15,11 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fastapi import FastAPI
 
 from exporter import __version__
 from exporter.api import server as api_server
 from exporter.cli import main
-from exporter.service import Service
 from exporter.settings import DAY_SECONDS
 from exporter.storage.store import Store
 from tests.support.exporter_process import ExporterProcess
@@ -160,10 +161,14 @@ def test_an_address_that_cannot_be_had_is_told_before_a_store_is_made(
 def test_collections_leave_out_what_is_there_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     frozen = []
 
-    def make_server(service: Service) -> SimpleNamespace:
+    async def start_and_end(app: FastAPI) -> None:
+        async with app.router.lifespan_context(app):
+            pass
+
+    def make_server(app: FastAPI, *_: object) -> SimpleNamespace:
         def run(_sockets: object) -> None:
             frozen.append(gc.get_freeze_count())
-            service.stop()
+            asyncio.run(start_and_end(app))
 
         return SimpleNamespace(run=run, started=True)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -67,9 +66,12 @@ def test_a_database_that_is_down_is_refused(tmp_path: Path) -> None:
         Store(f"postgresql://exporter@/exporter?host={tmp_path}")
 
 
-def test_a_second_exporter_is_refused_and_does_not_disturb_the_first(store_uri: str, store: Store) -> None:
+def test_a_second_exporter_is_refused_a_file_and_does_not_disturb_the_first(
+    tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/exporter.db")
     with pytest.raises(StoreError, match="another exporter uses"):
-        Store(store_uri)
+        Store(f"sqlite:///{tmp_path}/exporter.db")
     assert insert(store, make_prediction(1)) == {}
 
 
@@ -78,7 +80,8 @@ def test_after_a_close_the_next_one_opens(store_uri: str) -> None:
     Store(store_uri).close()
 
 
-def test_a_lock_ends_with_its_process(store_uri: str) -> None:
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    store_uri = f"sqlite:///{tmp_path}/exporter.db"
     opened = f"from exporter.storage.store import Store; s = Store({store_uri!r})"
     program = f"{opened}; print('open', flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -94,31 +97,40 @@ def test_a_lock_ends_with_its_process(store_uri: str) -> None:
 
 
 @pytest.mark.needs("initdb", "pg_ctl")
-def test_the_end_of_an_earlier_session_is_waited_for(
-    postgres_uri: str, open_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    earlier = psycopg.connect(postgres_uri)
-    earlier.execute("SELECT pg_advisory_lock(%s)", [database._ADVISORY_LOCK])
-    monkeypatch.setattr(database.time, "sleep", lambda _: earlier.close())
-    assert insert(open_store(postgres_uri), make_prediction(1)) == {}
-    assert earlier.closed
-
-
-@pytest.mark.needs("initdb", "pg_ctl")
-def test_who_lost_the_database_to_another_exporter_writes_no_more(
+def test_the_former_owner_of_a_database_writes_no_more(
     postgres_uri: str, open_store: Callable[[str], Store]
 ) -> None:
-    first = open_store(postgres_uri)
-    with first.begin() as transaction:  # as after a restart of the server: the session with the lock is gone
-        transaction.connection.execute(
-            sa.text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
-        )
-    second = open_store(postgres_uri)
+    first, second = open_store(postgres_uri), open_store(postgres_uri)
     with pytest.raises(StoreError, match="took over"):
         insert(first, make_prediction(1))
     assert "took over" in first.fault()
     assert first.was_lost.is_set()
     assert insert(second, make_prediction(1)) == {}
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_a_transaction_that_the_former_owner_left_open_is_ended(
+    postgres_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    first = open_store(postgres_uri)
+
+    def write_while_another_opens() -> None:
+        with first.begin() as transaction:  # as if it were stopped in it
+            transaction.insert_predictions(DAY, PREDICTIONS.pack_rows([make_prediction(1)]))
+            open_store(postgres_uri)
+
+    with pytest.raises(StoreError, match="terminating connection"):
+        write_while_another_opens()
+    with pytest.raises(StoreError, match="took over"):
+        insert(first, make_prediction(1))
+
+
+@pytest.mark.needs("initdb", "pg_ctl")
+def test_a_session_may_not_be_idle_in_a_transaction_for_long(
+    postgres_uri: str, open_store: Callable[[str], Store]
+) -> None:
+    with open_store(postgres_uri).reading() as connection:
+        assert connection.scalar(sa.text("SHOW idle_in_transaction_session_timeout")) == "5min"
 
 
 @pytest.mark.needs("initdb", "pg_ctl")

@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 
+from exporter.api.app import create_app
 from exporter.api.server import make_server
 from exporter.config.reports import ReportsConfig
 from exporter.formats.raw import JSON_TYPE
@@ -32,7 +33,7 @@ class Server:
         self.service = Service(Settings(port=0, **{**loops, **settings}), registry)
         if "config" not in settings:
             self.service.reports.use(ReportsConfig(on_verdicts=False))
-        self._server = make_server(self.service)
+        self._server = make_server(create_app(self.service), self.service.settings, self.service.telemetry)
         self._thread = threading.Thread(target=self._server.run)
 
     def __enter__(self) -> Server:
