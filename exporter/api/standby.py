@@ -107,7 +107,7 @@ class Replica:
         self._start_service = start_service
         self._end = end
         self.service: Service | None = None
-        self._lease = Lease(settings.store, settings.lease_seconds)
+        self._lease = Lease(settings.store, settings.lease_seconds, str(settings.shard))
         self._app: ASGIApp = create_standby_app(settings, telemetry, self._stop)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="standby", daemon=True)
@@ -120,6 +120,7 @@ class Replica:
         """Ask for the lease, and go on in a thread.
 
         Raises:
+            ConfigError: the database is another shard's.
             StoreError: the database cannot be used.
         """
         if self._lease.acquire() > 0:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 
-from exporter.errors import StoreError
+from exporter.errors import ConfigError, StoreError
 from exporter.storage.engine import cause_of, make_engine, parse_uri
 
 NAME = "exporter"
@@ -46,6 +46,7 @@ class Lease:
     Args:
         uri: as in `Settings.store`, of PostgreSQL.
         seconds: for which it lasts without a renewal.
+        shard: of the models, as text; a standby takes over the same shard only.
         monotonic: clock of this process, in seconds.
 
     Raises:
@@ -53,13 +54,16 @@ class Lease:
         StoreError: the database failed; raised by every method.
     """
 
-    def __init__(self, uri: str, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, uri: str, seconds: float, shard: str = "1/1", monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.seconds = seconds
         self.transitions = 0
         self._pause_seconds = seconds / RENEWALS
         engine = make_engine(parse_uri(uri), pool_size=1, statement_seconds=self._pause_seconds)
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._owner = uuid4().hex
+        self._shard = shard
+        self._owner = f"{shard} {uuid4().hex}"
         self._monotonic = monotonic
         self._certain_until = float("-inf")
         self._closing = threading.Event()
@@ -70,6 +74,9 @@ class Lease:
 
         Returns:
             0 if this process has it, else seconds until the next attempt.
+
+        Raises:
+            ConfigError: it is another shard's.
         """
         lasting = _lasting(self.seconds)
         new = insert(leases).values(name=NAME, owner=self._owner, until=lasting, transitions=0)
@@ -87,10 +94,16 @@ class Lease:
             return 0.0
         left = sa.func.extract("epoch", leases.c.until - _NOW)
         found = self._execute(
-            sa.select(leases.c.transitions, left.label("left")).where(leases.c.name == NAME)
+            sa.select(leases.c.owner, leases.c.transitions, left.label("left")).where(leases.c.name == NAME)
         )
         if found is None:  # its row was deleted just now
             return self._pause_seconds
+        holder = str(found.owner).partition(" ")[0]
+        if holder != self._shard:
+            raise ConfigError(
+                f"EXPORTER_STORE: an exporter with EXPORTER_SHARD={holder} uses this database, and this one "
+                f"has {self._shard}: each shard needs a database of its own"
+            )
         self.transitions = int(found.transitions)
         return min(max(float(found.left), 0.01), self._pause_seconds)
 

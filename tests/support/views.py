@@ -260,6 +260,7 @@ def make_telemetry() -> Telemetry:
     """With every figure known."""
     telemetry = Telemetry(clock=lambda: NOW)
     telemetry.shard = Shard(2, 8)
+    telemetry.leads, telemetry.count_transitions = lambda: True, lambda: 3
     telemetry.mlflow_up = True
     telemetry.mlflow_last_success = NOW - 12
     telemetry.count_poll_error("ask")
