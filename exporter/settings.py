@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Annotated, Literal, get_args, get_type_hints
 
+from exporter.drivers import missing_driver
 from exporter.errors import ConfigError
 from exporter.shard import WHOLE, Shard, parse_shard
 from exporter.tokens import load_tokens
@@ -308,6 +309,11 @@ def _check_role(settings: Settings) -> None:
                 "run one of each"
             )
         return
+    if not settings.shard.is_whole:
+        raise ConfigError(
+            f"EXPORTER_SHARD is {settings.shard}, which is not for EXPORTER_ROLE={role}: "
+            "a Kafka group has all models, divided by partitions"
+        )
     if not settings.store.startswith("postgresql"):
         raise ConfigError(f"EXPORTER_ROLE={role} needs EXPORTER_STORE=postgresql://...")
     if not brokers:
@@ -321,6 +327,8 @@ def _check_role(settings: Settings) -> None:
             f"EXPORTER_KAFKA_TOPIC is {settings.kafka_topic!r}, it must be 1 to "
             f"{MAX_TOPIC_LENGTH - len(DEAD_LETTERS)} letters, digits, dots, underscores and hyphens"
         )
+    if missing := missing_driver("confluent_kafka"):
+        raise ConfigError(f"EXPORTER_ROLE={role}: {missing}")
 
 
 def _check_windows(settings: Settings) -> None:

@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "typing",
     "shard",
+    "drivers",
     "tokens",
     "settings",
     "payloads",

@@ -3,7 +3,8 @@
 Loggers send no `Authorization` header: the token is in the query or in the path of the URL that they are
 configured with. KServe's logger takes every status but 200 for an error and sends nothing twice; brokers of
 Knative repeat what got another status, for ever if it is one that cannot be taken. So the answer is 200 to
-everything that another attempt would not help, with a count and a line in the log.
+everything that another attempt would not help, with a count and a line in the log; except for events of
+another shard's models, which get 421, a status that Knative does not repeat.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from exporter.capture.events import BATCH_TYPE, STRUCTURED_TYPE, Event, read_eve
 from exporter.capture.waiting import Exchange
 from exporter.errors import (
     ForbiddenError,
+    MisdirectedError,
     OverloadedError,
     RequestError,
     TooSlowError,
@@ -125,12 +127,18 @@ class CloudEventRoutes:
         try:
             await self._authorize(request)
             async with self._bodies.read(request) as body:
+                misdirected = None
                 for event in read_events(request.headers, body):
-                    await self._take(event)
+                    try:
+                        await self._take(event)
+                    except MisdirectedError as error:
+                        misdirected = error
+                if misdirected is not None:
+                    raise misdirected
         except (UnauthorizedError, ForbiddenError):
             telemetry.count("unknown", "unauthorized")
             raise
-        except (OverloadedError, UnavailableError, TooSlowError):
+        except (MisdirectedError, OverloadedError, UnavailableError, TooSlowError):
             raise  # counted by `_take`, unless nothing of the body was read
         except RequestError as error:
             self._service.capture.unreadable(error)

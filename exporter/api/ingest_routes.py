@@ -124,9 +124,12 @@ class IngestRoutes:
     async def _take(self, request: Request, take: Callable[[RawRequest, str], Awaitable[Answer]]) -> Response:
         started = time.monotonic()
         await self._authorize(request)
+        query = single_parameters(request)
+        if "model" in query:
+            self._service.fleet.shard.require(query["model"])
         async with self._bodies.read(request) as body:
             content_type = media_type(request.headers.get("content-type", ""))
-            sample = RawRequest(content_type, single_parameters(request), body)
+            sample = RawRequest(content_type, query, body)
             if sample.content_type in PARQUET_TYPES:
                 loop = asyncio.get_running_loop()
                 sample = await loop.run_in_executor(

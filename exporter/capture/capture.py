@@ -20,7 +20,13 @@ from exporter.capture.log_lines import LogLines
 from exporter.capture.services import NoRoute, Route, Services
 from exporter.capture.waiting import Exchange, Waiting, WaitingRoom
 from exporter.config.capture import CaptureConfig
-from exporter.errors import OverloadedError, RequestError, UnavailableError, UnknownModelError
+from exporter.errors import (
+    MisdirectedError,
+    OverloadedError,
+    RequestError,
+    UnavailableError,
+    UnknownModelError,
+)
 from exporter.exposition.capture import CaptureTelemetry, EventKind, EventOutcome
 from exporter.fleet import Fleet, Version
 from exporter.ingest.batching import PredictionRequest
@@ -68,11 +74,20 @@ class Capture:
         self._room.wait_seconds = config.wait
 
     def take(self, event: Event) -> Exchange | None:
-        """Return the exchange that an event completes; None if it completes none."""
+        """Return the exchange that an event completes; None if it completes none.
+
+        Raises:
+            MisdirectedError: it is of another shard's model.
+        """
         route = self._services.route(event)
         if isinstance(route, NoRoute):
             self._count(event, "ignored" if route.ignored else "unmapped", route.detail)
             return None
+        try:
+            self._fleet.shard.require(route.target.model)
+        except MisdirectedError as error:
+            self._count(event, "unmapped", error.detail)
+            raise
         if event.half == "response" and len(self._answering) < MAX_ANSWERING:
             self._answering.add(_service(event))
         met = self._room.meet(event)

@@ -23,10 +23,12 @@ import httpx
 
 from exporter.errors import CallRefusedError, ConfigError, UnreachableError
 from exporter.formats.texts import printable, redact
+from exporter.shard import MAX_SHARDS
 
 TIMEOUT_SECONDS = 60.0
 MAX_ANSWER_BYTES = 64 * 2**20  # of an answer that is read as a whole
 MAX_DETAIL = 500  # characters of a refusal's detail
+SHARD = "{shard}"  # in an address
 EXAMPLE_URL = "http://127.0.0.1:19464"
 # Made once, in no thread of ours: locks of OpenSSL that are held while a process forks stay so in its child.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -51,6 +53,17 @@ class Answer:
         return printable(detail[:MAX_DETAIL]), printable(where[:MAX_DETAIL])
 
     @property
+    def shard(self) -> int | None:
+        """Number of the shard that has the model, of an answer with 421; None of others."""
+        if self.status != HTTPStatus.MISDIRECTED_REQUEST:
+            return None
+        try:
+            shard = json.loads(self.body)["shard"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return shard if type(shard) is int and 1 <= shard <= MAX_SHARDS else None
+
+    @property
     def retry_after_seconds(self) -> float:
         """Seconds of `Retry-After`, 0 without it."""
         text = self.headers.get("retry-after", "")
@@ -63,7 +76,8 @@ class Connection:
     It follows no redirects, since the token would go along to another host.
 
     Args:
-        url: address of the exporter.
+        url: address of the exporter. `{shard}` in it is the number of a shard: an answer with 421 names the
+            one that has the model, and all requests go there from then on.
         token: bearer token, empty for none.
         timeout_seconds: longest wait on the network, and for a whole answer that does not come in parts.
 
@@ -72,10 +86,11 @@ class Connection:
     """
 
     def __init__(self, url: str, token: str = "", *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        scheme, self._name = _parsed(url)
+        self._template = str(url).rstrip("/")
+        self._shard = 1
+        scheme, self._name = _parsed(self._url)
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise ConfigError("a token has printable ASCII characters without spaces")
-        self._url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._opened: httpx.Client | None = None
@@ -92,6 +107,10 @@ class Connection:
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+
+    @property
+    def _url(self) -> str:
+        return self._template.replace(SHARD, str(self._shard))
 
     @property
     def _client(self) -> httpx.Client:
@@ -130,12 +149,14 @@ class Connection:
 
     def chunks(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[bytes]:
         """Yield the body of a long answer in parts, as it comes; errors as of `post`."""
-        with self._sent("GET", path, query, None, None) as response:
-            if response.is_success:
-                yield from response.iter_bytes()
-                return
-            answer = self._read(response)
-        raise refusal(answer)
+        for last in (False, True):
+            with self._sent("GET", path, query, None, None) as response:
+                if response.is_success:
+                    yield from response.iter_bytes()
+                    return
+                answer = self._read(response)
+            if last or not self._turn(answer):
+                raise refusal(answer)
 
     def request(
         self,
@@ -151,7 +172,20 @@ class Connection:
             UnreachableError: no answer came.
         """
         with self._sent(method, path, query, body, headers) as response:
+            answer = self._read(response)
+        if not self._turn(answer):
+            return answer
+        with self._sent(method, path, query, body, headers) as response:
             return self._read(response)
+
+    def _turn(self, answer: Answer) -> bool:
+        """Turn to the shard that an answer names; false if it names no other, or the address has none."""
+        shard = answer.shard
+        if SHARD not in self._template or shard in (None, self._shard):
+            return False
+        self._shard = shard
+        _, self._name = _parsed(self._url)
+        return True
 
     @contextmanager
     def _sent(

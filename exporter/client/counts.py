@@ -21,6 +21,7 @@ Reason = Literal[
     "refused",  # 413 or 422 for this row
     "unauthorized",  # 401 or 403 for minutes
     "unknown_model",  # 404 for minutes
+    "other_shard",  # 421 for minutes
     "unexpected_answer",  # another answer than an exporter's, for minutes
     "invalid",  # arguments of a call
     "exit",  # not sent when the process ended

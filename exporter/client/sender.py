@@ -25,7 +25,12 @@ MAX_DIVISIONS = 30
 _TAKEN = HTTPStatus.ACCEPTED
 _DIVISIBLE = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-_REASONS: dict[int, Reason] = {401: "unauthorized", 403: "unauthorized", 404: "unknown_model"}
+_REASONS: dict[int, Reason] = {
+    401: "unauthorized",
+    403: "unauthorized",
+    404: "unknown_model",
+    421: "other_shard",
+}
 
 
 @dataclass

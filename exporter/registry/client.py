@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from exporter.drivers import missing_artifact_driver
 from exporter.errors import ExporterError, ReferenceInvalidError
 from exporter.formats.texts import first_line, redact
 from exporter.registry.client_errors import MissingError, translate
@@ -306,6 +307,8 @@ class RegistryClient:
         if through_mlflow and parts.netloc not in ("", urlsplit(self.uri).netloc):
             # MLflow's client would send our password to a host chosen by the author of a version.
             raise ReferenceInvalidError(f"{redact(uri)} is on another host than MLflow, which is not read")
+        if missing := missing_artifact_driver(parts.scheme):
+            raise ReferenceInvalidError(f"{redact(uri)} cannot be read: {missing}")
         try:
             yield
         except Exception as error:

@@ -94,16 +94,16 @@ class Receiver:
         Raises:
             UnavailableError: the store failed, and nothing was stored: it has to be sent again.
         """
-        count = len(delivery.alerts)
+        delivered = len(delivery.alerts)
         alerts = tuple(
             alert for alert in delivery.alerts if not alert.model or self._fleet.shard.has(alert.model)
         )
-        if others := count - len(alerts):
+        if others := delivered - len(alerts):
             # With an error Alertmanager would send them again for ever, to an exporter that never takes them.
             self._telemetry.count_alert(OTHER_SHARD, others)
-            log.debug("%d of %d alerts are about models of other shards and are ignored", others, count)
+            log.debug("%d of %d alerts are about models of other shards and are ignored", others, delivered)
             if not alerts:
-                return Receipt(count)
+                return Receipt(delivered)
         delivery = replace(delivery, alerts=alerts)
         try:
             with self._store.writing() as connection:
@@ -114,7 +114,7 @@ class Receiver:
             self._telemetry.count_alert(status, count)
         if any(action.outcome != "known" for action in receipt.actions):
             self._wake()
-        return replace(receipt, alerts=count)
+        return replace(receipt, alerts=delivered)
 
     def _store_all(self, connection: sa.Connection, delivery: Delivery, actor: str, now: float) -> Receipt:
         planner = Planner(self._fleet, partial(self._ledger.newest_retraining, connection))

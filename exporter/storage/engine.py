@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from exporter.drivers import missing_driver
 from exporter.errors import ConfigError
 from exporter.formats.texts import first_line, redact
 
@@ -31,7 +32,7 @@ def parse_uri(uri: str) -> sa.URL:
     """Return the URL of `Settings.store`.
 
     Raises:
-        ConfigError: it cannot be used.
+        ConfigError: it cannot be used, or the driver is missing.
     """
     try:
         url = sa.make_url(uri)
@@ -54,7 +55,11 @@ def parse_uri(uri: str) -> sa.URL:
         )
     if is_sqlite(url) and url.database in (None, "", ":memory:"):
         raise ConfigError(f"store {shown}: a store in memory would lose what was acknowledged")
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    if url.drivername != "postgresql":
+        return url
+    if missing := missing_driver("psycopg"):
+        raise ConfigError(f"store {shown}: {missing}")
+    return url.set(drivername="postgresql+psycopg")
 
 
 def is_sqlite(url: sa.URL) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -47,6 +49,48 @@ def test_the_token_follows_no_redirect(web_server: Serve) -> None:
     with pytest.raises(CallRefusedError, match=r"refused \(302\)"):
         Connection(server.uri, "s3cret").get("/v1/models")
     assert not other.paths
+
+
+def misdirected(shard: object) -> Reply:
+    return Reply(421, json.dumps({"detail": "another shard's", "shard": shard, "shards": 2}).encode())
+
+
+def test_an_address_with_a_shard_leads_to_the_one_that_has_the_model(free_port: int) -> None:
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(scripted_exporter(f"127.0.0.{shard}", free_port)) for shard in (1, 2)
+        )
+        first.replies = [misdirected(2)]
+        connection = stack.enter_context(Connection(f"http://127.0.0.{{shard}}:{free_port}/", "s3cret"))
+        for number in range(2):
+            assert connection.post_json("/v1/predictions", {"number": number}) == {}
+        assert list(connection.chunks("/v1/audit")) == [b"{}"]
+        assert [each.document for each in first.received] == [{"number": 0}]
+        assert [each.document for each in second.received] == [{"number": 0}, {"number": 1}, None]
+        second.replies = [misdirected(1)]
+        assert list(connection.chunks("/v1/audit")) == [b"{}"]
+        assert len(first.received) == 2
+        first.replies, second.replies = [misdirected(2)], [misdirected(1)]  # while their number changes
+        with pytest.raises(CallRefusedError, match=r"refused \(421\): another shard's"):
+            connection.get("/v1/audit")
+
+
+@pytest.mark.parametrize("shard", [0, 257, True, "2", "evil.example", None, 1.5])
+def test_nothing_but_the_number_of_a_shard_gets_into_an_address(shard: object) -> None:
+    with scripted_exporter() as exporter:
+        exporter.replies = [misdirected(shard)]
+        address = exporter.url.replace("127.0.0.1", "127.0.0.{shard}")
+        with Connection(address) as connection, pytest.raises(CallRefusedError, match=r"refused \(421\)"):
+            connection.get("/v1/models")
+        assert len(exporter.received) == 1
+
+
+def test_an_address_without_a_shard_stays_and_the_refusal_is_told() -> None:
+    with scripted_exporter() as exporter:
+        exporter.replies = [misdirected(2)]
+        with Connection(exporter.url) as connection, pytest.raises(CallRefusedError, match="another shard's"):
+            connection.get("/v1/models")
+        assert len(exporter.received) == 1
 
 
 def test_a_long_answer_comes_in_parts(web_server: Serve) -> None:

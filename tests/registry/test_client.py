@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import ConfigError, RegistryAuthError, RegistryError, RegistryUnreachableError
+from exporter.errors import (
+    ConfigError,
+    ReferenceInvalidError,
+    RegistryAuthError,
+    RegistryError,
+    RegistryUnreachableError,
+)
+from exporter.registry.client import RegistryClient
 from exporter.registry.registry import Registry
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.web_server import Answer, WebServer
@@ -184,3 +191,22 @@ def test_an_attempt_gets_the_time_that_the_setting_says(
     server = web_server(Answer(200, b'{"registered_models": []}', delay_seconds=1.5))
     assert Registry(server.uri, None, 2).poll().models == {}
     assert len(server.paths) == 2  # of models and of versions, each once
+
+
+@pytest.mark.parametrize(
+    ("scheme", "package"),
+    [
+        ("s3", "boto3"),
+        ("gs", "google-cloud-storage"),
+        ("wasbs", "azure-storage-blob"),
+        ("abfss", "azure-storage-file-datalake"),
+    ],
+)
+def test_artifacts_say_which_package_reads_them(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
+) -> None:
+    monkeypatch.setattr("exporter.drivers.find_spec", lambda name: None)  # as in the small image
+    uri = f"{scheme}://bucket/reference.parquet"
+    install = f"{package} is not installed: pip install '{package}', or take the target `full` of the image"
+    with pytest.raises(ReferenceInvalidError, match=f"^{uri} cannot be read: {install}$"):
+        RegistryClient("http://127.0.0.1:1", None, 1.0).list_folder(uri)

@@ -60,14 +60,19 @@ class ScriptedExporter:
 
 
 @contextmanager
-def scripted_exporter() -> Iterator[ScriptedExporter]:
-    """Run one until the block ends."""
+def scripted_exporter(host: str = "127.0.0.1", port: int = 0) -> Iterator[ScriptedExporter]:
+    """Run one until the block ends; the documents of GET are None."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self._answer(b"null")
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _answer(self, body: bytes) -> None:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             reply = exporter.answer(Received(self.path, dict(self.headers), json.loads(body)))
@@ -83,8 +88,8 @@ def scripted_exporter() -> Iterator[ScriptedExporter]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True  # a client keeps its connection open
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        exporter = ScriptedExporter(f"http://127.0.0.1:{server.server_port}")
+    with Server((host, port), Handler) as server:
+        exporter = ScriptedExporter(f"http://{host}:{server.server_port}")
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
