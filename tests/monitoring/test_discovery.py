@@ -13,6 +13,7 @@ import pytest
 
 from exporter.config.models import ModelsConfig
 from exporter.errors import (
+    MisdirectedError,
     ReferenceInvalidError,
     RegistryAuthError,
     RegistryUnreachableError,
@@ -24,14 +25,17 @@ from exporter.exposition.render import Format
 from exporter.fleet import Status, Version
 from exporter.ingest.commit import PredictionAnswer
 from exporter.monitoring import discovery
+from exporter.shard import Shard
 from exporter.storage.schema import StoredVersion
 from exporter.storage.store import Store
 from tests.support.fakes import BROKEN, FakeRegistry
 from tests.support.monitored import DOWN, errors, make_registry, state
 from tests.support.rig import NOON, Rig, make_rows, make_table
+from tests.support.trail import bodies
 
 Start = Callable[..., Rig]
 DAY = 86400.0
+FRAUDS = Shard(6, 8)  # the shard of `fraud`
 
 
 def shown_versions(rig: Rig) -> set[tuple[str, str]]:
@@ -44,6 +48,13 @@ def shown_versions(rig: Rig) -> set[tuple[str, str]]:
                 (line.split('model="')[1].split('"')[0], line.split('model_version="')[1].split('"')[0])
             )
     return found
+
+
+def make_two_models() -> FakeRegistry:
+    registry = FakeRegistry()
+    for model in ("fraud", "churn"):
+        registry.register(model, make_table(), alias="champion")
+    return registry
 
 
 def alias_series(rig: Rig) -> set[str]:
@@ -452,3 +463,57 @@ def test_every_field_of_a_version_has_one_writing_thread(
 
 def fail_to_read(self: Store, version_id: int) -> None:
     raise ValueError("a block that cannot be read")
+
+
+# -- shards -------------------------------------------------------------------------------------------------
+
+
+def test_models_of_other_shards_are_not_monitored_and_cost_nothing(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = make_two_models()
+    rig = start(registry=registry, shard=FRAUDS)
+    rig.service.discovery.configure(ModelsConfig.model_validate({"models": {"churn": {}, "spma": {}}}))
+    rig.poll()
+    assert shown_versions(rig) == {("fraud", "1")}
+    assert set(rig.service.fleet.known or ()) == {"fraud"}
+    assert [move.model for move in rig.service.store.load_alias_moves()] == ["fraud"]
+    with pytest.raises(MisdirectedError, match="'churn' is monitored by shard 5/8"):
+        rig.post_rows(make_rows(1), model="churn", version="1")
+    with pytest.raises(MisdirectedError):
+        rig.post_labels({"a1": 1}, model="churn")
+    assert rig.service.fleet.take_wanted() == frozenset()
+    assert "churn" not in caplog.text.replace("model 'churn'", "")
+
+
+def test_models_that_move_to_another_shard_are_told_and_their_history_waits_for_them(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = make_two_models()
+    rig = start(registry=registry)
+    for model in ("fraud", "churn"):
+        rig.post_rows(make_rows(5, prefix="a"), model=model)
+    rig.stop()
+
+    rig = start(registry=registry, shard=FRAUDS)
+    assert shown_versions(rig) == {("fraud", "1")}
+    assert rig.window_rows() == 5
+    assert (
+        "churn version 1 is monitored by shard 5/8 now, where it starts anew; what this shard, 6/8, has of "
+        "it is kept until it expires"
+    ) in caplog.text
+    record = bodies(rig.service.store)[-1]
+    assert (record["kind"], record["model"]) == ("version_forgotten", "churn")
+    assert record["data"]["reason"] == "its model moved to shard 5/8"
+    caplog.clear()
+    rig.stop()
+    rig = start(registry=registry, shard=FRAUDS)  # it is told once
+    assert "churn" not in caplog.text
+    rig.stop()
+
+    rig = start(registry=registry)
+    assert shown_versions(rig) == {("fraud", "1"), ("churn", "1")}
+    assert rig.window_rows(model="churn") == 5
+    assert rig.post_rows(make_rows(5, prefix="a"), model="churn").duplicates == 5
+    moves = [move for move in rig.service.store.load_alias_moves() if move.model == "churn"]
+    assert [move.version for move in moves] == ["1"]
