@@ -22,13 +22,15 @@ Program = Callable[[str], str]
 # Debian keeps PostgreSQL's programs for servers off the PATH.
 POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 EDITIONS = ("installed", "newer")
-FRAMEWORKS = ("bentoml", "mlserver", "serve")  # `serve` is Ray Serve's
-# Where to look for each edition, and for the frameworks.
+# Programs that a script of .ci brings, by its place; `serve` is Ray Serve's.
+BROUGHT = {"bentoml": "serving", "mlserver": "serving", "serve": "serving", "kafka": "kafka", "helm": "helm"}
+# Where to look for each edition, and for those.
 PLACES = {
     "installed": os.pathsep.join([os.environ.get("PATH", os.defpath), *POSTGRESQL]),
     "newer": str(Path(sys.prefix) / "newer"),
     "serving": str(Path(sys.prefix) / "serving" / "bin"),
     "kafka": str(Path(sys.prefix) / "kafka"),
+    "helm": str(Path(sys.prefix) / "helm" / "bin"),
 }
 
 MISSING = {
@@ -36,6 +38,7 @@ MISSING = {
     "newer": "not brought by .ci/newer-programs",
     "serving": "not brought by .ci/serving-frameworks",
     "kafka": "not brought by .ci/kafka",
+    "helm": "not brought by .ci/helm",
 }
 
 # Debian renames programs that others ship under their upstream names.
@@ -49,9 +52,7 @@ def find_program(name: str, edition: str = "installed") -> str | None:
 
 
 def _place(name: str, edition: str) -> str:
-    if name == "kafka":
-        return "kafka"
-    return "serving" if name in FRAMEWORKS else edition
+    return BROUGHT.get(name, edition)
 
 
 def get_program(name: str, edition: str = "installed") -> str:

@@ -1,7 +1,7 @@
-"""Keep the label `mlflow-exporter/leader` of this pod: `true` while its exporter is ready, which only the leader is.
+"""Label this pod `mlflow-exporter/leader=true` while its exporter is ready, which only the leader is.
 
-It runs beside the exporter, in the same pod, with the standard library alone. The Service selects by this label; the
-readiness of the pod cannot tell, since a standby has to count as ready for rollouts and evictions to get on.
+It runs beside the exporter, in the same pod, with the standard library alone. The Service selects by this
+label. The readiness of the pod cannot tell: a standby has to count as ready, or rollouts would never end.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def main() -> None:
             try:
                 write_label(server, account, os.environ["POD"], leading)
             except (OSError, http.client.HTTPException) as error:
-                print(f"Cannot write {LABEL}: {error}", flush=True)
+                print(f"Cannot write {LABEL}: {error}", flush=True)  # noqa: T201 # it is a program
             else:
                 written = leading
-                print(f"{LABEL} is {leading}", flush=True)
+                print(f"{LABEL} is {leading}", flush=True)  # noqa: T201
         time.sleep(SECONDS)
 
 
