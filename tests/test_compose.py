@@ -21,10 +21,12 @@ from exporter.settings import Settings, load_settings
 from tests.support.docs import page
 
 ROOT = Path(__file__).parent.parent
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "exporter" / "Dockerfile").read_text()
 WATCHING = {"exporter", "prometheus", "alertmanager", "grafana"}
 DEMO = {"mlflow", "mailpit", "demo"}
+GROUP = {"evaluator", "worker", "gateway", "kafka", "topics", "postgresql"}
 
 Resolve = Callable[..., dict[str, Any]]
 
@@ -34,7 +36,7 @@ each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICE
 @each_service
 def test_an_image_is_pinned_or_built_here(service: dict[str, Any]) -> None:
     tag = service["image"].rpartition(":")[2]
-    assert tag == "local" if "build" in service else re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
+    assert tag == "local" if "build" in service else re.fullmatch(r"v?\d+(\.\d+){1,2}(-alpine)?", tag)
 
 
 @each_service
@@ -54,9 +56,16 @@ def test_a_service_gains_no_privileges(service: dict[str, Any]) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-@each_service
-def test_a_service_that_others_use_tells_whether_it_is_healthy(service: dict[str, Any]) -> None:
-    assert ("healthcheck" in service) == ("ports" in service)
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_that_others_use_tells_whether_it_is_healthy(name: str) -> None:
+    awaited = {
+        dependency
+        for service in SERVICES.values()
+        for dependency, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_healthy"
+    }
+    if SERVICES[name].get("ports") or name in awaited:
+        assert "interval" in SERVICES[name]["healthcheck"]
 
 
 @each_service
@@ -70,10 +79,22 @@ def test_what_is_mounted_is_there_and_read_only(service: dict[str, Any]) -> None
 
 def test_prometheus_scrapes_and_alerts_services_of_the_stack() -> None:
     config = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
-    groups = [group for job in config["scrape_configs"] for group in job["static_configs"]]
+    jobs = config["scrape_configs"]
+    groups = [group for job in jobs for group in job["static_configs"]]
     groups += [g for manager in config["alerting"]["alertmanagers"] for g in manager["static_configs"]]
     hosts = {target.partition(":")[0] for group in groups for target in group["targets"]}
     assert hosts - {"localhost"} <= WATCHING
+
+
+def test_prometheus_scrapes_all_processes_of_a_group_and_is_the_same_otherwise() -> None:
+    one, group = (
+        yaml.safe_load((ROOT / "prometheus" / name).read_text())
+        for name in ("prometheus.yml", "prometheus-scale.yml")
+    )
+    [found] = group["scrape_configs"][0].pop("dns_sd_configs")
+    assert found.items() >= {"names": ["evaluator", "worker"], "type": "A", "port": 19464}.items()
+    del one["scrape_configs"][0]["static_configs"]
+    assert group == one
 
 
 def test_the_exporter_is_asked_by_the_name_that_the_demo_uses() -> None:
@@ -146,8 +167,8 @@ def resolve() -> Resolve:
     return config
 
 
-def exporter_environment(resolved: dict[str, Any]) -> dict[str, str]:
-    environment = resolved["services"]["exporter"]["environment"]
+def exporter_environment(resolved: dict[str, Any], service: str = "exporter") -> dict[str, str]:
+    environment = resolved["services"][service]["environment"]
     return {name: value for name, value in environment.items() if value is not None}
 
 
@@ -161,10 +182,43 @@ def test_the_demo_runs_at_the_pace_of_its_traffic(resolve: Resolve) -> None:
     assert own == load_settings(Pace().settings)
 
 
-def test_the_demo_and_yours_share_no_volume(resolve: Resolve) -> None:
+def test_the_demo_on_a_group_has_processes_of_both_roles_in_place_of_the_one(resolve: Resolve) -> None:
+    resolved = resolve(SCALE="1")
+    services = resolved["services"]
+    assert services.keys() == WATCHING | DEMO | GROUP
+    assert {name: services[name]["scale"] for name in ("exporter", "evaluator", "worker")} == {
+        "exporter": 0,
+        "evaluator": 2,
+        "worker": 3,
+    }
+    pace = load_settings(Pace().settings)
+    for role in ("evaluator", "worker"):
+        settings = load_settings(exporter_environment(resolved, role))
+        assert (settings.role, settings.ingest, settings.kafka_brokers) == (role, "kafka", ("kafka:9092",))
+        assert settings.store.startswith("postgresql://")
+        assert (settings.windows, settings.block_seconds) == (pace.windows, pace.block_seconds)
+
+
+def test_the_gateway_of_a_group_is_at_the_exporters_address(resolve: Resolve) -> None:
+    gateway, exporter = (
+        resolve(SCALE=scale)["services"][name] for scale, name in (("1", "gateway"), ("", "exporter"))
+    )
+    assert gateway["networks"]["default"]["aliases"] == ["exporter"]
+    assert gateway["ports"] == exporter["ports"]
+
+
+def test_the_gateway_knows_every_process_of_a_group() -> None:
+    config = COMPOSE["configs"]["gateway"]["content"]
+    servers = re.findall(r"server-template (\w+) (\d+) (\w+):19464 check", config)
+    assert servers == [(name, str(SERVICES[name]["scale"]), name) for name in ("evaluator", "worker")]
+
+
+def test_the_demo_its_group_and_yours_share_no_volume(resolve: Resolve) -> None:
     demo = {volume["name"] for volume in resolve()["volumes"].values()}
+    group = {volume["name"] for volume in resolve(SCALE="1")["volumes"].values()}
     own = resolve(COMPOSE_PROFILES="", MLFLOW_TRACKING_URI="https://mlflow.example.org")
-    assert demo.isdisjoint(volume["name"] for volume in own["volumes"].values())
+    assert len(demo | group) == len(demo) + len(group)
+    assert (demo | group).isdisjoint(volume["name"] for volume in own["volumes"].values())
 
 
 def test_the_demo_has_an_mlflow_of_its_own_whatever_the_shell_names(resolve: Resolve) -> None:

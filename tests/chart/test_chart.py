@@ -206,9 +206,11 @@ def test_the_exporter_takes_its_settings(shapes: dict[str, list[Manifest]], shap
     roles = {}
     for component, template in pods(shapes[shape]).items():
         variables = environment(template)
-        settings = load_settings(
-            {name: value for name, value in variables.items() if name.startswith("EXPORTER_")}
-        )
+        own = {name: value for name, value in variables.items() if name.startswith("EXPORTER_")}
+        mounts = {mount["mountPath"] for mount in container(template)["volumeMounts"]}
+        files = {name: value for name, value in own.items() if name.endswith(("_FILE", "_CONFIG"))}
+        assert {str(Path(path).parent) for path in files.values()} <= mounts
+        settings = load_settings({name: own[name] for name in own.keys() - files.keys()})
         assert variables["MLFLOW_TRACKING_URI"] == SHAPES[shape]["mlflow"]["trackingUri"]
         roles[component] = (settings.role, settings.ingest, settings.store.partition(":")[0])
     postgresql, ingest = "postgresql", "store" if shape == "everything" else "kafka"

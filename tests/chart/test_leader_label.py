@@ -22,7 +22,7 @@ SECONDS = 60  # limit on waiting
 
 @dataclass
 class Cluster:
-    """Surroundings of the script: an exporter that is ready or not, an API server that takes patches or not."""
+    """Surroundings of the script: an exporter, ready or not, and an API server that takes patches or not."""
 
     is_ready: bool = False
     is_refusing: bool = False
