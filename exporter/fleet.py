@@ -147,10 +147,10 @@ class Version:
         # the writer
         self.status = Status(stored.status) if stored.status else Status.PENDING
         self.detail = ""
-        self.live = Live()
+        self.live = Live(totals=stored.totals or Totals())
         self.last_prediction = stored.last_prediction
         self.waiting_rows = stored.waiting_rows
-        self.unknown_columns: frozenset[str] = frozenset()
+        self.unknown_columns = stored.unknown_columns
 
     @property
     def names(self) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,13 +12,19 @@ from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes
 from exporter.aggregates.timeline import Timeline
+from exporter.errors import decoding
 from exporter.reference.profile import Reference
 from exporter.typing import Ints
+
+_TOTALS = struct.Struct("<IIqdqd")
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Counters of this process since its start; `values` (cells,) in the layout of the reference."""
+    """Counters since the start of the process, in a partition since it exists.
+
+    `values` (cells,) are in the layout of the reference, empty without one.
+    """
 
     predictions: int = 0
     values: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -36,6 +44,29 @@ class Totals:
             label_delay=self.label_delay + other.label_delay,
             label_delay_sum=self.label_delay_sum + other.label_delay_sum,
         )
+
+    def encode(self) -> bytes:
+        """Bytes for the store, with zlib's checksum."""
+        sizes = len(self.values), len(self.latency)
+        header = _TOTALS.pack(*sizes, self.predictions, self.latency_sum, self.labels, self.label_delay_sum)
+        arrays = np.concatenate([self.values, self.latency, self.label_delay])
+        return zlib.compress(header + arrays.astype("<i8", copy=False).tobytes(), 1)
+
+
+def decode_totals(data: bytes) -> Totals:
+    """Decode the bytes of `Totals.encode`.
+
+    Raises:
+        StoreDamagedError: the bytes are damaged.
+    """
+    with decoding("stored totals"):
+        body = zlib.decompress(data)
+        cells, buckets, predictions, latency_sum, labels, label_delay_sum = _TOTALS.unpack_from(body)
+        arrays = np.frombuffer(body, "<i8", offset=_TOTALS.size).astype(np.int64)
+        values, latency, delays = np.split(arrays, [cells, cells + buckets])
+        if len(delays) != len(LABEL_DELAY_BOUNDS) + 1 or len(latency) != len(LATENCY_BOUNDS) + 1:
+            raise ValueError("another number of buckets")
+        return Totals(predictions, values, latency, latency_sum, labels, delays, label_delay_sum)
 
 
 @dataclass(frozen=True)

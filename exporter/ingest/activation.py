@@ -80,17 +80,19 @@ def activate(
             changes.add_counts(version, version_counts, counts, now)
             draw.take(source, rows, counts.starts, now)
             waited += np.sum([block.counts for block in counts.blocks.values()], axis=0, dtype=np.int64)
+        # Rows were counted as they came; bins are counted from here on, in a partition since it exists.
+        known = transaction.find_totals(version.key, reference_id)
+        values = waited if known is None else waited + known.values
+        changes.lives[version] = Live(version_counts, replace(version.live.totals, values=values))
+        changes.waiting[version] = 0
         changes.write(transaction)
         draw.write()
         transaction.delete_waiting(version.key)
         transaction.set_status(version.key, "")
-        # Rows were counted as they came; bins are counted from here on.
-        live = Live(version_counts, replace(version.live.totals, values=waited))
     with store.applying():
         changes.apply()
         draw.apply()
-        version.live = live
-        version.waiting_rows, version.status, version.detail = 0, Status.READY, ""
+        version.status, version.detail = Status.READY, ""
 
 
 def _load_segments(
@@ -132,6 +134,7 @@ def do_without(
         transaction.set_status(version.key, status)
         if not collecting:
             transaction.delete_waiting(version.key)
+            transaction.put_state(version.key, {"waiting_rows": 0})
     with store.applying():
         version.status, version.detail = status, detail
         version.waiting_rows = version.waiting_rows if collecting else 0
@@ -153,6 +156,7 @@ def let_go(store: Store, version: Version, now: float = 0.0, entries: Sequence[E
         transaction.forget_recorded(version.key)
         if version.waiting_rows:
             transaction.delete_waiting(version.key)
+            transaction.put_state(version.key, {"waiting_rows": 0})
         transaction.forget_maturations([version.key])
     with store.applying():
         version.waiting_rows = 0

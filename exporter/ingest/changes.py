@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 from exporter.aggregates.block import Block
 from exporter.aggregates.counting import BatchCounts
@@ -118,9 +120,25 @@ class Changes:
             counts = self.version_counts[version]
             assert counts.layout is not None
             transaction.put_outcomes(counts.reference_id, counts.layout, {start: outcomes}, segment)
-        for version, at in self.last.items():
-            if at != version.last_prediction:
-                transaction.set_last_prediction(version.key, at)
+        for version in {**self.last, **self.lives, **self.waiting, **self.unknown}:
+            if values := self._state(version, partitioned=transaction.partitioned):
+                transaction.put_state(version.key, values)
+
+    def _state(self, version: Version, *, partitioned: bool) -> dict[str, Any]:
+        """Columns of `version_states` that this transaction changes."""
+        at = self.last.get(version)
+        values: dict[str, Any] = {} if at in (None, version.last_prediction) else {"last_prediction": at}
+        if not partitioned:
+            return values
+        if version in self.lives:
+            live = self.lives[version]
+            values["totals"] = live.totals.encode()
+            values["reference_id"] = live.counts.reference_id if live.counts is not None else None
+        if version in self.waiting:
+            values["waiting_rows"] = self.waiting[version]
+        if self.unknown.get(version, version.unknown_columns) != version.unknown_columns:
+            values["unknown_columns"] = json.dumps(sorted(self.unknown[version]))
+        return values
 
     def apply(self) -> None:
         """Assign the new values in memory, within `Store.applying`; everything was computed before."""

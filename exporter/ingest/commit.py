@@ -73,11 +73,18 @@ class GroupCommit:
         self._arrivals = arrivals
         self._clock = clock
 
-    def commit(self, requests: Sequence[IngestRequest]) -> list[Answer | RequestError]:
+    def commit(
+        self,
+        requests: Sequence[IngestRequest],
+        offset: int | None = None,
+        before_commit: Callable[[Sequence[Answer | RequestError]], None] = lambda _: None,
+    ) -> list[Answer | RequestError]:
         """Commit all requests, or none where it raises; return their outcomes in order.
 
         Args:
             requests: with distinct idempotency keys, where they have any.
+            offset: of the partition's next message, if they came in messages.
+            before_commit: called with the outcomes within the transaction, which ends if it raises.
         """
         changes = Changes()
         self._store.flush()
@@ -100,6 +107,9 @@ class GroupCommit:
             count_joined(changes, joining.joined, self._fleet.by_key, self._settings)
             changes.write(transaction)
             draw.write()
+            before_commit(every)
+            if offset is not None:
+                transaction.set_offset(offset)
         with self._store.applying():
             self._arrivals.record(changes.lives, now)
             changes.apply()

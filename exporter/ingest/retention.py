@@ -68,6 +68,7 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
             alerts_before=retained - ALERT_RETENTION_SECONDS,
             days_before=oldest_day(settings, retained),
         )
+        transaction.sweep(retained)
         transaction.set_retention(retained)
 
 
@@ -78,7 +79,7 @@ def _put_back(store: Store, version: Version, now: float) -> None:
         before = version.counts.timeline.snapshot(now)
         last = max((*before.fine, *before.coarse), default=None)
     with store.begin() as transaction:
-        transaction.set_last_prediction(version.key, last)
+        transaction.put_state(version.key, {"last_prediction": last})
     with store.applying():
         version.last_prediction = last
 

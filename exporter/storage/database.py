@@ -17,6 +17,7 @@ from exporter.errors import ConfigError, StoreDamagedError, StoreError, StoreFau
 from exporter.storage import schema
 from exporter.storage.engine import cause_of, is_sqlite, make_engine, parse_uri
 from exporter.storage.migrations import find_schema, migrate
+from exporter.storage.partition import Partition, open_partition, search_first
 from exporter.storage.schema import SCHEMA_VERSION, upsert
 from exporter.storage.sessions import end_writer
 from exporter.storage.store_files import StoreFiles
@@ -47,18 +48,31 @@ class Database:
         uri: as in `Settings.store`.
         check: check all pages of SQLite first.
         count_fault: called with the kind of every error.
+        partition: whose tables are used beside the shared ones of PostgreSQL; it is not locked, but taken
+            over from a process that has it.
 
     Raises:
-        ConfigError: the URI cannot be used.
+        ConfigError: the URI cannot be used, or the partition is not one of those in the database.
         StoreError: the database fails, or another exporter uses the file or took over the database; raised
             by every method.
         sqlalchemy.exc.DBAPIError: the database refuses a value, which the caller has to explain.
     """
 
-    def __init__(self, uri: str, *, check: bool, count_fault: Callable[[StoreFault], None]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        check: bool,
+        count_fault: Callable[[StoreFault], None],
+        partition: Partition | None = None,
+    ) -> None:
         url = parse_uri(uri)
         self.is_sqlite = is_sqlite(url)
-        self.engine = make_engine(url)
+        if self.is_sqlite and partition is not None:
+            raise ConfigError("EXPORTER_STORE: partitions are kept in postgresql only")
+        self.engine = make_engine(url, pool_size=3 if partition is None else 1)
+        if partition is not None:
+            sa.event.listen(self.engine, "connect", search_first(partition.schema))
         self._files = StoreFiles(Path(str(url.database))) if self.is_sqlite else None
         self._count_fault = count_fault
         self._kept: sa.Connection | None = None  # of SQLite: the lock ends with its last connection
@@ -72,12 +86,16 @@ class Database:
             if check and self.is_sqlite:
                 self._check_pages()
             with self._transaction() as connection:
-                found = None if self.is_sqlite else find_schema(connection)
-                if found is not None and found <= SCHEMA_VERSION:
-                    # First, or a commit of the former owner and the migration could wait for each other.
+                if partition is not None:
+                    open_partition(connection, partition)
                     end_writer(connection)
-                    self._put_owner(connection)
-                migrate(connection, self._files.directory if self._files is not None else None)
+                else:
+                    found = None if self.is_sqlite else find_schema(connection)
+                    if found is not None and found <= SCHEMA_VERSION:
+                        # First, or a commit of the former owner and the migration could wait for each other.
+                        end_writer(connection)
+                        self._put_owner(connection)
+                    migrate(connection, self._files.directory if self._files is not None else None)
                 self._put_owner(connection)
         except BaseException:
             self.close()

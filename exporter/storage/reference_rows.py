@@ -43,11 +43,11 @@ def delete_former_rows(connection: sa.Connection, version_id: int) -> None:
 
 def expire_reference_rows(connection: sa.Connection, unused_since: float) -> None:
     """Delete the rows of versions without a prediction since a time; those without any keep theirs."""
-    references, versions = schema.references.c, schema.versions.c
+    references, states = schema.references.c, schema.version_states.c
     unused = (
         sa.select(references.id)
-        .join_from(schema.references, schema.versions, versions.id == references.version_id)
-        .where(versions.last_prediction < unused_since)
+        .join_from(schema.references, schema.version_states, states.version_id == references.version_id)
+        .where(states.last_prediction < unused_since)
     )
     connection.execute(
         sa.delete(schema.reference_rows).where(schema.reference_rows.c.reference_id.in_(unused))

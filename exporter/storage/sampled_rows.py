@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from exporter.errors import decoding
 from exporter.storage import schema
-from exporter.storage.schema import sampled_rows
+from exporter.storage.schema import sampled_rows, upsert
 
 SAMPLE_KEY = "sample_key"  # in `meta`: of the hashes of values, in hexadecimal digits
 KEY_BYTES = 32
@@ -147,13 +147,18 @@ def load_sample_sizes(connection: sa.Connection) -> dict[int, SampleSize]:
     return {row.version_id: SampleSize(row.rows, int(row.bytes)) for row in found}
 
 
+def new_key() -> str:
+    """A random key of the hashes of values, as it is stored."""
+    return secrets.token_hex(KEY_BYTES)
+
+
 def sample_key(connection: sa.Connection) -> bytes:
     """Key of the hashes of values, made the first time; `connection` is of a writing transaction."""
     query = sa.select(schema.meta.c.value).where(schema.meta.c.key == SAMPLE_KEY)
     found = connection.scalar(query)
     if found is None:
-        found = secrets.token_hex(KEY_BYTES)
-        connection.execute(schema.meta.insert(), {"key": SAMPLE_KEY, "value": found})
+        put = upsert(schema.meta, "key", connection.dialect.name).returning(schema.meta.c.value)
+        found = connection.scalar(put, {"key": SAMPLE_KEY, "value": new_key()})
     with decoding("the key of the sample"):
         return bytes.fromhex(found)
 

@@ -10,12 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from exporter.aggregates.state import Totals
 from exporter.typing import Floats, Ints
 
-SCHEMA_VERSION = 8  # see migrations
+SCHEMA_VERSION = 9  # see migrations
 FINE, COARSE = 0, 1  # families of aggregates
 KEY_RETENTION_SECONDS = 86400.0  # of idempotency keys
 RETENTION_KEY = "retention"  # in `meta`: the time that it has reached
+
+_CHANGED = sa.text("changed IS NOT NULL")
 
 metadata = sa.MetaData()
 meta = sa.Table(
@@ -29,7 +32,6 @@ versions = sa.Table(
     sa.Column("version", sa.String, nullable=False),
     # A model that was deleted and registered again has the same names, and nothing else in common.
     sa.Column("created_ms", sa.BigInteger, nullable=False),
-    sa.Column("last_prediction", sa.Float),
     sa.Column("status", sa.String, nullable=False, server_default=""),
     # Of several with the same names, the one with the highest number was followed last.
     sa.Column("followed", sa.Integer, nullable=False, server_default="0"),
@@ -49,9 +51,28 @@ references = sa.Table(
     sa.Column("digest", sa.String, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("payload", sa.LargeBinary, nullable=False),
-    # By which its outcomes were counted; NULL where they have to be counted anew.
-    sa.Column("maturation_seconds", sa.Float),
 )
+# Maturation by which the outcomes of a reference were counted; no row where they have to be counted anew.
+reference_states = sa.Table(
+    "reference_states",
+    metadata,
+    sa.Column("reference_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("maturation_seconds", sa.Float, nullable=False),
+)
+# State of a version's counts. All but the time of its last prediction is stored in partitions only.
+version_states = sa.Table(
+    "version_states",
+    metadata,
+    sa.Column("version_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("reference_id", sa.Integer),  # that its rows are counted for
+    sa.Column("last_prediction", sa.Float),
+    sa.Column("waiting_rows", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("unknown_columns", sa.String, nullable=False, server_default="[]"),  # JSON
+    sa.Column("totals", sa.LargeBinary),
+    sa.Column("changed", sa.BigInteger),
+)
+# `changed` is the number of the commit that wrote a row last, in partitions only. An empty payload marks a
+# deleted row there, for readers of changes.
 aggregates = sa.Table(
     "aggregates",
     metadata,
@@ -60,6 +81,8 @@ aggregates = sa.Table(
     sa.Column("start", sa.BigInteger, primary_key=True),
     sa.Column("segment", sa.String, primary_key=True, server_default=""),  # empty: of all rows
     sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("changed", sa.BigInteger),
+    sa.Index("aggregates_by_change", "changed", sqlite_where=_CHANGED, postgresql_where=_CHANGED),
     sqlite_with_rowid=False,
 )
 outcomes = sa.Table(
@@ -69,7 +92,35 @@ outcomes = sa.Table(
     sa.Column("start", sa.BigInteger, primary_key=True),
     sa.Column("segment", sa.String, primary_key=True, server_default=""),
     sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("changed", sa.BigInteger),
+    sa.Index("outcomes_by_change", "changed", sqlite_where=_CHANGED, postgresql_where=_CHANGED),
     sqlite_with_rowid=False,
+)
+# Last batch of counts from each source that sends them in numbered batches.
+aggregate_sources = sa.Table(
+    "aggregate_sources",
+    metadata,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary(16), nullable=False),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+)
+# Versions of monitored models that rows were for and that are not monitored yet.
+wanted_versions = sa.Table(
+    "wanted_versions",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.String, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+)
+# Roles that one process has at a time, until a time of the database's clock.
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("transitions", sa.Integer, nullable=False),
 )
 models = sa.Table(
     "models",
@@ -323,12 +374,13 @@ report_files = sa.Table(
 
 
 @lru_cache
-def upsert(table: sa.Table, column: str, dialect: str) -> Any:
-    """Insert rows, or set `column` of those whose primary key is there."""
+def upsert(table: sa.Table, columns: str | tuple[str, ...], dialect: str) -> Any:
+    """Insert rows, or set `columns` of those whose primary key is there."""
+    names = (columns,) if isinstance(columns, str) else columns
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = insert(table)
     return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key), set_={column: statement.excluded[column]}
+        index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in names}
     )
 
 
@@ -360,6 +412,7 @@ class StoredVersion:
     `status` is as `set_status` left it, empty before. `waiting_rows` wait for its reference. `run_id`, `team`
     and `tags` are what the registry said last, `config_digest` is the last one in the audit trail.
     `maturation_seconds` is that by which its outcomes were counted, None where they have to be counted anew.
+    `unknown_columns` and `totals` are stored in partitions only.
     """
 
     key: int
@@ -374,3 +427,5 @@ class StoredVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
     config_digest: str = ""
     maturation_seconds: float | None = None
+    unknown_columns: frozenset[str] = frozenset()
+    totals: Totals | None = None

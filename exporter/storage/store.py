@@ -20,12 +20,14 @@ import sqlalchemy as sa
 from exporter.aggregates.block import Block, decode_block
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, decode_outcomes
+from exporter.aggregates.state import decode_totals
 from exporter.errors import StoreFault, decoding
 from exporter.reference.profile import Reference, decode_reference
 from exporter.storage import schema
 from exporter.storage.database import Database
 from exporter.storage.lsm.pages import PageReader
 from exporter.storage.lsm.tree import LsmTree
+from exporter.storage.partition import OFFSET, Partition, partition_values
 from exporter.storage.rows import LABELS, PREDICTIONS
 from exporter.storage.schema import COARSE, FINE, RETENTION_KEY, AliasMove, RawRows, StoredVersion
 from exporter.storage.transaction import Transaction
@@ -38,15 +40,24 @@ class Store:
         uri: as in `Settings.store`.
         check: check all pages of SQLite first.
         count_fault: called with the kind of every error.
+        partition: whose rows are stored; None for those of all.
     """
 
     def __init__(
-        self, uri: str, *, check: bool = True, count_fault: Callable[[StoreFault], None] = lambda _: None
+        self,
+        uri: str,
+        *,
+        check: bool = True,
+        count_fault: Callable[[StoreFault], None] = lambda _: None,
+        partition: Partition | None = None,
     ) -> None:
-        self._database = Database(uri, check=check, count_fault=count_fault)
+        self.partition = partition
+        self._database = Database(uri, check=check, count_fault=count_fault, partition=partition)
         self._engine = self._database.engine
         self._reader = PageReader(self._engine)
-        self._predictions, self._labels = LsmTree(PREDICTIONS, self._reader), LsmTree(LABELS, self._reader)
+        name = partition.schema if partition is not None else None
+        self._predictions = LsmTree(PREDICTIONS, self._reader, name)
+        self._labels = LsmTree(LABELS, self._reader, name)
         self.reading, self.writing = self._database.reading, self._database.writing
         self.applying, self.fault = self._database.applying, self._database.fault
         self.lose = self._database.lose
@@ -76,7 +87,8 @@ class Store:
         """Database transaction: durable when the block ends, rolled back when it raises. One thread uses it,
         that of the writer once there is one."""
         with self._within(self._predictions, self._labels) as connection:
-            yield Transaction(connection, self._predictions, self._labels)
+            partitioned = self.partition is not None
+            yield Transaction(connection, self._predictions, self._labels, partitioned=partitioned)
 
     def flush(self) -> None:
         """Flush memtables that are full, each in a transaction of its own, since it takes a while."""
@@ -127,8 +139,8 @@ class Store:
         This and the next writes take part in the transaction of `connection`, if it is given.
         """
         names = {"model": model, "version": version, "created_ms": created_ms}
-        query = _select_versions().filter_by(**names)
         versions = schema.versions
+        query = _select_versions().where(*(versions.c[name] == value for name, value in names.items()))
         same = sa.and_(versions.c.model == model, versions.c.version == version)
         with self._writing_in(connection) as connection:
             found = connection.execute(query).first()
@@ -167,7 +179,8 @@ class Store:
         query = sa.select(schema.aggregates).filter_by(reference_id=reference_id, segment="")
         with self.reading() as connection:
             for row in connection.execute(query):
-                families[row.family][row.start] = decode_block(bytes(row.payload))
+                if row.payload:
+                    families[row.family][row.start] = decode_block(bytes(row.payload))
         return families
 
     def load_block_rows(self, version_id: int, first: float, end: float) -> list[tuple[int, int, int]]:
@@ -184,6 +197,7 @@ class Store:
             return [
                 (row.family, row.start, decode_block(bytes(row.payload)).rows)
                 for row in connection.execute(query)
+                if row.payload
             ]
 
     def load_segment_blocks(self, reference_id: int) -> dict[str, dict[int, Block]]:
@@ -193,7 +207,8 @@ class Store:
         query = sa.select(blocks).where(blocks.c.reference_id == reference_id, blocks.c.segment != "")
         with self.reading() as connection:
             for row in connection.execute(query):
-                found[row.segment][row.start] = decode_block(bytes(row.payload))
+                if row.payload:
+                    found[row.segment][row.start] = decode_block(bytes(row.payload))
         return found
 
     def load_segment_outcomes(
@@ -209,7 +224,8 @@ class Store:
         query = sa.select(hours).where(hours.c.reference_id == reference_id, hours.c.segment != "")
         with self.reading() as connection:
             for row in connection.execute(query):
-                found[row.segment][row.start] = decode_outcomes(layout, bytes(row.payload))
+                if row.payload:
+                    found[row.segment][row.start] = decode_outcomes(layout, bytes(row.payload))
         return found
 
     def load_outcomes(self, reference_id: int, layout: OutcomeLayout) -> dict[int, Outcomes]:
@@ -221,7 +237,9 @@ class Store:
         query = sa.select(schema.outcomes).filter_by(reference_id=reference_id, segment="")
         with self.reading() as connection:
             return {
-                row.start: decode_outcomes(layout, bytes(row.payload)) for row in connection.execute(query)
+                row.start: decode_outcomes(layout, bytes(row.payload))
+                for row in connection.execute(query)
+                if row.payload
             }
 
     def load_waiting(self, version_id: int) -> Iterator[RawRows]:
@@ -274,9 +292,15 @@ class Store:
         with self._writing_in(connection) as connection:
             connection.execute(changed)
 
+    def load_offset(self) -> int | None:
+        """Offset of a partition's first message that was not committed; None before the first commit."""
+        with self.reading() as connection, decoding("the offset of a partition"):
+            value = partition_values(connection, [OFFSET]).get(OFFSET)
+            return None if value is None else int(value)
+
     def load_retention(self, now: float) -> float:
         """Time that retention had reached; that of the newest row where it was never stored."""
-        newest = sa.select(sa.func.max(schema.versions.c.last_prediction))
+        newest = sa.select(sa.func.max(schema.version_states.c.last_prediction))
         kept = sa.select(schema.meta.c.value).where(schema.meta.c.key == RETENTION_KEY)
         with self.reading() as connection, decoding("the time that retention had reached"):
             value = connection.scalar(kept)
@@ -287,19 +311,20 @@ class Store:
 def _select_versions() -> sa.Select[Any]:
     """The fields of `StoredVersion`."""
     versions, spool, references = schema.versions.c, schema.spool.c, schema.references.c
+    states, counted = schema.version_states.c, schema.reference_states.c
     rows = sa.select(sa.func.coalesce(sa.func.sum(spool.rows), 0)).where(spool.version_id == versions.id)
     maturation = (
-        sa.select(references.maturation_seconds)
-        .where(references.version_id == versions.id, references.maturation_seconds.is_not(None))
+        sa.select(counted.maturation_seconds)
+        .where(counted.reference_id == references.id, references.version_id == versions.id)
         .order_by(references.id.desc())
         .limit(1)
     )
-    return sa.select(
+    query = sa.select(
         versions.id.label("key"),
         versions.model,
         versions.version,
         versions.created_ms,
-        versions.last_prediction,
+        states.last_prediction,
         versions.status,
         versions.run_id,
         versions.team,
@@ -307,9 +332,17 @@ def _select_versions() -> sa.Select[Any]:
         versions.config_digest,
         rows.scalar_subquery().label("waiting_rows"),
         maturation.scalar_subquery().label("maturation_seconds"),
+        sa.func.coalesce(states.unknown_columns, "[]").label("unknown_columns"),
+        states.totals,
     )
+    return query.outerjoin_from(schema.versions, schema.version_states, states.version_id == versions.id)
 
 
 def _decode_version(row: sa.Row[Any]) -> StoredVersion:
-    with decoding("the tags of a version"):
-        return StoredVersion(**{**row._mapping, "tags": json.loads(row.tags)})
+    with decoding("the state of a version"):
+        decoded = {
+            "tags": json.loads(row.tags),
+            "unknown_columns": frozenset(json.loads(row.unknown_columns)),
+            "totals": None if row.totals is None else decode_totals(bytes(row.totals)),
+        }
+        return StoredVersion(**{**row._mapping, **decoded})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -12,11 +14,14 @@ import sqlalchemy as sa
 from exporter.aggregates.block import Block
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, encode_outcomes
+from exporter.aggregates.state import Totals, decode_totals
+from exporter.errors import decoding
 from exporter.reference.profile import Reference
 from exporter.storage import schema
 from exporter.storage.alerts import expire_alerts
 from exporter.storage.lsm.records import Records
 from exporter.storage.lsm.tree import LsmTree
+from exporter.storage.partition import COMMIT, MARK, OFFSET, SWEPT, partition_values
 from exporter.storage.reference_rows import delete_former_rows, expire_reference_rows, put_reference_rows
 from exporter.storage.rows import PREDICTIONS, StoredLabel, StoredPrediction
 from exporter.storage.schema import (
@@ -28,26 +33,55 @@ from exporter.storage.schema import (
     upsert,
 )
 
-# A statement of every commit: to build it takes SQLAlchemy longer than to execute it.
-_SET_LAST_PREDICTION = (
-    sa.update(schema.versions)
-    .where(schema.versions.c.id == sa.bindparam("key"))
-    .values(last_prediction=sa.bindparam("at"))
+_DELETED = b""  # payload of a deleted row, of which readers of changes are to learn
+_ADVANCE = sa.text(
+    f"UPDATE meta SET value = (value::bigint + 1)::text WHERE key = '{COMMIT}' RETURNING value"  # noqa: S608
 )
+TOMBSTONE_SECONDS = 3600.0  # for so long at least readers of changes learn of what was deleted
 
 
 class Transaction:
-    """One database transaction; its writes are visible once the store's `begin` block has ended."""
+    """One database transaction; its writes are visible once the store's `begin` block has ended.
+
+    With `partitioned` it is of a partition, whose changes of counts are numbered and leave tombstones. It
+    does not write to tables that partitions share: methods that would do nothing.
+    """
 
     def __init__(
         self,
         connection: sa.Connection,
         predictions: LsmTree[StoredPrediction],
         labels: LsmTree[StoredLabel],
+        *,
+        partitioned: bool = False,
     ) -> None:
         self.connection = connection
         self.predictions = predictions
         self.labels = labels
+        self.partitioned = partitioned
+
+    @cached_property
+    def _changed(self) -> dict[str, int]:
+        """Number of a partition's commit, as the value of a column; empty elsewhere."""
+        # The row of the owner is locked, so that numbers ascend in the order of the commits.
+        return {"changed": int(self.connection.execute(_ADVANCE).scalar_one())} if self.partitioned else {}
+
+    def _put(self, table: sa.Table, values: Sequence[dict[str, Any]]) -> None:
+        """Insert or overwrite rows of counts, whose columns but the payload are the key."""
+        if values:
+            columns = ("payload", *self._changed)
+            self.connection.execute(
+                upsert(table, columns, self.connection.dialect.name), [row | self._changed for row in values]
+            )
+
+    def _delete(self, table: sa.Table, *chosen: sa.ColumnElement[bool]) -> None:
+        """Delete rows of counts; those of a partition become tombstones."""
+        if not self.partitioned:
+            self.connection.execute(sa.delete(table).where(*chosen))
+            return
+        is_there = table.c.payload != _DELETED
+        buried = sa.update(table).where(*chosen, is_there).values(payload=_DELETED, **self._changed)
+        self.connection.execute(buried)
 
     def insert_predictions(self, day: int, rows: Records) -> dict[tuple[bytes, int], int]:
         """Insert rows with distinct (id_hash, version_id); stored ones with the same are left as they are.
@@ -77,19 +111,16 @@ class Transaction:
     ) -> None:
         key = {"reference_id": reference_id, "family": family, "segment": segment}
         values = [{**key, "start": start, "payload": block.encode()} for start, block in blocks.items()]
-        if values:
-            self.connection.execute(
-                upsert(schema.aggregates, "payload", self.connection.dialect.name), values
-            )
+        self._put(schema.aggregates, values)
 
     def delete_aggregates(self, reference_id: int, family: int, starts: Sequence[int]) -> None:
+        blocks = schema.aggregates.c
         for start in starts:
-            self.connection.execute(
-                sa.delete(schema.aggregates).where(
-                    schema.aggregates.c.reference_id == reference_id,
-                    schema.aggregates.c.family == family,
-                    schema.aggregates.c.start == start,
-                )
+            self._delete(
+                schema.aggregates,
+                blocks.reference_id == reference_id,
+                blocks.family == family,
+                blocks.start == start,
             )
 
     def put_outcomes(
@@ -100,40 +131,55 @@ class Transaction:
         values = [
             {**key, "start": start, "payload": data} for start, data in zip(hours, encoded, strict=True)
         ]
-        if values:
-            self.connection.execute(upsert(schema.outcomes, "payload", self.connection.dialect.name), values)
+        self._put(schema.outcomes, values)
 
     def delete_outcomes(self, reference_id: int) -> None:
         """Delete the outcomes of all rows and of segments."""
-        self.connection.execute(
-            sa.delete(schema.outcomes).where(schema.outcomes.c.reference_id == reference_id)
-        )
+        self._delete(schema.outcomes, schema.outcomes.c.reference_id == reference_id)
 
     def find_maturation(self, reference_id: int) -> float | None:
         """Maturation by which outcomes were counted, in seconds; None where they have to be counted anew."""
-        references = schema.references.c
-        query = sa.select(references.maturation_seconds).where(references.id == reference_id)
+        states = schema.reference_states.c
+        query = sa.select(states.maturation_seconds).where(states.reference_id == reference_id)
         found = self.connection.scalar(query)
         return None if found is None else float(found)
 
     def set_maturation(self, reference_id: int, seconds: float) -> None:
-        self._update_maturation(schema.references.c.id == reference_id, seconds)
+        put = upsert(schema.reference_states, "maturation_seconds", self.connection.dialect.name)
+        self.connection.execute(put, {"reference_id": reference_id, "maturation_seconds": seconds})
 
     def forget_maturations(self, version_ids: Sequence[int]) -> None:
         """Have the outcomes of versions counted anew when they are followed again."""
-        self._update_maturation(schema.references.c.version_id.in_(version_ids), None)
+        references, states = schema.references.c, schema.reference_states
+        own = sa.select(references.id).where(references.version_id.in_(version_ids))
+        self.connection.execute(sa.delete(states).where(states.c.reference_id.in_(own)))
 
-    def _update_maturation(self, chosen: sa.ColumnElement[bool], seconds: float | None) -> None:
-        changed = sa.update(schema.references).where(chosen).values(maturation_seconds=seconds)
-        self.connection.execute(changed)
+    def find_totals(self, version_id: int, reference_id: int) -> Totals | None:
+        """Totals of a version in a partition if they are in the bins of a reference, else None."""
+        query = sa.select(schema.version_states.c.totals)
+        query = query.filter_by(version_id=version_id, reference_id=reference_id)
+        found = self.connection.scalar(query)
+        return None if found is None else decode_totals(bytes(found))
 
-    def set_last_prediction(self, version_id: int, at: float | None) -> None:
-        self.connection.execute(_SET_LAST_PREDICTION, {"key": version_id, "at": at})
+    def put_state(self, version_id: int, values: Mapping[str, Any]) -> None:
+        """Set columns of `version_states` of a version, all but `last_prediction` in a partition only."""
+        if not self.partitioned:
+            values = {name: value for name, value in values.items() if name == "last_prediction"}
+        if values:
+            row = {**values, **self._changed}
+            put = upsert(schema.version_states, tuple(row), self.connection.dialect.name)
+            self.connection.execute(put, {"version_id": version_id, **row})
+
+    def set_offset(self, offset: int) -> None:
+        """Store the offset of a partition's next message."""
+        put = upsert(schema.meta, "value", self.connection.dialect.name)
+        self.connection.execute(put, {"key": OFFSET, "value": str(offset)})
 
     def set_status(self, version_id: int, status: str) -> None:
-        self.connection.execute(
-            sa.update(schema.versions).where(schema.versions.c.id == version_id).values(status=status)
-        )
+        if not self.partitioned:
+            self.connection.execute(
+                sa.update(schema.versions).where(schema.versions.c.id == version_id).values(status=status)
+            )
 
     def find_key(self, key: bytes, now: float) -> bytes | None:
         """Hash of the body that was committed with an idempotency key within a day, or None."""
@@ -196,6 +242,8 @@ class Transaction:
 
     def forget_recorded(self, version_id: int) -> None:
         """Forget what the audit trail has last of a version: its bad verdicts and its configuration."""
+        if self.partitioned:
+            return
         states, versions = schema.verdict_states, schema.versions
         self.connection.execute(sa.delete(states).where(states.c.version_id == version_id))
         forgotten = sa.update(versions).where(versions.c.id == version_id).values(config_digest="")
@@ -211,23 +259,39 @@ class Transaction:
     ) -> None:
         """Delete idempotency keys, blocks, outcomes, alerts and days of ids from before the given times, and
         the rows of references of versions without a block since."""
-        expire_alerts(self.connection, alerts_before)
+        if not self.partitioned:
+            expire_alerts(self.connection, alerts_before)
+            expire_reference_rows(self.connection, blocks_before)
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.at < keys_before))
         for reference_id in self.connection.scalars(sa.select(schema.references.c.id)).all():
             for family in (FINE, COARSE):  # a range of the primary key each: no scan of all blocks
-                self.connection.execute(
-                    sa.delete(schema.aggregates).where(
-                        schema.aggregates.c.reference_id == reference_id,
-                        schema.aggregates.c.family == family,
-                        schema.aggregates.c.start < int(blocks_before),
-                    )
+                self._delete(
+                    schema.aggregates,
+                    schema.aggregates.c.reference_id == reference_id,
+                    schema.aggregates.c.family == family,
+                    schema.aggregates.c.start < int(blocks_before),
                 )
-            self.connection.execute(
-                sa.delete(schema.outcomes).where(
-                    schema.outcomes.c.reference_id == reference_id,
-                    schema.outcomes.c.start < int(outcomes_before),
-                )
+            self._delete(
+                schema.outcomes,
+                schema.outcomes.c.reference_id == reference_id,
+                schema.outcomes.c.start < int(outcomes_before),
             )
-        expire_reference_rows(self.connection, blocks_before)
         for tree in (self.predictions, self.labels):
             tree.drop_before(days_before)
+
+    def sweep(self, now: float) -> None:
+        """Delete tombstones of a partition that are older than `TOMBSTONE_SECONDS`."""
+        if not self.partitioned:
+            return
+        with decoding("the state of the tombstones"):
+            found = partition_values(self.connection, [COMMIT, MARK])
+            commit, (number, at) = int(found[COMMIT]), json.loads(found.get(MARK, "[0, 0]"))
+        if 0 <= now - at < TOMBSTONE_SECONDS:
+            return
+        for table in (schema.aggregates, schema.outcomes):
+            old = sa.and_(table.c.changed <= number, table.c.payload == _DELETED)
+            self.connection.execute(sa.delete(table).where(old))
+        # What is there now is old enough when the mark is.
+        values = {SWEPT: str(number), MARK: json.dumps([commit, now])}
+        put = upsert(schema.meta, "value", self.connection.dialect.name)
+        self.connection.execute(put, [{"key": key, "value": value} for key, value in values.items()])

@@ -140,7 +140,7 @@ def test_it_goes_on_where_it_was_and_else_at_the_newest_row(store: Store) -> Non
     assert RetentionClock(store, still).advance(NOON) == NOON
     version = store.ensure_version("fraud", "1", 0)
     with store.begin() as transaction:
-        transaction.set_last_prediction(version.key, NOON - 10 * DAY)
+        transaction.put_state(version.key, {"last_prediction": NOON - 10 * DAY})
     assert RetentionClock(store, still).advance(NOON) == NOON - 10 * DAY
     with store.begin() as transaction:
         transaction.set_retention(NOON - 5 * DAY)

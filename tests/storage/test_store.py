@@ -28,7 +28,7 @@ def test_what_is_committed_is_there_after_reopening(
         reference_id = transaction.save_reference(version.key, reference, at=1.0)
         transaction.put_aggregates(reference_id, FINE, {300: make_aggregate(reference, 3)})
         transaction.add_waiting(version.key, make_waiting(2, b"waits"))
-        transaction.set_last_prediction(version.key, 12.5)
+        transaction.put_state(version.key, {"last_prediction": 12.5})
     store.close()
 
     store = open_store(store_uri)

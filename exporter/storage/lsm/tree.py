@@ -68,9 +68,10 @@ class LsmTree(Generic[Row]):
     A row's key is unique within its day; `put` does not check that.
     """
 
-    def __init__(self, kind: RecordKind[Row], reader: PageReader) -> None:
+    def __init__(self, kind: RecordKind[Row], reader: PageReader, schema_name: str | None = None) -> None:
         self.kind = kind
         self._reader = reader
+        self._schema_name = schema_name  # of PostgreSQL, where its tables are not in the default one
         self._memtables: dict[int, Memtable[Row]] = {}
         self._sstables: dict[int, list[SSTable]] = {}
         self._changed = set[str]()  # tables that the transaction has written
@@ -214,7 +215,7 @@ class LsmTree(Generic[Row]):
             name = self._name(row.day, row.number)
             table = SSTable(name, row.day, row.number, row.rows, row.pages, bloom)
             self._sstables.setdefault(row.day, []).append(table)
-        for name in sa.inspect(self._connection).get_table_names():
+        for name in sa.inspect(self._connection).get_table_names(self._schema_name):
             if found := re.fullmatch(rf"{self.kind.name}_(\d+)", name):
                 pages = read_pages(self._connection, name)
                 self._memtables[int(found[1])] = Memtable.load(self.kind, pages)
