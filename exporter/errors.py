@@ -254,14 +254,14 @@ class UnsupportedError(RequestError):
 
 
 class MisdirectedError(RequestError):
-    """A model is another shard's."""
+    """A model is another shard's, which `members` name, or the exporter counts no samples itself."""
 
     status = 421
     title = "Misdirected"
 
-    def __init__(self, detail: str, shard: int, shards: int) -> None:
+    def __init__(self, detail: str, members: Mapping[str, object] = MappingProxyType({})) -> None:
         super().__init__(detail)
-        self.members = {"shard": shard, "shards": shards}
+        self.members = members
 
 
 class MalformedError(RequestError):

@@ -151,6 +151,9 @@ class Version:
         self.last_prediction = stored.last_prediction
         self.waiting_rows = stored.waiting_rows
         self.unknown_columns = stored.unknown_columns
+        # Partitions of a Kafka group that have not taken the newest reference; None without a group.
+        self.missing_partitions: tuple[int, ...] | None = None
+        self.earlier_predictions = 0  # in the totals, from before this process
 
     @property
     def names(self) -> tuple[str, str]:

@@ -42,8 +42,7 @@ class Shard:
             owner = shard_of(model, self.shards)
             raise MisdirectedError(
                 f"model {model!r} is monitored by shard {owner}/{self.shards}, this is shard {self}",
-                owner,
-                self.shards,
+                {"shard": owner, "shards": self.shards},
             )
 
 

@@ -56,6 +56,7 @@ EXPORTER = Page(
         "rows refused": 6,
         "versions left out": 7,
         "failures": 20,
+        "missing partitions": 21,
         "store failures": 30,
         "store size": 31,
     },

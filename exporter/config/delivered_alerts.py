@@ -42,6 +42,7 @@ LOOP_ALERTS = (
     "MLflowExporterEvaluationFailing",
     "MLflowExporterEvaluationStale",
     "MLflowExporterIngestRejecting",
+    "MLflowExporterPartitionsMissing",
     "MLflowExporterRowsDropped",
     "MLflowExporterStoreDamaged",
     "MLflowExporterStoreNearLimit",

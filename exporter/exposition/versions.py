@@ -94,6 +94,14 @@ FACTS: tuple[MetricOf[VersionView, Iterable[Labelled]], ...] = (
         read=lambda view: _if_known(view.reference.rows if view.reference is not None else None),
     ),
     MetricOf(
+        "mlflow_model_missing_partitions",
+        "gauge",
+        "Partitions of the Kafka group that have not taken the newest reference; figures are in the bins of "
+        "the one before until all have.",
+        VERSION,
+        read=lambda view: _if_known(view.missing_partitions),
+    ),
+    MetricOf(
         "mlflow_model_last_prediction_timestamp_seconds",
         "gauge",
         "Time of the newest prediction, in seconds since the epoch.",

@@ -67,6 +67,7 @@ class VersionView:
     reported: ReportedValues | None = None
     sample: SampleSize | None = None
     processes: tuple[ServingProcess, ...] = ()
+    missing_partitions: int | None = None
 
     def __post_init__(self) -> None:
         cells = self.reference.cells if self.reference is not None else 0
@@ -102,7 +103,7 @@ def _first_label(counts: VersionCounts) -> float | None:
 
 def version_view(version: Version, fleet: Fleet, processes: tuple[ServingProcess, ...] = ()) -> VersionView:
     """The state of a version at this moment, and the processes that serve it."""
-    live, findings = version.live, version.findings
+    live, findings, missing = version.live, version.findings, version.missing_partitions
     counts = live.counts
     reference = counts.reference if counts is not None else None
     lack = "collecting" if version.status is Status.COLLECTING else "none"
@@ -139,4 +140,5 @@ def version_view(version: Version, fleet: Fleet, processes: tuple[ServingProcess
         reported=version.reported,
         sample=fleet.sample_sizes.get(version.key),
         processes=processes,
+        missing_partitions=len(missing) if missing is not None else None,
     )

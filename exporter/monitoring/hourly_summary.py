@@ -106,7 +106,7 @@ class HourlySummaries:
                 ended.append(self._end(version, watch, now))
                 watch = self._watches[version] = _Watch(*digests, now, version.live.totals.predictions)
             if watch is None:
-                watch = self._watches[version] = _Watch(*digests, now, first_rows=0)
+                watch = self._watches[version] = _Watch(*digests, now, version.earlier_predictions)
             watch.failed += bool(version.failures)
             findings, known = version.findings, self._seen.get(version)
             self._seen[version] = findings

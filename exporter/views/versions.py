@@ -22,6 +22,8 @@ from exporter.measures.intervals import NO_FIGURE
 from exporter.reference.profile import PROVISIONAL, Reference
 from exporter.views import schemas
 
+MAX_PARTITIONS = 20  # named in a text
+
 
 def models_view(fleet: Fleet, *, up: bool, error: str) -> schemas.Models:
     by_model: dict[str, list[Version]] = defaultdict(list)
@@ -60,6 +62,9 @@ def version_problems(version: Version) -> list[str]:
     problems += [version.importance_problem] if version.importance_problem else []
     problems += version.importance.notes if version.importance is not None else ()
     problems += [version.report_problem] if version.report_problem else []
+    if missing := version.missing_partitions:
+        named = ", ".join(map(str, missing[:MAX_PARTITIONS])) + (", ..." if missing[MAX_PARTITIONS:] else "")
+        problems.append(f"partitions {named} of the Kafka group have not taken its newest reference yet")
     if version.counts is not None:
         reference = version.counts.reference
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}

@@ -56,3 +56,13 @@ def evaluations() -> Iterator[panels.Panel]:
         size=(7, 8),
         nothing="Nothing was evaluated.",
     )
+    yield panels.lines(
+        "Partitions that are missing",
+        "Partitions of the Kafka group that have not taken a version's newest reference. Until all have, its "
+        "figures are in the bins of the one before.",
+        panels.line(_VERSION, q.MISSING_PARTITIONS, look.BAD),
+        unit="short",
+        decimals=0,
+        size=(24, 5),
+        nothing="There is no Kafka group.",
+    ).id(links.EXPORTER.id("missing partitions"))

@@ -51,6 +51,7 @@ SINCE_EVALUATION = f"time() - {gauge(_LAST, '', _VERSION)}"
 ERRORS = increase("mlflow_exporter_evaluation_errors_total", "", "$__range", f"{_VERSION}, stage")
 RECENT_ERRORS = increase("mlflow_exporter_evaluation_errors_total", "", "$__rate_interval", _VERSION)
 REFERENCES = gauge("mlflow_model_version_info", "", f"{_VERSION}, reference_source, variation")
+MISSING_PARTITIONS = gauge("mlflow_model_missing_partitions", "", _VERSION)
 
 
 def evaluation(share: float) -> str:

@@ -63,6 +63,7 @@ SHOWN = {
     "MLflowExporterStoreNearLimit": "Size of the store",
     "MLflowExporterConfigReloadFailed": "Configuration",
     "MLflowExporterVersionsUnmonitored": "Versions left out",
+    "MLflowExporterPartitionsMissing": "Partitions that are missing",
     "MLflowUnreachable": "MLflow",
     "MLflowExporterRemediationFailed": "What was decided and done",
     "MLflowExporterRemediationConflict": "What was decided and done",

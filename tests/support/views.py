@@ -203,6 +203,7 @@ def make_view(reference: Reference | None = None, **changes: Any) -> VersionView
         "importance": Importance({"age": 0.75, "country": 0.25, "user_id": 0.0}, "tag"),
         "drift_importance": {"1h": 0.48},
         "sample": SampleSize(1200, 480_000),
+        "missing_partitions": 0,
         "attribution": AttributionDrift(NOW - 600, 0.04, 900, {"age": 0.71, "country": 0.29, "user_id": 0.0}),
         "reported": ReportedValues(
             "4f2a", {("ValueDrift", "age", ""): 0.1, ("MissingValueCount", "country", "share"): 0.02}, 1
