@@ -42,7 +42,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         409: "The action is in another state, which `detail` names.",
         413: "The body or the batch is too large.",
         415: "An unknown content type, or a body that is compressed otherwise than by gzip.",
-        421: "The model is monitored by another shard: `shard` of `shards`; or this exporter takes no samples.",
+        421: "Another shard has the model, `shard` of `shards`; or this exporter takes no samples.",
         422: "Malformed, at the place `where`. Nothing of the request counts.",
         429: "The queue is full; try again after `Retry-After`.",
         503: "The version or the store is not ready; try again after `Retry-After`.",
