@@ -63,8 +63,8 @@ def version_problems(version: Version) -> list[str]:
     problems += version.importance.notes if version.importance is not None else ()
     problems += [version.report_problem] if version.report_problem else []
     if missing := version.missing_partitions:
-        named = ", ".join(map(str, missing[:MAX_PARTITIONS])) + (", ..." if missing[MAX_PARTITIONS:] else "")
-        problems.append(f"partitions {named} of the Kafka group have not taken its newest reference yet")
+        shown = ", ".join(map(str, missing[:MAX_PARTITIONS])) + (", ..." if missing[MAX_PARTITIONS:] else "")
+        problems.append(f"partitions {shown} of the Kafka group have not taken its newest reference yet")
     if version.counts is not None:
         reference = version.counts.reference
         named = {*config.drift_thresholds, *config.segments, *config.columns.include}
