@@ -98,6 +98,7 @@ class Service:
         self.counting: Counting = counting
         self.writer = Writer(self.store, counting.commit, settings, self.telemetry)
         self.submit: Submit = self.writer.submit
+        self.require_model = self.fleet.require_model
         parts = (settings, self.store, self.fleet, self.writer, self.counting, self.telemetry)
         self.capture = Capture(settings, self.fleet, self.telemetry.capture, self.submit, clock, monotonic)
         self.discovery = Discovery(*parts, registry, clock)

@@ -20,15 +20,15 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from exporter.api.intake import Guarded
 from exporter.errors import ForbiddenError, UnauthorizedError
-from exporter.service import Service
 from exporter.tokens import Scope, Token, find_token
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:@/?#,\s]+))(?::[0-9]*)?")
 _SHOWN_CHARACTERS = 100  # of a refused name
 
 
-def authorizer(service: Service, scope: Scope | None = None, *, named: bool = False) -> Any:
+def authorizer(service: Guarded, scope: Scope | None = None, *, named: bool = False) -> Any:
     """Return a dependency that requires a token or, if none is set, refuses web pages of other sites.
 
     It sets `request.state.actor` to the name of the token, or to `anonymous@` and the address, and
@@ -147,7 +147,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def local_without_token(service: Service) -> Any:
+def local_without_token(service: Guarded) -> Any:
     """Return a dependency that refuses other machines if no token is set."""
 
     async def check(request: Request) -> None:

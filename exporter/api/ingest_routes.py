@@ -21,6 +21,7 @@ from exporter.api.auth import authorizer
 from exporter.api.bodies import BodyReader
 from exporter.api.cloudevent_routes import PATH as EVENTS_PATH
 from exporter.api.cloudevent_routes import CloudEventRoutes, is_for_events, move_token_to_header
+from exporter.api.intake import Intake
 from exporter.api.parameters import single_parameters
 from exporter.api.problems import REFUSALS, on_any_error, on_disconnect, on_request_error, problem
 from exporter.errors import RequestError
@@ -33,7 +34,6 @@ from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import PreparedLabels, prepare_labels
 from exporter.ingest.parquet import PROCESSES, parquet_to_arrow
-from exporter.service import Service
 
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait.
 INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
@@ -82,8 +82,9 @@ def _query(*names: str) -> list[dict[str, Any]]:
 class IngestRoutes:
     """The two operations of ingestion; `documented` describes them in OpenAPI."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Intake) -> None:
         self._service = service
+        self._produces = service.settings.ingest == "kafka"
         self._authorize = authorizer(service, "ingest")
         self._bodies = BodyReader(service.settings)
         self._answers = Answers[Answer]()
@@ -159,19 +160,25 @@ class IngestRoutes:
         service = self._service
         decoded = read_predictions(raw.body, raw.content_type, raw.query, service.settings)
         hashed = IdempotencyKey.of(decoded.target.model, key, body=raw.sent) if key else None
-        decoded = decoded.typed() if _is_large(raw) else decoded
+        if self._produces:  # as it came: a worker types it
+            self._require_model(decoded.target.model, "prediction", decoded.rows)
+        elif _is_large(raw):
+            decoded = decoded.typed()
         return PredictionRequest(raw, decoded, service.clock(), hashed)
 
     def _read_labels(self, raw: RawRequest, key: str) -> PreparedLabels:
         service = self._service
         batch = decode_labels(raw.body, raw.content_type, raw.query, service.settings)
-        try:
-            service.fleet.require_model(batch.model)
-        except RequestError:
-            service.telemetry.count_rows("label", "rejected", batch.rows)
-            raise
+        self._require_model(batch.model, "label", batch.rows)
         hashed = IdempotencyKey.of("labels", batch.model, key, body=raw.sent) if key else None
         return prepare_labels(batch, service.clock(), hashed)
+
+    def _require_model(self, model: str, kind: RowKind, rows: int) -> None:
+        try:
+            self._service.require_model(model)
+        except RequestError:
+            self._service.telemetry.count_rows(kind, "rejected", rows)
+            raise
 
 
 def _is_large(raw: RawRequest) -> bool:

@@ -182,27 +182,29 @@ LABEL_EXAMPLES: dict[str, Any] = {
 
 
 class AcceptedLabels(BaseModel):
-    """Counts of the labels, which are on disk now, by outcome."""
+    """Counts of the labels, which are on disk now, by outcome; null: not known yet (they are in Kafka)."""
 
-    accepted: Annotated[int, Field(description="New, and joined with a prediction.", examples=[1])]
-    unmatched: Annotated[int, Field(description="New; waiting for their prediction.", examples=[0])]
-    corrections: Annotated[int, Field(description="A different value than before.", examples=[0])]
-    duplicates: Annotated[int, Field(description="The same value as before.", examples=[0])]
+    accepted: Annotated[
+        int, Field(description="New, and joined with a prediction; of produced ones all.", examples=[1])
+    ]
+    unmatched: Annotated[int | None, Field(description="New; waiting for their prediction.", examples=[0])]
+    corrections: Annotated[int | None, Field(description="A different value than before.", examples=[0])]
+    duplicates: Annotated[int | None, Field(description="The same value as before.", examples=[0])]
 
 
 class Accepted(BaseModel):
-    """Counts of the rows, which are on disk now, by outcome."""
+    """Counts of the rows, which are on disk now, by outcome; null: not known yet (they are in Kafka)."""
 
-    accepted: Annotated[int, Field(description="New rows, counted.", examples=[1])]
+    accepted: Annotated[int, Field(description="New rows, counted; of produced ones all.", examples=[1])]
     duplicates: Annotated[
-        int,
+        int | None,
         Field(
             description="Rows whose id was received before with the same payload; not counted again.",
             examples=[0],
         ),
     ]
     conflicts: Annotated[
-        int,
+        int | None,
         Field(
             description="Rows whose id was received before with another payload; counted too.", examples=[0]
         ),

@@ -27,6 +27,7 @@ MEANINGS = {
     "unmatched": "wait for their prediction",
     "corrections": "replace another label",
 }
+PRODUCED = "in Kafka; new rows are told from repeated ones when a worker takes them"
 REASONS = {
     "too_old": "older than the exporter keeps rows",
     "future": "ahead of the exporter's clock",
@@ -184,7 +185,7 @@ def _say(
     print(printable(f"{target.model}{version}: {outcome.rows:,} {what} of {files:,} files, {done}"))
     for name, count in outcome.answers.items():
         if count or name == "accepted":
-            _line(name, count, MEANINGS.get(name, ""))
+            _line(name, count, PRODUCED if outcome.produced else MEANINGS.get(name, ""))
     for reason, count in sorted(outcome.dropped.items()):
         _line("dropped", count, f"{reason}: {REASONS.get(reason, '')}")
     if outcome.refused:

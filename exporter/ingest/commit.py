@@ -12,7 +12,7 @@ from exporter.aggregates.block import latency_histogram
 from exporter.aggregates.counting import count_rows
 from exporter.aggregates.state import Totals
 from exporter.errors import MalformedError, RequestError
-from exporter.exposition.telemetry import DropReason
+from exporter.exposition.telemetry import DropReason, RowKind
 from exporter.fleet import Fleet, Status
 from exporter.ingest.arrivals import Arrivals
 from exporter.ingest.batching import Group, PredictionRequest, group_alike
@@ -48,7 +48,20 @@ class PredictionAnswer:
         return answer | ({"dropped": self.dropped} if self.dropped else {})
 
 
-Answer = PredictionAnswer | LabelAnswer
+@dataclass(frozen=True)
+class ProducedAnswer:
+    """Rows that the brokers of Kafka have; a worker tells new ones from repeated ones when it takes them."""
+
+    kind: RowKind
+    accepted: int
+
+    def to_json(self) -> dict[str, Any]:
+        labels = ("unmatched", "corrections", "duplicates")
+        later = labels if self.kind == "label" else ("duplicates", "conflicts")
+        return {"accepted": self.accepted, **dict.fromkeys(later)}
+
+
+Answer = PredictionAnswer | LabelAnswer | ProducedAnswer
 IngestRequest = PredictionRequest | PreparedLabels
 _NO_ROWS: Ints = np.zeros(0, np.int64)
 _Outcomes = dict[PredictionRequest, PredictionAnswer | RequestError]

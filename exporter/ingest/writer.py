@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import DropReason, Outcome, RowKind, Telemetry
-from exporter.ingest.commit import Answer, IngestRequest
+from exporter.ingest.commit import Answer, IngestRequest, PredictionAnswer
 from exporter.ingest.join import LabelAnswer, PreparedLabels
 from exporter.settings import Settings
 from exporter.storage.store import Store
@@ -241,7 +241,7 @@ class Writer:
                 rows["label", "unmatched"] += answer.unmatched
                 rows["label", "correction"] += answer.corrections
                 rows["label", "duplicate"] += answer.duplicates
-            else:
+            elif isinstance(answer, PredictionAnswer):
                 rows["prediction", "accepted"] += answer.accepted
                 rows["prediction", "duplicate"] += answer.duplicates
                 rows["prediction", "conflict"] += answer.conflicts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ from exporter.settings import Settings
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
+    from confluent_kafka import KafkaError as DriverError
     from confluent_kafka.admin import AdminClient
 
 Properties = dict[str, str | int | float | bool]
 
+MAX_MESSAGE_BYTES = 1_000_000  # librdkafka's default
 DELIVERY_SECONDS = 10  # for the brokers to have a message, after which its request is refused
 SESSION_SECONDS = 6  # without a heartbeat, after which the group gives a worker's partitions to others
 MAX_FILE_BYTES = 2**16
@@ -50,11 +53,17 @@ _SECRET = ("password", "secret", "key", "jaas", "config")
 log = logging.getLogger("exporter.kafka")
 
 
-def make_producer(settings: Settings, **ours: str | int) -> Producer:
+def make_producer(
+    settings: Settings,
+    note_error: Callable[[DriverError], None] = lambda _: None,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> Producer:
     """Idempotent producer that asks all replicas in sync.
 
     Args:
-        ours: further properties, in Python's spelling; the file may override them.
+        settings: brokers, and the file of properties.
+        note_error: called with errors of the driver, in the threads that poll and flush.
+        max_message_bytes: unless the file says otherwise.
 
     Raises:
         ConfigError: the driver is missing, or a property cannot be used.
@@ -67,11 +76,11 @@ def make_producer(settings: Settings, **ours: str | int) -> Producer:
             "linger.ms": 5,
             "compression.type": "lz4",
             "queue.buffering.max.kbytes": 2**16,
-            **{name.replace("_", "."): value for name, value in ours.items()},
+            "message.max.bytes": max_message_bytes,
         }
         fixed: Properties = {"enable.idempotence": True, "acks": "all", "partitioner": "murmur2"}
         properties = _without(_CONSUMING, defaults | read_properties(settings)) | _brokers(settings) | fixed
-        return Producer(properties, logger=log)
+        return Producer(properties | {"error_cb": note_error}, logger=log)
 
 
 def make_consumer(settings: Settings) -> Consumer:

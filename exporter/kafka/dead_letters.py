@@ -27,7 +27,7 @@ class DeadLetters:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.dead_letter_topic
-        self._producer = make_producer(settings, message_max_bytes=_MAX_VALUE_BYTES)
+        self._producer = make_producer(settings, max_message_bytes=_MAX_VALUE_BYTES)
         self._undelivered = 0
         self._fault = ""
 

@@ -34,18 +34,19 @@ from exporter.typing import Floats, Ints
 _ENVELOPE_BYTES = 8192
 _NULL = re.compile(rb"[:,\[]null")
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, str | bytes | None]]  # the values are bytes; the driver's type
 
 
 @dataclass(frozen=True, eq=False)
 class Outgoing:
-    """A message to be produced; `rows` of the request are in it."""
+    """A message to be produced, with `rows` of the request; `whole`: it is the request as it came."""
 
     partition: int
     key: bytes | None
     value: bytes
     headers: Headers
     rows: int
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def split(request: IngestRequest, layout: Layout) -> list[Outgoing]:
         assert request.decoded is not None  # labels that came along with predictions are in those
         labels = request.decoded
         where = _Where("labels", labels.model, labels.ids, request.key, [(CONTENT_TYPE, JSON_TYPE.encode())])
-        return [*_messages(where, len(labels.ids), _LabelRows(labels), None, layout)]
+        return [*_messages(where, request.rows, _LabelRows(labels, request.at), None, layout)]
     decoded, raw = request.decoded, request.raw
-    headers = [(CONTENT_TYPE, raw.content_type.encode())]
+    headers: Headers = [(CONTENT_TYPE, raw.content_type.encode())]
     headers += [(name, value.encode()) for name, value in raw.query.items()]
     where = _Where("predictions", decoded.target.model, decoded.ids, request.key, headers)
     rows: Rows = ArrowRows(raw.body, decoded) if raw.content_type == ARROW_TYPE else _JsonRows(decoded)
@@ -108,7 +109,7 @@ def _messages(
             pieces = _fitting(rows.encode, chosen, layout.max_value_bytes)
         for piece, value in pieces:
             key = next((keys[row] for row in piece.tolist() if keys[row] is not None), None)
-            headers = [(KIND, where.kind.encode()), *where.headers]
+            headers: Headers = [(KIND, where.kind.encode()), *where.headers]
             if where.key is not None:
                 # Several messages of a request may be in one partition, where each counts.
                 part = "" if len(piece) == len(chosen) else f"/{piece[0]}+{len(piece)}"
@@ -116,7 +117,7 @@ def _messages(
                     (IDEMPOTENCY_KEY, f"{where.key.key.hex()}{part}".encode()),
                     (IDEMPOTENCY_DIGEST, where.key.body),
                 ]
-            yield Outgoing(partition, key, value, headers, len(piece))
+            yield Outgoing(partition, key, value, headers, len(piece), value is whole)
 
 
 def _place(where: _Where, count: int, layout: Layout) -> tuple[Ints, list[bytes | None]]:
@@ -176,14 +177,14 @@ class _JsonRows:
 
 
 class _LabelRows:
-    def __init__(self, labels: DecodedLabels) -> None:
+    def __init__(self, labels: DecodedLabels, at: Sequence[float]) -> None:
         self._model = labels.model
-        self._columns = {"id": labels.ids, "label": labels.labels, "timestamp": _or_none(labels.timestamps)}
+        self._columns = {"id": labels.ids, "label": labels.labels, "timestamp": at}
 
     def encode(self, rows: Ints) -> bytes:
         pick = _picker(rows)
         columns = {name: pick(values) for name, values in self._columns.items()}
-        return _dump({"model": self._model, "columns": columns}, columns["timestamp"].count(None))
+        return _dump({"model": self._model, "columns": columns}, 0)
 
 
 def _picker(rows: Ints) -> Callable[[Any], tuple[Any, ...]]:

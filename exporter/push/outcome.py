@@ -28,7 +28,8 @@ class Outcome:
     `answers` are the exporter's counts, and `dropped` those by reason; `refused` were not taken, and
     `refusals` are the first of them; `unreadable` has files that could not be read, or not to their end.
     `unanswered` are rows without a prediction. `features` are the columns that were sent as such, `unsent`
-    those that were not. `waits_for` is the problem while a batch is tried again.
+    those that were not. `waits_for` is the problem while a batch is tried again. `produced`: the exporter
+    answered that Kafka has the rows, and that it does not know yet which are new.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -42,6 +43,7 @@ class Outcome:
     features: dict[str, None] = field(default_factory=dict)
     unsent: dict[str, None] = field(default_factory=dict)
     waits_for: str = ""
+    produced: bool = False
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -58,6 +60,8 @@ class Outcome:
             for name, count in answer.items():
                 if name == "dropped":
                     self.dropped.update(count)
+                elif count is None:  # the exporter produces to Kafka, and does not know yet
+                    self.produced = True
                 else:
                     self.answers[name] += int(count)
 
