@@ -127,7 +127,7 @@ class IngestRoutes:
         await self._authorize(request)
         query = single_parameters(request)
         if "model" in query:
-            self._service.fleet.shard.require(query["model"])
+            self._service.settings.shard.require(query["model"])
         async with self._bodies.read(request) as body:
             content_type = media_type(request.headers.get("content-type", ""))
             sample = RawRequest(content_type, query, body)
