@@ -190,15 +190,15 @@ class Ingestion:
 
     It stands before FastAPI, in whose routing, middleware and error handling a request of one row would spend
     more time than in the rest. All other requests go on to the application. A request that is cancelled
-    because the server stops is answered with 503.
+    because the server stops is answered with 503. `events` is None in a worker, which takes none.
     """
 
     def __init__(
-        self, app: ASGIApp, routes: IngestRoutes, events: CloudEventRoutes, telemetry: Telemetry
+        self, app: ASGIApp, routes: IngestRoutes, events: CloudEventRoutes | None, telemetry: Telemetry
     ) -> None:
         self._app = app
         self._telemetry = telemetry
-        self._post_events = events.post_events
+        self._post_events = events.post_events if events is not None else None
         self._routes: dict[str, tuple[RowKind, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/predictions": ("prediction", routes.post_predictions),
             "/v1/labels": ("label", routes.post_labels),
@@ -211,7 +211,7 @@ class Ingestion:
         if is_for_events(scope["path"]):
             move_token_to_header(scope)
         path = scope["path"]
-        if scope["method"] == "POST" and path == EVENTS_PATH:
+        if scope["method"] == "POST" and path == EVENTS_PATH and self._post_events is not None:
             response = await _respond(Request(scope, receive), self._post_events)
             await response(scope, receive, send)
         elif scope["method"] != "POST" or path not in self._routes:
