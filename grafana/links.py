@@ -57,6 +57,7 @@ EXPORTER = Page(
         "versions left out": 7,
         "failures": 20,
         "missing partitions": 21,
+        "shards missing": 40,
         "store failures": 30,
         "store size": 31,
     },

@@ -44,6 +44,7 @@ LOOP_ALERTS = (
     "MLflowExporterIngestRejecting",
     "MLflowExporterPartitionsMissing",
     "MLflowExporterRowsDropped",
+    "MLflowExporterShardMissing",
     "MLflowExporterStoreDamaged",
     "MLflowExporterStoreNearLimit",
     "MLflowExporterVersionsUnmonitored",

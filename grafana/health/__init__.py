@@ -6,7 +6,7 @@ import board
 from board import Section
 from grafana_foundation_sdk.models import dashboard
 
-from health import children, evaluation, intake, state
+from health import children, evaluation, intake, several, state
 
 UID = "mlflow-exporter"
 SECTIONS: tuple[Section, ...] = (
@@ -16,6 +16,7 @@ SECTIONS: tuple[Section, ...] = (
     ("", intake.rows),
     ("Requests and connections", intake.requests),
     ("Reports and other child processes", children.reports),
+    ("Several exporters", several.shares),
     ("Store and process", state.resources),
 )
 

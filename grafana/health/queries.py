@@ -21,6 +21,10 @@ SERIES_LEFT_OUT = gauge("mlflow_exporter_dropped_series")
 VERSIONS_LEFT_OUT = gauge("mlflow_exporter_unmonitored_versions")
 STORE_FAILURES = increase("mlflow_exporter_store_errors_total", "", "$__rate_interval", "reason")
 
+# Several exporters
+_SHARDS = gauge("mlflow_exporter_shard_info", by="shard")
+SHARDS_MISSING = f"{gauge('mlflow_exporter_shards')} - count ({_SHARDS})"
+
 # Intake
 
 INGESTED = f"{rate('mlflow_exporter_ingest_rows_total', '', 'kind, outcome')} > 0"

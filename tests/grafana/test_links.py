@@ -54,6 +54,7 @@ SHOWN = {
     "ModelAliasChanged": "$champion moved",
     "ModelReferenceMissing": "Reference",
     "MLflowExporterDown": "Replicas up",
+    "MLflowExporterShardMissing": "Shards missing",
     "MLflowExporterEvaluationStale": "Evaluation's lag",
     "MLflowExporterEvaluationFailing": "Failures by version",
     "MLflowExporterIngestRejecting": "Rows refused or dropped",

@@ -17,7 +17,8 @@ from tests.prometheus.alerting import ALERTS, PROMETHEUS, RECORDED, RULE_FILES, 
 
 DASHBOARDS = PROMETHEUS.parent / "grafana" / "dashboards"
 METRICS = {name: set(metric.labels) for metric in CATALOG for name in metric.series_names}
-TARGET_LABELS = {"cluster", "instance", "job", "namespace", "pod"}  # from Prometheus, not from the exporter
+# From Prometheus, not from the exporter; `exported_shard` is its own label beside one of the target.
+TARGET_LABELS = {"cluster", "instance", "job", "namespace", "pod", "exported_shard"}
 ALERT_LABELS = {"alertname", "severity", "cluster"}
 LABELS = set().union(
     *METRICS.values(), TARGET_LABELS, {"le"}, {"alertname", "alertstate", "severity"}

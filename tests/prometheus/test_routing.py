@@ -26,6 +26,7 @@ Labels = dict[str, str]
 Program = Callable[[str], str]
 
 DOWN = {"alertname": "MLflowExporterDown", "severity": "critical"}
+SHARD_MISSING = {"alertname": "MLflowExporterShardMissing", "severity": "critical"}
 STALE = {
     "alertname": "MLflowExporterEvaluationStale",
     "severity": "warning",
@@ -309,6 +310,7 @@ critical = {"severity": "critical"}
 other_version = {"model_version": "2"}
 other_column = {"column": "y"}
 de, fr = {"namespace": "de"}, {"namespace": "fr"}
+second = {"shard": "2"}
 
 
 # The first alert keeps the second one quiet.
@@ -318,6 +320,8 @@ EXPLAINED_BY = [
     ("no exporter, no evaluation", DOWN | de, STALE | de),
     ("no exporter, nobody to reach MLflow", DOWN | de, UNREACHABLE | de),
     ("no exporter anywhere, no drift", DOWN, DRIFT | de),
+    ("no exporter of a shard, no drift there", DOWN | de | second, DRIFT | de | second),
+    ("no exporter of a shard, one shard missing", DOWN | de | second, SHARD_MISSING | de),
     ("no exporter anywhere, no traffic", DOWN, NO_TRAFFIC | de),
     ("no exporter anywhere, no evaluation", DOWN, STALE | de),
     ("no exporter anywhere, nobody to reach MLflow", DOWN, UNREACHABLE | de),
@@ -347,6 +351,7 @@ EXPLAINED_BY = [
 # Neither keeps the other one quiet.
 UNRELATED = [
     ("exporter down in another namespace", DOWN | de, DRIFT | fr),
+    ("exporter of another shard down", DOWN | de | second, DRIFT | de | {"shard": "1"}),
     ("evaluation of another version", STALE, DRIFT | other_version),
     ("critical in another column", QUALITY | critical, QUALITY | other_column),
     ("critical in another version", QUALITY | critical, QUALITY | other_version),
