@@ -41,6 +41,7 @@ ORDER = [
     "ingest",
     "kafka",
     "capture",
+    "worker",
     "monitoring",
     "remediation",
     "reports",

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread, Timer
+from threading import Event, Thread, Timer
 from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
     from exporter.cli.commands import Commands
-    from exporter.registry.registry import Registry
     from exporter.service import Service
+    from exporter.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,7 @@ def add(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from exporter.api.app import create_app
-    from exporter.api.server import bound_sockets, make_server
-    from exporter.registry.registry import Registry
-    from exporter.service import Service
+    from exporter.api.server import bound_sockets
 
     flags = {name: getattr(options, name) for name in ("config", "host", "port", "store")}
     settings = load_settings(os.environ, flags)
@@ -57,25 +54,54 @@ def _serve(options: argparse.Namespace) -> int:
     gc.set_threshold(50_000, 20, 20)
     configure_logging(settings.log_level)
     with bound_sockets(settings) as sockets:  # before a store is made
-        registry = Registry(None, None, settings.mlflow_timeout_seconds)
+        if settings.role == "worker":
+            return _serve_worker(settings, sockets)
         if settings.store.startswith("postgresql"):
-            return _serve_replica(settings, registry, sockets)
-        service = Service(settings, registry)
-        _start(service)  # here, since the server would log an unreadable store with a traceback
-        server = make_server(create_app(service), settings, service.telemetry)
-        _reload_on_signal(lambda: service)
-        Thread(target=_end_when_lost, args=(service, server), name="end", daemon=True).start()
-        _run(server, settings, sockets)
+            return _serve_replica(settings, sockets)
+        return _serve_service(settings, sockets)
+
+
+def _serve_service(settings: Settings, sockets: list[socket]) -> int:
+    """Serve with a store that this process alone uses."""
+    from exporter.api.app import create_app
+    from exporter.api.server import make_server
+    from exporter.registry.registry import Registry
+    from exporter.service import Service
+
+    service = Service(settings, Registry(None, None, settings.mlflow_timeout_seconds))
+    _start(service)  # here, since the server would log an unreadable store with a traceback
+    server = make_server(create_app(service), settings, service.telemetry)
+    _reload_on_signal(lambda: service)
+    Thread(target=_end_when, args=(service.store.was_lost, server), name="end", daemon=True).start()
+    _run(server, settings, sockets)
     return 0 if server.started and not service.store.lost else 1
 
 
-def _serve_replica(settings: Settings, registry: Registry, sockets: list[socket]) -> int:
+def _serve_worker(settings: Settings, sockets: list[socket]) -> int:
+    """Serve as a worker of a Kafka group, which needs no MLflow."""
+    from exporter.api.server import make_server
+    from exporter.api.worker_app import create_worker_app
+    from exporter.worker.worker import Worker
+
+    worker = Worker(settings)
+    server = make_server(create_worker_app(worker), settings, worker.telemetry)
+    _reload_on_signal(lambda: worker)
+    gc.collect()
+    gc.freeze()
+    Thread(target=_end_when, args=(worker.was_lost, server), name="end", daemon=True).start()
+    _run(server, settings, sockets)
+    return 0 if server.started and not worker.failed else 1
+
+
+def _serve_replica(settings: Settings, sockets: list[socket]) -> int:
     """Serve with a database that other processes may use as well: one of them leads, the others stand by."""
     from exporter.api.server import make_server
     from exporter.api.standby import Replica
     from exporter.exposition.telemetry import Telemetry
+    from exporter.registry.registry import Registry
     from exporter.service import Service
 
+    registry = Registry(None, None, settings.mlflow_timeout_seconds)
     telemetry = Telemetry()
 
     def start_service(leads: Callable[[], bool]) -> Service:
@@ -107,9 +133,9 @@ def _run(server: Server, settings: Settings, sockets: list[socket]) -> None:
         server.run(sockets)
 
 
-def _end_when_lost(service: Service, server: Server) -> None:
+def _end_when(lost: Event, server: Server) -> None:
     """End the process once its memory may differ from the store; its successor reads the store."""
-    service.store.was_lost.wait()
+    lost.wait()
     _end(server)
 
 
@@ -121,7 +147,7 @@ def _end(server: Server) -> None:
     last.start()
 
 
-def _reload_on_signal(service: Callable[[], Service | None]) -> None:
+def _reload_on_signal(service: Callable[[], Service | Worker | None]) -> None:
     def reload() -> None:
         with suppress(ConfigError):  # it is in the log, and on /metrics
             if (started := service()) is not None:

@@ -23,6 +23,7 @@ from exporter import __version__
 from exporter.aggregates.block import LATENCY_BOUNDS
 from exporter.errors import StoreFault
 from exporter.exposition.capture import CAPTURE_CATALOG, CaptureTelemetry
+from exporter.exposition.group import GROUP_CATALOG, GroupTelemetry
 from exporter.exposition.metric import VERSION, Metric
 from exporter.exposition.process import PROCESS_CATALOG, ProcessMetrics
 from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTelemetry
@@ -202,6 +203,7 @@ TELEMETRY_CATALOG = (
     SERVING_REPORTS,
     STORE_ERRORS,
     *CAPTURE_CATALOG,
+    *GROUP_CATALOG,
     *REMEDIATION_CATALOG,
     *REPORTS_CATALOG,
     *PROCESS_CATALOG,
@@ -260,6 +262,10 @@ class Telemetry(Collector):
     @property
     def shards(self) -> int | None:
         return None if self.shard is None else self.shard.shards
+
+    def add_group(self) -> GroupTelemetry:
+        """Have the metrics of a worker of a Kafka group, which other processes lack."""
+        return GroupTelemetry(self._registry)
 
     def _counter(self, metric: Metric) -> Counter:
         return Counter(metric.name, metric.help, metric.labels, registry=self._registry)

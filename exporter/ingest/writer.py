@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,9 +19,10 @@ from typing import TypeAlias
 from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
-from exporter.exposition.telemetry import DropReason, Outcome, RowKind, Telemetry
-from exporter.ingest.commit import Answer, IngestRequest, PredictionAnswer
-from exporter.ingest.join import LabelAnswer, PreparedLabels
+from exporter.exposition.telemetry import Telemetry
+from exporter.ingest.answers import count_answers, kind_of
+from exporter.ingest.commit import Answer, IngestRequest
+from exporter.ingest.join import PreparedLabels
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -103,7 +104,7 @@ class Writer:
                 if len(self._queue) >= self._expected:
                     self._wake.notify()
                 return entry.future
-        self._telemetry.count_rows(_kind(request), "rejected", request.rows)
+        self._telemetry.count_rows(kind_of(request), "rejected", request.rows)
         raise refusal
 
     def _refuse(self, entry: _Entry) -> RequestError | None:
@@ -207,7 +208,7 @@ class Writer:
         group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
         outcomes = self._outcomes([entry.request for entry in group])
         with self._store.applying():  # an error here would leave requests without an answer
-            self._count(group, outcomes)
+            count_answers(self._telemetry, zip((each.request for each in group), outcomes, strict=True))
             for entry, outcome in zip(group, outcomes, strict=True):
                 if isinstance(outcome, RequestError):
                     entry.future.set_exception(outcome)
@@ -228,34 +229,6 @@ class Writer:
                 return [MalformedError(f"the store does not take it: {error.orig}")]
             return [UnavailableError(f"internal error: {type(error).__name__}", retry_after_seconds=60)]
 
-    def _count(self, group: Sequence[_Entry], outcomes: Sequence[Answer | RequestError]) -> None:
-        """Count rows by outcome, once for all requests."""
-        rows, dropped, naive = Counter[tuple[RowKind, Outcome]](), Counter[DropReason](), 0
-        for entry, answer in zip(group, outcomes, strict=True):
-            if isinstance(answer, RequestError):
-                rows[_kind(entry.request), "rejected"] += entry.request.rows
-                continue
-            naive += entry.request.naive_timestamps
-            if isinstance(answer, LabelAnswer):
-                rows["label", "accepted"] += answer.accepted
-                rows["label", "unmatched"] += answer.unmatched
-                rows["label", "correction"] += answer.corrections
-                rows["label", "duplicate"] += answer.duplicates
-            elif isinstance(answer, PredictionAnswer):
-                rows["prediction", "accepted"] += answer.accepted
-                rows["prediction", "duplicate"] += answer.duplicates
-                rows["prediction", "conflict"] += answer.conflicts
-                dropped.update(answer.dropped)
-        for (kind, outcome), count in rows.items():
-            self._telemetry.count_rows(kind, outcome, count)
-        for reason, count in dropped.items():
-            self._telemetry.count_dropped_rows(reason, count)
-        self._telemetry.count_naive_timestamps(naive)
-
 
 def _key(request: IngestRequest) -> bytes | None:
     return request.key.key if request.key is not None else None
-
-
-def _kind(request: IngestRequest) -> RowKind:
-    return "label" if isinstance(request, PreparedLabels) else "prediction"

@@ -21,6 +21,7 @@ import exporter.exposition.capture
 import exporter.exposition.columns
 import exporter.exposition.evidently_values
 import exporter.exposition.experiments
+import exporter.exposition.group
 import exporter.exposition.habits
 import exporter.exposition.importance
 import exporter.exposition.quality
@@ -73,6 +74,7 @@ def test_the_page_is_the_golden_one(form: Format, monkeypatch: pytest.MonkeyPatc
         (exporter.exposition.telemetry, 2),
         (exporter.exposition.remediation, 2),
         (exporter.exposition.capture, 2),
+        (exporter.exposition.group, 2),
     ],
 )
 def test_the_excerpt_in_a_docstring_is_on_the_golden_page(module: ModuleType, count: int) -> None:

@@ -24,6 +24,7 @@ from exporter.evaluation.model_quality import (
 )
 from exporter.evaluation.segments import SegmentEvaluation
 from exporter.exposition.experiments import experiment_families
+from exporter.exposition.group import Lag
 from exporter.exposition.remediation import CheckpointView, LedgerView, PolicyView
 from exporter.exposition.render import Family
 from exporter.exposition.reports import ReportsView
@@ -303,6 +304,11 @@ def make_telemetry() -> Telemetry:
     telemetry.reports.unsent = {"mlflow": 0, "evidently": 3}
     telemetry.reports.view = ReportsView(2, NOW - 90, {("fraud", "3"): NOW - 600})
     telemetry.reports.count("done", "verdict", 6.5)
+    group = telemetry.add_group()
+    group.lags, group.partitions, group.consuming, group.waiting = {3: Lag(120, 4.5)}, 8, 2, 1
+    group.count_commit()
+    group.count_messages("taken", 17)
+    group.count_dead_letter("undecodable")
     return telemetry
 
 
