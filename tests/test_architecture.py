@@ -39,6 +39,7 @@ ORDER = [
     "serving_processes",
     "exposition",
     "ingest",
+    "partitions",
     "kafka",
     "capture",
     "worker",

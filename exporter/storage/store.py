@@ -8,32 +8,26 @@ from __future__ import annotations
 
 import json
 import threading
-import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
-from exporter.aggregates.block import Block, decode_block
-from exporter.aggregates.outcome_layout import OutcomeLayout
-from exporter.aggregates.outcomes import Outcomes, decode_outcomes
 from exporter.aggregates.state import decode_totals
 from exporter.errors import StoreFault, decoding
-from exporter.reference.profile import Reference, decode_reference
 from exporter.storage import schema
 from exporter.storage.database import Database
 from exporter.storage.lsm.pages import PageReader
 from exporter.storage.lsm.tree import LsmTree
 from exporter.storage.partition import OFFSET, Partition, partition_values
+from exporter.storage.reads import StoreReads
 from exporter.storage.rows import LABELS, PREDICTIONS
-from exporter.storage.schema import COARSE, FINE, RETENTION_KEY, AliasMove, RawRows, StoredVersion
+from exporter.storage.schema import RETENTION_KEY, AliasMove, StoredVersion
 from exporter.storage.transaction import Transaction
 
 
-class Store:
+class Store(StoreReads):
     """Stored state of one process, in a `Database`, whose errors every method raises.
 
     Args:
@@ -53,12 +47,13 @@ class Store:
     ) -> None:
         self.partition = partition
         self._database = Database(uri, check=check, count_fault=count_fault, partition=partition)
+        super().__init__(self._database.reading)
         self._engine = self._database.engine
         self._reader = PageReader(self._engine)
         name = partition.schema if partition is not None else None
         self._predictions = LsmTree(PREDICTIONS, self._reader, name)
         self._labels = LsmTree(LABELS, self._reader, name)
-        self.reading, self.writing = self._database.reading, self._database.writing
+        self.writing = self._database.writing
         self.applying, self.fault = self._database.applying, self._database.fault
         self.lose = self._database.lose
 
@@ -160,107 +155,6 @@ class Store:
         with self.reading() as connection:
             rows = connection.execute(_select_versions().order_by(versions.followed, versions.id))
             return [_decode_version(row) for row in rows]
-
-    def load_reference(self, version_id: int) -> tuple[int, Reference] | None:
-        """Current reference of a version, with its id."""
-        query = (
-            sa.select(schema.references.c.id, schema.references.c.payload)
-            .where(schema.references.c.version_id == version_id)
-            .order_by(schema.references.c.id.desc())
-            .limit(1)
-        )
-        with self.reading() as connection:
-            row = connection.execute(query).first()
-            return None if row is None else (int(row.id), decode_reference(bytes(row.payload)))
-
-    def load_blocks(self, reference_id: int) -> tuple[dict[int, Block], dict[int, Block]]:
-        """Fine and coarse blocks in the bins of a reference, by start."""
-        families: tuple[dict[int, Block], dict[int, Block]] = ({}, {})
-        query = sa.select(schema.aggregates).filter_by(reference_id=reference_id, segment="")
-        with self.reading() as connection:
-            for row in connection.execute(query):
-                if row.payload:
-                    families[row.family][row.start] = decode_block(bytes(row.payload))
-        return families
-
-    def load_block_rows(self, version_id: int, first: float, end: float) -> list[tuple[int, int, int]]:
-        """(family, start, rows) of blocks with first <= start < end, in the bins of all references so far."""
-        blocks, references = schema.aggregates.c, schema.references.c
-        query = sa.select(blocks.family, blocks.start, blocks.payload).where(
-            blocks.reference_id.in_(sa.select(references.id).where(references.version_id == version_id)),
-            blocks.family.in_((FINE, COARSE)),  # with it, the condition below is a range of the primary key
-            blocks.start >= int(first),
-            blocks.start < end,
-            blocks.segment == "",
-        )
-        with self.reading() as connection:
-            return [
-                (row.family, row.start, decode_block(bytes(row.payload)).rows)
-                for row in connection.execute(query)
-                if row.payload
-            ]
-
-    def load_segment_blocks(self, reference_id: int) -> dict[str, dict[int, Block]]:
-        """Coarse blocks by segment and start."""
-        found: dict[str, dict[int, Block]] = defaultdict(dict)
-        blocks = schema.aggregates
-        query = sa.select(blocks).where(blocks.c.reference_id == reference_id, blocks.c.segment != "")
-        with self.reading() as connection:
-            for row in connection.execute(query):
-                if row.payload:
-                    found[row.segment][row.start] = decode_block(bytes(row.payload))
-        return found
-
-    def load_segment_outcomes(
-        self, reference_id: int, layout: OutcomeLayout
-    ) -> dict[str, dict[int, Outcomes]]:
-        """Outcomes by segment and start of the hour.
-
-        Raises:
-            StoreError: they were counted in another layout.
-        """
-        found: dict[str, dict[int, Outcomes]] = defaultdict(dict)
-        hours = schema.outcomes
-        query = sa.select(hours).where(hours.c.reference_id == reference_id, hours.c.segment != "")
-        with self.reading() as connection:
-            for row in connection.execute(query):
-                if row.payload:
-                    found[row.segment][row.start] = decode_outcomes(layout, bytes(row.payload))
-        return found
-
-    def load_outcomes(self, reference_id: int, layout: OutcomeLayout) -> dict[int, Outcomes]:
-        """Outcomes of all rows by start of the hour.
-
-        Raises:
-            StoreError: they were counted in another layout.
-        """
-        query = sa.select(schema.outcomes).filter_by(reference_id=reference_id, segment="")
-        with self.reading() as connection:
-            return {
-                row.start: decode_outcomes(layout, bytes(row.payload))
-                for row in connection.execute(query)
-                if row.payload
-            }
-
-    def load_waiting(self, version_id: int) -> Iterator[RawRows]:
-        """Requests that wait for a version's reference, in order of arrival, one at a time in memory."""
-        spool = schema.spool
-        with self.reading() as connection:
-            query = sa.select(spool.c.id).where(spool.c.version_id == version_id).order_by(spool.c.id)
-            numbers = connection.scalars(query).all()
-        for number in numbers:
-            with self.reading() as connection, decoding("a stored request"):
-                row = connection.execute(sa.select(spool).where(spool.c.id == number)).first()
-                if row is None:  # deleted meanwhile
-                    return
-                request = RawRows(
-                    content_type=row.content_type,
-                    query=json.loads(row.query),
-                    body=zlib.decompress(bytes(row.body)),
-                    row_numbers=np.frombuffer(bytes(row.row_numbers), "<i8").astype(np.int64),
-                    times=np.frombuffer(bytes(row.times), "<f8").astype(np.float64),
-                )
-            yield request
 
     def load_alias_moves(self) -> list[AliasMove]:
         """History of all aliases, in the order in which it was seen."""

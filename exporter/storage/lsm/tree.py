@@ -153,9 +153,9 @@ class LsmTree(Generic[Row]):
             names = [table.name for table in self._sstables.pop(expired, ())]
             if self._memtables.pop(expired, None) is not None:
                 names.append(self._name(expired))
+            self._forget(expired)  # first: it waits for readers that keep the tables, see `partitions.reader`
             for name in names:
                 drop_table(self._connection, name)
-            self._forget(expired)
 
     def days(self) -> list[int]:
         """Days that have rows, oldest first."""
