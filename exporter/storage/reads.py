@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from exporter.aggregates.block import Block, decode_block
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, decode_outcomes
-from exporter.errors import decoding
+from exporter.errors import StoreError, decoding
 from exporter.reference.profile import Reference, decode_reference
 from exporter.storage import schema
 from exporter.storage.schema import COARSE, FINE, RawRows
@@ -41,6 +41,19 @@ class StoreReads:
         with self.reading() as connection:
             row = connection.execute(query).first()
             return None if row is None else (int(row.id), decode_reference(bytes(row.payload)))
+
+    def load_reference_by_id(self, reference_id: int) -> Reference:
+        """A reference that is or was that of a version.
+
+        Raises:
+            StoreError: there is none.
+        """
+        query = sa.select(schema.references.c.payload).where(schema.references.c.id == reference_id)
+        with self.reading() as connection:
+            payload = connection.scalar(query)
+        if payload is None:
+            raise StoreError(f"reference {reference_id} is not in the store")
+        return decode_reference(bytes(payload))
 
     def load_blocks(self, reference_id: int) -> tuple[dict[int, Block], dict[int, Block]]:
         """Fine and coarse blocks in the bins of a reference, by start."""
