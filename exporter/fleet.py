@@ -32,7 +32,6 @@ from exporter.storage.sampled_rows import SampleSize
 from exporter.storage.schema import AliasMove, StoredVersion
 from exporter.typing import Floats, Ints
 
-MAX_UNKNOWN_COLUMNS = 20
 MAX_REPORTED_VALUES = 500  # of a version
 
 

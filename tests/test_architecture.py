@@ -27,6 +27,7 @@ ORDER = [
     "isolation",
     "reference",
     "aggregates",
+    "folding",
     "storage",
     "audit",
     "sampling",

@@ -73,8 +73,12 @@ def _count_type(rows: int) -> np.dtype[Any]:
     return np.dtype("<u4") if rows < 2**32 else np.dtype("<u8")
 
 
-def decode_block(data: bytes) -> Block:
+def decode_block(data: bytes, max_bytes: int = 0) -> Block:
     """Decode the bytes of `Block.encode`.
+
+    Args:
+        data: the bytes.
+        max_bytes: that they may unpack to, see `unpacked_bytes`; 0 for any number.
 
     Raises:
         StoreDamagedError: the bytes are damaged.
@@ -83,7 +87,10 @@ def decode_block(data: bytes) -> Block:
     if data[:1] != bytes([BLOCK_CODEC]):
         raise StoreError(f"a stored aggregate has format {data[:1].hex()}, this is {BLOCK_CODEC:02x}")
     with decoding("a stored aggregate"):
-        body = memoryview(zlib.decompress(data[1:]))
+        unpacking = zlib.decompressobj()
+        body = memoryview(unpacking.decompress(data[1:], max_bytes and max_bytes + 1))
+        if not unpacking.eof or (max_bytes and len(body) > max_bytes):
+            raise ValueError("it breaks off, or is too large")
         cells, columns, rows, latency_sum = _HEADER.unpack_from(body)
         width = _count_type(rows)
         moments_start = _HEADER.size + cells * width.itemsize
@@ -95,6 +102,11 @@ def decode_block(data: bytes) -> Block:
             latency=np.frombuffer(body[latency_start:], "<i8").reshape(len(LATENCY_BOUNDS) + 1).copy(),
             latency_sum=latency_sum,
         )
+
+
+def unpacked_bytes(layout: BinLayout) -> int:
+    """Most bytes that a block of a layout takes before it is compressed."""
+    return _HEADER.size + 8 * layout.cells + 24 * len(layout.columns) + 8 * (len(LATENCY_BOUNDS) + 1)
 
 
 def fold(

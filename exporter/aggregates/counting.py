@@ -9,7 +9,6 @@ from exporter.aggregates.labelled_rows import place_scores
 from exporter.aggregates.outcomes import Outcomes, fold_predictions
 from exporter.aggregates.segments import coarse_starts, fold_segments
 from exporter.aggregates.state import VersionCounts
-from exporter.formats.columns import read_numbers
 from exporter.reference.binning import Binned
 from exporter.reference.classes import Outputs
 from exporter.settings import Settings
@@ -69,14 +68,9 @@ def place_rows(
         rows: (chosen rows,) their numbers; None for all.
     """
     latency = latency if latency is None or rows is None else latency[rows]
-    return Placed(counts.reference_id, binned, latency, _place_scores(counts, outputs, rows))
-
-
-def _place_scores(counts: VersionCounts, outputs: Outputs, rows: Ints | None) -> Ints | None:
-    if counts.layout is None or not counts.layout.classifies or outputs.score is None:
-        return None
-    places = place_scores(counts.layout, outputs.texts, read_numbers(outputs.score)[0])
-    return places if rows is None else places[rows]
+    places = place_scores(counts.layout, outputs)
+    scores = places if places is None or rows is None else places[rows]
+    return Placed(counts.reference_id, binned, latency, scores)
 
 
 def count_rows(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from exporter.aggregates.outcome_layout import ROW_FACTS, OutcomeLayout
-from exporter.formats.columns import Texts, Values, canonical_texts, take_rows
+from exporter.formats.class_scores import ClassScores, scores_by_class
+from exporter.formats.columns import Texts, Values, canonical_texts, read_numbers, take_rows
 from exporter.measures.calibration import brier_terms, log_loss_terms
 from exporter.measures.exact_sum import MAX_EXPONENT, on_grid, square
 from exporter.measures.regression import terms
 from exporter.reference.binning import bin_columns
 from exporter.reference.bins import Column
-from exporter.reference.classes import as_classes
+from exporter.reference.classes import Outputs, as_classes
 from exporter.typing import Bools, Floats, Ints
 
 # Largest number, in the target's unit, whose fourth power can be summed exactly.
@@ -91,16 +93,44 @@ def _read_classes(
     )
 
 
-def place_scores(layout: OutcomeLayout, predictions: Texts, scores: Floats) -> Ints:
+def place_scores(layout: OutcomeLayout | None, outputs: Outputs) -> Ints | None:
     """(rows,) position of each prediction of a classification in the traffic, -1 without a score.
+
+    None where scores are not counted: without a layout, of regressions, and where no row has one.
+    """
+    if layout is None or not layout.classifies or outputs.score is None:
+        return None
+    scores = read_numbers(outputs.score)[0]
+    _, predicted, bins = _read_scores(layout, _classes(layout, outputs.texts), scores)
+    return np.where(bins >= 0, predicted * layout.bins + bins, -1)
+
+
+def choose_scores(
+    layout: OutcomeLayout, outputs: Texts, single: Floats, several: Mapping[int, ClassScores]
+) -> Floats | None:
+    """Scores of predictions as `fold_outcomes` takes them.
 
     Args:
         layout: what is counted.
-        predictions: (rows,) in the notation of the layout's classes.
-        scores: (rows,) one per row.
+        outputs: (rows,) predicted values.
+        single: (rows,) score of predictions with one score, else NaN.
+        several: scores of predictions with several, by row.
     """
-    _, predicted, bins = _read_scores(layout, _classes(layout, predictions), scores)
-    return np.where(bins >= 0, predicted * layout.bins + bins, -1)
+    rows = [*several]
+    if rows and layout.classifies:
+        found = scores_by_class([*several.values()], layout.classes)
+        if layout.task != "binary":
+            matrix = np.full((len(single), len(layout.classes)), np.nan)
+            matrix[rows] = found
+            names = as_classes(outputs, layout.classes).rows()
+            for row in np.flatnonzero(~np.isnan(single)).tolist():  # the score of the predicted class alone
+                index = layout.class_index.get(names[row] or "")
+                if index is not None:
+                    matrix[row, index] = single[row]
+            return matrix
+        single = single.copy()
+        single[rows] = found[:, layout.positive]
+    return single if not np.isnan(single).all() else None
 
 
 def _read_scores(layout: OutcomeLayout, prediction: Ints, scores: Floats | None) -> tuple[Floats, Ints, Ints]:

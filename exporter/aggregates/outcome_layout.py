@@ -22,11 +22,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from math import frexp
+from math import exp, frexp
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from exporter.measures.exact_sum import LIMBS
 from exporter.measures.regression import SQUARES, TERMS
@@ -197,8 +196,8 @@ def _score_edges(score: Column | None) -> Floats:
 
 
 def _logit_edges() -> Floats:
-    edges: Floats = expit(np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, SCORE_BINS - 1))
-    return edges
+    logits = np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, SCORE_BINS - 1)
+    return np.array([1 / (1 + exp(-logit)) for logit in logits.tolist()])
 
 
 @dataclass(frozen=True)

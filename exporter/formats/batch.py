@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from exporter.formats.class_scores import Scores, read_scores
-from exporter.formats.columns import Times, Values, canonical_texts, from_python, join_columns
+from exporter.formats.columns import Texts, Times, Values, canonical_texts, from_python, join_columns
 from exporter.formats.texts import storable
 from exporter.payloads.target import Target
 from exporter.typing import Floats
@@ -119,5 +119,10 @@ def _join_scores(columns: Sequence[Any]) -> Scores:
 
 def stored_texts(values: Values) -> list[str | None]:
     """(rows,) canonical text of each prediction or label as it is stored, None where there is none."""
+    return stored_column(values).rows()
+
+
+def stored_column(values: Values) -> Texts:
+    """The texts of `stored_texts` as a column."""
     texts = canonical_texts(values)
-    return texts.spread([storable(text[:MAX_STORED_LENGTH]) for text in texts.texts])
+    return Texts(texts.codes, [storable(text[:MAX_STORED_LENGTH]) for text in texts.texts])

@@ -13,7 +13,6 @@ from functools import cached_property
 from math import nan
 
 import numpy as np
-import orjson
 
 from exporter.formats.categories import match_class
 from exporter.formats.columns import (
@@ -45,6 +44,8 @@ class ClassScores:
     @cached_property
     def text(self) -> str:
         """JSON, one text for all rows with the same scores."""
+        import orjson  # which folding does without
+
         named = self.values if self.names is None else dict(zip(self.names, self.values, strict=True))
         return orjson.dumps(named).decode()
 
@@ -177,6 +178,8 @@ def read_class_scores(value: object) -> object:
 
 def parse_scores(text: str) -> ClassScores:
     """Scores from `ClassScores.text`."""
+    import orjson
+
     found = read_class_scores(orjson.loads(text))
     assert isinstance(found, ClassScores)
     return found

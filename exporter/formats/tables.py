@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-import orjson
 import pyarrow as pa
 
 from exporter.errors import MalformedError, UnsupportedError
@@ -60,11 +60,11 @@ def without_index(table: pa.Table) -> pa.Table:
     if len(set(names)) != len(names):
         raise MalformedError("column names must be distinct", "schema")
     try:
-        described = orjson.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+        described = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
         indices = [each["field_name"] for each in described.get("columns", ()) if each["name"] is None]
         written = described.get("index_columns", ())
         return table.drop_columns([name for name in indices if name in written and name in names])
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):  # not as pandas writes it
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):  # not as pandas writes it
         return table
 
 

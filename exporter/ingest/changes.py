@@ -12,7 +12,8 @@ from exporter.aggregates.counting import BatchCounts
 from exporter.aggregates.outcomes import Outcomes
 from exporter.aggregates.state import Totals, VersionCounts
 from exporter.aggregates.timeline import Timeline
-from exporter.fleet import MAX_UNKNOWN_COLUMNS, Live, Version
+from exporter.fleet import Live, Version
+from exporter.reference.bins import MAX_UNKNOWN_COLUMNS
 from exporter.storage.schema import COARSE, FINE
 from exporter.storage.transaction import Transaction
 

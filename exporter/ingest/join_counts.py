@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from exporter.aggregates.labelled_rows import choose_scores
 from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import LABEL_DELAY_BOUNDS, Outcomes, fold_outcomes
 from exporter.aggregates.segments import coarse_starts
 from exporter.aggregates.state import Totals, VersionCounts
 from exporter.fleet import Version
-from exporter.formats.class_scores import parse_scores, scores_by_class
+from exporter.formats.class_scores import parse_scores
 from exporter.ingest.changes import Changes
 from exporter.ingest.pairs import Joined, Pairs
-from exporter.reference.classes import as_classes
 from exporter.settings import Settings
 from exporter.typing import Floats
 
@@ -85,20 +85,8 @@ def fold_pairs(counts: VersionCounts, pairs: Pairs, settings: Settings, sign: in
 
 def _scores(layout: OutcomeLayout, pairs: Pairs) -> Floats | None:
     """Scores of predictions as `fold_outcomes` takes them."""
-    single, several = pairs.score, pairs.scores
-    rows = np.flatnonzero(several.codes >= 0)
-    if len(rows) and layout.classifies:
-        texts = several.rows()
-        found = scores_by_class([parse_scores(texts[row] or "") for row in rows.tolist()], layout.classes)
-        if layout.task == "binary":
-            single[rows] = found[:, layout.positive]
-        else:
-            matrix = np.full((len(pairs), len(layout.classes)), np.nan)
-            matrix[rows] = found
-            outputs = as_classes(pairs.outputs, layout.classes).rows()
-            for row in np.flatnonzero(~np.isnan(single)).tolist():  # the score of the predicted class alone
-                index = layout.class_index.get(outputs[row] or "")
-                if index is not None:
-                    matrix[row, index] = single[row]
-            return matrix
-    return single if not np.isnan(single).all() else None
+    texts = pairs.scores
+    several = {
+        row: parse_scores(texts.texts[code]) for row, code in enumerate(texts.codes.tolist()) if code >= 0
+    }
+    return choose_scores(layout, pairs.outputs, pairs.score, several)

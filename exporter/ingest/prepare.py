@@ -15,15 +15,13 @@ from exporter.aggregates.segments import segments_of_rows
 from exporter.aggregates.state import VersionCounts
 from exporter.errors import UnavailableError
 from exporter.exposition.telemetry import DropReason
-from exporter.fleet import MAX_UNKNOWN_COLUMNS, Fleet, Status, Version
+from exporter.fleet import Fleet, Status, Version
 from exporter.formats.batch import Batch, stored_texts
 from exporter.formats.columns import Values, read_numbers
 from exporter.formats.hashing import id_hashes, payload_hashes
 from exporter.formats.predictions import decode_acknowledged
-from exporter.payloads.limits import MAX_NAME_LENGTH
 from exporter.reference.binning import bin_batch
 from exporter.reference.classes import Outputs, read_outputs
-from exporter.reference.profile import Reference
 from exporter.sampling.sampler import LiveRows
 from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.lsm.records import ID_BYTES, Records
@@ -173,7 +171,7 @@ def _part(rows: _VersionRows, exact: Bools) -> Part:
     if version_counts is not None:
         outputs, placed = _place(version_counts, batch, rows.numbers, rows.times)
         prediction = outputs.prediction
-        unknown = unknown_columns(version_counts.reference, batch)
+        unknown = version_counts.reference.unknown_columns(batch.features)
         if rows.payloads is not None:
             segments = segments_of_rows(version_counts.reference, placed.binned)
     return Part(
@@ -254,9 +252,3 @@ def _place(counts: VersionCounts, batch: Batch, rows: Ints, times: Floats) -> tu
     scattered[rows] = times
     binned = bin_batch(counts.reference, batch, outputs, scattered).take(rows)
     return outputs, place_rows(counts, outputs, batch.latency, binned, rows)
-
-
-def unknown_columns(reference: Reference, batch: Batch) -> frozenset[str]:
-    """Columns of a batch that the reference does not have, the first `MAX_UNKNOWN_COLUMNS` by name."""
-    unknown = batch.features.keys() - reference.feature_names
-    return frozenset(name[:MAX_NAME_LENGTH] for name in sorted(unknown)[:MAX_UNKNOWN_COLUMNS])

@@ -12,6 +12,7 @@ So every window is one vector, and every measure is array arithmetic over it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from exporter.formats.texts import storable
 from exporter.measures.layout import CellLayout
+from exporter.payloads.limits import MAX_NAME_LENGTH
 from exporter.typing import Floats, Ints
 
 Role = Literal["feature", "prediction", "score", "label"]
@@ -29,6 +31,7 @@ ColumnKind = Literal["number", "category", "boolean", "time"]
 
 MISSING, MISMATCH = "(missing)", "(mismatch)"
 OTHER, UNSEEN = "(other)", "(unseen)"
+MAX_UNKNOWN_COLUMNS = 20  # names of a version's live columns that its reference lacks
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,11 @@ class BinLayout:
     @cached_property
     def feature_names(self) -> frozenset[str]:
         return frozenset(column.name for column in self.columns if column.role == "feature")
+
+    def unknown_columns(self, names: Iterable[str]) -> frozenset[str]:
+        """Names of features that the reference lacks, the first `MAX_UNKNOWN_COLUMNS` in order."""
+        unknown = set(names) - self.feature_names
+        return frozenset(name[:MAX_NAME_LENGTH] for name in sorted(unknown)[:MAX_UNKNOWN_COLUMNS])
 
     @cached_property
     def predicts_numbers(self) -> bool:

@@ -20,7 +20,7 @@ from exporter.formats.columns import Values, canonical_texts, from_python
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
 from exporter.reference.binning import bin_columns
-from exporter.reference.classes import as_classes
+from exporter.reference.classes import Outputs, as_classes
 from exporter.reference.profile import Reference
 from exporter.settings import Window
 from exporter.typing import Floats, Ints
@@ -96,7 +96,10 @@ def places_of(layout: OutcomeLayout, predictions: Values, scores: Floats | None)
     """Like `place_scores`, but from raw predictions; -1 where scores are not counted."""
     if not layout.classifies or scores is None:
         return np.full(len(predictions), -1)
-    return place_scores(layout, as_classes(canonical_texts(predictions), layout.classes), scores)
+    outputs = Outputs(as_classes(canonical_texts(predictions), layout.classes), scores)
+    places = place_scores(layout, outputs)
+    assert places is not None
+    return places
 
 
 def fold_traffic(layout: OutcomeLayout, table: pa.Table, hours: Ints) -> dict[int, Outcomes]:

@@ -1,0 +1,198 @@
+"""Bodies of `POST /v1/aggregates`: counts of rows that were folded elsewhere, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exporter.errors import ConflictError, MalformedError, TooLargeError
+from exporter.fleet import Fleet, Version
+from exporter.folding.bodies import MAX_BODY_COUNTS, MAX_BODY_PARTS, counts_of_part
+from exporter.folding.checks import check_part
+from exporter.folding.part import Counted, Part, read_part
+from exporter.folding.reference_document import FoldingReference
+from exporter.payloads.limits import MAX_NAME_LENGTH
+from exporter.payloads.target import Target
+from exporter.reference.bins import MAX_UNKNOWN_COLUMNS
+from exporter.settings import Settings
+
+MAX_SEQUENCE = 2**53  # every program that writes JSON has these integers
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class CountedBody(_Strict):
+    """Counts of rows: base64 of a block, and of outcomes where there are any."""
+
+    block: str
+    outcomes: str | None = None
+
+
+class SegmentBody(CountedBody):
+    """Counts of the rows of one segment."""
+
+    name: Name
+
+
+class PartBody(CountedBody):
+    """Counts of the rows of one block of time; `start` in seconds since the epoch, `seconds` its length."""
+
+    start: Annotated[int, Field(ge=-(2**53), le=2**53)]
+    seconds: Count
+    newest: Annotated[float, Field(allow_inf_nan=False)]
+    labels: Count
+    segments: Annotated[list[SegmentBody], Field(max_length=10_000)] = []
+    unknown_columns: Annotated[list[Name], Field(max_length=MAX_UNKNOWN_COLUMNS)] = []
+
+
+class AggregatesBody(_Strict):
+    """Counts of rows of one version in the bins of its reference, which `digest` names.
+
+    `source` names who counts, `sequence` grows from each of its bodies to the next.
+    """
+
+    model: Name
+    version: Name
+    digest: str
+    block_seconds: Count
+    source: Name
+    sequence: Annotated[int, Field(ge=0, le=MAX_SEQUENCE)]
+    parts: Annotated[list[PartBody], Field(min_length=1, max_length=MAX_BODY_PARTS)]
+
+
+@dataclass(frozen=True, eq=False)
+class AggregatesRequest:
+    """Partial aggregates on their way to a commit, `body` as it came, `received_at` in seconds since the epoch."""
+
+    body: bytes
+    document: AggregatesBody
+    received_at: float
+
+    def prepare(self, fleet: Fleet, settings: Settings) -> PreparedAggregates:
+        """Decode and check the counts.
+
+        Raises:
+            UnknownModelError: the version is not monitored.
+            UnavailableError: it was just discovered.
+            ConflictError: they are in the bins of another reference, or of blocks of another length.
+            MalformedError: damaged, or counts that no rows can have.
+        """
+        given = self.document
+        target = Target(given.model, version=given.version)
+        (version,) = fleet.resolve(target, np.full(1, self.received_at))
+        reference = folding_reference(version, settings)
+        check_reference(version, given.digest)
+        assert reference is not None, "it has the digest"
+        if given.block_seconds != reference.block_seconds:
+            detail = f"blocks are of {reference.block_seconds} seconds here, not {given.block_seconds}"
+            raise ConflictError(detail, "block_seconds")
+        parts, counts = dict[tuple[int, int], Part](), 0
+        for number, part_body in enumerate(given.parts):
+            where = f"parts[{number}]"
+            counts += counts_of_part(reference, len(part_body.segments))
+            if counts > MAX_BODY_COUNTS:
+                raise TooLargeError(f"at most {MAX_BODY_COUNTS} counts are taken in one request", where)
+            part = read_part(part_body.model_dump(), reference, where)
+            check_part(part, reference, where)
+            if part.key in parts:
+                raise MalformedError("a second part of the same block", where)
+            parts[part.key] = part
+        ordered = [parts[key] for key in sorted(parts)]
+        key = f"{version.key}/{given.source}"
+        return PreparedAggregates(version, given.digest, key, given.sequence, ordered, _fingerprint(ordered))
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedAggregates:
+    """Checked counts of a version's rows; `fingerprint` is of all whole numbers in them.
+
+    `source` is who counted them, within all sources of all versions.
+    """
+
+    version: Version
+    digest: str
+    source: str
+    sequence: int
+    parts: Sequence[Part]
+    fingerprint: bytes
+    key: None = None  # they have a sequence in place of an idempotency key
+    naive_timestamps: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+
+def read_aggregates(body: bytes, received_at: float) -> AggregatesRequest:
+    """Read a body, without looking into its counts.
+
+    Raises:
+        MalformedError: no such document.
+    """
+    try:
+        document = AggregatesBody.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise MalformedError(first["msg"], _where(first["loc"])) from None
+    return AggregatesRequest(body, document, received_at)
+
+
+def _where(location: Sequence[int | str]) -> str:
+    """
+    >>> _where(("parts", 3, "segments", 0, "name"))
+    'parts[3].segments[0].name'
+    """
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
+
+
+def folding_reference(version: Version, settings: Settings) -> FoldingReference | None:
+    """What rows of a version are folded by; None while it has no reference."""
+    counts = version.counts
+    if counts is None:
+        return None
+    target = Target(version.model, version=version.version)
+    return FoldingReference(target, counts.reference, settings.block_seconds, counts.layout)
+
+
+def check_reference(version: Version, digest: str) -> None:
+    """
+    Raises:
+        ConflictError: the version has another reference, or none.
+    """
+    counts = version.counts
+    if counts is None:
+        raise ConflictError(f"version {version.version} of {version.model!r} has no reference", "digest")
+    if counts.reference.digest != digest:
+        detail = "counted in the bins of another reference: fold the rows again by the current one"
+        raise ConflictError(detail, "digest", members={"digest": counts.reference.digest})
+
+
+def _fingerprint(parts: Sequence[Part]) -> bytes:
+    """Hash of all whole numbers: sums of floats depend on the order of the rows in their last bits."""
+    hashed = blake2b(digest_size=16)
+    for part in parts:
+        hashed.update(np.array([part.start, part.seconds, part.labels, len(part.segments)], "<i8").tobytes())
+        _hash(hashed, part.whole)
+        for name, counted in sorted(part.segments.items()):
+            hashed.update(name.encode() + b"\0")
+            _hash(hashed, counted)
+    return hashed.digest()
+
+
+def _hash(hashed: blake2b, counted: Counted) -> None:
+    block, outcomes = counted.block, counted.outcomes
+    numbers = [block.counts, block.moments[:, 0], block.latency]
+    if outcomes is not None:
+        numbers += [outcomes.counts, outcomes.sums]
+    for values in numbers:
+        hashed.update(values.astype("<i8").tobytes())
