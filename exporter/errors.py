@@ -35,6 +35,7 @@ ExporterError
     ├── UnknownReportError 404
     ├── TooSlowError      408
     ├── ConflictError     409
+    │   └── StaleReferenceError
     ├── TooLargeError     413
     ├── UnsupportedError  415
     ├── MisdirectedError  421
@@ -241,6 +242,14 @@ class TooSlowError(RequestError):
 class ConflictError(RequestError):
     status = 409
     title = "Conflict"
+
+
+class StaleReferenceError(ConflictError):
+    """Rows were counted in the bins of another reference than the current one, which `digest` names."""
+
+    def __init__(self, detail: str, digest: str) -> None:
+        super().__init__(detail, "digest")
+        self.members = {"digest": digest}
 
 
 class TooLargeError(RequestError):

@@ -23,12 +23,13 @@ from exporter.api.cloudevent_routes import PATH as EVENTS_PATH
 from exporter.api.cloudevent_routes import CloudEventRoutes, is_for_events, move_token_to_header
 from exporter.api.intake import Intake
 from exporter.api.parameters import single_parameters
-from exporter.api.problems import REFUSALS, on_any_error, on_disconnect, on_request_error, problem
-from exporter.errors import RequestError
+from exporter.api.problems import REFUSALS, on_any_error, on_disconnect, on_request_error, problem, refusal
+from exporter.errors import RequestError, UnsupportedError
 from exporter.exposition.telemetry import RowKind, Telemetry
 from exporter.formats.labels import decode_labels
 from exporter.formats.predictions import read_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, PARQUET_TYPE, PARQUET_TYPES, RawRequest, media_type
+from exporter.ingest.aggregates_body import AggregatesBody, AggregatesRequest, read_aggregates
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
@@ -38,6 +39,7 @@ from exporter.ingest.parquet import PROCESSES, parquet_to_arrow
 # Larger bodies are decoded in a thread, so that small requests and scrapes do not wait.
 INLINE_BYTES = {JSON_TYPE: 100_000, ARROW_TYPE: 1_000_000}
 DECODING_THREADS = 2
+STALE = "The counts are in the bins of another reference: `digest` is that of the current one."
 
 _PREDICTION_BODY = {
     "required": True,
@@ -63,6 +65,10 @@ _LABEL_BODY = {
         PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
     },
 }
+_AGGREGATES_BODY = {
+    "required": True,
+    "content": {JSON_TYPE: {"schema": schemas.schema_reference(AggregatesBody)}},
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -80,7 +86,7 @@ def _query(*names: str) -> list[dict[str, Any]]:
 
 
 class IngestRoutes:
-    """The two operations of ingestion; `documented` describes them in OpenAPI."""
+    """The operations of ingestion; `documented` describes them in OpenAPI."""
 
     def __init__(self, service: Intake) -> None:
         self._service = service
@@ -111,6 +117,13 @@ class IngestRoutes:
             responses=REFUSALS,
             openapi_extra={"requestBody": _LABEL_BODY, "parameters": [*_query("model"), _KEY]},
         )(self.post_labels)
+        router.post(
+            "/aggregates",
+            status_code=202,
+            response_model=schemas.Accepted,
+            responses=REFUSALS | {409: refusal(STALE)},
+            openapi_extra={"requestBody": _AGGREGATES_BODY},
+        )(self.post_aggregates)
         return router
 
     async def post_predictions(self, request: Request) -> Response:
@@ -121,6 +134,12 @@ class IngestRoutes:
         """Take ground truth, early or late. A label is for every version that scored its id; another one for
         the same id corrects it."""
         return await self._take(request, self._take_labels)
+
+    async def post_aggregates(self, request: Request) -> Response:
+        """Take counts of rows, which `exporter.folding` makes where the rows are, by the version's reference.
+
+        A sequence of a source counts once. The answer counts rows."""
+        return await self._take(request, self._take_aggregates)
 
     async def _take(self, request: Request, take: Callable[[RawRequest, str], Awaitable[Answer]]) -> Response:
         started = time.monotonic()
@@ -146,6 +165,12 @@ class IngestRoutes:
     async def _take_labels(self, raw: RawRequest, key: str) -> Answer:
         return await self._commit(raw, self._read_labels, key)
 
+    async def _take_aggregates(self, raw: RawRequest, key: str) -> Answer:
+        if raw.content_type != JSON_TYPE or raw.query or key:
+            detail = "aggregates are JSON, with a sequence, without a query or a key of idempotency"
+            raise UnsupportedError(detail)
+        return await self._commit(raw, self._read_aggregates, key)
+
     async def _commit(
         self, raw: RawRequest, read: Callable[[RawRequest, str], IngestRequest], key: str
     ) -> Answer:
@@ -165,6 +190,9 @@ class IngestRoutes:
         elif _is_large(raw):
             decoded = decoded.typed()
         return PredictionRequest(raw, decoded, service.clock(), hashed)
+
+    def _read_aggregates(self, raw: RawRequest, _: str) -> AggregatesRequest:
+        return read_aggregates(raw.body, self._service.clock())
 
     def _read_labels(self, raw: RawRequest, key: str) -> PreparedLabels:
         service = self._service
@@ -202,6 +230,7 @@ class Ingestion:
         self._routes: dict[str, tuple[RowKind, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/predictions": ("prediction", routes.post_predictions),
             "/v1/labels": ("label", routes.post_labels),
+            "/v1/aggregates": ("aggregate", routes.post_aggregates),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
+from exporter.api import schemas
 from exporter.api.auth import authorizer
 from exporter.api.parameters import known_parameters, own_model
 from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.scrapes import answer_scrape
 from exporter.errors import ConfigError, UnknownModelError
+from exporter.formats.raw import JSON_TYPE
+from exporter.ingest.aggregates_body import folding_reference
 from exporter.service import Service
 from exporter.views import schemas as view_schemas
 from exporter.views.paths import VERSION_PATH
@@ -40,6 +44,25 @@ def models_router(service: Service) -> APIRouter:
         if found is None:
             raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
         return version_detail(found)
+
+    @router.get(
+        f"{VERSION_PATH}/reference",
+        response_model=schemas.FoldingReference,
+        responses={304: {"description": "Unchanged."}, **{k: REFUSALS[k] for k in (401, 403, 404, 421, 422)}},
+    )
+    def get_reference(request: Request, model: str, version: str) -> Response:
+        """A version's reference, by which `exporter.folding` counts rows; its digest is the `ETag`."""
+        found = service.fleet.versions.get((model, version))
+        if found is None:
+            raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
+        counts = found.counts
+        if counts is None:
+            raise UnknownModelError(f"version {version} of model {model!r} has no reference: {found.detail}")
+        etag = f'"{counts.reference.digest}"'
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers={"ETag": etag})
+        document = folding_reference(found, counts, service.settings).to_json()
+        return Response(orjson.dumps(document), headers={"ETag": etag}, media_type=JSON_TYPE)
 
     return router
 

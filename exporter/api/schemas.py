@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from exporter.api.serving_schemas import ServingReport
+from exporter.ingest.aggregates_body import AggregatesBody
 
 Scalar = float | int | bool | str | None
 Score = float | list[float | None] | dict[str, float | None] | None
@@ -181,6 +182,21 @@ LABEL_EXAMPLES: dict[str, Any] = {
 }
 
 
+class FoldingReference(BaseModel):
+    """A version's reference, by which rows are counted elsewhere; see `exporter.folding`."""
+
+    model: str
+    version: str
+    digest: Annotated[str, Field(description="SHA-256 of the reference.")]
+    block_seconds: Annotated[int, Field(description="Length of a block of time.", examples=[300])]
+    max_body_bytes: Annotated[int, Field(description="Largest body that is taken.", examples=[33554432])]
+    score_edges: Annotated[
+        list[float] | None,
+        Field(description="Edges of the bins of labelled rows' scores; null where labels are not counted."),
+    ]
+    reference: Annotated[str, Field(description="Base64 of the encoded reference.")]
+
+
 class AcceptedLabels(BaseModel):
     """Counts of the labels, which are on disk now, by outcome; null: not known yet (they are in Kafka)."""
 
@@ -228,7 +244,7 @@ class Problem(BaseModel):
 def untyped_schemas() -> dict[str, Any]:
     """Return the JSON schemas that FastAPI does not see, by name: raw bodies and problems."""
     schemas: dict[str, Any] = {}
-    for model in (PredictionBatch, LabelBatch, ServingReport, Problem):
+    for model in (PredictionBatch, LabelBatch, AggregatesBody, ServingReport, Problem):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
     return schemas

@@ -30,18 +30,19 @@ from exporter.exposition.remediation import REMEDIATION_CATALOG, RemediationTele
 from exporter.exposition.reports import REPORTS_CATALOG, ReportsTelemetry
 from exporter.shard import Shard
 
-RowKind = Literal["prediction", "label"]
+RowKind = Literal["prediction", "label", "aggregate"]
 Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
 OUTCOMES: dict[RowKind, tuple[Outcome, ...]] = {
     "prediction": ("accepted", "duplicate", "conflict", "rejected"),
     "label": ("accepted", "unmatched", "correction", "duplicate", "rejected"),
+    "aggregate": ("accepted", "duplicate", "rejected"),  # rows that were counted before they were sent
 }
 # no_version: sent by an alias that pointed to no version at the time of the row.
 DropReason = Literal["too_old", "future", "no_version"]
 # timeout: the client did not go on; limit: too many were open; head: the head of its request was too large.
 CloseReason = Literal["timeout", "limit", "head"]
 # Answers to requests with rows: taken, the client hung up, refused by a `RequestError`, and an error of ours.
-STATUSES = (202, 400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503)
+STATUSES = (202, 400, 401, 403, 404, 408, 409, 413, 415, 421, 422, 429, 500, 503)
 # Of a report. left_out: too many processes are known; rejected: malformed, or of an unknown version.
 ReportOutcome = Literal["accepted", "left_out", "rejected"]
 # ask: MLflow did not answer; follow: its answer was not taken over.

@@ -12,7 +12,7 @@ from exporter.folding.reference_document import FoldingReference
 # Of one request: limits on what the exporter decodes at once, whatever the size of the body.
 MAX_BODY_PARTS = 2000
 MAX_BODY_COUNTS = 4_000_000
-COUNT_BYTES = 5  # of a body for a count, roughly: most are small, and compressed
+COUNT_BYTES = 8  # of a body for a count; most take less: they are small, and compressed
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,14 @@ def counts_of_part(reference: FoldingReference, segments: int) -> int:
     return (1 + segments) * (reference.reference.cells + 3 * len(reference.reference.columns) + outcomes)
 
 
-def bodies(
-    parts: Sequence[Part], reference: FoldingReference, source: str, sequence: int, max_bytes: int
-) -> Iterator[Body]:
+def bodies(parts: Sequence[Part], reference: FoldingReference, source: str, sequence: int) -> Iterator[Body]:
     """Bodies of all parts, in order of time.
 
     The first has the source as it is given, the next ones have `#2`, `#3` and so on behind it, since a
     sequence counts once. How parts are divided depends on their number alone, so that the same rows make
     the same bodies again.
     """
-    most = min(MAX_BODY_COUNTS, max_bytes // COUNT_BYTES)
+    most = min(MAX_BODY_COUNTS, reference.max_body_bytes // COUNT_BYTES)
     some, counts, number = list[Part](), 0, 1
     for part in sorted(parts, key=lambda each: each.key):
         more = counts_of_part(reference, len(part.segments))

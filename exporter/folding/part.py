@@ -74,6 +74,7 @@ class Part:
             "start": self.start,
             "seconds": self.seconds,
             "newest": self.newest,
+            "rows": self.rows,
             "labels": self.labels,
             **_counted_to_json(self.whole, reference),
             "segments": [
@@ -102,12 +103,15 @@ def read_part(document: Mapping[str, Any], reference: FoldingReference, where: s
     Raises:
         MalformedError: the bytes of its counts are damaged, or of other bins.
     """
+    whole = _read_counted(document, reference, where)
+    if whole.block.rows != document["rows"]:
+        raise MalformedError("rows of other counts", where)
     return Part(
         start=document["start"],
         seconds=document["seconds"],
         newest=document["newest"],
         labels=document["labels"],
-        whole=_read_counted(document, reference, where),
+        whole=whole,
         segments={
             each["name"]: _read_counted(each, reference, f"{where}.segments[{number}]")
             for number, each in enumerate(document["segments"])

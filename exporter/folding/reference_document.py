@@ -22,13 +22,15 @@ from exporter.settings import FINE_PER_COARSE
 class FoldingReference:
     """All that rows of one version are folded by.
 
-    `block_seconds` is the length of a fine block. `layout` is None if outcomes of the version cannot be
+    `block_seconds` is the length of a fine block, `max_body_bytes` the size of requests that the exporter
+    takes. `layout` is None if outcomes of the version cannot be
     counted, see `why_no_layout`.
     """
 
     target: Target
     reference: Reference
     block_seconds: int
+    max_body_bytes: int
     layout: OutcomeLayout | None
 
     @cached_property
@@ -53,6 +55,7 @@ class FoldingReference:
             "version": self.target.version,
             "digest": self.digest,
             "block_seconds": self.block_seconds,
+            "max_body_bytes": self.max_body_bytes,
             "score_edges": edges,
             "reference": b64encode(self.reference.encode()).decode(),
         }
@@ -71,7 +74,8 @@ def read_reference(document: bytes | Mapping[str, Any]) -> FoldingReference:
         if layout is not None:
             layout = replace(layout, score_edges=np.array(values["score_edges"], np.float64))
         target = Target(str(values["model"]), version=str(values["version"]))
-        found = FoldingReference(target, reference, int(values["block_seconds"]), layout)
+        numbers = int(values["block_seconds"]), int(values["max_body_bytes"])
+        found = FoldingReference(target, reference, *numbers, layout)
         if found.digest != values["digest"] or found.block_seconds <= 0:
             raise ValueError("its digest is not that of its bins")
     except (StoreError, ValueError, TypeError, LookupError, AttributeError) as error:

@@ -10,7 +10,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from exporter.errors import ConflictError, MalformedError, TooLargeError
+from exporter.aggregates.state import VersionCounts
+from exporter.errors import ConflictError, MalformedError, StaleReferenceError, TooLargeError
 from exporter.fleet import Fleet, Version
 from exporter.folding.bodies import MAX_BODY_COUNTS, MAX_BODY_PARTS, counts_of_part
 from exporter.folding.checks import check_part
@@ -50,6 +51,7 @@ class PartBody(CountedBody):
     start: Annotated[int, Field(ge=-(2**53), le=2**53)]
     seconds: Count
     newest: Annotated[float, Field(allow_inf_nan=False)]
+    rows: Count
     labels: Count
     segments: Annotated[list[SegmentBody], Field(max_length=10_000)] = []
     unknown_columns: Annotated[list[Name], Field(max_length=MAX_UNKNOWN_COLUMNS)] = []
@@ -72,11 +74,22 @@ class AggregatesBody(_Strict):
 
 @dataclass(frozen=True, eq=False)
 class AggregatesRequest:
-    """Partial aggregates on their way to a commit, `body` as it came, `received_at` in seconds since the epoch."""
+    """Partial aggregates on their way to a commit; `received_at` is in seconds since the epoch."""
 
     body: bytes
     document: AggregatesBody
     received_at: float
+    key: None = None  # they have a sequence in place of an idempotency key
+    naive_timestamps: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.document.parts)
+
+    @property
+    def size_bytes(self) -> int:
+        """Estimate of its memory until it is committed, in bytes."""
+        return 3 * len(self.body)
 
     def prepare(self, fleet: Fleet, settings: Settings) -> PreparedAggregates:
         """Decode and check the counts.
@@ -86,21 +99,21 @@ class AggregatesRequest:
             UnavailableError: it was just discovered.
             ConflictError: they are in the bins of another reference, or of blocks of another length.
             MalformedError: damaged, or counts that no rows can have.
+            TooLargeError: too many counts for one request.
         """
         given = self.document
         target = Target(given.model, version=given.version)
         (version,) = fleet.resolve(target, np.full(1, self.received_at))
-        reference = folding_reference(version, settings)
-        check_reference(version, given.digest)
-        assert reference is not None, "it has the digest"
+        counts = _counts_of(version, given.digest)
+        reference = folding_reference(version, counts, settings)
         if given.block_seconds != reference.block_seconds:
             detail = f"blocks are of {reference.block_seconds} seconds here, not {given.block_seconds}"
             raise ConflictError(detail, "block_seconds")
-        parts, counts = dict[tuple[int, int], Part](), 0
+        parts, numbers = dict[tuple[int, int], Part](), 0
         for number, part_body in enumerate(given.parts):
             where = f"parts[{number}]"
-            counts += counts_of_part(reference, len(part_body.segments))
-            if counts > MAX_BODY_COUNTS:
+            numbers += counts_of_part(reference, len(part_body.segments))
+            if numbers > MAX_BODY_COUNTS:
                 raise TooLargeError(f"at most {MAX_BODY_COUNTS} counts are taken in one request", where)
             part = read_part(part_body.model_dump(), reference, where)
             check_part(part, reference, where)
@@ -108,29 +121,39 @@ class AggregatesRequest:
                 raise MalformedError("a second part of the same block", where)
             parts[part.key] = part
         ordered = [parts[key] for key in sorted(parts)]
-        key = f"{version.key}/{given.source}"
-        return PreparedAggregates(version, given.digest, key, given.sequence, ordered, _fingerprint(ordered))
+        source = f"{version.key}/{given.source}"
+        return PreparedAggregates(version, counts, source, given.sequence, ordered)
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedAggregates:
-    """Checked counts of a version's rows; `fingerprint` is of all whole numbers in them.
+    """Checked counts of rows of a version, in the bins of `counts`.
 
-    `source` is who counted them, within all sources of all versions.
+    `source` is who counted them, among the sources of all versions.
     """
 
     version: Version
-    digest: str
+    counts: VersionCounts
     source: str
     sequence: int
     parts: Sequence[Part]
-    fingerprint: bytes
-    key: None = None  # they have a sequence in place of an idempotency key
-    naive_timestamps: int = 0
 
     @property
     def rows(self) -> int:
         return sum(part.rows for part in self.parts)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Hash of all whole numbers: sums of floats depend on the order of rows in their last bits."""
+        hashed = blake2b(digest_size=16)
+        for part in self.parts:
+            head = [part.start, part.seconds, part.labels, len(part.segments)]
+            hashed.update(np.array(head, "<i8").tobytes())
+            _hash(hashed, part.whole)
+            for name, counted in sorted(part.segments.items()):
+                hashed.update(name.encode() + b"\0")
+                _hash(hashed, counted)
+        return hashed.digest()
 
 
 def read_aggregates(body: bytes, received_at: float) -> AggregatesRequest:
@@ -155,38 +178,27 @@ def _where(location: Sequence[int | str]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
 
 
-def folding_reference(version: Version, settings: Settings) -> FoldingReference | None:
-    """What rows of a version are folded by; None while it has no reference."""
-    counts = version.counts
-    if counts is None:
-        return None
+def folding_reference(version: Version, counts: VersionCounts, settings: Settings) -> FoldingReference:
+    """What rows of a version are folded by."""
     target = Target(version.model, version=version.version)
-    return FoldingReference(target, counts.reference, settings.block_seconds, counts.layout)
+    limits = settings.block_seconds, settings.max_body_bytes
+    return FoldingReference(target, counts.reference, *limits, counts.layout)
 
 
-def check_reference(version: Version, digest: str) -> None:
-    """
+def _counts_of(version: Version, digest: str) -> VersionCounts:
+    """Counts in the bins of the version's reference.
+
     Raises:
         ConflictError: the version has another reference, or none.
     """
     counts = version.counts
     if counts is None:
         raise ConflictError(f"version {version.version} of {version.model!r} has no reference", "digest")
-    if counts.reference.digest != digest:
-        detail = "counted in the bins of another reference: fold the rows again by the current one"
-        raise ConflictError(detail, "digest", members={"digest": counts.reference.digest})
-
-
-def _fingerprint(parts: Sequence[Part]) -> bytes:
-    """Hash of all whole numbers: sums of floats depend on the order of the rows in their last bits."""
-    hashed = blake2b(digest_size=16)
-    for part in parts:
-        hashed.update(np.array([part.start, part.seconds, part.labels, len(part.segments)], "<i8").tobytes())
-        _hash(hashed, part.whole)
-        for name, counted in sorted(part.segments.items()):
-            hashed.update(name.encode() + b"\0")
-            _hash(hashed, counted)
-    return hashed.digest()
+    current = counts.reference.digest
+    if current != digest:
+        detail = f"the current reference has digest {current}: fold the rows again, by that one"
+        raise StaleReferenceError(detail, current)
+    return counts
 
 
 def _hash(hashed: blake2b, counted: Counted) -> None:

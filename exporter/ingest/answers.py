@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from exporter.errors import RequestError
 from exporter.exposition.telemetry import DropReason, Outcome, RowKind, Telemetry
+from exporter.ingest.aggregates_body import AggregatesRequest
 from exporter.ingest.commit import Answer, IngestRequest, PredictionAnswer
 from exporter.ingest.join import LabelAnswer, PreparedLabels
 
@@ -27,9 +28,11 @@ def count_answers(
             rows["label", "correction"] += answer.corrections
             rows["label", "duplicate"] += answer.duplicates
         elif isinstance(answer, PredictionAnswer):
-            rows["prediction", "accepted"] += answer.accepted
-            rows["prediction", "duplicate"] += answer.duplicates
-            rows["prediction", "conflict"] += answer.conflicts
+            kind = kind_of(request)
+            rows[kind, "accepted"] += answer.accepted
+            rows[kind, "duplicate"] += answer.duplicates
+            if kind == "prediction":
+                rows[kind, "conflict"] += answer.conflicts
             dropped.update(answer.dropped)
     for (kind, outcome), count in rows.items():
         telemetry.count_rows(kind, outcome, count)
@@ -40,4 +43,6 @@ def count_answers(
 
 def kind_of(request: IngestRequest) -> RowKind:
     """Kind of a request's rows."""
+    if isinstance(request, AggregatesRequest):
+        return "aggregate"
     return "label" if isinstance(request, PreparedLabels) else "prediction"

@@ -42,17 +42,24 @@ class Changes:
     ) -> None:
         """Add a batch's rows to the blocks of a version whose counts are, or will be, `version_counts`."""
         for start, block in counts.blocks.items():
-            self._add_block(version, version_counts, start, block, now)
+            self.add_block(version, version_counts, start, block, now)
         for segment, start, block in counts.segments:
-            self._add_segment_block(version, version_counts, segment, start, block)
+            self.add_segment_block(version, version_counts, segment, start, block)
         for start, scores in counts.scores.items():
             self.add_outcomes(version, version_counts, start, scores)
 
-    def _add_block(
-        self, version: Version, counts: VersionCounts, start: int, block: Block, now: float
+    def add_block(
+        self,
+        version: Version,
+        counts: VersionCounts,
+        start: int,
+        block: Block,
+        now: float,
+        family: int = FINE,
     ) -> None:
-        family = FINE
-        if start < counts.timeline.horizon(now):  # which may have passed it since it was counted
+        """Add a block to that of the same family and start, a fine one before the horizon to a coarse one."""
+        # The horizon may have passed it since it was counted.
+        if family == FINE and start < counts.timeline.horizon(now):
             length = counts.timeline.settings.coarse_seconds
             family, start = COARSE, start // length * length
         key = (version, family, start)
@@ -60,16 +67,22 @@ class Changes:
         self.blocks[key] = before + block if before is not None else block
         self.version_counts[version] = counts
 
+    def find_outcomes(self, version: Version, counts: VersionCounts, start: int) -> Outcomes | None:
+        """Outcomes of an hour after what was added so far."""
+        key = (version, start)
+        return self.outcomes[key] if key in self.outcomes else counts.outcomes.get(start)
+
     def add_outcomes(self, version: Version, counts: VersionCounts, start: int, outcomes: Outcomes) -> None:
         """Add outcomes of an hour to those of a version whose counts are, or will be, `version_counts`."""
         key = (version, start)
-        before = self.outcomes[key] if key in self.outcomes else counts.outcomes.get(start)
+        before = self.find_outcomes(version, counts, start)
         self.outcomes[key] = before + outcomes if before is not None else outcomes
         self.version_counts[version] = counts
 
-    def _add_segment_block(
+    def add_segment_block(
         self, version: Version, counts: VersionCounts, segment: str, start: int, block: Block
     ) -> None:
+        """Add a block to that of an hour of a segment."""
         key = (version, segment, start)
         before = self.segment_blocks.get(key) or counts.segments[segment].timeline.coarse.get(start)
         self.segment_blocks[key] = before + block if before is not None else block

@@ -14,6 +14,8 @@ from exporter.aggregates.state import Totals
 from exporter.errors import MalformedError, RequestError
 from exporter.exposition.telemetry import DropReason, RowKind
 from exporter.fleet import Fleet, Status
+from exporter.ingest.aggregates import take_aggregates
+from exporter.ingest.aggregates_body import AggregatesRequest
 from exporter.ingest.arrivals import Arrivals
 from exporter.ingest.batching import Group, PredictionRequest, group_alike
 from exporter.ingest.changes import Changes
@@ -62,7 +64,7 @@ class ProducedAnswer:
 
 
 Answer = PredictionAnswer | LabelAnswer | ProducedAnswer
-IngestRequest = PredictionRequest | PreparedLabels
+IngestRequest = PredictionRequest | PreparedLabels | AggregatesRequest
 _NO_ROWS: Ints = np.zeros(0, np.int64)
 _Outcomes = dict[PredictionRequest, PredictionAnswer | RequestError]
 
@@ -112,7 +114,9 @@ class GroupCommit:
             answers = iter(joining.take([r for r in fresh if isinstance(r, PreparedLabels)]))
             every: list[Answer | RequestError] = []
             for request, answer in zip(requests, repeated, strict=True):
-                if answer is None:
+                if isinstance(request, AggregatesRequest):
+                    answer = self._take_aggregates(transaction, changes, request, now)
+                elif answer is None:
                     answer = outcomes[request] if isinstance(request, PredictionRequest) else next(answers)
                     if request.key is not None and not isinstance(answer, RequestError):
                         transaction.remember_key(request.key.key, request.key.body, now)
@@ -129,6 +133,16 @@ class GroupCommit:
             draw.apply()
             self._fleet.sample_sizes = self._sampler.sizes
         return every
+
+    def _take_aggregates(
+        self, transaction: Transaction, changes: Changes, request: AggregatesRequest, now: float
+    ) -> PredictionAnswer | RequestError:
+        try:
+            prepared = request.prepare(self._fleet, self._settings)
+            taken = take_aggregates(transaction, changes, self._settings, prepared, now)
+        except RequestError as error:
+            return error
+        return PredictionAnswer(taken.accepted, taken.repeated, 0, taken.dropped)
 
     def _take_predictions(
         self,

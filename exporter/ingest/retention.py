@@ -66,6 +66,8 @@ def tidy(store: Store, settings: Settings, versions: Iterable[Version], retained
             blocks_before=retained - settings.retention_seconds,
             outcomes_before=retained - settings.outcome_retention_seconds,
             alerts_before=retained - ALERT_RETENTION_SECONDS,
+            # By then blocks of the last sequence are too old to be taken again.
+            sources_before=retained - settings.max_age_seconds - settings.max_future_seconds,
             days_before=oldest_day(settings, retained),
         )
         transaction.sweep(retained)

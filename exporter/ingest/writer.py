@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import Telemetry
+from exporter.ingest.aggregates_body import AggregatesRequest
 from exporter.ingest.answers import count_answers, kind_of
 from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.join import PreparedLabels
@@ -47,6 +48,13 @@ class _Entry:
     @property
     def size_bytes(self) -> int:
         return 0 if isinstance(self.request, PreparedLabels) else self.request.size_bytes
+
+    @property
+    def rows(self) -> int:
+        """Rows as the queue counts them: counts of rows take as long however many rows they are of."""
+        if isinstance(self.request, AggregatesRequest):
+            return len(self.request.document.parts)
+        return self.request.rows
 
 
 class Writer:
@@ -97,7 +105,7 @@ class Writer:
         with self._wake:
             refusal = self._refuse(entry)
             if refusal is None:
-                self._queued_rows += request.rows
+                self._queued_rows += entry.rows
                 self._queued_bytes += entry.size_bytes
                 self._telemetry.queue_rows = self._queued_rows
                 self._queue.append(entry)
@@ -115,7 +123,7 @@ class Writer:
         if self._store.unanswered:
             return UnavailableError("the database does not answer", retry_after_seconds=5)
         # An empty queue takes a request of any size.
-        too_many = self._queued_rows + entry.request.rows > self._settings.max_queue_rows
+        too_many = self._queued_rows + entry.rows > self._settings.max_queue_rows
         too_large = self._queued_bytes + entry.size_bytes > MAX_QUEUED_BYTES
         if self._queued_rows and (too_many or too_large):
             return OverloadedError(f"{self._queued_rows} rows are waiting", retry_after_seconds=1)
@@ -166,7 +174,7 @@ class Writer:
             sizes.append(len(group))
             took_seconds = time.monotonic() - started
             with self._wake:
-                self._queued_rows -= sum(entry.request.rows for entry in group)
+                self._queued_rows -= sum(entry.rows for entry in group)
                 self._queued_bytes -= sum(entry.size_bytes for entry in group)
                 self._telemetry.queue_rows = self._queued_rows
             del first, group
@@ -190,7 +198,7 @@ class Writer:
         An idempotency key is in a commit once: the second request with it repeats the first unless that is
         refused.
         """
-        group, rows, size = [first], first.request.rows, first.size_bytes
+        group, rows, size = [first], first.rows, first.size_bytes
         keys = {_key(first.request)}
         while self._queue and rows < MAX_GROUP_ROWS and size < MAX_GROUP_BYTES:
             entry = self._queue[0]
@@ -198,7 +206,7 @@ class Writer:
                 break
             self._queue.popleft()
             group.append(entry)
-            rows += entry.request.rows
+            rows += entry.rows
             size += entry.size_bytes
             keys.add(_key(entry.request))
         return group

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
-import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from exporter.client.connection import Answer, Connection, refusal
-from exporter.errors import ExporterError, UnreachableError
+from exporter.client.connection import Answer, Connection
+from exporter.client.retrying import RETRY_SECONDS, ask_until_answered
+from exporter.errors import ExporterError
 from exporter.push.batches import Batch, Destination, Request
 from exporter.push.outcome import Outcome, Refusal
 from exporter.push.refusals import wrong_rows
 
 IN_FLIGHT = 3
-RETRY_SECONDS = 300.0  # for a batch, before the whole is given up
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 MAX_ROUNDS = 100  # of a batch whose rows are refused one after the other
 
 ACCEPTED, TOO_LARGE, MALFORMED = 202, 413, 422
-_LATER = {408, 429, 500, 502, 503, 504}
 
 Post = Callable[[Request], Answer]
 
@@ -145,23 +141,12 @@ class Sender:
             UnreachableError, CallRefusedError: there is none, for longer than is waited, or never will be.
             StoppedError: the user stopped it.
         """
-        deadline, pause = time.monotonic() + self._retry_seconds, FIRST_PAUSE_SECONDS
-        while True:
-            wait_seconds = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients, guards nothing
-            try:
-                answer = self._post(request)
-                if answer.status in (ACCEPTED, TOO_LARGE, MALFORMED):
-                    return answer
-                problem: ExporterError = refusal(answer)
-                if answer.status not in _LATER:
-                    raise problem
-                wait_seconds = max(wait_seconds, min(answer.retry_after_seconds, LONGEST_PAUSE_SECONDS))
-            except UnreachableError as error:
-                problem = error
-            if time.monotonic() + wait_seconds > deadline:
-                raise problem
+
+        def wait(problem: ExporterError, seconds: float) -> None:
             self._outcome.waits_for = str(problem)
-            if self._stopping.wait(wait_seconds):
+            if self._stopping.wait(seconds):
                 raise StoppedError(str(problem))
             self._outcome.waits_for = ""
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+        final = (ACCEPTED, TOO_LARGE, MALFORMED)
+        return ask_until_answered(lambda: self._post(request), final, wait, self._retry_seconds)

@@ -193,6 +193,19 @@ class Transaction:
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.key == key))
         self.connection.execute(schema.batches.insert(), {"key": key, "body": body, "at": at})
 
+    def find_source(self, source: str) -> tuple[int, bytes] | None:
+        """Last sequence that was taken from a source of counts, and the fingerprint of its counts."""
+        sources = schema.aggregate_sources.c
+        query = sa.select(sources.sequence, sources.body).where(sources.source == source)
+        row = self.connection.execute(query).first()
+        return None if row is None else (int(row.sequence), bytes(row.body))
+
+    def put_source(self, source: str, sequence: int, fingerprint: bytes, at: float) -> None:
+        sources = schema.aggregate_sources
+        self.connection.execute(sa.delete(sources).where(sources.c.source == source))
+        values = {"source": source, "sequence": sequence, "body": fingerprint, "at": at}
+        self.connection.execute(sources.insert(), values)
+
     def set_retention(self, at: float) -> None:
         """Store the time that retention has reached."""
         put = upsert(schema.meta, "value", self.connection.dialect.name)
@@ -255,14 +268,17 @@ class Transaction:
         blocks_before: float,
         outcomes_before: float,
         alerts_before: float,
+        sources_before: float,
         days_before: int,
     ) -> None:
-        """Delete idempotency keys, blocks, outcomes, alerts and days of ids from before the given times, and
-        the rows of references of versions without a block since."""
+        """Delete idempotency keys, blocks, outcomes, alerts, sources of counts and days of ids from before
+        the given times, and the rows of references of versions without a block since."""
         if not self.partitioned:
             expire_alerts(self.connection, alerts_before)
             expire_reference_rows(self.connection, blocks_before)
         self.connection.execute(sa.delete(schema.batches).where(schema.batches.c.at < keys_before))
+        sources = schema.aggregate_sources
+        self.connection.execute(sa.delete(sources).where(sources.c.at < sources_before))
         for reference_id in self.connection.scalars(sa.select(schema.references.c.id)).all():
             for family in (FINE, COARSE):  # a range of the primary key each: no scan of all blocks
                 self._delete(
