@@ -9,58 +9,15 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from exporter.errors import ConfigError, MalformedError
+from exporter.folding.columns import Columns
 from exporter.folding.fold import Folder
 from exporter.folding.reference_document import FoldingReference
 from exporter.formats.tables import without_index
-from exporter.payloads.columns import OWN_FIELDS
 
 BATCH_ROWS = 65_536
 READ_AHEAD = 2  # batches, and files, beside the ones that are folded
-FORMATS = ("parquet", "arrow", "orc")
 # Files in the directory of such a table are not all of its current version.
 _TABLES = {"_delta_log": "Delta", "metadata": "Iceberg"}
-
-
-class Columns:
-    """Columns of a schema that folding reads, under the names that it reads them by.
-
-    Args:
-        schema: of the rows.
-        reference: by which they are folded.
-        names: column of each of a row's own fields that has another name.
-
-    Raises:
-        ConfigError: a named column is not there.
-    """
-
-    def __init__(self, schema: pa.Schema, reference: FoldingReference, names: Mapping[str, str]) -> None:
-        given = without_index(schema.empty_table()).schema.names
-        missing = [name for name in names.values() if name not in given]
-        if missing:
-            raise ConfigError(f"no column {missing[0]!r}; there are {', '.join(given[:20])}")
-        renamed = {column: own for own, column in names.items()}
-        shadowed = {own for own in names if names[own] != own}
-        known = reference.reference.feature_names | {*OWN_FIELDS, "features"}
-        self.renamed: dict[str, str] = {}  # name that folding reads, by column
-        unknown = []
-        for name in given:
-            wanted = renamed.get(name, name)
-            if wanted == "id" or (name in shadowed and name not in renamed):
-                continue  # ids are not counted
-            if wanted in known:
-                self.renamed[name] = wanted
-            else:
-                unknown.append(name)
-        self.unknown_columns = reference.reference.unknown_columns(unknown)
-
-    @property
-    def names(self) -> list[str]:
-        """Columns that are read."""
-        return [*self.renamed]
-
-    def rename(self, table: pa.Table) -> pa.Table:
-        """The columns of a table with `names`, as folding reads them."""
-        return table.rename_columns([self.renamed[name] for name in table.schema.names])
 
 
 def fold_files(
@@ -77,7 +34,7 @@ def fold_files(
     Args:
         paths: of files and directories.
         reference: of the version that the rows are of.
-        file_format: one of `FORMATS`.
+        file_format: as pyarrow's datasets name it.
         names: column of each of a row's own fields that has another name.
         hourly: fold by hour, see `Folder`.
         untimed_at: time of rows that have none, see `Folder`.
@@ -94,11 +51,11 @@ def fold_files(
             dataset = ds.dataset(path, format=file_format, partitioning="hive")
         except (OSError, pa.ArrowException) as error:
             raise ConfigError(f"{path}: {error}") from None
-        columns = Columns(dataset.schema, reference, names or {})
+        given = without_index(dataset.schema.empty_table()).schema.names
+        columns = Columns.of(given, reference, names)
         options = {"batch_size": BATCH_ROWS, "batch_readahead": READ_AHEAD, "fragment_readahead": READ_AHEAD}
         try:
-            for batch in dataset.scanner(columns=columns.names, **options).to_batches():
-                folder.add_rows(columns.rename(pa.Table.from_batches([batch])), columns.unknown_columns)
+            folder.add_batches(dataset.to_batches(columns=columns.names, **options), columns)
         except (OSError, pa.ArrowException) as error:
             raise MalformedError(f"{path}: {error}") from None
     return folder

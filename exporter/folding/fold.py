@@ -14,6 +14,7 @@ from exporter.aggregates.outcome_layout import OutcomeLayout
 from exporter.aggregates.outcomes import Outcomes, fold_outcomes, fold_predictions
 from exporter.aggregates.segments import fold_segments
 from exporter.errors import MalformedError
+from exporter.folding.columns import Columns
 from exporter.folding.part import Counted, Part
 from exporter.folding.reference_document import FoldingReference
 from exporter.formats.batch import Batch, assemble, stored_column
@@ -73,6 +74,23 @@ class Folder:
         for start in range(0, table.num_rows, step):
             for part in self._fold(table.slice(start, step), unknown_columns):
                 self._add(part)
+
+    def add_batches(self, batches: Iterable[pa.RecordBatch], columns: Columns) -> None:
+        """Count the rows of batches, small ones together; errors as of `add_rows`.
+
+        Args:
+            batches: rows, with the columns that `columns` reads.
+            columns: of all rows that there are.
+        """
+        waiting, rows = list[pa.RecordBatch](), 0
+        for batch in batches:
+            waiting.append(batch)
+            rows += batch.num_rows
+            if rows >= ROWS_AT_ONCE:
+                self.add_rows(columns.rename(pa.Table.from_batches(waiting)), columns.unknown)
+                waiting, rows = [], 0
+        if rows:
+            self.add_rows(columns.rename(pa.Table.from_batches(waiting)), columns.unknown)
 
     def add_parts(self, parts: Iterable[Part]) -> None:
         """Add parts of the same reference, from other folders.
