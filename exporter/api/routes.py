@@ -15,7 +15,7 @@ from exporter.api.problems import REFUSALS, problem, refusal
 from exporter.api.scrapes import answer_scrape
 from exporter.errors import ConfigError, UnknownModelError
 from exporter.formats.raw import JSON_TYPE
-from exporter.ingest.aggregates_body import folding_reference
+from exporter.ingest.aggregates_body import counts_by_reference, folding_reference
 from exporter.service import Service
 from exporter.views import schemas as view_schemas
 from exporter.views.paths import VERSION_PATH
@@ -55,9 +55,7 @@ def models_router(service: Service) -> APIRouter:
         found = service.fleet.versions.get((model, version))
         if found is None:
             raise UnknownModelError(f"version {version} of model {model!r} is not monitored")
-        counts = found.counts
-        if counts is None:
-            raise UnknownModelError(f"version {version} of model {model!r} has no reference: {found.detail}")
+        counts = counts_by_reference(found)
         etag = f'"{counts.reference.digest}"'
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers={"ETag": etag})

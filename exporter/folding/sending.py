@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from exporter.client.connection import Answer, Connection, refusal
+from exporter.client.connection import Answer, Connection
 from exporter.client.retrying import RETRY_SECONDS, ask_until_answered
 from exporter.errors import ExporterError
 from exporter.folding.bodies import bodies
@@ -35,8 +35,10 @@ class Sent:
             self.dropped[reason] = self.dropped.get(reason, 0) + rows
 
 
-def fetch_reference(connection: Connection, model: str, version: str) -> FoldingReference:
-    """Reference of a version, by which its rows are folded.
+def fetch_reference(
+    connection: Connection, model: str, version: str, retry_seconds: float = RETRY_SECONDS
+) -> FoldingReference:
+    """Reference of a version, by which its rows are folded; waits while it is being made.
 
     Raises:
         CallRefusedError: the version is not monitored, or has no reference.
@@ -44,9 +46,7 @@ def fetch_reference(connection: Connection, model: str, version: str) -> Folding
         MalformedError: its answer is not of this version of the exporter.
     """
     path = f"/v1/models/{quote(model, safe='')}/versions/{quote(version, safe='')}/reference"
-    answer = connection.request("GET", path)
-    if answer.status != OK:
-        raise refusal(answer)
+    answer = ask_until_answered(lambda: connection.request("GET", path), (OK,), _wait, retry_seconds)
     return read_reference(answer.body)
 
 

@@ -11,8 +11,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.aggregates.state import VersionCounts
-from exporter.errors import ConflictError, MalformedError, StaleReferenceError, TooLargeError
-from exporter.fleet import Fleet, Version
+from exporter.errors import (
+    ConflictError,
+    MalformedError,
+    StaleReferenceError,
+    TooLargeError,
+    UnavailableError,
+)
+from exporter.fleet import Fleet, Status, Version
 from exporter.folding.bodies import MAX_BODY_COUNTS, MAX_BODY_PARTS, counts_of_part
 from exporter.folding.checks import check_part
 from exporter.folding.part import Counted, Part, read_part
@@ -96,7 +102,7 @@ class AggregatesRequest:
 
         Raises:
             UnknownModelError: the version is not monitored.
-            UnavailableError: it was just discovered.
+            UnavailableError: it was just discovered, or its reference is still being made.
             ConflictError: they are in the bins of another reference, or of blocks of another length.
             MalformedError: damaged, or counts that no rows can have.
             TooLargeError: too many counts for one request.
@@ -104,7 +110,11 @@ class AggregatesRequest:
         given = self.document
         target = Target(given.model, version=given.version)
         (version,) = fleet.resolve(target, np.full(1, self.received_at))
-        counts = _counts_of(version, given.digest)
+        counts = counts_by_reference(version)
+        current = counts.reference.digest
+        if current != given.digest:
+            detail = f"the current reference has digest {current}: fold the rows again, by that one"
+            raise StaleReferenceError(detail, current)
         reference = folding_reference(version, counts, settings)
         if given.block_seconds != reference.block_seconds:
             detail = f"blocks are of {reference.block_seconds} seconds here, not {given.block_seconds}"
@@ -185,20 +195,19 @@ def folding_reference(version: Version, counts: VersionCounts, settings: Setting
     return FoldingReference(target, counts.reference, *limits, counts.layout)
 
 
-def _counts_of(version: Version, digest: str) -> VersionCounts:
-    """Counts in the bins of the version's reference.
+def counts_by_reference(version: Version) -> VersionCounts:
+    """Counts of a version in the bins of its reference.
 
     Raises:
-        ConflictError: the version has another reference, or none.
+        UnavailableError: the reference is still being made.
+        ConflictError: the version has none.
     """
-    counts = version.counts
-    if counts is None:
-        raise ConflictError(f"version {version.version} of {version.model!r} has no reference", "digest")
-    current = counts.reference.digest
-    if current != digest:
-        detail = f"the current reference has digest {current}: fold the rows again, by that one"
-        raise StaleReferenceError(detail, current)
-    return counts
+    if version.counts is not None:
+        return version.counts
+    named = f"version {version.version} of {version.model!r}"
+    if version.status in (Status.PENDING, Status.COLLECTING):
+        raise UnavailableError(f"the reference of {named} is still being made", retry_after_seconds=10)
+    raise ConflictError(f"{named} has no reference: {version.detail or version.status.value}")
 
 
 def _hash(hashed: blake2b, counted: Counted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,17 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exporter.aggregates.block import Block
+from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import Outcomes
 from exporter.aggregates.state import VersionCounts
 from exporter.fleet import Version
 from exporter.folding.bodies import bodies
 from exporter.folding.fold import Folder
+from exporter.folding.part import Part
 from exporter.folding.reference_document import FoldingReference, read_reference
 from exporter.formats.predictions import read_predictions
 from exporter.formats.raw import ARROW_TYPE, RawRequest
 from exporter.ingest.aggregates_body import folding_reference, read_aggregates
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import PredictionAnswer
+from exporter.payloads.target import Target
+from exporter.profiling.build import build_reference
+from exporter.profiling.data import ReferenceData
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
 from tests.support.labelled import make_table
 from tests.support.rig import NOON, Rig
@@ -71,6 +77,19 @@ def _with_features(
     }.items():
         table = table.append_column(name, column)
     return table
+
+
+def make_folding_reference(task: str) -> FoldingReference:
+    """Reference of a task, with a segment a country."""
+    data = ReferenceData(make_reference_table(task), "tests", split="test", segments=("country",))
+    reference = build_reference(data, (), 100)
+    target = Target("fraud", version="1")
+    return FoldingReference(target, reference, 300, 32 * 2**20, outcome_layout(reference))
+
+
+def encode_document(reference: FoldingReference) -> bytes:
+    """The reference as `GET` answers it."""
+    return json.dumps(reference.to_json()).encode()
 
 
 def make_registry(task: str) -> FakeRegistry:
@@ -166,3 +185,20 @@ def counted_rows(counts: VersionCounts | None) -> int:
     """Rows in all blocks of a version."""
     assert counts is not None
     return sum(block.rows for _, _, block in counts.timeline.blocks())
+
+
+def assert_same_parts(left: Sequence[Part], right: Sequence[Part]) -> None:
+    """Check that parts are of the same rows."""
+    assert [_facts(part) for part in left] == [_facts(part) for part in right]
+    for mine, others in zip(left, right, strict=True):
+        pairs = [(mine.whole, others.whole)]
+        pairs += [(counted, others.segments[name]) for name, counted in mine.segments.items()]
+        for one, two in pairs:
+            assert_same_blocks({0: one.block}, {0: two.block})
+            assert (one.outcomes is None) == (two.outcomes is None)
+            if one.outcomes is not None and two.outcomes is not None:
+                assert_same_outcomes({0: one.outcomes}, {0: two.outcomes})
+
+
+def _facts(part: Part) -> tuple[object, ...]:
+    return part.key, part.newest, part.labels, part.rows, sorted(part.segments), part.unknown_columns
