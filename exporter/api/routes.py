@@ -16,6 +16,7 @@ from exporter.api.scrapes import answer_scrape
 from exporter.errors import ConfigError, UnknownModelError
 from exporter.formats.raw import JSON_TYPE
 from exporter.ingest.aggregates_body import counts_by_reference, folding_reference
+from exporter.kafka.configuration import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
 from exporter.service import Service
 from exporter.views import schemas as view_schemas
 from exporter.views.paths import VERSION_PATH
@@ -48,7 +49,10 @@ def models_router(service: Service) -> APIRouter:
     @router.get(
         f"{VERSION_PATH}/reference",
         response_model=schemas.FoldingReference,
-        responses={304: {"description": "Unchanged."}, **{k: REFUSALS[k] for k in (401, 403, 404, 421, 422)}},
+        responses={
+            304: {"description": "Unchanged."},
+            **{k: REFUSALS[k] for k in (401, 403, 404, 409, 421, 422, 503)},
+        },
     )
     def get_reference(request: Request, model: str, version: str) -> Response:
         """A version's reference, by which `exporter.folding` counts rows; its digest is the `ETag`."""
@@ -59,7 +63,8 @@ def models_router(service: Service) -> APIRouter:
         etag = f'"{counts.reference.digest}"'
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers={"ETag": etag})
-        document = folding_reference(found, counts, service.settings).to_json()
+        limit = MAX_MESSAGE_BYTES - ENVELOPE_BYTES if service.settings.ingest == "kafka" else None
+        document = folding_reference(found, counts, service.settings, limit).to_json()
         return Response(orjson.dumps(document), headers={"ETag": etag}, media_type=JSON_TYPE)
 
     return router

@@ -89,6 +89,10 @@ class AggregatesRequest:
     naive_timestamps: int = 0
 
     @property
+    def model(self) -> str:
+        return self.document.model
+
+    @property
     def rows(self) -> int:
         return sum(part.rows for part in self.document.parts)
 
@@ -188,10 +192,12 @@ def _where(location: Sequence[int | str]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
 
 
-def folding_reference(version: Version, counts: VersionCounts, settings: Settings) -> FoldingReference:
-    """What rows of a version are folded by."""
+def folding_reference(
+    version: Version, counts: VersionCounts, settings: Settings, max_body_bytes: int | None = None
+) -> FoldingReference:
+    """What rows of a version are folded by; None: bodies may be as large as those of other requests."""
     target = Target(version.model, version=version.version)
-    limits = settings.block_seconds, settings.max_body_bytes
+    limits = settings.block_seconds, max_body_bytes or settings.max_body_bytes
     return FoldingReference(target, counts.reference, *limits, counts.layout)
 
 

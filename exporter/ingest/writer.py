@@ -20,8 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import Telemetry
-from exporter.ingest.aggregates_body import AggregatesRequest
-from exporter.ingest.answers import count_answers, kind_of
+from exporter.ingest.answers import count_answers, kind_of, queued_rows
 from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.join import PreparedLabels
 from exporter.settings import Settings
@@ -51,10 +50,7 @@ class _Entry:
 
     @property
     def rows(self) -> int:
-        """Rows as the queue counts them: counts of rows take as long however many rows they are of."""
-        if isinstance(self.request, AggregatesRequest):
-            return len(self.request.document.parts)
-        return self.request.rows
+        return queued_rows(self.request)
 
 
 class Writer:

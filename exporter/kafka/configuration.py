@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Properties = dict[str, str | int | float | bool]
 
 MAX_MESSAGE_BYTES = 1_000_000  # librdkafka's default
+# Of the largest message, for its key and its headers: names and ids have 256 characters at most.
+ENVELOPE_BYTES = 8192
 DELIVERY_SECONDS = 10  # for the brokers to have a message, after which its request is refused
 SESSION_SECONDS = 6  # without a heartbeat, after which the group gives a worker's partitions to others
 MAX_FILE_BYTES = 2**16

@@ -1,6 +1,7 @@
 """Messages of the topic: their headers, and what is read from them.
 
-The value is the body of a request to `/v1/predictions` or `/v1/labels`, in JSON or Arrow.
+The value is the body of a request to `/v1/predictions` or `/v1/labels`, in JSON or Arrow, or of one to
+`/v1/aggregates`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from exporter.errors import MalformedError, TooLargeError, UnsupportedError
 from exporter.formats.labels import decode_labels
 from exporter.formats.predictions import read_predictions
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE, RawRequest, media_type
+from exporter.ingest.aggregates_body import read_aggregates
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
@@ -108,7 +110,7 @@ class Received:
 
 
 def decode(received: Received, settings: Settings, place: Place | None = None) -> IngestRequest:
-    """Decode a message of predictions or labels.
+    """Decode a message.
 
     Args:
         received: the message.
@@ -122,6 +124,10 @@ def decode(received: Received, settings: Settings, place: Place | None = None) -
         detail = f"{len(received.value)} bytes, at most {settings.max_body_bytes} are taken"
         raise TooLargeError(detail)
     kind, raw = received.kind, received.raw()
+    if kind == "aggregates":
+        aggregates = read_aggregates(raw.body, received.received_at)
+        _check_place(aggregates.model, [aggregates.document.source], place)
+        return aggregates
     if kind == "labels":
         batch = decode_labels(raw.body, raw.content_type, raw.query, settings)
         _check_place(batch.model, batch.ids, place)

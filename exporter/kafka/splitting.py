@@ -22,16 +22,16 @@ from exporter.errors import TooLargeError
 from exporter.formats.batch import Decoded
 from exporter.formats.labels import DecodedLabels
 from exporter.formats.raw import ARROW_TYPE, JSON_TYPE
+from exporter.ingest.aggregates_body import AggregatesRequest
 from exporter.ingest.commit import IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import PreparedLabels
 from exporter.kafka.arrow_rows import ArrowRows
+from exporter.kafka.configuration import ENVELOPE_BYTES
 from exporter.kafka.messages import CONTENT_TYPE, IDEMPOTENCY_DIGEST, IDEMPOTENCY_KEY, KIND, Kind
 from exporter.kafka.partitioner import partitions_of, row_key
 from exporter.typing import Floats, Ints
 
-# Of the largest message, for its key and its headers: names and ids have 256 characters at most.
-_ENVELOPE_BYTES = 8192
 _NULL = re.compile(rb"[:,\[]null")
 
 Headers = list[tuple[str, str | bytes | None]]  # the values are bytes; the driver's type
@@ -59,7 +59,7 @@ class Layout:
 
     @property
     def max_value_bytes(self) -> int:
-        return max(self.max_message_bytes // 2, self.max_message_bytes - _ENVELOPE_BYTES)
+        return max(self.max_message_bytes // 2, self.max_message_bytes - ENVELOPE_BYTES)
 
 
 class Rows(Protocol):
@@ -72,8 +72,10 @@ def split(request: IngestRequest, layout: Layout) -> list[Outgoing]:
     """Messages of a request. They are the same whenever it is sent, where its rows have ids or it has a key.
 
     Raises:
-        TooLargeError: a row alone is larger than a message may be.
+        TooLargeError: a row alone is larger than a message may be, or counts are.
     """
+    if isinstance(request, AggregatesRequest):
+        return [_whole(request, layout)]
     if isinstance(request, PreparedLabels):
         assert request.decoded is not None  # labels that came along with predictions are in those
         labels = request.decoded
@@ -85,6 +87,17 @@ def split(request: IngestRequest, layout: Layout) -> list[Outgoing]:
     where = _Where("predictions", decoded.target.model, decoded.ids, request.key, headers)
     rows: Rows = ArrowRows(raw.body, decoded) if raw.content_type == ARROW_TYPE else _JsonRows(decoded)
     return [*_messages(where, decoded.rows, rows, raw.body, layout)]
+
+
+def _whole(request: AggregatesRequest, layout: Layout) -> Outgoing:
+    """The message of counts, in the partition of their source."""
+    size, limit = len(request.body), layout.max_value_bytes
+    if size > limit:
+        raise TooLargeError(f"the body takes {size} bytes, the topic takes {limit} in a message")
+    key = row_key(request.model, request.document.source)
+    partition = int(partitions_of([key], layout.partitions)[0])
+    headers: Headers = [(KIND, b"aggregates"), (CONTENT_TYPE, JSON_TYPE.encode())]
+    return Outgoing(partition, key, request.body, headers, request.rows, whole=True)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from exporter.errors import (
     TooLargeError,
     UnavailableError,
 )
-from exporter.exposition.telemetry import RowKind, Telemetry
+from exporter.exposition.telemetry import Telemetry
+from exporter.ingest.answers import kind_of, queued_rows
 from exporter.ingest.commit import Answer, IngestRequest, ProducedAnswer
 from exporter.ingest.join import PreparedLabels
 from exporter.kafka.configuration import (
@@ -139,7 +140,7 @@ class TopicWriter:
                 self._queue.append(entry)
                 self._wake.notify()
                 return entry.future
-        self._telemetry.count_rows(_kind(request), "rejected", request.rows)
+        self._telemetry.count_rows(kind_of(request), "rejected", request.rows)
         raise refusal
 
     def _refuse(self, entry: _Entry) -> RequestError | None:
@@ -148,14 +149,14 @@ class TopicWriter:
         if self.refusal or self._fault:
             return UnavailableError(self._fault or self.refusal, retry_after_seconds=RETRY_SECONDS)
         # An empty queue takes a request of any size.
-        too_many = self._rows + entry.request.rows > self._settings.max_queue_rows
+        too_many = self._rows + queued_rows(entry.request) > self._settings.max_queue_rows
         too_large = self._bytes + entry.size_bytes > MAX_QUEUED_BYTES
         if self._rows and (too_many or too_large):
             return OverloadedError(f"{self._rows} rows are waiting", retry_after_seconds=1)
         return None
 
     def _count(self, entry: _Entry, sign: int) -> None:
-        self._rows += sign * entry.request.rows
+        self._rows += sign * queued_rows(entry.request)
         self._bytes += sign * entry.size_bytes
         self._telemetry.queue_rows = self._rows
 
@@ -249,7 +250,7 @@ class TopicWriter:
             if entry.left:
                 return
             self._count(entry, -1)
-        rows, kind = entry.request.rows, _kind(entry.request)
+        rows, kind = entry.request.rows, kind_of(entry.request)
         if entry.error is not None:
             self._telemetry.count_rows(kind, "rejected", rows)
             entry.future.set_exception(entry.error)
@@ -287,10 +288,6 @@ class TopicWriter:
             return f"the topic {topic.name} has {topic.partitions} partitions now, and the store {known}"
         self._topic = topic
         return ""
-
-
-def _kind(request: IngestRequest) -> RowKind:
-    return "label" if isinstance(request, PreparedLabels) else "prediction"
 
 
 def _refusal_of(error: DriverError) -> RequestError:

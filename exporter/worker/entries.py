@@ -15,6 +15,7 @@ from exporter.errors import (
     UnsupportedError,
 )
 from exporter.exposition.group import DeadReason
+from exporter.ingest.answers import queued_rows
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import IngestRequest
 from exporter.ingest.writer import MAX_GROUP_BYTES, MAX_GROUP_ROWS
@@ -41,7 +42,7 @@ class Entry:
 
     @property
     def rows(self) -> int:
-        return self.request.rows if self.request is not None else 1
+        return queued_rows(self.request) if self.request is not None else 1
 
     @property
     def size_bytes(self) -> int:
