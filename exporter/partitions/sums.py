@@ -23,9 +23,10 @@ from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.state import SegmentCounts, Totals, VersionCounts, decode_totals
 from exporter.aggregates.timeline import Timeline
 from exporter.errors import StoreError, decoding
-from exporter.fleet import MAX_UNKNOWN_COLUMNS, Fleet, Live, Status, Version
+from exporter.fleet import Fleet, Live, Status, Version
 from exporter.partitions.counts import with_blocks, with_outcomes, without_outcomes
 from exporter.partitions.tables import BLOCK_KEY, OUTCOMES_KEY, Key, PartitionTables
+from exporter.reference.bins import MAX_UNKNOWN_COLUMNS
 from exporter.reference.profile import Reference
 from exporter.settings import Settings
 from exporter.storage.partition import find_partitions
