@@ -41,7 +41,8 @@ from exporter.web.routes import assets_router, pages_router
 DESCRIPTION = """Takes live predictions and labels of models in MLflow, and exposes drift, data
 quality and model quality as Prometheus metrics.
 
-Data answered with 202 is on disk. Errors are JSON problems with the place in the body."""
+Data answered with 202 is on disk, with EXPORTER_INGEST=kafka on that of the brokers. Errors are JSON problems
+with the place in the body."""
 
 
 def create_app(service: Service) -> FastAPI:

@@ -15,6 +15,7 @@ import pytest
 from exporter.cli import main
 from tests.support.api_server import Server
 from tests.support.rig import make_table
+from tests.support.scripted_exporter import Reply, scripted_exporter
 
 NOW = time.time()
 
@@ -220,3 +221,15 @@ def test_an_exporter_that_is_away_is_told(push: Push, tmp_path: Path) -> None:
     dry = push(path, "--dry-run", to_exporter="--exporter=http://127.0.0.1:9")
     assert (dry.status, dry.count("accepted")) == (0, 10)
     assert "the columns of the reference are unknown: the exporter at 127.0.0.1:9" in dry.out
+
+
+def test_rows_that_the_exporter_produces_are_not_said_to_be_new(push: Push, tmp_path: Path) -> None:
+    answer = {"accepted": 5, "duplicates": None, "conflicts": None}
+    path = write(make_predictions(5), tmp_path / "a.csv")
+
+    with scripted_exporter() as exporter:
+        exporter.replies = [Reply(200, b'{"columns": []}'), Reply(body=json.dumps(answer).encode())]
+        done = push(path, to_exporter=f"--exporter={exporter.url}")
+
+    assert (done.status, done.count("accepted")) == (0, 5)
+    assert "in Kafka; new rows are told from repeated ones when a worker takes them" in done.out
