@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from exporter.kafka.messages import Place, Received, decode
 from exporter.kafka.topic_writer import TopicWriter
 from exporter.settings import Settings
 from tests.support.fakes import TIMEOUT_SECONDS
-from tests.support.kafka import KafkaBroker, running_broker
+from tests.support.kafka import KafkaBroker
 from tests.support.rig import eventually
 
 if TYPE_CHECKING:
@@ -211,23 +211,20 @@ def test_the_queue_is_bounded_and_a_stop_delivers_it(
     assert sum(request.rows for request in read(consume(kafka_broker, kafka_topic))) == 30
 
 
-def test_without_brokers_a_request_fails_within_a_bound_and_is_taken_when_they_are_back(
-    free_ports: Callable[[int], list[int]], tmp_path: Path
+def test_without_an_answer_of_the_brokers_a_request_fails_within_a_bound_and_may_be_sent_again(
+    kafka_broker: KafkaBroker, kafka_topic: str, tmp_path: Path
 ) -> None:
-    with running_broker(free_ports(2)) as broker:
-        broker.create_topic("live", 4)
-        settings = settings_for(broker, "live")
-        soon = ("# soon", "delivery.timeout.ms = 1500", "reconnect.backoff.max.ms=200")
-        with writing(settings_for_file(settings, tmp_path, *soon)) as writer:
-            assert writer.submit(predictions(8)).result(TIMEOUT_SECONDS).accepted == 8
-            broker.kill()
+    settings = settings_for(kafka_broker, kafka_topic)
+    soon = ("# soon", "delivery.timeout.ms = 1500", "request.timeout.ms=1000")
+    with writing(settings_for_file(settings, tmp_path, *soon)) as writer:
+        assert writer.submit(predictions(8)).result(TIMEOUT_SECONDS).accepted == 8
+        with kafka_broker.frozen():
             lost = writer.submit(predictions(8, first=8))
             with pytest.raises(UnavailableError, match="send it again") as error:
                 lost.result(TIMEOUT_SECONDS)
-            assert error.value.retry_after_seconds
-            broker.start()
-            eventually(lambda: taken(writer, predictions(8, first=8)))
-        found = read(consume(broker, "live"))
+        assert error.value.retry_after_seconds
+        eventually(lambda: taken(writer, predictions(8, first=8)))
+    found = read(consume(kafka_broker, kafka_topic))
     ids = {row_id for request in found for row_id in request.decoded.ids or []}
     assert ids == {f"i{number}" for number in range(16)}
 

@@ -95,6 +95,16 @@ class KafkaBroker:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait(TIMEOUT_SECONDS)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Context in which it does not answer, and its connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def create_topic(self, name: str, partitions: int) -> None:
         from confluent_kafka.admin import NewTopic
 
