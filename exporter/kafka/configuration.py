@@ -81,7 +81,7 @@ def make_producer(
             "message.max.bytes": max_message_bytes,
         }
         fixed: Properties = {"enable.idempotence": True, "acks": "all", "partitioner": "murmur2"}
-        properties = _without(_CONSUMING, defaults | read_properties(settings)) | _brokers(settings) | fixed
+        properties = _without(_CONSUMING, defaults | _read(settings)) | _brokers(settings) | fixed
         return Producer(properties | {"error_cb": note_error}, logger=log)
 
 
@@ -108,7 +108,7 @@ def make_consumer(settings: Settings) -> Consumer:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
         }
-        properties = _without(_PRODUCING, defaults | read_properties(settings)) | _brokers(settings) | fixed
+        properties = _without(_PRODUCING, defaults | _read(settings)) | _brokers(settings) | fixed
         return Consumer(properties, logger=log)
 
 
@@ -121,7 +121,7 @@ def make_admin(settings: Settings) -> AdminClient:
     with _Checking(settings):
         from confluent_kafka.admin import AdminClient
 
-        properties = _without(_CONSUMING + _PRODUCING, read_properties(settings))
+        properties = _without(_CONSUMING + _PRODUCING, _read(settings))
         return AdminClient(properties | _brokers(settings), logger=log)
 
 
@@ -162,6 +162,12 @@ def read_properties(settings: Settings) -> Properties:
 
 def _brokers(settings: Settings) -> Properties:
     return {"bootstrap.servers": ",".join(settings.kafka_brokers), "client.id": "mlflow-exporter"}
+
+
+def _read(settings: Settings) -> Properties:
+    """Properties of the file, and defaults of all clients."""
+    # Each attempt to connect is a line in the log.
+    return {"reconnect.backoff.ms": 1000, "log.connection.close": False} | read_properties(settings)
 
 
 def _without(prefixes: tuple[str, ...], properties: Properties) -> Properties:
