@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,23 +24,26 @@ from exporter.exposition.view import VersionView, version_view
 from exporter.fleet import Fleet, Version
 from exporter.ingest.commit import Answer, IngestRequest
 from exporter.ingest.local_counting import LocalCounting
-from exporter.ingest.writer import Writer
+from exporter.ingest.writer import Commit, Writer
+from exporter.kafka.topic_writer import TopicWriter
 from exporter.monitoring.attributions import Attributions
 from exporter.monitoring.checkpoints import Checkpoints
 from exporter.monitoring.config_digest import digest_of_file
 from exporter.monitoring.counting import Counting
 from exporter.monitoring.discovery import Discovery
 from exporter.monitoring.evaluator import Evaluator
+from exporter.monitoring.group_counting import GroupCounting, refuse
 from exporter.monitoring.importance_loader import ImportanceLoader
 from exporter.monitoring.journal import Journal
 from exporter.monitoring.loop import Loop
 from exporter.monitoring.rebaseline import Rebaseliner
 from exporter.monitoring.run_watcher import RunWatcher
+from exporter.partitions.reader import count_partitions
 from exporter.registry.registry import Registry
 from exporter.remediation.remediation import Remediation
 from exporter.reports.publishing import Publishing
 from exporter.reports.reports import Reports
-from exporter.sampling.reading import SampleReader
+from exporter.sampling.reading import SampleReader, SampleSource
 from exporter.sampling.stored import StoredSample
 from exporter.serving_processes import ServingProcess, ServingProcesses
 from exporter.settings import Settings, find_warnings
@@ -92,17 +96,29 @@ class Service:
         self.store = Store(
             settings.store, check=settings.store_check, count_fault=self.telemetry.count_store_error
         )
-        counting = LocalCounting(
-            self.store, self.fleet, settings, self.telemetry, clock, np.random.default_rng()
+        self.counting: Counting
+        sample: SampleSource
+        commit: Commit
+        if settings.role == "evaluator":
+            group = GroupCounting(self.store, self.fleet, settings, clock)
+            self.counting, sample, commit = group, group.rows, refuse
+        else:
+            random = np.random.default_rng()
+            local = LocalCounting(self.store, self.fleet, settings, self.telemetry, clock, random)
+            sample = StoredSample(self.store, lambda job: self.writer.call(job))
+            self.counting, commit = local, local.commit
+        self.writer = Writer(self.store, commit, settings, self.telemetry)
+        self.topic_writer = (
+            TopicWriter(settings, self.telemetry, clock, partial(count_partitions, self.store))
+            if settings.ingest == "kafka"
+            else None
         )
-        self.counting: Counting = counting
-        self.writer = Writer(self.store, counting.commit, settings, self.telemetry)
-        self.submit: Submit = self.writer.submit
+        self.submit: Submit = (self.topic_writer or self.writer).submit
         self.require_model = self.fleet.require_model
         parts = (settings, self.store, self.fleet, self.writer, self.counting, self.telemetry)
         self.capture = Capture(settings, self.fleet, self.telemetry.capture, self.submit, clock, monotonic)
         self.discovery = Discovery(*parts, registry, clock)
-        self.samples = SampleReader(StoredSample(self.store, self.writer.call), settings)
+        self.samples = SampleReader(sample, settings)
         self.reports = Reports(
             settings,
             self.store,
@@ -166,6 +182,8 @@ class Service:
             return
         self._started = True
         self.writer.start()
+        if self.topic_writer is not None:
+            self.topic_writer.start()
         self.journal.start(self.discovery.config_digest)
         self.discovery.restore()
         self.counting.load()
@@ -179,6 +197,8 @@ class Service:
     def fault(self) -> str:
         """Return what is wrong with the process; empty while its threads run and its store is there."""
         alive = [self.writer.alive(), self.discovery.loader.alive(), self.remediation.engine.alive()]
+        if self.topic_writer is not None:
+            alive.append(self.topic_writer.alive())
         if not all(alive + [loop.alive() for loop in self._loops]):
             return "a thread has died"
         return self.store.fault()
@@ -194,6 +214,8 @@ class Service:
         self.discovery.loader.stop()
         self.remediation.engine.stop()
         self._evaluation.join(10)  # what may hang in a call of MLflow is left behind
+        if self.topic_writer is not None:
+            self.topic_writer.stop()
         self.writer.stop()
         self.journal.stop()
         self.checkpoints.close()
