@@ -54,6 +54,16 @@ def test_samples_of_another_shard_are_refused_and_nothing_of_them_is_kept(sixth:
         post(sixth, b"", headers={"content-type": "application/vnd.apache.arrow.stream"}, **table)
     )
     assert answers(sixth)["421"] == before + 4
+    part = {"start": 0, "seconds": 300, "newest": 0.0, "rows": 1, "labels": 0, "block": ""}
+    counts = {
+        "model": "churn",
+        "version": "1",
+        "digest": "",
+        "block_seconds": 300,
+        "source": "job",
+        "sequence": 0,
+    }
+    assert_misdirected(sixth.client.post("/v1/aggregates", json={**counts, "parts": [part]}))
     labels = {"model": "churn", "labels": [{"id": "a1", "label": 0}]}
     assert_misdirected(sixth.client.post("/v1/labels", json=labels))
     assert answers(sixth, "label")["421"] == 1
