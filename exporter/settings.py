@@ -12,7 +12,7 @@ from typing import Annotated, Literal, get_args, get_type_hints
 
 from exporter.drivers import missing_driver
 from exporter.errors import ConfigError
-from exporter.shard import WHOLE, Shard, parse_shard
+from exporter.shard import SHARD_FIELD, WHOLE, Shard, parse_shard
 from exporter.tokens import load_tokens
 
 Role = Literal["all", "worker", "evaluator"]
@@ -145,7 +145,7 @@ class Settings:
     allow_commands: bool = False  # targets of remediation may be commands on this machine
     grafana_url: str = ""  # of the dashboards, linked from the page at /
     mlflow_url: str = ""  # of MLflow's UI as browsers reach it, linked from the pages
-    external_url: str = ""  # at which people reach the exporter, for links to it
+    external_url: str = ""  # at which people reach the exporter, for links to it; may have `{shard}` in it
     log_level: str = "info"
 
     evaluation_interval_seconds: PositiveFloat = 30.0
@@ -187,6 +187,15 @@ class Settings:
     @property
     def dead_letter_topic(self) -> str:
         return f"{self.kafka_topic}{DEAD_LETTERS}"
+
+    @property
+    def own_url(self) -> str:
+        """`external_url` of this exporter."""
+        return self.url_of_shard(self.shard.number)
+
+    def url_of_shard(self, number: int) -> str:
+        """`external_url` of a shard."""
+        return self.external_url.replace(SHARD_FIELD, str(number))
 
     @property
     def coarse_seconds(self) -> int:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from exporter.errors import ConfigError, MisdirectedError
 
 MAX_SHARDS = 256
+SHARD_FIELD = "{shard}"  # in addresses of exporters, for the number of one
 _CACHED_NAMES = 10_000  # those in requests may be any
 
 

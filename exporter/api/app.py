@@ -20,6 +20,7 @@ from exporter.api.audit_routes import audit_router
 from exporter.api.auth import authorizer
 from exporter.api.cloudevent_routes import CloudEventRoutes
 from exporter.api.ingest_routes import Ingestion, IngestRoutes
+from exporter.api.parameters import own_model
 from exporter.api.problems import (
     on_any_error,
     on_disconnect,
@@ -65,6 +66,7 @@ def create_app(service: Service) -> FastAPI:
         static_url="/docs/assets",
         swagger_ui_parameters={"validatorUrl": None},  # does not send the schema to a public validator
     )
+    page_checks = [Depends(authorizer(service)), Depends(own_model(service))]
     ingest = IngestRoutes(service)
     events = CloudEventRoutes(service)
     app.include_router(ingest.documented)
@@ -79,7 +81,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(report_pages_router(service))
     app.include_router(operations_router(service))
     app.include_router(assets_router())
-    app.include_router(pages_router(service), dependencies=[Depends(authorizer(service))])
+    app.include_router(pages_router(service), dependencies=page_checks)
     app.add_middleware(Ingestion, routes=ingest, events=events, telemetry=service.telemetry)
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(StoreError, on_store_error)

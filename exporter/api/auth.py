@@ -38,7 +38,7 @@ def authorizer(service: Guarded, scope: Scope | None = None, *, named: bool = Fa
         scope: that the token has to have; None for every token.
         named: require a token with a name of its own, so that it is known who it was.
     """
-    external = urlsplit(service.settings.external_url).hostname or ""
+    external = urlsplit(service.settings.own_url).hostname or ""
     configured = filter(None, (service.settings.host, external, *service.settings.allowed_hosts))
     names = (*own_names(socket.gethostname()), *map(str.lower, configured))
 

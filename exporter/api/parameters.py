@@ -6,11 +6,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from exporter.errors import MalformedError
+from exporter.errors import MalformedError, MisdirectedError
 from exporter.payloads.limits import check_keys
 from exporter.service import Service
+from exporter.settings import Settings
+from exporter.shard import SHARD_FIELD
+
+PAGES = "/models/"  # of people; programs get 421
 
 
 def single_parameters(request: Request) -> dict[str, str]:
@@ -43,12 +48,26 @@ async def known_parameters(request: Request) -> None:
 def own_model(service: Service) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that checks that the `model` of a path or a query is of the service's shard.
 
-    It raises `MisdirectedError` otherwise.
+    It raises `MisdirectedError` otherwise; a page leads to the same of that shard, if its address is known.
     """
 
     async def check(request: Request) -> None:
         for given in (request.path_params, request.query_params):
             if model := given.get("model"):
-                service.fleet.shard.require(model)
+                try:
+                    service.fleet.shard.require(model)
+                except MisdirectedError as error:
+                    if address := _page_of_shard(request, service.settings, error.members["shard"]):
+                        raise HTTPException(307, error.detail, {"Location": address}) from None
+                    raise
 
     return check
+
+
+def _page_of_shard(request: Request, settings: Settings, shard: object) -> str:
+    """Address of a page at another shard; empty for other requests, and where it is not known."""
+    path = request.scope["raw_path"].decode("ascii")
+    if not path.startswith(PAGES) or SHARD_FIELD not in settings.external_url or not isinstance(shard, int):
+        return ""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{settings.url_of_shard(shard).rstrip('/')}{path}{query}"

@@ -23,12 +23,11 @@ import httpx
 
 from exporter.errors import CallRefusedError, ConfigError, UnreachableError
 from exporter.formats.texts import printable, redact
-from exporter.shard import MAX_SHARDS
+from exporter.shard import MAX_SHARDS, SHARD_FIELD
 
 TIMEOUT_SECONDS = 60.0
 MAX_ANSWER_BYTES = 64 * 2**20  # of an answer that is read as a whole
 MAX_DETAIL = 500  # characters of a refusal's detail
-SHARD = "{shard}"  # in an address
 EXAMPLE_URL = "http://127.0.0.1:19464"
 # Made once, in no thread of ours: locks of OpenSSL that are held while a process forks stay so in its child.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -110,7 +109,7 @@ class Connection:
 
     @property
     def _url(self) -> str:
-        return self._template.replace(SHARD, str(self._shard))
+        return self._template.replace(SHARD_FIELD, str(self._shard))
 
     @property
     def _client(self) -> httpx.Client:
@@ -181,7 +180,7 @@ class Connection:
     def _turn(self, answer: Answer) -> bool:
         """Turn to the shard that an answer names; false if it names no other, or the address has none."""
         shard = answer.shard
-        if SHARD not in self._template or shard in (None, self._shard):
+        if SHARD_FIELD not in self._template or shard in (None, self._shard):
             return False
         self._shard = shard
         _, self._name = _parsed(self._url)

@@ -48,7 +48,7 @@ class Publishing:
         self._leads = leads
         self._expired_at: float | None = None
         destinations = (
-            MlflowSender(registry, store, lambda: reports.config, settings.external_url),
+            MlflowSender(registry, store, lambda: reports.config, settings.own_url),
             EvidentlySender(store, lambda: reports.config),
         )
         self._sending = ReportSending(store, destinations, telemetry, clock, leads)

@@ -45,7 +45,7 @@ class Reports:
             fleet,
             self.queue,
             telemetry,
-            Gatherer(store, samples, partial(version_address, settings.external_url)).gather,
+            Gatherer(store, samples, partial(version_address, settings.own_url)).gather,
             make_report,
             lambda: self.config,
             settings.store_limit_bytes,

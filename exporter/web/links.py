@@ -33,7 +33,7 @@ class Links:
         return cls(
             grafana=settings.grafana_url.partition("/d/")[0].rstrip("/"),
             mlflow=mlflow.rstrip("/"),
-            exporter=settings.external_url.rstrip("/") or f"http://localhost:{settings.port}",
+            exporter=settings.own_url.rstrip("/") or f"http://localhost:{settings.port}",
         )
 
     def dashboard(self, model: str, version: str, column: str = "") -> str:

@@ -66,7 +66,6 @@ def pages_router(service: Service) -> APIRouter:
         request: Request, model: str, version: str, window: _Text = "", column: _Text = ""
     ) -> Response:
         root = _root(request)
-        service.fleet.shard.require(model)
         found = service.fleet.versions.get((model, version))
         if found is None:
             hint = service.fleet.hint(Target(model, version))

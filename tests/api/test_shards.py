@@ -141,6 +141,18 @@ def test_alerts_of_other_shards_are_answered_counted_and_ignored(sixth: Server) 
     assert received() == 2  # of fraud, and of the alert that is about no model
 
 
+def test_pages_lead_to_the_shard_that_has_the_model(serve: Callable[..., Server]) -> None:
+    server = serve(FakeRegistry(), shard=Shard(6, 8), external_url="https://exporter-{shard}.example/")
+    page = "/models/churn/versions/1/reports/latest?at=7"
+    led = server.client.get(page)
+    assert (led.status_code, led.headers["location"]) == (307, f"https://exporter-5.example{page}")
+    led = server.client.get("/models/a%2Fb%20c/versions/1")
+    assert led.headers["location"] == "https://exporter-2.example/models/a%2Fb%20c/versions/1"
+    assert_misdirected(server.client.get("/v1/models/churn/versions/1"))
+    series = 'mlflow_exporter_address_info{program="exporter",url="https://exporter-6.example"} 1'
+    assert series in server.client.get("/metrics").text
+
+
 def test_wrong_tokens_learn_nothing_of_shards(
     serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
