@@ -58,6 +58,8 @@ EXPORTER = Page(
         "failures": 20,
         "missing partitions": 21,
         "shards missing": 40,
+        "kafka lag": 41,
+        "dead letters": 42,
         "store failures": 30,
         "store size": 31,
     },

@@ -25,6 +25,9 @@ STORE_FAILURES = increase("mlflow_exporter_store_errors_total", "", "$__rate_int
 _SHARDS = gauge("mlflow_exporter_shard_info", by="shard")
 SHARDS_MISSING = f"{gauge('mlflow_exporter_shards')} - count ({_SHARDS})"
 
+KAFKA_LAG = gauge("mlflow_exporter_kafka_lag_seconds", by="partition")
+DEAD_LETTERS = increase("mlflow_exporter_kafka_dead_letters_total", "", "$__rate_interval", "reason")
+
 # Intake
 
 INGESTED = f"{rate('mlflow_exporter_ingest_rows_total', '', 'kind, outcome')} > 0"

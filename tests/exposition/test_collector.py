@@ -234,7 +234,7 @@ def smallest_limit_that_shows(columns: int, views: Sequence[VersionView]) -> int
     def shown(limit: int) -> int:
         return len(shown_columns(collect(views, max_series=limit), views[0].version))
 
-    limits = range(1, 2000)
+    limits = range(1, 4000)
     return limits[bisect_left(limits, columns, key=shown)]
 
 

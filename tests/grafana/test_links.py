@@ -55,6 +55,8 @@ SHOWN = {
     "ModelReferenceMissing": "Reference",
     "MLflowExporterDown": "Replicas up",
     "MLflowExporterShardMissing": "Shards missing",
+    "MLflowExporterKafkaLag": "Behind, by partition",
+    "MLflowExporterDeadLetters": "Dead letters",
     "MLflowExporterEvaluationStale": "Evaluation's lag",
     "MLflowExporterEvaluationFailing": "Failures by version",
     "MLflowExporterIngestRejecting": "Rows refused or dropped",
