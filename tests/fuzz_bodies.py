@@ -35,6 +35,7 @@ from exporter.reference.bins import Column, ColumnKind
 from exporter.reference.profile import Reference
 from exporter.sampling.content import MAX_ROW_BYTES, Treatment, encode_row
 from exporter.settings import Settings
+from tests.support.damaged_aggregates import AGGREGATES, Recipients, damage_counts, nudge
 from tests.support.wire import QUERY, Predictions, bin_decoded, decode, encode, to_parquet, to_stream
 
 ROWS = 20
@@ -179,15 +180,33 @@ def damaged_bodies(bodies: list[Body], seed: int) -> Iterator[Body]:
     draw = random.Random(seed)
     while True:
         content_type, body = draw.choice(bodies)
-        yield content_type, damage(body, draw)
+        if content_type == AGGREGATES and draw.random() < 0.8:
+            how = draw.choice([damage, nudge])
+            yield content_type, damage_counts(body, draw, lambda data, how=how: how(data, draw))
+        else:
+            yield content_type, damage(body, draw)
 
 
-def read(content_type: str, body: bytes, reference: Reference, directory: Path) -> int:
-    """Read a body as predictions, labels and a reference; returns how many of them it was accepted as.
+def _take(recipients: Recipients, body: bytes) -> int:
+    try:
+        recipients.take(body)
+    except RequestError as error:
+        check(error)
+        return 0
+    return 1
+
+
+def read(
+    content_type: str, body: bytes, reference: Reference, recipients: Recipients, directory: Path
+) -> int:
+    """Read a body as predictions, labels and a reference, or as aggregates; returns how many of them it was
+    accepted as.
 
     Other errors than refusals are not caught.
     """
     good = 0
+    if content_type == AGGREGATES:
+        return _take(recipients, body)
     try:
         if content_type != CSV_TYPE:
             query = {} if content_type == JSON_TYPE else QUERY
@@ -234,17 +253,19 @@ def main() -> None:
     print(f"seed {options.seed}", flush=True)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
     reference, bodies, others = make_reference(), make_bodies(), make_other_bodies()
+    recipients = Recipients()
+    others += [(AGGREGATES, body) for body in recipients.bodies] * 4
     count = 0
     with TemporaryDirectory(prefix="mlflow-exporter-fuzz-") as directory:
         for content_type, body in bodies + others:
-            assert read(content_type, body, reference, Path(directory)), f"refused: {body[:80]!r}"
+            assert read(content_type, body, reference, recipients, Path(directory)), f"refused: {body[:80]!r}"
         end = time.monotonic() + options.seconds
         damaged = zip(damaged_bodies(bodies, options.seed), damaged_bodies(others, options.seed), strict=True)
         for pair in damaged:
             if count >= options.bodies or time.monotonic() > end:
                 break
             for content_type, body in pair:
-                read(content_type, body, reference, Path(directory))
+                read(content_type, body, reference, recipients, Path(directory))
                 count += 1
     print(f"{count} bodies read or refused")
 

@@ -23,12 +23,20 @@ Program = Callable[[str], str]
 POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 EDITIONS = ("installed", "newer")
 # Programs that a script of .ci brings, by its place; `serve` is Ray Serve's.
-BROUGHT = {"bentoml": "serving", "mlserver": "serving", "serve": "serving", "kafka": "kafka", "helm": "helm"}
+BROUGHT = {
+    "bentoml": "serving",
+    "mlserver": "serving",
+    "serve": "serving",
+    "spark-python": "spark",
+    "kafka": "kafka",
+    "helm": "helm",
+}
 # Where to look for each edition, and for those.
 PLACES = {
     "installed": os.pathsep.join([os.environ.get("PATH", os.defpath), *POSTGRESQL]),
     "newer": str(Path(sys.prefix) / "newer"),
     "serving": str(Path(sys.prefix) / "serving" / "bin"),
+    "spark": str(Path(sys.prefix) / "spark" / "bin"),
     "kafka": str(Path(sys.prefix) / "kafka"),
     "helm": str(Path(sys.prefix) / "helm" / "bin"),
 }
@@ -37,6 +45,7 @@ MISSING = {
     "installed": "not installed",
     "newer": "not brought by .ci/newer-programs",
     "serving": "not brought by .ci/serving-frameworks",
+    "spark": "not brought by .ci/spark",
     "kafka": "not brought by .ci/kafka",
     "helm": "not brought by .ci/helm",
 }
