@@ -60,6 +60,7 @@ EXPORTER = Page(
         "shards missing": 40,
         "kafka lag": 41,
         "dead letters": 42,
+        "leader": 43,
         "store failures": 30,
         "store size": 31,
     },

@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.support.mlflow_world",
     "tests.support.postgres",
     "tests.support.rig",
+    "tests.support.exporter_process",
     "tests.support.kafka",  # it imports the one before
     "tests.support.api_server",
     "tests.support.unanswering",

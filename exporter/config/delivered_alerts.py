@@ -44,6 +44,7 @@ LOOP_ALERTS = (
     "MLflowExporterEvaluationStale",
     "MLflowExporterIngestRejecting",
     "MLflowExporterKafkaLag",
+    "MLflowExporterNoLeader",
     "MLflowExporterPartitionsMissing",
     "MLflowExporterRowsDropped",
     "MLflowExporterShardMissing",

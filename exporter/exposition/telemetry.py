@@ -109,7 +109,7 @@ LEADER = Metric(
 LEASE_TRANSITIONS = Metric(
     "mlflow_exporter_lease_transitions_total",
     "counter",
-    "Changes of the process that has the lease, counted in the database: the same on every replica.",
+    "Times that this process took the lease over from another one.",
 )
 LABELS_UNMATCHED = Metric(
     "mlflow_model_labels_unmatched_total",
@@ -220,8 +220,8 @@ class Telemetry(Collector):
     program, "mlflow" and "exporter"; an empty one gives no series. `shard` is None where there is but one.
     `capture` has the metrics of
     inference loggers' events, `remediation` those of remediation and audit, `reports` those of reports.
-    `leads` is true while this process leads, `count_transitions` counts changes of the leader; the first is
-    None, and neither gives a series, in a process that never leads.
+    `leads` is true while this process leads, `count_transitions` returns how often it took over; where the
+    first is None, as in a process that never leads, neither gives a series.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

@@ -75,6 +75,7 @@ class Writer:
         self._closed = False
         self.full = False  # the store has reached its limit; set by the evaluator
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        store.call_when_unanswered(self._refuse_queued)
 
     def start(self) -> None:
         self._thread.start()
@@ -117,7 +118,7 @@ class Writer:
         if self.full:
             return UnavailableError("the store has reached its limit", retry_after_seconds=60)
         if self._store.unanswered:
-            return UnavailableError("the database does not answer", retry_after_seconds=5)
+            return _unanswered()
         # An empty queue takes a request of any size.
         too_many = self._queued_rows + entry.rows > self._settings.max_queue_rows
         too_large = self._queued_bytes + entry.size_bytes > MAX_QUEUED_BYTES
@@ -219,6 +220,19 @@ class Writer:
                 else:
                     entry.future.set_result(outcome)
 
+    def _refuse_queued(self) -> None:
+        """Answer the requests that are queued, which would wait as long as the database does not answer."""
+        with self._wake:
+            refused = [entry for entry in self._queue if isinstance(entry, _Entry)]
+            self._queue = deque(job for job in self._queue if not isinstance(job, _Entry))
+            self._queued_rows -= sum(entry.request.rows for entry in refused)
+            self._queued_bytes -= sum(entry.size_bytes for entry in refused)
+            self._telemetry.queue_rows = self._queued_rows
+        refused = [entry for entry in refused if entry.future.set_running_or_notify_cancel()]
+        self._count(refused, [_unanswered()] * len(refused))
+        for entry in refused:
+            entry.future.set_exception(_unanswered())
+
     def _outcomes(self, requests: Sequence[IngestRequest]) -> Sequence[Answer | RequestError]:
         try:
             return self.commit(requests)
@@ -232,6 +246,10 @@ class Writer:
             if isinstance(error, DBAPIError):
                 return [MalformedError(f"the store does not take it: {error.orig}")]
             return [UnavailableError(f"internal error: {type(error).__name__}", retry_after_seconds=60)]
+
+
+def _unanswered() -> UnavailableError:
+    return UnavailableError("the database does not answer", retry_after_seconds=5)
 
 
 def _key(request: IngestRequest) -> bytes | None:

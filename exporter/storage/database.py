@@ -81,6 +81,7 @@ class Database:
         self.lost = ""  # reason why memory may differ from the database for good, or empty
         self.was_lost = threading.Event()
         self.unanswered = False  # a commit waits for the database to say whether it took place
+        self.on_unanswered: Callable[[], None] = lambda: None  # called in the thread of such a commit
         try:
             self._open()
             if check and self.is_sqlite:
@@ -195,7 +196,8 @@ class Database:
                 except SQLAlchemyError as unknown:
                     if not self.unanswered:
                         log.warning("whether a commit took place is not known yet: %s", cause_of(unknown))
-                    self.unanswered = True
+                        self.unanswered = True
+                        self.on_unanswered()
                 time.sleep(POLL_SECONDS)
         finally:
             self.unanswered = False

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -22,26 +23,20 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 
 from exporter.errors import ConfigError, StoreError
 from exporter.storage.engine import cause_of, make_engine, parse_uri
+from exporter.storage.schema import leases
 
 NAME = "exporter"
 RENEWALS = 3  # in the time of a lease
 _UNDEFINED_TABLE = "42P01"
 
-leases = sa.Table(
-    "leases",
-    sa.MetaData(),
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("owner", sa.String, nullable=False),
-    sa.Column("until", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("transitions", sa.Integer, nullable=False),
-)
 _NOW = sa.func.clock_timestamp()  # not now(), which is the beginning of a transaction
 
 log = logging.getLogger(__name__)
 
 
 class Lease:
-    """Lease of one process, with a connection of its own. `transitions` are the changes of its holder so far.
+    """Lease of one process, with a connection of its own. `transitions` counts how often the process took it
+    over from another one.
 
     Args:
         uri: as in `Settings.store`, of PostgreSQL.
@@ -90,12 +85,12 @@ class Lease:
             },
             where=sa.or_(sa.not_(other), leases.c.until < _NOW),
         )
-        if self._hold(taken.returning(leases.c.transitions)):
+        held = self._hold(taken.returning(leases.c.transitions))
+        if held is not None:
+            self.transitions += held > 0
             return 0.0
         left = sa.func.extract("epoch", leases.c.until - _NOW)
-        found = self._execute(
-            sa.select(leases.c.owner, leases.c.transitions, left.label("left")).where(leases.c.name == NAME)
-        )
+        found = self._execute(sa.select(leases.c.owner, left.label("left")).where(leases.c.name == NAME))
         if found is None:  # its row was deleted just now
             return self._pause_seconds
         holder = str(found.owner).partition(" ")[0]
@@ -104,7 +99,6 @@ class Lease:
                 f"EXPORTER_STORE: an exporter with EXPORTER_SHARD={holder} uses this database, and this one "
                 f"has {self._shard}: each shard needs a database of its own"
             )
-        self.transitions = int(found.transitions)
         return min(max(float(found.left), 0.01), self._pause_seconds)
 
     def keep(self, on_lost: Callable[[], None]) -> None:
@@ -148,7 +142,7 @@ class Lease:
                     log.warning("the lease is not renewed: %s", error)
                 failed = True
             else:
-                if not held:
+                if held is None:
                     self._certain_until = float("-inf")
                     on_lost()
                     return
@@ -157,17 +151,16 @@ class Lease:
                 failed = False
             pause = max(self._pause_seconds - (self._monotonic() - started), self._pause_seconds / 10)
 
-    def _hold(self, statement: sa.Executable) -> bool:
-        """True if the statement, which returns the transitions, found the lease free or this process's."""
+    def _hold(self, statement: sa.Executable) -> int | None:
+        """Changes of the holder so far, which the statement returns if this process has the lease then."""
         started = self._monotonic()  # before the database read its clock
         found = self._execute(statement)
         if found is None:
-            return False
-        self.transitions = int(found.transitions)
+            return None
         self._certain_until = started + self.seconds - self._pause_seconds
-        return True
+        return int(found.transitions)
 
-    def _execute(self, statement: sa.Executable) -> sa.Row[tuple[int, float]] | None:
+    def _execute(self, statement: sa.Executable) -> sa.Row[Any] | None:
         try:
             try:
                 with self._engine.connect() as connection:

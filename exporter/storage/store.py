@@ -72,6 +72,10 @@ class Store(StoreReads):
         """True while a commit waits for the database to say whether it took place."""
         return self._database.unanswered
 
+    def call_when_unanswered(self, act: Callable[[], None]) -> None:
+        """Have a function called when such a wait begins, in the thread of the commit."""
+        self._database.on_unanswered = act
+
     def close(self) -> None:
         """Close the store; later calls are refused."""
         self._reader.close()

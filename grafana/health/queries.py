@@ -24,6 +24,10 @@ STORE_FAILURES = increase("mlflow_exporter_store_errors_total", "", "$__rate_int
 # Several exporters
 _SHARDS = gauge("mlflow_exporter_shard_info", by="shard")
 SHARDS_MISSING = f"{gauge('mlflow_exporter_shards')} - count ({_SHARDS})"
+_LEADER = series("mlflow_exporter_leader")
+LEADERS = f"sum ({_LEADER})"
+LEADS = f"max by (instance) ({_LEADER})"
+TRANSITIONS = increase("mlflow_exporter_lease_transitions_total", "", "$__rate_interval")
 
 KAFKA_LAG = gauge("mlflow_exporter_kafka_lag_seconds", by="partition")
 DEAD_LETTERS = increase("mlflow_exporter_kafka_dead_letters_total", "", "$__rate_interval", "reason")

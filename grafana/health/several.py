@@ -20,9 +20,38 @@ def shares() -> Iterator[panels.Panel]:
         "divided between exporters.",
         q.SHARDS_MISSING,
         look.BAD,
-        size=(24, 4),
+        size=(6, 7),
         nothing="No shards",
     ).id(EXPORTER.id("shards missing"))
+    yield panels.number(
+        "Leader",
+        "Replicas that lead: one, also where there is a single exporter. The others stand by with the same "
+        "database; without a leader nothing is measured, or nothing is stored.",
+        q.LEADERS,
+        unit="none",
+        words={0: ("None", look.BAD), 1: ("One", look.GOOD)},
+        size=(6, 7),
+        nothing="No target",
+    ).id(EXPORTER.id("leader"))
+    yield panels.lines(
+        "Replica that leads",
+        "By replica: 1 while it leads, 0 while it stands by or cannot renew its lease.",
+        panels.Line("{{instance}}", q.LEADS, _SHADES),
+        unit="short",
+        decimals=0,
+        size=(6, 7),
+        nothing="No replica answers.",
+    )
+    yield panels.lines(
+        "Changes of the leader",
+        "Per step of the chart: replicas that took over. More of them than restarts are due to a database or "
+        "a network that fails.",
+        panels.line("changes", q.TRANSITIONS, look.LIVE),
+        unit="short",
+        decimals=0,
+        size=(6, 7),
+        nothing="No replica answers.",
+    )
     behind = panels.lines(
         "Behind, by partition",
         "Age of the last message that a partition of the Kafka group has committed while later ones wait. "

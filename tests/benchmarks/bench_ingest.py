@@ -51,6 +51,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 def serve(store: str, port: int, config: str) -> None:
     """Run what `mlflow-exporter serve` runs, with an MLflow that is down."""
+    from exporter.api.app import create_app
     from exporter.api.server import make_server
     from exporter.errors import RegistryUnreachableError
     from exporter.registry.registry import Registry
@@ -74,7 +75,8 @@ def serve(store: str, port: int, config: str) -> None:
 
     gc.set_threshold(50_000, 20, 20)  # as `mlflow-exporter serve` does
     settings = Settings(port=port, store=store, config=config, evaluation_interval_seconds=5.0, runs=False)
-    make_server(Service(settings, DownRegistry())).run()
+    service = Service(settings, DownRegistry())
+    make_server(create_app(service), settings, service.telemetry).run()
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
-import pytest
 import sqlalchemy as sa
 
 from exporter.aggregates.block import decode_block
@@ -27,85 +22,21 @@ from exporter.storage.schema import FINE
 from exporter.storage.store import Store
 from tests.support.exporter_process import ExporterProcess, make_store
 from tests.support.fakes import TIMEOUT_SECONDS
-from tests.support.rig import eventually, make_document, make_rows
+from tests.support.posting_clients import ROWS, Clients
+from tests.support.rig import eventually
 
-CLIENTS, ROWS = 6, 7
-WINDOW = {"evaluation_interval_seconds": 0.2}
-
-
-class Clients:
-    """Clients that post batches until they are stopped, each until it is acknowledged."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._stopping = threading.Event()
-        self.acknowledged = 0
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
-
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, number: int) -> None:
-        with httpx.Client(base_url=self._url, timeout=TIMEOUT_SECONDS) as client:
-            for batch in itertools.count():
-                if self._stopping.is_set():
-                    return
-                if number % 2:
-                    rows, headers = make_rows(ROWS, prefix=f"{number}-{batch}-"), {}
-                else:
-                    rows, headers = make_rows(ROWS), {"idempotency-key": f"{number}-{batch}"}
-                self._post(client, make_document(rows), headers)
-                with self._lock:
-                    self.acknowledged += ROWS
-
-    def _post(self, client: httpx.Client, document: object, headers: dict[str, str]) -> None:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while True:
-            try:
-                answer = client.post("/v1/predictions", json=document, headers=headers)
-            except httpx.TransportError:  # it is down, and may or may not have taken the batch
-                time.sleep(0.1)
-            else:
-                assert answer.status_code in (202, 503), answer.text
-                if answer.status_code == 202:
-                    counts = answer.json()
-                    assert (counts["accepted"], counts["duplicates"]) in ((ROWS, 0), (0, ROWS))
-                    return
-            assert time.monotonic() < deadline
-
-    def await_progress(self, rows: int = 1) -> None:
-        """Wait until more rows were acknowledged."""
-        wanted = self.acknowledged + rows
-        eventually(lambda: self.acknowledged >= wanted)
-
-
-@pytest.fixture
-def processes() -> Iterator[list[ExporterProcess]]:
-    """Processes that have to end with the test."""
-    started: list[ExporterProcess] = []
-    yield started
-    for each in started:
-        if each.process.poll() is None:
-            each.kill()
+WINDOW = {"evaluation_interval_seconds": 0.2, "lease_seconds": 3}
 
 
 def test_every_acknowledged_row_is_counted_once_however_often_it_is_killed(
-    store_uri: str, free_port: int, tmp_path: Path, processes: list[ExporterProcess]
+    store_uri: str, free_port: int, tmp_path: Path, exporters: list[ExporterProcess]
 ) -> None:
     make_store(store_uri)
     moments = random.Random(7)
 
     def start() -> ExporterProcess:
         exporter = ExporterProcess(store_uri, free_port, tmp_path, **WINDOW)
-        processes.append(exporter)
+        exporters.append(exporter)
         exporter.await_ready()
         return exporter
 
@@ -124,7 +55,7 @@ def test_every_acknowledged_row_is_counted_once_however_often_it_is_killed(
         blocks = load_sampled_blocks(connection, 1, 0, 2**40)
         stored = connection.execute(sa.select(schema.aggregates).filter_by(family=FINE, segment="")).all()
     assert trail.intact, trail.faults
-    assert len(starts) == len(processes)
+    assert len(starts) == len(exporters)
     counted = {row.start: decode_block(bytes(row.payload)).rows for row in stored}
     assert {block.start: block.rows for block in blocks} == {
         start: min(rows, SampleConfig().rows) for start, rows in counted.items()
@@ -132,16 +63,16 @@ def test_every_acknowledged_row_is_counted_once_however_often_it_is_killed(
 
 
 def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_all(
-    store_uri: str, free_port: int, tmp_path: Path, processes: list[ExporterProcess]
+    store_uri: str, free_port: int, tmp_path: Path, exporters: list[ExporterProcess]
 ) -> None:
     make_store(store_uri)
     failing = ExporterProcess(store_uri, free_port, tmp_path, module="tests.support.serve_failing", **WINDOW)
-    processes.append(failing)
+    exporters.append(failing)
     failing.await_ready()
     with Clients(failing.url) as clients:
         assert failing.process.wait(TIMEOUT_SECONDS) == 1
         exporter = ExporterProcess(store_uri, free_port, tmp_path, **WINDOW)
-        processes.append(exporter)
+        exporters.append(exporter)
         exporter.await_ready()
         clients.await_progress(10 * ROWS)
     assert "restart the exporter" in failing.log
@@ -149,7 +80,7 @@ def test_a_process_that_cannot_take_over_a_commit_ends_and_the_next_one_counts_a
 
 
 def test_sigterm_ends_it_whoever_hangs_and_loses_nothing(
-    free_port: int, tmp_path: Path, processes: list[ExporterProcess]
+    free_port: int, tmp_path: Path, exporters: list[ExporterProcess]
 ) -> None:
     store = f"sqlite:///{tmp_path}/exporter.db"
     make_store(store)
@@ -158,13 +89,13 @@ def test_sigterm_ends_it_whoever_hangs_and_loses_nothing(
         exporter = ExporterProcess(
             store, free_port, tmp_path, mlflow, mlflow_timeout_seconds=10 * TIMEOUT_SECONDS, **WINDOW
         )
-        processes.append(exporter)
+        exporters.append(exporter)
         exporter.await_ready()
         with Clients(exporter.url) as clients:
             clients.await_progress(20 * ROWS)
             exporter.terminate()
             again = ExporterProcess(store, free_port, tmp_path, **WINDOW)
-            processes.append(again)
+            exporters.append(again)
             again.await_ready()
             clients.await_progress()
     assert exporter.process.returncode in (0, -signal.SIGTERM)
@@ -173,11 +104,11 @@ def test_sigterm_ends_it_whoever_hangs_and_loses_nothing(
 
 
 def test_a_second_exporter_on_the_same_store_says_so_and_ends(
-    tmp_path: Path, processes: list[ExporterProcess]
+    tmp_path: Path, exporters: list[ExporterProcess]
 ) -> None:
     uri = f"sqlite:///{tmp_path}/exporter.db"
     with closing(Store(uri)):
         second = ExporterProcess(uri, 0, tmp_path)
-        processes.append(second)
+        exporters.append(second)
         assert second.process.wait(TIMEOUT_SECONDS) == 1
     assert second.log == f"mlflow-exporter: another exporter uses {tmp_path}/exporter.db\n"

@@ -54,6 +54,7 @@ SHOWN = {
     "ModelAliasChanged": "$champion moved",
     "ModelReferenceMissing": "Reference",
     "MLflowExporterDown": "Replicas up",
+    "MLflowExporterNoLeader": "Leader",
     "MLflowExporterShardMissing": "Shards missing",
     "MLflowExporterKafkaLag": "Behind, by partition",
     "MLflowExporterDeadLetters": "Dead letters",

@@ -10,6 +10,7 @@ import pytest
 from exporter.audit.anchors import tag_anchor
 from exporter.audit.checkpoint import checkpoints
 from exporter.errors import RegistryAuthError
+from exporter.monitoring.checkpoints import Checkpoints
 from exporter.registry.models import CHECKPOINT_TAG
 from tests.support.monitored import make_registry
 from tests.support.rig import NOON, Rig, make_table
@@ -33,6 +34,15 @@ def test_a_checkpoint_is_in_the_store_the_log_the_metrics_and_mlflow(
     tag = rig.registry.model_tags("fraud")[CHECKPOINT_TAG]
     anchor = tag_anchor(tag, "MLflow")
     assert (anchor.seq, anchor.digest) == (made.seq, made.digest)
+
+
+def test_mlflow_is_left_alone_while_another_exporter_may_lead(rig: Rig) -> None:
+    service = rig.service
+    parts = (rig.settings, service.store, None, service.fleet, service.telemetry, rig.registry, rig.clock)
+    Checkpoints(*parts, lambda: False).run()
+    assert CHECKPOINT_TAG not in rig.registry.model_tags("fraud")
+    Checkpoints(*parts, lambda: True).run()
+    assert CHECKPOINT_TAG in rig.registry.model_tags("fraud")
 
 
 def test_the_tag_is_no_change_of_the_model(rig: Rig) -> None:

@@ -443,5 +443,5 @@ def test_alerts_that_are_kept_back_by_others_do_not_make_the_exporter_look_deaf(
     # Without an exporter there is no policy either, and without MLflow only missing references are kept back.
     (named,) = re.findall(r'alertname=~"(MLflowExporter[^"]+)"', deaf)
     kept_back = {name for name in unsent if not re.fullmatch(named, name)}
-    assert kept_back == {"MLflowExporterDown", "MLflowUnreachable"}
+    assert kept_back == {"MLflowExporterDown", "MLflowExporterNoLeader", "MLflowUnreachable"}
     assert 'alertname!="ModelReferenceMissing"' in deaf

@@ -33,6 +33,27 @@ def test_an_action_goes_from_planned_to_verifying_with_one_move(bench: Bench) ->
     assert (verifying.data["alias_before"], verifying.data["alias_after"]) == ("3", "2")
 
 
+def test_a_process_that_cannot_be_certain_that_it_leads_does_nothing(bench: Bench) -> None:
+    bench.plan()
+    bench.leads = lambda: False
+    assert bench.step().state is S.PLANNED
+    bench.leads = lambda: True
+    assert bench.step().state is S.APPLIED
+
+
+def test_an_action_that_was_claimed_waits_where_the_process_may_not_lead_any_more(bench: Bench) -> None:
+    bench.plan()
+    answers = iter([True, False])  # the step begins, and then the process was stopped for a while
+    bench.leads = lambda: next(answers)
+    assert bench.step().state is S.EXECUTING
+    assert bench.alias() == "3"
+    assert ACTION_TAG not in bench.fake.model_tags("fraud")
+    bench.leads = lambda: True
+    bench.clock.advance(300)  # its own claim is over: whichever process leads goes on
+    assert bench.step().state is S.APPLIED
+    assert bench.alias() == "2"
+
+
 def test_a_rehearsal_says_what_would_have_happened_and_does_nothing(bench: Bench) -> None:
     bench.plan(mode="dry_run")
     bench.refusals = [GuardAnswer("evidence", "it has recovered")]

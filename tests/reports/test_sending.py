@@ -58,11 +58,14 @@ class Post:
     clock: Clock
     mlflow: Place = field(default_factory=lambda: Place("mlflow"))
     evidently: Place = field(default_factory=lambda: Place("evidently"))
+    leads: bool = True
 
     def __post_init__(self) -> None:
         self.metrics = CollectorRegistry()
         telemetry = ReportsTelemetry(self.metrics, self.clock)
-        self.sending = ReportSending(self.store, [self.mlflow, self.evidently], telemetry, self.clock)
+        self.sending = ReportSending(
+            self.store, [self.mlflow, self.evidently], telemetry, self.clock, lambda: self.leads
+        )
 
     def restart(self) -> Post:
         return Post(self.store, self.clock, self.mlflow, self.evidently)
@@ -102,6 +105,17 @@ def test_a_report_is_sent_once_to_each_destination(post: Post) -> None:
     assert (report.send_after, report.send_problem) == (None, "")
     assert (post.mlflow.taken, post.evidently.taken) == (["4f2a"], ["4f2a"])
     assert (post.counted("mlflow", "sent"), post.unsent("mlflow")) == (1, 0)
+
+
+def test_nothing_is_sent_while_another_exporter_may_lead(embedded_post: Post) -> None:
+    add_done_report(embedded_post.store)
+    embedded_post.leads = False
+    embedded_post.sending.step()
+    assert embedded_post.mlflow.taken == []
+    assert embedded_post.states() == ("waiting", "waiting")
+    embedded_post.leads = True
+    embedded_post.sending.step()
+    assert embedded_post.mlflow.taken == ["4f2a"]
 
 
 def test_while_a_destination_is_down_reports_wait_for_it_and_lose_nothing(embedded_post: Post) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,6 +81,7 @@ class Bench:
         self.failure: Exception | None = None
         self.verdict = Judgement(False)
         self.config = RemediationConfig(mode="auto", policies=(POLICY,))
+        self.leads: Callable[[], bool] = lambda: True
         self.polls = 0
         self.counters = CollectorRegistry()
         self._telemetry = RemediationTelemetry(self.counters, clock)
@@ -100,6 +101,7 @@ class Bench:
             config=lambda: self.config,
             clock=self.clock,
             poll=self._count_poll,
+            leads=lambda: self.leads(),
         )
         self.engine = Engine(self.settings, parts, self._telemetry, wait=self.clock.advance)
         return self.engine

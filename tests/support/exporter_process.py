@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import pyarrow as pa
+import pytest
 
 from exporter.profiling.build import build_reference
 from exporter.profiling.data import ReferenceData
@@ -112,3 +113,13 @@ def make_store(
     with store.begin() as transaction:
         transaction.save_reference(version.key, reference, at=0.0)
     store.close()
+
+
+@pytest.fixture
+def exporters() -> Iterator[list[ExporterProcess]]:
+    """Exporters that have to end with the test."""
+    started: list[ExporterProcess] = []
+    yield started
+    for each in started:
+        if each.process.poll() is None:
+            each.kill()
