@@ -225,11 +225,11 @@ class Writer:
         with self._wake:
             refused = [entry for entry in self._queue if isinstance(entry, _Entry)]
             self._queue = deque(job for job in self._queue if not isinstance(job, _Entry))
-            self._queued_rows -= sum(entry.request.rows for entry in refused)
+            self._queued_rows -= sum(entry.rows for entry in refused)
             self._queued_bytes -= sum(entry.size_bytes for entry in refused)
             self._telemetry.queue_rows = self._queued_rows
         refused = [entry for entry in refused if entry.future.set_running_or_notify_cancel()]
-        self._count(refused, [_unanswered()] * len(refused))
+        count_answers(self._telemetry, ((entry.request, _unanswered()) for entry in refused))
         for entry in refused:
             entry.future.set_exception(_unanswered())
 

@@ -109,6 +109,23 @@ def test_a_full_queue_refuses_and_counts(start: Start) -> None:
     assert rig.sample("mlflow_exporter_queue_rows") == 0
 
 
+def test_no_request_waits_for_a_database_that_does_not_say_whether_a_commit_took_place(rig: Rig) -> None:
+    database = rig.service.store._database
+    with rig.held():
+        queued = rig.submit(make_document(make_rows(2)))
+        database.unanswered = True
+        database.on_unanswered()
+        with pytest.raises(UnavailableError, match="does not answer") as refused:
+            queued.result(TIMEOUT_SECONDS)
+        assert refused.value.retry_after_seconds == 5
+        assert rig.sample("mlflow_exporter_queue_rows") == 0
+        with pytest.raises(UnavailableError, match="does not answer"):
+            rig.submit(make_document(make_rows(3)))
+        database.unanswered = False
+    assert rig.post_rows(make_rows(4)).accepted == 4
+    assert rig.outcomes() == {"accepted": 4, "rejected": 5}
+
+
 def test_rows_that_wait_are_bounded_in_bytes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "MAX_QUEUED_BYTES", 1000)
     rig = start()
