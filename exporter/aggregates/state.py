@@ -63,7 +63,8 @@ def decode_totals(data: bytes) -> Totals:
         body = zlib.decompress(data)
         cells, buckets, predictions, latency_sum, labels, label_delay_sum = _TOTALS.unpack_from(body)
         arrays = np.frombuffer(body, "<i8", offset=_TOTALS.size).astype(np.int64)
-        values, latency, delays = np.split(arrays, [cells, cells + buckets])
+        end = cells + buckets
+        values, latency, delays = arrays[:cells], arrays[cells:end], arrays[end:]
         if len(delays) != len(LABEL_DELAY_BOUNDS) + 1 or len(latency) != len(LATENCY_BOUNDS) + 1:
             raise ValueError("another number of buckets")
         return Totals(predictions, values, latency, latency_sum, labels, delays, label_delay_sum)

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 _Payloads: TypeAlias = Mapping[int, Mapping[Key, list[bytes]]]  # by reference and the rest of the key
 _NO_VALUES: Ints = np.zeros(0, np.int64)
+# The planner does not know how few rows have changed, and takes what it compiles for longer than it is.
+_PLAN = sa.text("SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)")
 MAX_NAMED = 10  # partitions in a text
 
 
@@ -110,8 +112,7 @@ class PartitionSums:
         }
         with self._store.reading() as connection:
             connection.execution_options(isolation_level="REPEATABLE READ")  # one snapshot
-            # The planner does not know how few rows have changed.
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.execute(_PLAN)
             found = find_partitions(connection)
             if found is None:
                 return

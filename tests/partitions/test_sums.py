@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from exporter.errors import StoreError
 from exporter.fleet import Status
 from exporter.storage.store import Store
 from tests.support.fakes import Clock
@@ -155,3 +156,180 @@ def test_whatever_happens_the_sums_are_the_counts_of_one_store(
     feed.group.read_anew()
     assert_same(feed.group.refresh(), one_counter.version)
     assert feed.group.version.status is Status.READY
+
+
+def post(group: Group, *names: str, prefix: str = "", seed: int = 1) -> None:
+    """Send rows with ids to the partitions that own them."""
+    rows = make_rows(len(names), seed=seed)
+    for name, row in zip(names, rows, strict=True):
+        counter = group.counters[group.owner_of(name)]
+        counter.counting.commit([counter.predict([{**row, "id": prefix + name}])])
+
+
+def rows_of(group: Group) -> int:
+    counts = group.refresh().counts
+    return 0 if counts is None else sum(block.rows for _, _, block in counts.timeline.blocks())
+
+
+def names(count: int) -> list[str]:
+    return [f"r{number}" for number in range(count)]
+
+
+def test_a_reference_is_shown_once_all_partitions_have_taken_it(start_group: Start) -> None:
+    group = start_group()
+    post(group, *names(20))
+    before = group.refresh()
+    former, totals = before.counts, before.live.totals
+    assert former is not None
+    group.save_reference(make_reference(seed=7))
+    group.expect()
+    for number in (2, 0):
+        group.take_over(number, closed=True)
+        post(group, *names(20), prefix=f"{number}-")
+        assert rows_of(group) < 20 * (2 + (number == 0)), "some are counted for the new one already"
+        counts = group.version.counts
+        assert counts is not None
+        assert counts.reference_id == former.reference_id
+        assert group.version.live.totals.values.tolist() == totals.values.tolist()
+        missing = ", ".join(map(str, group.sums.missing(group.version)))
+        assert group.version.detail.endswith(f"partitions to take it: {missing}")
+    assert group.version.live.totals.predictions == 60, "what is counted without bins goes on"
+    group.take_over(1, closed=True)
+    assert (group.refresh().detail, group.sums.missing(group.version)) == ("", ())
+    counts = group.version.counts
+    assert counts is not None
+    assert counts.reference_id == group.sums.expected(group.version) == former.reference_id + 1
+    assert counts.reference.digest == make_reference(seed=7).digest
+
+
+def test_an_evaluator_that_starts_in_between_shows_the_former_reference(start_group: Start) -> None:
+    group = start_group()
+    post(group, *names(20))
+    group.save_reference(make_reference(seed=7))
+    group.take_over(1, closed=True)
+    group.read_anew()
+    assert rows_of(group) == 20
+    assert group.version.counts is not None
+    assert group.version.counts.reference.digest == REFERENCE.digest
+    assert not len(group.version.live.totals.values), "no sum rather than one that goes back"
+    assert group.sums.missing(group.version) == (0, 2)
+
+
+def test_nothing_is_shown_while_a_partition_has_no_store(start_group: Start) -> None:
+    group = start_group()
+    with group.shared.writing() as connection:
+        connection.exec_driver_sql("DROP SCHEMA partition_1 CASCADE")
+    group.read_anew()
+    version = group.refresh()
+    assert (version.counts, version.status, group.sums.missing(version)) == (None, Status.PENDING, (1,))
+    group.take_over(1)
+    post(group, *names(20))
+    assert rows_of(group) == 20
+
+
+def test_a_reader_that_missed_tombstones_reads_anew(start_group: Start) -> None:
+    group = start_group()
+    post(group, *names(20))
+    assert rows_of(group) == 20
+    for _ in range(40):  # two days: fine blocks become coarse ones, and what they left behind goes
+        group.clock.advance(1.2 * HOUR)
+        for counter in group.counters.values():
+            counter.tidy()
+    with group.shared.reading() as connection:
+        found = [
+            connection.exec_driver_sql(
+                f"SELECT count(*) FROM partition_{number}.aggregates WHERE payload = ''"
+            ).scalar_one()
+            for number in group.counters
+        ]
+    assert found == [0, 0, 0]
+    assert rows_of(group) == 20
+    counts = group.version.counts
+    assert counts is not None
+    assert not counts.timeline.fine
+
+
+def test_outcomes_wait_until_all_partitions_count_by_the_same_maturation(start_group: Start) -> None:
+    group = start_group()
+    post(group, *names(20))
+    for number, counter in group.counters.items():
+        rows = [{"id": name, "label": 1} for name in names(20) if group.owner_of(name) == number]
+        counter.counting.commit([counter.label(rows)])
+
+    def shown() -> tuple[float | None, int]:
+        counts = group.refresh().counts
+        assert counts is not None
+        return counts.maturation_seconds, len([each for each in counts.outcomes.values() if each])
+
+    before = shown()
+    group.counters[0].recount(60.0)
+    assert shown() == (None, before[1])
+    for number in (1, 2):
+        group.counters[number].recount(60.0)
+    assert shown() == (60.0, before[1])
+
+
+def test_totals_survive_their_writers_and_readers(start_group: Start) -> None:
+    group = start_group()
+    post(group, *names(20))
+    before = group.refresh().live.totals
+    for number in range(3):
+        group.take_over(number)
+    group.read_anew()
+    after = group.refresh().live.totals
+    assert (after.predictions, after.values.tolist()) == (20, before.values.tolist())
+    post(group, "another")
+    assert group.refresh().live.totals.predictions == 21
+
+
+def test_a_version_is_still_known_to_have_had_rows_after_a_start(start_group: Start) -> None:
+    group = start_group()
+    post(group, *names(3))
+    group.refresh()
+    assert group.shared.load_versions()[0].last_prediction == NOON
+
+
+def test_damaged_counts_of_a_partition_leave_those_before(
+    start_group: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    group = start_group()
+    post(group, *names(20))
+    assert rows_of(group) == 20
+    post(group, *names(20), prefix="more-")
+    fine = "family = 0"  # there is one
+    with group.shared.writing() as connection:
+        kept = connection.exec_driver_sql(
+            f"SELECT payload FROM partition_1.aggregates WHERE {fine}"
+        ).scalar_one()
+        change = f"UPDATE partition_1.aggregates SET payload = %s WHERE {fine}"
+        connection.exec_driver_sql(change, (b"\x01\x05",))
+    assert rows_of(group) == 20
+    assert "fraud version 1: a stored aggregate cannot be read" in caplog.text
+    with group.shared.writing() as connection:
+        connection.exec_driver_sql(change, (kept,))
+    assert rows_of(group) == 40
+
+
+def test_rows_that_wait_are_counted_once_their_reference_is_there(start_group: Start) -> None:
+    group = start_group(reference=None)
+    post(group, *names(20))
+    assert (group.refresh().waiting_rows, group.version.live.totals.predictions) == (20, 20)
+    group.save_reference(REFERENCE)
+    group.expect()
+    for number in range(3):
+        group.take_over(number, closed=True)
+    assert (rows_of(group), group.version.waiting_rows) == (20, 0)
+    assert group.version.live.totals.predictions == 20
+    assert group.version.live.totals.values.sum() == 20 * 5
+
+
+def test_a_former_writer_stores_nothing_more(start_group: Start) -> None:
+    group = start_group()
+    post(group, *names(20))
+    former = group.take_over(group.owner_of("late"))
+    with pytest.raises(StoreError, match="took over"):
+        former.counting.commit([former.predict([{**make_rows(1)[0], "id": "late"}])], 99)
+    assert rows_of(group) == 20
+    assert group.counters[group.owner_of("late")].store.load_offset() is None
+    post(group, "late")
+    assert rows_of(group) == 21

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -199,3 +202,34 @@ def test_versions_that_rows_were_for_are_taken_once(shared: Store, open_partitio
     with shared.writing() as connection:
         assert take_wanted(connection) == {("fraud", "2"), ("spam", "1")}
         assert not take_wanted(connection)
+
+
+def test_a_commit_during_which_a_process_is_killed_leaves_nothing(
+    postgres_uri: str, open_partition: Open
+) -> None:
+    store = open_partition()
+    with store.begin() as transaction:
+        transaction.set_offset(7)
+    store.close()
+    script = f"""
+from exporter.storage.partition import Partition
+from exporter.storage.rows import PREDICTIONS
+from exporter.storage.store import Store
+from tests.support.stored import DAY, make_prediction
+store = Store({postgres_uri!r}, partition=Partition(0, "rows", 8))
+with store.begin() as transaction:
+    transaction.insert_predictions(DAY, PREDICTIONS.pack_rows([make_prediction(1)]))
+    transaction.set_offset(99)
+    print("in it", flush=True)
+    input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in it\n"
+        process.send_signal(signal.SIGSTOP)  # the next owner does not wait for one that was stopped either
+        owner = open_partition()
+        process.kill()
+    assert owner.load_offset() == 7
+    assert insert(owner, make_prediction(1)) == {}
