@@ -46,9 +46,7 @@ def found(reader: PartitionReader, ids: list[str]) -> set[str]:
     return {hashes[each] for each in labelled}
 
 
-def test_labels_are_found_in_every_state_of_the_tables(
-    group: Group, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labels_are_found_in_every_state_of_the_tables(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "MEMTABLE_ROWS", 25)
     reader, committed = partition_readers(group.shared)[0], list[str]()
     for number in range(6):
@@ -64,7 +62,7 @@ def test_a_reader_waits_for_merges_and_they_for_it(group: Group, monkeypatch: py
     def read() -> None:
         while not done.is_set():
             known = list(committed)
-            if (missing := set(known) - found(reader, known)):
+            if missing := set(known) - found(reader, known):
                 failures.append(missing)
 
     reading = threading.Thread(target=read)

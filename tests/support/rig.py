@@ -92,6 +92,8 @@ class Rig:
         self.service = Service(self.settings, self.registry, self.clock, self.clock.monotonic)
         self._running = True
         self.service.writer.start()
+        if self.service.topic_writer is not None:
+            self.service.topic_writer.start()
         self.service.discovery.loader.start()
         self.service.discovery.restore()
         self.service.counting.load()
@@ -104,6 +106,8 @@ class Rig:
             return
         self._running = False
         self.service.discovery.loader.stop()
+        if self.service.topic_writer is not None:
+            self.service.topic_writer.stop()
         self.service.writer.stop()
         self.service.store.close()
 
@@ -126,7 +130,7 @@ class Rig:
         return PredictionRequest(RawRequest(JSON_TYPE, {}, body), decoded, self.clock(), hashed)
 
     def submit(self, document: dict[str, Any], key: str = "") -> Future[PredictionAnswer]:
-        return self.service.writer.submit(self.request(document, key))
+        return self.service.submit(self.request(document, key))
 
     def post(self, document: dict[str, Any], key: str = "") -> PredictionAnswer:
         """Send predictions as `POST /v1/predictions` does."""
@@ -140,7 +144,7 @@ class Rig:
         batch = decode_labels(body, JSON_TYPE, {}, self.settings)
         self.service.fleet.require_model(batch.model)
         hashed = IdempotencyKey.of("labels", batch.model, key, body=body) if key else None
-        return self.service.writer.submit(prepare_labels(batch, self.clock(), hashed))
+        return self.service.submit(prepare_labels(batch, self.clock(), hashed))
 
     def post_labels(
         self, labels: Mapping[str, Any], key: str = "", model: str = "fraud", **own: Any
