@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from exporter.errors import StoreError
 from exporter.fleet import Status
@@ -333,3 +334,25 @@ def test_a_former_writer_stores_nothing_more(start_group: Start) -> None:
     assert group.counters[group.owner_of("late")].store.load_offset() is None
     post(group, "late")
     assert rows_of(group) == 21
+
+
+def test_statements_of_a_refresh_are_neither_compiled_nor_shared_between_processes(
+    start_group: Start, one_counter: Counter
+) -> None:
+    feed = Feed(start_group(4), one_counter, np.random.default_rng(0))
+    feed.predict()
+    plans: dict[str, str] = {}
+
+    def explain(_: Any, cursor: Any, statement: str, given: Any, *__: Any) -> None:
+        if "version_states" in statement or "aggregates" in statement:
+            cursor.execute(f"EXPLAIN {statement}", given)
+            plans[statement] = "\n".join(line for (line,) in cursor.fetchall())
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", explain)
+    try:
+        feed.group.refresh()
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", explain)
+
+    assert len(plans) >= 2
+    assert [plan for plan in plans.values() if "JIT" in plan or "Gather" in plan] == []
