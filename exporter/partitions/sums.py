@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 _Payloads: TypeAlias = Mapping[int, Mapping[Key, list[bytes]]]  # by reference and the rest of the key
 _NO_VALUES: Ints = np.zeros(0, np.int64)
-# The planner does not know how few rows have changed. Since tables without an index seem to cost very much then, it
-# would compile the statement and start processes, which takes seconds.
+# The planner does not know how few rows have changed. As tables without an index then seem to cost very much,
+# it would compile the statement and start processes, which takes seconds.
 _PLAN = sa.text(
     "SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true), "
     "set_config('max_parallel_workers_per_gather', '0', true)"
