@@ -48,6 +48,10 @@ class PostgresServer:
         """Stop at once, ending all sessions."""
         self._control("stop", "-w", "-m", "immediate")
 
+    def promote(self) -> None:
+        """Have a replica take over."""
+        self._control("promote", "-w")
+
     def _control(self, *arguments: str) -> None:
         run(self.pg_ctl, "-D", str(self.directory / "data"), *arguments)
 
