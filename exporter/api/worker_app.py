@@ -1,4 +1,5 @@
-"""The ASGI application of a worker of a Kafka group: its own metrics and its health."""
+"""The ASGI application of a worker of a Kafka group: its own metrics, its health, and with
+EXPORTER_INGEST=kafka the requests that it produces to the topic."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from contextlib import asynccontextmanager
 
 import anyio.to_thread
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.api.ingest_routes import Ingestion, IngestRoutes
 from exporter.api.problems import on_request_error
 from exporter.api.scrapes import answer_scrape
 from exporter.errors import RequestError
@@ -51,6 +54,9 @@ def create_worker_app(worker: Worker) -> Starlette:
             Route("/metrics", get_metrics),
             Route("/-/healthy", get_healthy),
             Route("/-/ready", get_ready),
+        ],
+        middleware=[
+            Middleware(Ingestion, routes=IngestRoutes(worker), events=None, telemetry=worker.telemetry)
         ],
         exception_handlers={RequestError: on_request_error},
         lifespan=lifespan,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class LocalCounting:
             coverages: share of predictions with labels, by version.
         """
         versions = self._fleet.versions.values()
-        tidy(self._store, self._settings, versions, retained, now)
+        tidy(self._store, self._settings, self._tidied(retained), retained, now)
         self.sampler.age(self._store, {each.key: each.facts.config.sample for each in versions}, retained)
         self._fleet.sample_sizes = self.sampler.sizes
         for version, coverage in coverages.items():
@@ -118,6 +118,10 @@ class LocalCounting:
         self.arrivals.save(self._store, retained, now)
         for model, labels in self._unmatched.sweep(now).items():
             self._telemetry.count_unmatched_labels(model, labels)
+
+    def _tidied(self, retained: float) -> Iterable[Version]:
+        """Yield the versions whose blocks are merged and expire, all of them in memory."""
+        return self._fleet.versions.values()
 
     def watch(self, store_bytes: int) -> None:
         """Stop sampling while the store is nearly full."""

@@ -23,7 +23,6 @@ from exporter.fleet import Facts, Fleet, Status, Version
 from exporter.ingest.answers import count_answers
 from exporter.ingest.commit import Answer
 from exporter.ingest.join import PreparedLabels
-from exporter.ingest.local_counting import LocalCounting
 from exporter.ingest.retention import RetentionClock
 from exporter.kafka.dead_letters import DeadLetters
 from exporter.settings import Settings
@@ -31,6 +30,7 @@ from exporter.storage.store import Store
 from exporter.storage.wanted_versions import add_wanted
 from exporter.worker.entries import Entry, of_one_commit, poisoned, reason_of
 from exporter.worker.patience import Patience
+from exporter.worker.resident import PartitionCounting
 from exporter.worker.shared import Shared, SharedVersion
 
 DISCOVERY_SECONDS = 5.0  # for the evaluator to apply an answer of MLflow, and for this worker to see it
@@ -93,7 +93,7 @@ class OwnedPartition:
         self._clock = clock
         self._monotonic = monotonic
         self._fleet = Fleet(settings)
-        self._counting = LocalCounting(store, self._fleet, settings, telemetry, clock, random)
+        self._counting = PartitionCounting(store, self._fleet, settings, telemetry, clock, random)
         self._counting.load()
         self._retention = RetentionClock(store, monotonic)
         self._retained = self._retention.advance(clock())
@@ -150,6 +150,7 @@ class OwnedPartition:
             if version.counts is None or version.counts.reference_id != said.reference_id:
                 reference = shared.references[said.reference_id]
                 self._counting.activate(version, reference, said.reference_id)
+                self._counting.thin(version)
             if version.counts is not None and version.counts.maturation_seconds != said.config.maturation:
                 self._counting.recount(version)
         elif version.counts is None and said.status and version.status != said.status:

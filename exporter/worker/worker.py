@@ -6,22 +6,34 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from exporter.config.file import load_config_file
-from exporter.errors import ConfigError, ExporterError, KafkaError, StoreError
+from exporter.errors import (
+    ConfigError,
+    ExporterError,
+    KafkaError,
+    MisdirectedError,
+    StoreError,
+    UnavailableError,
+    UnknownModelError,
+)
 from exporter.exposition.telemetry import Telemetry
+from exporter.ingest.commit import Answer, IngestRequest
 from exporter.kafka.configuration import make_admin
 from exporter.kafka.consumer import TopicConsumer
 from exporter.kafka.dead_letters import DeadLetters
 from exporter.kafka.messages import Place
 from exporter.kafka.topic import Topic, find_topic
+from exporter.kafka.topic_writer import TopicWriter
 from exporter.settings import Settings
 from exporter.storage.partition import Partition
 from exporter.storage.store import Store
+from exporter.tokens import load_tokens
 from exporter.worker.assignment import Assignment
 from exporter.worker.partition import OwnedPartition
 from exporter.worker.shared import SharedReader
@@ -52,6 +64,7 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.clock = clock
+        self.tokens = load_tokens(settings.api_token_file, settings.api_tokens_file)
         self.telemetry = Telemetry(clock)
         self.group = self.telemetry.add_group()
         self._monotonic = monotonic
@@ -60,6 +73,10 @@ class Worker:
         self._read_at = float("-inf")  # of the shared tables, monotonic
         self._admin = make_admin(settings)
         self._dead_letters = DeadLetters(settings)
+        # Of requests, which the group then gives to the worker that has their partition.
+        self._topic_writer = (
+            TopicWriter(settings, self.telemetry, clock) if settings.ingest == "kafka" else None
+        )
         self._consumer = TopicConsumer(settings, self._assign, self._revoke)
         self._topic: Topic | None = None
         self._assignments: dict[int, Assignment] = {}
@@ -72,35 +89,68 @@ class Worker:
         self.reload()
 
     def start(self) -> None:
+        if self._topic_writer is not None:
+            self._topic_writer.start()
         self._thread.start()
 
     def stop(self) -> None:
         """Commit what was read, leave the group, and close the stores."""
+        if self._topic_writer is not None:
+            self._topic_writer.stop()
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def reload(self) -> None:
-        """Read the configuration file again.
+        """Read the files of tokens and of the configuration again.
 
         Raises:
-            ConfigError: it cannot be used; what was read before stays in force.
+            ConfigError: one cannot be used; what was read before stays in force.
         """
-        if not self.settings.config:
-            return
         try:
-            self._reader.configure(load_config_file(Path(self.settings.config), self.settings))
+            tokens = load_tokens(self.settings.api_token_file, self.settings.api_tokens_file)
+            path = Path(self.settings.config) if self.settings.config else None
+            config = load_config_file(path, self.settings) if path is not None else None
         except ConfigError as error:
             log.error("the configuration is not taken: %s", error)
             self.telemetry.config_successful = False
             raise
-        self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
+        self.tokens = tokens
+        if config is not None:
+            self._reader.configure(config)
+            self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
+
+    def require_model(self, model: str) -> None:
+        """Check that a version of a model is monitored.
+
+        Raises:
+            UnavailableError: the shared tables were not read yet.
+            UnknownModelError: it is not.
+        """
+        models = sorted({name for name, _ in self._reader.latest.versions})
+        if not models:
+            detail = "this worker does not know yet which models are monitored"
+            raise UnavailableError(detail, retry_after_seconds=5)
+        if model not in models:
+            shown = ", ".join(models[:10])
+            raise UnknownModelError(f"model {model!r} is not monitored; monitored are: {shown}")
+
+    def submit(self, request: IngestRequest) -> Future[Answer]:
+        """Produce a request; the future is done when the brokers have it.
+
+        Raises:
+            RequestError: it is not taken.
+        """
+        if self._topic_writer is None:
+            raise MisdirectedError("a worker takes requests with EXPORTER_INGEST=kafka alone")
+        return self._topic_writer.submit(request)
 
     def fault(self) -> str:
         """Return what is wrong with the process, empty while it works."""
         if self.failed:
             return self.failed
-        return "" if self._thread.is_alive() else "a thread has died"
+        alive = self._thread.is_alive() and (self._topic_writer is None or self._topic_writer.alive())
+        return "" if alive else "a thread has died"
 
     def monitors(self, model: str, version: str) -> bool:
         """Return true if a version was monitored when the shared tables were last read."""

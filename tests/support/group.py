@@ -4,12 +4,14 @@ of one process that is fed the same events."""
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import orjson
 import sqlalchemy as sa
@@ -19,6 +21,8 @@ from confluent_kafka.admin import AdminClient
 from exporter.aggregates.block import Block, decode_block
 from exporter.aggregates.outcome_layout import outcome_layout
 from exporter.aggregates.outcomes import Outcomes, decode_outcomes
+from exporter.api.server import make_server
+from exporter.api.worker_app import create_worker_app
 from exporter.exposition.telemetry import Telemetry
 from exporter.fleet import Facts, Fleet, Version
 from exporter.formats.labels import decode_labels
@@ -306,6 +310,25 @@ class Group:
             yield worker
         finally:
             worker.stop()
+
+    @contextmanager
+    def serving(self, **own: Any) -> Iterator[httpx.Client]:
+        """A client of a worker behind a real HTTP server in a thread of this process."""
+        worker = Worker(self.settings(port=0, **own), self.clock)
+        server = make_server(create_worker_app(worker), worker.settings, worker.telemetry)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            eventually(lambda: server.started or not thread.is_alive())
+            port = server.servers[0].sockets[0].getsockname()[1]
+            # Certificates, which plain HTTP needs not, take longer to load than all the rest.
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT_SECONDS, verify=False
+            ) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(TIMEOUT_SECONDS)
 
 
 def _request(event: Event, settings: Settings) -> Any:

@@ -17,7 +17,7 @@ from exporter.kafka.partitioner import row_key
 from tests.support.group import Group, assert_equal, label, make_events, prediction
 from tests.support.kafka import KafkaBroker, running_broker
 from tests.support.postgres import PostgresServer
-from tests.support.rig import NOON, eventually, make_rows
+from tests.support.rig import NOON, eventually, make_document, make_rows
 
 pytestmark = pytest.mark.needs("kafka", "initdb", "pg_ctl")
 
@@ -37,8 +37,10 @@ def test_workers_that_come_and_go_count_as_one_process_does(group: Group) -> Non
             group.send(parts[2])
             group.await_commits()
             eventually(lambda: not first.unready() and not second.unready())
-            assert sorted({*first.group.lags, *second.group.lags}) == [0, 1, 2, 3]
-            assert not any(lag.messages for lag in (*first.group.lags.values(), *second.group.lags.values()))
+            eventually(lambda: sorted([*first.group.lags, *second.group.lags]) == [0, 1, 2, 3])
+            eventually(
+                lambda: not any(lag.messages for each in (first, second) for lag in each.group.lags.values())
+            )
         eventually(lambda: first.group.consuming == 4)
         group.send(parts[3])
         group.await_commits()
@@ -327,3 +329,25 @@ def test_a_full_database_stops_it_until_there_is_room(group: Group) -> None:
     group.send([prediction(ROWS[0])])
     with group.running(store_limit_bytes=1) as worker:
         eventually(lambda: "bytes of 1" in worker.unready())
+
+
+def test_requests_over_http_are_counted_once_they_came_back_from_the_topic(group: Group) -> None:
+    with group.serving(ingest="kafka") as client:
+        eventually(lambda: client.get("/-/ready").text == "ready\n")
+        document = make_document(ROWS[:20])
+        eventually(lambda: client.post("/v1/predictions", json=document).status_code == 202)
+        answer = client.post("/v1/labels", json={"model": "fruit", "labels": [{"id": "r1", "label": 1}]})
+        assert answer.status_code == 404
+        group.await_commits()
+        assert client.get("/-/healthy").status_code == 200
+        page = client.get("/metrics").text
+
+    assert 'mlflow_exporter_ingest_requests_total{kind="prediction",status="202"} 1.0' in page
+    assert "mlflow_exporter_kafka_partitions 4.0" in page
+    assert group.counts().rows == 20
+
+
+def test_a_worker_that_does_not_produce_says_so(group: Group) -> None:
+    with group.serving() as client:
+        eventually(lambda: client.get("/-/ready").text == "ready\n")
+        eventually(lambda: client.post("/v1/predictions", json=make_document(ROWS[:1])).status_code == 421)

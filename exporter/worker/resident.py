@@ -1,0 +1,158 @@
+"""Counts of which only the newest are in memory: a worker has those of many partitions, and evaluates none.
+
+Rows and labels change the newest blocks nearly always. An older one is read from the store when it changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from exporter.aggregates.block import Block, decode_block
+from exporter.aggregates.outcomes import Outcomes, decode_outcomes
+from exporter.aggregates.state import SegmentCounts, VersionCounts
+from exporter.aggregates.timeline import Timeline
+from exporter.fleet import Version
+from exporter.ingest.local_counting import LocalCounting
+from exporter.settings import Settings
+from exporter.storage import schema
+from exporter.storage.schema import COARSE, FINE
+from exporter.storage.store import Store
+
+KEPT = 24  # of each kind: two hours of fine blocks, a day of coarse ones and of outcomes
+
+_Item = TypeVar("_Item")
+
+
+class Resident(dict[int, _Item]):
+    """Blocks or outcomes by start, of which older ones are in the store alone until `get` asks for them.
+
+    Iteration yields those in memory.
+    """
+
+    def __init__(
+        self, kept: Mapping[int, _Item], stored: Iterable[int], read: Callable[[int], _Item]
+    ) -> None:
+        super().__init__(kept)
+        self.stored = set(stored)
+        self._read = read
+
+    def get(self, start: int, default: Any = None) -> Any:
+        """Block of a start, from the store if it is there alone."""
+        if start in self.stored and start not in self:
+            self[start] = self._read(start)
+        return super().get(start, default)
+
+
+class PartitionCounting(LocalCounting):
+    """Counting of a partition, which has the newest blocks of its versions in memory."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # What was merged and deleted of each version, by its key.
+        self._aged: dict[int, tuple[int, int, int] | None] = {}
+
+    def thin(self, version: Version) -> None:
+        """Leave all but the newest blocks and outcomes of a version to the store."""
+        counts = version.counts
+        if counts is None:
+            return
+
+        def segment(name: str, part: SegmentCounts) -> SegmentCounts:
+            blocks = partial(_read_block, self._store, counts.reference_id, COARSE, name)
+            timeline = Timeline(self._settings, {}, _thinned(part.timeline.coarse, blocks))
+            return SegmentCounts(timeline, _thinned(part.outcomes, partial(self._outcomes, counts, name)))
+
+        read_fine = partial(_read_block, self._store, counts.reference_id, FINE, "")
+        read_coarse = partial(_read_block, self._store, counts.reference_id, COARSE, "")
+        timeline = Timeline(
+            self._settings,
+            _thinned(counts.timeline.fine, read_fine),
+            _thinned(counts.timeline.coarse, read_coarse),
+        )
+        thin = replace(
+            counts,
+            timeline=timeline,
+            outcomes=_thinned(counts.outcomes, partial(self._outcomes, counts, "")),
+            segments={name: segment(name, part) for name, part in counts.segments.items()},
+        )
+        version.live = replace(version.live, counts=thin)
+
+    def fill(self, version: Version) -> None:
+        """Read all blocks and outcomes of a version.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        counts = version.counts
+        if counts is None:
+            return
+        store, reference_id, layout = self._store, counts.reference_id, counts.layout
+        outcomes = store.load_outcomes(reference_id, layout) if layout is not None else {}
+        blocks = store.load_segment_blocks(reference_id) if counts.segments else {}
+        of_segments = (
+            store.load_segment_outcomes(reference_id, layout)
+            if counts.segments and layout is not None
+            else {}
+        )
+        segments = {
+            name: SegmentCounts(Timeline(self._settings, coarse=blocks.get(name)), of_segments.get(name, {}))
+            for name in counts.segments
+        }
+        timeline = Timeline(self._settings, *store.load_blocks(reference_id))
+        whole = replace(counts, timeline=timeline, outcomes=outcomes, segments=segments)
+        version.live = replace(version.live, counts=whole)
+
+    def recount(self, version: Version) -> None:
+        """Count the outcomes of a version again, with all of them in memory meanwhile."""
+        self.fill(version)
+        super().recount(version)
+        self.thin(version)
+
+    def _tidied(self, retained: float) -> Iterator[Version]:
+        """Yield the versions, one at a time with all its blocks if some have become too old."""
+        for version in self._fleet.versions.values():
+            counts = version.counts
+            due = _age(counts, self._settings, retained) if counts is not None else None
+            if due == self._aged.get(version.key):
+                yield version
+            else:
+                self.fill(version)
+                yield version
+                self._aged[version.key] = due
+            self.thin(version)
+
+    def _outcomes(self, counts: VersionCounts, segment: str, start: int) -> Outcomes:
+        assert counts.layout is not None
+        key = {"reference_id": counts.reference_id, "start": start, "segment": segment}
+        query = sa.select(schema.outcomes.c.payload).filter_by(**key)
+        with self._store.reading() as connection:
+            return decode_outcomes(counts.layout, bytes(connection.execute(query).scalar_one()))
+
+
+def _read_block(store: Store, reference_id: int, family: int, segment: str, start: int) -> Block:
+    key = {"reference_id": reference_id, "family": family, "start": start, "segment": segment}
+    query = sa.select(schema.aggregates.c.payload).filter_by(**key)
+    with store.reading() as connection:
+        return decode_block(bytes(connection.execute(query).scalar_one()))
+
+
+def _thinned(items: dict[int, _Item], read: Callable[[int], _Item]) -> dict[int, _Item]:
+    """The newest items in memory, the others to be read."""
+    stored = items.stored if isinstance(items, Resident) else set()
+    if len(items) <= KEPT and stored:
+        return items
+    newest = sorted(items)[-KEPT:] if KEPT else []
+    return Resident({start: items[start] for start in newest}, stored | items.keys(), read)
+
+
+def _age(counts: VersionCounts, settings: Settings, now: float) -> tuple[int, int, int]:
+    """Reference, horizon of fine blocks, and number of the first coarse block that is kept: while they stay
+    the same, nothing is to be merged or deleted."""
+    oldest = math.ceil((now - settings.retention_seconds) / settings.coarse_seconds)
+    return counts.reference_id, counts.timeline.horizon(now), oldest
