@@ -150,14 +150,15 @@ COUNTERS: tuple[MetricOf[VersionView, int], ...] = (
     MetricOf(
         "mlflow_model_predictions_total",
         "counter",
-        "Predictions accepted by this process since it started.",
+        "Predictions accepted by this process since it started, or by all partitions of a Kafka group.",
         VERSION,
         read=lambda view: view.predictions_total,
     ),
     MetricOf(
         "mlflow_model_labels_total",
         "counter",
-        "Labels joined with a prediction of the version by this process since it started.",
+        "Labels joined with a prediction of the version by this process since it started, or by all partitions "
+        "of a Kafka group.",
         VERSION,
         read=lambda view: view.labels_total,
     ),

@@ -170,7 +170,9 @@ class VersionSummary(BaseModel):
     aliases: list[str]
     status: str
     detail: str
-    predictions_total: int = Field(description="Since this process started.")
+    predictions_total: int = Field(
+        description="Since this process started, in a Kafka group since it exists."
+    )
     last_prediction: datetime | None
     evaluated_at: datetime | None
     drifted: list[str] = Field(description="Columns that have drifted in any window.")
