@@ -157,8 +157,8 @@ COUNTERS: tuple[MetricOf[VersionView, int], ...] = (
     MetricOf(
         "mlflow_model_labels_total",
         "counter",
-        "Labels joined with a prediction of the version by this process since it started, or by all partitions "
-        "of a Kafka group.",
+        "Labels joined with a prediction of the version by this process since it started, or by all "
+        "partitions of a Kafka group.",
         VERSION,
         read=lambda view: view.labels_total,
     ),
