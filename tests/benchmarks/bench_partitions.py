@@ -35,7 +35,7 @@ from exporter.storage.partition import Partition
 from exporter.storage.store import Store
 from tests.support.postgres import PostgresServer, postgres_server
 
-COLUMNS, BATCH_ROWS, ROWS = 20, 2000, 400_000
+COLUMNS, BATCH_ROWS, ROWS = 20, 2000, 200_000
 COUNTS = (1, 2, 4, 8)
 SUMMED = (1, 8, 64)
 VERSIONS, REFRESHES, WARM = 5, 24, 12  # statements are prepared by then
