@@ -43,7 +43,8 @@ class LocalCounting:
         self._telemetry = telemetry
         self._clock = clock
         self._unmatched = UnmatchedLabels(store)
-        self.sampler = Sampler(settings, random)
+        partitions = store.partition.count if store.partition is not None else 1
+        self.sampler = Sampler(settings, random, partitions)
         self.arrivals = Arrivals()
         self.commit = GroupCommit(store, fleet, settings, self.sampler, self.arrivals, clock).commit
 

@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil, sqrt
 
 import numpy as np
 import sqlalchemy as sa
@@ -80,11 +81,13 @@ class Sampler:
     Args:
         settings: with the lengths of blocks and the store's limit.
         random: source of the priorities of rows without an id.
+        partitions: that share the rows of each block.
     """
 
-    def __init__(self, settings: Settings, random: np.random.Generator) -> None:
+    def __init__(self, settings: Settings, random: np.random.Generator, partitions: int = 1) -> None:
         self.settings = settings
         self.random = random
+        self._partitions = partitions
         self.paused = False  # blocks without rows get none
         # By version; replaced, never changed in place. Empty until it is loaded, before the first ageing.
         self.sizes: Mapping[int, SampleSize] = {}
@@ -99,6 +102,15 @@ class Sampler:
     def retention_seconds(self, config: SampleConfig) -> float:
         """Time for which rows are kept: at most that of their ids, by which labels are found."""
         return min(config.retention, self.settings.prediction_retention_days * DAY_SECONDS)
+
+    def limit(self, config: SampleConfig) -> int:
+        """Rows to keep of a block: all of the configuration, or a partition's share.
+
+        A sample of all partitions has the rows below the lowest of their thresholds in its blocks, so a share
+        is larger by six standard deviations.
+        """
+        share = config.rows / self._partitions
+        return config.rows if self._partitions == 1 else min(config.rows, ceil(share + 6 * sqrt(share)))
 
     def find_block(self, connection: sa.Connection, key: _Key) -> BottomK:
         """Chosen rows of a block, from memory or from the store."""
@@ -166,7 +178,7 @@ class Sampler:
             return delete_blocks(connection, key)
         expired = delete_blocks(connection, key, retained - self.retention_seconds(config))
         first, length = self._aged.get(key, 0), self.settings.coarse_seconds
-        return expired + merge_blocks(connection, key, first, horizon, length, config.rows)
+        return expired + merge_blocks(connection, key, first, horizon, length, self.limit(config))
 
     def watch(self, store_bytes: int) -> None:
         """Pause while the store is nearly full, or the sample has its part of it."""
@@ -223,13 +235,13 @@ class Draw:
         passing = np.flatnonzero(priorities < (thresholds[0] if codes is None else thresholds[codes]))
         if not len(passing):
             return
-        treatment = self._treatment(source)
+        treatment, limit = self._treatment(source), self._sampler.limit(source.config)
         order = passing if codes is None else passing[np.argsort(codes[passing], kind="stable")]
         ends: Ints | list[int] = [] if codes is None else np.flatnonzero(np.diff(codes[order])) + 1
         for inside in np.split(order, ends):
             key = keys[0 if codes is None else codes[inside[0]]]
             changed = self._change(key)
-            changed.after, places = changed.after.admit(priorities[inside], source.config.rows)
+            changed.after, places = changed.after.admit(priorities[inside], limit)
             for row in inside[places].tolist():
                 changed.rows[int(priorities[row])] = (rows, int(rows.counted[row]), treatment)
 

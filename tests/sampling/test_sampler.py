@@ -10,8 +10,10 @@ import numpy as np
 import orjson
 import pytest
 
+from exporter.config.sampling import SampleConfig
 from exporter.errors import UnavailableError
 from exporter.sampling import sampler
+from exporter.settings import Settings
 from exporter.storage.labels import LabelTables
 from exporter.storage.sampled_rows import (
     SampledBlock,
@@ -326,3 +328,12 @@ def test_a_commit_that_fails_leaves_the_sample_as_it_was(rig: Rig, monkeypatch: 
     rig.post_rows(make_rows(500, prefix="b"))
     assert len(rows_of(rig)) == 100
     check_sizes(rig)
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 64])
+def test_partitions_together_keep_as_many_rows_as_one_process(partitions: int) -> None:
+    random, rows, blocks = np.random.default_rng(partitions), 20_000, 24
+    limit = sampler.Sampler(Settings(), random, partitions).limit(SampleConfig())
+    assert partitions * limit <= 7 * SampleConfig().rows
+    lowest = min(float(np.sort(random.random(rows // partitions))[limit]) for _ in range(blocks * partitions))
+    assert lowest * rows > 0.7 * SampleConfig().rows, "rows of a block below the lowest threshold of all"
