@@ -18,6 +18,7 @@ from exporter.exposition.group import DeadReason
 from exporter.ingest.answers import queued_rows
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import IngestRequest
+from exporter.ingest.join import PreparedLabels
 from exporter.ingest.writer import MAX_GROUP_BYTES, MAX_GROUP_ROWS
 from exporter.kafka.messages import Place, Received, decode
 from exporter.settings import Settings
@@ -104,15 +105,23 @@ def poisoned(entry: Entry, error: MalformedError, reason: DeadReason) -> Entry:
 
 
 def of_one_commit(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """The first entries that can share a commit: an idempotency key is in a commit once."""
+    """The first entries that can share a commit.
+
+    An idempotency key is in a commit once. A commit takes predictions before labels: those that bring labels
+    along are not in one with labels before them, which would have the last word then.
+    """
     rows = size = 0
-    keys = set[bytes]()
+    keys, labelled = set[bytes](), False
     for number, entry in enumerate(entries):
         key = entry.request.key if entry.request is not None else None
         rows, size = rows + entry.rows, size + entry.size_bytes
         too_much = rows > MAX_GROUP_ROWS or size > MAX_GROUP_BYTES
-        if number and (too_much or (key is not None and key.key in keys)):
+        repeated = key is not None and key.key in keys
+        request = entry.request
+        brings = isinstance(request, PredictionRequest) and request.decoded.labels is not None
+        if number and (too_much or repeated or (brings and labelled)):
             return entries[:number]
+        labelled |= isinstance(request, PreparedLabels)
         if key is not None:
             keys.add(key.key)
     return entries
