@@ -8,6 +8,7 @@ reference until then. Partitions read maturations and samples from the configura
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from exporter.audit.record import Entry
@@ -27,7 +28,7 @@ from exporter.storage.wanted_versions import take_wanted
 
 log = logging.getLogger(__name__)
 
-SAMPLE_SIZES_SECONDS = 900.0  # between two counts of all sampled rows
+COUNTING_PAUSE = 20.0  # between two counts of all sampled rows, times the duration of one
 
 REFUSAL = (
     "this exporter evaluates what workers of a Kafka group have counted, and takes no rows: send messages "
@@ -50,7 +51,7 @@ class GroupCounting:
         self._sums = PartitionSums(store, settings, fleet)
         self.rows = PartitionedRows(store)
         self.arrivals = PartitionedArrivals(store)
-        self._sample_sizes_at: float | None = None
+        self._sizes_due = 0.0  # by the monotonic clock
 
     def load(self) -> None:
         """Read what the partitions have counted so far."""
@@ -129,10 +130,11 @@ class GroupCounting:
         for version, coverage in coverages.items():
             self.arrivals.record_coverage(version, coverage, now)
         self.arrivals.save(retained, now)
-        counted = self._sample_sizes_at
-        if counted is None or not 0 <= now - counted < SAMPLE_SIZES_SECONDS:
+        started = time.monotonic()
+        if started >= self._sizes_due:
             self._fleet.sample_sizes = self.rows.load_sample_sizes()
-            self._sample_sizes_at = now
+            ended = time.monotonic()
+            self._sizes_due = ended + COUNTING_PAUSE * (ended - started)
 
     def watch(self, store_bytes: int) -> None:
         """Do nothing: workers pause while the store is full."""

@@ -15,7 +15,6 @@ import pytest
 from exporter.config.models import ModelsConfig
 from exporter.errors import MisdirectedError
 from exporter.fleet import Status, Version
-from exporter.monitoring.group_counting import SAMPLE_SIZES_SECONDS
 from exporter.monitoring.rebaseline import Order
 from exporter.settings import HOUR_SECONDS, parse_window
 from exporter.storage.wanted_versions import add_wanted
@@ -23,7 +22,7 @@ from exporter.views.versions import version_detail
 from tests.support.evaluated_group import EvaluatedGroup
 from tests.support.fakes import FakeRegistry
 from tests.support.partitioned import assert_same
-from tests.support.rig import NOON, Rig, make_rows, make_table, over_a_day
+from tests.support.rig import NOON, Rig, eventually, make_rows, make_table, over_a_day
 from tests.support.trail import bodies
 
 pytestmark = pytest.mark.needs("initdb", "pg_ctl")
@@ -301,10 +300,13 @@ def test_labels_and_rows_of_all_partitions_are_in_a_sample(
     assert found.rows == expected.rows
     few = group.rig.service.samples.load(group.rig.version().key, NOON - 86_400, NOON, 40)
     assert few.rows == expected.rows[:40]
-    group.clock.advance(SAMPLE_SIZES_SECONDS)
-    group.evaluate()
-    sizes = group.rig.service.fleet.sample_sizes[group.rig.version().key]
-    assert sizes.rows == 300
+
+    def sampled() -> int:
+        group.evaluate()
+        sizes = group.rig.service.fleet.sample_sizes
+        return sizes[group.rig.version().key].rows if sizes else 0
+
+    eventually(lambda: sampled() == 300)
 
 
 def test_arrivals_of_all_partitions_are_added_up(group: EvaluatedGroup) -> None:
