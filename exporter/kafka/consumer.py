@@ -55,11 +55,10 @@ class TopicConsumer:
         self._consumer.close()
 
     def _on_assign(self, _: object, partitions: list[TopicPartition]) -> None:
-        from confluent_kafka import OFFSET_BEGINNING
-
-        # From the beginning, so that what could be read before `start` is not beyond its offset.
+        # A number: the answer to a question for the beginning could come after `start`, and undo its offset.
+        # The lowest one, so that what could be read before is not beyond it.
         for partition in partitions:
-            partition.offset = OFFSET_BEGINNING
+            partition.offset = 0
         self._consumer.incremental_assign(partitions)
         self._consumer.pause(partitions)
         self.joined = True
