@@ -10,8 +10,8 @@ import pytest
 
 from exporter.errors import ExporterError, RegistryUnreachableError, StoreError, UnavailableError
 from exporter.fleet import Fleet, Status, Version
+from exporter.ingest import writer
 from exporter.ingest.commit import PredictionAnswer
-from exporter.ingest.writer import Writer
 from exporter.monitoring.rebaseline import Order
 from exporter.settings import parse_window
 from exporter.storage.store import Store
@@ -186,7 +186,7 @@ def test_a_writer_that_fails_when_it_answers_ends_the_process(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(Writer, "_count", fail)
+    monkeypatch.setattr(writer, "count_answers", fail)
     rig.submit(make_document(make_rows(4, prefix="r")))
     assert rig.service.store.was_lost.wait(TIMEOUT_SECONDS)
     monkeypatch.undo()

@@ -120,7 +120,12 @@ def test_what_is_past_its_retention_is_forgotten(store: Store) -> None:
         transaction.put_aggregates(reference_id, COARSE, blocks)
     with store.begin() as transaction:
         transaction.expire(
-            keys_before=100.0, blocks_before=900.0, outcomes_before=900.0, alerts_before=0.0, days_before=10
+            keys_before=100.0,
+            blocks_before=900.0,
+            outcomes_before=900.0,
+            alerts_before=0.0,
+            sources_before=0.0,
+            days_before=10,
         )
     with store.begin() as transaction:
         assert transaction.find_key(b"old".ljust(16), 100.0) is None
