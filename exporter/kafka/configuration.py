@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +54,30 @@ _PRODUCING = (
 )
 _SECRET = ("password", "secret", "key", "jaas", "config")
 
-log = logging.getLogger("exporter.kafka")
+
+class Sparing(logging.Filter):
+    """Passes a line of the driver once a minute: it logs every attempt to reach a broker, twice a second."""
+
+    SECONDS, MOST = 60.0, 1000
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._passed: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return false for a line that differs in numbers only from one of the last minute."""
+        now, line = self._monotonic(), re.sub(r"\d+", "0", record.getMessage())
+        if now - self._passed.get(line, -self.SECONDS) < self.SECONDS:
+            return False
+        if len(self._passed) >= self.MOST:
+            self._passed.clear()
+        self._passed[line] = now
+        return True
+
+
+log = logging.getLogger("exporter.kafka")  # of the driver
+log.addFilter(Sparing())
 
 
 def make_producer(
@@ -166,7 +191,7 @@ def _brokers(settings: Settings) -> Properties:
 
 def _read(settings: Settings) -> Properties:
     """Properties of the file, and defaults of all clients."""
-    # Each attempt to connect is a line in the log.
+    # Each attempt to connect would be logged.
     return {"reconnect.backoff.ms": 1000, "log.connection.close": False} | read_properties(settings)
 
 

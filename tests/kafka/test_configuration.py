@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.kafka.configuration import make_admin, make_consumer, make_producer, read_properties
+from exporter.kafka.configuration import (
+    Sparing,
+    make_admin,
+    make_consumer,
+    make_producer,
+    read_properties,
+)
 from exporter.settings import Settings
 
 
@@ -80,3 +87,17 @@ def test_without_the_driver_the_error_says_where_it_is(
 
     with pytest.raises(ConfigError, match=r"^EXPORTER_ROLE=worker needs .*mlflow-exporter\[kafka\].*`full`$"):
         make_producer(settings_for(tmp_path))
+
+
+def test_a_broker_that_is_down_is_logged_once_a_minute() -> None:
+    now = [0.0]
+    sparing = Sparing(lambda: now[0])
+
+    def passes(text: str) -> bool:
+        return sparing.filter(logging.makeLogRecord({"msg": text}))
+
+    attempts = [f"kafka:9092: Connect to 10.0.0.1:9092 failed (after {n}ms)" for n in (3, 0, 12)]
+    assert [passes(text) for text in attempts] == [True, False, False]
+    assert passes("kafka:9092: authentication failed")
+    now[0] = 61.0
+    assert passes(attempts[0])
