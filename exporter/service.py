@@ -109,7 +109,13 @@ class Service:
             self.counting, commit = local, local.commit
         self.writer = Writer(self.store, commit, settings, self.telemetry)
         self.topic_writer = (
-            TopicWriter(settings, self.telemetry, clock, partial(count_partitions, self.store))
+            TopicWriter(
+                settings,
+                self.telemetry,
+                clock,
+                partial(count_partitions, self.store),
+                self.store.lose,
+            )
             if settings.ingest == "kafka"
             else None
         )

@@ -31,11 +31,13 @@ from exporter.exposition.reports import REPORTS_CATALOG, ReportsTelemetry
 from exporter.shard import Shard
 
 RowKind = Literal["prediction", "label", "aggregate"]
-Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected"]
+# produced: the brokers of Kafka have them; the worker that takes them counts them again, by another outcome.
+Outcome = Literal["accepted", "duplicate", "conflict", "unmatched", "correction", "rejected", "produced"]
 OUTCOMES: dict[RowKind, tuple[Outcome, ...]] = {
-    "prediction": ("accepted", "duplicate", "conflict", "rejected"),
-    "label": ("accepted", "unmatched", "correction", "duplicate", "rejected"),
-    "aggregate": ("accepted", "duplicate", "rejected"),  # rows that were counted before they were sent
+    "prediction": ("accepted", "duplicate", "conflict", "rejected", "produced"),
+    "label": ("accepted", "unmatched", "correction", "duplicate", "rejected", "produced"),
+    # rows that were counted before they were sent
+    "aggregate": ("accepted", "duplicate", "rejected", "produced"),
 }
 # no_version: sent by an alias that pointed to no version at the time of the row.
 DropReason = Literal["too_old", "future", "no_version"]
@@ -145,7 +147,8 @@ INGEST_DURATION = Metric(
 INGEST_ROWS = Metric(
     "mlflow_exporter_ingest_rows_total",
     "counter",
-    "Rows received, by kind and outcome.",
+    "Rows received, by kind and outcome; produced: the brokers of Kafka have them, and the worker that takes "
+    "them counts them once more.",
     ("kind", "outcome"),
 )
 INGEST_REQUESTS = Metric(

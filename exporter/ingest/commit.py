@@ -29,7 +29,7 @@ from exporter.storage.labels import LabelTables
 from exporter.storage.schema import RawRows
 from exporter.storage.store import Store
 from exporter.storage.transaction import Transaction
-from exporter.typing import Bools, Ints
+from exporter.typing import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,8 @@ class GroupCommit:
         groups = [each for group in group_alike(requests) for each in self._prepare(group, outcomes, now)]
         parts = [part for _, prepared in groups for part in prepared.parts]
         joining.expect([each for part in parts for each in part.ids])
-        identities = identify(transaction, parts, self._settings)
+        places = _places(requests, groups)
+        identities = identify(transaction, parts, places, self._settings)
         left = iter(identities)
         for group, prepared in groups:
             found = [next(left) for _ in prepared.parts]
@@ -166,9 +167,11 @@ class GroupCommit:
                 self._count(transaction, changes, draw, group, part, identity.keep, now)
             outcomes.update(zip(group.requests, _answers(group, prepared, found), strict=True))
         joining.meet_predictions()
-        joining.take(
-            [_labels_of(part, identity, joining) for part, identity in zip(parts, identities, strict=True)]
-        )
+        labels = [
+            _labels_of(part, identity, place, joining)
+            for part, identity, place in zip(parts, identities, places, strict=True)
+        ]
+        joining.take(_in_order(labels))
         return outcomes
 
     def _prepare(self, group: Group, outcomes: _Outcomes, now: float) -> Iterator[tuple[Group, Prepared]]:
@@ -223,23 +226,65 @@ class GroupCommit:
         draw.take(source, rows, counts.starts, now)
 
 
-def _labels_of(part: Part, identity: Identity, joining: Joining) -> PreparedLabels:
+def _places(requests: Sequence[PredictionRequest], groups: Sequence[tuple[Group, Prepared]]) -> list[Ints]:
+    """(parts,) (rows,) number of each row's request, by which rows of other groups are before or after it."""
+    numbers = {request: number for number, request in enumerate(requests)}
+    places = list[Ints]()
+    for group, prepared in groups:
+        of_group = np.array([numbers[request] for request in group.requests], np.int64)
+        rows = [np.searchsorted(group.ends, part.row_numbers, side="right") for part in prepared.parts]
+        places += [of_group[found] for found in rows]
+    return places
+
+
+@dataclass(frozen=True)
+class _BroughtLabels:
+    """Labels that came along with the rows of a part; `places` (labels,) are numbers of their requests."""
+
+    model: str
+    hashes: list[bytes]
+    labels: list[str]
+    times: Floats
+    places: Ints
+
+
+def _labels_of(part: Part, identity: Identity, places: Ints, joining: Joining) -> _BroughtLabels:
     """Labels in the same request as their rows; rows without an id are joined at once.
 
     A repeated row can bring its label only now.
     """
     labelled = np.flatnonzero([label is not None for label in part.labels])
-    hashes, labels, times = [], list[str](), list[float]()
+    named, hashes = _NO_ROWS, list[bytes]()
     if part.records is not None and len(labelled):
         is_named = np.isin(labelled, part.identified)
         anonymous, named = labelled[~is_named & identity.keep[labelled]], labelled[is_named]
         joining.add_anonymous(part.records.take(anonymous), [part.labels[row] or "" for row in anonymous])
         hashes = part.records.numbers["id_hash"][named].tolist()
-        labels = [part.labels[row] or "" for row in named]
-        times = part.times[named].tolist()
-    return PreparedLabels(
-        model=part.version.model, hashes=hashes, labels=labels, at=times, naive_timestamps=0
-    )
+    labels = [part.labels[row] or "" for row in named]
+    return _BroughtLabels(part.version.model, hashes, labels, part.times[named], places[named])
+
+
+def _in_order(brought: Sequence[_BroughtLabels]) -> list[PreparedLabels]:
+    """Labels of each model in the order of their requests, since the last one of an id stays."""
+    by_model: dict[str, list[_BroughtLabels]] = {}
+    for each in brought:
+        if each.hashes:
+            by_model.setdefault(each.model, []).append(each)
+    found = []
+    for model, several in by_model.items():
+        hashes = [hashed for each in several for hashed in each.hashes]
+        labels = [label for each in several for label in each.labels]
+        order = np.argsort(np.concatenate([each.places for each in several]), kind="stable")
+        found.append(
+            PreparedLabels(
+                model=model,
+                hashes=[hashes[place] for place in order],
+                labels=[labels[place] for place in order],
+                at=np.concatenate([each.times for each in several])[order].tolist(),
+                naive_timestamps=0,
+            )
+        )
+    return found
 
 
 def _answers(group: Group, prepared: Prepared, found: Iterable[Identity]) -> list[PredictionAnswer]:

@@ -13,7 +13,7 @@ from exporter.settings import DAY_SECONDS, Settings
 from exporter.storage.lsm.records import Records
 from exporter.storage.rows import PREDICTIONS
 from exporter.storage.transaction import Transaction
-from exporter.typing import Bools
+from exporter.typing import Bools, Ints
 
 # Longest time after midnight for a second try of a row that got the time of its receipt, and was stored under
 # the day before.
@@ -48,12 +48,21 @@ class Identity:
     conflicts: Bools
 
 
-def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings) -> list[Identity]:
-    """Tell new rows from repeated ones by id, version and payload, and store the new ones."""
+def identify(
+    transaction: Transaction, parts: Sequence[Part], places: Sequence[Ints], settings: Settings
+) -> list[Identity]:
+    """Tell new rows from repeated ones by id, version and payload, and store the new ones.
+
+    Args:
+        transaction: in which they are stored.
+        parts: of all requests of a commit.
+        places: (parts,) (rows,) number of each row's request: an earlier one is the first with its id.
+        settings: which times are taken.
+    """
     keeps = [np.ones(part.rows, np.bool_) for part in parts]
     conflicts = [np.zeros(part.rows, np.bool_) for part in parts]
     for day in sorted({day for part in parts for day in part.days}):
-        rows, owners = _rows_of_day(parts, day)
+        rows, owners = _rows_of_day(parts, places, day)
         keys = PREDICTIONS.keys_of(rows)
         # The first with its key counts; later ones in this commit repeat it.
         first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
@@ -81,15 +90,23 @@ def identify(transaction: Transaction, parts: Sequence[Part], settings: Settings
     return list(map(Identity, keeps, conflicts))
 
 
-def _rows_of_day(parts: Sequence[Part], day: int) -> tuple[Records, list[tuple[int, int]]]:
-    """Rows with an id of a day, and (rows,) the number of the part and of the row in it."""
-    records, owners = [], []
-    for number, part in enumerate(parts):
+def _rows_of_day(
+    parts: Sequence[Part], places: Sequence[Ints], day: int
+) -> tuple[Records, list[tuple[int, int]]]:
+    """Rows with an id of a day in the order of their requests, and (rows,) the number of the part and of the
+    row in it."""
+    records, owners, found = [], [], []
+    for number, (part, own) in enumerate(zip(parts, places, strict=True)):
         rows = part.days.get(day)
         if rows is not None and part.records is not None:
             records.append(part.records if len(rows) == part.rows else part.records.take(rows))
             owners += [(number, row) for row in rows.tolist()]
-    return Records.join(records), owners
+            found.append(own[rows])
+    joined = Records.join(records)
+    if len(records) > 1:
+        order = np.argsort(np.concatenate(found), kind="stable")
+        return joined.take(order), [owners[place] for place in order.tolist()]
+    return joined, owners
 
 
 def _find_yesterdays(

@@ -69,6 +69,7 @@ class TopicWriter:
 
     Args:
         stored_partitions: number of partitions that the store has, None while it has none.
+        end: ends the process, for the given reason: after some errors the driver cannot produce any more.
 
     Raises:
         ConfigError: the driver is missing, or a property cannot be used.
@@ -80,11 +81,13 @@ class TopicWriter:
         telemetry: Telemetry,
         clock: Callable[[], float],
         stored_partitions: Callable[[], int | None] = lambda: None,
+        end: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._clock = clock
         self._stored_partitions = stored_partitions
+        self._end = end
         self._producer = make_producer(settings, self._note_error)
         self._admin = make_admin(settings)
         self._limit = int(read_properties(settings).get("message.max.bytes", MAX_MESSAGE_BYTES))
@@ -255,13 +258,15 @@ class TopicWriter:
             self._telemetry.count_rows(kind, "rejected", rows)
             entry.future.set_exception(entry.error)
         else:
+            self._telemetry.count_rows(kind, "produced", rows)
             self._telemetry.count_naive_timestamps(entry.naive_timestamps)
             entry.future.set_result(ProducedAnswer(kind, rows))
 
     def _note_error(self, error: DriverError) -> None:
         if error.fatal():
             self._fault = f"the producer cannot go on: {error.str()}"
-            log.error("%s", self._fault)
+            log.critical("%s", self._fault)
+            self._end(self._fault)
 
     # -- the thread that asks about the topic ---------------------------------------------------------------
 

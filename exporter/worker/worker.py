@@ -75,7 +75,9 @@ class Worker:
         self._dead_letters = DeadLetters(settings)
         # Of requests, which the group then gives to the worker that has their partition.
         self._topic_writer = (
-            TopicWriter(settings, self.telemetry, clock) if settings.ingest == "kafka" else None
+            TopicWriter(settings, self.telemetry, clock, end=self._fail)
+            if settings.ingest == "kafka"
+            else None
         )
         self._consumer = TopicConsumer(settings, self._assign, self._revoke)
         self._topic: Topic | None = None
@@ -184,11 +186,15 @@ class Worker:
                     due[work] = now + every[work]
                     work()
         except Exception as error:
-            self.failed = str(error)
             log.critical("the worker ends: %s", error, exc_info=not isinstance(error, ExporterError))
-            self.was_lost.set()
+            self._fail(str(error))
         finally:
             self._end()
+
+    def _fail(self, reason: str) -> None:
+        """Have the process end. Any thread may call it."""
+        self.failed = self.failed or reason
+        self.was_lost.set()
 
     def _end(self) -> None:
         if not self.failed:

@@ -36,7 +36,7 @@ DEAD_LETTERS = increase("mlflow_exporter_kafka_dead_letters_total", "", "$__rate
 
 INGESTED = f"{rate('mlflow_exporter_ingest_rows_total', '', 'kind, outcome')} > 0"
 DROPPED = f"{rate('mlflow_exporter_dropped_rows_total', '', 'reason')} > 0"
-_ALL = rate("mlflow_exporter_ingest_rows_total", "")
+_ALL = rate("mlflow_exporter_ingest_rows_total", 'outcome!="produced"')  # which workers count again
 REJECTED_SHARE = f"""{rate("mlflow_exporter_ingest_rows_total", 'outcome="rejected"')} / ({_ALL} > 0)"""
 DROPPED_SHARE = f"{rate('mlflow_exporter_dropped_rows_total', '')} / ({_ALL} > 0)"
 

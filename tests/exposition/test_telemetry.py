@@ -19,7 +19,7 @@ def test_every_known_combination_is_there_from_zero() -> None:
     telemetry = Telemetry()
     telemetry.watch_version("fraud", "3")
     found = lines(telemetry)
-    for outcome in ("accepted", "duplicate", "conflict", "rejected"):
+    for outcome in ("accepted", "duplicate", "conflict", "rejected", "produced"):
         assert found[f'mlflow_exporter_ingest_rows_total{{kind="prediction",outcome="{outcome}"}}'] == "0.0"
     for reason in ("too_old", "future", "no_version"):
         assert found[f'mlflow_exporter_dropped_rows_total{{reason="{reason}"}}'] == "0.0"

@@ -212,6 +212,28 @@ def test_rows_beside_repeated_ones_are_counted_as_without_these(
     assert counted(again)["traffic"]
 
 
+def test_alike_requests_do_not_overtake_others_of_their_commit(tmp_path: Path, start: Start) -> None:
+    registry = FakeRegistry()
+    registry.register("fraud", make_table(), alias="champion")
+    (row,) = make_rows(1, prefix="a")
+    fewer = {**row, "features": {"age": 30}, "prediction": 1 - row["prediction"]}
+    documents = [
+        make_document([{**some, "label": label}])
+        for some, label in ((row, 0), (fewer, 1), (row, 0), (fewer, 0), (row, 1))
+    ]
+    one_by_one, together = (
+        start(registry=registry, store=f"sqlite:///{tmp_path}/{name}.db") for name in "ab"
+    )
+    for document in documents:
+        one_by_one.submit(document).result(TIMEOUT_SECONDS)
+
+    answers = [future.result(TIMEOUT_SECONDS) for future in together.together(documents)]
+
+    assert [answer.conflicts for answer in answers] == [0, 1, 1, 1, 1]
+    assert counted(together) == counted(one_by_one)
+    assert counted(together)["traffic"]
+
+
 STEPS = st.lists(
     st.one_of(
         st.just("restart"),

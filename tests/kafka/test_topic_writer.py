@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from confluent_kafka import KafkaError
 
 from exporter.errors import OverloadedError, TooLargeError, UnavailableError
 from exporter.exposition.telemetry import Telemetry
@@ -192,6 +193,44 @@ def test_what_cannot_be_produced_to_is_told_and_nothing_is_taken(
             with pytest.raises(UnavailableError) as error:
                 writer.submit(predictions(1))
             assert error.value.retry_after_seconds
+
+
+def test_rows_are_counted_once_the_brokers_have_them(kafka_broker: KafkaBroker, kafka_topic: str) -> None:
+    telemetry = Telemetry(time.time)
+    writer = TopicWriter(settings_for(kafka_broker, kafka_topic), telemetry, lambda: AT)
+    with pytest.raises(UnavailableError):
+        writer.submit(predictions(2))
+    writer.start()
+    eventually(lambda: not writer.refusal)
+    for request in (predictions(8), labels(3)):
+        writer.submit(request).result(TIMEOUT_SECONDS)
+    writer.stop()
+
+    found = {
+        (sample.labels["kind"], sample.labels["outcome"]): sample.value
+        for _, family in telemetry.families()
+        for sample in family.samples
+        if sample.name == "mlflow_exporter_ingest_rows_total" and sample.value
+    }
+    assert found == {
+        ("prediction", "rejected"): 2,
+        ("prediction", "produced"): 8,
+        ("label", "produced"): 3,
+    }
+
+
+def test_an_error_after_which_nothing_can_be_produced_ends_the_process(kafka_broker: KafkaBroker) -> None:
+    reasons = list[str]()
+    settings = settings_for(kafka_broker, "none")
+    writer = TopicWriter(settings, Telemetry(time.time), lambda: AT, end=reasons.append)
+    writer._note_error(KafkaError(KafkaError._TRANSPORT, "away"))
+    assert not reasons
+
+    writer._note_error(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "a sequence was lost", fatal=True))
+
+    assert reasons == ["the producer cannot go on: a sequence was lost"]
+    with pytest.raises(UnavailableError, match="cannot go on"):
+        writer.submit(predictions(1))
 
 
 def test_the_queue_is_bounded_and_a_stop_delivers_it(
