@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -98,9 +98,17 @@ class LocalCounting:
         """Requests that wait for a version's reference, in order of arrival."""
         return self._store.load_waiting(version.key)
 
-    def take_wanted(self) -> frozenset[tuple[str, str]]:
-        """(model, version) of the versions that traffic has asked for since the last call."""
-        return self._fleet.take_wanted()
+    def take_wanted(
+        self, registered: Mapping[str, Collection[str]], asked_at: float
+    ) -> frozenset[tuple[str, str]]:
+        """(model, version) of the registered versions that traffic has asked for since the last call.
+
+        Args:
+            registered: versions by model, as MLflow answered.
+            asked_at: when it was asked, in seconds since the epoch.
+        """
+        wanted = self._fleet.take_wanted()
+        return frozenset((model, number) for model, number in wanted if number in registered.get(model, ()))
 
     def tidy(self, retained: float, now: float, coverages: Mapping[Version, float]) -> None:
         """Merge old blocks, delete what expired, and record arrivals.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from exporter.aggregates.activity import Hours
@@ -73,8 +73,15 @@ class Counting(Protocol):
     def load_waiting(self, version: Version) -> Iterator[RawRows]:
         """Requests that wait for a version's reference."""
 
-    def take_wanted(self) -> frozenset[tuple[str, str]]:
-        """(model, version) of the versions that traffic has asked for since the last call."""
+    def take_wanted(
+        self, registered: Mapping[str, Collection[str]], asked_at: float
+    ) -> frozenset[tuple[str, str]]:
+        """(model, version) of the registered versions that traffic has asked for since the last call.
+
+        Args:
+            registered: versions by model, as MLflow answered.
+            asked_at: when it was asked, in seconds since the epoch.
+        """
 
     def tidy(self, retained: float, now: float, coverages: Mapping[Version, float]) -> None:
         """Merge old blocks, delete what expired, and record arrivals.

@@ -151,6 +151,7 @@ class Discovery:
 
     def poll(self) -> None:
         """Poll the registry once, and apply its answer."""
+        asked_at = self._clock()
         try:
             registered = self._registry.poll(self._settings.shard)
         except RegistryError as error:
@@ -161,7 +162,7 @@ class Discovery:
         else:
             self._telemetry.mlflow_up, self.error = True, ""
             try:
-                self._follow(registered, self._clock())
+                self._follow(registered, asked_at, self._clock())
             except Exception as error:
                 self.error = f"what MLflow says cannot be followed: {error}"
                 self._telemetry.count_poll_error("follow")
@@ -170,15 +171,16 @@ class Discovery:
         for version, found in list(self._registered.items()):
             self.loader.follow(version, found, self._clock())
 
-    def _follow(self, registered: Registered, now: float) -> None:
+    def _follow(self, registered: Registered, asked_at: float, now: float) -> None:
         models = registered.models
         with self._facts_lock:
             self._config_journal.record(self._fleet.versions.values())
         self._record_moves(registered, now)
         self._check_names(models)
-        self._fleet.known = {model.name: frozenset(model.versions) for model in models.values()}
+        known = {model.name: frozenset(model.versions) for model in models.values()}
+        self._fleet.known = known
         aliased = {(model.name, number) for model in models.values() for number in model.aliases.values()}
-        named = {(m, v) for m, v in self._counting.take_wanted() if m in models and v in models[m].versions}
+        named = self._counting.take_wanted(known, asked_at)
         vanished = {version.model for version in self._registered} - models.keys() - registered.models_off
         for model in sorted(vanished):
             log.warning(
@@ -188,8 +190,8 @@ class Discovery:
                 *(model, model, self._settings.retire_after_seconds / 3600),
             )
         self._make_room(aliased, now)
-        known = self._fleet.versions.keys()
-        for names in [*sorted(aliased - known), *sorted(named - aliased - known)]:
+        monitored = self._fleet.versions.keys()
+        for names in [*sorted(aliased - monitored), *sorted(named - aliased - monitored)]:
             if len(self._fleet.versions) >= self._settings.max_versions:
                 limit = self._settings.max_versions
                 log.warning("%s version %s is not monitored: %d versions are", *names, limit)

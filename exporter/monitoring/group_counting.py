@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from exporter.audit.record import Entry
 from exporter.audit.trail import append
@@ -119,10 +119,17 @@ class GroupCounting:
         """Requests that wait in all partitions for a version's reference."""
         return self.rows.load_waiting(version.key)
 
-    def take_wanted(self) -> frozenset[tuple[str, str]]:
-        """(model, version) of the versions that partitions have messages of and that are not monitored."""
+    def take_wanted(
+        self, registered: Mapping[str, Collection[str]], asked_at: float
+    ) -> frozenset[tuple[str, str]]:
+        """(model, version) of the registered versions that partitions have messages of and are not monitored.
+
+        Args:
+            registered: versions by model, as MLflow answered; partitions are told which it lacks.
+            asked_at: when it was asked, in seconds since the epoch.
+        """
         with self._store.writing() as connection:
-            return take_wanted(connection) | self._fleet.take_wanted()
+            return take_wanted(connection, registered, asked_at)
 
     def tidy(self, retained: float, now: float, coverages: Mapping[Version, float]) -> None:
         """Delete what expired of shared tables, and record coverages."""

@@ -105,13 +105,15 @@ aggregate_sources = sa.Table(
     sa.Column("body", sa.LargeBinary(16), nullable=False),
     sa.Column("at", sa.Float, nullable=False, index=True),
 )
-# Versions of monitored models that rows were for and that are not monitored yet.
+# Versions of monitored models that rows were for and that are not monitored; `absent` are those that MLflow
+# did not have when it was asked after `at`.
 wanted_versions = sa.Table(
     "wanted_versions",
     metadata,
     sa.Column("model", sa.String, primary_key=True),
     sa.Column("version", sa.String, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
+    sa.Column("absent", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 # Roles that one process has at a time, until a time of the database's clock.
 leases = sa.Table(

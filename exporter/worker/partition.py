@@ -46,11 +46,11 @@ class WaitingError(Exception):
         self.before = before
 
 
-class _AnyVersion(frozenset[str]):
-    """Versions that a model may have in the registry: any, which the evaluator looks for."""
+class _Possible(frozenset[str]):
+    """Versions that a model may have in MLflow: all but these; the evaluator looks for those named."""
 
-    def __contains__(self, _: object) -> bool:
-        return True
+    def __contains__(self, version: object) -> bool:
+        return not super().__contains__(version)
 
 
 class OwnedPartition:
@@ -133,7 +133,9 @@ class OwnedPartition:
                     self._fleet.add(Version(stored))
         # None until the evaluator has monitored any: everything waits for it.
         models = {model for model, _ in shared.versions}
-        self._fleet.known = dict.fromkeys(models, _AnyVersion()) if models else None
+        self._fleet.known = {
+            model: _Possible(number for name, number in shared.absent if name == model) for model in models
+        } or None
         for names, version in self._fleet.versions.items():
             try:
                 self._update(version, shared.versions[names], shared)

@@ -14,6 +14,7 @@ from exporter.reference.profile import Reference, decode_reference
 from exporter.storage import schema
 from exporter.storage.schema import AliasMove
 from exporter.storage.store import Store
+from exporter.storage.wanted_versions import load_absent
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Shared:
     """State of the shared tables.
 
     `versions` are the monitored ones, by model and version; `moves` all moves of aliases, in order;
-    `references` the current ones by id.
+    `references` the current ones by id. `absent` are versions, by model and version, that rows were for and
+    that MLflow does not have.
     """
 
     versions: Mapping[tuple[str, str], SharedVersion] = field(default_factory=dict)
     moves: tuple[AliasMove, ...] = ()
     references: Mapping[int, Reference] = field(default_factory=dict)
+    absent: frozenset[tuple[str, str]] = frozenset()
 
 
 class SharedReader:
@@ -99,5 +102,6 @@ class SharedReader:
             moves = [
                 AliasMove(row.model, row.alias, row.version, row.since) for row in connection.execute(later)
             ]
-        if found != before.versions or moves:
-            self.latest = Shared(found, (*before.moves, *moves), kept)
+            absent = load_absent(connection)
+        if found != before.versions or moves or absent != before.absent:
+            self.latest = Shared(found, (*before.moves, *moves), kept, absent)

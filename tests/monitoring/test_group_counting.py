@@ -15,10 +15,12 @@ import pytest
 from exporter.config.models import ModelsConfig
 from exporter.errors import MisdirectedError
 from exporter.fleet import Status, Version
+from exporter.ingest.commit import PredictionAnswer
 from exporter.monitoring.rebaseline import Order
 from exporter.settings import HOUR_SECONDS, parse_window
 from exporter.storage.wanted_versions import add_wanted
 from exporter.views.versions import version_detail
+from exporter.worker.partition import WaitingError
 from tests.support.evaluated_group import EvaluatedGroup
 from tests.support.fakes import FakeRegistry
 from tests.support.partitioned import assert_same
@@ -270,6 +272,43 @@ def test_a_version_that_a_partition_has_rows_of_is_monitored(
     group.post_rows(make_rows(9, prefix="v"), version="2")
     group.evaluate()
     assert group.rig.version("2").live.totals.predictions == 9
+
+
+def test_rows_from_while_an_alias_pointed_to_a_deleted_version_are_dropped_as_by_one_process(
+    start_group: StartGroup, start: Start, labelled_registry: FakeRegistry
+) -> None:
+    group = start_group(count=2, retire_after_seconds=600.0)
+    one = start(registry=labelled_registry, clock=group.clock, retire_after_seconds=600.0)
+    former = group.clock() + 60
+    labelled_registry.register("fraud", make_table(2000))
+    group.clock.advance(300)
+    labelled_registry.set_alias("fraud", "champion", "2")
+    for rig in (group.rig, one):
+        rig.poll()
+    labelled_registry.delete_version("fraud", "1")
+    group.clock.advance(3600)
+    for rig in (group.rig, one):
+        rig.poll()
+        assert ("fraud", "1") not in rig.service.fleet.versions
+    group.follow()
+    rows = [
+        {**row, "timestamp": former if number % 2 else group.clock() - 60}
+        for number, row in enumerate(make_rows(20, prefix="d"))
+    ]
+    assert one.post_rows(rows, alias="champion") == PredictionAnswer(10, 0, 0, {"no_version": 10})
+
+    with pytest.raises(WaitingError):
+        group.post_rows(rows, alias="champion")
+    for partition in group.partitions.values():
+        partition.name_wanted()
+    group.clock.advance(1)
+    group.rig.poll()
+    group.follow()
+    group.post_rows(rows, alias="champion")
+
+    group.evaluate()
+    assert group.rig.version("2").live.totals.predictions == 10
+    assert_same(group.rig.version("2"), one.version("2"))
 
 
 def test_a_version_that_is_forgotten_loses_its_waiting_rows(start_group: StartGroup) -> None:

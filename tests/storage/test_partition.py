@@ -14,11 +14,12 @@ import sqlalchemy as sa
 
 from exporter.errors import ConfigError, StoreError
 from exporter.sampling.reading import sample_key
+from exporter.settings import DAY_SECONDS
 from exporter.storage import schema
 from exporter.storage.partition import Partition, Partitions, find_partitions
 from exporter.storage.store import Store
 from exporter.storage.transaction import TOMBSTONE_SECONDS
-from exporter.storage.wanted_versions import add_wanted, take_wanted
+from exporter.storage.wanted_versions import add_wanted, load_absent, take_wanted
 from tests.support.stored import DAY, day_tables, insert, make_aggregate, make_prediction, make_reference
 
 pytestmark = pytest.mark.needs("initdb", "pg_ctl")
@@ -194,14 +195,24 @@ def test_what_is_deleted_leaves_a_tombstone_for_a_while(open_partition: Open) ->
     assert changes(store) == {300: 1}
 
 
-def test_versions_that_rows_were_for_are_taken_once(shared: Store, open_partition: Open) -> None:
+def test_versions_that_rows_were_for_are_taken_once_and_absent_ones_noted(
+    shared: Store, open_partition: Open
+) -> None:
     store = open_partition()
     for _ in range(2):
         with store.writing() as connection:
-            add_wanted(connection, [("fraud", "2"), ("fraud", "2"), ("spam", "1")], 1.0)
+            add_wanted(connection, [("fraud", "2"), ("fraud", "2"), ("fraud", "7"), ("spam", "1")], 5.0)
+    registered = {"fraud": {"1", "2"}}
     with shared.writing() as connection:
-        assert take_wanted(connection) == {("fraud", "2"), ("spam", "1")}
-        assert not take_wanted(connection)
+        assert take_wanted(connection, registered, 5.0) == {("fraud", "2")}
+        assert not take_wanted(connection, registered, 5.0)
+        assert not load_absent(connection)  # named after MLflow was asked
+        assert not take_wanted(connection, registered, 6.0)
+        assert load_absent(connection) == {("fraud", "7"), ("spam", "1")}
+        assert take_wanted(connection, {"fraud": {"7"}}, 7.0) == {("fraud", "7")}
+        assert load_absent(connection) == {("spam", "1")}
+        take_wanted(connection, {}, 6.0 + DAY_SECONDS)
+        assert not load_absent(connection)
 
 
 def test_a_commit_during_which_a_process_is_killed_leaves_nothing(

@@ -120,6 +120,9 @@ class FakeRegistry(Registry):
         """Have a version not load any more, though it stays READY."""
         self._models[model].versions[version].broken = reason
 
+    def delete_version(self, model: str, version: str) -> None:
+        del self._models[model].versions[version]
+
     def delete(self, model: str) -> None:
         del self._models[model]
 

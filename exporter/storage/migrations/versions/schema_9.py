@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String, primary_key=True),
         sa.Column("version", sa.String, primary_key=True),
         sa.Column("at", sa.Float, nullable=False),
+        sa.Column("absent", sa.Boolean, nullable=False, server_default=sa.false()),
     )
     op.create_table(
         "leases",
