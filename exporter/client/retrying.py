@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from exporter.client.connection import Answer, refusal
 from exporter.errors import ExporterError, UnreachableError
 
-RETRY_SECONDS = 300.0  # for a request, before the whole is given up
+RETRY_SECONDS = 300.0  # for a request, where its caller says nothing else
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 _LATER = {408, 429, 500, 502, 503, 504}
 
@@ -18,7 +18,7 @@ def ask_until_answered(
     ask: Callable[[], Answer],
     final: Collection[int],
     wait: Callable[[ExporterError, float], None],
-    retry_seconds: float = RETRY_SECONDS,
+    retry_seconds: float,
 ) -> Answer:
     """Return the answer with one of the `final` statuses.
 

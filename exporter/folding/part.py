@@ -93,10 +93,10 @@ def _counted_to_json(counted: Counted, reference: FoldingReference) -> dict[str,
 
 
 def read_part(document: Mapping[str, Any], reference: FoldingReference, where: str) -> Part:
-    """Read a part of known keys and types, see `PartDocument`; whether its counts add up is not checked.
+    """Read a part of known keys and types, see `Part.to_json`; whether its counts add up is not checked.
 
     Args:
-        document: of `Part.to_json`.
+        document: the part.
         reference: that it was folded by.
         where: the place of the part in a request.
 

@@ -46,6 +46,11 @@ def queued_rows(request: IngestRequest) -> int:
     return len(request.document.parts) if isinstance(request, AggregatesRequest) else request.rows
 
 
+def queued_bytes(request: IngestRequest) -> int:
+    """Estimate of a request's memory in a queue, in bytes; labels are small, and limited by their rows."""
+    return 0 if isinstance(request, PreparedLabels) else request.size_bytes
+
+
 def kind_of(request: IngestRequest) -> RowKind:
     """Kind of a request's rows."""
     if isinstance(request, AggregatesRequest):

@@ -20,9 +20,8 @@ from sqlalchemy.exc import DBAPIError
 
 from exporter.errors import MalformedError, OverloadedError, RequestError, StoreError, UnavailableError
 from exporter.exposition.telemetry import Telemetry
-from exporter.ingest.answers import count_answers, kind_of, queued_rows
+from exporter.ingest.answers import count_answers, kind_of, queued_bytes, queued_rows
 from exporter.ingest.commit import Answer, IngestRequest
-from exporter.ingest.join import PreparedLabels
 from exporter.settings import Settings
 from exporter.storage.store import Store
 
@@ -46,7 +45,7 @@ class _Entry:
 
     @property
     def size_bytes(self) -> int:
-        return 0 if isinstance(self.request, PreparedLabels) else self.request.size_bytes
+        return queued_bytes(self.request)
 
     @property
     def rows(self) -> int:

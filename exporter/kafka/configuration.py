@@ -93,7 +93,7 @@ def make_producer(
         max_message_bytes: unless the file says otherwise.
 
     Raises:
-        ConfigError: the driver is missing, or a property cannot be used.
+        ConfigError: a property cannot be used.
     """
     with _Checking(settings):
         from confluent_kafka import Producer
@@ -114,7 +114,7 @@ def make_consumer(settings: Settings) -> Consumer:
     """Consumer of the group, whose offsets are in the store.
 
     Raises:
-        ConfigError: the driver is missing, or a property cannot be used.
+        ConfigError: a property cannot be used.
     """
     with _Checking(settings):
         from confluent_kafka import Consumer
@@ -141,7 +141,7 @@ def make_admin(settings: Settings) -> AdminClient:
     """Client that asks the brokers about topics.
 
     Raises:
-        ConfigError: the driver is missing, or a property cannot be used.
+        ConfigError: a property cannot be used.
     """
     with _Checking(settings):
         from confluent_kafka.admin import AdminClient
@@ -209,11 +209,6 @@ class _Checking:
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, ModuleNotFoundError):
-            raise ConfigError(
-                f"EXPORTER_ROLE={self._settings.role} needs the Kafka client: "
-                "pip install 'mlflow-exporter[kafka]', or the image's target `full`"
-            ) from None
         if error is None or isinstance(error, ConfigError):
             return
         if type(error).__name__ != "KafkaException" and not isinstance(error, ValueError | TypeError):

@@ -22,7 +22,7 @@ class DeadLetters:
     """Producer of dead letters. A message keeps its key, value and headers.
 
     Raises:
-        ConfigError: the driver is missing, or a property cannot be used.
+        ConfigError: a property cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -47,7 +47,7 @@ class DeadLetters:
         ]
         self._produce(message.value(), message.key(), headers)
 
-    def flush(self, timeout_seconds: float = DELIVERY_SECONDS + 5) -> None:
+    def flush(self) -> None:
         """Wait until the brokers have all messages.
 
         Raises:
@@ -55,7 +55,7 @@ class DeadLetters:
         """
         self._fault = ""
         if self._undelivered:
-            self._producer.flush(timeout_seconds)
+            self._producer.flush(DELIVERY_SECONDS + 5)
         if self._undelivered or self._fault:
             raise KafkaError(
                 f"dead letters are not taken by {self._topic}: {self._fault or 'no answer in time'}"

@@ -72,10 +72,6 @@ class Received:
             raise UnsupportedError(f"kind {kind[:40]!r}, taken are {', '.join(_KINDS)}", f"headers.{KIND}")
         return kind
 
-    @property
-    def content_type(self) -> str:
-        return media_type(self._text(CONTENT_TYPE))
-
     def idempotency(self, *scope: str) -> IdempotencyKey | None:
         """Key of the request that the message is a part of, None where it has none."""
         key = self._text(IDEMPOTENCY_KEY)
@@ -95,7 +91,7 @@ class Received:
             raise MalformedError("a message without a value")
         if self.headers.get("content-encoding"):
             raise UnsupportedError("values are not compressed one by one: set `compression.type`")
-        content_type = self.content_type
+        content_type = media_type(self._text(CONTENT_TYPE))
         if content_type not in (JSON_TYPE, ARROW_TYPE):
             taken = f"taken are {JSON_TYPE} and {ARROW_TYPE}"
             raise UnsupportedError(f"content type {content_type[:80]!r}, {taken}")

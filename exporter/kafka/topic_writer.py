@@ -25,7 +25,7 @@ from exporter.errors import (
     UnavailableError,
 )
 from exporter.exposition.telemetry import Telemetry
-from exporter.ingest.answers import kind_of, queued_rows
+from exporter.ingest.answers import kind_of, queued_bytes, queued_rows
 from exporter.ingest.commit import Answer, IngestRequest, ProducedAnswer
 from exporter.ingest.join import PreparedLabels
 from exporter.kafka.configuration import (
@@ -59,10 +59,6 @@ class _Entry:
     naive_timestamps: int = 0  # that nobody counts after us
     error: RequestError | None = None
 
-    @property
-    def size_bytes(self) -> int:
-        return 0 if isinstance(self.request, PreparedLabels) else self.request.size_bytes
-
 
 class TopicWriter:
     """Writes requests of any thread to the topic; a request is taken once the brokers have all its messages.
@@ -72,7 +68,7 @@ class TopicWriter:
         end: ends the process, for the given reason: after some errors the driver cannot produce any more.
 
     Raises:
-        ConfigError: the driver is missing, or a property cannot be used.
+        ConfigError: a property cannot be used.
     """
 
     def __init__(
@@ -153,14 +149,14 @@ class TopicWriter:
             return UnavailableError(self._fault or self.refusal, retry_after_seconds=RETRY_SECONDS)
         # An empty queue takes a request of any size.
         too_many = self._rows + queued_rows(entry.request) > self._settings.max_queue_rows
-        too_large = self._bytes + entry.size_bytes > MAX_QUEUED_BYTES
+        too_large = self._bytes + queued_bytes(entry.request) > MAX_QUEUED_BYTES
         if self._rows and (too_many or too_large):
             return OverloadedError(f"{self._rows} rows are waiting", retry_after_seconds=1)
         return None
 
     def _count(self, entry: _Entry, sign: int) -> None:
         self._rows += sign * queued_rows(entry.request)
-        self._bytes += sign * entry.size_bytes
+        self._bytes += sign * queued_bytes(entry.request)
         self._telemetry.queue_rows = self._rows
 
     # -- the thread that produces ---------------------------------------------------------------------------

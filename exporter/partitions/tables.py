@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from exporter.storage.partition import COMMIT, COUNT, SWEPT, schema_name
+from exporter.storage.partition import COMMIT, SWEPT, schema_name
 
 ROWS_AT_ONCE = 4096  # a kilobyte each
 # Columns of the primary keys and their types; of the first the rows of a version are chosen.
@@ -30,7 +30,6 @@ class Mark:
 
     commit: int
     swept: int
-    count: int  # of the topic's partitions
 
 
 class PartitionTables:
@@ -42,13 +41,12 @@ class PartitionTables:
     def load_marks(self, connection: sa.Connection) -> dict[int, Mark]:
         """Mark of each partition."""
         query = self._union(
-            "SELECT {number}, key, value FROM {schema}.meta "
-            f"WHERE key IN ('{COMMIT}', '{SWEPT}', '{COUNT}')"
+            f"SELECT {{number}}, key, value FROM {{schema}}.meta WHERE key IN ('{COMMIT}', '{SWEPT}')"
         )
         values: dict[int, dict[str, int]] = defaultdict(dict)
         for number, key, value in connection.exec_driver_sql(query):
             values[number][key] = int(value)
-        return {number: Mark(each[COMMIT], each[SWEPT], each[COUNT]) for number, each in values.items()}
+        return {number: Mark(each[COMMIT], each[SWEPT]) for number, each in values.items()}
 
     def load_states(
         self, connection: sa.Connection, seen: Mapping[int, int], version_ids: Collection[int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,15 +77,6 @@ def test_properties_of_producers_and_consumers_may_be_in_one_file(
         make(settings)
 
     assert "CONFWARN" not in capfd.readouterr().err
-
-
-def test_without_the_driver_the_error_says_where_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-
-    with pytest.raises(ConfigError, match=r"^EXPORTER_ROLE=worker needs .*mlflow-exporter\[kafka\].*`full`$"):
-        make_producer(settings_for(tmp_path))
 
 
 def test_a_broker_that_is_down_is_logged_once_a_minute() -> None:
