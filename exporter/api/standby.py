@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -18,10 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.api.app import create_app
 from exporter.api.problems import on_request_error, problem
-from exporter.api.scrapes import answer_scrape
+from exporter.api.scrapes import own_metrics
 from exporter.errors import ExporterError, RequestError, StoreError
-from exporter.exposition.collector import SeriesCollector
-from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
 from exporter.service import Service
 from exporter.settings import Settings
@@ -34,15 +32,9 @@ _REFUSAL = "this exporter stands by while another one leads: ask that one, or wa
 log = logging.getLogger(__name__)
 
 
-def create_standby_app(
-    settings: Settings,
-    telemetry: Telemetry,
-    stop: Callable[[], None] = lambda: None,
-    clock: Callable[[], float] = time.time,
-) -> Starlette:
+def create_standby_app(settings: Settings, telemetry: Telemetry, stop: Callable[[], None]) -> Starlette:
     """Return an application that is healthy and not ready, shows the process's own metrics, and refuses all
     else with 503. At its end it calls `stop`."""
-    collector = SeriesCollector(settings, telemetry)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -50,14 +42,6 @@ def create_standby_app(
             yield
         finally:
             await anyio.to_thread.run_sync(stop)
-
-    def get_metrics(request: Request) -> Response:
-        query = request.query_params
-
-        def scrape(form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
-            return collector.collect([], clock()).select(names, groups).render(form)
-
-        return answer_scrape(request, scrape, query.getlist("name[]"), query.getlist("collect[]"))
 
     async def get_healthy(_: Request) -> Response:
         return PlainTextResponse("healthy\n")
@@ -71,7 +55,7 @@ def create_standby_app(
 
     return Starlette(
         routes=[
-            Route("/metrics", get_metrics),
+            Route("/metrics", own_metrics(settings, telemetry, time.time)),
             Route("/-/healthy", get_healthy),
             Route("/-/ready", get_ready),
             Route("/{path:path}", refuse, methods=METHODS),

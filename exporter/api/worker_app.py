@@ -3,7 +3,7 @@ EXPORTER_INGEST=kafka the requests that it produces to the topic."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -15,16 +15,13 @@ from starlette.routing import Route
 
 from exporter.api.ingest_routes import Ingestion, IngestRoutes
 from exporter.api.problems import on_request_error
-from exporter.api.scrapes import answer_scrape
+from exporter.api.scrapes import own_metrics
 from exporter.errors import RequestError
-from exporter.exposition.collector import SeriesCollector
-from exporter.exposition.render import Format
 from exporter.worker.worker import Worker
 
 
 def create_worker_app(worker: Worker) -> Starlette:
     """Return the application of a worker, which starts and stops with it."""
-    collector = SeriesCollector(worker.settings, worker.telemetry)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -33,13 +30,6 @@ def create_worker_app(worker: Worker) -> Starlette:
             yield
         finally:
             await anyio.to_thread.run_sync(worker.stop)
-
-    def scrape(form: Format, names: Collection[str], groups: Collection[str]) -> bytes:
-        return collector.collect([], worker.clock()).select(names, groups).render(form)
-
-    def get_metrics(request: Request) -> Response:
-        query = request.query_params
-        return answer_scrape(request, scrape, query.getlist("name[]"), query.getlist("collect[]"))
 
     async def get_healthy(_: Request) -> Response:
         fault = worker.fault()
@@ -51,7 +41,7 @@ def create_worker_app(worker: Worker) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/metrics", get_metrics),
+            Route("/metrics", own_metrics(worker.settings, worker.telemetry, worker.clock)),
             Route("/-/healthy", get_healthy),
             Route("/-/ready", get_ready),
         ],
