@@ -62,7 +62,7 @@ def activate(
             append(transaction.connection, [entry], now)
         timeline = Timeline(settings, fine, coarse)
         maturation = transaction.find_maturation(reference_id)
-        segments = _load_segments(store, settings, reference, known_id, layout)
+        segments = load_segments(store, settings, reference, known_id, layout)
         version_counts = VersionCounts(
             reference_id, reference, timeline, layout, counted, maturation, segments
         )
@@ -95,7 +95,7 @@ def activate(
         version.status, version.detail = Status.READY, ""
 
 
-def _load_segments(
+def load_segments(
     store: Store,
     settings: Settings,
     reference: Reference,

@@ -65,6 +65,20 @@ class StoreReads:
                     families[row.family][row.start] = decode_block(bytes(row.payload))
         return families
 
+    def load_block(self, reference_id: int, family: int, start: int, segment: str) -> Block:
+        """One block that is there."""
+        key = {"reference_id": reference_id, "family": family, "start": start, "segment": segment}
+        query = sa.select(schema.aggregates.c.payload).filter_by(**key)
+        with self.reading() as connection:
+            return decode_block(bytes(connection.execute(query).scalar_one()))
+
+    def load_hour(self, reference_id: int, layout: OutcomeLayout, start: int, segment: str) -> Outcomes:
+        """Outcomes of one hour that are there."""
+        key = {"reference_id": reference_id, "start": start, "segment": segment}
+        query = sa.select(schema.outcomes.c.payload).filter_by(**key)
+        with self.reading() as connection:
+            return decode_outcomes(layout, bytes(connection.execute(query).scalar_one()))
+
     def load_block_rows(self, version_id: int, first: float, end: float) -> list[tuple[int, int, int]]:
         """(family, start, rows) of blocks with first <= start < end, in the bins of all references so far."""
         blocks, references = schema.aggregates.c, schema.references.c

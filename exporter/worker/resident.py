@@ -8,21 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
-from exporter.aggregates.block import Block, decode_block
-from exporter.aggregates.outcomes import Outcomes, decode_outcomes
+from exporter.aggregates.block import Block
+from exporter.aggregates.outcomes import Outcomes
 from exporter.aggregates.state import SegmentCounts, VersionCounts
 from exporter.aggregates.timeline import Timeline
 from exporter.fleet import Version
+from exporter.ingest.activation import load_segments
 from exporter.ingest.local_counting import LocalCounting
 from exporter.settings import Settings
-from exporter.storage import schema
 from exporter.storage.schema import COARSE, FINE
-from exporter.storage.store import Store
 
 KEPT = 24  # of each kind: two hours of fine blocks, a day of coarse ones and of outcomes
 
@@ -62,23 +58,25 @@ class PartitionCounting(LocalCounting):
         counts = version.counts
         if counts is None:
             return
+        store, reference_id, layout = self._store, counts.reference_id, counts.layout
+
+        def blocks(items: dict[int, Block], family: int, segment: str) -> dict[int, Block]:
+            return _thinned(items, lambda start: store.load_block(reference_id, family, start, segment))
+
+        def outcomes(items: dict[int, Outcomes], segment: str) -> dict[int, Outcomes]:
+            if layout is None:
+                return items
+            return _thinned(items, lambda start: store.load_hour(reference_id, layout, start, segment))
 
         def segment(name: str, part: SegmentCounts) -> SegmentCounts:
-            blocks = partial(_read_block, self._store, counts.reference_id, COARSE, name)
-            timeline = Timeline(self._settings, {}, _thinned(part.timeline.coarse, blocks))
-            return SegmentCounts(timeline, _thinned(part.outcomes, partial(self._outcomes, counts, name)))
+            timeline = Timeline(self._settings, {}, blocks(part.timeline.coarse, COARSE, name))
+            return SegmentCounts(timeline, outcomes(part.outcomes, name))
 
-        read_fine = partial(_read_block, self._store, counts.reference_id, FINE, "")
-        read_coarse = partial(_read_block, self._store, counts.reference_id, COARSE, "")
-        timeline = Timeline(
-            self._settings,
-            _thinned(counts.timeline.fine, read_fine),
-            _thinned(counts.timeline.coarse, read_coarse),
-        )
+        fine, coarse = counts.timeline.fine, counts.timeline.coarse
         thin = replace(
             counts,
-            timeline=timeline,
-            outcomes=_thinned(counts.outcomes, partial(self._outcomes, counts, "")),
+            timeline=Timeline(self._settings, blocks(fine, FINE, ""), blocks(coarse, COARSE, "")),
+            outcomes=outcomes(counts.outcomes, ""),
             segments={name: segment(name, part) for name, part in counts.segments.items()},
         )
         version.live = replace(version.live, counts=thin)
@@ -94,16 +92,7 @@ class PartitionCounting(LocalCounting):
             return
         store, reference_id, layout = self._store, counts.reference_id, counts.layout
         outcomes = store.load_outcomes(reference_id, layout) if layout is not None else {}
-        blocks = store.load_segment_blocks(reference_id) if counts.segments else {}
-        of_segments = (
-            store.load_segment_outcomes(reference_id, layout)
-            if counts.segments and layout is not None
-            else {}
-        )
-        segments = {
-            name: SegmentCounts(Timeline(self._settings, coarse=blocks.get(name)), of_segments.get(name, {}))
-            for name in counts.segments
-        }
+        segments = load_segments(store, self._settings, counts.reference, reference_id, layout)
         timeline = Timeline(self._settings, *store.load_blocks(reference_id))
         whole = replace(counts, timeline=timeline, outcomes=outcomes, segments=segments)
         version.live = replace(version.live, counts=whole)
@@ -126,20 +115,6 @@ class PartitionCounting(LocalCounting):
                 yield version
                 self._aged[version.key] = due
             self.thin(version)
-
-    def _outcomes(self, counts: VersionCounts, segment: str, start: int) -> Outcomes:
-        assert counts.layout is not None
-        key = {"reference_id": counts.reference_id, "start": start, "segment": segment}
-        query = sa.select(schema.outcomes.c.payload).filter_by(**key)
-        with self._store.reading() as connection:
-            return decode_outcomes(counts.layout, bytes(connection.execute(query).scalar_one()))
-
-
-def _read_block(store: Store, reference_id: int, family: int, segment: str, start: int) -> Block:
-    key = {"reference_id": reference_id, "family": family, "start": start, "segment": segment}
-    query = sa.select(schema.aggregates.c.payload).filter_by(**key)
-    with store.reading() as connection:
-        return decode_block(bytes(connection.execute(query).scalar_one()))
 
 
 def _thinned(items: dict[int, _Item], read: Callable[[int], _Item]) -> dict[int, _Item]:
