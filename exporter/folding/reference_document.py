@@ -1,4 +1,4 @@
-"""The reference of a version as folding gets it: bins, layout of outcomes and length of blocks."""
+"""Reference of a version for folding: bins, layout of outcomes and length of blocks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from exporter.settings import FINE_PER_COARSE
 
 @dataclass(frozen=True, eq=False)
 class FoldingReference:
-    """All that rows of one version are folded by.
+    """Reference of one version and the settings by which its rows are folded.
 
     `block_seconds` is the length of a fine block, `max_body_bytes` the size of requests that the exporter
-    takes. `layout` is None if outcomes of the version cannot be
-    counted, see `why_no_layout`.
+    takes. `layout` is None if outcomes of the version cannot be counted, see `why_no_layout`.
     """
 
     target: Target

@@ -195,7 +195,14 @@ def _where(location: Sequence[int | str]) -> str:
 def folding_reference(
     version: Version, counts: VersionCounts, settings: Settings, max_body_bytes: int | None = None
 ) -> FoldingReference:
-    """What rows of a version are folded by; None: bodies may be as large as those of other requests."""
+    """Reference of a version for folding.
+
+    Args:
+        version: with the reference.
+        counts: of the version, in the reference's bins.
+        settings: with the length of blocks.
+        max_body_bytes: of a request with counts; None for that of all requests.
+    """
     target = Target(version.model, version=version.version)
     limits = settings.block_seconds, max_body_bytes or settings.max_body_bytes
     return FoldingReference(target, counts.reference, *limits, counts.layout)

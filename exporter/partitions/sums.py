@@ -49,7 +49,7 @@ MAX_NAMED = 10  # partitions in a text
 
 @dataclass
 class _Progress:
-    """What was read of a version.
+    """State of a version as it was last read.
 
     `kept_time` is that of the last prediction in the shared tables. `reference` is the expected one, if it is
     in memory. `acknowledged` is the reference that each partition counts rows for. `blocks_of` is the

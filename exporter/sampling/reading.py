@@ -30,7 +30,7 @@ def rows_to_keep(store: Store, sample: SampleConfig) -> RowsToKeep | None:
 
 
 class SampleSource(Protocol):
-    """Where sampled rows are kept, beside counts of all; any thread but the writer's may read it."""
+    """Store of sampled rows and of counts of all rows; any thread but the writer's may read it."""
 
     def load_block_rows(self, version_id: int, first: float, end: float) -> Sequence[tuple[int, int, int]]:
         """(family, start, rows) of counted blocks with first <= start < end."""

@@ -1,4 +1,4 @@
-"""How long a partition waits for rows that cannot be counted yet."""
+"""Limit on the time that a partition waits for rows that cannot be counted yet."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Patience:
     """Time for which the messages of a model may keep a partition waiting.
 
     They wait for a version that is not monitored yet, or for a reference that takes long. Other models of the
-    partition wait meanwhile. So a model that was waited for in vain is not waited for again for ten minutes:
-    who sends versions that do not exist cannot stop the partition.
+    partition wait meanwhile. So a model that was waited for in vain is not waited for again for ten minutes,
+    and rows of versions that do not exist cannot stop the partition.
 
     Args:
         seconds: time in which the evaluator finds a version.

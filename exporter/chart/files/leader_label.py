@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 3.0
 
 
 def is_leading(url: str) -> bool:
-    """Whether the exporter answers that it is ready; a frozen one does not."""
+    """Return true if the exporter answers that it is ready; a frozen one does not."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 # of this pod
             return bool(answer.status == 200)
