@@ -23,6 +23,7 @@ from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import prepare_labels
 from exporter.kafka.partitioner import partitions_of, row_key
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -34,14 +35,6 @@ IDEMPOTENCY_KEY = "idempotency-key"  # a request with it that was committed in t
 IDEMPOTENCY_DIGEST = "idempotency-digest"  # of the request that the message is a part of; else of the value
 TARGET_HEADERS = ("model", "version", "alias")  # of Arrow, which has no other place for them
 _KINDS: tuple[Kind, ...] = ("predictions", "labels", "aggregates")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A partition, and the number of partitions of its topic."""
-
-    partition: int
-    partitions: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +98,13 @@ class Received:
             raise MalformedError("not in UTF-8", f"headers.{name}") from None
 
 
-def decode(received: Received, settings: Settings, place: Place | None = None) -> IngestRequest:
+def decode(received: Received, settings: Settings, partition: Partition | None = None) -> IngestRequest:
     """Decode a message.
 
     Args:
         received: the message.
         settings: limits, which are those of a request.
-        place: partition that it came from, which must be that of its ids; None: it is not looked at.
+        partition: that it came from, which must be that of its ids; None: it is not looked at.
 
     Raises:
         RequestError: it cannot be read, or does not belong to its partition.
@@ -122,32 +115,34 @@ def decode(received: Received, settings: Settings, place: Place | None = None) -
     kind, raw = received.kind, received.raw()
     if kind == "aggregates":
         aggregates = read_aggregates(raw.body, received.received_at)
-        _check_place(aggregates.model, [aggregates.document.source], place)
+        _check_partition(aggregates.model, [aggregates.document.source], partition)
         return aggregates
     if kind == "labels":
         batch = decode_labels(raw.body, raw.content_type, raw.query, settings)
-        _check_place(batch.model, batch.ids, place)
+        _check_partition(batch.model, batch.ids, partition)
         key = received.idempotency("labels", batch.model)
         return prepare_labels(batch, received.received_at, key)
     decoded = read_predictions(raw.body, raw.content_type, raw.query, settings)
-    _check_place(decoded.target.model, decoded.ids, place)
+    _check_partition(decoded.target.model, decoded.ids, partition)
     key = received.idempotency(decoded.target.model)
     return PredictionRequest(raw, decoded, received.received_at, key)
 
 
-def _check_place(model: str, ids: list[str | None] | list[str] | None, place: Place | None) -> None:
+def _check_partition(
+    model: str, ids: list[str | None] | list[str] | None, partition: Partition | None
+) -> None:
     """
     Raises:
         MalformedError: an id belongs to another partition, where its label or its prediction is.
     """
-    if place is None or ids is None:
+    if partition is None or ids is None:
         return
     named = [row_id for row_id in ids if row_id is not None]
-    found = partitions_of([row_key(model, row_id) for row_id in named], place.partitions)
-    elsewhere = np.flatnonzero(found != place.partition)
+    found = partitions_of([row_key(model, row_id) for row_id in named], partition.count)
+    elsewhere = np.flatnonzero(found != partition.number)
     if len(elsewhere):
-        row_id, partition = named[elsewhere[0]], found[elsewhere[0]]
+        row_id, own = named[elsewhere[0]], found[elsewhere[0]]
         raise MalformedError(
-            f"id {row_id[:80]!r} belongs to partition {partition}, the message came from {place.partition}: "
+            f"id {row_id[:80]!r} belongs to partition {own}, the message came from {partition.number}: "
             "the key is model, NUL, id, and the partitioner murmur2"
         )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from exporter.errors import KafkaError, StoreError
 from exporter.exposition.group import GroupTelemetry, Lag
 from exporter.kafka.consumer import TopicConsumer
-from exporter.kafka.messages import Place
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 from exporter.worker.entries import Entry, read_entry
 from exporter.worker.partition import OwnedPartition, WaitingError
 from exporter.worker.shared import Shared
@@ -33,7 +33,7 @@ class Assignment:
     waits for the shared tables to be read once more.
 
     Args:
-        place: the partition, and the number of partitions of the topic.
+        place: the partition in its topic.
         settings: with the limits of a message.
         consumer: reads the partition.
         open_partition: opens its store.
@@ -43,15 +43,15 @@ class Assignment:
 
     def __init__(
         self,
-        place: Place,
+        place: Partition,
         settings: Settings,
         consumer: TopicConsumer,
-        open_partition: Callable[[int], OwnedPartition],
+        open_partition: Callable[[Partition], OwnedPartition],
         group: GroupTelemetry,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
-        self.number = place.partition
+        self.number = place.number
         self.partition: OwnedPartition | None = None
         self.problem = "its store is not open yet"
         self.waiting = True
@@ -102,7 +102,7 @@ class Assignment:
         self.wants_look = False
         try:
             if self.partition is None:
-                self.partition = self._open_partition(self.number)
+                self.partition = self._open_partition(self._place)
             self.partition.follow(shared, read_at)
             if not self._started and not self._start(self.partition):
                 self._stand_still("", FIRST_PAUSE_SECONDS)

@@ -20,8 +20,9 @@ from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import IngestRequest
 from exporter.ingest.join import PreparedLabels
 from exporter.ingest.writer import MAX_GROUP_BYTES, MAX_GROUP_ROWS
-from exporter.kafka.messages import Place, Received, decode
+from exporter.kafka.messages import Received, decode
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -66,20 +67,22 @@ class Entry:
         return self.request.model
 
 
-def read_entry(message: Message, settings: Settings, place: Place, now: float, read_at: float) -> Entry:
+def read_entry(
+    message: Message, settings: Settings, partition: Partition, now: float, read_at: float
+) -> Entry:
     """Decode a message.
 
     Args:
         message: as it was consumed.
         settings: with the limits of a body.
-        place: partition that it came from.
+        partition: that it came from.
         now: the clock's time.
         read_at: the same by the monotonic clock.
     """
     offset = message.offset()
     assert offset is not None
     try:
-        return Entry(message, offset, read_at, decode(Received.of(message, now), settings, place))
+        return Entry(message, offset, read_at, decode(Received.of(message, now), settings, partition))
     except RequestError as error:
         return Entry(message, offset, read_at, error=error, reason=_REASONS.get(type(error), "undecodable"))
 

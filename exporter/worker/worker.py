@@ -27,7 +27,6 @@ from exporter.ingest.commit import Answer, IngestRequest
 from exporter.kafka.configuration import make_admin
 from exporter.kafka.consumer import TopicConsumer
 from exporter.kafka.dead_letters import DeadLetters
-from exporter.kafka.messages import Place
 from exporter.kafka.topic import Topic, find_topic
 from exporter.kafka.topic_writer import TopicWriter
 from exporter.settings import Settings
@@ -247,7 +246,7 @@ class Worker:
         log.info("assigned are partitions %s", sorted(numbers))
         for number in numbers:
             self._assignments[number] = Assignment(
-                Place(number, self._topic.partitions),
+                Partition(number, self._topic.name, self._topic.partitions),
                 self.settings,
                 self._consumer,
                 self._open,
@@ -264,18 +263,13 @@ class Worker:
             if assignment is not None:
                 assignment.close()
 
-    def _open(self, number: int) -> OwnedPartition:
-        assert self._topic is not None
-        if number >= self._topic.partitions:
+    def _open(self, partition: Partition) -> OwnedPartition:
+        if partition.number >= partition.count:
             self._find_topics()  # which finds that it has grown
-        store = Store(
-            self.settings.store,
-            partition=Partition(number, self._topic.name, self._topic.partitions),
-            count_fault=self.telemetry.count_store_error,
-        )
+        store = Store(self.settings.store, partition=partition, count_fault=self.telemetry.count_store_error)
         try:
             return OwnedPartition(
-                number,
+                partition.number,
                 store,
                 self.settings,
                 self.telemetry,

@@ -6,10 +6,11 @@ import pytest
 
 from exporter.errors import MalformedError, TooLargeError
 from exporter.ingest.aggregates_body import AggregatesRequest, read_aggregates
-from exporter.kafka.messages import Place, Received, decode
+from exporter.kafka.messages import Received, decode
 from exporter.kafka.partitioner import partitions_of, row_key
 from exporter.kafka.splitting import Layout, split
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 from tests.support.folded import make_body, make_folding_reference, make_live_table
 from tests.support.rig import NOON
 
@@ -31,7 +32,7 @@ def test_counts_are_one_message_in_the_partition_of_their_source(
     assert (message.value, message.rows, message.whole) == (request_of_counts.body, 50, True)
     headers = {name: bytes(value) for name, value in message.headers if isinstance(value, bytes)}
     received = Received(message.value, headers, NOON)
-    found = decode(received, SETTINGS, Place(message.partition, 64))
+    found = decode(received, SETTINGS, Partition(message.partition, "t", 64))
     assert isinstance(found, AggregatesRequest)
     assert (found.document, found.received_at) == (request_of_counts.document, NOON)
 
@@ -42,7 +43,7 @@ def test_counts_in_another_partition_than_that_of_their_source_are_refused(
     partition = int(partitions_of([row_key("fraud", "job")], 64)[0])
     received = Received(request_of_counts.body, {"kind": b"aggregates"}, NOON)
     with pytest.raises(MalformedError, match="belongs to partition"):
-        decode(received, SETTINGS, Place((partition + 1) % 64, 64))
+        decode(received, SETTINGS, Partition((partition + 1) % 64, "t", 64))
 
 
 def test_counts_that_are_larger_than_a_message_are_refused(request_of_counts: AggregatesRequest) -> None:

@@ -12,9 +12,10 @@ from exporter.errors import RequestError
 from exporter.formats.raw import ARROW_TYPE, PARQUET_TYPE
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.join import PreparedLabels
-from exporter.kafka.messages import Place, Received, decode
+from exporter.kafka.messages import Received, decode
 from exporter.kafka.partitioner import partitions_of, row_key
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 from tests.support.wire import to_stream
 
 AT = 1_700_000_000.0
@@ -85,11 +86,11 @@ def test_an_id_in_a_partition_that_is_not_its_own_is_refused(value: bytes, kind:
     own = int(partitions_of([row_key("fraud", "a")], 8)[0])
     received = Received(value, {"kind": kind}, AT)
 
-    decode(received, Settings(), Place(own, 8))
+    decode(received, Settings(), Partition(own, "t", 8))
     with pytest.raises(
         RequestError, match=f"^id 'a' belongs to partition {own}, .* and the partitioner murmur2$"
     ):
-        decode(received, Settings(), Place((own + 1) % 8, 8))
+        decode(received, Settings(), Partition((own + 1) % 8, "t", 8))
 
 
 def test_a_message_of_the_future_came_now() -> None:

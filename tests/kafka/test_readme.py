@@ -10,8 +10,9 @@ import pytest
 
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.join import PreparedLabels
-from exporter.kafka.messages import Place, Received, decode
+from exporter.kafka.messages import Received, decode
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 from tests.kafka.test_topic_writer import consume
 from tests.support.kafka import KafkaBroker
 
@@ -33,7 +34,7 @@ def test_the_producer_of_the_page_sends_what_a_worker_reads(
     messages = consume(kafka_broker, kafka_topic)
     assert len({message.partition() for message in messages}) == 1
     row, labels = [
-        decode(Received.of(each, time.time()), Settings(), Place(each.partition() or 0, 4))
+        decode(Received.of(each, time.time()), Settings(), Partition(each.partition() or 0, "t", 4))
         for each in messages
     ]
     assert isinstance(row, PredictionRequest)

@@ -22,9 +22,10 @@ from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import PreparedLabels, prepare_labels
 from exporter.ingest.parquet import parquet_to_arrow
-from exporter.kafka.messages import Place, Received, decode
+from exporter.kafka.messages import Received, decode
 from exporter.kafka.splitting import Layout, Outgoing, split
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 from tests.formats.test_categories import JSON
 from tests.support.documents import layout_of, predictions
 from tests.support.wire import FORMATS, QUERY, Predictions, bin_decoded, encode, to_stream, type_of
@@ -49,7 +50,7 @@ def received(message: Outgoing) -> Received:
 
 
 def read(message: Outgoing) -> PredictionRequest:
-    request = decode(received(message), Settings(), Place(message.partition, PARTITIONS))
+    request = decode(received(message), Settings(), Partition(message.partition, "t", PARTITIONS))
     assert isinstance(request, PredictionRequest)
     return request
 
@@ -221,7 +222,10 @@ def test_labels_are_the_same_in_messages() -> None:
     batch = decode_labels(json.dumps(document).encode(), JSON_TYPE, {}, Settings())
     labels = prepare_labels(batch, AT, KEY)
 
-    found = [decode(received(m), Settings(), Place(m.partition, PARTITIONS)) for m in split(labels, LAYOUT)]
+    found = [
+        decode(received(m), Settings(), Partition(m.partition, "t", PARTITIONS))
+        for m in split(labels, LAYOUT)
+    ]
 
     rows = [row for each in found if isinstance(each, PreparedLabels) for row in label_rows(each)]
     assert sorted(rows) == sorted(label_rows(labels))

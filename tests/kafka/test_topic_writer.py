@@ -21,9 +21,10 @@ from exporter.formats.raw import JSON_TYPE, RawRequest
 from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import IngestRequest, ProducedAnswer
 from exporter.ingest.join import PreparedLabels, prepare_labels
-from exporter.kafka.messages import Place, Received, decode
+from exporter.kafka.messages import Received, decode
 from exporter.kafka.topic_writer import TopicWriter
 from exporter.settings import Settings
+from exporter.storage.partition import Partition
 from tests.support.fakes import TIMEOUT_SECONDS
 from tests.support.kafka import KafkaBroker
 from tests.support.rig import eventually
@@ -100,7 +101,7 @@ def consume(broker: KafkaBroker, topic: str, partitions: int = 4) -> list[Messag
 
 def read(messages: list[Message]) -> list[IngestRequest]:
     return [
-        decode(Received.of(message, time.time()), Settings(), Place(message.partition() or 0, 4))
+        decode(Received.of(message, time.time()), Settings(), Partition(message.partition() or 0, "t", 4))
         for message in messages
     ]
 
