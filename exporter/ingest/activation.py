@@ -119,8 +119,8 @@ def do_without(
     version: Version,
     status: Status,
     detail: str,
-    now: float = 0.0,
-    entries: Sequence[Entry] = (),
+    now: float,
+    entries: Sequence[Entry],
 ) -> None:
     """Set why a version has no reference, and delete the waiting rows unless they are becoming one.
 
@@ -146,7 +146,7 @@ def set_detail(version: Version, detail: str) -> None:
         version.detail = detail
 
 
-def let_go(store: Store, version: Version, now: float = 0.0, entries: Sequence[Entry] = ()) -> None:
+def let_go(store: Store, version: Version, now: float, entries: Sequence[Entry]) -> None:
     """Delete the waiting rows of a version that is not monitored any more.
 
     Its labels are still stored, and are counted when it is monitored again.

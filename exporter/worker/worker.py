@@ -120,6 +120,8 @@ class Worker:
         if config is not None:
             self._reader.configure(config)
             self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
+        elif self.telemetry.config_successful is False:  # because of the tokens
+            self.telemetry.config_successful = True
 
     def require_model(self, model: str) -> None:
         """Check that a version of a model is monitored.

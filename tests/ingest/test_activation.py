@@ -12,7 +12,7 @@ from exporter.fleet import Status
 from exporter.ingest.activation import do_without, let_go, set_detail
 from exporter.storage import schema
 from tests.support.fakes import TIMEOUT_SECONDS, FakeRegistry
-from tests.support.rig import Rig, make_rows, make_table
+from tests.support.rig import NOON, Rig, make_rows, make_table
 
 Start = Callable[..., Rig]
 
@@ -65,18 +65,18 @@ def test_without_a_reference_rows_are_kept_only_to_become_one(
     waiting: Rig, status: Status, kept: int
 ) -> None:
     version, store = waiting.version(), waiting.service.store
-    in_writer(waiting, lambda: do_without(store, version, status, "no file"))
+    in_writer(waiting, lambda: do_without(store, version, status, "no file", NOON, []))
     assert (version.status, version.detail) == (status, "no file")
     assert (version.waiting_rows, stored_rows(waiting)) == (kept, kept)
 
 
 def test_a_version_that_has_its_reference_does_without_nothing(rig: Rig) -> None:
     version, store = rig.version(), rig.service.store
-    in_writer(rig, lambda: do_without(store, version, Status.BROKEN, "late"))
+    in_writer(rig, lambda: do_without(store, version, Status.BROKEN, "late", NOON, []))
     in_writer(rig, lambda: set_detail(version, "late"))
     assert (version.status, version.detail) == (Status.READY, "")
 
 
 def test_rows_of_a_version_that_is_let_go_are_deleted(waiting: Rig) -> None:
-    in_writer(waiting, lambda: let_go(waiting.service.store, waiting.version()))
+    in_writer(waiting, lambda: let_go(waiting.service.store, waiting.version(), NOON, []))
     assert (waiting.version().waiting_rows, stored_rows(waiting)) == (0, 0)
