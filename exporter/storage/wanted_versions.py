@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import insert
 
 from exporter.settings import DAY_SECONDS
 from exporter.storage.schema import wanted_versions
@@ -20,7 +20,6 @@ def add_wanted(connection: sa.Connection, names: Iterable[tuple[str, str]], at: 
     """Name versions, as (model, version), at a time in seconds since the epoch; some may be named already."""
     rows = [{"model": model, "version": version, "at": at} for model, version in sorted(set(names))]
     if rows:
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         connection.execute(insert(wanted_versions).on_conflict_do_nothing(), rows)
 
 
