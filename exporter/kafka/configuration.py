@@ -132,6 +132,7 @@ def make_consumer(settings: Settings) -> Consumer:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
+            "enable.partition.eof": True,
         }
         properties = _without(_PRODUCING, defaults | _read(settings)) | _brokers(settings) | fixed
         return Consumer(properties, logger=log)

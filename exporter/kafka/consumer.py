@@ -42,6 +42,7 @@ class TopicConsumer:
         self._assigned, self._revoked = assigned, revoked
         self._consumer = make_consumer(settings)
         self._out_of_range: set[int] = set()
+        self._read_ends: dict[int, int] = {}
         self.joined = False  # the group has given it its share, which may be none
 
     def join(self) -> None:
@@ -100,6 +101,8 @@ class TopicConsumer:
         assert error is not None
         if error.code() == Code._AUTO_OFFSET_RESET and partition is not None:
             self._out_of_range.add(partition)
+        elif error.code() == Code._PARTITION_EOF and partition is not None:
+            self._read_ends[partition] = message.offset() or 0
         elif error.fatal() or error.code() in (
             Code.UNKNOWN_TOPIC_OR_PART,
             Code.TOPIC_AUTHORIZATION_FAILED,
@@ -122,6 +125,7 @@ class TopicConsumer:
             self._consumer.seek(self._at(partition, offset))
         except KafkaException:  # the assignment is not carried out yet
             return False
+        self._read_ends.pop(partition, None)
         self.resume(partition)
         return True
 
@@ -151,6 +155,13 @@ class TopicConsumer:
         """Offset after the last message, as of the last answer of the brokers; negative before the first."""
         found = self._consumer.get_watermark_offsets(self._at(partition), cached=True)
         return -1 if found is None else found[1]
+
+    def read_end(self, partition: int) -> int:
+        """End of the partition when all before it was read, 0 before the first time since `start`.
+
+        Offsets before it may be of no message: those of a transaction's end, or of what was compacted.
+        """
+        return self._read_ends.get(partition, 0)
 
     def report(self, offsets: Mapping[int, int]) -> None:
         """Tell the brokers the next offsets, for tools that show the lag; nothing reads them here."""

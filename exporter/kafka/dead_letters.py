@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from exporter.errors import KafkaError
 from exporter.kafka.configuration import DELIVERY_SECONDS, make_producer
+from exporter.kafka.headers import Headers, headers_of
 from exporter.settings import Settings
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError as DriverError
     from confluent_kafka import Message
 
-Headers = list[tuple[str, str | bytes | None]]
 MAX_DETAIL = 1000  # characters
 _MAX_VALUE_BYTES = 1_000_000_000  # the largest that librdkafka takes; the topic's own limit decides
 
@@ -37,15 +37,14 @@ class DeadLetters:
         Raises:
             KafkaError: the queue is full.
         """
-        headers: Headers = [
-            *cast("Headers", message.headers() or []),
+        reasons: Headers = [
             ("dead-letter-reason", reason.encode()),
             ("dead-letter-detail", detail[:MAX_DETAIL].encode("utf-8", "replace")),
             ("dead-letter-topic", (message.topic() or "").encode()),
             ("dead-letter-partition", str(message.partition()).encode()),
             ("dead-letter-offset", str(message.offset()).encode()),
         ]
-        self._produce(message.value(), message.key(), headers)
+        self._produce(message.value(), message.key(), headers_of(message), reasons)
 
     def flush(self) -> None:
         """Wait until the brokers have all messages.
@@ -61,29 +60,55 @@ class DeadLetters:
                 f"dead letters are not taken by {self._topic}: {self._fault or 'no answer in time'}"
             )
 
-    def _produce(self, value: bytes | None, key: bytes | None, headers: Headers) -> None:
+    def _produce(self, value: bytes | None, key: bytes | None, given: Headers, reasons: Headers) -> None:
         from confluent_kafka import KafkaException
 
-        noted = partial(self._delivered, value, key, headers)
+        noted = partial(self._delivered, value, key, given, reasons)
         try:
-            self._producer.produce(self._topic, value, key, headers=headers, on_delivery=noted)
+            self._producer.produce(self._topic, value, key, headers=[*given, *reasons], on_delivery=noted)
         except BufferError:
             raise KafkaError("the queue of dead letters is full") from None
         except KafkaException as error:
-            raise KafkaError(f"dead letters are not taken by {self._topic}: {error.args[0].str()}") from None
-        self._undelivered += 1
+            if not self._shrink(value, key, given, reasons, error.args[0]):
+                fault = error.args[0].str()
+                raise KafkaError(f"dead letters are not taken by {self._topic}: {fault}") from None
+        else:
+            self._undelivered += 1
 
     def _delivered(
-        self, value: bytes | None, key: bytes | None, headers: Headers, error: DriverError | None, _: Message
+        self,
+        value: bytes | None,
+        key: bytes | None,
+        given: Headers,
+        reasons: Headers,
+        error: DriverError | None,
+        _: Message,
     ) -> None:
+        self._undelivered -= 1
+        if error is not None and not self._shrink(value, key, given, reasons, error):
+            self._fault = error.str()
+
+    def _shrink(
+        self,
+        value: bytes | None,
+        key: bytes | None,
+        given: Headers,
+        reasons: Headers,
+        error: DriverError,
+    ) -> bool:
+        """Produce a message that is too large without its value, and then without its key and headers.
+
+        Its partition would stop here for good; it is still in the topic that it came from.
+        """
         from confluent_kafka import KafkaError as Driver
 
-        self._undelivered -= 1
-        if error is None:
-            return
-        if value is not None and error.code() in (Driver.MSG_SIZE_TOO_LARGE, Driver.RECORD_LIST_TOO_LARGE):
-            # Its partition would stop here for good; it is still in the topic that it came from.
+        if error.code() not in (Driver.MSG_SIZE_TOO_LARGE, Driver.RECORD_LIST_TOO_LARGE):
+            return False
+        if value is not None:
             without = ("dead-letter-value-bytes", str(len(value)).encode())
-            self._produce(None, key, [*headers, without])
+            self._produce(None, key, given, [*reasons, without])
+        elif key is not None or given:
+            self._produce(None, None, [], reasons)
         else:
-            self._fault = error.str()
+            return False
+        return True

@@ -21,6 +21,7 @@ from exporter.ingest.batching import PredictionRequest
 from exporter.ingest.commit import IngestRequest
 from exporter.ingest.deduplication import IdempotencyKey
 from exporter.ingest.join import prepare_labels
+from exporter.kafka.headers import headers_of
 from exporter.kafka.partitioner import partitions_of, row_key
 from exporter.settings import Settings
 from exporter.storage.partition import Partition
@@ -49,7 +50,7 @@ class Received:
     def of(cls, message: Message, now: float) -> Received:
         """Read a consumed message; `now` is its time where it has none."""
         kind, milliseconds = message.timestamp()
-        given = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+        given = cast("list[tuple[str, bytes | None]]", headers_of(message))
         at = milliseconds / 1000 if kind and milliseconds >= 0 else now
         headers = {name: value or b"" for name, value in given}
         return cls(message.value() or b"", headers, min(at, now))

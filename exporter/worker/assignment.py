@@ -180,6 +180,9 @@ class Assignment:
         """Messages that wait in the partition, None while its offset is not known."""
         if self.partition is None or not self._started:
             return None
-        behind = self._consumer.known_end(self.number) - (self.partition.next_offset or 0)
+        done = self.partition.next_offset or 0
+        if not self._entries:
+            done = max(done, self._consumer.read_end(self.number))
+        behind = self._consumer.known_end(self.number) - done
         messages = max(behind, len(self._entries), 0)
         return Lag(messages, max(self._clock() - self.partition.committed_at, 0.0) if messages else 0.0)

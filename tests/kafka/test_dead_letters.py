@@ -65,6 +65,28 @@ def test_dead_letters_that_are_not_taken_are_told(
         letters.flush()
 
 
+def test_a_dead_letter_whose_headers_are_too_large_has_the_reason_alone(
+    kafka_broker: KafkaBroker, kafka_topic: str
+) -> None:
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": kafka_broker.address, "message.max.bytes": 2_000_000})
+    producer.produce(kafka_topic, None, b"k", headers={"large": Random(1).randbytes(1_048_300)})
+    assert producer.flush(30) == 0
+    (message,) = consume(kafka_broker, kafka_topic)
+
+    letters = DeadLetters(Settings(kafka_brokers=(kafka_broker.address,), kafka_topic=kafka_topic))
+    letters.send(message, "undecodable", Random(2).randbytes(500).hex())
+    letters.flush()
+
+    (found,) = consume(kafka_broker, f"{kafka_topic}.dead-letter", 1)
+    assert (found.key(), found.value()) == (None, None)
+    assert [name for name, _ in found.headers() or []] == [
+        *("dead-letter-reason", "dead-letter-detail", "dead-letter-topic"),
+        *("dead-letter-partition", "dead-letter-offset"),
+    ]
+
+
 class _Large:
     """A message with a value that the topic does not take."""
 

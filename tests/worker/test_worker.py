@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from sqlalchemy.exc import DataError
 
 import exporter.worker.partition
@@ -308,6 +309,26 @@ def test_messages_that_the_brokers_deleted_before_they_were_read_are_counted(gro
         if sample.labels.get("outcome") == "expired" and metric.name.startswith("mlflow_exporter_kafka")
     ]
     assert expired == 3
+
+
+def test_the_ends_of_transactions_are_no_lag(group: Group) -> None:
+    producer = Producer(
+        {"bootstrap.servers": group.broker.address, "transactional.id": group.topic, "partitioner": "murmur2"}
+    )
+    producer.init_transactions(60)
+    for end in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        for row in ROWS[:20]:
+            event = prediction(row)
+            headers = [("kind", b"predictions"), ("content-type", b"application/json")]
+            producer.produce(group.topic, event.body, row_key("fraud", event.row_id), headers=headers)
+        producer.flush()
+        end()
+
+    with group.running() as worker:
+        eventually(lambda: group.counts().rows == 20)
+        eventually(lambda: len(worker.group.lags) == 4)
+        eventually(lambda: not any(lag.messages for lag in worker.group.lags.values()))
 
 
 def test_a_topic_that_was_made_anew_is_not_read_from_anywhere(group: Group) -> None:
