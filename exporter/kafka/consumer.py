@@ -117,17 +117,14 @@ class TopicConsumer:
         found, self._out_of_range = self._out_of_range, set()
         return found
 
-    def start(self, partition: int, offset: int) -> bool:
-        """Read a partition from an offset on; False if it has to be tried again."""
-        from confluent_kafka import KafkaException
-
-        try:
-            self._consumer.seek(self._at(partition, offset))
-        except KafkaException:  # the assignment is not carried out yet
-            return False
+    def start(self, partition: int, offset: int) -> None:
+        """Read a partition from an offset on, whatever was read of it before."""
+        # Not by `seek`: the driver refuses it for good once an offset was one that the brokers do not have.
+        self._consumer.incremental_unassign([self._at(partition)])
+        self._consumer.incremental_assign([self._at(partition, offset)])
+        self._out_of_range.discard(partition)
         self._read_ends.pop(partition, None)
         self.resume(partition)
-        return True
 
     def pause(self, partition: int) -> None:
         self._consumer.pause([self._at(partition)])

@@ -104,9 +104,8 @@ class Assignment:
             if self.partition is None:
                 self.partition = self._open_partition(self._place)
             self.partition.follow(shared, read_at)
-            if not self._started and not self._start(self.partition):
-                self._stand_still("", FIRST_PAUSE_SECONDS)
-                return
+            if not self._started:
+                self._start(self.partition)
             self._commit(self.partition)
             self._tidy(self.partition)
         except WaitingError as waiting:
@@ -133,8 +132,8 @@ class Assignment:
         self.problem, self.waiting = problem, True
         self._due = self._monotonic() + seconds
 
-    def _start(self, partition: OwnedPartition) -> bool:
-        """Go on from the offset in the store; False if it has to be tried again."""
+    def _start(self, partition: OwnedPartition) -> None:
+        """Go on from the offset in the store."""
         first, end = self._consumer.bounds(self.number)
         after = partition.next_offset
         if after is not None and after > end:
@@ -151,11 +150,9 @@ class Assignment:
             self._group.count_messages("expired", first - after)
         after = first if after is None else max(after, first)
         self._entries.clear()
-        self._started = self._consumer.start(self.number, after)
-        if self._started:
-            partition.next_offset = after
-            log.info("partition %d goes on from offset %d", self.number, after)
-        return self._started
+        self._consumer.start(self.number, after)
+        self._started, partition.next_offset = True, after
+        log.info("partition %d goes on from offset %d", self.number, after)
 
     def _commit(self, partition: OwnedPartition) -> None:
         if not self._entries:
