@@ -42,6 +42,8 @@ group.initial.rebalance.delay.ms=0
 num.network.threads=1
 num.io.threads=2
 log.cleaner.enable=false
+# Times of tests are long ago.
+log.retention.ms=-1
 """
 # Of a formatted directory; the rest the broker makes.
 _META = "version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\nnode.id=1\ndirectory.id=BAAAAAAAAAAAAAAAAAAAAA\n"
