@@ -58,6 +58,11 @@ def test_retention_takes_them_along(store: Store) -> None:
         deliver(store, at, "a")
     with store.begin() as transaction:
         transaction.expire(
-            keys_before=0.0, blocks_before=0.0, outcomes_before=0.0, alerts_before=150.0, days_before=0
+            keys_before=0.0,
+            blocks_before=0.0,
+            outcomes_before=0.0,
+            alerts_before=150.0,
+            sources_before=0.0,
+            days_before=0,
         )
     assert [at for at, _ in loaded(store)] == [200.0]

@@ -95,7 +95,7 @@ def test_what_partitions_share_is_not_written_by_one(shared: Store, open_partiti
     with store.begin() as transaction:
         transaction.set_status(1, "")
         transaction.forget_recorded(1)
-        transaction.expire(9e9, 9e9, 9e9, 9e9, 0)
+        transaction.expire(9e9, 9e9, 9e9, 9e9, 9e9, 0)
     assert shared.load_versions()[0].status == "collecting"
 
 

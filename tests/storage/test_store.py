@@ -150,6 +150,6 @@ def test_its_size_shrinks_when_something_is_forgotten(store: Store) -> None:
     insert(store, *(make_prediction(number) for number in range(5000)))
     full = store.size_bytes()
     with store.begin() as transaction:
-        transaction.expire(0.0, 0.0, 0.0, 0.0, DAY + 1)
+        transaction.expire(0.0, 0.0, 0.0, 0.0, 0.0, DAY + 1)
     assert full > empty + 5000 * 16
     assert store.size_bytes() < (empty + full) / 2

@@ -72,7 +72,7 @@ def test_workers_that_are_killed_and_frozen_count_each_message_once(
         if second.process.poll() is None:
             assert members(group) == 2
             second.terminate()
-            assert second.process.returncode == 0
+            assert second.process.returncode in (0, -signal.SIGTERM)  # uvicorn raises it again
         assert members(group) == 1  # it has left, or the broker would wait for its session to end
         assert "Traceback" not in first.log
     finally:
