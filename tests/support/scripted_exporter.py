@@ -75,7 +75,9 @@ def scripted_exporter(host: str = "127.0.0.1", port: int = 0) -> Iterator[Script
         def _answer(self, body: bytes) -> None:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            reply = exporter.answer(Received(self.path, dict(self.headers), json.loads(body)))
+            is_json = self.headers.get("Content-Type", "application/json").startswith("application/json")
+            document = json.loads(body) if is_json else body
+            reply = exporter.answer(Received(self.path, dict(self.headers), document))
             self.send_response(reply.status)
             for name, value in (("Content-Length", str(len(reply.body))), *reply.headers):
                 self.send_header(name, value)
