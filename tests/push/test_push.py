@@ -14,7 +14,7 @@ import pytest
 
 from exporter.cli import main
 from tests.support.api_server import Server
-from tests.support.rig import make_table
+from tests.support.rig import eventually, make_table
 from tests.support.scripted_exporter import Reply, scripted_exporter
 
 NOW = time.time()
@@ -123,6 +123,8 @@ def test_rows_of_csv_with_too_few_values_are_listed(push: Push, tmp_path: Path) 
 def test_texts_among_numbers_of_csv_are_mismatches_and_codes_stay_texts(
     server: Server, push: Push, tmp_path: Path
 ) -> None:
+    # Until its first evaluation a version does not show which of its columns are texts.
+    eventually(lambda: server.client.get("/v1/models/fraud/versions/1").json()["columns"])
     path = tmp_path / "odd.csv"
     path.write_text(
         "id,age,country,new,prediction\nodd-1,41,DE,true,0\nodd-2,old,007,false,1\nodd-3,,FR,,1\n"
