@@ -96,7 +96,7 @@ def test_bodies_that_name_a_model_of_another_shard_are_refused(sixth: Server) ->
 def test_events_of_another_shards_model_are_refused_and_the_others_of_a_batch_are_taken(
     sixth: Server,
 ) -> None:
-    """Of the same service, whose pods say by annotations which model they serve."""
+    """One inference service sends them all; its pods name their models by annotations."""
     own = Agent(annotations={"monitoring/model": "fraud", "monitoring/version": "1"})
     others = replace(own, annotations={"monitoring/model": "churn", "monitoring/alias": "champion"})
 
