@@ -16,7 +16,7 @@ import numpy as np
 from exporter.audit.key_file import load_signing_key
 from exporter.capture.capture import Capture
 from exporter.config.file import ConfigFile, load_config_file
-from exporter.errors import ConfigError
+from exporter.config_files import read_again
 from exporter.exposition.collector import DroppedSeries, SeriesCollector
 from exporter.exposition.render import Format
 from exporter.exposition.telemetry import Telemetry
@@ -233,20 +233,10 @@ class Service:
         Raises:
             ConfigError: one cannot be used; what was read before stays in force.
         """
-        try:
-            tokens = load_tokens(self.settings.api_token_file, self.settings.api_tokens_file)
-            path = Path(self.settings.config) if self.settings.config else None
-            config = load_config_file(path, self.settings) if path is not None else None
-        except ConfigError as error:
-            log.error("the configuration is not taken: %s", error)
-            self.telemetry.config_successful = False
-            raise
-        self.tokens = tokens
+        self.tokens, config = read_again(self.settings, self.telemetry)
         if config is not None:
             self._use(config, "reload")
             log.info("%s is in use", self.settings.config)
-        elif self.telemetry.config_successful is False:  # because of the tokens
-            self.telemetry.config_successful = True
 
     def _use(self, config: ConfigFile, cause: str = "start") -> None:
         self.discovery.configure(config, digest_of_file(config), cause)

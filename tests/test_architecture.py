@@ -39,6 +39,7 @@ ORDER = [
     "fleet",
     "serving_processes",
     "exposition",
+    "config_files",
     "ingest",
     "partitions",
     "kafka",

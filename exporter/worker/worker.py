@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from exporter.config.file import load_config_file
+from exporter.config_files import read_again
 from exporter.errors import (
     ConfigError,
     ExporterError,
@@ -108,20 +107,10 @@ class Worker:
         Raises:
             ConfigError: one cannot be used; what was read before stays in force.
         """
-        try:
-            tokens = load_tokens(self.settings.api_token_file, self.settings.api_tokens_file)
-            path = Path(self.settings.config) if self.settings.config else None
-            config = load_config_file(path, self.settings) if path is not None else None
-        except ConfigError as error:
-            log.error("the configuration is not taken: %s", error)
-            self.telemetry.config_successful = False
-            raise
-        self.tokens = tokens
+        self.tokens, config = read_again(self.settings, self.telemetry)
         if config is not None:
             self._reader.configure(config)
             self.telemetry.config_successful, self.telemetry.config_last_success = True, self.clock()
-        elif self.telemetry.config_successful is False:  # because of the tokens
-            self.telemetry.config_successful = True
 
     def require_model(self, model: str) -> None:
         """Check that a version of a model is monitored.
